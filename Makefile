@@ -1,0 +1,88 @@
+# Everything needs only git, make, Python 3.11 or newer and a package index; `make` lists what there is.
+# POSIX sh and GNU make 3.81 are enough (macOS ships that one), and the folder's path may contain spaces.
+
+SHELL = /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help reproduce test lab check lint bench clean python FORCE
+
+# The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
+PYTHON ?=
+# Test processes, each with one torch thread. More than four gain little and cost half a gigabyte each.
+JOBS ?= auto
+
+PY := .venv/bin/python
+READY := .venv/.ready
+
+help:  ## list the targets
+	@echo 'make TARGET, where TARGET is one of:'
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+
+reproduce: $(READY)  ## set up .venv, run the main job with five seeds, write its tables and figures to figures/
+	.venv/bin/ebll reproduce --profile full --out figures
+
+test: $(READY)  ## set up .venv, run the tests
+	$(PY) -m pytest -n $(JOBS) --maxprocesses 4
+
+lab: $(READY)  ## set up .venv, open the notebooks in JupyterLab
+	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks $(LAB_FLAGS)
+
+check: lint test  ## lint, format check and tests: what must pass before a commit
+
+lint: $(READY)  ## ruff's lint and format checks, notebooks included
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+bench: $(READY)  ## what a step of LwF and EBLL costs against a fine-tuning step
+	$(PY) -m benchmarks.step_cost
+
+clean:  ## remove .venv, caches and build products; figures/ stays
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist ebll.egg-info
+	find ebll tests benchmarks notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+# Leaves the first Python that is new enough and can make environments in $found, or says in words why there is none.
+define FIND_PYTHON
+found=; came=; bare=; \
+if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- python3 python3.14 python3.13 python3.12 python3.11; fi; \
+for p do \
+	v=$$("$$p" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.version_info < (3, 11))' 2>/dev/null); \
+	if [ $$? -ne 0 ]; then came="$$came$${came:+, }$$p $${v:+is }$${v:-does not run}"; continue; fi; \
+	if ! "$$p" -c 'import ensurepip, venv' >/dev/null 2>&1; then bare="$$bare$${bare:+, }$$p is $$v"; continue; fi; \
+	found=$$p; break; \
+done; \
+if [ -z "$$found" ]; then \
+	if [ -n "$$bare" ]; then \
+		echo "ebll needs a Python that can make virtual environments (the modules venv and ensurepip)."; \
+		echo "Found: $$bare, without them."; \
+		echo "Debian and Ubuntu keep them apart: run 'apt-get install python3-venv' as root"; \
+	else \
+		echo "ebll needs Python 3.11 or newer."; \
+		echo "Found: $$came."; \
+		echo "Install a newer one (Debian and Ubuntu: apt-get install python3 python3-venv; macOS: brew install python)"; \
+	fi; \
+	echo "or name one that you have: make PYTHON=/path/to/python3.12 ..."; \
+	exit 1; \
+fi >&2
+endef
+
+python:
+	@$(FIND_PYTHON); echo "$$found"
+
+# The stamp is written last and holds the folder's path. A folder that was moved, and an install that was cut off,
+# get a new environment; an edited pyproject.toml only brings the old one up to date.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+$(READY): FORCE
+endif
+$(READY): pyproject.toml
+	@if [ -e .venv/.unfinished ] || { [ -e $(READY) ] && [ "$$(cat $(READY))" != "$(CURDIR)" ]; }; then rm -rf .venv; fi; \
+	if ! $(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		rm -rf .venv; \
+		$(FIND_PYTHON); \
+		echo "Making .venv with $$found"; \
+		"$$found" -m venv .venv || exit 1; \
+	fi; \
+	echo 'Installing ebll and its packages into .venv: once, and a few minutes on a slow line, as PyTorch is large'; \
+	rm -f $(READY) && : > .venv/.unfinished && \
+	$(PY) -m pip install --disable-pip-version-check -e '.[test]' && \
+	rm .venv/.unfinished && printf '%s\n' "$(CURDIR)" > $(READY) || \
+	{ echo 'The set-up did not finish; what went wrong stands above. The same make command starts it again.' >&2; exit 1; }

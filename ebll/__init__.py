@@ -1,0 +1,139 @@
+"""Encoder Based Lifelong Learning (Rannen Triki, Aljundi, Blaschko, Tuytelaars, ICCV 2017), to read, run and explore.
+
+A network learns tasks one after the other and should keep the old ones. In reading order:
+
+- `ebll.terms`: the equations, one pure function each; `ebll.metrics`: what is measured.
+- `ebll.nets`, `ebll.autoencoder`, `ebll.fisher`: the network F / T / T_t, and what is fitted beside it.
+- `ebll.data`: tasks on real images that come inside packages, and your own.
+- `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
+- `ebll.training`: the one loop; `ebll.record`: the tables it leaves.
+- `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
+
+    import ebll
+
+    tasks = [ebll.load_task("letters"), ebll.load_task("textures")]
+    run = ebll.run_sequence(tasks, ebll.EBLL(alpha=1.0), seed=0)
+    run.accuracy_matrix()
+    ebll.figures.feature_distance(run.curves)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+# Where each public name lives. They are imported on first use, so that `ebll --help` does not wait for torch.
+_HOME = {
+    "EbllError": "errors",
+    "DataMissing": "errors",
+    "InputError": "errors",
+    "OutputError": "errors",
+    "TrainingDiverged": "errors",
+    "Split": "data",
+    "TASKS": "data",
+    "Task": "data",
+    "load_task": "data",
+    "task_table": "data",
+    "NETS": "nets",
+    "Network": "nets",
+    "build_network": "nets",
+    "Autoencoder": "autoencoder",
+    "AutoencoderSettings": "autoencoder",
+    "fit_autoencoder": "autoencoder",
+    "METHODS": "methods",
+    "CodeOnly": "methods",
+    "EBLL": "methods",
+    "EBLLSeparate": "methods",
+    "EWC": "methods",
+    "FeatureExtraction": "methods",
+    "Finetune": "methods",
+    "Joint": "methods",
+    "LwF": "methods",
+    "Recorder": "record",
+    "Run": "training",
+    "TrainSettings": "training",
+    "learn_first": "training",
+    "run_sequence": "training",
+}
+_ROOMS = (
+    *("autoencoder", "data", "experiments", "figures", "fisher", "methods", "metrics", "nets", "record", "terms"),
+    "training",
+)
+
+if TYPE_CHECKING:
+    from ebll import autoencoder, data, experiments, figures, fisher, methods, metrics, nets, record, terms, training
+    from ebll.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
+    from ebll.data import TASKS, Split, Task, load_task, task_table
+    from ebll.errors import DataMissing, EbllError, InputError, OutputError, TrainingDiverged
+    from ebll.methods import (
+        EBLL,
+        EWC,
+        METHODS,
+        CodeOnly,
+        EBLLSeparate,
+        FeatureExtraction,
+        Finetune,
+        Joint,
+        LwF,
+    )
+    from ebll.nets import NETS, Network, build_network
+    from ebll.record import Recorder
+    from ebll.training import Run, TrainSettings, learn_first, run_sequence
+
+__all__ = [
+    "EBLL",
+    "EWC",
+    "METHODS",
+    "NETS",
+    "TASKS",
+    "Autoencoder",
+    "AutoencoderSettings",
+    "CodeOnly",
+    "DataMissing",
+    "EBLLSeparate",
+    "EbllError",
+    "FeatureExtraction",
+    "Finetune",
+    "InputError",
+    "Joint",
+    "LwF",
+    "Network",
+    "OutputError",
+    "Recorder",
+    "Run",
+    "Split",
+    "Task",
+    "TrainSettings",
+    "TrainingDiverged",
+    "autoencoder",
+    "build_network",
+    "data",
+    "experiments",
+    "figures",
+    "fisher",
+    "fit_autoencoder",
+    "learn_first",
+    "load_task",
+    "methods",
+    "metrics",
+    "nets",
+    "record",
+    "run_sequence",
+    "task_table",
+    "terms",
+    "training",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"ebll.{_HOME[name]}"), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"ebll.{name}")
+    raise AttributeError(f"module 'ebll' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,190 @@
+"""The under-complete autoencoder that finds what a task needs of the features, and its own short fit loop (E2).
+
+This room knows of features, labels and a frozen classifier on top of them; nothing of sequences or methods.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ebll.errors import InputError, TrainingDiverged
+from ebll.metrics import accuracy
+from ebll.seeds import generator, seeded
+from ebll.settings import Settings, setting
+from ebll.terms import autoencoder_loss, class_loss, reconstruction_error
+
+__all__ = [
+    "Autoencoder",
+    "AutoencoderFit",
+    "AutoencoderSettings",
+    "Encoder",
+    "fit_autoencoder",
+    "stack_encoders",
+    "start_at_principal_components",
+]
+
+
+class Encoder(nn.Linear):
+    r"""$\sigma(W_{enc} v + b)$: features (batch, features) -> code (batch, code), each entry in 0..1."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, features) -> code (batch, code)."""
+        return torch.sigmoid(super().forward(features))
+
+
+class Autoencoder(nn.Module):
+    r"""$r(v) = W_{dec}\,\sigma(W_{enc} v + b) + c$: a sigmoid code and a linear decoder (EBLL section 3.3.1).
+
+    feature_size  size of F(x)
+    code_size     size of the code, below feature_size: otherwise nothing is left out
+    """
+
+    def __init__(self, feature_size: int, code_size: int):
+        super().__init__()
+        if not 0 < code_size < feature_size:
+            raise InputError(
+                f"code_size must be at least 1 and below the {feature_size} features, so that the autoencoder is "
+                f"under-complete; got {code_size}."
+            )
+        self.encode = Encoder(feature_size, code_size)
+        self.decode = nn.Linear(code_size, feature_size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, features) -> their reconstruction, same shape."""
+        return self.decode(self.encode(features))
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings(Settings):
+    """How a task's autoencoder is built and fitted."""
+
+    code_size: int = setting(64, "Numbers in the code; fewer protect less and leave more freedom.", low=1)
+    recon_weight: float = setting(
+        1e-2,
+        "Weight of the reconstruction beside the task's own loss; it scales with 1 / squared feature norm.",
+        symbol="λ",
+    )
+    start: str = setting(
+        "pca",
+        "Where the fit starts: at the principal components, or at random weights as in the paper.",
+        choices=("pca", "random"),
+    )
+    epochs: int = setting(8, "Passes over the task's training features; a random start needs 30 or more.", low=1)
+    batch_size: int = setting(128, "Features per step of the fit.", low=1)
+    learning_rate: float = setting(1e-3, "Step size of Adam; a random start needs 3e-3 or so.", above=True)
+
+
+class AutoencoderFit(NamedTuple):
+    """What a fit gives: the autoencoder, its losses by epoch, and the accuracies with and without it."""
+
+    autoencoder: Autoencoder
+    reconstruction: list[float]  #: E2a after each epoch, on up to 1,024 training features
+    task_loss: list[float]  #: E1 through the reconstruction, likewise
+    accuracy_direct: float  #: of the frozen classifier on held-out features
+    accuracy_reconstructed: float  #: of the same classifier on their reconstructions
+
+
+def fit_autoencoder(
+    features: Tensor,
+    labels: Tensor,
+    classify: Callable[[Tensor], Tensor],
+    settings: AutoencoderSettings | None = None,
+    *,
+    seed: int = 0,
+    held_out: tuple[Tensor, Tensor] | None = None,
+) -> AutoencoderFit:
+    """Fit an autoencoder to features of one task with everything else frozen (E2).
+
+    features   (n, features)  F(x) on the task's training inputs; constant
+    labels     (n,)           int64
+    classify   features (batch, features) -> logits; must not receive gradient itself (see `nets.frozen`)
+    held_out   features and labels for the two accuracies; the training ones if None
+    returns    an `AutoencoderFit`; weights come from `seed` alone and the global generators are left as they were
+    raises     `TrainingDiverged` if the loss stops being finite
+    """
+    settings = settings or AutoencoderSettings()
+    features = features.detach()
+    with seeded(seed, "autoencoder"):
+        autoencoder = Autoencoder(features.shape[1], settings.code_size).to(features.device)
+        if settings.start == "pca":
+            start_at_principal_components(autoencoder, features)
+    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=settings.learning_rate)
+    order, history = generator(seed, "autoencoder batches"), []
+    for epoch in range(settings.epochs):
+        permutation = torch.randperm(len(labels), generator=order).to(features.device)
+        batches = zip(*(column[permutation].split(settings.batch_size) for column in (features, labels)), strict=True)
+        for batch, batch_labels in batches:
+            reconstructed = autoencoder(batch)
+            logits = classify(reconstructed)
+            loss = autoencoder_loss(reconstructed, batch, logits, batch_labels, settings.recon_weight)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        history.append(_parts(autoencoder, features, labels, classify))
+        if not all(map(math.isfinite, history[-1])):
+            raise TrainingDiverged(
+                f"The autoencoder's loss is not finite after epoch {epoch + 1} of {settings.epochs} "
+                f"(reconstruction {history[-1][0]:g}, task {history[-1][1]:g}). Try a smaller learning_rate or "
+                f"recon_weight than {settings.learning_rate:g} and {settings.recon_weight:g}."
+            )
+    held_features, held_labels = held_out or (features, labels)
+    with torch.no_grad():
+        direct = accuracy(classify(held_features), held_labels)
+        through = accuracy(classify(autoencoder(held_features)), held_labels)
+    return AutoencoderFit(autoencoder, [h[0] for h in history], [h[1] for h in history], direct, through)
+
+
+def start_at_principal_components(autoencoder: Autoencoder, features: Tensor) -> None:
+    r"""Set the encoder to the leading principal components, each scaled to unit variance, and the decoder to fit.
+
+    A code entry then starts as $\sigma$ of a standard score, where the sigmoid is steep. From random weights, feature
+    norms of 20 to 80 drive most entries into its flat ends; a saturated code hides how the features move, so that the
+    code term holds little and its gradient comes in bursts. The decoder is the least-squares solution for that code.
+
+    features  (n, features), n at least the code size; fewer leave the random start as it is
+    """
+    size = autoencoder.encode.out_features
+    if len(features) <= size:
+        return
+    with torch.no_grad():
+        mean = features.mean(dim=0)
+        _, singular_values, directions = torch.pca_lowrank(features, q=size, niter=2)
+        spread = (singular_values / math.sqrt(len(features))).clamp_min(1e-6 * singular_values.max().clamp_min(1e-12))
+        weight = directions.T / spread[:, None]
+        autoencoder.encode.weight.copy_(weight)
+        autoencoder.encode.bias.copy_(-weight @ mean)
+        # Centred, so that the bias drops out of the normal equations; the ridge keeps dead directions harmless.
+        code = autoencoder.encode(features)
+        centred = code - code.mean(dim=0)
+        gram = centred.T @ centred + 1e-4 * len(features) * torch.eye(size, device=features.device)
+        solution = torch.linalg.solve(gram, centred.T @ (features - mean))
+        autoencoder.decode.weight.copy_(solution.T)
+        autoencoder.decode.bias.copy_(mean - code.mean(dim=0) @ solution)
+
+
+def _parts(
+    autoencoder: Autoencoder, features: Tensor, labels: Tensor, classify: Callable[[Tensor], Tensor], rows: int = 1024
+) -> tuple[float, float]:
+    """E2a and E1 through the reconstruction, on the first rows: enough to draw the fit."""
+    with torch.no_grad():
+        reconstructed = autoencoder(features[:rows])
+        task_loss = class_loss(classify(reconstructed), labels[:rows])
+        return reconstruction_error(reconstructed, features[:rows]).item(), task_loss.item()
+
+
+def stack_encoders(encoders: Sequence[Encoder]) -> Encoder:
+    """Encoders of several tasks as one, their codes side by side: one matrix product instead of one a task.
+
+    encoders  all on the same features
+    returns   an `Encoder` (batch, features) -> (batch, sum of the codes), without gradients of its own
+    """
+    weight = torch.cat([encoder.weight.detach() for encoder in encoders])
+    stacked = Encoder(weight.shape[1], weight.shape[0], device=weight.device)
+    stacked.load_state_dict({"weight": weight, "bias": torch.cat([encoder.bias.detach() for encoder in encoders])})
+    return stacked.requires_grad_(False).eval()

@@ -1,0 +1,159 @@
+"""Checks at the public edge: what a user hands over becomes float32 inputs and int64 labels, or a worded refusal.
+
+This room knows tensors only; it knows nothing of files, of tasks that come with packages, or of networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ebll.errors import InputError
+
+__all__ = ["as_inputs", "as_labels", "check_alike", "check_class_names", "check_coverage"]
+
+_CHANNEL_COUNTS = (1, 3, 4)
+_SHOWN = 5  # names or numbers listed in one error before it says "and more"
+
+
+def as_tensor(values: object, what: str) -> Tensor:
+    """`values` (tensor, numpy array or nested list of numbers) as a CPU tensor without gradient."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of different length
+        raise InputError(f"{what} must be a tensor or an array of numbers; it does not convert: {error}.") from None
+    if array.dtype == object or array.dtype.kind in "USMmV":
+        raise InputError(
+            f"{what} must be a tensor or an array of numbers; got {type(values).__name__} of dtype {array.dtype}. "
+            "Give every image the same size and convert with torch.as_tensor."
+        )
+    if array.dtype.kind in "iu" and array.dtype != np.uint8:
+        array = array.astype(np.int64)  # torch lacks most operations on uint16 and wider
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return torch.as_tensor(np.ascontiguousarray(native))
+
+
+def as_inputs(values: object, what: str) -> Tensor:
+    """A fresh float32 copy of shape (n, channels, height, width) or (n, features).
+
+    (n, height, width) gains a channel axis; uint8 is divided by 255, every other type keeps its values.
+    Raises `InputError` for another rank, for bool, complex or object values, for no image at all, for channels
+    placed last, and for NaN or infinite values.
+    """
+    tensor = as_tensor(values, what)
+    if tensor.dtype == torch.bool or tensor.is_complex():
+        raise InputError(f"{what} must be real numbers (uint8 0..255 or floats); got {_dtype(tensor)}. Convert first.")
+    if tensor.ndim not in (2, 3, 4):
+        raise InputError(
+            f"{what} must have shape (n, channels, height, width), (n, height, width) or (n, features); "
+            f"got {tuple(tensor.shape)}. Reshape them first."
+        )
+    if tensor.numel() == 0:
+        raise InputError(f"{what} hold no values: shape {tuple(tensor.shape)}. Every split needs images.")
+    if tensor.ndim == 4 and min(tensor.shape[1:3]) > max(_CHANNEL_COUNTS) and tensor.shape[3] in _CHANNEL_COUNTS:
+        raise InputError(
+            f"{what} must have the channels second, (n, channels, height, width); {tuple(tensor.shape)} looks like "
+            "channels last. Use inputs.permute(0, 3, 1, 2), or numpy's transpose(0, 3, 1, 2)."
+        )
+    floats = tensor.to(torch.float32, copy=True)
+    if tensor.dtype == torch.uint8:
+        floats /= 255
+    _check_finite(floats, what)
+    return floats.unsqueeze(1) if floats.ndim == 3 else floats
+
+
+def _check_finite(inputs: Tensor, what: str) -> None:
+    # The extremes show NaN and infinity alike, without a mask as large as the data.
+    if all(torch.isfinite(extreme) for extreme in torch.aminmax(inputs)):
+        return
+    bad = ~torch.isfinite(inputs).flatten(1)
+    rows = bad.any(dim=1).nonzero().flatten().tolist()
+    raise InputError(
+        f"{what} must be finite float32 numbers; {int(bad.sum())} values are NaN or infinite, "
+        f"in image {listed(rows)}. Drop those images or repair them."
+    )
+
+
+def as_labels(values: object, count: int, what: str) -> Tensor:
+    """Labels as int64 of shape (count,); `InputError` for another type, shape or length and for negative numbers."""
+    tensor = as_tensor(values, what)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise InputError(f"{what} must be whole numbers 0, 1, 2, ...; got {_dtype(tensor)}. Use labels.long().")
+    if tensor.ndim != 1:
+        raise InputError(f"{what} must have shape (n,), one number an image; got {tuple(tensor.shape)}.")
+    if len(tensor) != count:
+        raise InputError(f"{what} must be as many as the images: {count} images, {len(tensor)} labels.")
+    labels = tensor.to(torch.int64, copy=True)
+    if labels.min() < 0:
+        raise InputError(
+            f"{what} must run from 0 upwards; the lowest is {int(labels.min())}. "
+            "Number the classes 0, 1, 2, ... in order."
+        )
+    return labels
+
+
+def check_alike(reference: Tensor, other: Tensor, what: str, reference_what: str) -> None:
+    """Refuse `other` unless one of its images has the shape of one image of `reference`."""
+    if reference.shape[1:] != other.shape[1:]:
+        raise InputError(
+            f"{what} must have the shape of {reference_what}, {_shape(reference)} an image; got {_shape(other)}. "
+            "Bring all images to one size and one number of channels."
+        )
+
+
+def check_class_names(classes: Sequence[str] | None, train_labels: Tensor, name: str) -> tuple[str, ...]:
+    """The class names, by default '0', '1', ...; every class needs a training image, and there must be two or more."""
+    highest = int(train_labels.max())
+    if isinstance(classes, str):
+        raise InputError(f"task {name!r}: classes must be names such as ('cat', 'dog'); got {classes!r}.")
+    # Labels above the number of images leave gaps for certain; the names of the gaps could fill the memory.
+    names = tuple(str(c) for c in (range(min(highest, len(train_labels)) + 1) if classes is None else classes))
+    twice = sorted({c for c in names if names.count(c) > 1})
+    if twice:
+        raise InputError(f"task {name!r}: every class needs a name of its own; given twice: {listed(twice)}.")
+    if highest >= len(names):
+        raise InputError(
+            f"task {name!r}: train labels must lie in 0..{len(names) - 1}, one for each of the {len(names)} classes; "
+            f"the highest is {highest}. Name the missing classes or correct the labels."
+        )
+    if len(names) < 2:
+        raise InputError(
+            f"task {name!r}: a task needs at least 2 classes; got 1 ({names[0]!r}). Add images of another class."
+        )
+    counts = torch.bincount(train_labels, minlength=len(names))
+    absent = [repr(names[i]) for i in (counts == 0).nonzero().flatten().tolist()]
+    if absent:
+        raise InputError(
+            f"task {name!r}: every class needs training images; none for {listed(absent)}. "
+            "Number the classes 0, 1, 2, ... without gaps, or leave the class out."
+        )
+    return names
+
+
+def check_coverage(labels: Tensor, names: Sequence[str], what: str) -> None:
+    """Refuse labels of classes that the training split does not have."""
+    unseen = sorted(set(labels.tolist()) - set(range(len(names))))
+    if unseen:
+        raise InputError(
+            f"{what} hold classes that training never saw: {listed(unseen)}; training has 0..{len(names) - 1}. "
+            "Give train and test the same classes."
+        )
+
+
+def listed(items: Sequence[object]) -> str:
+    """The first few items, comma separated, and how many more there are."""
+    more = len(items) - _SHOWN
+    return ", ".join(str(i) for i in items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _shape(inputs: Tensor) -> str:
+    return " x ".join(str(side) for side in inputs.shape[1:])

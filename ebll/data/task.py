@@ -1,0 +1,245 @@
+"""A task: images and labels in three disjoint splits, standardised by its own training split.
+
+This room knows tensors and, through `folder`, image files; it knows nothing of networks, methods or training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ebll.data.arrays import as_inputs, as_labels, as_tensor, check_alike, check_class_names, check_coverage
+from ebll.data.splits import apply_affine, channel_affine, seeded, stratified_split
+from ebll.errors import InputError, check_count, check_number
+
+__all__ = ["Split", "Task"]
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images with their labels.
+
+    Attributes:
+        inputs: float32, (n, channels, height, width) or (n, features).
+        labels: int64, (n,), values 0..classes-1.
+
+    Raises:
+        InputError: another type, rank or number of labels.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __post_init__(self):
+        if self.inputs.dtype != torch.float32 or self.inputs.ndim not in (2, 4):
+            raise InputError(
+                "a Split's inputs must be float32 of shape (n, channels, height, width) or (n, features); got "
+                f"{self.inputs.dtype} {tuple(self.inputs.shape)}. Task.from_tensors converts for you."
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.inputs.shape[:1]:
+            raise InputError(
+                f"a Split's labels must be int64 of shape ({len(self.inputs)},); got {self.labels.dtype} "
+                f"{tuple(self.labels.shape)}. Task.from_tensors converts for you."
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __repr__(self) -> str:
+        return f"Split({len(self):,} x {' x '.join(map(str, self.inputs.shape[1:]))})"
+
+    def take(self, indices: Tensor) -> Split:
+        """The rows `indices` (int64, (m,)) as a split of their own (a copy)."""
+        return Split(self.inputs[indices], self.labels[indices])
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same split on `device`."""
+        return Split(self.inputs.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What one head learns: three disjoint splits of the same classes.
+
+    Attributes:
+        name: short name, as it appears in tables and legends.
+        classes: one name a label, in the order of the labels.
+        train, validation, test: the splits. Choose settings on validation; report test.
+        source: where the images come from.
+        licence: under which terms.
+        offset, scale: one number a channel. `inputs * scale + offset` gives the images as they came in;
+            0 and 1 where nothing was standardised.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    source: str = ""
+    licence: str = ""
+    offset: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (channels, height, width) or (features,)."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes, hence of outputs of the task's head."""
+        return len(self.classes)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{s} {len(getattr(self, s)):,}" for s in SPLITS)
+        names = ", ".join(self.classes[:10]) + (", ..." if self.class_count > 10 else "")
+        low, high = self.train.inputs.min().item(), self.train.inputs.max().item()
+        return (
+            f"Task {self.name!r}: {sizes}\n"
+            f"  {self.class_count} classes: {names}\n"
+            f"  one input: {' x '.join(map(str, self.input_shape))}, training values {low:.2f} to {high:.2f}"
+            + "".join(f"\n  {key}: {getattr(self, key)}" for key in ("source", "licence") if getattr(self, key))
+        )
+
+    @classmethod
+    def from_tensors(
+        cls,
+        name: str,
+        train: tuple[object, object],
+        test: tuple[object, object],
+        validation: tuple[object, object] | None = None,
+        classes: Sequence[str] | None = None,
+        *,
+        validation_fraction: float = 0.15,
+        seed: int = 0,
+        standardise: bool = True,
+        source: str = "",
+        licence: str = "",
+    ) -> Task:
+        """A task from (inputs, labels) pairs of tensors, numpy arrays or nested lists.
+
+        Inputs: (n, channels, height, width), (n, height, width), which gains one channel, or (n, features).
+        uint8 is divided by 255; other numbers keep their values. Labels: whole numbers 0..classes-1, shape (n,).
+        The data is copied to the CPU; `to(device)` moves it.
+
+        Without `validation`, `validation_fraction` (above 0, at most 0.9) of every class is taken out of training,
+        chosen by `seed`; test is never touched. `standardise=False` leaves the values as they are.
+
+        Raises:
+            InputError: what cannot be used, in words: type, shape, NaN, labels, classes, too few images.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"a task needs a name, such as 'leaves'; got {name!r}.")
+        fraction = check_number(validation_fraction, "validation_fraction", above=True, high=0.9)
+        pairs = {"train": train, "validation": validation, "test": test}
+        given = {key: _split(pair, f"task {name!r}: {key}") for key, pair in pairs.items() if pair is not None}
+        _check_same_scale(pairs, name)
+        names = check_class_names(classes, given["train"].labels, name)
+        for key in [k for k in given if k != "train"]:
+            check_alike(given["train"].inputs, given[key].inputs, f"task {name!r}: {key} inputs", "train inputs")
+            check_coverage(given[key].labels, names, f"task {name!r}: {key} labels")
+        if validation is None:
+            labels, number = given["train"].labels, max(1, round(fraction * len(given["train"])))
+            kept, held = stratified_split(labels, number, seeded(seed), classes=names, what="a validation set")
+            given |= {"train": given["train"].take(kept), "validation": given["train"].take(held)}
+        channels = given["train"].inputs.shape[1] if given["train"].inputs.ndim == 4 else 1
+        task = cls(name, names, **given, source=source, licence=licence, offset=(0.0,) * channels)
+        task = dataclasses.replace(task, scale=(1.0,) * channels)
+        return task.standardised() if standardise else task
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | os.PathLike,
+        name: str | None = None,
+        *,
+        size: int = 28,
+        channels: int = 1,
+        validation_fraction: float = 0.15,
+        test_fraction: float = 0.2,
+        seed: int = 0,
+        standardise: bool = True,
+    ) -> Task:
+        """A task from a folder of images, one subfolder a class.
+
+        Accepted: path/<class>/*, split by `test_fraction` and then `validation_fraction`, or
+        path/train/<class>/* with path/test/<class>/* and, if you like, path/validation (or val)/<class>/*.
+        Each image is turned upright, cropped to its central square and resized to `size` x `size` pixels,
+        grey (`channels=1`) or RGB (`channels=3`). Hidden files and folders are passed over.
+
+        Raises:
+            DataMissing: no such folder.
+            InputError: no images, a broken image, classes that differ between splits, too few images.
+        """
+        from ebll.data.folder import read_folder  # Pillow and torchvision only where a folder is read
+
+        pairs, classes = read_folder(
+            path, size=size, channels=channels, test_fraction=test_fraction, generator=seeded(seed)
+        )
+        title = os.path.basename(os.path.abspath(path)) if name is None else name
+        options = {"validation_fraction": validation_fraction, "seed": seed, "standardise": standardise}
+        return cls.from_tensors(title, **pairs, classes=classes, source=str(path), **options)
+
+    def standardised(self) -> Task:
+        """Inputs minus the mean and over the standard deviation of the training split, one pair a channel.
+
+        The same map is applied to all three splits. A constant channel becomes 0. Repeating it changes nothing.
+        """
+        mean, deviation = channel_affine(self.train.inputs)
+        moved = {
+            key: Split(apply_affine(split.inputs, mean, deviation), split.labels)
+            for key, split in ((key, getattr(self, key)) for key in SPLITS)
+        }
+        triples = list(zip(mean, deviation, self.offset, self.scale, strict=True))
+        offset = tuple(o + s * m for m, _, o, s in triples)
+        scale = tuple(s * d for _, d, _, s in triples)
+        return dataclasses.replace(self, **moved, offset=offset, scale=scale)
+
+    def restored(self, inputs: Tensor) -> Tensor:
+        """`inputs` of this task (n, *input_shape) as they were before standardising, for showing them."""
+        # x * s + o is the map (x - (-o / s)) / (1 / s).
+        offset = [-o / s for o, s in zip(self.offset, self.scale, strict=True)]
+        return apply_affine(inputs, offset, [1 / s for s in self.scale])
+
+    def to(self, device: torch.device | str) -> Task:
+        """The same task with its tensors on `device`, such as "cuda"."""
+        try:
+            moved = {key: getattr(self, key).to(device) for key in SPLITS}
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"task {self.name!r} cannot move to device {device!r}: {reason}. Use 'cpu'.") from error
+        return dataclasses.replace(self, **moved)
+
+    def subset(self, train: int, *, seed: int = 0) -> Task:
+        """The same task with about `train` training images, every class in its share; the rest stays as it is."""
+        check_count(train, "train", low=self.class_count, hint="Every class needs one.")
+        if train >= len(self.train):
+            return self
+        labels = self.train.labels.cpu()
+        _, held = stratified_split(labels, train, seeded(seed), classes=self.classes, what="a subset")
+        return dataclasses.replace(self, train=self.train.take(held.to(self.train.labels.device)))
+
+
+def _split(pair: object, what: str) -> Split:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise InputError(f"{what} must be a pair (inputs, labels); got {type(pair).__name__}.")
+    inputs = as_inputs(pair[0], f"{what} inputs")
+    return Split(inputs, as_labels(pair[1], len(inputs), f"{what} labels"))
+
+
+def _check_same_scale(pairs: dict[str, object], name: str) -> None:
+    # uint8 is divided by 255 and floats are not: mixed, test would lie on another scale than train.
+    bytes_in = {k: as_tensor(p[0], k).dtype == torch.uint8 for k, p in pairs.items() if p is not None}
+    if len(set(bytes_in.values())) > 1:
+        eight = ", ".join(k for k, is_bytes in bytes_in.items() if is_bytes)
+        raise InputError(
+            f"task {name!r}: all splits must use one scale of values; uint8 (0..255) only in: {eight}. Convert alike."
+        )

@@ -1,0 +1,108 @@
+"""The words in which ebll refuses: every error says what was wanted, what came, and what to do next.
+
+This room knows nothing of tensors or tasks; all other rooms may use it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from numbers import Real
+
+__all__ = [
+    "DataMissing",
+    "EbllError",
+    "InputError",
+    "OutputError",
+    "TrainingDiverged",
+    "check_choice",
+    "check_count",
+    "check_number",
+]
+
+
+class EbllError(Exception):
+    """Base of every error that ebll raises on purpose; its text is meant for the person at the keyboard."""
+
+
+class InputError(EbllError, ValueError):
+    """A value, a tensor or a file that cannot be used as it is."""
+
+
+class DataMissing(EbllError, FileNotFoundError):
+    """Data that is optional or the user's own, and is not where it should be."""
+
+    # OSError's own __str__ would print an errno that we do not have.
+    __str__ = Exception.__str__
+
+
+class OutputError(EbllError, OSError):
+    """A folder or file that cannot be written."""
+
+    __str__ = Exception.__str__
+
+
+class TrainingDiverged(EbllError, ArithmeticError):
+    """A loss became NaN or infinite.
+
+    `run` holds what was recorded up to that step (an `ebll.training.Run`), or None.
+    """
+
+    def __init__(self, message: str, run: object | None = None):
+        super().__init__(message)
+        self.run = run
+
+    def __reduce__(self):
+        return type(self), (self.args[0], self.run)
+
+
+def check_choice(value: object, options: Iterable[str], what: str) -> str:
+    """Return `value` if it is one of `options`; otherwise say which exist and which is nearest."""
+    options = list(options)
+    if isinstance(value, str) and value in options:
+        return value
+    near = difflib.get_close_matches(str(value).lower(), options, n=2, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    raise InputError(f"{what}: there is no {value!r}.{hint} Choose one of: {', '.join(options)}.")
+
+
+def check_number(
+    value: object,
+    name: str,
+    *,
+    low: float = 0.0,
+    above: bool = False,
+    high: float = math.inf,
+    hint: str = "",
+) -> float:
+    """Return `value` as a finite float in [low, high]; `above=True` excludes `low` itself.
+
+    Text, booleans, NaN and infinities are refused: a slider or a file that delivers them has a fault upstream.
+    """
+    wanted = f"a number {'above' if above else 'of at least'} {low:g}" + (
+        f" and at most {high:g}" if high < math.inf else ""
+    )
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name} must be {wanted}; got {value!r} of type {type(value).__name__}.{_next(hint)}")
+    number = float(value)
+    if not math.isfinite(number) or number < low or number > high or (above and number == low):
+        raise InputError(f"{name} must be {wanted}; got {number:g}.{_next(hint)}")
+    return number
+
+
+def check_count(value: object, name: str, *, low: int = 1, hint: str = "") -> int:
+    """Return `value` if it is a whole number of at least `low`; 3.0 and "3" are refused."""
+    # numpy's integers count as whole numbers, booleans do not.
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InputError(
+            f"{name} must be a whole number of at least {low}; got {value!r} of type {type(value).__name__}."
+            f"{_next(hint)}"
+        )
+    if int(value) < low:
+        raise InputError(f"{name} must be a whole number of at least {low}; got {int(value)}.{_next(hint)}")
+    return int(value)
+
+
+def _next(hint: str) -> str:
+    return f" {hint}" if hint else ""

@@ -1,0 +1,122 @@
+"""What every method is made of: settings that never change, and four hooks that the training loop calls.
+
+A method is a frozen dataclass of settings. What it must keep from one task to the next (encoders, a Fisher diagonal)
+is a memory that it returns and the loop hands back, so that a run can branch anywhere. A new method is one new file with
+one final class, entered in `ebll.methods.METHODS`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ebll.autoencoder import Encoder
+from ebll.data import Task
+from ebll.errors import InputError
+from ebll.nets import Network, frozen
+from ebll.settings import Settings
+
+__all__ = ["Batch", "Memory", "Method", "Recorded", "Term", "per_old_task", "record"]
+
+Recorded = dict[str, Tensor]
+"""Name -> tensor with a row per training input of the new task: what the network answered before it was changed."""
+
+
+class Batch(NamedTuple):
+    """One step's samples of one task."""
+
+    task: int  #: index of the task, hence of its head
+    inputs: Tensor  #: (batch, *input_shape)
+    labels: Tensor  #: (batch,)
+    recorded: Recorded  #: the rows of what was recorded before the task that belong to these very inputs
+
+
+@dataclass(slots=True)
+class Term:
+    """One part of the objective: its raw values, one per old task or just one, and the weight of each."""
+
+    raw: Tensor
+    weight: float | Tensor = 1.0
+
+    def weighted(self) -> Tensor:
+        """Sum of weight times raw value, what the loop adds up."""
+        if isinstance(self.weight, float) and self.weight == 1.0:
+            return self.raw.sum() if self.raw.ndim else self.raw
+        return (self.weight * self.raw).sum() if self.raw.ndim else self.weight * self.raw
+
+
+class Memory(ABC):
+    """What a method keeps between tasks; its size is the method's memory cost."""
+
+    @abstractmethod
+    def bytes(self) -> int:
+        """Memory kept for all old tasks together."""
+
+    def encoder(self, task: int) -> Encoder | None:
+        """The encoder kept for an old task, where the method keeps one."""
+        return None
+
+    def report(self) -> dict[str, float]:
+        """Figures worth keeping about what was fitted after the newest task."""
+        return {}
+
+
+class Method(Settings):
+    """Base of the methods; each hook's default does nothing, and a method fills in at most once what it needs.
+
+    name    key in `METHODS`, file names and tables
+    label   as figures write it
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+
+    def prepare(self, net: Network) -> None:
+        """Change the structure of a network with one head, before it learns a second task."""
+
+    def tasks_for(self, t: int, tasks: Sequence[Task]) -> list[int]:
+        """Indices of the tasks whose training data may be used while task t is learned."""
+        return [t]
+
+    def trained_parts(self, net: Network, t: int) -> nn.Module:
+        """The module whose parameters may change while task t is learned."""
+        return net
+
+    def before_task(self, net: Network, t: int, inputs: Tensor, memory: Any) -> Recorded:
+        """What to record once of the new inputs (n, *input_shape), from the network as it is before task t."""
+        return {}
+
+    def loss_terms(self, net: Network, batches: Sequence[Batch], memory: Any) -> dict[str, Term]:
+        """The parts of the objective by name; the loop adds up what they weigh."""
+        raise NotImplementedError  # pragma: no cover
+
+    def after_task(self, net: Network, t: int, task: Task, memory: Any, seed: int) -> Memory | None:
+        """The memory to carry on, once task t has been learned; may look at that task's data a last time."""
+        return None
+
+
+def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: Callable[[Tensor], Tensor]) -> Recorded:
+    """Send many inputs through F once, without gradients, and keep what each function says of the features.
+
+    inputs    (n, *input_shape)
+    answers   name -> function of features (batch, feature_size) giving (batch, ...)
+    returns   name -> (n, ...)
+    """
+    with frozen(net), torch.no_grad():
+        features = [net.features(batch) for batch in inputs.split(batch_size)]
+        return {name: torch.cat([answer(batch) for batch in features]) for name, answer in answers.items()}
+
+
+def per_old_task(value: float | tuple[float, ...], count: int, name: str) -> tuple[float, ...]:
+    """One weight per old task: a single number serves them all, a list must be long enough."""
+    if isinstance(value, tuple) and len(value) < count:
+        raise InputError(
+            f"{name} has {len(value)} entries, but there are {count} old tasks by now: give one number for all, or one "
+            "per old task in the order learned."
+        )
+    return value[:count] if isinstance(value, tuple) else (value,) * count

@@ -1,0 +1,115 @@
+"""What the EBLL methods share: an encoder kept for each old task (E2), and the term that holds its code (E4).
+
+`CodeMethod` is the objective with the code term only; what its two leaves do about T makes the difference between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ebll.autoencoder import AutoencoderFit, AutoencoderSettings, Encoder, fit_autoencoder, stack_encoders
+from ebll.data import Task
+from ebll.methods.base import Batch, Memory, Method, Recorded, Term, per_old_task, record
+from ebll.nets import Network, frozen
+from ebll.seeds import derive_seed
+from ebll.settings import setting
+from ebll.terms import class_loss, code_distance
+
+__all__ = ["CodeMethod", "EncoderMemory", "code_term", "remember_encoder"]
+
+
+@dataclass(frozen=True)
+class EncoderMemory(Memory):
+    """The encoder of every old task, in the order learned; the decoders are not needed any more."""
+
+    encoders: tuple[Encoder, ...]
+    newest_fit: AutoencoderFit
+
+    def __post_init__(self):
+        object.__setattr__(self, "_stacked", stack_encoders(self.encoders))
+
+    def bytes(self) -> int:
+        """Memory kept for all old tasks: weights and biases of the encoders."""
+        return sum(parameter.nbytes for encoder in self.encoders for parameter in encoder.parameters())
+
+    def encoder(self, task: int) -> Encoder | None:
+        """The encoder of one old task."""
+        return self.encoders[task] if task < len(self.encoders) else None
+
+    def codes(self, features: Tensor) -> Tensor:
+        """Codes of all old tasks side by side: (batch, feature_size) -> (batch, sum of the code sizes)."""
+        return self._stacked(features)
+
+    def report(self) -> dict[str, float]:
+        """How the newest autoencoder did: E2a and E1 at the end of its fit, accuracy with and without it."""
+        fit = self.newest_fit
+        return {
+            "reconstruction": fit.reconstruction[-1],
+            "task_loss": fit.task_loss[-1],
+            "accuracy_direct": fit.accuracy_direct,
+            "accuracy_reconstructed": fit.accuracy_reconstructed,
+        }
+
+
+def remember_encoder(
+    net: Network, t: int, task: Task, memory: EncoderMemory | None, settings: AutoencoderSettings, seed: int
+) -> EncoderMemory:
+    """Fit task t's autoencoder on its own data with F, T and T_t frozen, and keep the encoder (E2)."""
+    features = record(net, task.train.inputs, features=lambda f: f)["features"]
+    held_out = record(net, task.validation.inputs, features=lambda f: f)["features"], task.validation.labels
+    with frozen(net):
+        fit = fit_autoencoder(
+            features,
+            task.train.labels,
+            lambda reconstructed: net.heads[t](net.operator(reconstructed)),
+            settings,
+            seed=derive_seed(seed, "autoencoder", t),
+            held_out=held_out,
+        )
+    encoder = fit.autoencoder.encode.requires_grad_(False).eval()
+    return EncoderMemory((*(memory.encoders if memory else ()), encoder), fit)
+
+
+def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: float | tuple[float, ...]) -> Term:
+    """E4 for each old task, one raw value an old task, weighted by its alpha.
+
+    features  (batch, feature_size)  F(x) of the new inputs, carries gradient
+    """
+    codes, before = memory.codes(features), batch.recorded["codes"]
+    if len(memory.encoders) == 1:
+        return Term(code_distance(codes, before), per_old_task(alpha, 1, "alpha")[0])
+    sizes = [encoder.out_features for encoder in memory.encoders]
+    pairs = zip(codes.split(sizes, dim=1), before.split(sizes, dim=1), strict=True)
+    distances = torch.stack([code_distance(now, then) for now, then in pairs])
+    return Term(distances, distances.new_tensor(per_old_task(alpha, len(sizes), "alpha")))
+
+
+@dataclass(frozen=True)
+class CodeMethod(Method):
+    """E1 of the new task + sum over the old tasks of alpha_t * E4: the settings and hooks of its two leaves."""
+
+    alpha: float | tuple[float, ...] = setting(
+        1.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
+    )
+    autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
+
+    def before_task(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Recorded:
+        """codes: (n, sum of the code sizes)."""
+        return {} if memory is None else record(net, inputs, codes=memory.codes)
+
+    def loss_terms(self, net: Network, batches: Sequence[Batch], memory: EncoderMemory | None) -> dict[str, Term]:
+        """task: E1; code: E4, one value an old task."""
+        (batch,) = batches
+        features = net.features(batch.inputs)
+        terms = {"task": Term(class_loss(net.heads[batch.task](net.operator(features)), batch.labels))}
+        if memory is not None:
+            terms["code"] = code_term(batch, features, memory, self.alpha)
+        return terms
+
+    def after_task(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
+        """Fit this task's autoencoder (E2) and keep its encoder."""
+        return remember_encoder(net, t, task, memory, self.autoencoder, seed)

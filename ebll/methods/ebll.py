@@ -1,0 +1,74 @@
+"""Encoder Based Lifelong Learning with a shared task operator, the paper's main method (E5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+from torch import Tensor
+
+from ebll.autoencoder import AutoencoderSettings
+from ebll.data import Task
+from ebll.methods.base import Batch, Method, Recorded, Term, record
+from ebll.methods.codes import EncoderMemory, code_term, remember_encoder
+from ebll.methods.soft_targets import distill_term, soft_answers
+from ebll.nets import Network
+from ebll.settings import setting
+from ebll.terms import class_loss
+
+__all__ = ["EBLL"]
+
+
+@final
+@dataclass(frozen=True)
+class EBLL(Method):
+    r"""E5: E1 of the new task + distill_weight * sum of E3 + sum over the old tasks of alpha_t * E4.
+
+    $\mathcal{R} = \ell(T_\mathcal{T} T F) + \sum_{t<\mathcal{T}} \ell_{dist}(T_t T F, T_t^* T^* F^*)
+    + \sum_{t<\mathcal{T}} \frac{\alpha_t}{2}\|\sigma(W_{enc,t} F) - \sigma(W_{enc,t} F^*)\|_2^2$,
+    all on inputs of the new task (EBLL sections 3.3.3 and 3.4). Soft targets and codes are recorded once per task, for
+    all old tasks, from the network as it stood before the task; after it, its own autoencoder is fitted.
+    """
+
+    name = "ebll"
+    label = "EBLL"
+
+    alpha: float | tuple[float, ...] = setting(
+        1.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
+    )
+    temperature: float = setting(
+        2.0,
+        "Softens the old answers; above 1 it lifts the small probabilities.",
+        symbol="θ",
+        above=True,
+        hint="LwF and EBLL use 2.",
+    )
+    distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
+    autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
+
+    def before_task(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Recorded:
+        """soft_targets: (n, sum of the old heads' classes); codes: (n, sum of the code sizes)."""
+        if memory is None:
+            return {}
+        return record(
+            net,
+            inputs,
+            soft_targets=lambda features: soft_answers(net, t, features, self.temperature),
+            codes=memory.codes,
+        )
+
+    def loss_terms(self, net: Network, batches: Sequence[Batch], memory: EncoderMemory | None) -> dict[str, Term]:
+        """task: E1; distill: E3; code: E4; the latter two with one value an old task."""
+        (batch,) = batches
+        features = net.features(batch.inputs)
+        hidden = net.operator(features)
+        terms = {"task": Term(class_loss(net.heads[batch.task](hidden), batch.labels))}
+        if memory is not None:
+            terms["distill"] = distill_term(net, batch, hidden, self.temperature, self.distill_weight)
+            terms["code"] = code_term(batch, features, memory, self.alpha)
+        return terms
+
+    def after_task(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
+        """Fit this task's autoencoder (E2) and keep its encoder."""
+        return remember_encoder(net, t, task, memory, self.autoencoder, seed)

@@ -1,0 +1,81 @@
+"""Elastic Weight Consolidation: keep the parameters that mattered to the old tasks (E6, E7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from ebll.data import Task
+from ebll.fisher import FISHER_KINDS, fisher_diagonal
+from ebll.methods.base import Batch, Memory, Method, Term
+from ebll.nets import Network
+from ebll.seeds import derive_seed, generator
+from ebll.settings import setting
+from ebll.terms import class_loss, quadratic_penalty
+
+__all__ = ["EWC", "EWCMemory"]
+
+
+@dataclass(frozen=True)
+class EWCMemory(Memory):
+    """The shared parameters after the last task and the importance of each, summed over the tasks."""
+
+    anchors: list[Tensor]
+    fisher: list[Tensor]
+
+    def bytes(self) -> int:
+        """Memory kept between tasks; it does not grow with their number."""
+        return sum(tensor.nbytes for tensor in [*self.anchors, *self.fisher])
+
+
+@final
+@dataclass(frozen=True)
+class EWC(Method):
+    """E1 of the new task + ewc_strength * E6 on F and T (Kirkpatrick et al., arXiv 1612.00796).
+
+    The new head has no old value and is left out of the penalty; the old heads get no gradient from new data and need
+    none. One penalty serves all old tasks: their Fisher diagonals add up, centred on the newest parameters (Huszar,
+    arXiv 1712.03847); with `fisher_decay` below 1 the old ones fade, which is online EWC (arXiv 1805.06370).
+    """
+
+    name = "ewc"
+    label = "EWC"
+
+    ewc_strength: float = setting(100.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
+    fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
+    fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)
+    fisher_decay: float = setting(1.0, "Share of the old importance kept at each task.", symbol="γ", high=1.0)
+
+    def loss_terms(self, net: Network, batches: Sequence[Batch], memory: EWCMemory | None) -> dict[str, Term]:
+        """task: E1; penalty: E6."""
+        (batch,) = batches
+        terms = {"task": Term(class_loss(net(batch.inputs, batch.task), batch.labels))}
+        if memory is not None:
+            terms["penalty"] = Term(quadratic_penalty(_shared(net), memory.anchors, memory.fisher), self.ewc_strength)
+        return terms
+
+    def after_task(self, net: Network, t: int, task: Task, memory: EWCMemory | None, seed: int) -> EWCMemory:
+        """Add this task's Fisher diagonal and move the anchor to the parameters as they are now."""
+        count = len(task.train)
+        rows = torch.randperm(count, generator=generator(seed, "fisher samples", t))[: self.fisher_samples]
+        rows = rows.to(task.train.labels.device)
+        fisher = fisher_diagonal(
+            net,
+            lambda inputs: net(inputs, t),
+            _shared(net),
+            task.train.inputs[rows],
+            task.train.labels[rows],
+            self.fisher,
+            derive_seed(seed, "fisher", t),
+        )
+        if memory is not None:
+            fisher = [self.fisher_decay * old + new for old, new in zip(memory.fisher, fisher, strict=True)]
+        return EWCMemory([parameter.detach().clone() for parameter in _shared(net)], fisher)
+
+
+def _shared(net: Network) -> list[torch.nn.Parameter]:
+    return [*net.features.parameters(), *net.operator.parameters()]

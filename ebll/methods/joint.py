@@ -1,0 +1,34 @@
+"""Joint training: all tasks' data at hand, the upper bound that lifelong learning is measured against (E1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from ebll.data import Task
+from ebll.methods.base import Batch, Method, Term
+from ebll.nets import Network
+from ebll.terms import class_loss
+
+__all__ = ["Joint"]
+
+
+@final
+@dataclass(frozen=True)
+class Joint(Method):
+    """E1 over all tasks so far: the sum of their mean losses (EBLL section 3.1).
+
+    Every step draws a batch of each task, so it costs as many steps' worth of work as there are tasks.
+    """
+
+    name = "joint"
+    label = "Joint training"
+
+    def tasks_for(self, t: int, tasks: Sequence[Task]) -> list[int]:
+        """All tasks up to t."""
+        return list(range(t + 1))
+
+    def loss_terms(self, net: Network, batches: Sequence[Batch], memory: Any) -> dict[str, Term]:
+        """task: E1, summed over the tasks."""
+        return {"task": Term(sum(class_loss(net(batch.inputs, batch.task), batch.labels) for batch in batches))}

@@ -1,0 +1,104 @@
+"""What is measured: accuracy, feature distance, and the summaries of an accuracy matrix.
+
+This room knows nothing of training. An accuracy matrix A is square: A[i, j] is the accuracy on task j, in 0..1, once
+task i has been learned; entries above the diagonal (tasks not yet seen) may be NaN and are never read.
+
+Sources: Lopez-Paz and Ranzato, "Gradient Episodic Memory", 2017 (arXiv 1706.08840) for backward transfer; Chaudhry et
+al., "Riemannian Walk", 2018 (arXiv 1801.10112) for forgetting; EBLL section 4 for the feature distance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from ebll.errors import InputError
+
+__all__ = [
+    "accuracy",
+    "average_accuracy",
+    "backward_transfer",
+    "feature_distance",
+    "feature_norm",
+    "forgetting",
+    "forward_transfer",
+]
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """M1: share of the inputs whose largest logit is the label's.
+
+    logits (batch, classes), labels (batch,) -> a float in 0..1
+    """
+    return (logits.argmax(dim=1) == labels).double().mean().item()
+
+
+def feature_distance(features_now: Tensor, features_before: Tensor) -> float:
+    r"""M2: how far the features have moved.   mean over the inputs of $\|F(x) - F^*(x)\|_2$
+
+    features_now, features_before  (batch, features)
+    returns   a float in the units of the features; read it beside `feature_norm`
+    note      on held-out inputs of an old task this is an oracle: a learner without old data could not compute it
+    """
+    return torch.linalg.vector_norm(features_now - features_before, dim=1).mean().item()
+
+
+def feature_norm(features: Tensor) -> float:
+    r"""M3: the scale to read a feature distance against.   mean over the inputs of $\|F(x)\|_2$
+
+    features (batch, features) -> a float
+    """
+    return torch.linalg.vector_norm(features, dim=1).mean().item()
+
+
+def average_accuracy(matrix: ArrayLike) -> float:
+    """M4: mean accuracy over all tasks at the end of the sequence, the last row of the matrix. (T, T) -> 0..1"""
+    return float(_square(matrix)[-1].mean())
+
+
+def forgetting(matrix: ArrayLike) -> float:
+    """M5: mean over the old tasks of (best accuracy so far minus accuracy at the end).
+
+    (T, T) -> a float; 0 for a sequence of one task, negative where later tasks helped every old one
+    source   Chaudhry et al. 2018: the best is taken over the stages before the last
+    """
+    matrix = _square(matrix)
+    drops = [matrix[j:-1, j].max() - matrix[-1, j] for j in range(len(matrix) - 1)]
+    return float(np.mean(drops)) if drops else 0.0
+
+
+def backward_transfer(matrix: ArrayLike) -> float:
+    """M6: mean over the old tasks of (accuracy at the end minus accuracy just after learning).
+
+    (T, T) -> a float; negative means forgetting, 0 for a sequence of one task
+    source   Lopez-Paz and Ranzato 2017
+    """
+    matrix = _square(matrix)
+    return float((matrix[-1] - matrix.diagonal())[:-1].mean()) if len(matrix) > 1 else 0.0
+
+
+def forward_transfer(matrix: ArrayLike, alone: ArrayLike) -> float:
+    """M7: mean over the later tasks of (accuracy just after learning minus that of a network trained on it alone).
+
+    matrix   (T, T)
+    alone    (T,)  accuracy of a fresh network trained on each task alone, same budget; the first entry is not read
+    returns  a float; positive where earlier tasks helped, 0 for a sequence of one task
+    note     with one head per task an untrained head only guesses, so the zero-shot form of Lopez-Paz says nothing
+    """
+    matrix, alone = _square(matrix), np.asarray(alone, dtype=float)
+    if alone.shape != (len(matrix),):
+        raise InputError(f"forward_transfer: `alone` must have {len(matrix)} entries, one a task; got {alone.shape}.")
+    return float((matrix.diagonal() - alone)[1:].mean()) if len(matrix) > 1 else 0.0
+
+
+def _square(matrix: ArrayLike) -> np.ndarray:
+    array = np.asarray(matrix, dtype=float)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or not len(array):
+        raise InputError(f"An accuracy matrix is square, a row and a column a task; got shape {array.shape}.")
+    if np.isnan(np.tril(array)).any():
+        raise InputError(
+            "The accuracy matrix has gaps (NaN) on or below its diagonal: measure every task learned so far."
+        )
+    return array

@@ -1,0 +1,198 @@
+"""The network of the paper: a feature extractor F, a shared task operator T, and one head T_t per task.
+
+This room knows nothing of methods or training. F and T are any two `nn.Module`s; two small pairs are built in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from ebll.errors import InputError, check_choice, check_count
+from ebll.seeds import seeded
+
+__all__ = ["NETS", "NetSpec", "Network", "build_network", "cnn", "frozen", "mlp", "training_only"]
+
+NetSpec: TypeAlias = "str | Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]] | tuple[nn.Module, nn.Module]"
+
+
+class Network(nn.Module):
+    """F, T and the heads.
+
+    features      `nn.Module`, inputs (batch, *input_shape) -> (batch, ...); what comes out is flattened
+    operator      `nn.Module`, (batch, feature_size) -> (batch, operator_size); `nn.Identity()` for none
+    input_shape   shape of one input; one zero example is sent through in eval mode to learn the sizes
+    heads         empty at first; `add_head(classes)` adds a linear head for the next task
+
+    Normalisation layers with running statistics (BatchNorm) learn them on the first task only: after
+    `freeze_statistics()` they stay in eval mode, since otherwise the old tasks' answers would drift with the statistics
+    even where no weight moves.
+    """
+
+    def __init__(self, features: nn.Module, operator: nn.Module, input_shape: Sequence[int]):
+        super().__init__()
+        self.features = nn.Sequential(features, nn.Flatten())
+        self.operator = operator
+        self.heads = nn.ModuleList()
+        self.input_shape = tuple(input_shape)
+        self.statistics_frozen = False
+        self.feature_size, self.operator_size = self._probe_sizes()
+
+    @property
+    def operators_are_separate(self) -> bool:
+        """True once `separate_operators` has moved T into the heads."""
+        return len(self.heads) > 0 and isinstance(self.heads[0], nn.Sequential)
+
+    def forward(self, inputs: Tensor, task: int) -> Tensor:
+        """T_t(T(F(x))): inputs (batch, *input_shape) -> logits (batch, classes of the task)."""
+        return self.heads[task](self.operator(self.features(inputs)))
+
+    def add_head(self, classes: int) -> None:
+        """Add the next task's head: linear and freshly initialised, from torch's global generator.
+
+        With separate operators the head begins with a copy of the newest operator, as a pretrained one would be reused.
+        """
+        check_count(classes, "classes of a head", low=2)
+        head: nn.Module = nn.Linear(self.operator_size, classes)
+        if self.operators_are_separate:
+            head = nn.Sequential(copy.deepcopy(self.heads[-1][0]), head)
+        self.heads.append(head.to(next(self.parameters(), torch.empty(0)).device))
+
+    def separate_operators(self) -> None:
+        """Move T into every head, so that nothing is shared above F (EBLL section 3.3.2); outputs do not change."""
+        if not self.heads:
+            raise InputError("separate_operators needs at least one head; call add_head(classes) first.")
+        if not self.operators_are_separate:
+            self.heads = nn.ModuleList(nn.Sequential(copy.deepcopy(self.operator), head) for head in self.heads)
+            self.operator = nn.Identity()
+
+    def freeze_statistics(self) -> None:
+        """From now on keep running statistics (BatchNorm and its kin) as they are, also in train mode."""
+        self.statistics_frozen = True
+        for module in self.modules():
+            if isinstance(module, _NormBase) and module.track_running_stats:
+                module.eval()
+
+    def train(self, mode: bool = True) -> Network:
+        """As `nn.Module.train`, but frozen statistics stay frozen."""
+        super().train(mode)
+        if self.statistics_frozen:
+            self.freeze_statistics()
+        return self
+
+    def _probe_sizes(self) -> tuple[int, int]:
+        reference = next(self.parameters(), torch.empty(0))
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            with torch.no_grad():
+                features = self.features(torch.zeros(1, *self.input_shape, device=reference.device))
+                outputs = self.operator(features)
+        except RuntimeError as error:
+            raise InputError(
+                f"The network does not take inputs of shape {self.input_shape}: {error}. "
+                "`features` must map (batch, *input_shape) to (batch, ...), `operator` (batch, features) to (batch, ...)."
+            ) from error
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        if outputs.ndim != 2:
+            raise InputError(
+                f"`operator` must return (batch, size); it returned shape {tuple(outputs.shape)}. End it with nn.Flatten()."
+            )
+        return features.shape[1], outputs.shape[1]
+
+
+def mlp(input_shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+    """Inputs - 256 (F) - 128 (T): the small network of most figures; 256 features."""
+    size = int(torch.Size(input_shape).numel())
+    features = nn.Sequential(nn.Flatten(), nn.Linear(size, 256), nn.ReLU())
+    return features, nn.Sequential(nn.Linear(256, 128), nn.ReLU())
+
+
+def cnn(input_shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+    """Two 5 x 5 convolutions of stride 2 (F), one layer of 128 (T): 32 x 7 x 7 = 1,568 features from 28 x 28 images.
+
+    Strides in place of pooling keep the work in matrix products, where the processor is quick.
+    """
+    if len(input_shape) != 3:
+        raise InputError(f"The net 'cnn' takes images (channels, height, width); got inputs of shape {input_shape}.")
+    channels, height, width = input_shape
+    size = 32 * ((height + 3) // 4) * ((width + 3) // 4)
+    features = nn.Sequential(
+        nn.Conv2d(channels, 16, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(16, 32, 5, stride=2, padding=2), nn.ReLU()
+    )
+    return features, nn.Sequential(nn.Linear(size, 128), nn.ReLU())
+
+
+NETS: dict[str, Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]]] = {"mlp": mlp, "cnn": cnn}
+
+
+def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Network:
+    """A `Network` without heads, its weights drawn from `seed`.
+
+    net   "mlp" or "cnn"; a function input_shape -> (features, operator); or a pair of modules, which is copied and keeps
+          its weights
+    """
+    input_shape = tuple(input_shape)
+    with seeded(seed, "network"):
+        if isinstance(net, tuple) and len(net) == 2 and all(isinstance(part, nn.Module) for part in net):
+            features, operator = copy.deepcopy(net)
+        elif callable(net) and not isinstance(net, nn.Module):
+            features, operator = net(input_shape)
+        elif isinstance(net, str):
+            features, operator = NETS[check_choice(net, NETS, "Network")](input_shape)
+        else:
+            raise InputError(
+                f"net must be one of {', '.join(map(repr, NETS))}, a function input_shape -> (features, operator), or a "
+                f"pair of nn.Modules (features, operator); got {type(net).__name__}."
+            )
+        return Network(features, operator, input_shape)
+
+
+@contextlib.contextmanager
+def frozen(module: nn.Module) -> Iterator[nn.Module]:
+    """Eval mode and no gradients to the module's parameters inside the block, everything as it was after it.
+
+    Gradients still flow *through* the module to what comes before it.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    module.eval()
+    module.requires_grad_(False)
+    try:
+        yield module
+    finally:
+        for part, mode in modes:
+            part.training = mode
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+
+
+@contextlib.contextmanager
+def training_only(net: Network, part: nn.Module) -> Iterator[list[nn.Parameter]]:
+    """Train mode and gradients for one part of a network, the rest in eval mode without gradients.
+
+    Yields the part's parameters that take gradient; those that were switched off before (a user's frozen layers) stay so.
+    Leaves the network in eval mode with its flags as they were.
+    """
+    flags = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
+    trained = {parameter for parameter in part.parameters() if parameter.requires_grad}
+    for parameter, _ in flags:
+        parameter.requires_grad_(parameter in trained)
+    net.eval()
+    part.train()
+    if net.statistics_frozen:
+        net.freeze_statistics()
+    try:
+        yield [parameter for parameter in net.parameters() if parameter in trained]
+    finally:
+        net.eval()
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)

@@ -1,0 +1,161 @@
+"""The record of a run: tidy rows in, pandas tables out. Measuring draws no random numbers and changes no weight.
+
+Columns of `curves`, a row per logging step and old task:
+
+    training            the task being learned
+    stage               "warm-up" (only the new head learns) or "train"
+    step                optimiser steps made in this stage before the row was measured
+    task                the old task that the row is about; empty while the first task is learned
+    feature_distance    M2 on held-out inputs of the old task: an oracle, since a learner has no old data
+    feature_norm        M3 of the same features today
+    code_distance       E4 on the same inputs, where the method keeps an encoder of that task
+    accuracy            M1 of the old task on the same inputs
+    accuracy_new        M1 of the task being learned, on held-out inputs of its own
+    learning_rate       of the step about to be made
+    loss_total          what the optimiser sees on the step's batch, the sum of the next columns
+    loss_task ... loss_penalty   each term times its weight, summed over the old tasks
+    raw_task ... raw_penalty     each term before its weight, summed over the old tasks
+
+Held-out means the validation split here; the test split is read for `accuracy` alone, after each task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ebll.data import Split, Task
+from ebll.methods import Memory, Term
+from ebll.metrics import accuracy, feature_distance, feature_norm
+from ebll.nets import Network, frozen
+from ebll.terms import code_distance
+
+__all__ = ["ACCURACY_COLUMNS", "CURVE_COLUMNS", "TERMS", "Probe", "Recorder", "measure_accuracy"]
+
+TERMS = ("task", "distill", "code", "penalty")
+ACCURACY_COLUMNS = ["after", "task", "accuracy"]
+CURVE_COLUMNS = [
+    *("training", "stage", "step", "task", "feature_distance", "feature_norm", "code_distance"),
+    *("accuracy", "accuracy_new", "learning_rate", "loss_total"),
+    *(f"loss_{name}" for name in TERMS),
+    *(f"raw_{name}" for name in TERMS),
+]
+
+
+def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 2048) -> float:
+    """M1 of task t's head on a split, in eval mode and without gradients."""
+    with frozen(net), torch.no_grad():
+        logits = torch.cat([net(batch, t) for batch in split.inputs.split(batch_size)])
+    return accuracy(logits, split.labels)
+
+
+@dataclass
+class Probe:
+    """Held-out inputs of one old task, with what the network said of them before the present task."""
+
+    name: str
+    task: int
+    inputs: Tensor
+    labels: Tensor
+    features_before: Tensor
+    code_before: Tensor | None
+
+    @classmethod
+    def of(cls, net: Network, t: int, task: Task, memory: Memory | None, samples: int) -> Probe:
+        """Record F*(x), and the code where an encoder is kept, on up to `samples` inputs of the validation split."""
+        inputs, labels = task.validation.inputs[:samples], task.validation.labels[:samples]
+        with frozen(net), torch.no_grad():
+            features = net.features(inputs)
+            encoder = memory.encoder(t) if memory is not None else None
+            return cls(task.name, t, inputs, labels, features, None if encoder is None else encoder(features))
+
+    def measure(self, net: Network, memory: Memory | None) -> dict[str, float]:
+        """M2, M3, M1 and, where there is a code, E4 of the network as it is now (call inside `frozen` and no_grad)."""
+        features = net.features(self.inputs)
+        encoder = memory.encoder(self.task) if memory is not None else None
+        return {
+            "feature_distance": feature_distance(features, self.features_before),
+            "feature_norm": feature_norm(features),
+            "code_distance": float("nan")
+            if encoder is None
+            else code_distance(encoder(features), self.code_before).item(),
+            "accuracy": accuracy(net.heads[self.task](net.operator(features)), self.labels),
+        }
+
+
+@dataclass
+class Recorder:
+    """Collects rows while a run goes on, so that an interrupted run loses none of them.
+
+    log_every   optimiser steps between two measurements; 0 measures nothing but the accuracies after each task
+    samples     held-out inputs a task that each measurement looks at
+    """
+
+    log_every: int = 10
+    samples: int = 256
+    curve_rows: list[dict[str, Any]] = field(default_factory=list)
+    accuracy_rows: list[dict[str, Any]] = field(default_factory=list)
+    memory_rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def due(self, step: int, last: bool = False) -> bool:
+        """Whether to measure before this step."""
+        return self.log_every > 0 and (last or step % self.log_every == 0)
+
+    def measure(
+        self,
+        net: Network,
+        probes: Sequence[Probe],
+        new: Probe,
+        memory: Memory | None,
+        terms: Mapping[str, Term],
+        **facts: Any,
+    ) -> None:
+        """Add a row per old task, or one row with an empty task while there is none."""
+        losses = _losses(terms)
+        with frozen(net), torch.no_grad():
+            fresh = accuracy(net(new.inputs, new.task), new.labels)
+            measured = [{"task": probe.name, **probe.measure(net, memory)} for probe in probes] or [{"task": ""}]
+        self.curve_rows += [{**facts, **row, "accuracy_new": fresh, **losses} for row in measured]
+
+    def extend(self, other: Recorder) -> None:
+        """Begin with another recorder's rows, those of the snapshot that a run branches from."""
+        self.curve_rows += other.curve_rows
+        self.accuracy_rows += other.accuracy_rows
+        self.memory_rows += other.memory_rows
+
+    def add_accuracies(self, net: Network, tasks: Sequence[Task], t: int) -> None:
+        """Add the row of the accuracy matrix that belongs to task t: test accuracy on every task learned so far."""
+        self.accuracy_rows += [
+            {"after": tasks[t].name, "task": task.name, "accuracy": measure_accuracy(net, i, task.test)}
+            for i, task in enumerate(tasks[: t + 1])
+        ]
+
+    def add_memory(self, after: str, memory: Memory | None) -> None:
+        """Add what the method keeps after a task: bytes, and its own report."""
+        if memory is not None:
+            self.memory_rows.append({"after": after, "bytes": memory.bytes(), **memory.report()})
+
+    def curves(self) -> pd.DataFrame:
+        """The rows so far; the columns are listed at the top of this file."""
+        return pd.DataFrame(self.curve_rows, columns=CURVE_COLUMNS)
+
+    def accuracy(self) -> pd.DataFrame:
+        """after, task, accuracy (0..1, test split): the accuracy matrix in long form."""
+        return pd.DataFrame(self.accuracy_rows, columns=ACCURACY_COLUMNS)
+
+    def memory(self) -> pd.DataFrame:
+        """after, bytes, and for the EBLL methods the newest autoencoder's losses and accuracies."""
+        return pd.DataFrame(self.memory_rows)
+
+
+def _losses(terms: Mapping[str, Term]) -> dict[str, float]:
+    """The columns loss_* and raw_*, each summed over the old tasks; terms that the method lacks stay empty."""
+    weighted = {name: term.weighted().item() for name, term in terms.items()}
+    columns = {f"loss_{name}": value for name, value in weighted.items()}
+    columns |= {f"raw_{name}": term.raw.sum().item() for name, term in terms.items()}
+    return columns | ({"loss_total": sum(weighted.values())} if terms else {})

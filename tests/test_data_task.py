@@ -1,0 +1,369 @@
+"""A task made from tensors: what is refused and in which words, how it is split, how it is standardised."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ebll.data import Split, Task
+from ebll.data.splits import channel_affine, seeded, stratified_split
+from ebll.errors import InputError
+
+
+def pair(n=30, classes=3, shape=(1, 5, 4), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(n, *shape, generator=generator), torch.arange(n) % classes
+
+
+def make(train=None, test=None, **options):
+    train = pair() if train is None else train
+    return Task.from_tensors("mine", train, pair(9, seed=1) if test is None else test, **options)
+
+
+def refusal(call, *args, **options):
+    with pytest.raises(InputError) as caught:
+        call(*args, **options)
+    return str(caught.value)
+
+
+# --- what comes out ---------------------------------------------------------------------------------------------
+
+
+def test_shapes_types_and_names():
+    task = make(source="my camera", licence="CC0")
+    assert task.input_shape == (1, 5, 4)
+    assert task.class_count == 3
+    assert task.classes == ("0", "1", "2")
+    assert (len(task.train), len(task.validation), len(task.test)) == (26, 4, 9)
+    for split in (task.train, task.validation, task.test):
+        assert split.inputs.dtype == torch.float32
+        assert split.labels.dtype == torch.int64
+    assert repr(task).splitlines()[:2] == ["Task 'mine': train 26, validation 4, test 9", "  3 classes: 0, 1, 2"]
+    for words in ("one input: 1 x 5 x 4, training values -", "source: my camera", "licence: CC0"):
+        assert words in repr(task)
+    assert repr(task.test) == "Split(9 x 1 x 5 x 4)"
+
+
+def test_grey_images_gain_a_channel_and_flat_inputs_stay_flat():
+    assert make(pair(shape=(5, 4)), pair(9, shape=(5, 4))).input_shape == (1, 5, 4)
+    flat = make(pair(shape=(7,)), pair(9, shape=(7,)))
+    assert flat.input_shape == (7,)
+    assert len(flat.offset) == len(flat.scale) == 1
+
+
+def test_uint8_becomes_zero_to_one_and_other_numbers_keep_their_values():
+    x = torch.tensor([0, 51, 255, 102], dtype=torch.uint8).view(4, 1).repeat(1, 2)
+    y = torch.tensor([0, 1, 0, 1])
+    task = Task.from_tensors("bytes", (x, y), (x, y), (x, y), standardise=False)
+    assert torch.equal(task.train.inputs[:, 0], torch.tensor([0.0, 0.2, 1.0, 0.4]))
+    wide = Task.from_tensors("wide", (x.long(), y), (x.long(), y), (x.long(), y), standardise=False)
+    assert torch.equal(wide.train.inputs[:, 0], torch.tensor([0.0, 51.0, 255.0, 102.0]))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", ">f4", "uint16", "int32"])
+def test_numpy_arrays_of_any_number_type_equal_tensors(dtype):
+    x = (np.arange(240).reshape(12, 20) % 17).astype(dtype)
+    y = np.arange(12, dtype="int32") % 2
+    a = Task.from_tensors("a", (x[::-1], y), (x, y))
+    b = Task.from_tensors("b", (torch.tensor(x[::-1].astype("float32")), torch.tensor(y)), (x.tolist(), y.tolist()))
+    assert torch.equal(a.train.inputs, b.train.inputs)
+    assert torch.equal(a.test.inputs, b.test.inputs)
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+def test_the_users_tensors_are_neither_changed_nor_shared(standardise):
+    x, y = pair()
+    before = x.clone()
+    task = make((x, y), (x, y), standardise=standardise)
+    assert torch.equal(x, before)
+    task.test.inputs.zero_()
+    assert torch.equal(x, before)
+
+
+def test_gradients_are_cut():
+    x, y = pair()
+    assert not make((x.requires_grad_(), y)).train.inputs.requires_grad
+
+
+# --- standardising ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 6), (3, 6, 6), (36,)])
+def test_training_split_alone_decides_and_all_splits_get_the_same_map(shape):
+    channels = shape[0] if len(shape) == 3 else 1
+    x, y = pair(60, shape=shape)
+    x = x * 5 + torch.arange(channels).view(-1, *[1] * (len(shape) - 1)) * 10 + 3
+    test = (pair(9, shape=shape, seed=2)[0] - 40, torch.arange(9) % 3)
+    task, raw = make((x, y), test), make((x, y), test, standardise=False)
+
+    axes = (0, 2, 3) if len(shape) == 3 else (0, 1)
+    mean, deviation = raw.train.inputs.double().mean(axes), raw.train.inputs.double().std(axes, correction=0)
+    torch.testing.assert_close(torch.tensor(task.offset).double(), mean.view(-1), rtol=1e-6, atol=0)
+    torch.testing.assert_close(torch.tensor(task.scale).double(), deviation.view(-1), rtol=1e-6, atol=0)
+    assert task.train.inputs.mean(axes).abs().max() < 1e-5
+    assert (task.train.inputs.std(axes, correction=0) - 1).abs().max() < 1e-5
+    view = (-1, 1, 1) if len(shape) == 3 else (-1,)
+    for key in ("train", "validation", "test"):
+        expected = (getattr(raw, key).inputs.double() - mean.view(view)) / deviation.view(view)
+        torch.testing.assert_close(getattr(task, key).inputs, expected.float(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            task.restored(getattr(task, key).inputs), getattr(raw, key).inputs, rtol=1e-5, atol=1e-4
+        )
+    assert task.test.inputs.mean() < -5  # its own mean is far off: test was not asked
+
+
+def test_standardising_twice_changes_nothing_but_rounding_and_the_map_still_leads_back():
+    raw = make(standardise=False)
+    assert (raw.offset, raw.scale) == ((0.0,), (1.0,))
+    once, twice = raw.standardised(), raw.standardised().standardised()
+    torch.testing.assert_close(once.test.inputs, twice.test.inputs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(twice.restored(twice.test.inputs), raw.test.inputs, rtol=1e-5, atol=1e-5)
+    assert torch.equal(make().train.inputs, once.train.inputs)
+    other = once.subset(6).standardised()  # another training split, hence a second map on top of the first
+    assert abs(other.offset[0] - once.offset[0]) > 1e-3
+    torch.testing.assert_close(other.restored(other.test.inputs), raw.test.inputs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e6])
+def test_a_constant_channel_becomes_zero_and_never_nan(value):
+    x, y = pair(shape=(2, 5, 4))
+    x[:, 1] = value
+    task = make((x, y), (x[:9], y[:9]))
+    assert task.scale[1] == 1
+    assert task.train.inputs[:, 1].abs().max() <= abs(value) * 1e-6
+    assert torch.isfinite(task.test.inputs).all()
+
+
+def test_moments_in_parts_equal_moments_in_one():
+    x = torch.rand(1300, 2, 3, 3, generator=seeded(3)) + 100  # more rows than one part, far from zero
+    mean, deviation = channel_affine(x)
+    np.testing.assert_allclose(mean, x.double().mean((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(deviation, x.double().std((0, 2, 3), correction=0), rtol=1e-9)
+
+
+# --- splitting --------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(counts=st.lists(st.integers(2, 40), min_size=2, max_size=8), share=st.floats(0.01, 1.0), seed=st.integers(0, 9))
+@example(counts=[3, 5], share=1.0, seed=0)  # everything asked for: each class still keeps one
+def test_splits_are_disjoint_complete_stratified_and_of_the_asked_size(counts, share, seed):
+    labels = torch.repeat_interleave(torch.tensor(counts))
+    total = max(1, round(share * len(labels)))
+    names = [str(i) for i in range(len(counts))]
+    kept, held = stratified_split(labels, total, seeded(seed), classes=names, what="a test set")
+    assert sorted(kept.tolist() + held.tolist()) == list(range(len(labels)))
+    for c, count in enumerate(counts):
+        number = int((labels[held] == c).sum())
+        assert 1 <= number <= count - 1
+        if 1 <= count * total / len(labels) <= count - 1:
+            assert abs(number - count * total / len(labels)) <= 1
+    exact = [c * total / len(labels) for c in counts]
+    if all(1 <= e <= c - 1 for e, c in zip(exact, counts, strict=True)):
+        assert len(held) == total
+
+
+def test_the_same_seed_gives_the_same_task_and_another_seed_another_split():
+    a, b, c = make(seed=4), make(seed=4), make(seed=5)
+    assert torch.equal(a.train.inputs, b.train.inputs)
+    assert torch.equal(a.validation.inputs, b.validation.inputs)
+    assert not torch.equal(a.validation.inputs, c.validation.inputs)
+    assert torch.equal(make(seed=4, standardise=False).test.inputs, make(seed=5, standardise=False).test.inputs)
+
+
+def test_validation_comes_out_of_training_and_test_stays_whole_and_in_order():
+    train, test = pair(40), pair(9, seed=1)
+    task = make(train, test, standardise=False, validation_fraction=0.25)
+    together = torch.cat([task.train.inputs, task.validation.inputs]).flatten(1).tolist()
+    assert sorted(together) == sorted(train[0].flatten(1).tolist())
+    assert torch.equal(task.test.inputs, test[0])
+    assert len(task.validation) == 10
+
+
+def test_a_validation_split_of_ones_own_is_used_as_it_is():
+    own = pair(6, seed=3)
+    task = make(validation=own, standardise=False)
+    assert torch.equal(task.validation.inputs, own[0])
+    assert len(task.train) == 30
+
+
+def test_the_global_random_state_is_left_alone():
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 - the global state is what is watched
+    before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    make().subset(9)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (np.random.get_state()[1] == before_numpy).all()  # noqa: NPY002
+
+
+def test_subset_is_a_seeded_share_of_every_class_on_the_same_scale():
+    task = make(pair(90), validation=pair(6, seed=3))
+    small = task.subset(30, seed=2)
+    assert torch.bincount(small.train.labels).tolist() == [10, 10, 10]
+    rows = {tuple(r) for r in task.train.inputs.flatten(1).tolist()}
+    assert {tuple(r) for r in small.train.inputs.flatten(1).tolist()} < rows
+    assert torch.equal(small.train.inputs, task.subset(30, seed=2).train.inputs)
+    assert not torch.equal(small.train.inputs, task.subset(30, seed=3).train.inputs)
+    assert small.test is task.test
+    assert small.offset == task.offset
+    assert task.subset(90) is task
+    assert refusal(task.subset, 2) == "train must be a whole number of at least 3; got 2. Every class needs one."
+
+
+def test_to_moves_every_tensor_or_says_why_not():
+    task = make().to("meta")
+    assert {t.device.type for s in (task.train, task.validation, task.test) for t in (s.inputs, s.labels)} == {"meta"}
+    text = refusal(make().to, "abacus")
+    assert text.startswith("task 'mine' cannot move to device 'abacus': ")
+    assert text.endswith(" Use 'cpu'.")
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------
+
+X, Y = pair()
+
+
+def with_x(change):
+    x = X.clone()
+    change(x)
+    return x
+
+
+def set_bad(x):
+    x[3, 0, 0, 0], x[3, 0, 1, 1], x[8, 0, 0, 2] = float("nan"), float("inf"), -float("inf")
+
+
+REFUSED = {
+    "rank": (
+        (X.flatten(), Y),
+        "task 'mine': train inputs must have shape (n, channels, height, width), (n, height, width) or (n, features); "
+        "got (600,). Reshape them first.",
+    ),
+    "empty": (
+        (X[:0], Y[:0]),
+        "task 'mine': train inputs hold no values: shape (0, 1, 5, 4). Every split needs images.",
+    ),
+    "bool": (
+        (X > 0.5, Y),
+        "task 'mine': train inputs must be real numbers (uint8 0..255 or floats); got bool. Convert first.",
+    ),
+    "complex": (
+        (X.to(torch.complex64), Y),
+        "task 'mine': train inputs must be real numbers (uint8 0..255 or floats); got complex64. Convert first.",
+    ),
+    "object": (
+        (np.array([None] * 30), Y),
+        "task 'mine': train inputs must be a tensor or an array of numbers; got ndarray of dtype object. "
+        "Give every image the same size and convert with torch.as_tensor.",
+    ),
+    "text": (
+        ("images", Y),
+        "task 'mine': train inputs must be a tensor or an array of numbers; got str of dtype <U6. "
+        "Give every image the same size and convert with torch.as_tensor.",
+    ),
+    "not finite": (
+        (with_x(set_bad), Y),
+        "task 'mine': train inputs must be finite float32 numbers; 3 values are NaN or infinite, in image 3, 8. "
+        "Drop those images or repair them.",
+    ),
+    "too large for float32": (
+        (X.double() * 1e300, Y),
+        "task 'mine': train inputs must be finite float32 numbers; 600 values are NaN or infinite, "
+        "in image 0, 1, 2, 3, 4 and 25 more. Drop those images or repair them.",
+    ),
+    "channels last": (
+        (torch.rand(30, 28, 28, 3), Y),
+        "task 'mine': train inputs must have the channels second, (n, channels, height, width); (30, 28, 28, 3) looks "
+        "like channels last. Use inputs.permute(0, 3, 1, 2), or numpy's transpose(0, 3, 1, 2).",
+    ),
+    "float labels": (
+        (X, Y.float()),
+        "task 'mine': train labels must be whole numbers 0, 1, 2, ...; got float32. Use labels.long().",
+    ),
+    "label rank": (
+        (X, Y[:, None]),
+        "task 'mine': train labels must have shape (n,), one number an image; got (30, 1).",
+    ),
+    "label count": (
+        (X, Y[:-1]),
+        "task 'mine': train labels must be as many as the images: 30 images, 29 labels.",
+    ),
+    "negative labels": (
+        (X, Y - 1),
+        "task 'mine': train labels must run from 0 upwards; the lowest is -1. "
+        "Number the classes 0, 1, 2, ... in order.",
+    ),
+    "one class": (
+        (X, Y * 0),
+        "task 'mine': a task needs at least 2 classes; got 1 ('0'). Add images of another class.",
+    ),
+    "gap": (
+        (X, Y * 2),
+        "task 'mine': every class needs training images; none for '1', '3'. "
+        "Number the classes 0, 1, 2, ... without gaps, or leave the class out.",
+    ),
+    "no pair": (
+        X,
+        "task 'mine': train must be a pair (inputs, labels); got Tensor.",
+    ),
+    "tiny class": (
+        (X[:5], torch.tensor([0, 0, 2, 2, 1])),
+        "class '1' has 1 image where 2 are needed to split off a validation set. Add images of it, or bring "
+        "a validation set of your own.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_training_data_that_cannot_be_used_is_refused_in_words(case):
+    train, text = REFUSED[case]
+    assert refusal(make, train) == text
+
+
+def test_ragged_lists_and_huge_labels_are_refused_too():
+    assert "train inputs must be a tensor or an array of numbers; it does not convert" in refusal(
+        make, ([[1.0, 2.0], [3.0]], [0, 1])
+    )
+    assert "labels must lie in 0..30" in refusal(make, (X, Y + 10**12))  # and memory is not filled with names
+
+
+def test_splits_that_do_not_fit_together_are_refused_in_words():
+    assert refusal(make, test=pair(9, shape=(1, 5, 5))) == (
+        "task 'mine': test inputs must have the shape of train inputs, 1 x 5 x 4 an image; got 1 x 5 x 5. "
+        "Bring all images to one size and one number of channels."
+    )
+    assert "1 x 5 x 4 an image; got 3 x 5 x 4." in refusal(make, test=pair(9, shape=(3, 5, 4)))
+    assert "validation inputs must have the shape" in refusal(make, validation=pair(9, shape=(20,)))
+    assert refusal(make, test=(X, Y + 1)) == (
+        "task 'mine': test labels hold classes that training never saw: 3; training has 0..2. "
+        "Give train and test the same classes."
+    )
+    assert refusal(make, test=((X * 255).byte(), Y)) == (
+        "task 'mine': all splits must use one scale of values; uint8 (0..255) only in: test. Convert alike."
+    )
+
+
+def test_class_names_must_fit_the_labels():
+    assert make(classes=["cat", "dog", "eel"]).classes == ("cat", "dog", "eel")
+    assert refusal(make, classes=["cat", "dog"]) == (
+        "task 'mine': train labels must lie in 0..1, one for each of the 2 classes; the highest is 2. "
+        "Name the missing classes or correct the labels."
+    )
+    assert "none for 'fox'." in refusal(make, classes=["cat", "dog", "eel", "fox"])
+    assert "given twice: dog." in refusal(make, classes=["dog", "dog", "eel"])
+    assert "must be names such as ('cat', 'dog'); got 'abc'" in refusal(make, classes="abc")
+
+
+def test_settings_out_of_range_are_refused():
+    assert "validation_fraction must be a number above 0 and at most 0.9; got 1." in refusal(
+        make, validation_fraction=1.0
+    )
+    assert "seed must be a whole number of at least 0; got -1." in refusal(make, seed=-1)
+    assert refusal(Task.from_tensors, " ", pair(), pair()) == "a task needs a name, such as 'leaves'; got ' '."
+
+
+def test_a_split_made_by_hand_is_checked():
+    assert "inputs must be float32" in refusal(Split, X.double(), Y)
+    assert "inputs must be float32" in refusal(Split, X[:, 0], Y)
+    assert "labels must be int64 of shape (30,); got torch.int64 (29,)" in refusal(Split, X, Y[1:])

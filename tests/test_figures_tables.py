@@ -1,0 +1,213 @@
+"""The numbers that are plotted, against hand-made ones; the words in which a table is refused."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_figures_data import CLAIMS, accuracy_table, curves_table
+
+from ebll import figures
+from ebll.errors import InputError
+from ebll.figures import tables
+
+PAIR = "mlp:letters-textures"
+# t(0.975, 2) = 4.302653; the standard deviation of 1, 2, 3 is 1, so the half-width is 4.302653 / sqrt(3).
+HALF = 4.302653 / math.sqrt(3)
+
+
+def small_accuracy(just_learned, at_end, new, method="lwf", sequence=PAIR):
+    rows = []
+    for seed, values in enumerate(zip(just_learned, at_end, new, strict=True)):
+        stages = (("letters", "letters"), ("textures", "letters"), ("textures", "textures"))
+        for (after, task), value in zip(stages, values, strict=True):
+            rows.append((sequence, "mlp", method, seed, after, task, value))
+    return pd.DataFrame(rows, columns=list(tables.ACCURACY))
+
+
+def test_interval_is_students_t():
+    row = tables.interval(pd.DataFrame({"g": "a", "v": [1.0, 2.0, 3.0, np.nan]}), ["g"], "v").iloc[0]
+    assert row["seeds"] == 3
+    assert row["mean"] == 2
+    assert row["high"] - row["mean"] == pytest.approx(HALF, rel=1e-6)
+    assert row["mean"] - row["low"] == pytest.approx(HALF, rel=1e-6)
+
+
+def test_one_seed_has_no_interval():
+    row = tables.interval(pd.DataFrame({"g": ["a"], "v": [1.0]}), ["g"], "v").iloc[0]
+    assert (row["mean"], row["seeds"]) == (1, 1)
+    assert math.isnan(row["low"])
+    assert math.isnan(row["high"])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([5, 5], "mean and 95 % interval of 5 seeds"),
+        ([1, 1], "one seed, no interval"),
+        ([3, 5], "mean and 95 % interval of 3 to 5 seeds"),
+        ([1, 5], "mean and 95 % interval of 1 to 5 seeds (no interval for one seed)"),
+    ],
+)
+def test_seeds_are_stated(seeds, words):
+    assert tables.seeds_words(seeds) == words
+
+
+def test_forgetting_by_hand():
+    accuracy = small_accuracy([0.90, 0.91, 0.92], [0.89, 0.89, 0.89], [0.5, 0.6, 0.7])
+    table = figures.forgetting_table(accuracy)
+    assert table["value"].tolist() == pytest.approx([1, 2, 3])
+    assert table["mean"].tolist() == pytest.approx([2, 2, 2])
+    assert table["high"].iloc[0] == pytest.approx(2 + HALF, rel=1e-6)
+
+
+def test_forgetting_of_three_tasks_is_the_mean_over_the_old_ones():
+    rows = [("s:a-b-c", "mlp", "ewc", 0, after, task, value) for after, task, value in (
+        ("a", "a", 0.9), ("b", "a", 0.8), ("b", "b", 0.7), ("c", "a", 0.5), ("c", "b", 0.6), ("c", "c", 0.4),
+    )]  # fmt: skip
+    out = figures.outcomes(pd.DataFrame(rows, columns=list(tables.ACCURACY))).iloc[0]
+    assert out["forgetting"] == pytest.approx((40 + 10) / 2)
+    assert out["old"] == pytest.approx((50 + 60) / 2)
+    assert out["new"] == pytest.approx((70 + 40) / 2)
+    assert out["words"] == "a → b → c (MLP)"
+
+
+def test_alone_is_a_reference_without_forgetting():
+    out = figures.outcomes(accuracy_table(PAIR, methods=["alone", "lwf"])).set_index("method")
+    assert out.loc["alone", "forgetting"].isna().all()
+    assert out.loc["alone", ["old", "new"]].notna().all(axis=None)
+    assert "alone" not in set(figures.forgetting_table(accuracy_table(PAIR))["method"])
+
+
+def test_task_order_ignores_the_order_of_rows():
+    accuracy = accuracy_table("cnn:mnist-digits-letters").sample(frac=1, random_state=0)
+    assert tables.task_order(accuracy) == ["mnist", "digits", "letters"]
+
+
+def test_stability_plasticity_by_hand():
+    row = figures.stability_plasticity_table(small_accuracy([0.9] * 3, [0.71, 0.72, 0.73], [0.4, 0.5, 0.6])).iloc[0]
+    assert row[["old_mean", "new_mean"]].tolist() == pytest.approx([72, 50])
+    assert row[["old_high", "new_high"]].tolist() == pytest.approx([72 + HALF, 50 + 10 * HALF])
+
+
+def test_gain_is_paired_by_seed():
+    lwf = small_accuracy([0.9] * 3, [0.70, 0.75, 0.80], [0.5] * 3, "lwf")
+    ebll = small_accuracy([0.9] * 3, [0.71, 0.77, 0.83], [0.5] * 3, "ebll")
+    table = figures.forgetting_by_gap_table(pd.concat([lwf, ebll]), [PAIR], methods=["lwf", "ebll"])
+    gain = table[table["panel"] == "gain"]
+    assert gain["value"].tolist() == pytest.approx([1, 2, 3])
+    assert gain["low"].iloc[0] == pytest.approx(2 - HALF, abs=1e-5)
+
+
+def test_accuracy_matrix_by_hand():
+    table = figures.accuracy_matrix_table(small_accuracy([0.90] * 3, [0.71, 0.72, 0.73], [0.5] * 3), PAIR)
+    assert table[["after", "task"]].values.tolist() == [["letters"] * 2, ["textures", "letters"], ["textures"] * 2]
+    assert table["mean"].tolist() == pytest.approx([90, 72, 50])
+    assert table["high"].iloc[1] == pytest.approx(72 + HALF, rel=1e-6)
+
+
+def test_feature_distance_is_the_mean_over_seeds_at_each_step():
+    curves = curves_table(seeds=3, methods=["lwf", "ebll"], steps=50)
+    table = figures.feature_distance_table(curves, "cnn:letters-textures")
+    rows = curves[(curves.method == "lwf") & (curves.stage == "train") & (curves.step == 20)]
+    drawn = table[(table.quantity == "feature_distance") & (table.method == "lwf") & (table.step == 20)].iloc[0]
+    values = rows["feature_distance"].to_numpy()
+    assert drawn["mean"] == pytest.approx(values.mean())
+    assert drawn["high"] - drawn["mean"] == pytest.approx(4.302653 * values.std(ddof=1) / math.sqrt(3), rel=1e-6)
+    assert set(table[table.quantity == "loss_code"]["method"]) == {"ebll"}
+    assert table["step"].min() == 0
+
+
+def test_warm_up_lies_before_step_zero():
+    curves = curves_table(seeds=2, methods=["lwf"], steps=50)
+    table = figures.loss_terms_table(curves, "cnn:letters-textures", "lwf", warm_up=True)
+    assert table["step"].min() == -51
+    assert table["step"].is_monotonic_increasing or table["quantity"].nunique() > 1
+    negative = curves.assign(step=curves["step"].where(curves["stage"] == "train", curves["step"] - 60))
+    assert figures.loss_terms_table(negative, "cnn:letters-textures", "lwf", warm_up=True)["step"].min() == -60
+
+
+def test_first_transition_and_first_old_task_by_default():
+    curves = curves_table("cnn:mnist-digits-letters", seeds=2, methods=["lwf"], steps=20)
+    picture = figures.feature_distance(curves, "cnn:mnist-digits-letters")
+    assert picture.alt.startswith("How far the features of mnist move while digits is learned (CNN).")
+    other = figures.feature_distance(curves, "cnn:mnist-digits-letters", training="letters", task="digits")
+    assert other.alt.startswith("How far the features of digits move while letters is learned (CNN).")
+
+
+def test_claims_table_fills_what_may_be_missing():
+    table = figures.claims_table([CLAIMS[0] | {"low": None, "high": None}])
+    assert table.loc[0, ["unit", "reference"]].tolist() == ["", 0]
+    assert math.isnan(table.loc[0, "low"])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda a: figures.forgetting_bars(a.drop(columns=["seed", "after"])),
+         "The accuracy table lacks the columns: seed, after. It has: sequence, net, method, task, accuracy."),
+        (lambda a: figures.forgetting_bars(a[:0]),
+         "The accuracy table is empty: there is nothing to draw. Run an experiment first."),
+        (lambda a: figures.forgetting_bars([1]), "The accuracy table must be a pandas DataFrame; got list."),
+        (lambda a: figures.forgetting_bars(a.assign(accuracy=92.0)),
+         "The accuracy table must hold fractions from 0 to 1; got 92 to 92. Percent? Divide by 100."),
+        (lambda a: figures.forgetting_bars(pd.concat([a, a], ignore_index=True)),
+         "The accuracy table has more than one row for sequence mlp:letters-textures, method lwf, seed 0, after "
+         "letters, task letters. Pick one setting (say, one alpha) before drawing."),
+        (lambda a: figures.accuracy_matrix(a, "mlp:letters"),
+         "sequence: there is no 'mlp:letters'. Did you mean 'mlp:letters-textures'? Choose one of: "
+         "mlp:letters-textures."),
+        (lambda a: figures.accuracy_matrix(a, PAIR, ["lfw"]),
+         "method: there is no 'lfw'. Did you mean 'lwf'? Choose one of: lwf, ebll."),
+        (lambda a: figures.accuracy_matrix(a, PAIR, []),
+         "methods: name at least one. The table has: lwf, ebll."),
+        (lambda a: figures.stability_plasticity(a[a["after"] == "letters"]),
+         "mlp:letters-textures: nothing can be forgotten with one task (letters). Choose a longer sequence."),
+        (lambda a: figures.forgetting_by_gap(a, [PAIR, PAIR], methods=["lwf"]),
+         "order: each sequence has one place from near to far; got mlp:letters-textures, mlp:letters-textures."),
+        (lambda a: figures.claims_overview([]),
+         "There are no claims to draw. Check them first; each is a dict with id, statement, estimate, low, high, "
+         "verdict."),
+        (lambda a: figures.claims_overview([{"id": "C1", "statement": "x", "estimate": 1.0}]),
+         "Claim C1 lacks: low, high, verdict."),
+    ],
+)  # fmt: skip
+def test_refusals_in_words(call, words):
+    with pytest.raises(InputError) as caught:
+        call(accuracy_table(PAIR, methods=["lwf", "ebll"], seeds=2))
+    assert str(caught.value) == words
+
+
+def test_refusals_of_the_curves_table():
+    curves = curves_table(seeds=1, methods=["lwf"], steps=20)
+    sequence = "cnn:letters-textures"
+    with pytest.raises(InputError, match="The curves table lacks the columns: loss_code"):
+        figures.loss_terms(curves.drop(columns="loss_code"), sequence, "lwf")
+    with pytest.raises(InputError, match="no rows of stage 'train' for textures in cnn:letters-textures"):
+        figures.feature_distance(curves[curves["stage"] == "warm-up"], sequence)
+    empty = curves.assign(**{f"loss_{term}": np.nan for term in figures.TERMS})
+    with pytest.raises(InputError, match="holds no loss terms for lwf: all of them are empty"):
+        figures.loss_terms(empty, sequence, "lwf")
+    with pytest.raises(InputError, match=r"panel: there is no 'ewc'\. Choose one of: lwf\."):
+        figures.feature_distance(curves, sequence, panels=["ewc"])
+    with pytest.raises(InputError, match=r"old task: there is no 'mnist'\. Choose one of: letters\."):
+        figures.feature_distance(curves, sequence, task="mnist")
+
+
+def test_the_readers_table_is_left_alone():
+    accuracy, curves = accuracy_table(PAIR, seeds=2), curves_table(seeds=2, methods=["ebll"], steps=20)
+    copies = accuracy.copy(), curves.copy()
+    figures.forgetting_bars(accuracy)
+    figures.feature_distance(curves, "cnn:letters-textures", warm_up=True)
+    pd.testing.assert_frame_equal(accuracy, copies[0])
+    pd.testing.assert_frame_equal(curves, copies[1])
+
+
+def test_categories_are_as_good_as_text():
+    accuracy = accuracy_table(PAIR, seeds=2)
+    names = ["sequence", "net", "method", "after", "task"]
+    categories = accuracy.astype(dict.fromkeys(names, "category"))
+    for function in (figures.forgetting_table, figures.stability_plasticity_table):
+        assert np.allclose(function(categories)["mean" if "mean" in function(accuracy) else "old_mean"],
+                           function(accuracy)["mean" if "mean" in function(accuracy) else "old_mean"])  # fmt: skip
+    assert figures.accuracy_matrix(categories, PAIR).alt == figures.accuracy_matrix(accuracy, PAIR).alt

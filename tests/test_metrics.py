@@ -1,0 +1,175 @@
+"""Accuracy, distances and the summaries of an accuracy matrix: by hand, and laws over sizes (M1 to M7)."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ebll.errors import InputError
+from ebll.metrics import (
+    accuracy,
+    average_accuracy,
+    backward_transfer,
+    feature_distance,
+    feature_norm,
+    forgetting,
+    forward_transfer,
+)
+
+NAN = math.nan
+MATRIX = [
+    [0.9, NAN, NAN],
+    [0.7, 0.8, NAN],
+    [0.75, 0.6, 0.95],
+]
+RISEN = [
+    [0.5, NAN, NAN],
+    [0.9, 0.8, NAN],  # the first task got better while the second was learned
+    [0.6, 0.7, 0.4],
+]
+shares = st.floats(0, 1)
+matrices = st.integers(1, 6).flatmap(lambda n: arrays(float, (n, n), elements=shares))
+longer = st.integers(2, 6).flatmap(lambda n: arrays(float, (n, n), elements=shares))
+sizes = st.integers(1, 12)
+seeds = st.integers(0, 2**31)
+
+
+def normal(seed, *shape):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_M1_accuracy_by_hand():
+    logits = torch.tensor([[0.1, 0.9], [2.0, 1.0], [-3.0, -4.0], [0.0, 5.0]])
+    assert accuracy(logits, torch.tensor([1, 0, 1, 0])) == 2 / 4
+    assert accuracy(logits, torch.tensor([1, 0, 0, 1])) == 1
+    assert accuracy(logits, torch.tensor([0, 1, 1, 0])) == 0
+
+
+def test_M1_accuracy_is_exact_where_single_precision_is_not():
+    labels = torch.zeros(3, dtype=torch.int64)
+    assert accuracy(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), labels) == 2 / 3
+
+
+def test_M2_feature_distance_is_the_mean_euclidean_norm_by_hand():
+    now, before = torch.tensor([[3.0, 4.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [1.0, 3.0]])
+    assert feature_distance(now, before) == (5.0 + 2.0) / 2  # not squared, not the norm of the whole batch
+
+
+def test_M3_feature_norm_by_hand():
+    assert feature_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, -1.0]])) == (5 + 0 + 1) / 3
+
+
+def test_M4_average_accuracy_by_hand():
+    assert average_accuracy(MATRIX) == pytest.approx((0.75 + 0.6 + 0.95) / 3)
+
+
+def test_M5_forgetting_by_hand():
+    assert forgetting(MATRIX) == pytest.approx(((0.9 - 0.75) + (0.8 - 0.6)) / 2)
+    assert forgetting(RISEN) == pytest.approx(((0.9 - 0.6) + (0.8 - 0.7)) / 2)  # from the best, not from the first
+
+
+def test_M5_forgetting_is_negative_where_later_tasks_helped():
+    assert forgetting([[0.5, NAN], [0.75, 0.9]]) == -0.25
+
+
+def test_M6_backward_transfer_by_hand():
+    assert backward_transfer(MATRIX) == pytest.approx(((0.75 - 0.9) + (0.6 - 0.8)) / 2)
+    assert backward_transfer(RISEN) == pytest.approx(((0.6 - 0.5) + (0.7 - 0.8)) / 2)
+
+
+def test_M7_forward_transfer_by_hand():
+    alone = [NAN, 0.85, 0.9]  # the first is not read
+    assert forward_transfer(MATRIX, alone) == pytest.approx(((0.8 - 0.85) + (0.95 - 0.9)) / 2)
+    assert forward_transfer(MATRIX, [0.0, 0.7, 0.9]) == pytest.approx(((0.8 - 0.7) + (0.95 - 0.9)) / 2)
+
+
+@pytest.mark.parametrize("summary", [forgetting, backward_transfer, lambda m: forward_transfer(m, [0.3])])
+def test_M5_M6_M7_are_zero_for_one_task(summary):
+    assert summary([[0.4]]) == 0
+
+
+# Laws.
+
+
+@given(sizes, st.integers(2, 8), seeds)
+def test_M1_lies_in_0_to_1_whatever_the_order_and_counts_whole_samples(batch, classes, seed):
+    logits, labels = normal(seed, batch, classes), torch.arange(batch) % classes
+    share = accuracy(logits, labels)
+    order = torch.randperm(batch, generator=torch.Generator().manual_seed(seed))
+    assert 0 <= share <= 1
+    assert share * batch == pytest.approx(round(share * batch))
+    assert accuracy(logits[order], labels[order]) == share
+    assert accuracy(logits, logits.argmax(dim=1)) == 1
+    assert accuracy(7 * logits + 3, labels) == share
+
+
+@given(sizes, sizes, seeds)
+def test_M2_is_a_metric_and_the_mean_of_its_rows(batch, features, seed):
+    one, two, three = (normal(seed + i, batch, features) for i in range(3))
+    distance = feature_distance(one, two)
+    assert feature_distance(one, one) == 0
+    assert distance > 0
+    assert feature_distance(two, one) == pytest.approx(distance)
+    assert distance <= feature_distance(one, three) + feature_distance(three, two) + 1e-12
+    assert feature_distance(3 * one, 3 * two) == pytest.approx(3 * distance)
+    assert np.mean([feature_distance(one[i : i + 1], two[i : i + 1]) for i in range(batch)]) == pytest.approx(distance)
+    assert feature_distance(one, torch.zeros_like(one)) == pytest.approx(feature_norm(one))
+
+
+@given(matrices)
+def test_M4_M5_M6_never_read_above_the_diagonal(matrix):
+    gaps = np.where(np.tri(len(matrix), dtype=bool), matrix, NAN)
+    for summary in (average_accuracy, forgetting, backward_transfer):
+        assert summary(gaps) == summary(matrix)
+    assert forward_transfer(gaps, np.ones(len(gaps))) == forward_transfer(matrix, np.ones(len(matrix)))
+
+
+@given(matrices)
+def test_M4_M5_M6_stay_in_their_ranges(matrix):
+    assert 0 <= average_accuracy(matrix) <= 1
+    assert -1 <= forgetting(matrix) <= 1
+    assert -1 <= backward_transfer(matrix) <= 1
+
+
+@given(longer)
+def test_M5_is_at_least_minus_M6_since_the_best_is_no_worse_than_the_first(matrix):
+    assert forgetting(matrix) >= -backward_transfer(matrix) - 1e-12
+
+
+@given(arrays(float, (2, 2), elements=shares))
+def test_M5_is_minus_M6_for_two_tasks(matrix):
+    assert forgetting(matrix) == pytest.approx(-backward_transfer(matrix))
+
+
+@given(longer)
+def test_M4_is_the_mean_of_the_diagonal_plus_what_was_transferred_back(matrix):
+    tasks = len(matrix)
+    diagonal = np.diag(matrix).mean()
+    assert average_accuracy(matrix) == pytest.approx(diagonal + backward_transfer(matrix) * (tasks - 1) / tasks)
+
+
+@given(longer)
+def test_M7_is_zero_against_its_own_diagonal(matrix):
+    assert forward_transfer(matrix, np.diag(matrix)) == pytest.approx(0)
+    assert forward_transfer(matrix, np.diag(matrix) - 0.1) == pytest.approx(0.1)
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize("summary", [average_accuracy, forgetting, backward_transfer])
+def test_matrices_that_are_not_square_or_have_gaps_are_refused(summary):
+    for matrix in ([[0.1, 0.2]], [0.1, 0.2], [], np.zeros((0, 0))):
+        with pytest.raises(InputError, match="square, a row and a column a task; got shape"):
+            summary(matrix)
+    with pytest.raises(InputError, match="gaps .* measure every task"):
+        summary([[0.1, NAN], [NAN, 0.2]])
+
+
+def test_M7_wants_one_accuracy_a_task():
+    with pytest.raises(InputError, match=r"must have 3 entries, one a task; got \(2,\)"):
+        forward_transfer(MATRIX, [0.1, 0.2])

@@ -1,0 +1,299 @@
+"""The equations against arithmetic done by hand, PyTorch's own losses, closed-form gradients, and laws (E1 to E6)."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.autograd import gradcheck
+
+from ebll.terms import (
+    autoencoder_loss,
+    class_loss,
+    code_distance,
+    distillation,
+    quadratic_penalty,
+    reconstruction_error,
+    soften,
+)
+
+LOGITS = [[1.0, 2.0, 0.5], [0.0, -1.0, 1.0]]
+LABELS = [1, 2]
+NOW = [[1.0, 2.0, 0.0], [3.0, 4.0, -1.0]]
+BEFORE = [[0.0, 2.0, 2.0], [1.0, 1.0, -1.0]]
+SQUARES = [1 + 0 + 4, 4 + 9 + 0]  # of NOW - BEFORE, row by row
+
+sizes = st.integers(1, 9)
+classes = st.integers(2, 7)
+seeds = st.integers(0, 2**31)
+temperatures = st.floats(0.25, 8.0)
+
+
+def softmax(row, temperature=1.0):
+    powers = [math.exp(z / temperature) for z in row]
+    return [p / sum(powers) for p in powers]
+
+
+def double(values, grad=False):
+    return torch.tensor(values, dtype=torch.float64, requires_grad=grad)
+
+
+def normal(seed, *shape, grad=False):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator).requires_grad_(grad)
+
+
+def gradient(loss, leaf):
+    return torch.autograd.grad(loss, leaf)[0]
+
+
+def close(value, expected):
+    torch.testing.assert_close(torch.as_tensor(value, dtype=torch.float64), torch.as_tensor(expected).double())
+
+
+# Numbers by hand.
+
+
+def test_E1_class_loss_is_minus_log_p_of_the_label_by_hand():
+    expected = -(math.log(softmax(LOGITS[0])[1]) + math.log(softmax(LOGITS[1])[2])) / 2
+    close(class_loss(double(LOGITS), torch.tensor(LABELS)), expected)
+
+
+def test_E1_class_loss_of_a_guess_is_log_of_the_number_of_classes():
+    close(class_loss(torch.zeros(4, 10), torch.arange(4)), math.log(10))
+
+
+@pytest.mark.parametrize("term", [reconstruction_error, code_distance], ids=["E2a", "E4"])
+def test_E2a_E4_half_the_squared_norm_summed_over_columns_and_averaged_over_rows(term):
+    assert sum(SQUARES) == 18
+    close(term(double(NOW), double(BEFORE)), 0.5 * 18 / 2)
+
+
+@pytest.mark.parametrize("term", [reconstruction_error, code_distance], ids=["E2a", "E4"])
+def test_E2a_E4_convert_to_mseloss_by_twice_its_weight_over_the_columns(term):
+    weight, columns = 0.1, 3
+    expected = weight * nn.MSELoss()(double(NOW), double(BEFORE))
+    close((2 * weight / columns) * term(double(NOW), double(BEFORE)), expected)
+
+
+def test_E2_autoencoder_loss_is_lambda_times_reconstruction_plus_class_loss_by_hand():
+    by_hand = 0.25 * (0.5 * 18 / 2) - (math.log(softmax(LOGITS[0])[1]) + math.log(softmax(LOGITS[1])[2])) / 2
+    close(autoencoder_loss(double(NOW), double(BEFORE), double(LOGITS), torch.tensor(LABELS), 0.25), by_hand)
+
+
+def test_E2_without_reconstruction_weight_is_the_class_loss():
+    task_only = autoencoder_loss(double(NOW), double(BEFORE), double(LOGITS), torch.tensor(LABELS), 0.0)
+    close(task_only, class_loss(double(LOGITS), torch.tensor(LABELS)))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 3.7])
+def test_E3a_soften_is_probabilities_to_one_over_theta_normalised(temperature):
+    powers = [[p ** (1 / temperature) for p in softmax(row)] for row in LOGITS]
+    close(soften(double(LOGITS), temperature), [[p / sum(row) for p in row] for row in powers])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_E3_distillation_by_hand(temperature):
+    before = [[0.5, 0.0, -2.0], [3.0, 1.0, 1.0]]
+    total = 0.0
+    for now_row, before_row in zip(LOGITS, before, strict=True):
+        targets, answers = softmax(before_row, temperature), softmax(now_row, temperature)
+        total -= sum(t * math.log(a) for t, a in zip(targets, answers, strict=True))
+    close(distillation(double(LOGITS), soften(double(before), temperature), temperature), total / 2)
+
+
+def test_E6_quadratic_penalty_by_hand():
+    now = [double([[1.0, 2.0], [3.0, 4.0]]), double([0.5])]
+    before = [double([[0.0, 2.0], [1.0, 5.0]]), double([1.5])]
+    fisher = [double([[2.0, 7.0], [0.5, 3.0]]), double([4.0])]
+    by_hand = 0.5 * (2.0 * 1**2 + 7.0 * 0**2 + 0.5 * 2**2 + 3.0 * (-1) ** 2 + 4.0 * (-1) ** 2)
+    assert by_hand == 5.5
+    close(quadratic_penalty(now, before, fisher), by_hand)
+
+
+def test_E6_refuses_lists_that_do_not_pair_up():
+    with pytest.raises(ValueError, match="zip"):
+        quadratic_penalty([torch.ones(2)], [torch.ones(2), torch.ones(1)], [torch.ones(2)])
+
+
+# PyTorch's own losses as references.
+
+
+@given(sizes, classes, seeds)
+def test_E1_and_E3_at_temperature_1_equal_crossentropyloss(batch, count, seed):
+    now, before = normal(seed, batch, count), normal(seed + 1, batch, count)
+    labels = torch.arange(batch) % count
+    close(class_loss(now, labels), nn.CrossEntropyLoss()(now, labels))
+    close(distillation(now, soften(before, 1.0), 1.0), nn.CrossEntropyLoss()(now, before.softmax(dim=1)))
+    one_hot = nn.functional.one_hot(labels, count).double()
+    close(distillation(now, one_hot, 1.0), class_loss(now, labels))
+
+
+@given(sizes, classes, seeds, temperatures)
+def test_E3_minus_the_entropy_of_the_targets_equals_kldivloss(batch, count, seed, temperature):
+    now, before = normal(seed, batch, count), normal(seed + 1, batch, count)
+    targets = soften(before, temperature)
+    entropy = -(targets * targets.log()).sum(dim=1).mean()
+    divergence = nn.KLDivLoss(reduction="batchmean")((now / temperature).log_softmax(dim=1), targets)
+    close(distillation(now, targets, temperature) - entropy, divergence)
+
+
+def test_E3_carries_no_temperature_squared():
+    now, before = normal(0, 4, 5), normal(1, 4, 5)
+    at_four = distillation(now, soften(before, 4.0), 4.0)
+    close(at_four, distillation(now / 4, soften(before / 4, 1.0), 1.0))
+
+
+# Gradients against closed forms and finite differences.
+
+
+@given(sizes, classes, seeds)
+def test_E1_gradient_is_p_minus_label_over_n(batch, count, seed):
+    logits, labels = normal(seed, batch, count, grad=True), torch.arange(batch) % count
+    one_hot = nn.functional.one_hot(labels, count)
+    close(gradient(class_loss(logits, labels), logits), (logits.detach().softmax(dim=1) - one_hot) / batch)
+
+
+@given(sizes, classes, seeds, temperatures)
+def test_E3_gradient_is_z_minus_target_over_theta_over_n(batch, count, seed, temperature):
+    now, before = normal(seed, batch, count, grad=True), normal(seed + 1, batch, count)
+    now_soft, targets = (now.detach() / temperature).softmax(dim=1), (before / temperature).softmax(dim=1)
+    close(gradient(distillation(now, targets, temperature), now), (now_soft - targets) / temperature / batch)
+
+
+def test_E3_gradient_weakens_as_one_over_theta_squared_where_logits_are_small():
+    now, before = (1e-4 * normal(0, 6, 4)).requires_grad_(), 1e-4 * normal(1, 6, 4)
+    at = {t: gradient(distillation(now, soften(before, t), t), now).norm().item() for t in (1.0, 2.0, 4.0)}
+    assert at[1.0] / at[2.0] == pytest.approx(4, rel=1e-3)
+    assert at[2.0] / at[4.0] == pytest.approx(4, rel=1e-3)
+
+
+@pytest.mark.parametrize("term", [reconstruction_error, code_distance], ids=["E2a", "E4"])
+@given(batch=sizes, columns=sizes, seed=seeds)
+def test_E2a_E4_gradient_is_the_difference_over_n(term, batch, columns, seed):
+    now, before = normal(seed, batch, columns, grad=True), normal(seed + 1, batch, columns)
+    close(gradient(term(now, before), now), (now.detach() - before) / batch)
+
+
+@given(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4), seeds)
+def test_E6_gradient_is_fisher_times_displacement(shapes, seed):
+    now = [normal(seed + i, *shape, grad=True) for i, shape in enumerate(shapes)]
+    before = [normal(seed + 10 + i, *shape) for i, shape in enumerate(shapes)]
+    fisher = [normal(seed + 20 + i, *shape).square() for i, shape in enumerate(shapes)]
+    gradients = torch.autograd.grad(quadratic_penalty(now, before, fisher), now)
+    for found, today, anchor, importance in zip(gradients, now, before, fisher, strict=True):
+        close(found, importance * (today.detach() - anchor))
+
+
+def test_gradcheck_of_every_term_in_double_precision():
+    labels, rows = torch.tensor([1, 0, 3]), normal(0, 3, 5, grad=True)
+    logits, constant = normal(1, 3, 4, grad=True), normal(2, 3, 5)
+    assert gradcheck(lambda z: class_loss(z, labels), logits)
+    assert gradcheck(lambda r: reconstruction_error(r, constant), rows)
+    assert gradcheck(lambda r, z: autoencoder_loss(r, constant, z, labels, 0.3), (rows, logits))
+    assert gradcheck(lambda z: soften(z, 2.0), logits)
+    assert gradcheck(lambda z: distillation(z, soften(normal(3, 3, 4), 2.0), 2.0), logits)
+    assert gradcheck(lambda r: code_distance(r, constant), rows)
+    assert gradcheck(lambda r: quadratic_penalty([r], [constant], [constant.square()]), rows)
+
+
+# Laws over shapes and sizes.
+
+
+@given(sizes, classes, seeds, temperatures)
+def test_E3a_rows_sum_to_one_and_keep_the_order_of_the_logits(batch, count, seed, temperature):
+    logits = normal(seed, batch, count)
+    soft = soften(logits, temperature)
+    close(soft.sum(dim=1), torch.ones(batch))
+    assert (soft >= 0).all()
+    assert torch.equal(soft.argsort(dim=1), logits.argsort(dim=1))
+
+
+@given(sizes, classes, seeds, st.floats(1.05, 6.0))
+def test_E3a_temperature_above_1_lifts_the_small_and_below_1_sharpens(batch, count, seed, temperature):
+    logits = normal(seed, batch, count)
+    plain, lifted, sharpened = soften(logits, 1.0), soften(logits, temperature), soften(logits, 1 / temperature)
+    assert (lifted.amax(dim=1) < plain.amax(dim=1)).all()
+    assert (lifted.amin(dim=1) > plain.amin(dim=1)).all()
+    assert (sharpened.amax(dim=1) > plain.amax(dim=1)).all()
+
+
+@given(sizes, classes, seeds, temperatures, temperatures)
+def test_E3a_softening_twice_multiplies_the_temperatures(batch, count, seed, first, second):
+    logits = normal(seed, batch, count)
+    close(soften(soften(logits, first).log(), second), soften(logits, first * second))
+
+
+@given(sizes, classes, seeds, temperatures)
+def test_E3_is_smallest_where_the_answers_have_not_moved(batch, count, seed, temperature):
+    before, step = normal(seed, batch, count), normal(seed + 1, batch, count)
+    targets = soften(before, temperature)
+    entropy = -(targets * targets.log()).sum(dim=1).mean()
+    close(distillation(before, targets, temperature), entropy)
+    # Moving all logits of a row alike changes no probability, any other move does.
+    close(distillation(before + step[:, :1], targets, temperature), entropy)
+    assert distillation(before + step, targets, temperature) > entropy
+
+
+@pytest.mark.parametrize("term", [reconstruction_error, code_distance], ids=["E2a", "E4"])
+@given(batch=sizes, columns=sizes, seed=seeds, scale=st.floats(0.1, 10))
+def test_E2a_E4_zero_only_where_equal_and_quadratic_in_the_displacement(term, batch, columns, seed, scale):
+    before, step = normal(seed, batch, columns), normal(seed + 1, batch, columns)
+    assert term(before, before) == 0
+    once = term(before + step, before)
+    assert once > 0
+    close(term(before + scale * step, before), scale**2 * once)
+
+
+@given(sizes, sizes, seeds, st.floats(0.1, 10))
+def test_E6_zero_at_the_anchor_never_negative_and_quadratic(rows, columns, seed, scale):
+    before, step = normal(seed, rows, columns), normal(seed + 1, rows, columns)
+    fisher = normal(seed + 2, rows, columns).square()
+    assert quadratic_penalty([before], [before], [fisher]) == 0
+    once = quadratic_penalty([before + step], [before], [fisher])
+    assert once > 0
+    close(quadratic_penalty([before + scale * step], [before], [fisher]), scale**2 * once)
+    close(quadratic_penalty([before - step], [before], [fisher]), once)
+    assert quadratic_penalty([before + step], [before], [0 * fisher]) == 0
+
+
+def terms_of(seed, batch, count):
+    """Each batch term as a function of the rows taken."""
+    now, before = normal(seed, batch, count), normal(seed + 1, batch, count)
+    labels, targets = torch.arange(batch) % count, soften(before, 2.0)
+    return {
+        "E1": lambda rows: class_loss(now[rows], labels[rows]),
+        "E2a": lambda rows: reconstruction_error(now[rows], before[rows]),
+        "E2": lambda rows: autoencoder_loss(now[rows], before[rows], now[rows], labels[rows], 0.3),
+        "E3": lambda rows: distillation(now[rows], targets[rows], 2.0),
+        "E4": lambda rows: code_distance(now[rows], before[rows]),
+    }
+
+
+@pytest.mark.parametrize("name", ["E1", "E2a", "E2", "E3", "E4"])
+@given(half=sizes, count=classes, seed=seeds)
+def test_a_batch_is_the_mean_of_its_halves_in_any_order(name, half, count, seed):
+    term, rows = terms_of(seed, 2 * half, count)[name], torch.arange(2 * half)
+    whole = term(rows)
+    close((term(rows[:half]) + term(rows[half:])) / 2, whole)
+    close(term(torch.randperm(2 * half, generator=torch.Generator().manual_seed(seed))), whole)
+    close(term(rows.repeat(3)), whole)
+
+
+@given(sizes, sizes, seeds)
+def test_E4_sums_over_the_code_so_parts_add_up(batch, columns, seed):
+    now, before = normal(seed, batch, 2 * columns), normal(seed + 1, batch, 2 * columns)
+    left, right = slice(None, columns), slice(columns, None)
+    parts = code_distance(now[:, left], before[:, left]) + code_distance(now[:, right], before[:, right])
+    close(parts, code_distance(now, before))
+
+
+@pytest.mark.parametrize("size", [1e4, -1e4])
+def test_E1_and_E3_stay_finite_where_the_softmax_saturates(size):
+    logits = torch.tensor([[size, 0.0, -size]], requires_grad=True)
+    targets = soften(torch.tensor([[-size, 0.0, size]]), 2.0)
+    for loss in (class_loss(logits, torch.tensor([2])), distillation(logits, targets, 2.0)):
+        assert loss.isfinite()
+        assert gradient(loss, logits).isfinite().all()
