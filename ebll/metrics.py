@@ -24,6 +24,7 @@ __all__ = [
     "feature_norm",
     "forgetting",
     "forward_transfer",
+    "unexplained_share",
 ]
 
 
@@ -51,6 +52,20 @@ def feature_norm(features: Tensor) -> float:
     features (batch, features) -> a float
     """
     return torch.linalg.vector_norm(features, dim=1).mean().item()
+
+
+def unexplained_share(reconstructed: Tensor, features: Tensor) -> float:
+    r"""M8: the part of some features' spread that an autoencoder misses.
+
+    $\mathrm{mean}\|r(v) - v\|_2^2 \;/\; \mathrm{mean}\|v - \bar v\|_2^2$
+
+    reconstructed, features  (batch, features)
+    returns   a float; 0 for perfect reconstructions, 1 for reconstructions no better than the mean
+    use       with an old task's autoencoder and a new task's features, before the new task is learned, it says how badly
+              the new inputs are covered by what the old task needs: the domain gap of the figures
+    """
+    missed = (reconstructed - features).square().sum(dim=1).mean()
+    return (missed / (features - features.mean(dim=0)).square().sum(dim=1).mean()).item()
 
 
 def average_accuracy(matrix: ArrayLike) -> float:

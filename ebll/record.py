@@ -92,11 +92,12 @@ class Probe:
 class Recorder:
     """Collects rows while a run goes on, so that an interrupted run loses none of them.
 
-    log_every   optimiser steps between two measurements; 0 measures nothing but the accuracies after each task
+    log_every   optimiser steps between two measurements, and five times as often in the first `2 * log_every` steps, where
+                the curves turn; 0 measures nothing but the accuracies after each task
     samples     held-out inputs a task that each measurement looks at
     """
 
-    log_every: int = 10
+    log_every: int = 20
     samples: int = 256
     curve_rows: list[dict[str, Any]] = field(default_factory=list)
     accuracy_rows: list[dict[str, Any]] = field(default_factory=list)
@@ -104,7 +105,10 @@ class Recorder:
 
     def due(self, step: int, last: bool = False) -> bool:
         """Whether to measure before this step."""
-        return self.log_every > 0 and (last or step % self.log_every == 0)
+        if not self.log_every:
+            return False
+        early = step < 2 * self.log_every and step % max(1, self.log_every // 5) == 0
+        return last or early or step % self.log_every == 0
 
     def measure(
         self,

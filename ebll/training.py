@@ -119,6 +119,8 @@ class Snapshot:
 
     net: Network
     recorder: Recorder
+    net_name: str = "mlp"  #: as tables name it; "own" for a user's modules
+    memory: Memory | None = None  #: what the method to be branched keeps of the first task; fitted anew if None
 
 
 @dataclass
@@ -126,31 +128,42 @@ class Run:
     """What a run leaves: the network, the method's memory, and the record."""
 
     method: Method
+    tasks: tuple[str, ...]
+    net_name: str
     seed: int
     net: Network
     memory: Memory | None
     recorder: Recorder
 
     @property
+    def facts(self) -> dict[str, str | int]:
+        """The first columns of every table: sequence (such as mlp:letters-textures), net, method, seed."""
+        sequence = f"{self.net_name}:{'-'.join(self.tasks)}"
+        return {"sequence": sequence, "net": self.net_name, "method": self.method.name, "seed": self.seed}
+
+    @property
     def curves(self) -> pd.DataFrame:
         """A row per logging step and old task; the columns are listed in `ebll.record`."""
-        return self.recorder.curves()
+        return self._with_facts(self.recorder.curves())
 
     @property
     def accuracy(self) -> pd.DataFrame:
         """after, task, accuracy: test accuracy in 0..1 on every task learned so far."""
-        return self.recorder.accuracy()
+        return self._with_facts(self.recorder.accuracy())
 
     @property
     def kept(self) -> pd.DataFrame:
         """after, bytes, ...: what the method kept, and how well its newest autoencoder does."""
-        return self.recorder.memory()
+        return self._with_facts(self.recorder.memory())
 
     def accuracy_matrix(self) -> pd.DataFrame:
         """Row: after which task; column: which task; entry: test accuracy in 0..1, NaN for tasks not yet seen."""
-        table = self.accuracy
+        table = self.recorder.accuracy()
         matrix = table.pivot(index="after", columns="task", values="accuracy")
         return matrix.loc[table["after"].unique(), table["task"].unique()]
+
+    def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([pd.DataFrame([self.facts] * len(table), index=table.index), table], axis=1)
 
 
 def learn_first(
@@ -171,7 +184,7 @@ def learn_first(
     _learn(network, METHODS["finetune"](), tasks, 0, None, settings or TrainSettings(), seed, recorder)
     network.freeze_statistics()
     recorder.add_accuracies(network, tasks, 0)
-    return Snapshot(network, recorder)
+    return Snapshot(network, recorder, net if isinstance(net, str) else "own")
 
 
 def run_sequence(
@@ -184,6 +197,7 @@ def run_sequence(
     device: str | torch.device = "cpu",
     recorder: Recorder | None = None,
     start: Snapshot | None = None,
+    look_back_last: bool = True,
 ) -> Run:
     """Learn tasks one after the other with one method.
 
@@ -193,6 +207,8 @@ def run_sequence(
     seed       decides everything that is random; on one machine and thread count the weights repeat to the last bit
     recorder   collects the tables as the run goes on: pass your own to keep them if the run is interrupted
     start      a `Snapshot` to branch from instead of learning the first task again; it is copied
+    look_back_last   whether the method also fits what it keeps (autoencoder, Fisher) after the last task; only a longer
+               sequence needs it
     raises     `InputError` for tasks that do not fit together, `TrainingDiverged` (with the run so far) for a bad loss
     """
     tasks = _checked_tasks(tasks, device)
@@ -202,13 +218,17 @@ def run_sequence(
         start = learn_first(tasks, net=net, settings=settings, seed=seed, device=device, recorder=recorder)
     else:
         recorder.extend(start.recorder)
-    run = Run(method, seed, copy.deepcopy(start.net).to(device), None, recorder)
+    names = tuple(task.name for task in tasks)
+    run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net).to(device), None, recorder)
     method.prepare(run.net)
     try:
         for t in range(len(tasks)):
             if t:
                 learn_task(run.net, method, tasks, t, run.memory, settings=settings, seed=seed, recorder=recorder)
-            run.memory = method.after_task(run.net, t, tasks[t], run.memory, seed)
+            if t == 0 and start.memory is not None:
+                run.memory = start.memory
+            elif t < len(tasks) - 1 or look_back_last:
+                run.memory = method.after_task(run.net, t, tasks[t], run.memory, seed)
             recorder.add_memory(tasks[t].name, run.memory)
     except TrainingDiverged as error:
         raise TrainingDiverged(f"{method.label}, seed {seed}: {error}", run) from error

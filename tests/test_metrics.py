@@ -18,6 +18,7 @@ from ebll.metrics import (
     feature_norm,
     forgetting,
     forward_transfer,
+    unexplained_share,
 )
 
 NAN = math.nan
@@ -61,6 +62,22 @@ def test_M2_feature_distance_is_the_mean_euclidean_norm_by_hand():
 
 def test_M3_feature_norm_by_hand():
     assert feature_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, -1.0]])) == (5 + 0 + 1) / 3
+
+
+def test_M8_unexplained_share_by_hand():
+    features = torch.tensor([[0.0, 0.0], [2.0, 4.0]])  # mean (1, 2), so each row is 1 + 4 away from it
+    rebuilt = torch.tensor([[1.0, 0.0], [2.0, 3.0]])
+    assert unexplained_share(rebuilt, features) == pytest.approx(((1 + 0) + (0 + 1)) / 2 / 5)
+
+
+@given(st.integers(2, 12), sizes, seeds)
+def test_M8_is_0_for_the_features_1_for_their_mean_and_has_no_units(batch, columns, seed):
+    features, rebuilt = normal(seed, batch, columns), normal(seed + 1, batch, columns)
+    share = unexplained_share(rebuilt, features)
+    assert unexplained_share(features, features) == 0
+    assert unexplained_share(features.mean(dim=0).expand_as(features), features) == pytest.approx(1)
+    assert unexplained_share(7 * rebuilt + 3, 7 * features + 3) == pytest.approx(share)
+    assert share > 0
 
 
 def test_M4_average_accuracy_by_hand():
@@ -166,7 +183,7 @@ def test_matrices_that_are_not_square_or_have_gaps_are_refused(summary):
     for matrix in ([[0.1, 0.2]], [0.1, 0.2], [], np.zeros((0, 0))):
         with pytest.raises(InputError, match="square, a row and a column a task; got shape"):
             summary(matrix)
-    with pytest.raises(InputError, match="gaps .* measure every task"):
+    with pytest.raises(InputError, match=r"gaps .* measure every task"):
         summary([[0.1, NAN], [NAN, 0.2]])
 
 

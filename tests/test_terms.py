@@ -113,6 +113,13 @@ def test_E6_quadratic_penalty_by_hand():
     close(quadratic_penalty(now, before, fisher), by_hand)
 
 
+def test_E6_of_no_parameters_is_a_zero_that_can_be_added_up():
+    penalty = quadratic_penalty([], [], [])
+    assert isinstance(penalty, torch.Tensor)
+    assert penalty.shape == ()
+    assert penalty == 0
+
+
 def test_E6_refuses_lists_that_do_not_pair_up():
     with pytest.raises(ValueError, match="zip"):
         quadratic_penalty([torch.ones(2)], [torch.ones(2), torch.ones(1)], [torch.ones(2)])

@@ -1,4 +1,4 @@
-"""Tasks, nets and settings so small that a whole sequence is learned in some milliseconds; shared by the core's tests."""
+"""Tasks, nets and settings so small that a sequence is learned in milliseconds; shared by the tests of the core."""
 
 import copy
 
@@ -41,7 +41,9 @@ def small(input_shape):
 def noisy(input_shape):
     """The same with BatchNorm in F and dropout in F and T: what a user's own net may bring."""
     size = int(torch.Size(input_shape).numel())
-    features = nn.Sequential(nn.Flatten(), nn.Linear(size, FEATURES), nn.BatchNorm1d(FEATURES), nn.ReLU(), nn.Dropout(0.3))
+    features = nn.Sequential(
+        nn.Flatten(), nn.Linear(size, FEATURES), nn.BatchNorm1d(FEATURES), nn.ReLU(), nn.Dropout(0.3)
+    )
     return features, nn.Sequential(nn.Linear(FEATURES, HIDDEN), nn.ReLU(), nn.Dropout(0.3))
 
 

@@ -23,7 +23,7 @@ PANELS = ("finetune", "lwf", "ebll")
 
 
 def feature_distance_table(
-    curves: pd.DataFrame, sequence: str, *, training: str | None = None, task: str | None = None,
+    curves: pd.DataFrame, sequence: str | None = None, *, training: str | None = None, task: str | None = None,
     methods: Iterable[str] | None = None, panels: Iterable[str] | None = None, warm_up: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Return what `feature_distance` draws: quantity, method, step, mean, low, high (95 % interval), seeds.
@@ -45,13 +45,13 @@ def feature_distance_table(
 
 @styled
 def feature_distance(
-    curves: pd.DataFrame, sequence: str, *, training: str | None = None, task: str | None = None,
+    curves: pd.DataFrame, sequence: str | None = None, *, training: str | None = None, task: str | None = None,
     methods: Iterable[str] | None = None, panels: Iterable[str] | None = None, warm_up: bool = False,
 ) -> Picture:  # fmt: skip
     """Draw how far the features of an old task move while a new one is learned: the paper's curve.
 
     curves    the curves table: one row per (step, measured old task); distance and norm in units of the features
-    sequence  id of the sequence, as in the table
+    sequence  id of the sequence, as in the table; may be left out where it holds one
     training  the task being learned (default: the first one that has an old task)
     task      the old task that is measured, on its held-out inputs (default: the first)
     methods   which methods (default: all in the table)
@@ -82,7 +82,7 @@ def feature_distance(
 
 
 def loss_terms_table(
-    curves: pd.DataFrame, sequence: str, methods: str | Iterable[str] | None = None, *,
+    curves: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None, *,
     training: str | None = None, warm_up: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Return what `loss_terms` draws: quantity (a weighted loss term), method, step, mean, low, high, seeds."""
@@ -97,13 +97,13 @@ def loss_terms_table(
 
 @styled
 def loss_terms(
-    curves: pd.DataFrame, sequence: str, methods: str | Iterable[str] | None = None, *,
+    curves: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None, *,
     training: str | None = None, warm_up: bool = False,
 ) -> Picture:  # fmt: skip
     """Draw the weighted loss terms that compete while a task is learned, one panel per method on the same axes.
 
     curves    the curves table; loss terms as they enter the sum that is minimised, in nats
-    sequence  id of the sequence, as in the table
+    sequence  id of the sequence, as in the table; may be left out where it holds one
     methods   one method or several (default: finetune, lwf, ebll)
     training  the task being learned (default: the first one that has an old task)
     warm_up   also show the warm-up, at negative steps
@@ -126,12 +126,15 @@ def loss_terms(
 
 
 def _moment(
-    curves: pd.DataFrame, sequence: str, training: str | None, task: str | None, warm_up: bool,
+    curves: pd.DataFrame, sequence: str | None, training: str | None, task: str | None, warm_up: bool,
     columns: tuple[str, ...] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Return the rows of one old task while one new task is learned."""
     key = ("sequence", "method", "seed", "training", "stage", "step", "task")
     rows = tables.of_sequence(tables.check(curves, (*tables.CURVES, *columns), "curves", key=key), sequence)
+    rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
+    if rows.empty:
+        raise InputError("The curves table is about a first task only: there is no old task whose features could move.")
     old_tasks = rows.groupby("training", sort=False, observed=True)["task"].nunique()
     training = old_tasks.idxmin() if training is None else check_choice(training, old_tasks.index, "training")
     rows = rows[rows["training"] == training]
@@ -139,7 +142,7 @@ def _moment(
     rows = rows[rows["task"] == task]
     trained = rows[rows["stage"] == "train"]
     if trained.empty:
-        raise InputError(f"The curves table has no rows of stage 'train' for {training} in {sequence}.")
+        raise InputError(f"The curves table has no rows of stage 'train' for {training}.")
     return pd.concat([_before_zero(rows[rows["stage"] != "train"]), trained]) if warm_up else trained
 
 

@@ -21,7 +21,7 @@ from .style import INK, NORMAL, SOFT, WIDTH, looks, ordered, styled
 __all__ = ["draw_dots", "forgetting_bars", "forgetting_table", "jitter"]
 
 _LABEL = 1.25  # inches for a method's name
-_MEANING = "Forgetting: accuracy just after learning minus accuracy at the end, in percentage points."
+_MEANING = "Forgetting: best accuracy so far minus accuracy at the end, in percentage points."
 
 
 def forgetting_table(
@@ -50,7 +50,7 @@ def forgetting_bars(
     sequences  one id or several (default: all in the table)
     methods    which methods (default: all that can forget)
 
-    Forgetting is accuracy when just learned minus accuracy at the end, mean over the old tasks; below zero a task has
+    Forgetting is the best accuracy before the last task minus accuracy at the end, mean over the old tasks; below zero a task has
     gained. Bars are means over seeds, black lines 95 % t-intervals of the mean, dots the seeds.
     """
     table = forgetting_table(accuracy, sequences, methods)

@@ -24,7 +24,7 @@ _BAR = 0.75  # inches for the colour bar and its numbers
 
 
 def accuracy_matrix_table(
-    accuracy: pd.DataFrame, sequence: str, methods: str | Iterable[str] | None = None
+    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None
 ) -> pd.DataFrame:
     """Return what `accuracy_matrix` draws: method, after, task, mean, low, high (95 % interval), seeds; in percent."""
     rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
@@ -38,11 +38,13 @@ def accuracy_matrix_table(
 
 
 @styled
-def accuracy_matrix(accuracy: pd.DataFrame, sequence: str, methods: str | Iterable[str] | None = None) -> Picture:
+def accuracy_matrix(
+    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None
+) -> Picture:
     """Draw accuracy in percent after each learned task (rows) on each task so far (columns), a heat map per method.
 
     accuracy  the accuracy table, fractions from 0 to 1
-    sequence  id of the sequence, as in the table
+    sequence  id of the sequence, as in the table; may be left out where it holds one
     methods   which methods (default: all in the table)
 
     Numbers are means over seeds; where cells are wide enough the half-width of the 95 % t-interval stands below, and

@@ -22,7 +22,7 @@ def outcomes(accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = Non
 
     old         accuracy on all tasks but the last, measured at the very end; mean over these tasks
     new         accuracy on all tasks but the first, each measured when it was just learned; mean over these tasks
-    forgetting  accuracy on an old task when it was just learned minus at the very end; mean over the old tasks
+    forgetting  best accuracy on an old task before the last one was learned minus at the very end; mean over the old tasks
     words       the sequence in words
 
     For 'alone' there is no end: its networks stay as they are, and it has no forgetting.
@@ -60,7 +60,8 @@ def _of(accuracy: pd.DataFrame, sequence: str) -> pd.DataFrame:
     key = ["method", "seed", "task"]
     learned = rows[rows["after"] == rows["task"]].set_index(key)["percent"]
     final = rows[(rows["after"] == tasks[-1]) | (rows["method"] == "alone")].set_index(key)["percent"]
-    lost = (learned - final).where(lambda lost: lost.index.get_level_values("method") != "alone")
+    best = rows[rows["after"] != tasks[-1]].groupby(key, sort=False)["percent"].max()
+    lost = (best - final).where(lambda lost: lost.index.get_level_values("method") != "alone")
     out = pd.DataFrame({"old": _mean(final, tasks[:-1]), "new": _mean(learned, tasks[1:])})
     out["forgetting"] = _mean(lost.dropna(), tasks[:-1])
     out = out.reset_index()

@@ -55,9 +55,14 @@ def check_accuracy(accuracy: pd.DataFrame) -> pd.DataFrame:
     return accuracy
 
 
-def of_sequence(table: pd.DataFrame, sequence: str) -> pd.DataFrame:
-    """Return the rows of one sequence."""
-    check_choice(sequence, table["sequence"].unique(), "sequence")
+def of_sequence(table: pd.DataFrame, sequence: str | None) -> pd.DataFrame:
+    """Return the rows of one sequence; None will do where the table holds just one."""
+    present = table["sequence"].unique()
+    if sequence is None:
+        if len(present) > 1:
+            raise InputError(f"The table holds {len(present)} sequences; name one of: {', '.join(map(str, present))}.")
+        return table
+    check_choice(sequence, present, "sequence")
     return table[table["sequence"] == sequence]
 
 

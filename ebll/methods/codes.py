@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +19,7 @@ from ebll.seeds import derive_seed
 from ebll.settings import setting
 from ebll.terms import class_loss, code_distance
 
-__all__ = ["CodeMethod", "EncoderMemory", "code_term", "remember_encoder"]
+__all__ = ["CodeMethod", "EncoderMemory", "code_term", "fit_to_task", "remember_encoder"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class EncoderMemory(Memory):
     """The encoder of every old task, in the order learned; the decoders are not needed any more."""
 
     encoders: tuple[Encoder, ...]
-    newest_fit: AutoencoderFit
+    newest: Mapping[str, float]  #: how the newest autoencoder did, before its decoder was dropped
 
     def __post_init__(self):
         object.__setattr__(self, "_stacked", stack_encoders(self.encoders))
@@ -45,24 +45,16 @@ class EncoderMemory(Memory):
         return self._stacked(features)
 
     def report(self) -> dict[str, float]:
-        """How the newest autoencoder did: E2a and E1 at the end of its fit, accuracy with and without it."""
-        fit = self.newest_fit
-        return {
-            "reconstruction": fit.reconstruction[-1],
-            "task_loss": fit.task_loss[-1],
-            "accuracy_direct": fit.accuracy_direct,
-            "accuracy_reconstructed": fit.accuracy_reconstructed,
-        }
+        """E2a and E1 at the end of the newest fit, and accuracy with and without the autoencoder."""
+        return dict(self.newest)
 
 
-def remember_encoder(
-    net: Network, t: int, task: Task, memory: EncoderMemory | None, settings: AutoencoderSettings, seed: int
-) -> EncoderMemory:
-    """Fit task t's autoencoder on its own data with F, T and T_t frozen, and keep the encoder (E2)."""
+def fit_to_task(net: Network, t: int, task: Task, settings: AutoencoderSettings, seed: int) -> AutoencoderFit:
+    """E2 on a task's own data with F, T and T_t frozen."""
     features = record(net, task.train.inputs, features=lambda f: f)["features"]
     held_out = record(net, task.validation.inputs, features=lambda f: f)["features"], task.validation.labels
     with frozen(net):
-        fit = fit_autoencoder(
+        return fit_autoencoder(
             features,
             task.train.labels,
             lambda reconstructed: net.heads[t](net.operator(reconstructed)),
@@ -70,8 +62,21 @@ def remember_encoder(
             seed=derive_seed(seed, "autoencoder", t),
             held_out=held_out,
         )
+
+
+def remember_encoder(
+    net: Network, t: int, task: Task, memory: EncoderMemory | None, settings: AutoencoderSettings, seed: int
+) -> EncoderMemory:
+    """Fit task t's autoencoder and keep the encoder; the decoder is dropped."""
+    fit = fit_to_task(net, t, task, settings, seed)
     encoder = fit.autoencoder.encode.requires_grad_(False).eval()
-    return EncoderMemory((*(memory.encoders if memory else ()), encoder), fit)
+    newest = {
+        "reconstruction": fit.reconstruction[-1],
+        "task_loss": fit.task_loss[-1],
+        "accuracy_direct": fit.accuracy_direct,
+        "accuracy_reconstructed": fit.accuracy_reconstructed,
+    }
+    return EncoderMemory((*(memory.encoders if memory else ()), encoder), newest)
 
 
 def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: float | tuple[float, ...]) -> Term:

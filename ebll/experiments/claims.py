@@ -1,0 +1,185 @@
+"""The claims of the lesson, C1 to C9, stated for each regime and decided by the tables. Nothing is written in by hand.
+
+A regime is a net and the old task that its pairs share: the same claim can hold in one and fail in another, and that is
+part of the lesson. `ebll.experiments.verdicts` says how a claim is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ebll.experiments.outcomes import curve_shapes, seed_outcomes
+from ebll.experiments.plan import Experiment
+from ebll.experiments.verdicts import Claim, Part
+
+__all__ = ["claims_of"]
+
+#: Methods that train F on the new task without the old task's data, so that keeping the old one is their own merit.
+TRAINED = ("finetune", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
+
+
+def claims_of(
+    accuracy: pd.DataFrame, curves: pd.DataFrame, gaps: pd.DataFrame, experiments: Sequence[Experiment]
+) -> list[Claim]:
+    """All claims that the tables can decide, regime by regime: a net and the old task that its pairs share.
+
+    The first regime's claims are C1 ... C9; those of the others carry its name, as in "C4 (cnn, letters first)".
+    """
+    outcomes, shapes = seed_outcomes(accuracy), curve_shapes(curves)
+    regimes: dict[tuple[str, str], list[Experiment]] = {}
+    for e in experiments:
+        regimes.setdefault((e.net, e.tasks[0]), []).append(e)
+    claims: list[Claim] = []
+    for (net, first), group in regimes.items():
+        order = _by_gap([e for e in group if len(e.tasks) == 2], gaps)
+        evidence = Evidence(outcomes, tuple(e.id for e in order))
+        where = f"{net.upper()}, {first} first"
+        found = _method_claims(evidence, where) + _curve_claims(shapes, order, where)
+        found += _gap_claims(evidence, order, where)
+        for e in group:
+            if len(e.tasks) > 2:
+                found += _sequence_claims(evidence, e)
+        known = {claim.id for claim in claims}
+        claims += [
+            Claim(c.id if c.id not in known else f"{c.id} ({net}, {first} first)", c.statement, c.parts)
+            for c in found
+            if c.parts and all(part.values for part in c.parts)
+        ]
+    return sorted(claims, key=lambda claim: (" " in claim.id, claim.id.partition(" ")[2], claim.id))
+
+
+def _by_gap(pairs: list[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
+    """Pairs from the nearest domain to the farthest, by the measured gap (M8)."""
+    if gaps.empty:
+        return pairs
+    mean = gaps.groupby("sequence")["gap"].mean()
+    return sorted(pairs, key=lambda e: mean.get(e.id, 0.0))
+
+
+def _method_claims(evidence: Evidence, where: str) -> list[Claim]:
+    """C1 to C6: what separates the methods, averaged over the regime's pairs."""
+    present = set(evidence.outcomes["method"])
+    diff = evidence.difference
+    over = f"{where}; mean over {', '.join(pair.split(':')[1].split('-')[1] for pair in evidence.pairs)}"
+
+    def against(column: str, methods: Iterable[str], best: str | None = None, worst: str | None = None) -> list[Part]:
+        pairs = [(best or m, worst or m) for m in methods if m in present and m not in (best, worst)]
+        return [Part(f"{column}, {a} minus {b}", diff(column, a, b)) for a, b in pairs]
+
+    kept = tuple(-abs(v) for v in evidence.per_seed("feature-extraction", "forgetting"))
+    return [
+        Claim(
+            "C1",
+            f"Fine-tuning forgets most ({over}).",
+            tuple(against("forgetting", [*TRAINED, "feature-extraction", "joint"], best="finetune")),
+        ),
+        Claim(
+            "C2",
+            f"Feature extraction forgets nothing and learns the new task worst ({over}).",
+            (
+                Part("minus what feature extraction forgets", kept, above=-1e-9),
+                *against("new", [*TRAINED, "joint"], worst="feature-extraction"),
+            ),
+        ),
+        Claim(
+            "C3",
+            f"LwF forgets less than fine-tuning ({over}).",
+            tuple(against("forgetting", ["finetune"], worst="lwf")),
+        ),
+        Claim(
+            "C4",
+            f"EBLL forgets less than LwF, at a new-task accuracy within one point of LwF's ({over}).",
+            (
+                Part("forgetting, lwf minus ebll", diff("forgetting", "lwf", "ebll")),
+                Part("new, ebll minus lwf", diff("new", "ebll", "lwf"), above=-0.01),
+            ),
+        ),
+        Claim(
+            "C5",
+            f"EBLL with separate operators forgets least of the methods that train F without old data ({over}).",
+            tuple(against("forgetting", TRAINED, worst="ebll-separate")),
+        ),
+        Claim(
+            "C6",
+            f"Joint training bounds the average accuracy of the others ({over}).",
+            tuple(against("average", [*TRAINED, "feature-extraction"], best="joint")),
+        ),
+    ]
+
+
+def _curve_claims(shapes: pd.DataFrame, pairs: list[Experiment], where: str) -> list[Claim]:
+    """C7: the paper's curve, on the nearest pair."""
+    if not pairs:
+        return []
+    rows = shapes[shapes["sequence"] == pairs[0].id]
+    of = {m: rows[rows["method"] == m] for m in ("ebll", "lwf")}
+    return [
+        Claim(
+            "C7",
+            "With EBLL the feature distance of the old task rises first and then falls to under half of its peak, while "
+            f"LwF's ends above half of its own ({where}; new task {pairs[0].tasks[1]}).",
+            (
+                Part("0.5 minus end / peak, ebll", tuple(0.5 - of["ebll"]["ratio"])),
+                Part("end / peak minus 0.5, lwf", tuple(of["lwf"]["ratio"] - 0.5)),
+                Part("0.5 minus the peak's place in the training, ebll", tuple(0.5 - of["ebll"]["when"])),
+            ),
+        )
+    ]
+
+
+def _gap_claims(evidence: Evidence, pairs: list[Experiment], where: str) -> list[Claim]:
+    """C8: forgetting and gain from pair to pair, in the order of the measured domain gap."""
+    if len(pairs) < 2:
+        return []
+    parts = []
+    for near, far in zip(pairs, pairs[1:], strict=False):
+        step = f"{near.tasks[1]} to {far.tasks[1]}"
+        lost = [evidence.per_seed("lwf", "forgetting", [e.id]) for e in (far, near)]
+        gain = [
+            lost_by - evidence.per_seed("ebll", "forgetting", [e.id])
+            for lost_by, e in zip(lost, (far, near), strict=True)
+        ]
+        parts += [
+            Part(f"rise of lwf's forgetting, {step}", _paired(*lost)),
+            Part(f"rise of ebll's gain over it, {step}", _paired(*gain)),
+        ]
+    order = ", ".join(e.tasks[1] for e in pairs)
+    statement = f"LwF's forgetting, and EBLL's gain over it, grow with the measured domain gap ({where}; {order})."
+    return [Claim("C8", statement, tuple(parts))]
+
+
+def _sequence_claims(evidence: Evidence, e: Experiment) -> list[Claim]:
+    """C9: EBLL against LwF over a longer sequence."""
+    values = evidence.difference("forgetting", "lwf", "ebll", [e.id])
+    statement = (
+        f"EBLL's gain over LwF holds over a sequence of {len(e.tasks)} tasks ({e.net.upper()}; {', '.join(e.tasks)})."
+    )
+    return [Claim("C9", statement, (Part("forgetting, lwf minus ebll", values),))]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The tables of one regime, paired by seed."""
+
+    outcomes: pd.DataFrame
+    pairs: tuple[str, ...]
+
+    def per_seed(self, method: str, column: str, sequences: Iterable[str] | None = None) -> pd.Series:
+        """Mean over the sequences of one column, a number a seed; seeds that lack a sequence are left out."""
+        sequences = list(sequences or self.pairs)
+        rows = self.outcomes[(self.outcomes["method"] == method) & self.outcomes["sequence"].isin(sequences)]
+        table = rows.pivot(index="seed", columns="sequence", values=column).reindex(columns=sequences)
+        return table.dropna().mean(axis=1)
+
+    def difference(
+        self, column: str, more: str, less: str, sequences: Iterable[str] | None = None
+    ) -> tuple[float, ...]:
+        """Method `more` minus method `less`, seed by seed."""
+        return _paired(self.per_seed(more, column, sequences), self.per_seed(less, column, sequences))
+
+
+def _paired(more: pd.Series, less: pd.Series) -> tuple[float, ...]:
+    return tuple((more - less).dropna())

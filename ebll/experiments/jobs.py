@@ -1,0 +1,221 @@
+"""Running the plan: one job a net, first task and seed, spread over the cores, results as they come.
+
+Within a job all methods branch from one network that has learned the first task, so that they differ in the method
+alone. A job is a pure function of its fields. This room draws nothing and decides nothing about claims.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ebll.autoencoder import Autoencoder, AutoencoderSettings
+from ebll.data import Task, load_task
+from ebll.errors import TrainingDiverged
+from ebll.experiments.plan import ALONE, NEW_TASK_IMAGES, PRESETS, Experiment, Preset
+from ebll.methods import EBLL, CodeOnly, EBLLSeparate, Memory, Method
+from ebll.methods.base import record
+from ebll.methods.codes import fit_to_task
+from ebll.metrics import unexplained_share
+from ebll.record import Recorder
+from ebll.training import Snapshot, learn_first, run_sequence
+
+__all__ = ["Job", "Result", "default_workers", "jobs_of", "run_job", "run_jobs"]
+
+LOG_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """All experiments that share a net, a first task and a seed."""
+
+    net: str
+    first: str
+    seed: int
+    experiments: tuple[Experiment, ...]
+    methods: tuple[str, ...]
+    device: str = "cpu"
+
+    @property
+    def runs(self) -> int:
+        """How many results the job will deliver: every method, and the reference alone, for every experiment."""
+        return len(self.experiments) * (len(self.methods) + 1)
+
+
+@dataclass
+class Result:
+    """The rows of one method on one sequence with one seed; `failure` says why a run ended early."""
+
+    facts: dict[str, Any]
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    failure: str = ""
+
+
+def jobs_of(
+    experiments: Sequence[Experiment], methods: Sequence[str], seeds: Sequence[int], device: str = "cpu"
+) -> list[Job]:
+    """Group experiments into jobs, the costliest first, so that the cores finish together."""
+    groups: dict[tuple[str, str], list[Experiment]] = {}
+    for e in experiments:
+        groups.setdefault((e.net, e.tasks[0]), []).append(e)
+    jobs = [
+        Job(net, first, seed, tuple(group), tuple(methods), device)
+        for (net, first), group in groups.items()
+        for seed in seeds
+    ]
+    cost = {"cnn": 2}
+    return sorted(jobs, key=lambda job: -cost.get(job.net, 1) * sum(len(e.tasks) ** 2 for e in job.experiments))
+
+
+def run_job(job: Job) -> Iterator[Result]:
+    """Run a job, yielding each result when it is done."""
+    preset = PRESETS[job.net]
+    names = {name for e in job.experiments for name in e.tasks}
+    tasks = {name: load_task(name) for name in names}
+    later = {name: task.subset(NEW_TASK_IMAGES, seed=job.seed) for name, task in tasks.items() if name != job.first}
+    start = learn_first(
+        [tasks[job.first]],
+        net=job.net,
+        settings=preset.first,
+        seed=job.seed,
+        device=job.device,
+        recorder=Recorder(log_every=LOG_EVERY),
+    )
+    memories: dict[Any, Memory | None] = {}
+    autoencoder = _first_autoencoder(job, tasks[job.first], start, preset)
+    for e in job.experiments:
+        sequence = [tasks[job.first], *(later[name] for name in e.tasks[1:])]
+        yield _alone(job, e, sequence, preset, [_gap_row(job, e.tasks[1], sequence[1], start, autoencoder)])
+        for name in job.methods:
+            yield _branch(job, e, sequence, preset.method(name), preset, start, memories)
+
+
+def _branch(
+    job: Job,
+    e: Experiment,
+    tasks: list[Task],
+    method: Method,
+    preset: Preset,
+    start: Snapshot,
+    memories: dict[Any, Memory | None],
+) -> Result:
+    result = Result({"sequence": e.id, "net": e.net, "method": method.name, "seed": job.seed})
+    # The three methods with an autoencoder keep the same one after the first task, and all experiments share it.
+    key = method.autoencoder if isinstance(method, (EBLL, EBLLSeparate, CodeOnly)) else method
+    if key not in memories:
+        memories[key] = method.after_task(start.net, 0, tasks[0].to(job.device), None, job.seed)
+    recorder = Recorder(log_every=LOG_EVERY)
+    try:
+        run_sequence(
+            tasks,
+            method,
+            settings=preset.later,
+            seed=job.seed,
+            device=job.device,
+            recorder=recorder,
+            start=dataclasses.replace(start, memory=memories[key]),
+            look_back_last=False,
+        )
+    except TrainingDiverged as error:
+        result.failure = f"{e.id}: {error}"
+    result.curves, result.accuracy, result.kept = recorder.curve_rows, recorder.accuracy_rows, recorder.memory_rows
+    return result
+
+
+def _alone(job: Job, e: Experiment, tasks: list[Task], preset: Preset, gaps: list[dict[str, Any]]) -> Result:
+    """A fresh network for each task but the first, trained as long as the others train on it."""
+    result = Result({"sequence": e.id, "net": e.net, "method": ALONE, "seed": job.seed}, gaps=gaps)
+    for task in tasks[1:]:
+        recorder = Recorder(log_every=0)
+        learn_first([task], net=job.net, settings=preset.later, seed=job.seed, device=job.device, recorder=recorder)
+        result.accuracy += recorder.accuracy_rows
+    return result
+
+
+def _first_autoencoder(job: Job, task: Task, start: Snapshot, preset: Preset) -> Autoencoder:
+    settings = AutoencoderSettings(code_size=preset.code_size)
+    return fit_to_task(start.net, 0, task.to(job.device), settings, job.seed).autoencoder
+
+
+def _gap_row(job: Job, name: str, task: Task, start: Snapshot, autoencoder: Autoencoder) -> dict[str, Any]:
+    """M8 of the second task's training features under the first task's autoencoder, before anything is learned of it."""
+    features = record(start.net, task.to(job.device).train.inputs, features=lambda f: f)["features"]
+    with torch.no_grad():
+        return {"old": job.first, "new": name, "gap": unexplained_share(autoencoder(features), features)}
+
+
+def run_jobs(jobs: Sequence[Job], workers: int, on_result: Callable[[Result], None]) -> None:
+    """Run jobs in `workers` processes of one thread each, or in this process if that is 1.
+
+    on_result  called in this thread for each result as it comes, in no fixed order
+    raises     what a job raised; then, and on Ctrl-C, the workers end at once, and what they had finished was delivered
+    """
+    if workers <= 1:
+        with _one_thread():
+            for job in jobs:
+                for result in run_job(job):
+                    on_result(result)
+        return
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(results,))
+    try:
+        running = [pool.submit(_work, job) for job in jobs]
+        expected = sum(job.runs for job in jobs)
+        while expected:
+            with contextlib.suppress(queue.Empty):
+                on_result(results.get(timeout=0.2))
+                expected -= 1
+                continue
+            for job in running:
+                if job.done():
+                    job.result()  # raises what the job raised
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_RESULTS: Any = None
+
+
+def _start_worker(results: Any) -> None:
+    """Ctrl-C is the parent's to handle; one thread a worker, so that two workers use two cores and numbers repeat."""
+    global _RESULTS
+    _RESULTS = results
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _work(job: Job) -> None:
+    for result in run_job(job):
+        _RESULTS.put(result)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def default_workers() -> int:
+    """As many processes as this process may use cores, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores)

@@ -1,0 +1,116 @@
+"""What the main job runs: which tasks in which order, on which net, with which settings and methods.
+
+The settings were chosen on validation splits with seeds 100 and up (`benchmarks/choose_settings.py`, docs/settings.md);
+the main job reports test accuracy with seeds from 0. This room knows settings and names, nothing of how they are run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ebll.autoencoder import AutoencoderSettings
+from ebll.errors import check_choice
+from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Method
+from ebll.training import TrainSettings
+
+__all__ = [
+    "ALONE",
+    "EXPERIMENTS",
+    "NEW_TASK_IMAGES",
+    "PRESETS",
+    "PROFILES",
+    "Experiment",
+    "Preset",
+    "Profile",
+    "experiment",
+    "plan",
+]
+
+ALONE = "alone"
+"""Name in the tables of the reference that trains a fresh network on each task alone."""
+
+NEW_TASK_IMAGES = 1190
+"""Training images of every task but the first: as many as the smallest has, so that tasks differ in domain only."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of one net: how its first task and the later ones are trained, and what its methods weigh."""
+
+    first: TrainSettings
+    later: TrainSettings
+    alpha: float
+    ewc_strength: float
+    code_size: int = 64
+
+    def method(self, name: str) -> Method:
+        """A method by its name, with this net's settings."""
+        check_choice(name, METHODS, "Method")
+        coded = {"alpha": self.alpha, "autoencoder": AutoencoderSettings(code_size=self.code_size)}
+        settings = {
+            EWC: {"ewc_strength": self.ewc_strength},
+            EBLL: coded,
+            EBLLSeparate: coded,
+            CodeOnly: coded,
+        }
+        return METHODS[name](**settings.get(METHODS[name], {}))
+
+
+PRESETS = {
+    "mlp": Preset(TrainSettings(), TrainSettings(epochs=16), alpha=3.0, ewc_strength=1000.0),
+    "cnn": Preset(TrainSettings(), TrainSettings(epochs=16), alpha=3.0, ewc_strength=300.0),
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A net and the tasks that it learns in this order."""
+
+    net: str
+    tasks: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The name in the column `sequence`, such as mlp:letters-textures."""
+        return f"{self.net}:{'-'.join(self.tasks)}"
+
+
+EXPERIMENTS = (
+    Experiment("mlp", ("letters", "mnist")),
+    Experiment("mlp", ("letters", "digits")),
+    Experiment("mlp", ("letters", "textures")),
+    Experiment("mlp", ("mnist", "letters")),
+    Experiment("mlp", ("mnist", "digits")),
+    Experiment("mlp", ("mnist", "textures")),
+    Experiment("mlp", ("letters", "mnist", "digits", "textures")),
+    Experiment("cnn", ("letters", "mnist")),
+    Experiment("cnn", ("letters", "digits")),
+    Experiment("cnn", ("letters", "textures")),
+)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of the plan to run."""
+
+    experiments: tuple[Experiment, ...]
+    seeds: int
+    note: str
+
+
+_FAST = (EXPERIMENTS[0], EXPERIMENTS[2], Experiment("mlp", ("letters", "mnist", "textures")))
+PROFILES = {
+    "full": Profile(EXPERIMENTS, 5, "both nets, near, middle and far pairs, a sequence of four tasks, five seeds"),
+    "fast": Profile(_FAST, 2, "the small net, a near and a far pair, a sequence of three tasks, two seeds"),
+}
+
+
+def experiment(name: str) -> Experiment:
+    """An experiment by its id."""
+    known = {e.id: e for profile in PROFILES.values() for e in profile.experiments}
+    return known[check_choice(name, known, "Experiment")]
+
+
+def plan(profile: str) -> Profile:
+    """A profile by its name."""
+    return PROFILES[check_choice(profile, PROFILES, "Profile")]

@@ -1,0 +1,144 @@
+"""The main job's tables as text, files and pictures. Numbers come in finished; nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ebll import figures
+from ebll.errors import OutputError
+from ebll.experiments.plan import ALONE, Experiment
+from ebll.experiments.verdicts import Claim, interval
+from ebll.methods import METHODS
+
+__all__ = ["draw", "final_table", "markdown", "prepare_folder", "write_json", "write_table", "write_text"]
+
+LABELS = {ALONE: "One network per task", **{name: method.label for name, method in METHODS.items()}}
+
+
+def final_table(accuracy: pd.DataFrame, e: Experiment) -> pd.DataFrame:
+    """Methods x tasks of one sequence, as text: mean accuracy in % at its end, 95 % interval, change.
+
+    The change is in points against the reference that the paper prints: for the first task the network that has learned
+    it alone, for a later one fine-tuning just after learning it. The last column is the mean over the tasks.
+    """
+    rows = accuracy[accuracy["sequence"] == e.id]
+    reference = {
+        task: _seeds(rows, "finetune" if i else None, after=task, task=task).mean() for i, task in enumerate(e.tasks)
+    }
+    table = {}
+    for name in [m for m in LABELS if m in set(rows["method"])]:
+        last = {t: _seeds(rows, name, after=t if name == ALONE else e.tasks[-1], task=t) for t in e.tasks}
+        if name == ALONE:
+            last[e.tasks[0]] = _seeds(rows, None, after=e.tasks[0], task=e.tasks[0])
+        mean = pd.concat(last, axis=1).mean(axis=1)
+        cells = {t: _cell(values, reference[t]) for t, values in last.items()}
+        table[LABELS[name]] = {**cells, "mean": _cell(mean, float(np.mean(list(reference.values()))))}
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def _seeds(rows: pd.DataFrame, method: str | None, after: str, task: str) -> pd.Series:
+    """Accuracy in %, a number a seed; without a method, of the network that all methods start from."""
+    rows = rows[(rows["after"] == after) & (rows["task"] == task)]
+    rows = rows[rows["method"] == method] if method else rows[rows["method"] != ALONE].drop_duplicates("seed")
+    return 100 * rows.set_index("seed")["accuracy"]
+
+
+def _cell(values: pd.Series, reference: float) -> str:
+    values = values.dropna()
+    if values.empty:
+        return "no run"
+    low, high = interval(values)
+    spread = "" if np.isnan(low) else f" ± {(high - low) / 2:.1f}"
+    change = values.mean() - reference
+    return (
+        f"{values.mean():.1f}{spread} ({change:+.1f})" if abs(change) >= 0.05 else f"{values.mean():.1f}{spread} (ref.)"
+    )
+
+
+def markdown(table: pd.DataFrame, corner: str) -> str:
+    """A table of text as aligned Markdown, readable as it is in a terminal."""
+    columns = [[corner, *table.index], *([str(c), *table[c]] for c in table.columns)]
+    widths = [max(len(cell) for cell in column) for column in columns]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+        for row in zip(*columns, strict=True)
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
+
+
+def prepare_folder(path: str | os.PathLike) -> Path:
+    """Make the folder for the results and see that files can be written there."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".ebll-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"Results cannot be written to {folder}: {error.strerror or error}. Choose a folder that you may write to "
+            "with --out."
+        ) from error
+    return folder
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a CSV with six significant digits, in one move, so that a reader never sees half of it."""
+    _replace(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def write_json(value: object, path: Path) -> None:
+    """Write JSON, in one move."""
+    _replace(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write text, in one move."""
+    _replace(path, text)
+
+
+def _replace(path: Path, text: str) -> None:
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_text(text, encoding="utf-8", newline="\n")
+        half.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}. Free some space, or choose --out."
+        ) from error
+
+
+def draw(
+    accuracy: pd.DataFrame,
+    curves: pd.DataFrame,
+    claims: Sequence[Claim],
+    experiments: Sequence[Experiment],
+    folder: Path,
+) -> list[str]:
+    """Draw every figure that the tables allow into a folder; returns the stems written."""
+    pairs = [e for e in experiments if len(e.tasks) == 2]
+    long = [e for e in experiments if len(e.tasks) > 2]
+    curve = next((e for e in pairs if e.net == "cnn"), pairs[0])
+    pictures = {
+        "feature-distance": figures.feature_distance(curves, curve.id),
+        "feature-distance-far": figures.feature_distance(curves, _last_of(pairs, curve.net).id),
+        "forgetting": figures.forgetting_bars(accuracy, [e.id for e in pairs]),
+        "stability-plasticity": figures.stability_plasticity(accuracy, [e.id for e in pairs if e.net == pairs[0].net]),
+        "loss-terms": figures.loss_terms(curves, curve.id, ["finetune", "lwf", "ewc", "code-only", "ebll"]),
+        "claims": figures.claims_overview([c.as_dict() for c in claims if " " not in c.id]),
+    }
+    for e in long:
+        pictures[f"accuracy-matrix-{e.net}-{len(e.tasks)}"] = figures.accuracy_matrix(accuracy, e.id)
+    for picture_name, picture in pictures.items():
+        picture.save(folder / picture_name)
+    return list(pictures)
+
+
+def _last_of(pairs: Sequence[Experiment], net: str) -> Experiment:
+    return [e for e in pairs if e.net == net and e.tasks[0] == "letters"][-1]

@@ -1,0 +1,173 @@
+"""The main job: every method on every sequence of a profile, then tables, claims and pictures.
+
+reproduce("fast", out="out")        # what `ebll reproduce --profile fast --out out` calls
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+import ebll
+from ebll.errors import InputError, check_choice, check_count
+from ebll.experiments import report
+from ebll.experiments.claims import claims_of
+from ebll.experiments.jobs import Result, default_workers, jobs_of, run_jobs
+from ebll.experiments.outcomes import seed_outcomes
+from ebll.experiments.plan import ALONE, PRESETS, Experiment, plan
+from ebll.experiments.verdicts import Claim, parts_table
+from ebll.methods import METHODS
+from ebll.record import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
+
+__all__ = ["Outcome", "choose_device", "reproduce"]
+
+FACTS = ["sequence", "net", "method", "seed"]
+
+
+@dataclass
+class Outcome:
+    """What the main job leaves; also written to its folder."""
+
+    accuracy: pd.DataFrame
+    curves: pd.DataFrame
+    kept: pd.DataFrame
+    gaps: pd.DataFrame
+    claims: list[Claim]
+    experiments: tuple[Experiment, ...]
+    failures: list[str]
+    folder: Path
+
+    def table(self, e: Experiment) -> str:
+        """Methods x tasks of one sequence, to print."""
+        return report.markdown(report.final_table(self.accuracy, e), f"{e.id}")
+
+
+class Collector:
+    """Takes results as they come, in any order; its tables are in the order of the plan."""
+
+    def __init__(self, experiments: Sequence[Experiment]):
+        self.results: list[Result] = []
+        self._place = {e.id: i for i, e in enumerate(experiments)}
+        self._method = {name: i for i, name in enumerate([ALONE, *METHODS])}
+
+    def table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """All rows of one kind with the facts of their run before them."""
+        ordered = sorted(
+            self.results,
+            key=lambda r: (self._place[r.facts["sequence"]], self._method[r.facts["method"]], r.facts["seed"]),
+        )
+        rows = [{**result.facts, **row} for result in ordered for row in getattr(result, name)]
+        return pd.DataFrame(rows, columns=[*FACTS, *columns])
+
+
+def reproduce(
+    profile: str = "full",
+    *,
+    seeds: int | None = None,
+    first_seed: int = 0,
+    out: str | Path = "out",
+    device: str = "auto",
+    methods: Sequence[str] | None = None,
+    workers: int | None = None,
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> Outcome:
+    """Run a profile and write its results.
+
+    profile       "full" or "fast"; see `ebll.experiments.plan`
+    seeds         how many, in place of the profile's number; they count up from `first_seed`
+    out           folder for accuracy.csv, curves.csv, claims.json, the other tables and the pictures
+    device        "auto", "cpu" or "cuda"
+    methods       names to run in place of all
+    workers       processes; as many as cores (at most 8) unless given
+    on_progress   called with runs done, runs in all, and the name of the run just finished
+    returns       an `Outcome`; if interrupted, what was finished is in the folder before the error goes on
+    """
+    chosen = plan(profile)
+    seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
+    first_seed = check_count(first_seed, "first_seed", low=0)
+    names = [check_choice(name, METHODS, "Method") for name in (methods or METHODS)]
+    device = choose_device(device)
+    folder = report.prepare_folder(out)
+    jobs = jobs_of(chosen.experiments, names, range(first_seed, first_seed + seeds), device)
+    total = sum(job.runs for job in jobs)
+    collector = Collector(chosen.experiments)
+
+    def take(result: Result) -> None:
+        collector.results.append(result)
+        if on_progress:
+            on_progress(len(collector.results), total, f"{result.facts['sequence']} {result.facts['method']}")
+
+    try:
+        workers = default_workers() if workers is None else check_count(workers, "workers")
+        run_jobs(jobs, min(workers, len(jobs)), take)
+    except BaseException:
+        _write_tables(collector, folder)
+        raise
+    return _finish(collector, chosen.experiments, folder, profile, range(first_seed, first_seed + seeds), device)
+
+
+def choose_device(name: str) -> str:
+    """ "auto" is the GPU where torch sees one, else the processor; "cuda" without a GPU is refused."""
+    check_choice(name, ("auto", "cpu", "cuda"), "Device")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("Device: 'cuda' was asked for, but torch sees no GPU here. Use --device cpu, or auto.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _write_tables(collector: Collector, folder: Path) -> dict[str, pd.DataFrame]:
+    losses = [f"loss_{name}" for name in TERMS]
+    tables = {
+        "accuracy": collector.table("accuracy", ACCURACY_COLUMNS),
+        "curves": collector.table("curves", CURVE_COLUMNS),
+        "kept": collector.table("kept", ["after", "bytes", "accuracy_direct", "accuracy_reconstructed"]),
+        "gaps": collector.table("gaps", ["old", "new", "gap"]),
+    }
+    files = dict(tables)
+    # The first task's curve is the same for all methods, and the raw terms are the weighted ones over fixed weights.
+    shown = tables["curves"][(tables["curves"]["task"] != "")]
+    columns = [c for c in shown.columns if not c.startswith("raw_") and c not in ("learning_rate", "loss_total", "net")]
+    first = ["sequence", "method", "seed", "step", "task", "feature_distance", *losses]
+    files["curves"] = shown[[*first, *(c for c in columns if c not in first)]]
+    files["accuracy"] = tables["accuracy"][["sequence", "method", "seed", "after", "task", "accuracy", "net"]]
+    for name, table in files.items():
+        report.write_table(table, folder / f"{name}.csv")
+    return tables
+
+
+def _finish(
+    collector: Collector,
+    experiments: tuple[Experiment, ...],
+    folder: Path,
+    profile: str,
+    seeds: range,
+    device: str,
+) -> Outcome:
+    tables = _write_tables(collector, folder)
+    failures = [result.failure for result in collector.results if result.failure]
+    claims = claims_of(tables["accuracy"], tables["curves"], tables["gaps"], experiments)
+    report.write_json([claim.as_dict() for claim in claims], folder / "claims.json")
+    report.write_table(parts_table(claims), folder / "claims-parts.csv")
+    report.write_table(seed_outcomes(tables["accuracy"]), folder / "outcomes.csv")
+    text = [report.markdown(report.final_table(tables["accuracy"], e), e.id) for e in experiments]
+    report.write_text("\n\n".join(text) + "\n", folder / "tables.md")
+    report.write_json(
+        {
+            "profile": profile,
+            "seeds": list(seeds),
+            "sequences": [e.id for e in experiments],
+            "settings": {net: repr(preset) for net, preset in PRESETS.items()},
+            "ebll": ebll.__version__,
+            "torch": torch.__version__.partition("+")[0],
+            "python": platform.python_version(),
+            "device": device,
+        },
+        folder / "run.json",
+    )
+    outcome = Outcome(**tables, claims=claims, experiments=experiments, failures=failures, folder=folder)
+    report.draw(tables["accuracy"], tables["curves"], claims, experiments, folder)
+    return outcome

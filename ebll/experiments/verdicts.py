@@ -1,0 +1,107 @@
+"""How a claim is decided: an interval over seeds, against a margin. Nothing here knows which claims there are.
+
+A claim is one or more parts; a part is a number a seed that the claim says is above zero (or above a stated margin).
+Its 95 % Student-t interval over the seeds decides: wholly above, supported; wholly below, not supported; else undecided.
+A claim is supported if all its parts are, not supported if one is not, else undecided; its printed estimate and
+interval are those of the part that decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+__all__ = ["Claim", "Part", "interval", "parts_table"]
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Student-t interval of the mean of one number a seed; (NaN, NaN) below two seeds."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = student.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One number a seed, said to be above `above`."""
+
+    what: str
+    values: tuple[float, ...]
+    above: float = 0.0
+
+    @property
+    def estimate(self) -> float:
+        """Mean over the seeds."""
+        return float(np.mean(self.values)) if self.values else float("nan")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """95 % t-interval of the mean; a point if all seeds agree, NaN below two seeds."""
+        return interval(self.values)
+
+    @property
+    def verdict(self) -> str:
+        """Where the interval lies."""
+        low, high = self.bounds
+        return "supported" if low > self.above else "not supported" if high <= self.above else "undecided"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about a regime (a net and an old task), and what decides it."""
+
+    id: str
+    statement: str
+    parts: tuple[Part, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Supported if every part is, not supported if one is not, else undecided."""
+        verdicts = {part.verdict for part in self.parts}
+        return next(v for v in ("not supported", "undecided", "supported") if v in verdicts)
+
+    @property
+    def deciding(self) -> Part:
+        """Among the parts with the claim's verdict, the one whose interval reaches lowest below or least above."""
+        candidates = [part for part in self.parts if part.verdict == self.verdict]
+        return min(candidates, key=lambda part: np.nan_to_num(part.bounds[0] - part.above, nan=-np.inf))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry of claims.json; numbers that cannot be had (one seed has no interval) are null."""
+        part = self.deciding
+        low, high = part.bounds
+        margin = f" by more than {part.above:g}" if part.above else ""
+        decided = f" Decided by: {part.what}{margin}." if len(self.parts) > 1 or margin else f" Measured: {part.what}."
+        rounded = {k: None if np.isnan(v) else round(v, 6) for k, v in zip(("low", "high"), (low, high), strict=True)}
+        return {
+            "id": self.id,
+            "statement": self.statement + decided,
+            "estimate": round(part.estimate, 6),
+            **rounded,
+            "verdict": self.verdict,
+        }
+
+
+def parts_table(claims: Sequence[Claim]) -> pd.DataFrame:
+    """Every part of every claim: claim, what, estimate, low, high, above, verdict, values (one a seed)."""
+    return pd.DataFrame(
+        {
+            "claim": claim.id,
+            "what": part.what,
+            "estimate": part.estimate,
+            "low": part.bounds[0],
+            "high": part.bounds[1],
+            "above": part.above,
+            "verdict": part.verdict,
+            "values": " ".join(f"{value:.4f}" for value in part.values),
+        }
+        for claim in claims
+        for part in claim.parts
+    )

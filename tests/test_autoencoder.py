@@ -1,0 +1,221 @@
+"""The autoencoder (E2): its form, its fit against a loop written here, and what the fit must leave alone."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import AUTOENCODER, FEATURES, blobs, same, small, state
+from torch import nn
+
+from ebll import Autoencoder, AutoencoderSettings, InputError, TrainingDiverged, build_network, fit_autoencoder
+from ebll.autoencoder import Encoder, stack_encoders, start_at_principal_components
+from ebll.nets import frozen
+from ebll.seeds import derive_seed, generator
+from ebll.terms import autoencoder_loss
+
+SETTINGS = AUTOENCODER.replace(recon_weight=0.3)
+RANDOM = SETTINGS.replace(start="random", learning_rate=0.02)
+
+
+@pytest.fixture
+def fitted():
+    """A network with one head, its features of a task, and how to classify them."""
+    net, task = build_network(small, (12,)), blobs("a", 1)
+    net.add_head(3)
+    features = net.features(task.train.inputs).detach()
+    return net, features, task.train.labels, lambda f: net.heads[0](net.operator(f))
+
+
+def fit(fitted, settings=SETTINGS, seed=0, **options):
+    net, features, labels, classify = fitted
+    with frozen(net):
+        return fit_autoencoder(features, labels, classify, settings, seed=seed, **options)
+
+
+def test_a_sigmoid_code_and_a_linear_decoder_by_hand():
+    model, v = Autoencoder(4, 2).double(), torch.randn(3, 4, dtype=torch.float64)
+    code = 1 / (1 + torch.exp(-(v @ model.encode.weight.T + model.encode.bias)))
+    torch.testing.assert_close(model.encode(v), code)
+    torch.testing.assert_close(model(v), code @ model.decode.weight.T + model.decode.bias)
+
+
+@pytest.mark.parametrize("code", [0, 4, 5, -1])
+def test_the_autoencoder_must_be_under_complete(code):
+    with pytest.raises(InputError, match=f"at least 1 and below the 4 features.*under-complete; got {code}"):
+        Autoencoder(4, code)
+
+
+@given(st.integers(2, 12), st.data(), st.integers(0, 2**31))
+def test_closeness_of_codes_becomes_closeness_of_reconstructions(features, data, seed):
+    """The linear decoder is Lipschitz with its spectral norm: from codes to reconstructions in EBLL's theory."""
+    torch.manual_seed(seed)
+    model = Autoencoder(features, data.draw(st.integers(1, features - 1))).double()
+    now, before = torch.randn(2, 6, features, dtype=torch.float64)
+    moved = torch.linalg.vector_norm(model(now) - model(before), dim=1)
+    codes = torch.linalg.vector_norm(model.encode(now) - model.encode(before), dim=1)
+    norm = torch.linalg.matrix_norm(model.decode.weight, 2)
+    assert (moved <= norm * codes + 1e-12).all()
+    # Along the first right singular vector the bound is reached, so no smaller constant will do.
+    direction = torch.linalg.svd(model.decode.weight).Vh[0]
+    torch.testing.assert_close(torch.linalg.vector_norm(model.decode.weight @ direction), norm)
+
+
+@pytest.mark.parametrize("start", ["random", "pca"])
+def test_E2_the_fit_equals_adam_on_the_autoencoder_loss_written_out(fitted, start):
+    _, features, labels, classify = fitted
+    settings = SETTINGS.replace(start=start)
+    torch.manual_seed(derive_seed(5, "autoencoder"))
+    expected = Autoencoder(FEATURES, settings.code_size)
+    if start == "pca":
+        start_at_principal_components(expected, features)
+    optimizer = torch.optim.Adam(expected.parameters(), lr=settings.learning_rate)
+    order, rebuilding, task = generator(5, "autoencoder batches"), [], []
+    for _ in range(settings.epochs):
+        for rows in torch.randperm(len(labels), generator=order).split(settings.batch_size):
+            rebuilt = expected(features[rows])
+            loss = autoencoder_loss(rebuilt, features[rows], classify(rebuilt), labels[rows], settings.recon_weight)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        rebuilt = expected(features)
+        rebuilding.append((rebuilt - features).square().sum(dim=1).mean().item() / 2)
+        task.append(nn.functional.cross_entropy(classify(rebuilt), labels).item())
+    found = fit(fitted, settings, seed=5)
+    for one, other in zip(found.autoencoder.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    assert found.reconstruction == pytest.approx(rebuilding, rel=1e-4)
+    assert found.task_loss == pytest.approx(task, rel=1e-4)
+
+
+@pytest.mark.parametrize("start", ["random", "pca"])
+def test_E2_the_fit_lowers_the_loss(fitted, start):
+    found = fit(fitted, RANDOM.replace(epochs=30, start=start))
+    assert len(found.reconstruction) == len(found.task_loss) == 30
+    losses = [RANDOM.recon_weight * r + t for r, t in zip(found.reconstruction, found.task_loss, strict=True)]
+    assert losses[-1] < losses[0]
+
+
+def test_E2_lambda_trades_reconstruction_against_the_task(fitted):
+    faithful = fit(fitted, RANDOM.replace(epochs=60, recon_weight=10.0))
+    useful = fit(fitted, RANDOM.replace(epochs=60, recon_weight=0.0))
+    assert faithful.reconstruction[-1] < useful.reconstruction[-1]
+    assert useful.task_loss[-1] < faithful.task_loss[-1]
+
+
+def spread_out(rows=200, features=6, seed=0):
+    """Features far from 0 with well separated principal axes, and those axes."""
+    generator = torch.Generator().manual_seed(seed)
+    axes = torch.linalg.qr(torch.randn(features, features, generator=generator)).Q
+    lengths = torch.tensor([50.0, 20.0, 5.0, 1.0, 0.3, 0.1])[:features]
+    return 30 + torch.randn(rows, features, generator=generator) * lengths @ axes.T
+
+
+def test_the_pca_start_gives_standard_scores_along_the_principal_axes():
+    features, model = spread_out(), Autoencoder(6, 3)
+    start_at_principal_components(model, features)
+    scores = torch.logit(model.encode(features).double())
+    torch.testing.assert_close(scores.mean(dim=0), torch.zeros(3).double(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(scores.T @ scores / len(scores), torch.eye(3).double(), atol=1e-2, rtol=0)
+    axes = torch.linalg.svd(features - features.mean(dim=0)).Vh[:3]
+    directions = nn.functional.normalize(model.encode.weight, dim=1)
+    torch.testing.assert_close((directions * axes).sum(dim=1).abs(), torch.ones(3), atol=1e-3, rtol=0)
+
+
+def test_the_pca_start_decodes_by_least_squares():
+    features, model = spread_out(), Autoencoder(6, 3)
+    start_at_principal_components(model, features)
+    with torch.no_grad():
+        code, left = model.encode(features), model(features) - features
+        best = torch.linalg.lstsq(torch.cat([code, torch.ones(len(code), 1)], dim=1), features).solution
+        least = (torch.cat([code, torch.ones(len(code), 1)], dim=1) @ best - features).square().sum()
+    assert left.square().sum() < 1.01 * least  # the ridge costs next to nothing
+    assert left.square().sum() < 0.2 * (features - features.mean(dim=0)).square().sum()
+
+
+def test_the_pca_start_survives_directions_without_spread_and_too_few_rows():
+    constant, model = torch.zeros(20, 6), Autoencoder(6, 3)
+    start_at_principal_components(model, constant)
+    assert model(constant).isfinite().all()
+    model = Autoencoder(6, 3)
+    kept = state(model)
+    start_at_principal_components(model, torch.randn(3, 6))
+    assert same(model, kept)
+
+
+def test_the_frozen_classifier_stays_as_it_was(fitted):
+    net = fitted[0]
+    net.operator[0].bias.requires_grad_(False)
+    net.train()
+    kept, flags = state(net), [parameter.requires_grad for parameter in net.parameters()]
+    fit(fitted)
+    assert same(net, kept)
+    assert [parameter.requires_grad for parameter in net.parameters()] == flags
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert net.training
+
+
+def test_weights_come_from_the_seed_and_the_global_generator_is_left_alone(fitted):
+    before = torch.get_rng_state()
+    one = fit(fitted, seed=1).autoencoder
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(123)
+    assert same(one, fit(fitted, seed=1).autoencoder)
+    assert not same(one, fit(fitted, seed=2).autoencoder)
+
+
+def test_accuracies_with_and_without_the_reconstruction_on_held_out_features(fitted):
+    net, _, _, classify = fitted
+    split = blobs("a", 1).test
+    held = net.features(split.inputs).detach(), split.labels
+    found = fit(fitted, held_out=held)
+    with torch.no_grad():
+        direct = [classify(row[None]).argmax().item() for row in held[0]]
+        through = [classify(found.autoencoder(row[None])).argmax().item() for row in held[0]]
+    assert found.accuracy_direct == sum(d == y for d, y in zip(direct, held[1], strict=True)) / len(split)
+    assert found.accuracy_reconstructed == sum(t == y for t, y in zip(through, held[1], strict=True)) / len(split)
+    assert direct != through
+
+
+def test_without_held_out_features_the_accuracies_are_those_of_training(fitted):
+    _, features, labels, classify = fitted
+    assert fit(fitted).accuracy_direct == (classify(features).argmax(dim=1) == labels).double().mean()
+
+
+@given(st.integers(3, 10), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(1, 6))
+def test_stacked_encoders_give_the_codes_side_by_side(features, codes, batch):
+    encoders, inputs = [Encoder(features, code) for code in codes], torch.randn(batch, features)
+    stacked = stack_encoders(encoders)
+    torch.testing.assert_close(stacked(inputs), torch.cat([encoder(inputs) for encoder in encoders], dim=1))
+    assert not any(parameter.requires_grad for parameter in stacked.parameters())
+    with torch.no_grad():
+        encoders[0].weight += 1  # the stack is a copy
+    assert not torch.equal(stacked.weight[: codes[0]], encoders[0].weight)
+
+
+def test_a_fit_that_diverges_says_so_and_what_to_try(fitted):
+    with pytest.raises(
+        TrainingDiverged, match=r"not finite after epoch 1 of 4 .*smaller learning_rate or recon_weight"
+    ):
+        fit(fitted, SETTINGS.replace(learning_rate=1e30))
+
+
+def test_a_code_larger_than_the_features_is_refused_before_fitting(fitted):
+    with pytest.raises(InputError, match=f"below the {FEATURES} features"):
+        fit(fitted, AutoencoderSettings(code_size=FEATURES))
+
+
+def test_features_that_carry_gradient_are_taken_as_constants(fitted):
+    net, _, labels, classify = fitted
+    features = net.features(blobs("a", 1).train.inputs)
+    assert features.requires_grad
+    with frozen(net):
+        fit_autoencoder(features, labels, classify, SETTINGS)
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_the_classifier_may_be_any_function_of_the_features():
+    features, labels = torch.randn(30, 6), torch.arange(30) % 2
+    weight = torch.randn(6, 2)
+    found = fit_autoencoder(features, labels, lambda f: f @ weight, SETTINGS, seed=0)
+    assert isinstance(found.autoencoder.decode, nn.Linear)
+    assert found.autoencoder(features).shape == features.shape

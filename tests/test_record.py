@@ -1,0 +1,228 @@
+"""The tables of a run: columns as documented, and every number computed again from the run's own networks."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tiny import SETTINGS, blobs, method, sequence, small
+from torch.nn import functional
+
+from ebll import METHODS, Recorder, build_network, run_sequence
+from ebll.record import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
+from ebll.seeds import generator, seeded
+from ebll.training import learn_first
+
+WEIGHTS = {"lwf": {"distill": 0.5}, "ewc": {"penalty": 30}, "ebll": {"distill": 0.5, "code": 0.8}}
+WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}}
+KNOBS = {"distill": "distill_weight", "code": "alpha", "penalty": "ewc_strength"}
+
+
+def weighted(name):
+    return method(name, **{KNOBS[term]: value for term, value in WEIGHTS.get(name, {}).items()})
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Each method's run of three tasks, logged at every step, and the snapshot they all branch from."""
+    tasks = sequence(3)
+    start = learn_first(tasks, net=small, settings=SETTINGS, recorder=Recorder(log_every=1))
+    made = {
+        name: run_sequence(tasks, weighted(name), settings=SETTINGS, start=start, recorder=Recorder(log_every=1))
+        for name in METHODS
+    }
+    return tasks, start, made
+
+
+def softly(value):
+    return pytest.approx(value, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_columns_and_rows_are_as_documented(runs, name):
+    tasks, _, made = runs
+    curves = made[name].curves
+    assert list(curves.columns) == CURVE_COLUMNS
+    assert set(curves["stage"]) == {"warm-up", "train"}
+    first = curves.query("training == 'task0'")
+    assert set(first["task"]) == {""}
+    assert first[["feature_distance", "feature_norm", "code_distance", "accuracy"]].isna().all(axis=None)
+    for t, task in enumerate(tasks):
+        for stage, epochs in [("warm-up", SETTINGS.warmup_epochs), ("train", SETTINGS.epochs)]:
+            if t == 0 and stage == "warm-up":
+                continue
+            rows = curves.query("training == @task.name and stage == @stage")
+            longest = (
+                max(len(u.train) for u in tasks[: t + 1]) if name == "joint" and stage == "train" else len(task.train)
+            )
+            total = epochs * math.ceil(longest / SETTINGS.batch_size)
+            old = [u.name for u in tasks[:t]] or [""]
+            assert list(zip(rows["step"], rows["task"], strict=True)) == [(s, o) for s in range(total + 1) for o in old]
+            last = rows[rows["step"] == total]
+            assert last["loss_total"].isna().all()  # no step follows it
+            assert rows[rows["step"] < total]["loss_total"].notna().all()
+            rate = np.where(rows["step"] < round(SETTINGS.drop_at * total), 0.05, 0.005)
+            assert rows["learning_rate"].tolist() == softly(rate.tolist())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_terms_of_a_method_are_there_and_no_others(runs, name):
+    curves = runs[2][name].curves
+    steps = curves[curves["loss_total"].notna()]
+    later = steps.query("training != 'task0' and stage == 'train'")
+    present = {term for term in TERMS if later[f"loss_{term}"].notna().all()}
+    assert present == {"task", *WEIGHTS.get(name, {})}
+    absent = [f"{kind}_{term}" for kind in ("loss", "raw") for term in set(TERMS) - present]
+    assert curves[absent].isna().all(axis=None)
+    warm = steps.query("stage == 'warm-up' or training == 'task0'")
+    assert warm[[f"loss_{term}" for term in TERMS if term != "task"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_loss_is_weight_times_raw_and_the_total_is_their_sum(runs, name):
+    curves = runs[2][name].curves
+    steps = curves[curves["loss_total"].notna()]
+    for term in TERMS:
+        weight = {"task": 1, **WEIGHTS.get(name, {})}.get(term, 1)
+        assert steps[f"loss_{term}"].dropna().tolist() == softly((weight * steps[f"raw_{term}"].dropna()).tolist())
+    total = steps[[f"loss_{term}" for term in TERMS]].sum(axis=1)
+    assert steps["loss_total"].tolist() == softly(total.tolist())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_at_step_0_of_a_task_nothing_has_moved(runs, name):
+    curves = runs[2][name].curves.query("training != 'task0' and step == 0")
+    assert (curves["feature_distance"] == 0).all()
+    assert (curves["code_distance"].dropna() == 0).all()
+    assert (curves["raw_code"].dropna() < 1e-10).all()
+    assert (curves["raw_penalty"].dropna() == 0).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_warm_up_moves_no_features(runs, name):
+    warm = runs[2][name].curves.query("stage == 'warm-up'")
+    assert (warm["feature_distance"] == 0).all()
+    assert warm["accuracy_new"].iloc[-1] >= 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_M2_M3_M1_at_the_end_computed_again_from_the_networks_on_validation_inputs(runs, name):
+    """The last task's rows against the network before it (a run of two tasks) and after it (the run of three)."""
+    tasks, start, made = runs
+    before = run_sequence(tasks[:2], weighted(name), settings=SETTINGS, start=start)
+    now = made[name]
+    curves = now.curves.query("training == 'task2' and stage == 'train'")
+    last = curves[curves["step"] == curves["step"].max()].set_index("task")
+    assert list(last.index) == ["task0", "task1"]
+    for i in (0, 1):
+        row, split = last.loc[f"task{i}"], tasks[i].validation
+        with torch.no_grad():
+            f_now, f_before = (run.net.features(split.inputs) for run in (now, before))
+        assert row["feature_distance"] == softly((f_now - f_before).square().sum(dim=1).sqrt().mean().item())
+        assert row["feature_norm"] == softly(f_now.square().sum(dim=1).sqrt().mean().item())
+        hits = (now.net(split.inputs, i).argmax(dim=1) == split.labels).double().mean().item()
+        assert row["accuracy"] == hits
+        if "code" in WEIGHTS.get(name, {}):
+            encoder = before.memory.encoders[i]
+            moved = (encoder(f_now) - encoder(f_before)).square().sum(dim=1).mean().item() / 2
+            assert row["code_distance"] == softly(moved)
+        else:
+            assert math.isnan(row["code_distance"])
+    split = tasks[2].validation
+    fresh = (now.net(split.inputs, 2).argmax(dim=1) == split.labels).double().mean().item()
+    assert (last["accuracy_new"] == fresh).all()
+    if name != "feature-extraction":
+        assert (last["feature_distance"] > 0).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_E1_the_task_loss_of_the_first_training_step_computed_again(runs, name):
+    """By the batch that the documented generator draws, and the network after the warm-up."""
+    tasks, _, made = runs
+    row = made[name].curves.query("training == 'task0' and step == 0").iloc[0]
+    net = build_network(small, (12,), 0)
+    with seeded(0, "head", 0):
+        net.add_head(3)
+    data = tasks[0].train
+    rows = torch.randperm(len(data), generator=generator(0, "batches", 0, 0))[: SETTINGS.batch_size]
+    assert row["loss_task"] == softly(functional.cross_entropy(net(data.inputs[rows], 0), data.labels[rows]).item())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_accuracy_table_is_measured_on_the_test_split_by_a_plain_loop(runs, name):
+    tasks, start, made = runs
+    for t in range(3):
+        run = run_sequence(tasks[: t + 1], weighted(name), settings=SETTINGS, start=start)
+        table = made[name].accuracy.query("after == @tasks[@t].name").set_index("task")["accuracy"]
+        assert list(table.index) == [task.name for task in tasks[: t + 1]]
+        for i, task in enumerate(tasks[: t + 1]):
+            right = sum(
+                int(run.net(x[None], i).argmax().item() == y)
+                for x, y in zip(task.test.inputs, task.test.labels, strict=True)
+            )
+            assert table[task.name] == right / len(task.test)
+
+
+def test_accuracy_in_parts_is_accuracy_at_once_and_in_eval_mode():
+    tasks = sequence(1)
+    net = learn_first(tasks, net=small, settings=SETTINGS).net
+    net.train()
+    whole = measure_accuracy(net, 0, tasks[0].test)
+    assert {measure_accuracy(net, 0, tasks[0].test, batch_size=size) for size in (1, 7, 60)} == {whole}
+    assert net.training
+
+
+@pytest.mark.parametrize(
+    ("log_every", "steps"),
+    [
+        (1, [*range(33)]),
+        (2, [*range(4), *range(4, 33, 2)]),
+        (10, [*range(0, 20, 2), 20, 30, 32]),
+        (100, [0, 20, 32]),
+        (0, []),
+    ],
+)
+def test_rows_come_at_every_so_many_steps_more_often_at_first_and_after_the_last(log_every, steps):
+    recorder = Recorder(log_every=log_every)
+    settings = SETTINGS.replace(epochs=8)
+    assert 8 * math.ceil(len(sequence(1)[0].train) / settings.batch_size) == 32
+    learn_first(sequence(1), net=small, settings=settings, recorder=recorder)
+    assert recorder.curves()["step"].tolist() == steps
+
+
+def test_samples_bound_what_is_looked_at():
+    task = blobs("many", 0, count=400)
+    net = learn_first([task], net=small, settings=SETTINGS).net
+    assert len(task.validation) == 60
+    for samples, taken in [(10, 10), (60, 60), (1000, 60)]:
+        probe = Probe.of(net, 0, task, None, samples)
+        assert len(probe.inputs) == len(probe.labels) == taken
+        assert all((task.validation.inputs == row).all(dim=1).any() for row in probe.inputs)
+
+
+def test_the_samples_are_spread_over_all_classes_where_the_data_is_sorted_by_class():
+    task = blobs("sorted", 0, count=400, classes=4, mixed=False)
+    net = learn_first([task], net=small, settings=SETTINGS).net
+    assert torch.equal(task.validation.labels, task.validation.labels.sort().values)
+    counts = torch.bincount(Probe.of(net, 0, task, None, 20).labels, minlength=4)
+    assert counts.tolist() == [5, 5, 5, 5]
+
+
+def test_a_recorder_goes_on_from_another_one():
+    one, other = Recorder(), Recorder()
+    one.accuracy_rows.append({"after": "a", "task": "a", "accuracy": 1.0})
+    one.curve_rows.append({"step": 1})
+    one.memory_rows.append({"after": "a", "bytes": 3})
+    other.extend(one)
+    other.accuracy_rows.append({"after": "b", "task": "b", "accuracy": 0.5})
+    assert other.accuracy()["after"].tolist() == ["a", "b"]
+    assert other.curves()["step"].tolist() == [1]
+    assert other.memory()["bytes"].tolist() == [3]
+    assert len(one.accuracy_rows) == 1
+
+
+def test_empty_tables_have_their_columns():
+    recorder = Recorder()
+    assert list(recorder.curves().columns) == CURVE_COLUMNS
+    assert list(recorder.accuracy().columns) == ["after", "task", "accuracy"]
+    assert recorder.memory().empty

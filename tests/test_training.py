@@ -1,0 +1,528 @@
+"""The one loop against plain PyTorch written out here, and what must change no weight: logging, branching, luck."""
+
+import copy
+import itertools
+import math
+import pickle
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny import AUTOENCODER, SETTINGS, blobs, method, noisy, same, sequence, small, state
+from torch import nn
+from torch.nn import functional
+
+from ebll import (
+    EBLL,
+    EWC,
+    METHODS,
+    AutoencoderSettings,
+    InputError,
+    LwF,
+    Recorder,
+    TrainingDiverged,
+    TrainSettings,
+    build_network,
+    run_sequence,
+)
+from ebll.seeds import derive_seed, generator, seeded
+from ebll.training import Snapshot, batches_of, learn_first, train
+
+
+def learn(name, tasks=None, net=small, settings=SETTINGS, seed=0, log_every=3, **options):
+    chosen = method(name) if isinstance(name, str) else name
+    options.setdefault("recorder", Recorder(log_every=log_every))
+    return run_sequence(tasks or sequence(3), chosen, net=net, settings=settings, seed=seed, **options)
+
+
+def tables(run):
+    return {"curves": run.curves, "accuracy": run.accuracy, "kept": run.kept, "matrix": run.accuracy_matrix()}
+
+
+def assert_same_tables(one, other):
+    for name, table in tables(one).items():
+        pd.testing.assert_frame_equal(table, tables(other)[name], check_exact=True)
+
+
+def close(one, other, **options):
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b, **options)
+
+
+def drawn(index, count, epochs, batch_size, seed=0, t=None):
+    """The rows of each step, by the documented generator: one permutation an epoch, cut into batches."""
+    order = generator(seed, "batches", index if t is None else t, index)
+    return [rows for _ in range(epochs) for rows in torch.randperm(count, generator=order).split(batch_size)]
+
+
+def sgd_by_hand(parameters, steps, loss_of, settings):
+    """Momentum, weight decay and the drop of the learning rate, in arithmetic."""
+    velocity = [None] * len(parameters)
+    for step, rows in enumerate(steps):
+        rate = settings.learning_rate * (0.1 if step >= round(settings.drop_at * len(steps)) else 1)
+        gradients = torch.autograd.grad(loss_of(rows), parameters)
+        with torch.no_grad():
+            for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+                pull = gradient + settings.weight_decay * parameter
+                velocity[i] = pull if velocity[i] is None else settings.momentum * velocity[i] + pull
+                parameter -= rate * velocity[i]
+
+
+# The loop and the protocol, written out.
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "settings",
+    [SETTINGS, TrainSettings(epochs=3, batch_size=7, learning_rate=0.1, momentum=0, weight_decay=0.1, drop_at=0.4)],
+    ids=["usual", "other"],
+)
+def test_a_sequence_of_one_task_is_plain_sgd_written_by_hand(name, settings):
+    task, seed = blobs("only", 3), 5
+    torch.manual_seed(derive_seed(seed, "network"))
+    features, operator = small((12,))
+    torch.manual_seed(derive_seed(seed, "head", 0))
+    plain = nn.Sequential(features, operator, nn.Linear(6, 3))
+    inputs, labels = task.train.inputs, task.train.labels
+
+    def loss(rows):
+        return -plain(inputs[rows]).log_softmax(dim=1)[range(len(rows)), labels[rows]].mean()
+
+    untrained = state(plain)
+    steps = drawn(0, len(labels), settings.epochs, settings.batch_size, seed)
+    sgd_by_hand(list(plain.parameters()), steps, loss, settings)
+    net = learn(name, [task], settings=settings, seed=seed).net
+    answers = net(task.test.inputs, 0)
+    torch.testing.assert_close(answers, plain(task.test.inputs), rtol=1e-4, atol=1e-5)
+    if name != "ebll-separate":
+        close(net, plain, rtol=1e-4, atol=1e-6)
+    assert not same(untrained, plain)
+
+
+def second_task_by_hand(start, tasks, objective, settings=SETTINGS, seed=0):
+    """Head, warm-up of the head alone, frozen copy, training: the protocol of the paper in a few lines."""
+    net, data = copy.deepcopy(start.net), tasks[1].train
+    torch.manual_seed(derive_seed(seed, "head", 1))
+    head = nn.Linear(net.operator_size, tasks[1].class_count)
+    count, size = len(data), settings.batch_size
+
+    def logits(rows):
+        return head(net.operator(net.features(data.inputs[rows])))
+
+    warm_up = drawn(1, count, settings.warmup_epochs, size, seed)
+    sgd_by_hand(
+        list(head.parameters()),
+        warm_up,
+        lambda rows: functional.cross_entropy(logits(rows), data.labels[rows]),
+        settings,
+    )
+    before = copy.deepcopy(net).requires_grad_(False)
+
+    def loss(rows):
+        return functional.cross_entropy(logits(rows), data.labels[rows]) + objective(net, before, data.inputs[rows])
+
+    parameters = [*net.parameters(), *head.parameters()]
+    sgd_by_hand(parameters, drawn(1, count, settings.epochs, size, seed), loss, settings)
+    net.heads.append(head)
+    return net
+
+
+def test_lwf_is_the_protocol_of_the_paper_written_by_hand():
+    tasks = sequence(2)
+    start = learn_first(tasks, net=small, settings=SETTINGS)
+
+    def distil(net, before, inputs):
+        targets = (before(inputs, 0) / 2).softmax(dim=1)
+        return functional.cross_entropy(net(inputs, 0) / 2, targets)
+
+    expected = second_task_by_hand(start, tasks, distil)
+    close(learn(LwF(temperature=2), tasks, start=start).net, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_ebll_is_the_protocol_of_the_paper_written_by_hand():
+    tasks = sequence(2)
+    start = learn_first(tasks, net=small, settings=SETTINGS)
+    chosen = EBLL(alpha=0.8, temperature=3, distill_weight=0.5, autoencoder=AUTOENCODER)
+    (encoder,) = learn(chosen, tasks[:1], start=start).memory.encoders
+
+    def objective(net, before, inputs):
+        targets = (before(inputs, 0) / 3).softmax(dim=1)
+        codes = [torch.sigmoid(n.features(inputs) @ encoder.weight.T + encoder.bias) for n in (net, before)]
+        code_loss = (codes[0] - codes[1]).square().sum(dim=1).mean()
+        return 0.5 * functional.cross_entropy(net(inputs, 0) / 3, targets) + 0.8 / 2 * code_loss
+
+    expected = second_task_by_hand(start, tasks, objective)
+    found = learn(chosen, tasks, start=start).net
+    close(found, expected, rtol=1e-3, atol=1e-5)
+    plain = second_task_by_hand(start, tasks, lambda net, before, inputs: 0 * net(inputs, 0).sum())
+    assert (found.features[0][1].weight - plain.features[0][1].weight).abs().max() > 1e-3  # the terms did something
+
+
+def test_joint_training_adds_up_the_tasks_in_every_step_and_goes_round_the_shorter_one():
+    tasks = sequence(2)
+    tasks[0] = blobs("short", 0, count=40)
+    start = learn_first(tasks, net=small, settings=SETTINGS)
+    found = learn("joint", tasks, start=start, settings=SETTINGS.replace(warmup_epochs=0))
+    net = copy.deepcopy(start.net)
+    torch.manual_seed(derive_seed(0, "head", 1))
+    net.add_head(tasks[1].class_count)
+    long = drawn(1, len(tasks[1].train), SETTINGS.epochs, 16)
+    short = drawn(0, len(tasks[0].train), 9, 16, t=1)[: len(long)]
+    assert len(long) > SETTINGS.epochs * math.ceil(len(tasks[0].train) / 16)
+
+    def loss(pair):
+        parts = zip(pair, tasks, strict=True)
+        return sum(
+            functional.cross_entropy(net(task.train.inputs[rows], i), task.train.labels[rows])
+            for i, (rows, task) in enumerate(parts)
+        )
+
+    sgd_by_hand(list(net.parameters()), list(zip(short, long, strict=True)), loss, SETTINGS)
+    close(found.net, net, rtol=1e-3, atol=1e-5)
+
+
+def test_an_epoch_shows_every_row_once_in_a_seeded_order_with_its_label():
+    task = blobs("a", 1)
+    count = len(task.train)
+    steps = math.ceil(count / 16)
+    stream = batches_of(task, 4, None, 16, generator(3, "x"))
+    epochs = [[next(stream) for _ in range(steps)] for _ in range(2)]
+    for epoch in epochs:
+        assert [len(batch.labels) for batch in epoch] == [16] * (steps - 1) + [count - 16 * (steps - 1)]
+        rows = torch.cat([(batch.inputs[:, None] == task.train.inputs).all(dim=2).nonzero()[:, 1] for batch in epoch])
+        assert rows.sort().values.tolist() == list(range(count))
+        assert torch.equal(torch.cat([batch.labels for batch in epoch]), task.train.labels[rows])
+        assert {batch.task for batch in epoch} == {4}
+    assert not torch.equal(epochs[0][0].inputs, epochs[1][0].inputs)
+    again = next(batches_of(task, 4, None, 16, generator(3, "x")))
+    assert torch.equal(again.inputs, epochs[0][0].inputs)
+
+
+def test_the_observer_sees_every_step_and_the_learning_rate_falls_once():
+    task, seen = blobs("a", 1), []
+    net = build_network(small, (12,))
+    net.add_head(3)
+    settings = SETTINGS.replace(epochs=5, drop_at=0.75)
+    before = state(net)
+
+    def observe(step, total, terms, rate):
+        seen.append((step, total, sorted(terms), round(rate, 9)))
+
+    train(net, method("finetune"), 0, {0: task}, settings=settings, observe=observe)
+    total = 5 * math.ceil(len(task.train) / 16)
+    drop = round(0.75 * total)
+    assert seen == [
+        (step, total, ["task"] if step < total else [], 0.05 if step < drop else 0.005) for step in range(total + 1)
+    ]
+    assert not same(net, before)
+    assert not net.training
+
+
+def test_the_warm_up_moves_the_new_head_alone_and_the_record_is_taken_after_it():
+    tasks = sequence(2)
+    start = learn_first(tasks, net=small, settings=SETTINGS)
+    seen = []
+
+    class Recording(Recorder):
+        def measure(self, net, probes, new, memory, terms, **facts):
+            if facts["training"] == "task1":
+                seen.append((facts["stage"], state(net)))
+            super().measure(net, probes, new, memory, terms, **facts)
+
+    learn("ebll", tasks, start=start, recorder=Recording(log_every=1))
+    warm = [weights for stage, weights in seen if stage == "warm-up"]
+    first = next(weights for stage, weights in seen if stage == "train")
+    old = start.net.state_dict()
+    for weights in warm:
+        assert all(torch.equal(weights[key], value) for key, value in old.items())
+    heads = [weights["heads.1.weight"] for weights in warm]
+    assert all(not torch.equal(a, b) for a, b in itertools.pairwise(heads))
+    assert torch.equal(first["heads.1.weight"], heads[-1])
+
+
+def test_without_warm_up_there_is_no_such_stage():
+    curves = learn("lwf", settings=SETTINGS.replace(warmup_epochs=0)).curves
+    assert set(curves["stage"]) == {"train"}
+
+
+# The same seed, the same weights.
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("net", [small, noisy])
+def test_same_seed_same_weights_and_tables_whatever_the_global_generator(name, net):
+    one = learn(name, net=net, seed=4)
+    torch.manual_seed(999)
+    other = learn(name, net=net, seed=4)
+    assert same(one.net, other.net)
+    assert_same_tables(one, other)
+    assert not same(one.net, learn(name, net=net, seed=5).net)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("net", [small, noisy])
+def test_logging_changes_no_weight(name, net):
+    often, never = learn(name, net=net, log_every=1), learn(name, net=net, log_every=0)
+    assert same(often.net, never.net)
+    pd.testing.assert_frame_equal(often.accuracy, never.accuracy, check_exact=True)
+    assert len(often.curves) > 30
+    assert never.curves.empty
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("net", [small, noisy])
+def test_branching_from_a_snapshot_is_running_from_scratch(name, net):
+    tasks, recorder = sequence(3), Recorder(log_every=3)
+    start = learn_first(tasks, net=net, settings=SETTINGS, recorder=recorder)
+    kept, rows = state(start.net), len(recorder.curve_rows)
+    scratch = learn(name, tasks, net=net)
+    for _ in range(2):  # a snapshot serves many times
+        branch = learn(name, tasks, start=start)
+        assert same(branch.net, scratch.net)
+        assert_same_tables(branch, scratch)
+    assert same(start.net, kept)
+    assert len(recorder.curve_rows) == rows
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_looking_back_after_the_last_task_changes_nothing_but_what_is_kept(name):
+    tasks = sequence(3)
+    full, short = learn(name, tasks), learn(name, tasks, look_back_last=False)
+    assert same(full.net, short.net)
+    pd.testing.assert_frame_equal(full.curves, short.curves, check_exact=True)
+    pd.testing.assert_frame_equal(full.accuracy, short.accuracy, check_exact=True)
+    # What was not measured after the last task is not reported under its name.
+    pd.testing.assert_frame_equal(short.kept, full.kept[:2], check_exact=True)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_snapshot_may_bring_the_memory_of_the_first_task(name):
+    tasks = sequence(3)
+    start = learn_first(tasks, net=small, settings=SETTINGS)
+    memory = learn(name, tasks[:1], start=start).memory
+    branch = learn(name, tasks, start=Snapshot(start.net, start.recorder, memory))
+    plain = learn(name, tasks, start=start)
+    assert same(branch.net, plain.net)
+    assert_same_tables(branch, plain)
+
+
+@pytest.mark.parametrize("name", ["ebll", "code-only", "ebll-separate"])
+def test_fitting_autoencoders_shifts_no_later_random_stream(name):
+    """With alpha 0 the codes play no part, so how they were fitted must not show in the weights."""
+    one = method(name, alpha=0)
+    other = one.replace(autoencoder=AutoencoderSettings(code_size=2, epochs=9, batch_size=5))
+    for net in (small, noisy):
+        assert same(learn(one, net=net).net, learn(other, net=net).net)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_global_generators_are_left_as_they_were(name):
+    tasks = sequence(2)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    learn(name, tasks, net=noisy)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert np.random.get_state()[1].tolist() == before[2]  # noqa: NPY002
+
+
+def test_the_tasks_are_left_as_they_were():
+    tasks = sequence(2)
+    kept = [(task.train.inputs.clone(), task.train.labels.clone()) for task in tasks]
+    learn("ebll", tasks)
+    for task, (inputs, labels) in zip(tasks, kept, strict=True):
+        assert torch.equal(task.train.inputs, inputs)
+        assert torch.equal(task.train.labels, labels)
+
+
+def test_seeds_differ_by_purpose_and_are_stable():
+    made = [
+        derive_seed(s, *purpose) for s in (0, 1) for purpose in [(), ("a",), ("b",), ("a", 0), ("a", 1), ("a", 0, 0)]
+    ]
+    # SeedSequence pads with zeros, so trailing zeros alone do not tell two purposes apart; the words before them do.
+    assert len(set(made)) >= 8
+    assert all(0 <= seed < 2**63 for seed in made)
+    assert derive_seed(0, "batches", 1, 0) != derive_seed(0, "batches", 0, 1)
+    assert derive_seed(3, "network") == derive_seed(3, "network")
+    before = torch.get_rng_state()
+    with seeded(0, "x"):
+        first = torch.rand(3)
+    again = []
+
+    def fail():
+        with seeded(0, "x"):
+            again.append(torch.rand(3))
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert torch.equal(again[0], first)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# Sequences.
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_four_tasks_in_a_row_give_a_full_lower_triangle(name):
+    tasks = sequence(4)
+    run = learn(name, tasks)
+    matrix = run.accuracy_matrix()
+    names = [task.name for task in tasks]
+    assert list(matrix.index) == list(matrix.columns) == names
+    assert np.array_equal(matrix.notna().to_numpy(), np.tri(4, dtype=bool))
+    assert matrix.stack().dropna().between(0, 1).all()
+    assert len(run.net.heads) == 4
+    assert run.method == method(name)
+
+
+def test_the_order_of_tasks_in_the_matrix_is_the_order_learned():
+    tasks = [blobs("zebra", 0), blobs("apple", 1), blobs("mango", 2)]
+    matrix = learn("finetune", tasks).accuracy_matrix()
+    assert list(matrix.index) == list(matrix.columns) == ["zebra", "apple", "mango"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_images_through_a_convolutional_net(name):
+    tasks = [blobs(f"images{i}", i, shape=(1, 8, 8)) for i in range(2)]
+    run = learn(name, tasks, net="cnn", settings=SETTINGS.replace(epochs=1))
+    assert run.net.feature_size == 32 * 2 * 2
+    assert len(run.accuracy) == 3
+
+
+def test_every_method_learns_what_can_be_learned():
+    """Well separated blobs, seen long enough: the loop does learn, the new task and the old."""
+    tasks = sequence(2)
+    for name in METHODS:
+        matrix = learn(name, tasks, settings=SETTINGS.replace(epochs=12, warmup_epochs=4)).accuracy_matrix().to_numpy()
+        assert matrix[0, 0] > 0.9
+        assert matrix[1, 1] > 0.6  # of four classes
+
+
+# Bad input and bad ends.
+
+
+def test_an_unknown_method_names_the_near_one():
+    with pytest.raises(InputError, match=r"Method: there is no 'elbb'\. Did you mean 'ebll'"):
+        run_sequence(sequence(2), "elbb")
+
+
+@pytest.mark.parametrize("chosen", [EBLL, None, 3, nn.Identity()], ids=["class", "None", "number", "module"])
+def test_a_method_of_another_kind_is_refused_before_anything_is_learned(chosen):
+    recorder = Recorder()
+    with pytest.raises(InputError, match=r"[Mm]ethod"):
+        run_sequence(sequence(2), chosen, net=small, settings=SETTINGS, recorder=recorder)
+    assert not recorder.accuracy_rows
+
+
+@pytest.mark.parametrize("tasks", [[], ["mnist"], [None]], ids=repr)
+def test_a_sequence_needs_tasks(tasks):
+    with pytest.raises(InputError, match="must be a list of at least one Task"):
+        run_sequence(tasks, "lwf")
+
+
+def test_tasks_need_different_names():
+    with pytest.raises(InputError, match="need different names; got a, b, a"):
+        run_sequence([blobs("a", 0), blobs("b", 1), blobs("a", 2)], "lwf")
+
+
+def test_tasks_need_inputs_of_one_shape():
+    with pytest.raises(InputError, match=r"one shape, since they share F; got a \(12,\), b \(1, 4, 4\)"):
+        run_sequence([blobs("a", 0), blobs("b", 1, shape=(1, 4, 4))], "lwf")
+
+
+@pytest.mark.parametrize(
+    ("net", "text"),
+    [
+        ("cnn", "takes images"),
+        ("resnet", "there is no 'resnet'"),
+        (nn.Linear(12, 3), "pair of nn.Modules"),
+        ((nn.Linear(9, 3), nn.Identity()), r"does not take inputs of shape \(12,\)"),
+    ],
+    ids=["cnn", "unknown", "module", "size"],
+)
+def test_a_net_that_does_not_fit_is_refused(net, text):
+    with pytest.raises(InputError, match=text):
+        learn("lwf", net=net)
+
+
+@pytest.mark.parametrize("name", ["ebll", "code-only", "ebll-separate"])
+def test_a_code_as_large_as_the_features_is_refused(name):
+    with pytest.raises(InputError, match="below the 8 features"):
+        learn(method(name, autoencoder=AUTOENCODER.replace(code_size=8)))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_divergence_says_where_and_what_to_try_and_keeps_the_tables_of_the_tasks_before(name):
+    tasks = sequence(2)
+    start = learn_first(tasks, net=small, settings=SETTINGS, recorder=Recorder(log_every=1))
+    wild = SETTINGS.replace(learning_rate=1e30)
+    with pytest.raises(TrainingDiverged) as caught:
+        learn(name, tasks, start=start, settings=wild, log_every=1)
+    text, run = str(caught.value), caught.value.run
+    assert text.startswith(f"{METHODS[name].label}, seed 0: training diverged: ")
+    assert "Try a learning_rate below 1e+30" in text
+    assert run.curves.query("training == 'task0'").shape[0] == start.recorder.curves().shape[0] > 0
+    assert run.curves.query("training == 'task1'").shape[0] > 0  # up to the step that failed
+    assert run.accuracy.values.tolist() == start.recorder.accuracy().values.tolist()
+    if name != "feature-extraction":
+        assert not any(part.training for part in run.net.modules())
+
+
+@pytest.mark.parametrize("name", ["finetune", "ebll"])
+def test_divergence_on_the_first_task_keeps_its_tables_too(name):
+    recorder = Recorder(log_every=1)
+    with pytest.raises(TrainingDiverged) as caught:
+        learn(name, settings=SETTINGS.replace(learning_rate=1e30), recorder=recorder)
+    assert "step 1 of" in str(caught.value)
+    assert "task = nan" in str(caught.value) or "task = inf" in str(caught.value)
+    assert len(recorder.curve_rows) > 0
+    assert caught.value.run is not None
+    assert len(caught.value.run.curves) == len(recorder.curve_rows)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [
+        # Three classes softened to a guess have the entropy log 3 = 1.0986; times 3.4e38 it is past the largest float.
+        (
+            LwF(temperature=100, distill_weight=3.4e38),
+            r"LwF, seed 0: .*\(distill = inf\) at step 0 of 8\. .*distill_weight",
+        ),
+        (EWC(ewc_strength=3.4e38), r"EWC, seed 0: .*penalty = (inf|nan).* at step [1-8] of 8\. .*ewc_strength"),
+        (
+            EBLL(alpha=3.4e38, autoencoder=AUTOENCODER),
+            r"EBLL, seed 0: .* at step [1-8] of 8\. .*smaller weight \(alpha",
+        ),
+    ],
+    ids=["lwf", "ewc", "ebll"],
+)
+def test_divergence_names_the_bad_terms_the_step_and_the_weights_to_try(chosen, text):
+    start = learn_first(sequence(2), net=small, settings=SETTINGS)
+    assert math.ceil(len(sequence(2)[1].train) / 16) * SETTINGS.epochs == 8
+    with pytest.raises(TrainingDiverged, match=text):
+        learn(chosen, sequence(2), start=start)
+
+
+def test_an_error_with_its_run_travels_between_processes():
+    start = learn_first(sequence(2), net=small, settings=SETTINGS)
+    with pytest.raises(TrainingDiverged) as caught:
+        learn("lwf", sequence(2), start=start, settings=SETTINGS.replace(learning_rate=1e30))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    pd.testing.assert_frame_equal(again.run.accuracy, caught.value.run.accuracy)
+
+
+def test_ctrl_c_keeps_the_tables_so_far():
+    class Impatient(Recorder):
+        def measure(self, *args, **facts):
+            super().measure(*args, **facts)
+            if facts["training"] == "task1" and facts["step"] == 2:
+                raise KeyboardInterrupt
+
+    recorder = Impatient(log_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        learn("ebll", recorder=recorder)
+    assert len(recorder.accuracy()) == 1
+    assert recorder.curves().query("training == 'task1'").shape[0] == 3
