@@ -61,8 +61,8 @@ def unexplained_share(reconstructed: Tensor, features: Tensor) -> float:
 
     reconstructed, features  (batch, features)
     returns   a float; 0 for perfect reconstructions, 1 for reconstructions no better than the mean
-    use       with an old task's autoencoder and a new task's features, before the new task is learned, it says how badly
-              the new inputs are covered by what the old task needs: the domain gap of the figures
+    use       with an old task's autoencoder and a new task's features, before the new task is learned, it says how
+              badly the new inputs are covered by what the old task needs: the domain gap of the figures
     """
     missed = (reconstructed - features).square().sum(dim=1).mean()
     return (missed / (features - features.mean(dim=0)).square().sum(dim=1).mean()).item()

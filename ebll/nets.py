@@ -97,14 +97,15 @@ class Network(nn.Module):
         except RuntimeError as error:
             raise InputError(
                 f"The network does not take inputs of shape {self.input_shape}: {error}. "
-                "`features` must map (batch, *input_shape) to (batch, ...), `operator` (batch, features) to (batch, ...)."
+                "`features` must map (batch, *input_shape) to (batch, ...), "
+                "and `operator` (batch, features) to (batch, size)."
             ) from error
         finally:
             for module, mode in modes:
                 module.training = mode
         if outputs.ndim != 2:
             raise InputError(
-                f"`operator` must return (batch, size); it returned shape {tuple(outputs.shape)}. End it with nn.Flatten()."
+                f"`operator` must return (batch, size); it returned {tuple(outputs.shape)}. End it with nn.Flatten()."
             )
         return features.shape[1], outputs.shape[1]
 
@@ -137,8 +138,8 @@ NETS: dict[str, Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]]] = {"ml
 def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Network:
     """A `Network` without heads, its weights drawn from `seed`.
 
-    net   "mlp" or "cnn"; a function input_shape -> (features, operator); or a pair of modules, which is copied and keeps
-          its weights
+    net   "mlp" or "cnn"; a function input_shape -> (features, operator); or a pair of modules, which is copied
+          and keeps its weights
     """
     input_shape = tuple(input_shape)
     with seeded(seed, "network"):
@@ -150,8 +151,8 @@ def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Ne
             features, operator = NETS[check_choice(net, NETS, "Network")](input_shape)
         else:
             raise InputError(
-                f"net must be one of {', '.join(map(repr, NETS))}, a function input_shape -> (features, operator), or a "
-                f"pair of nn.Modules (features, operator); got {type(net).__name__}."
+                f"net must be one of {', '.join(map(repr, NETS))}, a function input_shape -> (features, operator), or "
+                f"a pair of nn.Modules (features, operator); got {type(net).__name__}."
             )
         return Network(features, operator, input_shape)
 
@@ -179,7 +180,7 @@ def frozen(module: nn.Module) -> Iterator[nn.Module]:
 def training_only(net: Network, part: nn.Module) -> Iterator[list[nn.Parameter]]:
     """Train mode and gradients for one part of a network, the rest in eval mode without gradients.
 
-    Yields the part's parameters that take gradient; those that were switched off before (a user's frozen layers) stay so.
+    Yields the part's parameters that take gradient; those switched off before (a user's frozen layers) stay so.
     Leaves the network in eval mode with its flags as they were.
     """
     flags = [(parameter, parameter.requires_grad) for parameter in net.parameters()]

@@ -92,8 +92,8 @@ class Probe:
 class Recorder:
     """Collects rows while a run goes on, so that an interrupted run loses none of them.
 
-    log_every   optimiser steps between two measurements, and five times as often in the first `2 * log_every` steps, where
-                the curves turn; 0 measures nothing but the accuracies after each task
+    log_every   optimiser steps between two measurements, and five times as often in the first `2 * log_every` steps,
+                where the curves turn; 0 measures nothing but the accuracies after each task
     samples     held-out inputs a task that each measurement looks at
     """
 

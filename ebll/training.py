@@ -59,7 +59,8 @@ def train(
 ) -> None:
     """The loop: draw a batch, add up the method's terms, step. Changes `net` in place.
 
-    data       index -> task whose training split may be used; an epoch lasts as long as the longest
+    data       index -> task whose training split may be used; an epoch is one pass over task t, beside which the others
+               are drawn from as often as needed
     recorded   rows belonging to task t's training inputs, from `method.before_task`
     epochs     in place of `settings.epochs`, for the warm-up
     seed       decides the order of the batches, and dropout where a network has it
@@ -70,7 +71,7 @@ def train(
         batches_of(task, i, recorded if i == t else None, settings.batch_size, generator(seed, "batches", t, i))
         for i, task in data.items()
     ]
-    total = epochs * max(math.ceil(len(task.train) / settings.batch_size) for task in data.values())
+    total = epochs * math.ceil(len(data[t].train) / settings.batch_size)
     drop = round(settings.drop_at * total)
     with training_only(net, method.trained_parts(net, t)) as parameters, seeded(seed, "training", t):
         optimizer = torch.optim.SGD(

@@ -7,12 +7,13 @@ part of the lesson. `ebll.experiments.verdicts` says how a claim is decided.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pandas as pd
 
 from ebll.experiments.outcomes import curve_shapes, seed_outcomes
-from ebll.experiments.plan import Experiment
+from ebll.experiments.plan import DEFAULT_HEADLINE, HEADLINE, Experiment
 from ebll.experiments.verdicts import Claim, Part
 
 __all__ = ["claims_of"]
@@ -26,29 +27,34 @@ def claims_of(
 ) -> list[Claim]:
     """All claims that the tables can decide, regime by regime: a net and the old task that its pairs share.
 
-    The first regime's claims are C1 ... C9; those of the others carry its name, as in "C4 (cnn, letters first)".
+    The plain ids C1 ... C9 stand for the regime that `plan.HEADLINE` names (or the first that has the claim); the
+    others carry their regime, as in "C4 (cnn, letters first)". Claims that lack a method or a pair are left out.
     """
     outcomes, shapes = seed_outcomes(accuracy), curve_shapes(curves)
     regimes: dict[tuple[str, str], list[Experiment]] = {}
     for e in experiments:
         regimes.setdefault((e.net, e.tasks[0]), []).append(e)
-    claims: list[Claim] = []
-    for (net, first), group in regimes.items():
+    found: dict[str, dict[tuple[str, str], Claim]] = {}
+    for regime, group in regimes.items():
         order = _by_gap([e for e in group if len(e.tasks) == 2], gaps)
         evidence = Evidence(outcomes, tuple(e.id for e in order))
-        where = f"{net.upper()}, {first} first"
-        found = _method_claims(evidence, where) + _curve_claims(shapes, order, where)
-        found += _gap_claims(evidence, order, where)
-        for e in group:
-            if len(e.tasks) > 2:
-                found += _sequence_claims(evidence, e)
-        known = {claim.id for claim in claims}
-        claims += [
-            Claim(c.id if c.id not in known else f"{c.id} ({net}, {first} first)", c.statement, c.parts)
-            for c in found
-            if c.parts and all(part.values for part in c.parts)
-        ]
-    return sorted(claims, key=lambda claim: (" " in claim.id, claim.id.partition(" ")[2], claim.id))
+        where = f"{regime[0].upper()}, {regime[1]} first"
+        claims = _method_claims(evidence, where) + _curve_claims(shapes, order, where)
+        claims += _gap_claims(evidence, order, where)
+        claims += [claim for e in group if len(e.tasks) > 2 for claim in _sequence_claims(evidence, e)]
+        for claim in claims:
+            if claim.parts and all(part.values for part in claim.parts):
+                found.setdefault(claim.id, {})[regime] = claim
+    plain, others = [], []
+    for name in sorted(found):
+        wanted = HEADLINE.get(name, DEFAULT_HEADLINE)
+        headline = wanted if wanted in found[name] else next(iter(found[name]))
+        for regime, claim in found[name].items():
+            if regime == headline:
+                plain.append(claim)
+            else:
+                others.append(replace(claim, id=f"{name} ({regime[0]}, {regime[1]} first)"))
+    return plain + others
 
 
 def _by_gap(pairs: list[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
@@ -119,8 +125,8 @@ def _curve_claims(shapes: pd.DataFrame, pairs: list[Experiment], where: str) -> 
     return [
         Claim(
             "C7",
-            "With EBLL the feature distance of the old task rises first and then falls to under half of its peak, while "
-            f"LwF's ends above half of its own ({where}; new task {pairs[0].tasks[1]}).",
+            "With EBLL the feature distance of the old task rises first and then falls to under half of its peak, "
+            f"while LwF's ends above half of its own ({where}; new task {pairs[0].tasks[1]}).",
             (
                 Part("0.5 minus end / peak, ebll", tuple(0.5 - of["ebll"]["ratio"])),
                 Part("end / peak minus 0.5, lwf", tuple(of["lwf"]["ratio"] - 0.5)),
@@ -135,7 +141,7 @@ def _gap_claims(evidence: Evidence, pairs: list[Experiment], where: str) -> list
     if len(pairs) < 2:
         return []
     parts = []
-    for near, far in zip(pairs, pairs[1:], strict=False):
+    for near, far in pairwise(pairs):
         step = f"{near.tasks[1]} to {far.tasks[1]}"
         lost = [evidence.per_seed("lwf", "forgetting", [e.id]) for e in (far, near)]
         gain = [

@@ -151,7 +151,7 @@ def _first_autoencoder(job: Job, task: Task, start: Snapshot, preset: Preset) ->
 
 
 def _gap_row(job: Job, name: str, task: Task, start: Snapshot, autoencoder: Autoencoder) -> dict[str, Any]:
-    """M8 of the second task's training features under the first task's autoencoder, before anything is learned of it."""
+    """M8 of the second task's training features under the first task's autoencoder, before any of it is learned."""
     features = record(start.net, task.to(job.device).train.inputs, features=lambda f: f)["features"]
     with torch.no_grad():
         return {"old": job.first, "new": name, "gap": unexplained_share(autoencoder(features), features)}

@@ -25,8 +25,8 @@ OUTCOME_COLUMNS = [
 def seed_outcomes(accuracy: pd.DataFrame) -> pd.DataFrame:
     """Accuracy table -> a row per sequence, method and seed: forgetting (M5), new, average (M4), transfers (M6, M7).
 
-    All are fractions. `new` is the mean, over the tasks after the first, of the accuracy just after learning each. Runs that ended early, and
-    the reference `alone`, are left out.
+    All are fractions. `new` is the mean, over the tasks after the first, of the accuracy just after learning each.
+    Runs that ended early, and the reference `alone`, are left out.
     """
     rows = []
     task_count = accuracy.groupby("sequence")["task"].nunique()

@@ -125,12 +125,15 @@ def draw(
     pairs = [e for e in experiments if len(e.tasks) == 2]
     long = [e for e in experiments if len(e.tasks) > 2]
     curve = next((e for e in pairs if e.net == "cnn"), pairs[0])
+    present = set(curves["method"])
+    shown = [m for m in ("finetune", "lwf", "ebll", "ebll-separate") if m in present] or sorted(present)
+    terms = [m for m in ("finetune", "lwf", "ewc", "code-only", "ebll") if m in present] or sorted(present)
     pictures = {
-        "feature-distance": figures.feature_distance(curves, curve.id),
-        "feature-distance-far": figures.feature_distance(curves, _last_of(pairs, curve.net).id),
+        "feature-distance": figures.feature_distance(curves, curve.id, methods=shown),
+        "feature-distance-far": figures.feature_distance(curves, _last_of(pairs, curve.net).id, methods=shown),
         "forgetting": figures.forgetting_bars(accuracy, [e.id for e in pairs]),
         "stability-plasticity": figures.stability_plasticity(accuracy, [e.id for e in pairs if e.net == pairs[0].net]),
-        "loss-terms": figures.loss_terms(curves, curve.id, ["finetune", "lwf", "ewc", "code-only", "ebll"]),
+        "loss-terms": figures.loss_terms(curves, curve.id, terms),
         "claims": figures.claims_overview([c.as_dict() for c in claims if " " not in c.id]),
     }
     for e in long:

@@ -1,9 +1,9 @@
 """How a claim is decided: an interval over seeds, against a margin. Nothing here knows which claims there are.
 
 A claim is one or more parts; a part is a number a seed that the claim says is above zero (or above a stated margin).
-Its 95 % Student-t interval over the seeds decides: wholly above, supported; wholly below, not supported; else undecided.
-A claim is supported if all its parts are, not supported if one is not, else undecided; its printed estimate and
-interval are those of the part that decided.
+Its 95 % Student-t interval over the seeds decides: wholly above, supported; wholly below, not supported; else
+undecided. A claim is supported if all its parts are, not supported if one is not, else undecided; its printed estimate
+and interval are those of the part that decided.
 """
 
 from __future__ import annotations

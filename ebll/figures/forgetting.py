@@ -50,8 +50,8 @@ def forgetting_bars(
     sequences  one id or several (default: all in the table)
     methods    which methods (default: all that can forget)
 
-    Forgetting is the best accuracy before the last task minus accuracy at the end, mean over the old tasks; below zero a task has
-    gained. Bars are means over seeds, black lines 95 % t-intervals of the mean, dots the seeds.
+    Forgetting is the best accuracy before the last task minus accuracy at the end, mean over the old tasks;
+    below zero a task has gained. Bars are means over seeds, black lines 95 % t-intervals of the mean, dots the seeds.
     """
     table = forgetting_table(accuracy, sequences, methods)
     words = outcomes(accuracy, sequences).drop_duplicates("sequence").set_index("sequence")["words"]

@@ -22,7 +22,7 @@ def outcomes(accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = Non
 
     old         accuracy on all tasks but the last, measured at the very end; mean over these tasks
     new         accuracy on all tasks but the first, each measured when it was just learned; mean over these tasks
-    forgetting  best accuracy on an old task before the last one was learned minus at the very end; mean over the old tasks
+    forgetting  best accuracy on an old task before the last was learned minus at the very end; mean over the old tasks
     words       the sequence in words
 
     For 'alone' there is no end: its networks stay as they are, and it has no forgetting.

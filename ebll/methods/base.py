@@ -1,8 +1,8 @@
 """What every method is made of: settings that never change, and four hooks that the training loop calls.
 
 A method is a frozen dataclass of settings. What it must keep from one task to the next (encoders, a Fisher diagonal)
-is a memory that it returns and the loop hands back, so that a run can branch anywhere. A new method is one new file with
-one final class, entered in `ebll.methods.METHODS`.
+is a memory that it returns and the loop hands back, so that a run can branch anywhere. A new method is one new file
+with one final class, entered in `ebll.methods.METHODS`.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ __all__ = ["EBLLSeparate"]
 class EBLLSeparate(CodeMethod):
     """E1 of the new task + sum over the old tasks of alpha_t * E4, with T empty and T_t all layers above F.
 
-    The old tasks' operators and heads get no gradient from the new task and stay as they are (EBLL section 3.3.2). A new
-    task's operator begins as a copy of the newest one.
+    The old tasks' operators and heads get no gradient from the new task and stay as they are (EBLL section 3.3.2). A
+    new task's operator begins as a copy of the newest one.
     """
 
     name = "ebll-separate"

@@ -19,7 +19,7 @@ __all__ = ["Joint"]
 class Joint(Method):
     """E1 over all tasks so far: the sum of their mean losses (EBLL section 3.1).
 
-    Every step draws a batch of each task, so it costs as many steps' worth of work as there are tasks.
+    Every step draws a batch of each task: as many steps as the other methods take, each with more to do.
     """
 
     name = "joint"

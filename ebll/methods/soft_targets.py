@@ -1,4 +1,4 @@
-"""What LwF and EBLL share: the old heads' softened answers (E3a), recorded before a task and kept while it is learned."""
+"""What LwF and EBLL share: the old heads' softened answers (E3a), recorded before a task, kept while it is learned."""
 
 from __future__ import annotations
 

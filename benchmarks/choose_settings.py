@@ -1,0 +1,97 @@
+"""Choose the settings of the main job on validation data, with seeds that the main job does not use.
+
+    python -m benchmarks.choose_settings            # writes docs/settings.csv and prints the winners, about 10 minutes
+
+Three rules, fixed before looking, for each net, over letters -> mnist, digits, textures:
+
+1. learning rate: the one with which plain fine-tuning learns the new tasks best;
+2. alpha (for all EBLL variants) and 3. EWC strength: the ones with the best mean of old-task and new-task accuracy.
+
+Everything is read on validation splits, with seeds 100 to 104. The winners stand in `ebll/experiments/plan.py`; a test
+compares the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from ebll.autoencoder import AutoencoderSettings
+from ebll.data import load_task
+from ebll.errors import TrainingDiverged
+from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
+from ebll.methods import EBLL, EWC, Finetune, Method
+from ebll.record import Recorder, measure_accuracy
+from ebll.training import learn_first, run_sequence
+
+SEEDS = range(100, 105)
+NEW_TASKS = ("mnist", "digits", "textures")
+LEARNING_RATES = (0.005, 0.01, 0.02, 0.05)
+ALPHAS = (0.3, 1.0, 3.0, 10.0)
+STRENGTHS = (30.0, 100.0, 300.0, 1000.0, 3000.0)
+
+
+def measure(net: str, seed: int) -> list[dict]:
+    """Validation accuracies of every candidate on every pair, one seed."""
+    torch.set_num_threads(1)
+    preset, old = PRESETS[net], load_task("letters")
+    start = learn_first([old], net=net, settings=preset.first, seed=seed, recorder=Recorder(log_every=0))
+    coder = EBLL(autoencoder=AutoencoderSettings(code_size=preset.code_size))
+    kept = {EBLL: coder.after_task(start.net, 0, old, None, seed), EWC: EWC().after_task(start.net, 0, old, None, seed)}
+    candidates: list[tuple[str, float, Method, float]] = [
+        *(("learning_rate", rate, Finetune(), rate) for rate in LEARNING_RATES),
+        *(("alpha", alpha, coder.replace(alpha=alpha), preset.later.learning_rate) for alpha in ALPHAS),
+        *(("ewc_strength", s, EWC(ewc_strength=s), preset.later.learning_rate) for s in STRENGTHS),
+    ]
+    rows = []
+    for name, (setting, value, method, rate) in itertools.product(NEW_TASKS, candidates):
+        new = load_task(name).subset(NEW_TASK_IMAGES, seed=seed)
+        row = {"net": net, "setting": setting, "value": value, "new_task": name, "seed": seed, "old": 0.0, "new": 0.0}
+        try:
+            run = run_sequence(
+                [old, new],
+                method,
+                settings=preset.later.replace(learning_rate=rate),
+                seed=seed,
+                recorder=Recorder(log_every=0),
+                start=dataclasses.replace(start, memory=kept.get(type(method))),
+                look_back_last=False,
+            )
+        except TrainingDiverged:
+            rows.append(row)  # counts as nothing learned and all forgotten
+            continue
+        accuracies = [measure_accuracy(run.net, t, task.validation) for t, task in enumerate((old, new))]
+        rows.append(row | dict(zip(("old", "new"), accuracies, strict=True)))
+    return rows
+
+
+def winners(table: pd.DataFrame) -> pd.DataFrame:
+    """The three rules: a row per net and setting with the value that won, and its score."""
+    score = table["new"].where(table["setting"] == "learning_rate", (table["old"] + table["new"]) / 2)
+    means = (
+        table.assign(score=score).groupby(["net", "setting", "value"], as_index=False)[["old", "new", "score"]].mean()
+    )
+    return means.loc[means.groupby(["net", "setting"])["score"].idxmax()].reset_index(drop=True)
+
+
+def main() -> None:
+    """Measure all candidates, write the means, print the winners."""
+    work = list(itertools.product(PRESETS, SEEDS))
+    with ProcessPoolExecutor(2) as pool:
+        rows = [row for part in pool.map(measure, *zip(*work, strict=True)) for row in part]
+    table = pd.DataFrame(rows)
+    table.to_csv(
+        Path(__file__).parents[1] / "docs" / "settings.csv", index=False, float_format="%.4f", lineterminator="\n"
+    )
+    with pd.option_context("display.width", 120):
+        print(table.groupby(["net", "setting", "value", "new_task"])[["old", "new"]].mean().unstack().round(3))
+        print(winners(table).round(4))
+
+
+if __name__ == "__main__":
+    main()
