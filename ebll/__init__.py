@@ -52,7 +52,8 @@ _HOME = {
     "Joint": "methods",
     "LwF": "methods",
     "Recorder": "record",
-    "Run": "training",
+    "Run": "runs",
+    "Snapshot": "runs",
     "TrainSettings": "training",
     "learn_first": "training",
     "run_sequence": "training",
@@ -80,7 +81,8 @@ if TYPE_CHECKING:
     )
     from ebll.nets import NETS, Network, build_network
     from ebll.record import Recorder
-    from ebll.training import Run, TrainSettings, learn_first, run_sequence
+    from ebll.runs import Run, Snapshot
+    from ebll.training import TrainSettings, learn_first, run_sequence
 
 __all__ = [
     "EBLL",
@@ -103,6 +105,7 @@ __all__ = [
     "OutputError",
     "Recorder",
     "Run",
+    "Snapshot",
     "Split",
     "Task",
     "TrainSettings",

@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -22,10 +21,11 @@ from ebll.errors import InputError, TrainingDiverged, check_choice
 from ebll.methods import METHODS, Batch, FeatureExtraction, Memory, Method, Recorded, Term
 from ebll.nets import NetSpec, Network, build_network, training_only
 from ebll.record import Probe, Recorder
+from ebll.runs import Run, Snapshot
 from ebll.seeds import generator, seeded
 from ebll.settings import Settings, setting
 
-__all__ = ["Run", "Snapshot", "TrainSettings", "batches_of", "learn_first", "learn_task", "run_sequence", "train"]
+__all__ = ["TrainSettings", "batches_of", "learn_first", "learn_task", "run_sequence", "train"]
 
 Observer = Callable[[int, int, Mapping[str, Term], float], None]
 """Called before each step, and once after the last, with: steps made, steps in all, terms, learning rate."""
@@ -112,59 +112,6 @@ def batches_of(
         columns = (task.train.inputs, task.train.labels, *recorded.values())
         for inputs, labels, *answers in zip(*(column[rows].split(batch_size) for column in columns), strict=True):
             yield Batch(index, inputs, labels, dict(zip(recorded, answers, strict=True)))
-
-
-@dataclass
-class Snapshot:
-    """A network that has learned the first task, and the record of it: every method can branch from a copy."""
-
-    net: Network
-    recorder: Recorder
-    net_name: str = "mlp"  #: as tables name it; "own" for a user's modules
-    memory: Memory | None = None  #: what the method to be branched keeps of the first task; fitted anew if None
-
-
-@dataclass
-class Run:
-    """What a run leaves: the network, the method's memory, and the record."""
-
-    method: Method
-    tasks: tuple[str, ...]
-    net_name: str
-    seed: int
-    net: Network
-    memory: Memory | None
-    recorder: Recorder
-
-    @property
-    def facts(self) -> dict[str, str | int]:
-        """The first columns of every table: sequence (such as mlp:letters-textures), net, method, seed."""
-        sequence = f"{self.net_name}:{'-'.join(self.tasks)}"
-        return {"sequence": sequence, "net": self.net_name, "method": self.method.name, "seed": self.seed}
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """A row per logging step and old task; the columns are listed in `ebll.record`."""
-        return self._with_facts(self.recorder.curves())
-
-    @property
-    def accuracy(self) -> pd.DataFrame:
-        """after, task, accuracy: test accuracy in 0..1 on every task learned so far."""
-        return self._with_facts(self.recorder.accuracy())
-
-    @property
-    def kept(self) -> pd.DataFrame:
-        """after, bytes, ...: what the method kept, and how well its newest autoencoder does."""
-        return self._with_facts(self.recorder.memory())
-
-    def accuracy_matrix(self) -> pd.DataFrame:
-        """Row: after which task; column: which task; entry: test accuracy in 0..1, NaN for tasks not yet seen."""
-        table = self.recorder.accuracy()
-        matrix = table.pivot(index="after", columns="task", values="accuracy")
-        return matrix.loc[table["after"].unique(), table["task"].unique()]
-
-    def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:
-        return pd.concat([pd.DataFrame([self.facts] * len(table), index=table.index), table], axis=1)
 
 
 def learn_first(

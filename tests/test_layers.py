@@ -19,8 +19,10 @@ LEVELS = [
     {"autoencoder", "fisher"},
     {"methods"},
     {"record"},
+    {"runs"},
     {"training"},
-    {"experiments", "figures"},
+    {"figures"},
+    {"experiments"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

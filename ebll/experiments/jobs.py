@@ -28,7 +28,8 @@ from ebll.methods.base import record
 from ebll.methods.codes import fit_to_task
 from ebll.metrics import unexplained_share
 from ebll.record import Recorder
-from ebll.training import Snapshot, learn_first, run_sequence
+from ebll.runs import Snapshot
+from ebll.training import learn_first, run_sequence
 
 __all__ = ["Job", "Result", "default_workers", "jobs_of", "run_job", "run_jobs"]
 

@@ -1,0 +1,86 @@
+"""What is handed around: a network to branch from, and what a finished run leaves.
+
+This room keeps and tabulates; training is the next room's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ebll import metrics
+from ebll.methods import Memory, Method
+from ebll.nets import Network
+from ebll.record import Recorder
+
+__all__ = ["Run", "Snapshot"]
+
+
+@dataclass
+class Snapshot:
+    """A network that has learned the first task, and the record of it: every method can branch from a copy."""
+
+    net: Network
+    recorder: Recorder
+    net_name: str = "mlp"  #: as tables name it; "own" for a user's modules
+    memory: Memory | None = None  #: what the method to be branched keeps of the first task; fitted anew if None
+
+
+@dataclass
+class Run:
+    """What a run leaves: the network, the method's memory, and the record."""
+
+    method: Method
+    tasks: tuple[str, ...]
+    net_name: str
+    seed: int
+    net: Network
+    memory: Memory | None
+    recorder: Recorder
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """The first columns of every table: sequence (such as mlp:letters-textures), net, method, seed."""
+        sequence = f"{self.net_name}:{'-'.join(self.tasks)}"
+        return {"sequence": sequence, "net": self.net_name, "method": self.method.name, "seed": self.seed}
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row per logging step and old task; the columns are listed in `ebll.record`."""
+        return self._with_facts(self.recorder.curves())
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """after, task, accuracy: test accuracy in 0..1 on every task learned so far."""
+        return self._with_facts(self.recorder.accuracy())
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """after, bytes, ...: what the method kept, and how well its newest autoencoder does."""
+        return self._with_facts(self.recorder.memory())
+
+    def accuracy_matrix(self) -> pd.DataFrame:
+        """Row: after which task; column: which task; entry: test accuracy in 0..1, NaN for tasks not yet seen."""
+        table = self.recorder.accuracy()
+        matrix = table.pivot(index="after", columns="task", values="accuracy")
+        return matrix.loc[table["after"].unique(), table["task"].unique()]
+
+    def summary(self, alone: Sequence[float] | None = None) -> pd.Series:
+        """M4 to M7 of the accuracy matrix, in fractions; `forward_transfer` needs a reference.
+
+        alone  accuracy of a fresh network trained on each task alone, one a task in the order learned
+        """
+        matrix = self.accuracy_matrix()
+        figures = {
+            "average_accuracy": metrics.average_accuracy(matrix),
+            "forgetting": metrics.forgetting(matrix),
+            "backward_transfer": metrics.backward_transfer(matrix),
+        }
+        if alone is not None:
+            figures["forward_transfer"] = metrics.forward_transfer(matrix, alone)
+        return pd.Series(figures, name=self.method.name)
+
+    def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([pd.DataFrame([self.facts] * len(table), index=table.index), table], axis=1)
