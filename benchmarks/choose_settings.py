@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def winners(table: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     """Measure all candidates, write the means, print the winners."""
     work = list(itertools.product(PRESETS, SEEDS))
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
         rows = [row for part in pool.map(measure, *zip(*work, strict=True)) for row in part]
     table = pd.DataFrame(rows)
     table.to_csv(

@@ -38,6 +38,15 @@ class Encoder(nn.Linear):
         return torch.sigmoid(super().forward(features))
 
 
+def check_code_size(feature_size: int, code_size: int) -> None:
+    """Refuse a code that is not smaller than the features."""
+    if not 0 < code_size < feature_size:
+        raise InputError(
+            f"code_size must be at least 1 and below the {feature_size} features, so that the autoencoder is "
+            f"under-complete; got {code_size}."
+        )
+
+
 class Autoencoder(nn.Module):
     r"""$r(v) = W_{dec}\,\sigma(W_{enc} v + b) + c$: a sigmoid code and a linear decoder (EBLL section 3.3.1).
 
@@ -47,11 +56,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, feature_size: int, code_size: int):
         super().__init__()
-        if not 0 < code_size < feature_size:
-            raise InputError(
-                f"code_size must be at least 1 and below the {feature_size} features, so that the autoencoder is "
-                f"under-complete; got {code_size}."
-            )
+        check_code_size(feature_size, code_size)
         self.encode = Encoder(feature_size, code_size)
         self.decode = nn.Linear(code_size, feature_size)
 
@@ -171,11 +176,12 @@ def start_at_principal_components(autoencoder: Autoencoder, features: Tensor) ->
 def _parts(
     autoencoder: Autoencoder, features: Tensor, labels: Tensor, classify: Callable[[Tensor], Tensor], rows: int = 1024
 ) -> tuple[float, float]:
-    """E2a and E1 through the reconstruction, on the first rows: enough to draw the fit."""
+    """E2a and E1 through the reconstruction, on evenly spread rows (they may be sorted by class)."""
+    some = slice(None, None, math.ceil(len(labels) / rows))
     with torch.no_grad():
-        reconstructed = autoencoder(features[:rows])
-        task_loss = class_loss(classify(reconstructed), labels[:rows])
-        return reconstruction_error(reconstructed, features[:rows]).item(), task_loss.item()
+        reconstructed = autoencoder(features[some])
+        task_loss = class_loss(classify(reconstructed), labels[some])
+        return reconstruction_error(reconstructed, features[some]).item(), task_loss.item()
 
 
 def stack_encoders(encoders: Sequence[Encoder]) -> Encoder:
@@ -185,6 +191,7 @@ def stack_encoders(encoders: Sequence[Encoder]) -> Encoder:
     returns   an `Encoder` (batch, features) -> (batch, sum of the codes), without gradients of its own
     """
     weight = torch.cat([encoder.weight.detach() for encoder in encoders])
-    stacked = Encoder(weight.shape[1], weight.shape[0], device=weight.device)
+    # Without the usual initialisation, which would draw from the global generator.
+    stacked = nn.utils.skip_init(Encoder, weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
     stacked.load_state_dict({"weight": weight, "bias": torch.cat([encoder.bias.detach() for encoder in encoders])})
     return stacked.requires_grad_(False).eval()

@@ -55,6 +55,8 @@ def fisher_diagonal_loop(
             weights = _label_weights(forward(inputs), labels, kind, seed)
         for sample, weight in zip(inputs, weights, strict=True):
             log_p = torch.log_softmax(forward(sample[None]), dim=1)[0]
+            if not log_p.requires_grad:
+                continue  # the answer depends on none of the parameters
             for label in weight.nonzero()[:, 0]:
                 gradients = torch.autograd.grad(log_p[label], parameters, retain_graph=True, materialize_grads=True)
                 for total, gradient in zip(totals, gradients, strict=True):
@@ -108,16 +110,18 @@ def _label_weights(logits: Tensor, labels: Tensor, kind: str, seed: int) -> Tens
 
 def _layers_of(network: nn.Module, parameters: list[nn.Parameter]) -> list[nn.Module] | None:
     """The linear and convolutional layers that own the parameters, or None if another kind owns one of them."""
-    wanted, layers = set(parameters), []
+    wanted, layers, owned = set(parameters), [], 0
     for module in network.modules():
         own = wanted.intersection(module.parameters(recurse=False))
         if own:
-            plain_conv = isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros"
+            plain_conv = type(module) is nn.Conv2d and module.groups == 1 and module.padding_mode == "zeros"
             if not (plain_conv and not isinstance(module.padding, str)) and type(module) is not nn.Linear:
                 return None
+            if not own <= {module.weight, module.bias}:  # reparametrised: the weight is computed from others
+                return None
             layers.append(module)
-            wanted -= own
-    return layers if not wanted else None
+            owned += len(own)
+    return layers if owned == len(wanted) else None  # fewer: not the network's own; more: two layers share one
 
 
 def _add_batch(
@@ -148,6 +152,8 @@ def _add_batch(
     if repeated or any(seen[layer][0].ndim != 2 for layer in used if type(layer) is nn.Linear):
         return False
     outputs = [seen[layer][1] for layer in used]
+    if not log_p.requires_grad:
+        return True  # the answer depends on none of them
     squares = [_input_squares(layer, seen[layer][0]) for layer in used]
     for label in weights.any(dim=0).nonzero()[:, 0]:
         gradients = torch.autograd.grad(log_p[:, label].sum(), outputs, retain_graph=True, materialize_grads=True)

@@ -94,7 +94,7 @@ class Network(nn.Module):
             with torch.no_grad():
                 features = self.features(torch.zeros(1, *self.input_shape, device=reference.device))
                 outputs = self.operator(features)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise InputError(
                 f"The network does not take inputs of shape {self.input_shape}: {error}. "
                 "`features` must map (batch, *input_shape) to (batch, ...), "
@@ -143,10 +143,16 @@ def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Ne
     """
     input_shape = tuple(input_shape)
     with seeded(seed, "network"):
-        if isinstance(net, tuple) and len(net) == 2 and all(isinstance(part, nn.Module) for part in net):
+        if _is_pair(net):
             features, operator = copy.deepcopy(net)
         elif callable(net) and not isinstance(net, nn.Module):
-            features, operator = net(input_shape)
+            made = net(input_shape)
+            if not _is_pair(made):
+                raise InputError(
+                    "A function given as net must return a pair of nn.Modules (features, operator); it returned "
+                    f"{type(made).__name__}."
+                )
+            features, operator = made
         elif isinstance(net, str):
             features, operator = NETS[check_choice(net, NETS, "Network")](input_shape)
         else:
@@ -155,6 +161,10 @@ def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Ne
                 f"a pair of nn.Modules (features, operator); got {type(net).__name__}."
             )
         return Network(features, operator, input_shape)
+
+
+def _is_pair(net: object) -> bool:
+    return isinstance(net, tuple) and len(net) == 2 and all(isinstance(part, nn.Module) for part in net)
 
 
 @contextlib.contextmanager

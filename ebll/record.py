@@ -68,7 +68,11 @@ class Probe:
     @classmethod
     def of(cls, net: Network, t: int, task: Task, memory: Memory | None, samples: int) -> Probe:
         """Record F*(x), and the code where an encoder is kept, on up to `samples` inputs of the validation split."""
-        inputs, labels = task.validation.inputs[:samples], task.validation.labels[:samples]
+        split = task.validation
+        count = min(samples, len(split))
+        # Evenly spread: a split may be sorted by class, and its first rows would show the first classes only.
+        rows = torch.arange(count, device=split.labels.device) * len(split) // count
+        inputs, labels = split.inputs[rows], split.labels[rows]
         with frozen(net), torch.no_grad():
             features = net.features(inputs)
             encoder = memory.encoder(t) if memory is not None else None

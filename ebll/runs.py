@@ -83,4 +83,5 @@ class Run:
         return pd.Series(figures, name=self.method.name)
 
     def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:
-        return pd.concat([pd.DataFrame([self.facts] * len(table), index=table.index), table], axis=1)
+        facts = pd.DataFrame([self.facts] * len(table), index=table.index, columns=list(self.facts))
+        return pd.concat([facts, table], axis=1)

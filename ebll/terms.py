@@ -118,7 +118,8 @@ def quadratic_penalty(now: Iterable[Tensor], before: Iterable[Tensor], fisher: I
     returns  ()  factor 1/2, sum over all parameters; `ewc_strength` is its weight
     source   EWC equation 3
     """
-    return 0.5 * sum(
+    parts = (
         (importance * (today - anchor).square()).sum()
         for today, anchor, importance in zip(now, before, fisher, strict=True)
     )
+    return 0.5 * sum(parts, start=torch.zeros(()))

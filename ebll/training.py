@@ -129,7 +129,13 @@ def learn_first(
     recorder = recorder or Recorder()
     with seeded(seed, "head", 0):
         network.add_head(tasks[0].class_count)
-    _learn(network, METHODS["finetune"](), tasks, 0, None, settings or TrainSettings(), seed, recorder)
+    method = METHODS["finetune"]()
+    try:
+        _learn(network, method, tasks, 0, None, settings or TrainSettings(), seed, recorder)
+    except TrainingDiverged as error:
+        names, name = tuple(task.name for task in tasks), net if isinstance(net, str) else "own"
+        run = Run(method, names, name, seed, network, None, recorder)
+        raise TrainingDiverged(f"First task, seed {seed}: {error}", run) from error
     network.freeze_statistics()
     recorder.add_accuracies(network, tasks, 0)
     return Snapshot(network, recorder, net if isinstance(net, str) else "own")
@@ -160,11 +166,20 @@ def run_sequence(
     raises     `InputError` for tasks that do not fit together, `TrainingDiverged` (with the run so far) for a bad loss
     """
     tasks = _checked_tasks(tasks, device)
-    method = METHODS[check_choice(method, METHODS, "Method")]() if isinstance(method, str) else method
+    if isinstance(method, str):
+        method = METHODS[check_choice(method, METHODS, "Method")]()
+    if not isinstance(method, Method):
+        raise InputError(
+            f"method must be one of {', '.join(map(repr, METHODS))}, or an object such as ebll.EBLL(alpha=1.0); "
+            f"got {method!r}."
+        )
     settings, recorder = settings or TrainSettings(), recorder or Recorder()
     if start is None:
+        method.check(build_network(net, tasks[0].input_shape, seed), len(tasks))
         start = learn_first(tasks, net=net, settings=settings, seed=seed, device=device, recorder=recorder)
     else:
+        _check_start(start, tasks[0])
+        method.check(start.net, len(tasks))
         recorder.extend(start.recorder)
     names = tuple(task.name for task in tasks)
     run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net).to(device), None, recorder)
@@ -177,6 +192,8 @@ def run_sequence(
                 run.memory = start.memory
             elif t < len(tasks) - 1 or look_back_last:
                 run.memory = method.after_task(run.net, t, tasks[t], run.memory, seed)
+            else:
+                break  # what is kept is still that of the task before
             recorder.add_memory(tasks[t].name, run.memory)
     except TrainingDiverged as error:
         raise TrainingDiverged(f"{method.label}, seed {seed}: {error}", run) from error
@@ -254,6 +271,15 @@ def _checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Ta
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise InputError(f"Tasks of one sequence need inputs of one shape, since they share F; got {listed}.")
     return [task.to(device) for task in tasks]
+
+
+def _check_start(start: Snapshot, first: Task) -> None:
+    learned = start.recorder.accuracy_rows[-1]["task"] if start.recorder.accuracy_rows else first.name
+    if learned != first.name or start.net.input_shape != first.input_shape:
+        raise InputError(
+            f"start has learned {learned} with inputs of shape {start.net.input_shape}, but the sequence begins with "
+            f"{first.name}, {first.input_shape}. Branch from learn_first([{first.name}, ...])."
+        )
 
 
 def _check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:

@@ -219,3 +219,11 @@ def test_the_classifier_may_be_any_function_of_the_features():
     found = fit_autoencoder(features, labels, lambda f: f @ weight, SETTINGS, seed=0)
     assert isinstance(found.autoencoder.decode, nn.Linear)
     assert found.autoencoder(features).shape == features.shape
+
+
+def test_the_losses_of_a_large_fit_are_taken_over_all_classes_where_the_rows_are_sorted():
+    features, labels = torch.randn(4096, 3), torch.arange(4096) // 2048
+    always_the_first = torch.tensor([10.0, 0.0])  # costs next to nothing on class 0, and 10 on class 1
+    settings = SETTINGS.replace(code_size=2, epochs=1, batch_size=4096)
+    found = fit_autoencoder(features, labels, lambda f: always_the_first + 0 * f[:, :2], settings)
+    assert found.task_loss == pytest.approx([5.0], abs=0.01)

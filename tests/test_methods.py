@@ -11,11 +11,12 @@ from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, sa
 from torch import nn
 
 from ebll import METHODS, InputError, Recorder, build_network, run_sequence
-from ebll.autoencoder import Encoder
+from ebll.autoencoder import Encoder, fit_autoencoder
 from ebll.fisher import fisher_diagonal
 from ebll.methods import Batch, Method, Term
 from ebll.methods.base import per_old_task, record
-from ebll.seeds import seeded
+from ebll.nets import frozen
+from ebll.seeds import derive_seed, seeded
 from ebll.training import batches_of, learn_first, train
 
 CODE_METHODS = ["code-only", "ebll", "ebll-separate"]
@@ -616,6 +617,29 @@ def test_memory_holds_no_decoder_and_no_gradients(name):
         elif hasattr(thing, "__dict__"):
             waiting += vars(thing).values()
     assert memory.bytes() <= sum(held.values()) <= 2 * memory.bytes()  # each encoder, and once more in the stack
+
+
+@pytest.mark.parametrize("name", CODE_METHODS)
+def test_E2_each_encoder_is_fitted_on_its_own_tasks_features_with_their_labels(name):
+    tasks = sequence(2)
+    for t in (0, 1):
+        run = run_sequence(tasks[: t + 1], method(name), net=small, settings=SETTINGS)
+        net, splits = run.net, (tasks[t].train, tasks[t].validation)
+        features, held = [net.features(split.inputs).detach() for split in splits]
+        with frozen(net):
+            fit = fit_autoencoder(
+                features,
+                splits[0].labels,
+                lambda f, net=net, t=t: net.heads[t](net.operator(f)),
+                AUTOENCODER,
+                seed=derive_seed(0, "autoencoder", t),
+                held_out=(held, splits[1].labels),
+            )
+        close(run.memory.encoders[t].weight, fit.autoencoder.encode.weight.detach(), rtol=1e-4, atol=1e-5)
+        row = run.kept.iloc[-1]
+        assert row["reconstruction"] == pytest.approx(fit.reconstruction[-1], rel=1e-4)
+        assert row["task_loss"] == pytest.approx(fit.task_loss[-1], rel=1e-4)
+        assert row["accuracy_reconstructed"] == fit.accuracy_reconstructed
 
 
 @pytest.mark.parametrize("name", CODE_METHODS)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny import SETTINGS, blobs, method, sequence, small
@@ -10,11 +11,13 @@ from torch.nn import functional
 
 from ebll import METHODS, Recorder, build_network, run_sequence
 from ebll.record import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
+from ebll.runs import Snapshot
 from ebll.seeds import generator, seeded
 from ebll.training import learn_first
 
 WEIGHTS = {"lwf": {"distill": 0.5}, "ewc": {"penalty": 30}, "ebll": {"distill": 0.5, "code": 0.8}}
 WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}}
+FACTS = ["sequence", "net", "method", "seed"]
 KNOBS = {"distill": "distill_weight", "code": "alpha", "penalty": "ewc_strength"}
 
 
@@ -42,7 +45,7 @@ def softly(value):
 def test_the_columns_and_rows_are_as_documented(runs, name):
     tasks, _, made = runs
     curves = made[name].curves
-    assert list(curves.columns) == CURVE_COLUMNS
+    assert list(curves.columns) == [*FACTS, *CURVE_COLUMNS]
     assert set(curves["stage"]) == {"warm-up", "train"}
     first = curves.query("training == 'task0'")
     assert set(first["task"]) == {""}
@@ -219,6 +222,40 @@ def test_a_recorder_goes_on_from_another_one():
     assert other.curves()["step"].tolist() == [1]
     assert other.memory()["bytes"].tolist() == [3]
     assert len(one.accuracy_rows) == 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_table_says_which_run_it_is_from(runs, name):
+    tasks, _, made = runs
+    run = made[name]
+    facts = {"sequence": "own:task0-task1-task2", "net": "own", "method": name, "seed": 0}
+    assert run.facts == facts
+    for table in (run.curves, run.accuracy, run.kept):
+        assert table.empty or (table[FACTS] == pd.Series(facts)).all(axis=None)
+    named = run_sequence(tasks[:2], weighted(name), net="mlp", settings=SETTINGS.replace(epochs=1), seed=7)
+    assert named.facts == {"sequence": "mlp:task0-task1", "net": "mlp", "method": name, "seed": 7}
+
+
+def test_tables_without_rows_have_the_columns_of_those_with_rows(runs):
+    tasks, start, made = runs
+    quiet = Snapshot(start.net, Recorder(log_every=0), start.net_name)
+    run = run_sequence(tasks[:1], weighted("finetune"), settings=SETTINGS, start=quiet)
+    assert run.curves.empty
+    assert list(run.curves.columns) == list(made["finetune"].curves.columns)
+    assert list(run.accuracy.columns) == list(made["finetune"].accuracy.columns)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_M4_M5_M6_M7_of_a_run_are_those_of_its_matrix(runs, name):
+    run = runs[2][name]
+    a, alone = run.accuracy_matrix().to_numpy(), [0.9, 0.6, 0.5]
+    summary = run.summary(alone)
+    assert summary.name == name
+    assert summary["average_accuracy"] == pytest.approx((a[2, 0] + a[2, 1] + a[2, 2]) / 3)
+    assert summary["forgetting"] == pytest.approx(((max(a[0, 0], a[1, 0]) - a[2, 0]) + (a[1, 1] - a[2, 1])) / 2)
+    assert summary["backward_transfer"] == pytest.approx(((a[2, 0] - a[0, 0]) + (a[2, 1] - a[1, 1])) / 2)
+    assert summary["forward_transfer"] == pytest.approx(((a[1, 1] - 0.6) + (a[2, 2] - 0.5)) / 2)
+    assert list(run.summary().index) == ["average_accuracy", "forgetting", "backward_transfer"]
 
 
 def test_empty_tables_have_their_columns():

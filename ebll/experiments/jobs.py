@@ -31,7 +31,7 @@ from ebll.record import Recorder
 from ebll.runs import Snapshot
 from ebll.training import learn_first, run_sequence
 
-__all__ = ["Job", "Result", "default_workers", "jobs_of", "run_job", "run_jobs"]
+__all__ = ["Job", "Result", "default_workers", "jobs_of", "one_thread", "run_job", "run_jobs"]
 
 LOG_EVERY = 20
 
@@ -45,6 +45,7 @@ class Job:
     seed: int
     experiments: tuple[Experiment, ...]
     methods: tuple[str, ...]
+    preset: Preset
     device: str = "cpu"
 
     @property
@@ -73,7 +74,7 @@ def jobs_of(
     for e in experiments:
         groups.setdefault((e.net, e.tasks[0]), []).append(e)
     jobs = [
-        Job(net, first, seed, tuple(group), tuple(methods), device)
+        Job(net, first, seed, tuple(group), tuple(methods), PRESETS[net], device)
         for (net, first), group in groups.items()
         for seed in seeds
     ]
@@ -83,7 +84,7 @@ def jobs_of(
 
 def run_job(job: Job) -> Iterator[Result]:
     """Run a job, yielding each result when it is done."""
-    preset = PRESETS[job.net]
+    preset = job.preset
     names = {name for e in job.experiments for name in e.tasks}
     tasks = {name: load_task(name) for name in names}
     later = {name: task.subset(NEW_TASK_IMAGES, seed=job.seed) for name, task in tasks.items() if name != job.first}
@@ -165,7 +166,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_result: Callable[[Result], No
     raises     what a job raised; then, and on Ctrl-C, the workers end at once, and what they had finished was delivered
     """
     if workers <= 1:
-        with _one_thread():
+        with one_thread():
             for job in jobs:
                 for result in run_job(job):
                     on_result(result)
@@ -174,7 +175,8 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_result: Callable[[Result], No
     results = context.Queue()
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(results,))
     try:
-        running = [pool.submit(_work, job) for job in jobs]
+        with _ctrl_c_kept_from_workers():
+            running = [pool.submit(_work, job) for job in jobs]
         expected = sum(job.runs for job in jobs)
         while expected:
             with contextlib.suppress(queue.Empty):
@@ -201,13 +203,27 @@ def _start_worker(results: Any) -> None:
     torch.set_num_threads(1)
 
 
+@contextlib.contextmanager
+def _ctrl_c_kept_from_workers() -> Iterator[None]:
+    """Workers started here never see Ctrl-C, not even while they still import torch; for us it waits a moment."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(job: Job) -> None:
     for result in run_job(job):
         _RESULTS.put(result)
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: the same numbers on any number of cores, and no slower for nets as small as these."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

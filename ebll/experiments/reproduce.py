@@ -8,23 +8,23 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-import ebll
 from ebll.errors import InputError, check_choice, check_count
 from ebll.experiments import report
 from ebll.experiments.claims import claims_of
-from ebll.experiments.jobs import Result, default_workers, jobs_of, run_jobs
+from ebll.experiments.jobs import Job, Result, default_workers, jobs_of, run_jobs
 from ebll.experiments.outcomes import seed_outcomes
 from ebll.experiments.plan import ALONE, PRESETS, Experiment, plan
 from ebll.experiments.verdicts import Claim, parts_table
 from ebll.methods import METHODS
 from ebll.record import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
 
-__all__ = ["Outcome", "choose_device", "reproduce"]
+__all__ = ["Collector", "Outcome", "choose_device", "reproduce", "write_tables"]
 
 FACTS = ["sequence", "net", "method", "seed"]
 
@@ -74,6 +74,7 @@ def reproduce(
     device: str = "auto",
     methods: Sequence[str] | None = None,
     workers: int | None = None,
+    on_start: Callable[[Sequence[Job], int], None] | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> Outcome:
     """Run a profile and write its results.
@@ -84,6 +85,7 @@ def reproduce(
     device        "auto", "cpu" or "cuda"
     methods       names to run in place of all
     workers       processes; as many as cores (at most 8) unless given
+    on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
     on_progress   called with runs done, runs in all, and the name of the run just finished
     returns       an `Outcome`; if interrupted, what was finished is in the folder before the error goes on
     """
@@ -94,8 +96,11 @@ def reproduce(
     device = choose_device(device)
     folder = report.prepare_folder(out)
     jobs = jobs_of(chosen.experiments, names, range(first_seed, first_seed + seeds), device)
+    workers = min(default_workers() if workers is None else check_count(workers, "workers"), len(jobs))
     total = sum(job.runs for job in jobs)
     collector = Collector(chosen.experiments)
+    if on_start:
+        on_start(jobs, workers)
 
     def take(result: Result) -> None:
         collector.results.append(result)
@@ -103,10 +108,10 @@ def reproduce(
             on_progress(len(collector.results), total, f"{result.facts['sequence']} {result.facts['method']}")
 
     try:
-        workers = default_workers() if workers is None else check_count(workers, "workers")
-        run_jobs(jobs, min(workers, len(jobs)), take)
+        run_jobs(jobs, workers, take)
     except BaseException:
-        _write_tables(collector, folder)
+        if collector.results:  # else a stop in the first seconds would empty the tables of an earlier run
+            write_tables(collector, folder)
         raise
     return _finish(collector, chosen.experiments, folder, profile, range(first_seed, first_seed + seeds), device)
 
@@ -119,7 +124,8 @@ def choose_device(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def _write_tables(collector: Collector, folder: Path) -> dict[str, pd.DataFrame]:
+def write_tables(collector: Collector, folder: Path) -> dict[str, pd.DataFrame]:
+    """Write accuracy.csv, curves.csv, kept.csv and, where gaps were measured, gaps.csv; returns them in full."""
     losses = [f"loss_{name}" for name in TERMS]
     tables = {
         "accuracy": collector.table("accuracy", ACCURACY_COLUMNS),
@@ -135,7 +141,8 @@ def _write_tables(collector: Collector, folder: Path) -> dict[str, pd.DataFrame]
     files["curves"] = shown[[*first, *(c for c in columns if c not in first)]]
     files["accuracy"] = tables["accuracy"][["sequence", "method", "seed", "after", "task", "accuracy", "net"]]
     for name, table in files.items():
-        report.write_table(table, folder / f"{name}.csv")
+        if name != "gaps" or len(table):
+            report.write_table(table, folder / f"{name}.csv")
     return tables
 
 
@@ -147,7 +154,7 @@ def _finish(
     seeds: range,
     device: str,
 ) -> Outcome:
-    tables = _write_tables(collector, folder)
+    tables = write_tables(collector, folder)
     failures = [result.failure for result in collector.results if result.failure]
     claims = claims_of(tables["accuracy"], tables["curves"], tables["gaps"], experiments)
     report.write_json([claim.as_dict() for claim in claims], folder / "claims.json")
@@ -161,7 +168,7 @@ def _finish(
             "seeds": list(seeds),
             "sequences": [e.id for e in experiments],
             "settings": {net: repr(preset) for net, preset in PRESETS.items()},
-            "ebll": ebll.__version__,
+            "ebll": version("ebll"),
             "torch": torch.__version__.partition("+")[0],
             "python": platform.python_version(),
             "device": device,

@@ -1,4 +1,4 @@
-"""What every method is made of: settings that never change, and four hooks that the training loop calls.
+"""What every method is made of: settings that never change, and a few hooks that the training loop calls.
 
 A method is a frozen dataclass of settings. What it must keep from one task to the next (encoders, a Fisher diagonal)
 is a memory that it returns and the loop hands back, so that a run can branch anywhere. A new method is one new file
@@ -75,6 +75,9 @@ class Method(Settings):
 
     name: ClassVar[str]
     label: ClassVar[str]
+
+    def check(self, net: Network, tasks: int) -> None:
+        """Refuse settings that cannot serve this network and number of tasks, before anything is learned."""
 
     def prepare(self, net: Network) -> None:
         """Change the structure of a network with one head, before it learns a second task."""

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ebll.autoencoder import AutoencoderFit, AutoencoderSettings, Encoder, fit_autoencoder, stack_encoders
+from ebll.autoencoder import (
+    AutoencoderFit,
+    AutoencoderSettings,
+    Encoder,
+    check_code_size,
+    fit_autoencoder,
+    stack_encoders,
+)
 from ebll.data import Task
 from ebll.methods.base import Batch, Memory, Method, Recorded, Term, per_old_task, record
 from ebll.nets import Network, frozen
@@ -19,7 +26,7 @@ from ebll.seeds import derive_seed
 from ebll.settings import setting
 from ebll.terms import class_loss, code_distance
 
-__all__ = ["CodeMethod", "EncoderMemory", "code_term", "fit_to_task", "remember_encoder"]
+__all__ = ["CodeMethod", "EncoderMemory", "check_codes", "code_term", "fit_to_task", "remember_encoder"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,13 @@ class EncoderMemory(Memory):
         return dict(self.newest)
 
 
+def check_codes(net: Network, tasks: int, settings: AutoencoderSettings, alpha: float | tuple[float, ...]) -> None:
+    """Refuse a code as large as the features, and a list of alphas that is too short for the sequence."""
+    if tasks > 1:
+        check_code_size(net.feature_size, settings.code_size)
+        per_old_task(alpha, tasks - 1, "alpha")
+
+
 def fit_to_task(net: Network, t: int, task: Task, settings: AutoencoderSettings, seed: int) -> AutoencoderFit:
     """E2 on a task's own data with F, T and T_t frozen."""
     features = record(net, task.train.inputs, features=lambda f: f)["features"]
@@ -69,7 +83,7 @@ def remember_encoder(
 ) -> EncoderMemory:
     """Fit task t's autoencoder and keep the encoder; the decoder is dropped."""
     fit = fit_to_task(net, t, task, settings, seed)
-    encoder = fit.autoencoder.encode.requires_grad_(False).eval()
+    encoder = stack_encoders([fit.autoencoder.encode])  # a copy without the gradients of the fit
     newest = {
         "reconstruction": fit.reconstruction[-1],
         "task_loss": fit.task_loss[-1],
@@ -101,6 +115,10 @@ class CodeMethod(Method):
         1.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
     )
     autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
+
+    def check(self, net: Network, tasks: int) -> None:
+        """A smaller code than features, and an alpha for each old task."""
+        check_codes(net, tasks, self.autoencoder, self.alpha)
 
     def before_task(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Recorded:
         """codes: (n, sum of the code sizes)."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from ebll.autoencoder import AutoencoderSettings
 from ebll.data import Task
 from ebll.methods.base import Batch, Method, Recorded, Term, record
-from ebll.methods.codes import EncoderMemory, code_term, remember_encoder
+from ebll.methods.codes import EncoderMemory, check_codes, code_term, remember_encoder
 from ebll.methods.soft_targets import distill_term, soft_answers
 from ebll.nets import Network
 from ebll.settings import setting
@@ -46,6 +46,10 @@ class EBLL(Method):
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
     autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
+
+    def check(self, net: Network, tasks: int) -> None:
+        """A smaller code than features, and an alpha for each old task."""
+        check_codes(net, tasks, self.autoencoder, self.alpha)
 
     def before_task(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Recorded:
         """soft_targets: (n, sum of the old heads' classes); codes: (n, sum of the code sizes)."""

@@ -1,0 +1,36 @@
+"""A main job of seconds: three short sequences with hardly any training, run through the command line as it is."""
+
+import contextlib
+
+import pytest
+from click.testing import CliRunner
+
+from ebll import TrainSettings
+from ebll.cli import cli
+from ebll.experiments.plan import PRESETS, PROFILES, Experiment, Preset, Profile
+
+SEQUENCES = (
+    Experiment("mlp", ("letters", "digits")),
+    Experiment("mlp", ("letters", "mnist")),
+    Experiment("mlp", ("letters", "digits", "mnist")),
+)
+
+
+def preset(learning_rate=0.02, **changes):
+    settings = TrainSettings(epochs=1, warmup_epochs=1, batch_size=256, learning_rate=learning_rate)
+    return Preset(TrainSettings(epochs=1, batch_size=256), settings, **{"alpha": 1.0, "ewc_strength": 10.0, **changes})
+
+
+@contextlib.contextmanager
+def tiny(**changes):
+    """Add the profile `tiny`; settings travel to worker processes inside the jobs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROFILES, "tiny", Profile(SEQUENCES, 2, "for tests"))
+        patch.setitem(PRESETS, "mlp", preset(code_size=8, **changes))
+        yield
+
+
+def reproduce(out, *arguments, **changes):
+    """`ebll reproduce --profile tiny`, in this process."""
+    with tiny(**changes):
+        return CliRunner().invoke(cli, ["reproduce", "--profile", "tiny", "--out", str(out), *arguments])
