@@ -59,8 +59,8 @@ class Preset:
 
 
 PRESETS = {
-    "mlp": Preset(TrainSettings(), TrainSettings(epochs=16), alpha=3.0, ewc_strength=1000.0),
-    "cnn": Preset(TrainSettings(), TrainSettings(epochs=16), alpha=3.0, ewc_strength=300.0),
+    "mlp": Preset(TrainSettings(), TrainSettings(), alpha=3.0, ewc_strength=1000.0),
+    "cnn": Preset(TrainSettings(), TrainSettings(epochs=12), alpha=3.0, ewc_strength=300.0),
 }
 
 
