@@ -25,7 +25,7 @@ test: $(READY)  ## set up .venv, run the tests
 	$(PY) -m pytest -n $(JOBS) --maxprocesses 4
 
 lab: $(READY)  ## set up .venv, open the notebooks in JupyterLab
-	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks $(LAB_FLAGS)
+	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_first_look.ipynb $(LAB_FLAGS)
 
 check: lint test  ## lint, format check and tests: what must pass before a commit
 

@@ -149,8 +149,9 @@ class Recorder:
             self.memory_rows.append({"after": after, "bytes": memory.bytes(), **memory.report()})
 
     def curves(self) -> pd.DataFrame:
-        """The rows so far; the columns are listed at the top of this file."""
-        return pd.DataFrame(self.curve_rows, columns=CURVE_COLUMNS)
+        """The rows so far; columns as at the top of this file, then those of a user's own terms."""
+        own = dict.fromkeys(name for row in self.curve_rows for name in row if name not in CURVE_COLUMNS)
+        return pd.DataFrame(self.curve_rows, columns=[*CURVE_COLUMNS, *own])
 
     def accuracy(self) -> pd.DataFrame:
         """after, task, accuracy (0..1, test split): the accuracy matrix in long form."""

@@ -1,4 +1,4 @@
-"""One seed for a run, and an independent stream of random numbers for each purpose drawn from it.
+"""What makes a run repeat: one seed, an independent stream of random numbers for each purpose, a fixed thread count.
 
 Separate streams keep methods comparable: fitting an autoencoder, say, does not shift the order of the batches. Nothing
 here touches the global state, save inside `seeded`, which puts it back.
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-__all__ = ["derive_seed", "generator", "seeded"]
+__all__ = ["cpu_threads", "derive_seed", "generator", "seeded"]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -37,3 +37,17 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
+
+
+@contextlib.contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Torch on `count` processor threads inside the block, as before after it; 0 leaves it alone.
+
+    The number of threads decides the order of sums, hence the last bits and in the end the accuracies.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

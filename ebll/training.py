@@ -22,7 +22,7 @@ from ebll.methods import METHODS, Batch, FeatureExtraction, Memory, Method, Reco
 from ebll.nets import NetSpec, Network, build_network, training_only
 from ebll.record import Probe, Recorder
 from ebll.runs import Run, Snapshot
-from ebll.seeds import generator, seeded
+from ebll.seeds import cpu_threads, generator, seeded
 from ebll.settings import Settings, setting
 
 __all__ = ["TrainSettings", "batches_of", "learn_first", "learn_task", "run_sequence", "train"]
@@ -41,6 +41,11 @@ class TrainSettings(Settings):
     learning_rate: float = setting(0.02, "Step size of SGD.", above=True, hint="0.02 suits the built-in nets.")
     momentum: float = setting(0.9, "Share of the last step carried into the next.", high=0.999)
     weight_decay: float = setting(5e-4, "Pull of every trained weight towards zero.")
+    threads: int = setting(
+        1,
+        "Processor threads; 1 is quickest for small nets, and numbers repeat for one count only. 0: torch's own.",
+        low=0,
+    )
     drop_at: float = setting(0.75, "Share of the steps after which the learning rate falls to a tenth.", high=1.0)
 
 
@@ -124,14 +129,15 @@ def learn_first(
     recorder: Recorder | None = None,
 ) -> Snapshot:
     """Learn the first task, which is plain training for every method, and keep the network to branch from."""
-    tasks = _checked_tasks(tasks, device)
+    tasks, settings = _checked_tasks(tasks, device), settings or TrainSettings()
     network = build_network(net, tasks[0].input_shape, seed).to(device)
     recorder = recorder or Recorder()
     with seeded(seed, "head", 0):
         network.add_head(tasks[0].class_count)
     method = METHODS["finetune"]()
     try:
-        _learn(network, method, tasks, 0, None, settings or TrainSettings(), seed, recorder)
+        with cpu_threads(settings.threads):
+            _learn(network, method, tasks, 0, None, settings, seed, recorder)
     except TrainingDiverged as error:
         names, name = tuple(task.name for task in tasks), net if isinstance(net, str) else "own"
         run = Run(method, names, name, seed, network, None, recorder)
@@ -185,16 +191,17 @@ def run_sequence(
     run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net).to(device), None, recorder)
     method.prepare(run.net)
     try:
-        for t in range(len(tasks)):
-            if t:
-                learn_task(run.net, method, tasks, t, run.memory, settings=settings, seed=seed, recorder=recorder)
-            if t == 0 and start.memory is not None:
-                run.memory = start.memory
-            elif t < len(tasks) - 1 or look_back_last:
-                run.memory = method.after_task(run.net, t, tasks[t], run.memory, seed)
-            else:
-                break  # what is kept is still that of the task before
-            recorder.add_memory(tasks[t].name, run.memory)
+        with cpu_threads(settings.threads):
+            for t in range(len(tasks)):
+                if t:
+                    learn_task(run.net, method, tasks, t, run.memory, settings=settings, seed=seed, recorder=recorder)
+                if t == 0 and start.memory is not None:
+                    run.memory = start.memory
+                elif t < len(tasks) - 1 or look_back_last:
+                    run.memory = method.after_task(run.net, t, tasks[t], run.memory, seed)
+                else:
+                    break  # what is kept is still that of the task before
+                recorder.add_memory(tasks[t].name, run.memory)
     except TrainingDiverged as error:
         raise TrainingDiverged(f"{method.label}, seed {seed}: {error}", run) from error
     return run

@@ -263,3 +263,11 @@ def test_empty_tables_have_their_columns():
     assert list(recorder.curves().columns) == CURVE_COLUMNS
     assert list(recorder.accuracy().columns) == ["after", "task", "accuracy"]
     assert recorder.memory().empty
+
+
+def test_a_users_own_term_gets_its_columns():
+    recorder = Recorder()
+    recorder.curve_rows.append({"step": 0, "loss_mine": 2.0, "raw_mine": 1.0})
+    table = recorder.curves()
+    assert list(table.columns) == [*CURVE_COLUMNS, "loss_mine", "raw_mine"]
+    assert table.loc[0, "loss_mine"] == 2.0

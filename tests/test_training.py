@@ -15,6 +15,7 @@ from tiny import AUTOENCODER, SETTINGS, blobs, method, noisy, same, sequence, sm
 from torch import nn
 from torch.nn import functional
 
+import ebll
 from ebll import (
     EBLL,
     EWC,
@@ -527,3 +528,18 @@ def test_ctrl_c_keeps_the_tables_so_far():
         learn("ebll", recorder=recorder)
     assert len(recorder.accuracy()) == 1
     assert recorder.curves().query("training == 'task1'").shape[0] == 3
+
+
+def test_a_run_uses_its_threads_and_gives_the_old_count_back(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    original = ebll.training.train
+
+    def spy(*arguments, **options):
+        seen.append(torch.get_num_threads())
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(ebll.training, "train", spy)
+    learn("lwf", settings=SETTINGS.replace(threads=2))
+    assert seen
+    assert set(seen) == {2}
+    assert torch.get_num_threads() == before

@@ -56,9 +56,9 @@ def _cell(values: pd.Series, reference: float) -> str:
     low, high = interval(values)
     spread = "" if np.isnan(low) else f" ± {(high - low) / 2:.1f}"
     change = values.mean() - reference
-    return (
-        f"{values.mean():.1f}{spread} ({change:+.1f})" if abs(change) >= 0.05 else f"{values.mean():.1f}{spread} (ref.)"
-    )
+    if np.isnan(change):  # fine-tuning, the reference of the later tasks, was not run
+        return f"{values.mean():.1f}{spread}"
+    return f"{values.mean():.1f}{spread} ({f'{change:+.1f}' if abs(change) > 1e-9 else 'ref.'})"
 
 
 def markdown(table: pd.DataFrame, corner: str) -> str:
@@ -134,8 +134,9 @@ def draw(
         "forgetting": figures.forgetting_bars(accuracy, [e.id for e in pairs]),
         "stability-plasticity": figures.stability_plasticity(accuracy, [e.id for e in pairs if e.net == pairs[0].net]),
         "loss-terms": figures.loss_terms(curves, curve.id, terms),
-        "claims": figures.claims_overview([c.as_dict() for c in claims if " " not in c.id]),
     }
+    if claims:
+        pictures["claims"] = figures.claims_overview([c.as_dict() for c in claims if " " not in c.id])
     for e in long:
         pictures[f"accuracy-matrix-{e.net}-{len(e.tasks)}"] = figures.accuracy_matrix(accuracy, e.id)
     for picture_name, picture in pictures.items():

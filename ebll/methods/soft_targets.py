@@ -23,7 +23,8 @@ def distill_term(net: Network, batch: Batch, hidden: Tensor, temperature: float,
 
     hidden  (batch, operator_size)  T(F(x)) of the new inputs, carries gradient
     """
-    logits = [head(hidden) for head in net.heads[: batch.task]]
+    # Indexed one by one: a slice of a ModuleList is a new ModuleList, which costs as much as the heads themselves.
+    logits = [net.heads[i](hidden) for i in range(batch.task)]
     targets = batch.recorded["soft_targets"].split([answer.shape[1] for answer in logits], dim=1)
     distances = [distillation(now, before, temperature) for now, before in zip(logits, targets, strict=True)]
     return Term(distances[0] if len(distances) == 1 else torch.stack(distances), weight)

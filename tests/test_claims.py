@@ -1,0 +1,236 @@
+"""The claims: how a verdict is reached, and that every verdict comes from the numbers and from nothing else."""
+
+import copy
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ebll.experiments.claims import claims_of
+from ebll.experiments.outcomes import curve_shapes, seed_outcomes
+from ebll.experiments.plan import ALONE, Experiment
+from ebll.experiments.report import final_table, markdown
+from ebll.experiments.verdicts import Claim, Part, interval, parts_table
+
+NEAR, FAR = Experiment("mlp", ("letters", "near")), Experiment("mlp", ("letters", "far"))
+LONG = Experiment("mlp", ("letters", "near", "far"))
+PLAN = (FAR, NEAR, LONG)  # not in the order of the gap, which is measured
+SEEDS = range(4)
+
+YES, NO, OPEN = "supported", "not supported", "undecided"
+
+# method -> sequence -> (forgetting, accuracy on new tasks): a world in which every claim holds.
+STORY = {
+    "joint": dict.fromkeys(PLAN, (-0.02, 0.85)),
+    "finetune": {NEAR: (0.30, 0.80), FAR: (0.40, 0.80), LONG: (0.35, 0.80)},
+    "feature-extraction": dict.fromkeys(PLAN, (0.0, 0.60)),
+    "lwf": {NEAR: (0.10, 0.80), FAR: (0.20, 0.80), LONG: (0.15, 0.80)},
+    "ewc": dict.fromkeys(PLAN, (0.09, 0.75)),
+    "code-only": dict.fromkeys(PLAN, (0.25, 0.78)),
+    "ebll": {NEAR: (0.06, 0.798), FAR: (0.08, 0.798), LONG: (0.07, 0.798)},
+    "ebll-separate": dict.fromkeys(PLAN, (0.02, 0.79)),
+}
+CURVES = {"ebll": (0, 10, 6, 4, 3), "lwf": (0, 5, 8, 8, 7)}  # feature distance at five steps
+GAPS = {NEAR: 0.2, FAR: 0.5}
+
+
+def accuracy_table(story, seeds=SEEDS):
+    """Accuracies that have this forgetting and these new-task accuracies, a little different from seed to seed."""
+    rows = []
+    for method, sequences in story.items():
+        for e, (forgets, new) in sequences.items():
+            for seed in seeds:
+                best = [0.9 + 0.01 * seed, *(new + 0.001 * seed for _ in e.tasks[1:])]
+                for i, after in enumerate(e.tasks):
+                    last = i == len(e.tasks) - 1
+                    for j, task in enumerate(e.tasks[: i + 1]):
+                        lost = forgets * (1 + 0.02 * seed) if last and j < i else 0.0
+                        rows.append((e.id, e.net, method, seed, after, task, best[j] - lost))
+    return pd.DataFrame(rows, columns=["sequence", "net", "method", "seed", "after", "task", "accuracy"])
+
+
+def curve_table(curves, seeds=SEEDS, e=NEAR):
+    rows = [
+        (e.id, method, seed, "train", e.tasks[1], "letters", step, distance)
+        for method, distances in curves.items()
+        for seed in seeds
+        for step, distance in enumerate(distances)
+    ]
+    return pd.DataFrame(
+        rows, columns=["sequence", "method", "seed", "stage", "training", "task", "step", "feature_distance"]
+    )
+
+
+def verdicts(story=STORY, curves=CURVES, gaps=GAPS, seeds=SEEDS, plan=PLAN):
+    gap_rows = pd.DataFrame([{"sequence": e.id, "seed": s, "gap": gap} for e, gap in gaps.items() for s in seeds])
+    claims = claims_of(accuracy_table(story, seeds), curve_table(curves, seeds), gap_rows, plan)
+    return {claim.id: claim.verdict for claim in claims}
+
+
+def changed(method, *, forgets=None, new=None, only=PLAN):
+    """The story with one method's numbers replaced."""
+    story = copy.deepcopy(STORY)
+    for e in only:
+        old = story[method][e]
+        story[method][e] = (old[0] if forgets is None else forgets, old[1] if new is None else new)
+    return story
+
+
+def test_in_a_world_made_for_them_all_claims_hold():
+    assert verdicts() == {f"C{n}": YES for n in range(1, 10)}
+
+
+@pytest.mark.parametrize(
+    ("claim", "world"),
+    [
+        ("C1", {"story": changed("finetune", forgets=0.1)}),
+        ("C2", {"story": changed("feature-extraction", new=0.95)}),
+        ("C2", {"story": changed("feature-extraction", forgets=1e-6)}),
+        ("C2", {"story": changed("feature-extraction", forgets=-1e-6)}),
+        ("C3", {"story": changed("lwf", forgets=0.5)}),
+        ("C4", {"story": changed("ebll", forgets=0.3)}),
+        ("C4", {"story": changed("ebll", new=0.78)}),
+        ("C5", {"story": changed("ebll-separate", forgets=0.1)}),
+        ("C6", {"story": changed("joint", new=0.3)}),
+        ("C7", {"curves": {**CURVES, "ebll": (0, 4, 6, 8, 10)}}),  # only rises
+        ("C7", {"curves": {**CURVES, "lwf": (0, 8, 5, 3, 2)}}),  # LwF comes back too
+        ("C7", {"curves": {**CURVES, "ebll": (0, 2, 6, 10, 4)}}),  # the peak comes late
+        ("C8", {"gaps": {NEAR: 0.5, FAR: 0.2}}),
+        ("C8", {"story": changed("lwf", forgets=0.05, only=[FAR])}),
+        ("C8", {"story": changed("ebll", forgets=0.19, only=[FAR])}),  # LwF forgets more, but the gain shrinks
+        ("C9", {"story": changed("ebll", forgets=0.2, only=[LONG])}),
+    ],
+)
+def test_no_verdict_is_written_in(claim, world):
+    assert verdicts(**world)[claim] == NO
+
+
+def test_feature_extraction_must_forget_nothing_at_all():
+    assert verdicts(story=changed("feature-extraction", forgets=1e-12))["C2"] == YES  # rounding
+    assert verdicts(story=changed("feature-extraction", forgets=1e-8))["C2"] == NO
+
+
+def test_one_seed_decides_nothing_that_varies_and_has_no_interval():
+    assert set(verdicts(seeds=[0]).values()) == {OPEN}
+    said = Claim("C0", "Less.", (Part("a minus b", (0.5,)),)).as_dict()
+    assert said == {
+        "id": "C0", "statement": "Less. Measured: a minus b.", "estimate": 0.5, "low": None, "high": None,
+        "verdict": OPEN,
+    }  # fmt: skip
+
+
+def test_claims_that_lack_a_method_are_left_out():
+    story = {name: STORY[name] for name in ("finetune", "lwf")}
+    assert verdicts(story, {"lwf": CURVES["lwf"]}) == {"C1": YES, "C3": YES}
+
+
+def test_another_regime_has_claims_of_its_own():
+    other = {e: Experiment("cnn", e.tasks) for e in PLAN}
+    story = {method: {**rows, **{other[e]: v for e, v in rows.items()}} for method, rows in STORY.items()}
+    story["lwf"][other[NEAR]] = story["lwf"][other[FAR]] = (0.9, 0.8)
+    found = verdicts(story, plan=(*PLAN, *other.values()))
+    assert (found["C3"], found["C3 (cnn, letters first)"]) == (YES, NO)
+
+
+@pytest.mark.parametrize(
+    ("values", "above", "verdict"),
+    [
+        ((1.0, 1.1, 1.2), 0.0, YES),
+        ((-1.0, -1.1, -1.2), 0.0, NO),
+        ((1.0, -1.0, 0.5), 0.0, OPEN),
+        ((1.0, 1.1, 1.2), 2.0, NO),
+        ((-0.005, -0.004, -0.006), -0.01, YES),
+        ((0.3, 0.3, 0.3), 0.0, YES),
+        ((0.0, 0.0, 0.0), 0.0, NO),  # equal is not more
+        ((0.5,), 0.0, OPEN),
+    ],
+)
+def test_the_interval_decides_a_part(values, above, verdict):
+    assert Part("x", values, above).verdict == verdict
+
+
+UP, DOWN, WIDE = Part("up", (1.0, 1.1)), Part("down", (-1.0, -1.1)), Part("wide", (1.0, -1.0))
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict", "deciding"),
+    [
+        ((UP, Part("more", (5.0, 5.1))), YES, "up"),  # the tightest of those that hold
+        ((UP, DOWN), NO, "down"),
+        ((UP, WIDE), OPEN, "wide"),
+        ((UP, WIDE, DOWN), NO, "down"),
+    ],
+)
+def test_a_claim_is_as_strong_as_its_weakest_part(parts, verdict, deciding):
+    claim = Claim("C0", "All of it.", parts)
+    assert (claim.verdict, claim.deciding.what) == (verdict, deciding)
+    said = claim.as_dict()
+    assert said["estimate"] == pytest.approx(np.mean(claim.deciding.values))
+    assert said["statement"] == f"All of it. Decided by: {deciding}."
+
+
+def test_the_interval_is_students():
+    low, high = interval([1.0, 2.0, 3.0])  # t(0.975, 2) = 4.302653, standard error 1 / sqrt(3)
+    assert (low, high) == pytest.approx((2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)), abs=1e-6)
+    values = np.random.default_rng(0).normal(size=7)
+    assert interval(values) == pytest.approx(stats.t.interval(0.95, 6, values.mean(), stats.sem(values)))
+    assert all(math.isnan(bound) for bound in interval([1.0]))
+
+
+def test_every_part_is_in_the_table_of_parts():
+    table = parts_table([Claim("C0", "Both.", (UP, WIDE))])
+    assert list(table["what"]) == ["up", "wide"]
+    assert list(table["verdict"]) == [YES, OPEN]
+    assert table["values"][0] == "1.0000 1.1000"
+
+
+def rows_of(method, seed, entries, sequence="mlp:a-b"):
+    return [(sequence, "mlp", method, seed, after, task, value) for after, task, value in entries]
+
+
+def test_seed_outcomes_by_hand():
+    entries = [("a", "a", 0.8), ("b", "a", 0.7), ("b", "b", 0.9)]
+    rows = rows_of("lwf", 0, entries) + rows_of("lwf", 1, entries[:1])  # seed 1 ended early
+    rows += rows_of(ALONE, 0, [("b", "b", 0.85)])
+    table = pd.DataFrame(rows, columns=["sequence", "net", "method", "seed", "after", "task", "accuracy"])
+    (only,) = seed_outcomes(table).to_dict("records")
+    expected = {"forgetting": 0.1, "new": 0.9, "average": 0.8, "backward_transfer": -0.1, "forward_transfer": 0.05}
+    assert {key: only.pop(key) for key in expected} == pytest.approx(expected)
+    assert only == {"sequence": "mlp:a-b", "method": "lwf", "seed": 0}
+
+
+def test_curve_shapes_by_hand():
+    table = curve_table({"ebll": (0, 10, 6, 4, 3), "feature-extraction": (0, 0, 0, 0, 0)}, seeds=[0])
+    later = table.assign(training="later", feature_distance=99.0)  # another training of the sequence is not looked at
+    warm_up = table.assign(stage="warm-up", feature_distance=99.0)
+    shapes = curve_shapes(pd.concat([warm_up, table, later])).set_index("method")
+    assert shapes.loc["ebll", ["peak", "end", "when", "ratio"]].tolist() == pytest.approx([10, 3, 0.25, 0.3])
+    assert shapes.loc["feature-extraction", ["peak", "end", "ratio"]].tolist() == [0, 0, 1]
+
+
+def test_final_table_by_hand():
+    """Reference of the first task: before the second, 80 %; of the second: fine-tuning just after it, 70 %."""
+    rows = []
+    for seed, shift in ((0, -0.01), (1, 0.01)):
+        rows += rows_of("finetune", seed, [("a", "a", 0.8), ("b", "a", 0.5), ("b", "b", 0.7 + shift)])
+        rows += rows_of("lwf", seed, [("a", "a", 0.8), ("b", "a", 0.76 + shift), ("b", "b", 0.72)])
+        rows += rows_of(ALONE, seed, [("b", "b", 0.74)])
+    table = pd.DataFrame(rows, columns=["sequence", "net", "method", "seed", "after", "task", "accuracy"])
+    shown = final_table(table, Experiment("mlp", ("a", "b")))
+    assert list(shown.index) == ["One network per task", "Fine-tuning", "LwF"]
+    half = 12.7062 * 1.0  # t(0.975, 1) times the standard error: deviation sqrt(2), two seeds
+    assert shown.loc["Fine-tuning"].tolist() == [
+        "50.0 ± 0.0 (-30.0)", f"70.0 ± {half:.1f} (ref.)", f"60.0 ± {half / 2:.1f} (-15.0)",
+    ]  # fmt: skip
+    assert shown.loc["LwF", "a"] == f"76.0 ± {half:.1f} (-4.0)"
+    assert shown.loc["LwF", "b"] == "72.0 ± 0.0 (+2.0)"
+    assert shown.loc["One network per task"].tolist()[:2] == ["80.0 ± 0.0 (ref.)", "74.0 ± 0.0 (+4.0)"]
+    without = final_table(table[table["method"] == "lwf"], Experiment("mlp", ("a", "b")))
+    assert without.loc["LwF", "b"] == "72.0 ± 0.0"  # no reference was run, so no change is claimed
+
+
+def test_markdown_is_aligned():
+    lines = markdown(pd.DataFrame({"a": ["1.0", "10.0"]}, index=["x", "long"]), "net").splitlines()
+    assert lines == ["| net  | a    |", "|------|------|", "| x    | 1.0  |", "| long | 10.0 |"]

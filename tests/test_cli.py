@@ -1,0 +1,266 @@
+"""The command line's surface: light to start, readable anywhere, clear about bad input. No network is trained here."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+
+from ebll import METHODS, TASKS
+from ebll.cli import cli
+from ebll.cli.knobs import build, knobs
+from ebll.cli.terminal import Progress, clock, readable
+from ebll.errors import InputError
+
+COMMANDS = ["completion", "doctor", "methods", "reproduce", "run", "tasks"]
+LETTERED = {"α": "alpha", "λ": "lambda", "θ": "theta", "±": "+/-"}
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def python(code, **environ):
+    return subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environ, capture_output=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["reproduce", "--help"], ["completion", "bash"]])
+def test_help_waits_for_no_heavy_import(arguments):
+    out = python(
+        f"import sys, atexit; from ebll.cli import main\n"
+        f"heavy = 'torch pandas numpy matplotlib scipy'.split()\n"
+        f"atexit.register(lambda: print('LOADED', [m for m in heavy if m in sys.modules]))\n"
+        f"main({arguments!r})"
+    )
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.decode().splitlines()[-1] == "LOADED []"
+
+
+def test_python_m_ebll_is_the_same_command():
+    out = subprocess.run([sys.executable, "-m", "ebll", "--version"], capture_output=True, text=True, check=True)
+    assert out.stdout == invoke("--version").stdout == "ebll 0.1.0\n"
+
+
+def test_alone_it_shows_its_help():
+    assert invoke().stdout == invoke("--help").stdout
+    assert invoke().exit_code == 0
+    assert sorted(cli.commands) == COMMANDS
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_every_help_has_examples_that_parse(command):
+    out = invoke(*([command] if command else []), "--help")
+    assert out.exit_code == 0
+    assert max(map(len, out.stdout.splitlines())) <= 100
+    lines = out.stdout.partition("Examples:\n")[2].splitlines()
+    assert lines
+    for line in lines:
+        words = line.split()
+        if words[0] == "ebll" and ">" not in words:
+            sub = cli.commands[words[1]]
+            sub.make_context(words[1], words[2:], parent=cli.make_context("ebll", []))
+
+
+def test_tasks_are_listed_with_what_the_catalogue_knows():
+    out = invoke("tasks")
+    assert out.exit_code == 0
+    assert max(map(len, out.stdout.splitlines())) <= 100
+    told = " ".join(out.stdout.split())
+    for info in TASKS.values():
+        assert f"{info.name} {info.classes} {info.train:,} {info.validation:,} {info.test:,}" in told
+        assert info.source in told
+        assert info.licence in told
+
+
+def test_tasks_as_csv(monkeypatch, tmp_path):
+    monkeypatch.setenv("EBLL_DATA", str(tmp_path))
+    monkeypatch.setattr("ebll.data.places.DEBIAN", tmp_path)
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(invoke("tasks", "--csv").stdout))}
+    assert list(rows) == list(TASKS)
+    assert rows["letters"]["train"] == "3536"
+    assert (rows["mnist"]["available"], rows["fashion"]["available"]) == ("True", "False")
+    assert "apt-get install dataset-fashion-mnist" in rows["fashion"]["note"]
+    assert "dataset-fashion-mnist" in " ".join(invoke("tasks").stdout.split())
+
+
+def test_methods_are_listed_with_every_setting():
+    told = " ".join(invoke("methods").stdout.split())
+    for name, cls in METHODS.items():
+        assert f"{name}: {cls.label}" in told
+        for field, rules in cls.knobs().items():
+            assert f"--{field.replace('_', '-')}" in told
+            assert rules["symbol"] in told
+            assert rules["doc"] in told
+
+
+def test_every_setting_is_an_option_of_its_own():
+    command = cli.commands["run"]
+    options = [option for param in command.get_params(command.make_context("run", [])) for option in param.opts]
+    assert len(set(options)) == len(options)
+    assert [knob.option for knob in knobs() if knob.option not in options] == []
+
+
+def test_options_reach_the_settings():
+    given = {"alpha": (2.0, 1.0), "code_size": 32, "autoencoder_epochs": 3, "epochs": 5, "temperature": 4}
+    method, training = build("ebll", given, old_tasks=2)
+    assert (method.alpha, method.temperature) == ((2.0, 1.0), 4.0)
+    assert (method.autoencoder.code_size, method.autoencoder.epochs, training.epochs) == (32, 3, 5)
+    assert build("ebll", {}, 1)[0] == METHODS["ebll"]()
+
+
+def test_too_few_alphas_are_seen_before_anything_is_trained():
+    with pytest.raises(InputError, match="alpha has 1 entries, but there are 2 old tasks"):
+        build("ebll", {"alpha": (1.0,)}, old_tasks=2)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("reprodcue", ["there is no 'reprodcue'", "Did you mean 'reproduce'"]),
+        ("reproduce --profile fats", ["Profile", "Did you mean 'fast'", "full, fast"]),
+        ("reproduce --seeds 0", ["seeds", "at least 1", "got 0"]),
+        ("reproduce --seeds three", ["seeds", "whole number", "'three'"]),
+        ("reproduce --workers 1.5", ["workers", "whole number", "1.5"]),
+        ("reproduce --first-seed -1", ["first_seed", "at least 0", "got -1"]),
+        ("reproduce --methods lwf,ewcc", ["no 'ewcc'", "Did you mean 'ewc'"]),
+        ("reproduce --methods ,", ["name at least one"]),
+        ("reproduce --device gpu", ["Device", "auto, cpu, cuda"]),
+        ("run --method lfw", ["Method", "Did you mean 'lwf'"]),
+        ("run --tasks mnits,letters", ["Task", "Did you mean 'mnist'", "./leaves"]),
+        ("run --tasks ./nowhere,mnist", ["no image folder at nowhere", "<folder>/<class>/"]),
+        ("run --tasks letters,letters", ["different names"]),
+        ("run --net mpl", ["Net", "Did you mean 'mlp'"]),
+        ("run --alpha much", ["alpha", "a number", "'much'"]),
+        ("run --alpha nan", ["alpha", "got nan"]),
+        ("run --alpha -1", ["alpha", "at least 0", "got -1"]),
+        ("run --alpha 1,", ["alpha", "entry 1", "''"]),
+        ("run --tasks letters,mnist,digits --alpha 1,x", ["entry 1", "'x'"]),
+        ("run --temperature 0", ["temperature", "above 0", "LwF and EBLL use 2"]),
+        ("run --temperature inf", ["temperature", "got inf"]),
+        ("run --recon-weight -0.1", ["recon_weight", "at least 0"]),
+        ("run --epochs 1.5", ["epochs", "whole number"]),
+        ("run --fisher exac --method ewc", ["Did you mean 'exact'"]),
+        ("run --method lwf --alpha 1", ["--alpha", "not a setting of lwf", "code-only, ebll, ebll-separate"]),
+        ("run --seed x", ["seed", "whole number"]),
+        ("run --alhpa 1", ["--alhpa", "--alpha", "See: ebll run --help"]),
+        ("completion tcsh", ["bash, zsh, fish"]),
+    ],
+)
+def test_bad_input_is_one_line_with_the_way_on(line, words):
+    out = invoke(*line.split())
+    (told,) = out.stderr.splitlines()
+    assert told.startswith("error: ")
+    assert [word for word in words if word not in told] == []
+    assert out.exit_code == 2
+
+
+def test_absent_fashion_data_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("EBLL_DATA", str(tmp_path))
+    monkeypatch.setattr("ebll.data.places.DEBIAN", tmp_path)
+    out = invoke("run", "--tasks", "letters,fashion")
+    assert out.exit_code == 2
+    assert "apt-get install dataset-fashion-mnist" in out.stderr
+    assert "download=True" in out.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "reproduce"])
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path, command):
+    (tmp_path / "file").write_text("")
+    out = invoke(command, "--out", tmp_path / "file" / "out")
+    assert out.exit_code == 2
+    assert out.stdout == ""
+    assert "cannot be written" in out.stderr
+    assert "--out" in out.stderr
+
+
+def test_the_unforeseen_is_one_line_too_and_debug_shows_where(monkeypatch):
+    def broken(*args, **options):
+        raise RuntimeError("lost\nin space")
+
+    monkeypatch.setattr("ebll.data.TASKS", type("Broken", (), {"values": broken})())
+    plain, debug = invoke("tasks"), invoke("tasks", "--debug")
+    assert plain.exit_code == debug.exit_code == 1
+    assert plain.stderr.startswith("error: RuntimeError: lost in space")
+    assert plain.stderr.count("\n") == 1
+    assert "Traceback" in debug.stderr
+
+
+def test_doctor_says_what_is_there(tmp_path):
+    out = invoke("doctor", "--out", tmp_path / "new")
+    assert out.exit_code == 0
+    assert not (tmp_path / "new").exists()
+    told = " ".join(out.stdout.split())
+    assert [name for name in ("torch", "mnist available", "threads", "can be written") if name not in told] == []
+    (tmp_path / "file").write_text("")
+    assert invoke("doctor", "--out", tmp_path / "file" / "out").exit_code == 1
+
+
+def completions(line):
+    *words, last = line.split(" ")
+    return {item.value for item in ShellComplete(cli, {}, "ebll", "_EBLL_COMPLETE").get_completions(words, last)}
+
+
+@pytest.mark.parametrize(
+    ("line", "among"),
+    [
+        ("re", {"reproduce"}),
+        ("reproduce --profile ", {"fast", "full"}),
+        ("reproduce --methods lwf,eb", {"lwf,ebll", "lwf,ebll-separate"}),
+        ("run --device c", {"cpu", "cuda"}),
+        ("run --net ", {"mlp", "cnn"}),
+        ("run --method l", {"lwf"}),
+        ("run --tasks letters,d", {"letters,digits"}),
+        ("run --fisher ", {"exact", "sampled", "empirical"}),
+        ("run --code", {"--code-size"}),
+        ("completion ", {"bash", "zsh", "fish"}),
+    ],
+)
+def test_values_complete(line, among):
+    assert completions(line) == among
+
+
+def test_the_shell_script_asks_this_very_command():
+    for shell in ("bash", "zsh", "fish"):
+        assert f"_EBLL_COMPLETE={shell}_complete" in invoke("completion", shell).stdout
+    asked = python(
+        "from ebll.cli import main; main()",
+        _EBLL_COMPLETE="bash_complete", COMP_WORDS="ebll reproduce --device c", COMP_CWORD="3",
+    )  # fmt: skip
+    assert asked.stdout.decode().split() == ["plain,cpu", "plain,cuda"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_any_terminal_can_show_the_symbols(encoding):
+    out = python("from ebll.cli import main; main(['methods'])", PYTHONIOENCODING=encoding)
+    assert out.returncode == 0, out.stderr
+    told = out.stdout.decode(encoding)
+    assert "?" not in told
+    assert f"--alpha ({'alpha' if encoding != 'utf-8' else 'α'}) = 1" in told
+
+
+def test_plain_symbols_keep_the_columns():
+    assert readable("| 80.1 ± 2.0 |", "ascii") == "| 80.1+/-2.0 |"
+    assert readable("| 80.1 ± 2.0 |", "utf-8") == "| 80.1 ± 2.0 |"
+    assert all(readable(symbol, "ascii") == words for symbol, words in LETTERED.items())
+
+
+def test_progress_in_a_pipe_is_a_few_lines_and_on_a_terminal_a_bar():
+    pipe = io.StringIO()
+    with Progress(100, "runs", every=1e6, stream=pipe) as silent:
+        silent.step()
+    assert pipe.getvalue() == ""
+    with Progress(4, "runs", every=0, stream=pipe) as progress:
+        progress.step("mlp:a-b lwf")
+    assert pipe.getvalue() == "1 of 4 runs after 0:00, about 0:00 left (mlp:a-b lwf)\n"
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    with Progress(4, "runs", stream=terminal) as bar:
+        bar.step("mlp:a-b lwf")
+    assert "0/4" in terminal.getvalue()
+    assert [clock(s) for s in (7, 750, 3723)] == ["0:07", "12:30", "1:02:03"]

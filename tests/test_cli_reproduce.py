@@ -1,0 +1,126 @@
+"""`ebll reproduce` from end to end on a tiny plan: the schema of every file, and the same numbers however it is run."""
+
+import csv
+import json
+import re
+
+import pandas as pd
+import pytest
+from tiny_plan import SEQUENCES, reproduce
+
+from ebll import METHODS
+
+ACCURACY = ["sequence", "method", "seed", "after", "task", "accuracy"]
+CURVES = ["sequence", "method", "seed", "step", "task", "feature_distance"]
+LOSSES = [f"loss_{name}" for name in ("task", "distill", "code", "penalty")]
+VERDICTS = {"supported", "not supported", "undecided"}
+IDS = [e.id for e in SEQUENCES]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The command's result and its folder, with all methods, in one process."""
+    folder = tmp_path_factory.mktemp("all") / "deep" / "out"
+    return reproduce(folder, "--workers", "1"), folder
+
+
+def check_accuracy(folder):
+    table = pd.read_csv(folder / "accuracy.csv")
+    assert list(table)[:6] == ACCURACY
+    assert table["accuracy"].between(0, 1).all()
+    assert list(table["sequence"].unique()) == IDS
+    assert list(table["method"].unique()) == ["alone", *METHODS]
+    assert set(table["seed"]) == {0, 1}
+    assert not table.duplicated(["sequence", "method", "seed", "after", "task"]).any()
+    whole = table[(table["sequence"] == IDS[2]) & (table["method"] == "ebll") & (table["seed"] == 0)]
+    pairs = [("letters", "letters"), ("digits", "letters"), ("digits", "digits")]
+    pairs += [("mnist", task) for task in ("letters", "digits", "mnist")]
+    assert list(zip(whole["after"], whole["task"], strict=True)) == pairs
+
+
+def check_curves(folder):
+    table = pd.read_csv(folder / "curves.csv")
+    assert list(table)[:10] == CURVES + LOSSES
+    assert table["task"].notna().all()
+    assert (table["feature_distance"] >= 0).all()
+    filled = {method: [c for c in LOSSES if rows[c].notna().any()] for method, rows in table.groupby("method")}
+    assert filled["finetune"] == ["loss_task"]
+    assert filled["ebll"] == ["loss_task", "loss_distill", "loss_code"]
+    assert filled["ewc"] == ["loss_task", "loss_penalty"]
+
+
+def check_claims(folder):
+    claims = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
+    assert [claim["id"] for claim in claims] == [f"C{n}" for n in range(1, 10)]
+    for claim in claims:
+        assert list(claim) == ["id", "statement", "estimate", "low", "high", "verdict"]
+        assert claim["verdict"] in VERDICTS
+        assert claim["low"] <= claim["estimate"] <= claim["high"]
+    return claims
+
+
+def check_pictures(folder):
+    pictures = sorted(folder.glob("*.png"))
+    assert len(pictures) >= 6
+    for png in pictures:
+        assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert "<svg" in png.with_suffix(".svg").read_text(encoding="utf-8")
+        assert len(png.with_suffix(".txt").read_text(encoding="utf-8")) > 80
+        with open(png.with_suffix(".csv"), encoding="utf-8", newline="") as file:
+            assert len(list(csv.reader(file))) > 1
+
+
+def check_printed(told, folder, claims):
+    assert "54 runs" in told
+    assert re.findall(r"^\| (mlp:\S+)", told, re.M) == IDS
+    for row in (folder / "tables.md").read_text(encoding="utf-8").splitlines():
+        assert row in told
+    for claim in claims:
+        assert f"{claim['id']}: {claim['verdict']} (estimate {claim['estimate']:.3f}, 95 % interval " in told
+        assert " ".join(claim["statement"].split()) in " ".join(told.split())
+    assert f"Results are in {folder}" in told
+
+
+def test_every_file_and_what_is_printed(done):
+    result, folder = done
+    assert result.exit_code == 0, result.stderr
+    check_accuracy(folder)
+    check_curves(folder)
+    check_pictures(folder)
+    check_printed(result.stdout, folder, check_claims(folder))
+    assert list(pd.read_csv(folder / "gaps.csv"))[-3:] == ["old", "new", "gap"]
+    assert json.loads((folder / "run.json").read_text())["seeds"] == [0, 1]
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_again_and_in_two_processes_it_gives_the_same_files(done, tmp_path):
+    again = reproduce(tmp_path, "--workers", "2")
+    assert again.exit_code == 0, again.stderr
+    assert contents(tmp_path) == contents(done[1])
+
+
+def test_some_methods_other_seeds_and_a_run_that_ends_early(tmp_path):
+    """All that was computed is written and shown; the run that failed is named, and the exit code tells."""
+    chosen = ["--methods", "ewc", "--methods", "finetune,ewc", "--seeds", "1", "--first-seed", "7", "--workers", "1"]
+    result = reproduce(tmp_path, *chosen, ewc_strength=1e12)
+    assert result.exit_code == 1
+    assert "3 of 9 runs ended early" in result.stderr
+    told = " ".join(result.stdout.split())
+    assert "2 methods ewc, finetune" in told
+    for name in IDS:
+        assert f"ended early: {name}: EWC, seed 7: training diverged" in told
+    accuracy = pd.read_csv(tmp_path / "accuracy.csv")
+    assert set(accuracy["seed"]) == {7}
+    assert set(accuracy.loc[accuracy["method"] == "ewc", "after"]) == {"letters"}
+    assert (tmp_path / "forgetting.png").exists()
+
+
+def test_without_claims_to_decide_the_rest_is_written(tmp_path):
+    result = reproduce(tmp_path, "--methods", "finetune", "--seeds", "1", "--workers", "1")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "claims.json").read_text()) == []
+    assert "Claims" not in result.stdout

@@ -1,0 +1,167 @@
+"""`ebll run` from end to end: what it prints is what it wrote, and nothing recorded is lost when it ends early."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from folders import image_folder
+from tiny import blobs
+
+from ebll import METHODS, TrainSettings
+from ebll.cli import cli
+from ebll.cli.work import Work
+
+HERE = Path(__file__).parent
+CURVES = ["sequence", "method", "seed", "step", "task", "feature_distance"]
+LOSSES = [f"loss_{name}" for name in ("task", "distill", "code", "penalty")]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["run", *map(str, arguments)])
+
+
+@pytest.fixture
+def two(tmp_path):
+    """--tasks for two image folders."""
+    return f"{image_folder(tmp_path / 'one')},{image_folder(tmp_path / 'two', seed=1)}"
+
+
+def test_it_prints_what_it_writes(tmp_path, two):
+    out = tmp_path / "out"
+    done = run("--tasks", two, "--method", "ebll", "--epochs", 3, "--code-size", 8, "--alpha", "1.5", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    accuracy = pd.read_csv(out / "accuracy.csv")
+    assert list(accuracy)[:6] == ["sequence", "method", "seed", "after", "task", "accuracy"]
+    assert set(accuracy["sequence"]) == {"mlp:one-two"}
+    before, after, new = 100 * accuracy["accuracy"]
+    assert re.search(rf"\| one +\| {before:.1f} +\| +\|", done.stdout)
+    assert re.search(rf"\| two +\| {after:.1f} +\| {new:.1f} +\|", done.stdout)
+    assert re.search(rf"average accuracy +{(after + new) / 2:.1f} %", done.stdout)
+    assert re.search(rf"forgetting +{before - after:.1f} points", done.stdout)
+    assert "alpha = 1.5, code_size = 8, epochs = 3" in done.stdout
+    curves = pd.read_csv(out / "curves.csv")
+    assert list(curves)[:10] == CURVES + LOSSES
+    assert list(pd.read_csv(out / "kept.csv")["after"]) == ["one", "two"]
+    assert {path.suffix for path in out.glob("feature-distance.*")} == {".png", ".svg", ".csv", ".txt"}
+
+
+def test_the_same_seed_gives_the_same_files(tmp_path, two):
+    files = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        assert run("--tasks", two, "--method", "lwf", "--epochs", 2, "--out", folder).exit_code == 0
+        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert files[0] == files[1]
+    # A method that keeps nothing still leaves a table that can be read.
+    assert pd.read_csv(tmp_path / "a" / "kept.csv").empty
+
+
+@pytest.mark.parametrize("method", ["joint", "ebll"])
+def test_the_progress_ends_where_the_work_does(method):
+    tasks = [blobs(f"task{i}", seed=i, count=40 + 30 * i, shape=(1, 12, 12)) for i in range(3)]
+    training = TrainSettings(epochs=2, warmup_epochs=1, batch_size=16)
+    work = Work(tasks, METHODS[method](), "mlp", training, 0, "cpu", None)
+    told = []
+    work.do(told.append)
+    assert work.done == work.steps == len(told)
+    assert len(work.alone) == 3
+
+
+def test_one_task_has_nothing_to_forget(tmp_path, two):
+    done = run("--tasks", two.split(",")[0], "--epochs", 1, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert "forgetting" not in done.stdout
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_a_broken_image_is_named(tmp_path, two):
+    broken = tmp_path / "two" / "light" / "3.png"
+    broken.write_bytes(b"not an image")
+    done = run("--tasks", two)
+    assert done.exit_code == 2
+    assert str(broken) in done.stderr
+
+
+@pytest.mark.parametrize("out", [True, False])
+def test_when_training_diverges_the_tables_so_far_are_kept(tmp_path, two, out):
+    where = ["--out", tmp_path / "out"] if out else []
+    done = run("--tasks", two, "--method", "lwf", "--batch-size", 4, "--distill-weight", "1e30", *where)
+    assert done.exit_code == 1
+    stopped, error = done.stderr.splitlines()
+    assert error.startswith("error: LwF, seed 0: training diverged: the loss is not finite (")
+    assert "Try" in error
+    assert ("the tables so far are in" if out else "--out DIR names a folder") in stopped
+    if out:
+        accuracy = pd.read_csv(tmp_path / "out" / "accuracy.csv")
+        assert accuracy[["after", "task"]].values.tolist() == [["one", "one"]]
+        assert len(pd.read_csv(tmp_path / "out" / "curves.csv")) > 0
+
+
+# A process of its own, as a person starts it, but with a line of progress for each unit.
+DRIVER = """
+import sys; sys.path.insert(0, {here!r})
+from ebll.cli import main, terminal
+from tiny_plan import tiny
+if __name__ == "__main__":
+    terminal.Progress.__init__.__kwdefaults__["every"] = 0
+    with tiny():
+        main(sys.argv[1:])
+"""
+
+
+def interrupted(tmp_path, arguments, line, seconds):
+    """Start the command, wait for a line on stderr that begins with `line` (or for its plan), wait, press Ctrl-C."""
+    script = tmp_path / "driver.py"  # a file, since worker processes import it again
+    script.write_text(DRIVER.format(here=str(HERE)))
+    process = subprocess.Popen(
+        [sys.executable, script, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout.readline()
+        while line and not process.stderr.readline().startswith(line):
+            assert process.poll() is None
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the workers too
+        _, told = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130, (seconds, told)
+    assert "Traceback" not in told, (seconds, told)
+    return told.splitlines()[-1]
+
+
+def test_ctrl_c_keeps_the_tables_of_a_run(tmp_path, two):
+    out, seconds = tmp_path / "out", random.SystemRandom().uniform(0, 1)
+    told = interrupted(tmp_path, ["run", "--tasks", two, "--epochs", 100_000, "--out", out], "1 of", seconds)
+    assert re.match(rf"stopped at step \d+ of \d+; the tables so far are in {out}", told)
+    for name in ("accuracy", "curves", "kept"):
+        assert "sequence" in pd.read_csv(out / f"{name}.csv")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_keeps_the_runs_that_were_done(tmp_path, workers):
+    out, seconds = tmp_path / "out", random.SystemRandom().uniform(0, 0.5)
+    arguments = ["reproduce", "--profile", "tiny", "--workers", workers, "--out", out, "--methods", "finetune,lwf"]
+    told = interrupted(tmp_path, arguments, "2 of", seconds)
+    done = int(re.match(r"stopped after (\d+) of 18 runs; their tables are in", told)[1])
+    accuracy = pd.read_csv(out / "accuracy.csv")
+    assert accuracy.groupby(["sequence", "method", "seed"]).ngroups == done >= 2
+    for path in out.glob("*.csv"):
+        assert "sequence" in pd.read_csv(path)
+
+
+def test_ctrl_c_while_the_workers_start_is_quiet_and_leaves_earlier_results(tmp_path):
+    (tmp_path / "accuracy.csv").write_text("earlier")
+    arguments = ["reproduce", "--profile", "tiny", "--workers", 2, "--out", tmp_path]
+    seconds = random.SystemRandom().uniform(0, 0.3)
+    assert "nothing was written" in interrupted(tmp_path, arguments, "", seconds)
+    assert (tmp_path / "accuracy.csv").read_text() == "earlier"
