@@ -5,7 +5,9 @@
 Three rules for each net, over letters -> mnist, digits, textures:
 
 1. learning rate: the one with which plain fine-tuning learns the new tasks best;
-2. alpha (for all EBLL variants) and 3. EWC strength: the ones with the best mean of old-task and new-task accuracy.
+2. alpha (for all EBLL variants): the one with the best mean of old-task and new-task accuracy;
+3. EWC strength: the smallest whose mean is within half a point of the best. SGD is stable only while learning rate *
+   strength * Fisher information stays below 2, and along a sequence the Fisher information adds up.
 
 Everything is read on validation splits, with seeds 100 to 104. The winners stand in `ebll/experiments/plan.py`; a test
 compares the two.
@@ -45,10 +47,11 @@ with {images} training images each; validation accuracy in %, mean of the {count
 main job does not use. No test image was looked at.
 
 For each net: the learning rate with which plain fine-tuning learns the new tasks best; then the alpha (for all EBLL
-variants) and the EWC strength with the best mean of old-task and new-task accuracy. A run that diverged counts as 0.
-These rules were written down after a first look at seeds 100 to 102. LwF keeps its paper's temperature 2 and weight 1.
-The autoencoder's size, weight and start were set by looking at its fit and at these pairs with seeds 100 and 101; the
-number of epochs, so that the main job stays within minutes.
+variants) with the best mean of old-task and new-task accuracy, and the smallest EWC strength within half a point of the
+best mean, since its step becomes unstable as the Fisher information of several tasks adds up. A run that diverged
+counts as 0. These rules were written down after a first look at seeds 100 to 102. LwF keeps its paper's temperature 2
+and weight 1. The autoencoder's size, weight and start were set by looking at its fit and at these pairs with seeds 100
+and 101; the number of epochs, so that the main job stays within minutes.
 
 """
 
@@ -57,13 +60,13 @@ def measure(net: str, seed: int) -> list[dict]:
     """Validation accuracies of every candidate on every pair, one seed."""
     torch.set_num_threads(1)
     preset, old = PRESETS[net], load_task("letters")
-    start = learn_first([old], net=net, settings=preset.first, seed=seed, recorder=Recorder(log_every=0))
+    start = learn_first([old], net=net, settings=preset.train, seed=seed, recorder=Recorder(log_every=0))
     coder = EBLL(autoencoder=AutoencoderSettings(code_size=preset.code_size))
     kept = {EBLL: coder.after_task(start.net, 0, old, None, seed), EWC: EWC().after_task(start.net, 0, old, None, seed)}
     candidates: list[tuple[str, float, Method, float]] = [
         *(("learning_rate", rate, Finetune(), rate) for rate in LEARNING_RATES),
-        *(("alpha", alpha, coder.replace(alpha=alpha), preset.later.learning_rate) for alpha in ALPHAS),
-        *(("ewc_strength", s, EWC(ewc_strength=s), preset.later.learning_rate) for s in STRENGTHS),
+        *(("alpha", alpha, coder.replace(alpha=alpha), preset.train.learning_rate) for alpha in ALPHAS),
+        *(("ewc_strength", s, EWC(ewc_strength=s), preset.train.learning_rate) for s in STRENGTHS),
     ]
     rows = []
     for name, (setting, value, method, rate) in itertools.product(NEW_TASKS, candidates):
@@ -73,7 +76,7 @@ def measure(net: str, seed: int) -> list[dict]:
             run = run_sequence(
                 [old, new],
                 method,
-                settings=preset.later.replace(learning_rate=rate),
+                settings=preset.train.replace(learning_rate=rate),
                 seed=seed,
                 recorder=Recorder(log_every=0),
                 start=dataclasses.replace(start, memory=kept.get(type(method))),
@@ -90,10 +93,12 @@ def measure(net: str, seed: int) -> list[dict]:
 def winners(table: pd.DataFrame) -> pd.DataFrame:
     """The three rules: a row per net and setting with the value that won, and its score."""
     score = table["new"].where(table["setting"] == "learning_rate", (table["old"] + table["new"]) / 2)
-    means = (
-        table.assign(score=score).groupby(["net", "setting", "value"], as_index=False)[["old", "new", "score"]].mean()
-    )
-    return means.loc[means.groupby(["net", "setting"])["score"].idxmax()].reset_index(drop=True)
+    keys = ["net", "setting", "value"]
+    means = table.assign(score=score).groupby(keys, as_index=False)[["old", "new", "score"]].mean()
+    best = means.groupby(["net", "setting"])["score"].transform("max")
+    slack = means["setting"].map({"ewc_strength": 0.005}).fillna(0.0)
+    good = means[means["score"] >= best - slack]
+    return good.drop_duplicates(["net", "setting"]).reset_index(drop=True)  # values rise, so the smallest comes first
 
 
 def page(table: pd.DataFrame) -> str:

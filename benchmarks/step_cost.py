@@ -99,11 +99,11 @@ PAGE = """# What a training step costs
 
 Written by `make bench`, that is `python -m benchmarks.step_cost`; the figures are in `benchmarks/step_cost.csv`.
 
-Every method trains on a second task through `ebll.training.train`, on targets recorded beforehand, with nothing measured
-in between: 2,048 images of 28 x 28, an old task of 26 classes, a new one of 10, code size 64. In each of {rounds}
-rounds every method takes the same number of steps, and its time is divided by fine-tuning's in that round, so that a
-slow moment of the machine falls on both. The table gives the median milliseconds a step, and the median ratio with its
-lowest and highest round. The bar for LwF and EBLL is a ratio of 1.10.
+Every method trains on a second task through `ebll.training.train`, on targets recorded beforehand, with nothing
+measured in between: 2,048 images of 28 x 28, an old task of 26 classes, a new one of 10, code size 64. In each of
+{rounds} rounds every method takes the same number of steps, and its time is divided by fine-tuning's in that round, so
+that a slow moment of the machine falls on both. The table gives the median milliseconds a step, and the median ratio
+with its lowest and highest round. The bar for LwF and EBLL is a ratio of 1.10.
 
 Measured on {machine}, device {device}, {threads} thread(s), torch {torch}, with other work {busy} on the machine.
 

@@ -16,9 +16,9 @@ SEQUENCES = (
 )
 
 
-def preset(learning_rate=0.02, **changes):
-    settings = TrainSettings(epochs=1, warmup_epochs=1, batch_size=256, learning_rate=learning_rate)
-    return Preset(TrainSettings(epochs=1, batch_size=256), settings, **{"alpha": 1.0, "ewc_strength": 10.0, **changes})
+def preset(**changes):
+    settings = TrainSettings(epochs=1, warmup_epochs=1, batch_size=256)
+    return Preset(settings, **{"alpha": 1.0, "ewc_strength": 10.0, "code_size": 8, **changes})
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def tiny(**changes):
     """Add the profile `tiny`; settings travel to worker processes inside the jobs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PROFILES, "tiny", Profile(SEQUENCES, 2, "for tests"))
-        patch.setitem(PRESETS, "mlp", preset(code_size=8, **changes))
+        patch.setitem(PRESETS, "mlp", preset(**changes))
         yield
 
 

@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 import click
 
-import ebll
 from ebll.cli.listing import completion, doctor, methods, tasks
 from ebll.cli.main_job import reproduce
 from ebll.cli.one_run import run
@@ -117,7 +116,7 @@ _usual = signal.default_int_handler
         "ebll methods",
     ),
 )
-@click.version_option(ebll.__version__, prog_name="ebll", message="%(prog)s %(version)s")
+@click.version_option(package_name="ebll", prog_name="ebll", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="On an error also print where in the code it happened.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ebll import metrics
 from ebll.experiments import report
-from ebll.experiments.jobs import Result, one_thread
+from ebll.experiments.jobs import Result
 from ebll.experiments.plan import Experiment
 from ebll.experiments.reproduce import Collector, write_tables
 from ebll.record import Recorder
@@ -73,13 +73,12 @@ class Work:
 
         self.recorder.on_step = step
         options = dict(net=self.net, settings=self.training, seed=self.seed, device=self.device)
-        with one_thread():  # as the main job, whose numbers these then are; more threads gain these nets nothing
-            self.result = run_sequence(self.tasks, self.method, recorder=self.recorder, **options)
-            self.alone = [math.nan]
-            for task in self.tasks[1:]:
-                recorder = Watched(log_every=0, on_step=step)
-                learn_first([task], recorder=recorder, **options)
-                self.alone.append(recorder.accuracy_rows[0]["accuracy"])
+        self.result = run_sequence(self.tasks, self.method, recorder=self.recorder, **options)
+        self.alone = [math.nan]
+        for task in self.tasks[1:]:
+            recorder = Watched(log_every=0, on_step=step)
+            learn_first([task], recorder=recorder, **options)
+            self.alone.append(recorder.accuracy_rows[0]["accuracy"])
 
     @property
     def name(self) -> str:

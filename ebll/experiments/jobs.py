@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import multiprocessing
 import os
 import queue
@@ -29,9 +30,10 @@ from ebll.methods.codes import fit_to_task
 from ebll.metrics import unexplained_share
 from ebll.record import Recorder
 from ebll.runs import Snapshot
+from ebll.seeds import cpu_threads
 from ebll.training import learn_first, run_sequence
 
-__all__ = ["Job", "Result", "default_workers", "jobs_of", "one_thread", "run_job", "run_jobs"]
+__all__ = ["Job", "Result", "default_workers", "jobs_of", "run_job", "run_jobs"]
 
 LOG_EVERY = 20
 
@@ -82,16 +84,22 @@ def jobs_of(
     return sorted(jobs, key=lambda job: -cost.get(job.net, 1) * sum(len(e.tasks) ** 2 for e in job.experiments))
 
 
+@functools.cache
+def _task(name: str) -> Task:
+    """A worker has several jobs and loads each task once."""
+    return load_task(name)
+
+
 def run_job(job: Job) -> Iterator[Result]:
     """Run a job, yielding each result when it is done."""
     preset = job.preset
     names = {name for e in job.experiments for name in e.tasks}
-    tasks = {name: load_task(name) for name in names}
+    tasks = {name: _task(name) for name in names}
     later = {name: task.subset(NEW_TASK_IMAGES, seed=job.seed) for name, task in tasks.items() if name != job.first}
     start = learn_first(
         [tasks[job.first]],
         net=job.net,
-        settings=preset.first,
+        settings=preset.train,
         seed=job.seed,
         device=job.device,
         recorder=Recorder(log_every=LOG_EVERY),
@@ -124,7 +132,7 @@ def _branch(
         run_sequence(
             tasks,
             method,
-            settings=preset.later,
+            settings=preset.train,
             seed=job.seed,
             device=job.device,
             recorder=recorder,
@@ -142,7 +150,7 @@ def _alone(job: Job, e: Experiment, tasks: list[Task], preset: Preset, gaps: lis
     result = Result({"sequence": e.id, "net": e.net, "method": ALONE, "seed": job.seed}, gaps=gaps)
     for task in tasks[1:]:
         recorder = Recorder(log_every=0)
-        learn_first([task], net=job.net, settings=preset.later, seed=job.seed, device=job.device, recorder=recorder)
+        learn_first([task], net=job.net, settings=preset.train, seed=job.seed, device=job.device, recorder=recorder)
         result.accuracy += recorder.accuracy_rows
     return result
 
@@ -166,7 +174,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_result: Callable[[Result], No
     raises     what a job raised; then, and on Ctrl-C, the workers end at once, and what they had finished was delivered
     """
     if workers <= 1:
-        with one_thread():
+        with cpu_threads(1):
             for job in jobs:
                 for result in run_job(job):
                     on_result(result)
@@ -219,17 +227,6 @@ def _ctrl_c_kept_from_workers() -> Iterator[None]:
 def _work(job: Job) -> None:
     for result in run_job(job):
         _RESULTS.put(result)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute in one thread: the same numbers on any number of cores, and no slower for nets as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def default_workers() -> int:

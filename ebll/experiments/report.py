@@ -117,6 +117,7 @@ def _replace(path: Path, text: str) -> None:
 def draw(
     accuracy: pd.DataFrame,
     curves: pd.DataFrame,
+    gaps: pd.DataFrame,
     claims: Sequence[Claim],
     experiments: Sequence[Experiment],
     folder: Path,
@@ -135,6 +136,9 @@ def draw(
         "stability-plasticity": figures.stability_plasticity(accuracy, [e.id for e in pairs if e.net == pairs[0].net]),
         "loss-terms": figures.loss_terms(curves, curve.id, terms),
     }
+    for net, order in _by_gap(pairs, gaps).items():
+        if {"finetune", "lwf", "ebll"} <= present and len(order) > 1:
+            pictures[f"forgetting-by-gap-{net}"] = figures.forgetting_by_gap(accuracy, order)
     if claims:
         pictures["claims"] = figures.claims_overview([c.as_dict() for c in claims if " " not in c.id])
     for e in long:
@@ -142,6 +146,17 @@ def draw(
     for picture_name, picture in pictures.items():
         picture.save(folder / picture_name)
     return list(pictures)
+
+
+def _by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> dict[str, list[str]]:
+    """For each net, the pairs that begin with the task most of its pairs begin with, in the order of the gap (M8)."""
+    mean, orders = gaps.groupby("sequence")["gap"].mean(), {}
+    for net in dict.fromkeys(e.net for e in pairs):
+        firsts = [e.tasks[0] for e in pairs if e.net == net]
+        usual = max(firsts, key=firsts.count)
+        ids = [e.id for e in pairs if e.net == net and e.tasks[0] == usual]
+        orders[net] = sorted(ids, key=lambda name: mean.get(name, 0.0))
+    return orders
 
 
 def _last_of(pairs: Sequence[Experiment], net: str) -> Experiment:

@@ -176,5 +176,5 @@ def _finish(
         folder / "run.json",
     )
     outcome = Outcome(**tables, claims=claims, experiments=experiments, failures=failures, folder=folder)
-    report.draw(tables["accuracy"], tables["curves"], claims, experiments, folder)
+    report.draw(tables["accuracy"], tables["curves"], tables["gaps"], claims, experiments, folder)
     return outcome

@@ -69,8 +69,12 @@ class Claim:
 
     @property
     def deciding(self) -> Part:
-        """Among the parts with the claim's verdict, the one whose interval reaches lowest below or least above."""
+        """Among the parts with the claim's verdict, the one whose interval reaches lowest.
+
+        A part on which all seeds agree exactly, such as zero forgetting, is named only where there is no other.
+        """
         candidates = [part for part in self.parts if part.verdict == self.verdict]
+        candidates = [part for part in candidates if len(set(part.values)) > 1] or candidates
         return min(candidates, key=lambda part: np.nan_to_num(part.bounds[0] - part.above, nan=-np.inf))
 
     def as_dict(self) -> dict[str, Any]:

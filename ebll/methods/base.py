@@ -66,8 +66,8 @@ class Memory(ABC):
         return {}
 
 
-class Method(Settings):
-    """Base of the methods; each hook's default does nothing, and a method fills in at most once what it needs.
+class Method(Settings, ABC):
+    """Base of the methods; all hooks but `loss_terms` do nothing unless filled in, at most once each.
 
     name    key in `METHODS`, file names and tables
     label   as figures write it
@@ -94,9 +94,9 @@ class Method(Settings):
         """What to record once of the new inputs (n, *input_shape), from the network as it is before task t."""
         return {}
 
+    @abstractmethod
     def loss_terms(self, net: Network, batches: Sequence[Batch], memory: Any) -> dict[str, Term]:
         """The parts of the objective by name; the loop adds up what they weigh."""
-        raise NotImplementedError  # pragma: no cover
 
     def after_task(self, net: Network, t: int, task: Task, memory: Any, seed: int) -> Memory | None:
         """The memory to carry on, once task t has been learned; may look at that task's data a last time."""
