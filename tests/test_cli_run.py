@@ -125,7 +125,7 @@ def interrupted(tmp_path, arguments, line, seconds):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        assert process.stdout.readline()
+        assert process.stdout.readline(), process.stderr.read()
         while line and not process.stderr.readline().startswith(line):
             assert process.poll() is None
         time.sleep(seconds)

@@ -112,6 +112,8 @@ def _replace(path: Path, text: str) -> None:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Free some space, or choose --out."
         ) from error
+    finally:
+        half.unlink(missing_ok=True)  # gone already, unless something came between
 
 
 def draw(

@@ -65,7 +65,7 @@ def _replace(path: Path, data: bytes) -> Path:
             file.write(data)
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner may read
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         Path(temporary).unlink(missing_ok=True)
         raise
     return path

@@ -112,7 +112,7 @@ class CodeMethod(Method):
     """E1 of the new task + sum over the old tasks of alpha_t * E4: the settings and hooks of its two leaves."""
 
     alpha: float | tuple[float, ...] = setting(
-        1.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
+        3.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
     )
     autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
 

@@ -35,7 +35,7 @@ class EBLL(Method):
     label = "EBLL"
 
     alpha: float | tuple[float, ...] = setting(
-        1.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
+        3.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
     )
     temperature: float = setting(
         2.0,

@@ -45,7 +45,7 @@ class EWC(Method):
     name = "ewc"
     label = "EWC"
 
-    ewc_strength: float = setting(100.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
+    ewc_strength: float = setting(300.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
     fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
     fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)
     fisher_decay: float = setting(1.0, "Share of the old importance kept at each task.", symbol="γ", high=1.0)
