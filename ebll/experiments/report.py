@@ -142,7 +142,9 @@ def draw(
         if {"finetune", "lwf", "ebll"} <= present and len(order) > 1:
             pictures[f"forgetting-by-gap-{net}"] = figures.forgetting_by_gap(accuracy, order)
     if claims:
-        pictures["claims"] = figures.claims_overview([c.as_dict() for c in claims if " " not in c.id])
+        pictures["claims"] = figures.claims_overview(
+            [{**claim.as_dict(), "reference": claim.deciding.above} for claim in claims if " " not in claim.id]
+        )
     for e in long:
         pictures[f"accuracy-matrix-{e.net}-{len(e.tasks)}"] = figures.accuracy_matrix(accuracy, e.id)
     for picture_name, picture in pictures.items():
