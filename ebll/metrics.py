@@ -60,7 +60,7 @@ def unexplained_share(reconstructed: Tensor, features: Tensor) -> float:
     $\mathrm{mean}\|r(v) - v\|_2^2 \;/\; \mathrm{mean}\|v - \bar v\|_2^2$
 
     reconstructed, features  (batch, features)
-    returns   a float; 0 for perfect reconstructions, 1 for reconstructions no better than the mean
+    returns   a float of at least 0; 0 for perfect reconstructions; it may exceed 1, the score of the features' own mean
     use       with an old task's autoencoder and a new task's features, before the new task is learned, it says how
               badly the new inputs are covered by what the old task needs: the domain gap of the figures
     """
@@ -76,7 +76,7 @@ def average_accuracy(matrix: ArrayLike) -> float:
 def forgetting(matrix: ArrayLike) -> float:
     """M5: mean over the old tasks of (best accuracy so far minus accuracy at the end).
 
-    (T, T) -> a float; 0 for a sequence of one task, negative where later tasks helped every old one
+    (T, T) -> a float; 0 for a sequence of one task, negative where the old tasks gained on average
     source   Chaudhry et al. 2018: the best is taken over the stages before the last
     """
     matrix = _square(matrix)

@@ -12,7 +12,7 @@ Columns of `curves`, a row per logging step and old task:
     accuracy            M1 of the old task on the same inputs
     accuracy_new        M1 of the task being learned, on held-out inputs of its own
     learning_rate       of the step about to be made
-    loss_total          what the optimiser sees on the step's batch, the sum of the next columns
+    loss_total          what is minimised on the step's batch apart from weight decay, the sum of the next columns
     loss_task ... loss_penalty   each term times its weight, summed over the old tasks
     raw_task ... raw_penalty     each term before its weight, summed over the old tasks
 

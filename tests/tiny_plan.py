@@ -18,7 +18,7 @@ SEQUENCES = (
 
 def preset(**changes):
     settings = TrainSettings(epochs=1, warmup_epochs=1, batch_size=256)
-    return Preset(settings, **{"alpha": 1.0, "ewc_strength": 10.0, "code_size": 8, **changes})
+    return Preset(settings, **{"distill_weight": 1.0, "alpha": 1.0, "ewc_strength": 10.0, "code_size": 8, **changes})
 
 
 @contextlib.contextmanager

@@ -146,11 +146,16 @@ def _branch(
 
 
 def _alone(job: Job, e: Experiment, tasks: list[Task], preset: Preset, gaps: list[dict[str, Any]]) -> Result:
-    """A fresh network for each task but the first, trained as long as the others train on it."""
+    """A fresh network for each task but the first, trained as many epochs as the others see it, warm-up included."""
+    epochs = preset.train.epochs + preset.train.warmup_epochs
     result = Result({"sequence": e.id, "net": e.net, "method": ALONE, "seed": job.seed}, gaps=gaps)
+    settings = preset.train.replace(epochs=epochs)
     for task in tasks[1:]:
         recorder = Recorder(log_every=0)
-        learn_first([task], net=job.net, settings=preset.train, seed=job.seed, device=job.device, recorder=recorder)
+        try:
+            learn_first([task], net=job.net, settings=settings, seed=job.seed, device=job.device, recorder=recorder)
+        except TrainingDiverged as error:
+            result.failure = f"{e.id}, {task.name} alone: {error}"
         result.accuracy += recorder.accuracy_rows
     return result
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import check_choice
-from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Method
+from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, LwF, Method
 from ebll.training import TrainSettings
 
 __all__ = [
@@ -32,7 +32,7 @@ ALONE = "alone"
 """Name in the tables of the reference that trains a fresh network on each task alone."""
 
 NEW_TASK_IMAGES = 1190
-"""Training images of every task but the first: as many as the smallest has, so that tasks differ in domain only."""
+"""Training images of every task but the first: as many as the smallest has, so that they do not differ in size."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Preset:
     """Settings of one net: how every task is trained, and what its methods weigh."""
 
     train: TrainSettings
+    distill_weight: float
     alpha: float
     ewc_strength: float
     code_size: int = 64
@@ -49,8 +50,9 @@ class Preset:
         check_choice(name, METHODS, "Method")
         coded = {"alpha": self.alpha, "autoencoder": AutoencoderSettings(code_size=self.code_size)}
         settings = {
+            LwF: {"distill_weight": self.distill_weight},
             EWC: {"ewc_strength": self.ewc_strength},
-            EBLL: coded,
+            EBLL: {"distill_weight": self.distill_weight, **coded},
             EBLLSeparate: coded,
             CodeOnly: coded,
         }
@@ -58,8 +60,8 @@ class Preset:
 
 
 PRESETS = {
-    "mlp": Preset(TrainSettings(), alpha=3.0, ewc_strength=300.0),
-    "cnn": Preset(TrainSettings(), alpha=3.0, ewc_strength=300.0),
+    "mlp": Preset(TrainSettings(), distill_weight=2.0, alpha=3.0, ewc_strength=300.0),
+    "cnn": Preset(TrainSettings(), distill_weight=2.0, alpha=3.0, ewc_strength=300.0),
 }
 
 

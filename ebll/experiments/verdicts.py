@@ -4,6 +4,9 @@ A claim is one or more parts; a part is a number a seed that the claim says is a
 Its 95 % Student-t interval over the seeds decides: wholly above, supported; wholly below, not supported; else
 undecided. A claim is supported if all its parts are, not supported if one is not, else undecided; its printed estimate
 and interval are those of the part that decided.
+
+The interval is over training seeds with one test set; it says nothing of other test images. The parts are judged one by
+one, without a correction for their number: "supported" needs all of them, "not supported" any.
 """
 
 from __future__ import annotations
@@ -81,7 +84,7 @@ class Claim:
         """The entry of claims.json; numbers that cannot be had (one seed has no interval) are null."""
         part = self.deciding
         low, high = part.bounds
-        margin = f" by more than {part.above:g}" if part.above else ""
+        margin = f" (above {part.above:g})" if part.above else ""
         decided = f" Decided by: {part.what}{margin}." if len(self.parts) > 1 or margin else f" Measured: {part.what}."
         rounded = {k: None if np.isnan(v) else round(v, 6) for k, v in zip(("low", "high"), (low, high), strict=True)}
         return {
@@ -94,7 +97,7 @@ class Claim:
 
 
 def parts_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """Every part of every claim: claim, what, estimate, low, high, above, verdict, values (one a seed)."""
+    """Every part of every claim: claim, what, estimate, low, high, above, verdict, seeds, values (one a seed)."""
     return pd.DataFrame(
         {
             "claim": claim.id,
@@ -104,6 +107,7 @@ def parts_table(claims: Sequence[Claim]) -> pd.DataFrame:
             "high": part.bounds[1],
             "above": part.above,
             "verdict": part.verdict,
+            "seeds": len(part.values),
             "values": " ".join(f"{value:.4f}" for value in part.values),
         }
         for claim in claims

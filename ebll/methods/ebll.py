@@ -25,7 +25,7 @@ __all__ = ["EBLL"]
 class EBLL(Method):
     r"""E5: E1 of the new task + distill_weight * sum of E3 + sum over the old tasks of alpha_t * E4.
 
-    $\mathcal{R} = \ell(T_\mathcal{T} T F) + \sum_{t<\mathcal{T}} \ell_{dist}(T_t T F, T_t^* T^* F^*)
+    $\mathcal{R} = \ell(T_\mathcal{T} T F) + \lambda_o \sum_{t<\mathcal{T}} \ell_{dist}(T_t T F, T_t^* T^* F^*)
     + \sum_{t<\mathcal{T}} \frac{\alpha_t}{2}\|\sigma(W_{enc,t} F) - \sigma(W_{enc,t} F^*)\|_2^2$,
     all on inputs of the new task (EBLL sections 3.3.3 and 3.4). Soft targets and codes are recorded once per task, for
     all old tasks, from the network as it stood before the task; after it, its own autoencoder is fitted.
@@ -42,7 +42,7 @@ class EBLL(Method):
         "Softens the old answers; above 1 it lifts the small probabilities.",
         symbol="θ",
         above=True,
-        hint="LwF and EBLL use 2.",
+        hint="LwF and the authors' EBLL code use 2.",
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
     autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)

@@ -1,4 +1,4 @@
-"""Joint training: all tasks' data at hand, the upper bound that lifelong learning is measured against (E1)."""
+"""Joint training: all tasks' data at hand, the bound that lifelong learning is measured against (E1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ __all__ = ["Joint"]
 class Joint(Method):
     """E1 over all tasks so far: the sum of their mean losses (EBLL section 3.1).
 
-    Every step draws a batch of each task: as many steps as the other methods take, each with more to do.
+    Every step draws a batch of each task. It goes on from the network that has learned the tasks before, for as many
+    steps as the other methods take: a bound within that budget, not the best that joint training can do.
     """
 
     name = "joint"

@@ -33,7 +33,7 @@ class LwF(Method):
         "Softens the old answers; above 1 it lifts the small probabilities.",
         symbol="θ",
         above=True,
-        hint="LwF and EBLL use 2.",
+        hint="LwF and the authors' EBLL code use 2.",
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
 

@@ -1,0 +1,53 @@
+"""The settings of the main job are those that the committed rows of validation accuracies say."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.choose_settings import page, winners
+from ebll.experiments import PRESETS
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return pd.read_csv(DOCS / "settings.csv")
+
+
+def test_the_presets_are_the_winners(rows):
+    won = winners(rows).set_index(["net", "setting"])["value"]
+    for net, preset in PRESETS.items():
+        assert won[net, "learning_rate"] == preset.train.learning_rate
+        assert won[net, "distill_weight"] == preset.distill_weight
+        assert won[net, "alpha"] == preset.alpha
+        assert won[net, "ewc_strength"] == preset.ewc_strength
+
+
+def test_the_rules_by_hand():
+    keys = ["net", "setting", "value", "old", "new"]
+    table = pd.DataFrame(
+        [
+            ("mlp", "learning_rate", 0.1, 0.0, 0.800),  # best on the new task, and within half a point of it:
+            ("mlp", "learning_rate", 0.05, 0.9, 0.796),
+            ("mlp", "learning_rate", 0.01, 0.9, 0.790),
+            ("mlp", "ewc_strength", 10.0, 0.60, 0.60),
+            ("mlp", "ewc_strength", 30.0, 0.80, 0.706),  # mean 0.753, within half a point of 0.756
+            ("mlp", "ewc_strength", 90.0, 0.80, 0.712),
+            ("mlp", "alpha", 1.0, 0.80, 0.706),
+            ("mlp", "alpha", 3.0, 0.80, 0.712),
+        ],
+        columns=keys,
+    )
+    won = winners(table).set_index("setting")["value"].to_dict()
+    assert won == {"learning_rate": 0.05, "ewc_strength": 30.0, "alpha": 3.0}
+
+
+def test_the_page_is_what_the_rows_say(rows):
+    assert (DOCS / "settings.md").read_text(encoding="utf-8") == page(rows)
+
+
+def test_the_choice_used_no_seed_of_the_main_job(rows):
+    assert rows["seed"].min() >= 100
+    assert set(rows["new_task"]) == {"mnist", "digits", "textures"}
