@@ -61,7 +61,7 @@ class Preset:
 
 PRESETS = {
     "mlp": Preset(TrainSettings(), distill_weight=2.0, alpha=3.0, ewc_strength=300.0),
-    "cnn": Preset(TrainSettings(), distill_weight=2.0, alpha=3.0, ewc_strength=300.0),
+    "cnn": Preset(TrainSettings(), distill_weight=1.0, alpha=3.0, ewc_strength=300.0),
 }
 
 
