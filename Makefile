@@ -83,6 +83,6 @@ $(READY): pyproject.toml
 	fi; \
 	echo 'Installing ebll and its packages into .venv: once, and a few minutes on a slow line, as PyTorch is large'; \
 	rm -f $(READY) && : > .venv/.unfinished && \
-	$(PY) -m pip install --disable-pip-version-check -e '.[test]' && \
+	$(PY) -m pip install --disable-pip-version-check --config-settings editable_mode=compat -e '.[test]' && \
 	rm .venv/.unfinished && printf '%s\n' "$(CURDIR)" > $(READY) || \
 	{ echo 'The set-up did not finish; what went wrong stands above. The same make command starts it again.' >&2; exit 1; }

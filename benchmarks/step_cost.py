@@ -143,7 +143,18 @@ def page(result: pd.DataFrame, busy: str) -> str:
     table = rows.set_index("case")[["method", "step", "median"]]
     table.columns = ["method", "ms a step", "ratio to fine-tuning"]
     facts = {name: first[name] for name in ("rounds", "machine", "device", "threads", "torch")}
-    return PAGE.format(**facts, busy=busy) + markdown(table, "net, batch") + "\n"
+    return PAGE.format(**facts, busy=busy) + _met(result) + markdown(table, "net, batch") + "\n"
+
+
+def _met(result: pd.DataFrame, bar: float = 1.10) -> str:
+    """Which medians of LwF and EBLL are under the bar, and where the products alone are above it."""
+    lines = []
+    for method in ("lwf", "ebll", "products alone"):
+        rows = result[result["method"] == method]
+        met = rows[rows["ratio"] <= bar]["case"]
+        missed = [f"{r.case} ({r.ratio:.2f})" for r in rows.itertuples() if r.ratio > bar]
+        lines.append(f"- `{method}`: met on {'; '.join(met) or 'none'}; missed on {'; '.join(missed) or 'none'}.")
+    return "\n".join(lines) + "\n\n"
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ A network learns tasks one after the other and should keep the old ones. In read
 
 - `ebll.terms`: the equations, one pure function each; `ebll.metrics`: what is measured.
 - `ebll.nets`, `ebll.autoencoder`, `ebll.fisher`: the network F / T / T_t, and what is fitted beside it.
-- `ebll.data`: tasks on real images that come inside packages, and your own.
+- `ebll.data`: tasks from images and typefaces inside packages, and your own.
 - `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
 - `ebll.training`: the one loop; `ebll.record`: the tables it leaves.
 - `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
@@ -12,7 +12,7 @@ A network learns tasks one after the other and should keep the old ones. In read
     import ebll
 
     tasks = [ebll.load_task("letters"), ebll.load_task("textures")]
-    run = ebll.run_sequence(tasks, ebll.EBLL(alpha=1.0), seed=0)
+    run = ebll.run_sequence(tasks, ebll.EBLL(alpha=3.0), seed=0)
     run.accuracy_matrix()
     ebll.figures.feature_distance(run.curves)
 """

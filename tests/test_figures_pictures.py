@@ -161,7 +161,9 @@ def test_alt_text_tells_the_course_of_the_curve():
     curves["feature_distance"] = curves["step"].map({0: 0.0, 10: 17.2, 20: 3.1}).where(curves["stage"] == "train")
     picture = figures.feature_distance(curves, CURVES)
     assert "EBLL: rises to 17.2 at step 10, then ends at 3.10 at step 20, 18 % of its peak." in picture.alt
-    assert "One seed, no interval; held-out inputs of letters." in picture.alt
+    assert (
+        "One seed, no interval; held-out inputs of letters (top), training batches of textures (below)." in picture.alt
+    )
     assert "Mean feature norm: 79.0 at the start; at the end 79.2 (EBLL)." in picture.alt
 
 

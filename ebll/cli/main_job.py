@@ -39,8 +39,8 @@ def _profiles() -> Any:
 @click.option("--first-seed", type=Number(), default=0, show_default=True, metavar="S", help="Seeds count up from it.")
 @click.option("--out", default="out", show_default=True, metavar="DIR", help="Folder for tables, claims and figures.")
 @click.option(
-    "--device", type=Name("Device", device_names), default="auto", show_default=True, metavar="auto|cpu|cuda",
-    help="auto takes the GPU where there is one.",
+    "--device", type=Name("Device", device_names), default="cpu", show_default=True, metavar="auto|cpu|cuda",
+    help="auto takes the GPU where there is one; the built-in nets gain nothing from it.",
 )  # fmt: skip
 @click.option(
     "--methods", type=Name("Method", method_names, many=True), multiple=True, metavar="A,B",
@@ -110,7 +110,9 @@ def _stopped(bar: Sequence[Progress], out: str) -> str:
 
 
 def _tell(outcome: Outcome) -> None:
-    say("\nAccuracy in % after the last task, mean over seeds ± 95 % interval (change against the reference in points)")
+    from ebll.experiments.report import LEGEND
+
+    say(f"\n{LEGEND}".rstrip())
     for e in outcome.experiments:
         say(f"\n{outcome.table(e)}")
     if outcome.claims:

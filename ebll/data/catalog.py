@@ -95,7 +95,7 @@ _LIST = (
         test=397,
         source="UCI optical digits (Alpaydin, Kaynak), the 1,797 inside scikit-learn",
         licence="CC BY 4.0",
-        note="handwritten digits of 13 writers, 8 x 8 enlarged: near to mnist",
+        note="handwritten digits of 13 writers, 8 x 8 enlarged",
         loader="ebll.data.builtin:load_digits",
         needs=(("sklearn", "datasets/data/digits.csv.gz", "scikit-learn"),),
     ),
@@ -107,7 +107,7 @@ _LIST = (
         test=1_040,
         source="drawn by ebll in 22 typefaces inside matplotlib: DejaVu, STIX General, Computer Modern (BaKoMa)",
         licence="fonts: Bitstream Vera and DejaVu terms, SIL OFL 1.1, BaKoMa Fonts Licence",
-        note="capitals A-Z with seeded size, slant and shift: the middle distance",
+        note="capitals A-Z with seeded size, slant and shift",
         loader="ebll.data.letters:load_letters",
         needs=(("matplotlib", "mpl-data/fonts/ttf/DejaVuSans.ttf", "matplotlib"),),
     ),
@@ -122,7 +122,7 @@ _LIST = (
             "brick, camera, chelsea, coffee, grass, gravel: CC0; astronaut, hubble: public domain (NASA); "
             "coins, ihc: no known copyright restrictions"
         ),
-        note="which photograph a patch comes from: far from every alphabet",
+        note="which of ten photographs a patch comes from; guessing gives 10 %",
         loader="ebll.data.textures:load_textures",
         needs=(("skimage", "data/brick.png", "scikit-image"),),
     ),
@@ -134,7 +134,7 @@ _LIST = (
         test=10_000,
         source="Fashion-MNIST (Xiao, Rasul, Vollgraf; Zalando), torchvision's download or Debian's package",
         licence="MIT",
-        note="clothes in grey, optional: far from digits and letters",
+        note="clothes in grey, optional",
         loader="ebll.data.fashion:load_fashion",
     ),
 )

@@ -15,6 +15,7 @@ import pandas as pd
 from ebll.experiments.outcomes import curve_shapes, seed_outcomes
 from ebll.experiments.plan import DEFAULT_HEADLINE, HEADLINE, Experiment
 from ebll.experiments.verdicts import Claim, Part
+from ebll.methods import METHODS
 
 __all__ = ["claims_of"]
 
@@ -73,7 +74,7 @@ def _method_claims(evidence: Evidence, where: str) -> list[Claim]:
 
     def against(column: str, methods: Iterable[str], best: str | None = None, worst: str | None = None) -> list[Part]:
         pairs = [(best or m, worst or m) for m in methods if m in present and m not in (best, worst)]
-        parts = [Part(f"{column}, {a} minus {b}", diff(column, a, b)) for a, b in pairs]
+        parts = [Part(f"{COLUMNS[column]}, {_label(a)} minus {_label(b)}", diff(column, a, b)) for a, b in pairs]
         return [part for part in parts if part.values]  # a method none of whose runs came to the end has none
 
     learned = against("new", [*TRAINED, "joint"], worst="feature-extraction")
@@ -87,7 +88,7 @@ def _method_claims(evidence: Evidence, where: str) -> list[Claim]:
         Claim(
             "C2",
             f"Feature extraction forgets nothing and learns the new task worst ({over}).",
-            (Part("minus what feature extraction forgets", kept, above=-1e-9), *learned) if learned else (),
+            (Part("nothing forgotten (minus what is)", kept, above=-1e-9), *learned) if learned else (),
         ),
         Claim(
             "C3",
@@ -98,13 +99,14 @@ def _method_claims(evidence: Evidence, where: str) -> list[Claim]:
             "C4",
             f"EBLL forgets less than LwF, at a new-task accuracy within one point of LwF's ({over}).",
             (
-                Part("forgetting, lwf minus ebll", diff("forgetting", "lwf", "ebll")),
-                Part("new, ebll minus lwf", diff("new", "ebll", "lwf"), above=-0.01),
+                Part("forgetting, LwF minus EBLL", diff("forgetting", "lwf", "ebll")),
+                Part("accuracy on the new tasks, EBLL minus LwF", diff("new", "ebll", "lwf"), above=-0.01),
             ),
         ),
         Claim(
             "C5",
-            f"EBLL with separate operators forgets least of the methods that train F without old data ({over}).",
+            "EBLL with separate operators forgets least of the methods that train the feature extractor without old "
+            f"data ({over}).",
             tuple(against("forgetting", TRAINED, worst="ebll-separate")),
         ),
         Claim(
@@ -127,9 +129,9 @@ def _curve_claims(shapes: pd.DataFrame, pairs: list[Experiment], where: str) -> 
             "With EBLL the feature distance of the old task rises first and then falls to under half of its peak, "
             f"while LwF's ends above half of its own ({where}; new task {pairs[0].tasks[1]}).",
             (
-                Part("0.5 minus end / peak, ebll", tuple(0.5 - of["ebll"]["ratio"])),
-                Part("end / peak minus 0.5, lwf", tuple(of["lwf"]["ratio"] - 0.5)),
-                Part("0.5 minus the peak's place in the training, ebll", tuple(0.5 - of["ebll"]["when"])),
+                Part("0.5 minus end / peak of EBLL's distance", tuple(0.5 - of["ebll"]["ratio"])),
+                Part("end / peak of LwF's distance minus 0.5", tuple(of["lwf"]["ratio"] - 0.5)),
+                Part("0.5 minus the place of EBLL's peak, as a share of the training", tuple(0.5 - of["ebll"]["when"])),
             ),
         )
     ]
@@ -148,8 +150,8 @@ def _gap_claims(evidence: Evidence, pairs: list[Experiment], where: str) -> list
             for lost_by, e in zip(lost, (far, near), strict=True)
         ]
         parts += [
-            Part(f"rise of lwf's forgetting, {step}", _paired(*lost)),
-            Part(f"rise of ebll's gain over it, {step}", _paired(*gain)),
+            Part(f"rise of LwF's forgetting from {step}", _paired(*lost)),
+            Part(f"rise of EBLL's gain over LwF from {step}", _paired(*gain)),
         ]
     order = ", ".join(e.tasks[1] for e in pairs)
     statement = f"LwF's forgetting, and EBLL's gain over it, grow with the measured domain gap ({where}; {order})."
@@ -162,7 +164,14 @@ def _sequence_claims(evidence: Evidence, e: Experiment) -> list[Claim]:
     statement = (
         f"EBLL's gain over LwF holds over a sequence of {len(e.tasks)} tasks ({e.net.upper()}; {', '.join(e.tasks)})."
     )
-    return [Claim("C9", statement, (Part("forgetting, lwf minus ebll", values),))]
+    return [Claim("C9", statement, (Part("forgetting, LwF minus EBLL", values),))]
+
+
+COLUMNS = {"forgetting": "forgetting", "new": "accuracy on the new tasks", "average": "average accuracy"}
+
+
+def _label(method: str) -> str:
+    return METHODS[method].label
 
 
 @dataclass(frozen=True)

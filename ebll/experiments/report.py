@@ -16,7 +16,12 @@ from ebll.experiments.plan import ALONE, Experiment
 from ebll.experiments.verdicts import Claim, interval
 from ebll.methods import METHODS
 
-__all__ = ["draw", "final_table", "markdown", "prepare_folder", "write_json", "write_table", "write_text"]
+__all__ = ["LEGEND", "draw", "final_table", "markdown", "prepare_folder", "write_json", "write_table", "write_text"]
+
+LEGEND = """Test accuracy in % after the last task: mean over the seeds ± half of the 95 % t-interval.
+In brackets: points above or below the reference (ref.), which is, for the first task, its accuracy before any other was
+learned; for a later task, fine-tuning's accuracy just after learning it; for the mean, the mean of these.
+"""
 
 LABELS = {ALONE: "One network per task", **{name: method.label for name, method in METHODS.items()}}
 
@@ -58,7 +63,8 @@ def _cell(values: pd.Series, reference: float) -> str:
     change = values.mean() - reference
     if np.isnan(change):  # fine-tuning, the reference of the later tasks, was not run
         return f"{values.mean():.1f}{spread}"
-    return f"{values.mean():.1f}{spread} ({f'{change:+.1f}' if abs(change) > 1e-9 else 'ref.'})"
+    shown = f"{change:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0") if abs(change) > 1e-9 else "ref."
+    return f"{values.mean():.1f}{spread} ({shown})"
 
 
 def markdown(table: pd.DataFrame, corner: str) -> str:
@@ -141,6 +147,9 @@ def draw(
     for net, order in _by_gap(pairs, gaps).items():
         if {"finetune", "lwf", "ebll"} <= present and len(order) > 1:
             pictures[f"forgetting-by-gap-{net}"] = figures.forgetting_by_gap(accuracy, order)
+    elsewhere = [{**c.as_dict(), "reference": c.deciding.above} for c in claims if " " in c.id]
+    if elsewhere:
+        pictures["claims-other-regimes"] = figures.claims_overview(elsewhere)
     if claims:
         pictures["claims"] = figures.claims_overview(
             [{**claim.as_dict(), "reference": claim.deciding.above} for claim in claims if " " not in claim.id]

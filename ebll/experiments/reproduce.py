@@ -161,7 +161,7 @@ def _finish(
     report.write_table(parts_table(claims), folder / "claims-parts.csv")
     report.write_table(seed_outcomes(tables["accuracy"]), folder / "outcomes.csv")
     text = [report.markdown(report.final_table(tables["accuracy"], e), e.id) for e in experiments]
-    report.write_text("\n\n".join(text) + "\n", folder / "tables.md")
+    report.write_text("\n\n".join(["# Methods and tasks", report.LEGEND, *text]) + "\n", folder / "tables.md")
     report.write_json(
         {
             "profile": profile,

@@ -69,7 +69,11 @@ def feature_distance(
     norms = _norm_words(table)
     words = tables.seeds_words(distance["seeds"])
     title = f"How far the features of {task} move while {training} is learned ({net})"
-    caption = f"{words[0].upper()}{words[1:]}; held-out inputs of {task}. {norms}"
+    caption = (
+        f"{words[0].upper()}{words[1:]}; held-out inputs of {task} (top), training batches of {training} (below). "
+        f"{norms}"
+        f"{_floor_words(below, table)}"
+    )
     picture = layout.compose(title, caption, height=2.6 + 1.1 * len(below) + 0.35)
     axes = lines.stack(picture, [2.6] + [1.1] * len(below))
     lines.draw_lines(axes[0], distance, "method", looks(distance["method"]), markers=True)
@@ -117,12 +121,19 @@ def loss_terms(
     title = f"Loss terms in competition while {training} is learned ({tables.net_words(rows)})"
     words = tables.seeds_words(table["seeds"])
     height = 1.6 if len(names) > 1 else 2.8
-    caption = f"{words[0].upper()}{words[1:]}; training batches; each term with its weight."
+    caption = f"{words[0].upper()}{words[1:]}; training batches; each term with its weight.{_floor_words(names, table)}"
     picture = layout.compose(title, caption, height=height * len(names) + 0.35)
     axes = lines.stack(picture, [height] * len(names))
     lines.draw_terms(axes, table, names)
     axes[-1].set_xlabel(f"optimiser step while {training} is learned")
     return layout.finish(picture, table, alt.sentences(title, *_ends_words(table, names, peaks=True), caption))
+
+
+def _floor_words(methods: list[str], table: pd.DataFrame) -> str:
+    """What a reader of the loss panels must know of distillation, where it is drawn."""
+    if not methods or "loss_distill" not in set(table["quantity"]):
+        return ""
+    return " Distillation cannot fall below the entropy of the old answers."
 
 
 def _moment(

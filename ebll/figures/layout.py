@@ -85,6 +85,8 @@ def finish(picture: Picture, table: pd.DataFrame, alt: str) -> Picture:
     picture.draw_without_rendering()
     picture.set_layout_engine("none")
     for axes in picture.axes:
+        # The solver's last bits differ from run to run and would show in the SVG's ids.
+        axes.set_position([round(edge, 5) for edge in axes.get_position().bounds])
         _spread(axes)
     picture.table, picture.alt = table.reset_index(drop=True), alt
     return picture

@@ -58,7 +58,7 @@ def draw_terms(panels: list[Axes], table: pd.DataFrame, methods: list[str]) -> N
         axes.set_ylim(floor or 0, top * (1.6 if floor else 1.05))
         present = {term: look for term, look in TERMS.items() if (rows["term"] == term).any()}
         draw_lines(axes, rows, "term", present)
-        axes.set_ylabel("loss terms")
+        axes.set_ylabel("weighted\nloss, nats")
         axes.set_title(looks([method])[method].label, loc="left", size=SMALL, weight="bold", color=SOFT, pad=3)
 
 
