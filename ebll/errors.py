@@ -62,7 +62,7 @@ def check_choice(value: object, options: Iterable[str], what: str) -> str:
     options = list(options)
     if isinstance(value, str) and value in options:
         return value
-    near = difflib.get_close_matches(str(value).lower(), options, n=2, cutoff=0.6)
+    near = difflib.get_close_matches(str(value).lower(), options, n=2, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     raise InputError(f"{what}: there is no {value!r}.{hint} Choose one of: {', '.join(options)}.")
 

@@ -295,6 +295,6 @@ def _check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: in
     bad = [f"{name} = {term.weighted().item():g}" for name, term in terms.items() if not term.weighted().isfinite()]
     what = f"the loss is not finite ({', '.join(bad) or 'the sum of its terms'})" if terms else "weights are not finite"
     raise TrainingDiverged(
-        f"training diverged: {what} at step {step} of {total}. Try a smaller weight on the term that grew (alpha, "
-        f"distill_weight, ewc_strength), or a learning_rate below {settings.learning_rate:g}."
+        f"training diverged: {what} at step {step} of {total}. Try a learning_rate below {settings.learning_rate:g}, "
+        "or a smaller weight (alpha, distill_weight, ewc_strength) on the term that grew."
     )

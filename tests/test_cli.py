@@ -138,7 +138,7 @@ def test_too_few_alphas_are_seen_before_anything_is_trained():
         ("run --alpha -1", ["alpha", "at least 0", "got -1"]),
         ("run --alpha 1,", ["alpha", "entry 1", "''"]),
         ("run --tasks letters,mnist,digits --alpha 1,x", ["entry 1", "'x'"]),
-        ("run --temperature 0", ["temperature", "above 0", "LwF and EBLL use 2"]),
+        ("run --temperature 0", ["temperature", "above 0", "LwF and the authors' EBLL code use 2"]),
         ("run --temperature inf", ["temperature", "got inf"]),
         ("run --recon-weight -0.1", ["recon_weight", "at least 0"]),
         ("run --epochs 1.5", ["epochs", "whole number"]),

@@ -77,7 +77,7 @@ def check_pictures(folder):
 def check_printed(told, folder, claims):
     assert "54 runs" in told
     assert re.findall(r"^\| (mlp:\S+)", told, re.M) == IDS
-    for row in (folder / "tables.md").read_text(encoding="utf-8").splitlines():
+    for row in (folder / "tables.md").read_text(encoding="utf-8").removeprefix("# Methods and tasks\n").splitlines():
         assert row in told
     for claim in claims:
         assert f"{claim['id']}: {claim['verdict']} (estimate {claim['estimate']:.3f}, 95 % interval " in told

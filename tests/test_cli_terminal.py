@@ -61,7 +61,7 @@ def test_any_terminal_can_show_the_symbols(encoding):
     assert out.returncode == 0, out.stderr
     told = out.stdout.decode(encoding)
     assert "?" not in told
-    assert f"--alpha ({'alpha' if encoding != 'utf-8' else 'α'}) = 1" in told
+    assert f"--alpha ({'alpha' if encoding != 'utf-8' else 'α'}) = 3" in told
 
 
 def test_plain_symbols_keep_the_columns():

@@ -183,7 +183,7 @@ def test_refusals_of_the_curves_table():
     sequence = "cnn:letters-textures"
     with pytest.raises(InputError, match="The curves table lacks the columns: loss_code"):
         figures.loss_terms(curves.drop(columns="loss_code"), sequence, "lwf")
-    with pytest.raises(InputError, match="no rows of stage 'train' for textures in cnn:letters-textures"):
+    with pytest.raises(InputError, match="no rows of stage 'train' for textures"):
         figures.feature_distance(curves[curves["stage"] == "warm-up"], sequence)
     empty = curves.assign(**{f"loss_{term}": np.nan for term in figures.TERMS})
     with pytest.raises(InputError, match="holds no loss terms for lwf: all of them are empty"):

@@ -81,7 +81,10 @@ def test_momentum_stays_below_one():
 
 
 def test_messages_carry_symbol_and_hint():
-    assert refusal(LwF, temperature=0) == "temperature (θ) must be a number above 0; got 0. LwF and EBLL use 2."
+    assert (
+        refusal(LwF, temperature=0)
+        == "temperature (θ) must be a number above 0; got 0. LwF and the authors' EBLL code use 2."
+    )
     assert refusal(EBLL, alpha="1") == "alpha (α) must be a number of at least 0; got '1' of type str."
 
 

@@ -1,5 +1,6 @@
 """The settings of the main job are those that the committed rows of validation accuracies say."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -51,3 +52,8 @@ def test_the_page_is_what_the_rows_say(rows):
 def test_the_choice_used_no_seed_of_the_main_job(rows):
     assert rows["seed"].min() >= 100
     assert set(rows["new_task"]) == {"mnist", "digits", "textures"}
+
+
+def test_the_committed_figures_were_made_with_these_settings():
+    made_with = json.loads((DOCS.parent / "figures" / "run.json").read_text(encoding="utf-8"))["settings"]
+    assert made_with == {net: repr(preset) for net, preset in PRESETS.items()}
