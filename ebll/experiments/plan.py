@@ -107,7 +107,7 @@ class Profile:
 _FAST = (EXPERIMENTS[0], EXPERIMENTS[2], Experiment("mlp", ("letters", "mnist", "textures")))
 PROFILES = {
     "full": Profile(EXPERIMENTS, 5, "both nets, near and far pairs, a sequence of four tasks, five seeds"),
-    "fast": Profile(_FAST, 3, "the small net, a near and a far pair, a sequence of three tasks, three seeds"),
+    "fast": Profile(_FAST, 2, "the small net, a near and a far pair, a sequence of three tasks, two seeds"),
 }
 
 
