@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from ebll.data import Split, Task
+from ebll.errors import check_count
 from ebll.methods import Memory, Term
 from ebll.metrics import accuracy, feature_distance, feature_norm
 from ebll.nets import Network, frozen
@@ -106,6 +107,10 @@ class Recorder:
     curve_rows: list[dict[str, Any]] = field(default_factory=list)
     accuracy_rows: list[dict[str, Any]] = field(default_factory=list)
     memory_rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self):
+        check_count(self.log_every, "log_every", low=0)
+        check_count(self.samples, "samples")
 
     def due(self, step: int, last: bool = False) -> bool:
         """Whether to measure before this step."""

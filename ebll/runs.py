@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+import torch
 
 from ebll import metrics
+from ebll.data import Task
+from ebll.errors import InputError
 from ebll.methods import Memory, Method
 from ebll.nets import Network
 from ebll.record import Recorder
 
-__all__ = ["Run", "Snapshot"]
+__all__ = ["Run", "Snapshot", "check_start", "checked_tasks"]
 
 
 @dataclass
@@ -85,3 +88,30 @@ class Run:
     def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:
         facts = pd.DataFrame([self.facts] * len(table), index=table.index, columns=list(self.facts))
         return pd.concat([facts, table], axis=1)
+
+
+def checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Task]:
+    """The tasks of a sequence on their device, if they fit together: different names, one input shape."""
+    tasks = list(tasks)
+    if not tasks or not all(isinstance(task, Task) for task in tasks):
+        raise InputError(
+            "tasks must be a list of at least one Task; load_task('mnist') or Task.from_folder(...) make one."
+        )
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise InputError(f"Tasks of one sequence need different names; got {', '.join(names)}.")
+    shapes = {task.name: task.input_shape for task in tasks}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise InputError(f"Tasks of one sequence need inputs of one shape, since they share F; got {listed}.")
+    return [task.to(device) for task in tasks]
+
+
+def check_start(start: Snapshot, first: Task) -> None:
+    """Refuse a snapshot that has not learned the first task of the sequence."""
+    learned = start.recorder.accuracy_rows[-1]["task"] if start.recorder.accuracy_rows else first.name
+    if learned != first.name or start.net.input_shape != first.input_shape:
+        raise InputError(
+            f"start has learned {learned} with inputs of shape {start.net.input_shape}, but the sequence begins with "
+            f"{first.name}, {first.input_shape}. Branch from learn_first([{first.name}, ...])."
+        )

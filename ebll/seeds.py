@@ -7,17 +7,24 @@ here touches the global state, save inside `seeded`, which puts it back.
 from __future__ import annotations
 
 import contextlib
+import threading
 import zlib
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
+from ebll.errors import check_count
+
 __all__ = ["cpu_threads", "derive_seed", "generator", "seeded"]
+
+# Random state and thread count belong to the process: runs in several threads of it wait for each other.
+_PROCESS = threading.RLock()
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """A 63-bit seed from the run's seed and a purpose such as ("batches", 2); stable across machines and versions."""
+    check_count(seed, "seed", low=0)
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in purpose]
     high, low = np.random.SeedSequence([seed, *words]).generate_state(2)
     return (int(high) << 32 | int(low)) >> 1
@@ -32,9 +39,10 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     """Torch's global generators seeded for one purpose inside the block, as they were after it.
 
-    For code that takes no generator: layer initialisation, and dropout in a user's network.
+    Other threads that ask for it wait until the block ends. For code that takes no generator: layer
+    initialisation, and dropout in a user's network.
     """
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with _PROCESS, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
 
@@ -43,11 +51,13 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 def cpu_threads(count: int) -> Iterator[None]:
     """Torch on `count` processor threads inside the block, as before after it; 0 leaves it alone.
 
-    The number of threads decides the order of sums, hence the last bits and in the end the accuracies.
+    The number of threads decides the order of sums, hence the last bits and in the end the accuracies. It is the
+    process's, so another thread that asks for it waits until this block ends.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with _PROCESS:
+        before = torch.get_num_threads()
+        torch.set_num_threads(count or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

@@ -21,7 +21,7 @@ from ebll.errors import InputError, TrainingDiverged, check_choice
 from ebll.methods import METHODS, Batch, FeatureExtraction, Memory, Method, Recorded, Term
 from ebll.nets import NetSpec, Network, build_network, training_only
 from ebll.record import Probe, Recorder
-from ebll.runs import Run, Snapshot
+from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads, generator, seeded
 from ebll.settings import Settings, setting
 
@@ -129,7 +129,7 @@ def learn_first(
     recorder: Recorder | None = None,
 ) -> Snapshot:
     """Learn the first task, which is plain training for every method, and keep the network to branch from."""
-    tasks, settings = _checked_tasks(tasks, device), settings or TrainSettings()
+    tasks, settings = checked_tasks(tasks, device), _checked_settings(settings)
     network = build_network(net, tasks[0].input_shape, seed).to(device)
     recorder = recorder or Recorder()
     with seeded(seed, "head", 0):
@@ -171,7 +171,7 @@ def run_sequence(
                sequence needs it
     raises     `InputError` for tasks that do not fit together, `TrainingDiverged` (with the run so far) for a bad loss
     """
-    tasks = _checked_tasks(tasks, device)
+    tasks = checked_tasks(tasks, device)
     if isinstance(method, str):
         method = METHODS[check_choice(method, METHODS, "Method")]()
     if not isinstance(method, Method):
@@ -179,12 +179,12 @@ def run_sequence(
             f"method must be one of {', '.join(map(repr, METHODS))}, or an object such as ebll.EBLL(alpha=1.0); "
             f"got {method!r}."
         )
-    settings, recorder = settings or TrainSettings(), recorder or Recorder()
+    settings, recorder = _checked_settings(settings), recorder or Recorder()
     if start is None:
         method.check(build_network(net, tasks[0].input_shape, seed), len(tasks))
         start = learn_first(tasks, net=net, settings=settings, seed=seed, device=device, recorder=recorder)
     else:
-        _check_start(start, tasks[0])
+        check_start(start, tasks[0])
         method.check(start.net, len(tasks))
         recorder.extend(start.recorder)
     names = tuple(task.name for task in tasks)
@@ -264,29 +264,10 @@ def _learn(
     )
 
 
-def _checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Task]:
-    tasks = list(tasks)
-    if not tasks or not all(isinstance(task, Task) for task in tasks):
-        raise InputError(
-            "tasks must be a list of at least one Task; load_task('mnist') or Task.from_folder(...) make one."
-        )
-    names = [task.name for task in tasks]
-    if len(set(names)) < len(names):
-        raise InputError(f"Tasks of one sequence need different names; got {', '.join(names)}.")
-    shapes = {task.name: task.input_shape for task in tasks}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise InputError(f"Tasks of one sequence need inputs of one shape, since they share F; got {listed}.")
-    return [task.to(device) for task in tasks]
-
-
-def _check_start(start: Snapshot, first: Task) -> None:
-    learned = start.recorder.accuracy_rows[-1]["task"] if start.recorder.accuracy_rows else first.name
-    if learned != first.name or start.net.input_shape != first.input_shape:
-        raise InputError(
-            f"start has learned {learned} with inputs of shape {start.net.input_shape}, but the sequence begins with "
-            f"{first.name}, {first.input_shape}. Branch from learn_first([{first.name}, ...])."
-        )
+def _checked_settings(settings: TrainSettings | None) -> TrainSettings:
+    if not isinstance(settings, TrainSettings | None):
+        raise InputError(f"settings takes TrainSettings(epochs=..., ...); got {type(settings).__name__}.")
+    return settings or TrainSettings()
 
 
 def _check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:

@@ -6,6 +6,7 @@ import itertools
 import math
 import pickle
 import random
+import threading
 
 import numpy as np
 import pandas as pd
@@ -543,3 +544,37 @@ def test_a_run_uses_its_threads_and_gives_the_old_count_back(monkeypatch):
     assert seen
     assert set(seen) == {2}
     assert torch.get_num_threads() == before
+
+
+def test_runs_in_two_threads_of_a_process_equal_runs_alone():
+    alone, together = {seed: learn("lwf", seed=seed) for seed in (0, 1)}, {}
+    before = torch.get_num_threads()
+    threads = [
+        threading.Thread(target=lambda seed=seed: together.update({seed: learn("lwf", seed=seed)})) for seed in (0, 1)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert torch.get_num_threads() == before
+    for seed, run in alone.items():
+        assert same(state(run.net), state(together[seed].net))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: learn("lwf", seed=-1), "seed must be a whole number of at least 0; got -1."),
+        (lambda: learn("lwf", settings={"epochs": 1}), "settings takes TrainSettings(epochs=..., ...); got dict."),
+        (lambda: Recorder(log_every=-1), "log_every must be a whole number of at least 0; got -1."),
+        (
+            lambda: learn(EBLL(autoencoder={"code_size": 4})),
+            "autoencoder takes AutoencoderSettings(code_size=..., ...); got dict.",
+        ),
+    ],
+    ids=["seed", "settings", "recorder", "autoencoder"],
+)
+def test_wrong_settings_are_refused_in_words(call, words):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert str(caught.value) == words

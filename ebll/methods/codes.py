@@ -20,6 +20,7 @@ from ebll.autoencoder import (
     stack_encoders,
 )
 from ebll.data import Task
+from ebll.errors import InputError
 from ebll.methods.base import Batch, Memory, Method, Recorded, Term, per_old_task, record
 from ebll.nets import Network, frozen
 from ebll.seeds import derive_seed
@@ -58,6 +59,8 @@ class EncoderMemory(Memory):
 
 def check_codes(net: Network, tasks: int, settings: AutoencoderSettings, alpha: float | tuple[float, ...]) -> None:
     """Refuse a code as large as the features, and a list of alphas that is too short for the sequence."""
+    if not isinstance(settings, AutoencoderSettings):
+        raise InputError(f"autoencoder takes AutoencoderSettings(code_size=..., ...); got {type(settings).__name__}.")
     if tasks > 1:
         check_code_size(net.feature_size, settings.code_size)
         per_old_task(alpha, tasks - 1, "alpha")
