@@ -81,7 +81,7 @@ class AutoencoderSettings(Settings):
         choices=("pca", "random"),
     )
     epochs: int = setting(8, "Passes over the task's training features; a random start needs 30 or more.", low=1)
-    batch_size: int = setting(128, "Features per step of the fit.", low=1)
+    batch_size: int = setting(128, "Features per step of the fit.", low=1, high=2**31)
     learning_rate: float = setting(1e-3, "Step size of Adam; a random start needs 3e-3 or so.", above=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 
 __all__ = [
     "DataMissing",
@@ -85,22 +85,24 @@ def check_number(
     )
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name} must be {wanted}; got {value!r} of type {type(value).__name__}.{_next(hint)}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number) or number < low or number > high or (above and number == low):
         raise InputError(f"{name} must be {wanted}; got {number:g}.{_next(hint)}")
     return number
 
 
-def check_count(value: object, name: str, *, low: int = 1, hint: str = "") -> int:
-    """Return `value` if it is a whole number of at least `low`; 3.0 and "3" are refused."""
-    # numpy's integers count as whole numbers, booleans do not.
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputError(
-            f"{name} must be a whole number of at least {low}; got {value!r} of type {type(value).__name__}."
-            f"{_next(hint)}"
-        )
+def check_count(value: object, name: str, *, low: int = 1, high: float = math.inf, hint: str = "") -> int:
+    """Return `value` if it is a whole number from `low` to `high`; 3.0 and "3" are refused, numpy's are not."""
+    wanted = f"a whole number of at least {low}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(f"{name} must be {wanted}; got {value!r} of type {type(value).__name__}.{_next(hint)}")
     if int(value) < low:
-        raise InputError(f"{name} must be a whole number of at least {low}; got {int(value)}.{_next(hint)}")
+        raise InputError(f"{name} must be {wanted}; got {int(value)}.{_next(hint)}")
+    if int(value) > high:
+        raise InputError(f"{name} must be {wanted} and at most {high}; got {int(value)}.{_next(hint)}")
     return int(value)
 
 

@@ -29,6 +29,7 @@ class Network(nn.Module):
     operator      `nn.Module`, (batch, feature_size) -> (batch, operator_size); `nn.Identity()` for none
     input_shape   shape of one input; one zero example is sent through in eval mode to learn the sizes
     heads         empty at first; `add_head(classes)` adds a linear head for the next task
+    classes       classes of each head
 
     Normalisation layers with running statistics (BatchNorm) learn them on the first task only: after
     `freeze_statistics()` they stay in eval mode, since otherwise the old tasks' answers would drift with the statistics
@@ -38,8 +39,10 @@ class Network(nn.Module):
     def __init__(self, features: nn.Module, operator: nn.Module, input_shape: Sequence[int]):
         super().__init__()
         self.features = nn.Sequential(features, nn.Flatten())
+        _not_in_place(operator)
         self.operator = operator
         self.heads = nn.ModuleList()
+        self.classes: list[int] = []
         self.input_shape = tuple(input_shape)
         self.statistics_frozen = False
         self.feature_size, self.operator_size = self._probe_sizes()
@@ -62,6 +65,7 @@ class Network(nn.Module):
         head: nn.Module = nn.Linear(self.operator_size, classes)
         if self.operators_are_separate:
             head = nn.Sequential(copy.deepcopy(self.heads[-1][0]), head)
+        self.classes.append(classes)
         self.heads.append(head.to(next(self.parameters(), torch.empty(0)).device))
 
     def separate_operators(self) -> None:
@@ -71,6 +75,10 @@ class Network(nn.Module):
         if not self.operators_are_separate:
             self.heads = nn.ModuleList(nn.Sequential(copy.deepcopy(self.operator), head) for head in self.heads)
             self.operator = nn.Identity()
+
+    def needs_batches(self) -> bool:
+        """Whether a layer still takes its statistics from the batch, so that a batch of one input will not do."""
+        return any(isinstance(module, _NormBase) and module.training for module in self.train().modules())
 
     def freeze_statistics(self) -> None:
         """From now on keep running statistics (BatchNorm and its kin) as they are, also in train mode."""
@@ -93,6 +101,7 @@ class Network(nn.Module):
         try:
             with torch.no_grad():
                 features = self.features(torch.zeros(1, *self.input_shape, device=reference.device))
+                version = features._version
                 outputs = self.operator(features)
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise InputError(
@@ -103,11 +112,25 @@ class Network(nn.Module):
         finally:
             for module, mode in modes:
                 module.training = mode
+        if features._version != version:
+            raise InputError(
+                "`operator` changes its input in place, which would change the features under the code term too. Let "
+                "its first operation return a new tensor."
+            )
+        if not isinstance(outputs, Tensor):
+            raise InputError(f"`operator` must return a tensor (batch, size); it returned {type(outputs).__name__}.")
         if outputs.ndim != 2:
             raise InputError(
                 f"`operator` must return (batch, size); it returned {tuple(outputs.shape)}. End it with nn.Flatten()."
             )
         return features.shape[1], outputs.shape[1]
+
+
+def _not_in_place(module: nn.Module) -> None:
+    """Switch in-place activations off: what T does to its input must not change the features, which are read again."""
+    for part in module.modules():
+        if getattr(part, "inplace", False) is True:
+            part.inplace = False
 
 
 def mlp(input_shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:

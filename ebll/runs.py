@@ -92,7 +92,7 @@ class Run:
 
 def checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Task]:
     """The tasks of a sequence on their device, if they fit together: different names, one input shape."""
-    tasks = list(tasks)
+    tasks = list(tasks) if isinstance(tasks, Sequence) and not isinstance(tasks, str) else []
     if not tasks or not all(isinstance(task, Task) for task in tasks):
         raise InputError(
             "tasks must be a list of at least one Task; load_task('mnist') or Task.from_folder(...) make one."
@@ -109,9 +109,12 @@ def checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Tas
 
 def check_start(start: Snapshot, first: Task) -> None:
     """Refuse a snapshot that has not learned the first task of the sequence."""
+    if not isinstance(start, Snapshot):
+        raise InputError(f"start takes a Snapshot, such as learn_first(...) returns; got {type(start).__name__}.")
     learned = start.recorder.accuracy_rows[-1]["task"] if start.recorder.accuracy_rows else first.name
-    if learned != first.name or start.net.input_shape != first.input_shape:
+    has, wants = (start.net.input_shape, start.net.classes), (first.input_shape, [first.class_count])
+    if learned != first.name or has != wants:
         raise InputError(
-            f"start has learned {learned} with inputs of shape {start.net.input_shape}, but the sequence begins with "
-            f"{first.name}, {first.input_shape}. Branch from learn_first([{first.name}, ...])."
+            f"start has learned {learned} (inputs {has[0]}, classes of its heads {has[1]}), but the sequence begins "
+            f"with {first.name} (inputs {wants[0]}, classes {wants[1]}). Branch from learn_first([{first.name}, ...])."
         )

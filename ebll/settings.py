@@ -77,7 +77,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if isinstance(field.default, str):
         return check_choice(value, rules["choices"], name)
     if isinstance(field.default, int):
-        return check_count(value, name, low=rules["low"], hint=rules["hint"])
+        return check_count(value, name, low=rules["low"], high=rules["high"], hint=rules["hint"])
     return _number(rules, value, name)
 
 

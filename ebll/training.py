@@ -37,7 +37,7 @@ class TrainSettings(Settings):
 
     epochs: int = setting(8, "Passes over a task's training inputs.", low=1)
     warmup_epochs: int = setting(2, "Passes in which only the new head learns, before the rest moves.", low=0)
-    batch_size: int = setting(64, "Inputs per step.", low=1)
+    batch_size: int = setting(64, "Inputs per step.", low=1, high=2**31)
     learning_rate: float = setting(0.02, "Step size of SGD.", above=True, hint="0.02 suits the built-in nets.")
     momentum: float = setting(0.9, "Share of the last step carried into the next.", high=0.999)
     weight_decay: float = setting(5e-4, "Pull of every trained weight towards zero.")
@@ -45,6 +45,7 @@ class TrainSettings(Settings):
         1,
         "Processor threads; 1 is quickest for small nets, and numbers repeat for one count only. 0: torch's own.",
         low=0,
+        high=1024,
     )
     drop_at: float = setting(0.75, "Share of the steps after which the learning rate falls to a tenth.", high=1.0)
 
@@ -129,11 +130,15 @@ def learn_first(
     recorder: Recorder | None = None,
 ) -> Snapshot:
     """Learn the first task, which is plain training for every method, and keep the network to branch from."""
-    tasks, settings = checked_tasks(tasks, device), _checked_settings(settings)
+    tasks, (settings, recorder) = checked_tasks(tasks, device), _checked_options(settings, recorder)
     network = build_network(net, tasks[0].input_shape, seed).to(device)
-    recorder = recorder or Recorder()
     with seeded(seed, "head", 0):
         network.add_head(tasks[0].class_count)
+    if len(tasks[0].train) % settings.batch_size == 1 and network.needs_batches():
+        raise InputError(
+            f"The last batch of {tasks[0].name} would hold one input ({len(tasks[0].train)} in batches of "
+            f"{settings.batch_size}), and BatchNorm needs more while it learns. Choose another batch_size."
+        )
     method = METHODS["finetune"]()
     try:
         with cpu_threads(settings.threads):
@@ -179,7 +184,7 @@ def run_sequence(
             f"method must be one of {', '.join(map(repr, METHODS))}, or an object such as ebll.EBLL(alpha=1.0); "
             f"got {method!r}."
         )
-    settings, recorder = _checked_settings(settings), recorder or Recorder()
+    settings, recorder = _checked_options(settings, recorder)
     if start is None:
         method.check(build_network(net, tasks[0].input_shape, seed), len(tasks))
         start = learn_first(tasks, net=net, settings=settings, seed=seed, device=device, recorder=recorder)
@@ -264,10 +269,12 @@ def _learn(
     )
 
 
-def _checked_settings(settings: TrainSettings | None) -> TrainSettings:
+def _checked_options(settings: TrainSettings | None, recorder: Recorder | None) -> tuple[TrainSettings, Recorder]:
     if not isinstance(settings, TrainSettings | None):
         raise InputError(f"settings takes TrainSettings(epochs=..., ...); got {type(settings).__name__}.")
-    return settings or TrainSettings()
+    if not isinstance(recorder, Recorder | None):
+        raise InputError(f"recorder takes a Recorder(log_every=..., ...); got {type(recorder).__name__}.")
+    return settings or TrainSettings(), Recorder() if recorder is None else recorder
 
 
 def _check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
@@ -94,13 +94,17 @@ def _noting_interrupts() -> Iterator[list[int]]:
 
     try:
         before = signal.signal(signal.SIGINT, note) if signal.getsignal(signal.SIGINT) is _usual else None
+        # `kill`, `timeout` and batch systems end a program so: the tables are kept just the same.
+        term = signal.signal(signal.SIGTERM, note) if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else None
     except ValueError:  # not in the main thread, where nobody can press Ctrl-C
-        before = None
+        before = term = None
     try:
         yield seen
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
+        if term is not None:
+            signal.signal(signal.SIGTERM, term)
 
 
 _usual = signal.default_int_handler
@@ -131,4 +135,8 @@ for _command in (reproduce, run, tasks, methods, doctor, completion):
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """What `ebll` and `python -m ebll` call."""
-    cli.main(args)
+    try:
+        cli.main(args)
+    finally:  # an impatient second Ctrl-C must not break into the interpreter's own end
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

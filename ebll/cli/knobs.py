@@ -98,7 +98,7 @@ def _has_autoencoder(cls: type[Method]) -> bool:
 def build(method: str, given: Mapping[str, Any], old_tasks: int) -> tuple[Method, TrainSettings]:
     """The method and the training settings that the given options ask for; all others keep their defaults.
 
-    raises   `InputError` for a setting that the method lacks, a value it refuses, or too few values for the old tasks
+    raises   `InputError` for a setting that the method lacks, a value it refuses, or another number of values than old tasks
     """
     chosen: dict[str, dict[str, Any]] = {room: {} for room in ROOMS}
     for knob in knobs():
@@ -116,5 +116,11 @@ def build(method: str, given: Mapping[str, Any], old_tasks: int) -> tuple[Method
     made = METHODS[method](**chosen["method"])
     for field, rules in type(made).knobs().items():
         if rules["per_task"]:
-            per_old_task(getattr(made, field), old_tasks, field)
+            values = getattr(made, field)
+            per_old_task(values, old_tasks, field)
+            if isinstance(values, tuple) and len(values) > old_tasks:
+                raise InputError(
+                    f"{field} has {len(values)} entries, but these tasks come to {old_tasks} old ones: give one number "
+                    "for all, or one per old task in the order learned."
+                )
     return made, TrainSettings(**chosen["training"])

@@ -106,7 +106,10 @@ def _stopped(bar: Sequence[Progress], out: str) -> str:
     done, total = bar[0].done, bar[0].total
     if done == total:
         return f"stopped after all {total} runs; their tables are in {out}, claims and figures may be missing there"
-    return f"stopped after {done} of {total} runs; their tables are in {out} (accuracy.csv, curves.csv, kept.csv)"
+    return (
+        f"stopped after {done} of {total} runs; their tables are in {out} (accuracy.csv, curves.csv, kept.csv); "
+        "pictures there, if any, are of an earlier run"
+    )
 
 
 def _tell(outcome: Outcome) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import click
 
 from ebll.cli.params import Name, Number, TaskNames, device_names, examples, method_names, net_names
 from ebll.cli.terminal import Progress, facts, say
-from ebll.errors import TrainingDiverged, check_choice, check_count
+from ebll.errors import check_choice, check_count
 
 if TYPE_CHECKING:
     from ebll.cli.work import Work
@@ -97,12 +97,16 @@ def run(
     try:
         with Progress(work.steps, "steps") as progress:
             work.do(progress.step)
+        work.keep()  # before the figure, a full disk or a closed pipe can end the command
         work.draw()
-    except (KeyboardInterrupt, TrainingDiverged) as error:
+    except KeyboardInterrupt:
         _keep(work)
-        if isinstance(error, TrainingDiverged):
-            raise
         raise click.exceptions.Exit(130) from None
+    except Exception:
+        if work.done:
+            with suppress(OSError):  # the first error is the one to show
+                _keep(work)
+        raise
     say(work.summary())
     if folder:
         say(f"\nResults are in {folder}: {', '.join(work.keep())}")
@@ -154,7 +158,11 @@ def _keep(work: Work) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread, where nobody can press Ctrl-C
+        yield
+        return
     try:
         yield
     finally:

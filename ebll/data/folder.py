@@ -76,6 +76,8 @@ def _files(folder: Path) -> dict[str, list[str]]:
 
     names = [p.name for p in _subfolders(folder)]
     found: dict[str, list[str]] = {name: [] for name in names}
+    for name in names:
+        _refuse_loops(folder / name)
     if names:
         number = {name: i for i, name in enumerate(names)}
         samples = make_dataset(str(folder), number, IMG_EXTENSIONS, allow_empty=True)
@@ -88,6 +90,17 @@ def _files(folder: Path) -> dict[str, list[str]]:
     if empty:
         raise InputError(f"{folder} has class folders without images: {listed(empty)}. Fill them or delete them.")
     return found
+
+
+def _refuse_loops(folder: Path) -> None:
+    """A link that leads up or back would bring the same images in again, into other classes and the test set too."""
+    seen: set[str] = set()
+    above = {os.path.realpath(parent) for parent in folder.resolve().parents}
+    for here, _, _ in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen or real in above:
+            raise InputError(f"{here} leads back to {real}, so its images would come in twice. Remove that link.")
+        seen.add(real)
 
 
 def _same_classes(files: dict[str, dict[str, list[str]]], root: Path) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +24,7 @@ import torch
 
 from ebll.autoencoder import Autoencoder, AutoencoderSettings
 from ebll.data import Task, load_task
-from ebll.errors import TrainingDiverged
+from ebll.errors import EbllError, TrainingDiverged
 from ebll.experiments.plan import ALONE, NEW_TASK_IMAGES, PRESETS, Experiment, Preset
 from ebll.methods import EBLL, CodeOnly, EBLLSeparate, Memory, Method
 from ebll.methods.base import record
@@ -199,6 +201,11 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_result: Callable[[Result], No
             for job in running:
                 if job.done():
                     job.result()  # raises what the job raised
+    except BrokenProcessPool as error:
+        raise EbllError(
+            "A worker process was ended from outside, most often for want of memory. What was finished is kept; try "
+            f"again with fewer workers than {workers}."
+        ) from error
     finally:
         for process in list((pool._processes or {}).values()):
             process.terminate()
@@ -214,6 +221,15 @@ def _start_worker(results: Any) -> None:
     _RESULTS = results
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end its workers; they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,17 @@ from ebll.experiments.plan import ALONE, Experiment
 from ebll.experiments.verdicts import Claim, interval
 from ebll.methods import METHODS
 
-__all__ = ["LEGEND", "draw", "final_table", "markdown", "prepare_folder", "write_json", "write_table", "write_text"]
+__all__ = [
+    "LEGEND",
+    "draw",
+    "drop_conclusions",
+    "final_table",
+    "markdown",
+    "prepare_folder",
+    "write_json",
+    "write_table",
+    "write_text",
+]
 
 LEGEND = """Test accuracy in % after the last task: mean over the seeds ± half of the 95 % t-interval.
 In brackets: points above or below the reference (ref.), which is, for the first task, its accuracy before any other was
@@ -102,6 +112,12 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def write_json(value: object, path: Path) -> None:
     """Write JSON, in one move."""
     _replace(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def drop_conclusions(folder: Path) -> None:
+    """Remove what is concluded from the tables: claims, summaries and the description of the run that made them."""
+    for name in ("claims.json", "claims-parts.csv", "outcomes.csv", "tables.md", "run.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_text(text: str, path: Path) -> None:

@@ -72,7 +72,7 @@ def reproduce(
     first_seed: int = 0,
     out: str | Path = "out",
     device: str = "auto",
-    methods: Sequence[str] | None = None,
+    methods: str | Sequence[str] | None = None,
     workers: int | None = None,
     on_start: Callable[[Sequence[Job], int], None] | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
@@ -83,16 +83,18 @@ def reproduce(
     seeds         how many, in place of the profile's number; they count up from `first_seed`
     out           folder for accuracy.csv, curves.csv, claims.json, the other tables and the pictures
     device        "auto", "cpu" or "cuda"
-    methods       names to run in place of all
+    methods       one name, or several, to run in place of all
     workers       processes; as many as cores (at most 8) unless given
     on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
     on_progress   called with runs done, runs in all, and the name of the run just finished
-    returns       an `Outcome`; if interrupted, what was finished is in the folder before the error goes on
+    returns       an `Outcome`; if interrupted, what was finished is in the folder before the error goes on,
+                  and claims and summaries of an earlier run there are removed
     """
     chosen = plan(profile)
     seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
     first_seed = check_count(first_seed, "first_seed", low=0)
-    names = [check_choice(name, METHODS, "Method") for name in (methods or METHODS)]
+    methods = [methods] if isinstance(methods, str) else methods or METHODS
+    names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
     device = choose_device(device)
     folder = report.prepare_folder(out)
     jobs = jobs_of(chosen.experiments, names, range(first_seed, first_seed + seeds), device)
@@ -112,6 +114,7 @@ def reproduce(
     except BaseException:
         if collector.results:  # else a stop in the first seconds would empty the tables of an earlier run
             write_tables(collector, folder)
+            report.drop_conclusions(folder)  # those of an earlier run would not belong to these tables
         raise
     return _finish(collector, chosen.experiments, folder, profile, range(first_seed, first_seed + seeds), device)
 

@@ -116,7 +116,7 @@ def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: C
 
 
 def per_old_task(value: float | tuple[float, ...], count: int, name: str) -> tuple[float, ...]:
-    """One weight per old task: a single number serves them all, a list must be long enough."""
+    """One weight per old task: a single number serves them all, a list must be long enough (a sequence may go on)."""
     if isinstance(value, tuple) and len(value) < count:
         raise InputError(
             f"{name} has {len(value)} entries, but there are {count} old tasks by now: give one number for all, or one "
