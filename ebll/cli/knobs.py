@@ -98,7 +98,7 @@ def _has_autoencoder(cls: type[Method]) -> bool:
 def build(method: str, given: Mapping[str, Any], old_tasks: int) -> tuple[Method, TrainSettings]:
     """The method and the training settings that the given options ask for; all others keep their defaults.
 
-    raises   `InputError` for a setting that the method lacks, a value it refuses, or another number of values than old tasks
+    raises   `InputError` for a setting that the method lacks, a value it refuses, or a wrong number of values
     """
     chosen: dict[str, dict[str, Any]] = {room: {} for room in ROOMS}
     for knob in knobs():
