@@ -6,8 +6,9 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.nets`, `ebll.autoencoder`, `ebll.fisher`: the network F / T / T_t, and what is fitted beside it.
 - `ebll.data`: tasks from images and typefaces inside packages, and your own.
 - `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
-- `ebll.training`: the one loop; `ebll.record`: the tables it leaves.
+- `ebll.training`: the one loop; `ebll.record`: the tables it leaves; `ebll.comparison`: several methods side by side.
 - `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
+- `ebll.lesson`, `ebll.checks`: what the notebooks need: set-up, and checks of the exercises.
 
     import ebll
 
@@ -51,6 +52,8 @@ _HOME = {
     "Finetune": "methods",
     "Joint": "methods",
     "LwF": "methods",
+    "Comparison": "comparison",
+    "compare": "comparison",
     "Recorder": "record",
     "Run": "runs",
     "Snapshot": "runs",
@@ -59,13 +62,30 @@ _HOME = {
     "run_sequence": "training",
 }
 _ROOMS = (
-    *("autoencoder", "data", "experiments", "figures", "fisher", "methods", "metrics", "nets", "record", "terms"),
-    "training",
+    *("autoencoder", "checks", "comparison", "data", "environment", "experiments", "figures", "fisher", "lesson"),
+    *("methods", "metrics", "nets", "record", "terms", "training"),
 )
 
 if TYPE_CHECKING:
-    from ebll import autoencoder, data, experiments, figures, fisher, methods, metrics, nets, record, terms, training
+    from ebll import (
+        autoencoder,
+        checks,
+        comparison,
+        data,
+        environment,
+        experiments,
+        figures,
+        fisher,
+        lesson,
+        methods,
+        metrics,
+        nets,
+        record,
+        terms,
+        training,
+    )
     from ebll.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
+    from ebll.comparison import Comparison, compare
     from ebll.data import TASKS, Split, Task, load_task, task_table
     from ebll.errors import DataMissing, EbllError, InputError, OutputError, TrainingDiverged
     from ebll.methods import (
@@ -93,6 +113,7 @@ __all__ = [
     "Autoencoder",
     "AutoencoderSettings",
     "CodeOnly",
+    "Comparison",
     "DataMissing",
     "EBLLSeparate",
     "EbllError",
@@ -112,12 +133,17 @@ __all__ = [
     "TrainingDiverged",
     "autoencoder",
     "build_network",
+    "checks",
+    "compare",
+    "comparison",
     "data",
+    "environment",
     "experiments",
     "figures",
     "fisher",
     "fit_autoencoder",
     "learn_first",
+    "lesson",
     "load_task",
     "methods",
     "metrics",

@@ -14,16 +14,17 @@ PACKAGE = ROOT / "ebll"
 # Lowest first. A room (a module, or a folder of modules) imports only from lines above its own, or from its own folder.
 LEVELS = [
     {"errors"},
-    {"seeds", "settings", "terms", "metrics"},
+    {"seeds", "settings", "terms", "metrics", "environment"},
     {"nets", "data"},
     {"autoencoder", "fisher"},
     {"methods"},
     {"record"},
     {"runs"},
     {"training"},
+    {"comparison"},
     {"figures"},
     {"experiments"},
-    {"cli"},
+    {"checks", "lesson", "cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # Rooms that may use less of ebll than their level allows.
@@ -38,6 +39,7 @@ KEPT_TO = {
     "click": {"cli", "experiments"},
     "tqdm": {"cli", "experiments"},
     "ipywidgets": set(),
+    "IPython": {"lesson"},
 }
 # ... that these rooms may not, and modules that nobody may: pyplot holds global state and leaks figures.
 KEPT_FROM = {"pandas": {"terms", "nets", "methods"}}

@@ -92,6 +92,7 @@ def _first_paragraph(cls: type) -> str:
 def doctor(out: str) -> None:
     """Say what is installed and whether it will run: versions, device, tasks, output folder."""
     from ebll.data import TASKS
+    from ebll.environment import problems
 
     found = {name: info.available() for name, info in TASKS.items()}
     writable = _writable(Path(out))
@@ -102,8 +103,10 @@ def doctor(out: str) -> None:
         *((name, "available" if here else f"not here. {how}") for name, (here, how) in found.items()),
         ("output", f"{out} {'can be written' if writable else 'cannot be written: choose another with --out'}"),
     ]
+    unfit = problems()
+    rows += [("package", sentence) for sentence in unfit]
     say(facts(rows))
-    amiss = [name for name, (here, _) in found.items() if not here and not TASKS[name].optional]
+    amiss = [*unfit, *(name for name, (here, _) in found.items() if not here and not TASKS[name].optional)]
     if amiss or not writable:
         say("not ready: see above", error=True)
         raise click.exceptions.Exit(1)

@@ -7,7 +7,6 @@ alone. A job is a pure function of its fields. This room draws nothing and decid
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import multiprocessing
 import os
@@ -23,17 +22,18 @@ from typing import Any
 import torch
 
 from ebll.autoencoder import Autoencoder, AutoencoderSettings
+from ebll.comparison import ALONE, alone, branch
 from ebll.data import Task, load_task
 from ebll.errors import EbllError, TrainingDiverged
-from ebll.experiments.plan import ALONE, NEW_TASK_IMAGES, PRESETS, Experiment, Preset
-from ebll.methods import EBLL, CodeOnly, EBLLSeparate, Memory, Method
+from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS, Experiment, Preset
+from ebll.methods import Memory, Method
 from ebll.methods.base import record
 from ebll.methods.codes import fit_to_task
 from ebll.metrics import unexplained_share
 from ebll.record import Recorder
 from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
-from ebll.training import learn_first, run_sequence
+from ebll.training import learn_first
 
 __all__ = ["Job", "Result", "default_workers", "jobs_of", "run_job", "run_jobs"]
 
@@ -125,21 +125,10 @@ def _branch(
     memories: dict[Any, Memory | None],
 ) -> Result:
     result = Result({"sequence": e.id, "net": e.net, "method": method.name, "seed": job.seed})
-    # The three methods with an autoencoder keep the same one after the first task, and all experiments share it.
-    key = method.autoencoder if isinstance(method, (EBLL, EBLLSeparate, CodeOnly)) else method
-    if key not in memories:
-        memories[key] = method.after_task(start.net, 0, tasks[0].to(job.device), None, job.seed)
     recorder = Recorder(log_every=LOG_EVERY)
     try:
-        run_sequence(
-            tasks,
-            method,
-            settings=preset.train,
-            seed=job.seed,
-            device=job.device,
-            recorder=recorder,
-            start=dataclasses.replace(start, memory=memories[key]),
-            look_back_last=False,
+        branch(
+            tasks, method, start, memories, settings=preset.train, seed=job.seed, device=job.device, recorder=recorder
         )
     except TrainingDiverged as error:
         result.failure = f"{e.id}: {error}"
@@ -148,17 +137,13 @@ def _branch(
 
 
 def _alone(job: Job, e: Experiment, tasks: list[Task], preset: Preset, gaps: list[dict[str, Any]]) -> Result:
-    """A fresh network for each task but the first, trained as many epochs as the others see it, warm-up included."""
-    epochs = preset.train.epochs + preset.train.warmup_epochs
+    """The reference: a fresh network for each task but the first."""
     result = Result({"sequence": e.id, "net": e.net, "method": ALONE, "seed": job.seed}, gaps=gaps)
-    settings = preset.train.replace(epochs=epochs)
-    for task in tasks[1:]:
-        recorder = Recorder(log_every=0)
-        try:
-            learn_first([task], net=job.net, settings=settings, seed=job.seed, device=job.device, recorder=recorder)
-        except TrainingDiverged as error:
-            result.failure = f"{e.id}, {task.name} alone: {error}"
-        result.accuracy += recorder.accuracy_rows
+    try:
+        for row in alone(tasks, net=job.net, settings=preset.train, seed=job.seed, device=job.device):
+            result.accuracy.append(row)
+    except TrainingDiverged as error:
+        result.failure = f"{e.id}, {ALONE}: {error}"
     return result
 
 

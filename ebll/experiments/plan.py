@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ebll.autoencoder import AutoencoderSettings
+from ebll.comparison import ALONE
 from ebll.errors import check_choice
 from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, LwF, Method
 from ebll.training import TrainSettings
@@ -27,9 +28,6 @@ __all__ = [
     "experiment",
     "plan",
 ]
-
-ALONE = "alone"
-"""Name in the tables of the reference that trains a fresh network on each task alone."""
 
 NEW_TASK_IMAGES = 1190
 """Training images of every task but the first: as many as the smallest has, so that they do not differ in size."""

@@ -16,12 +16,18 @@ picture may be made from any thread.
 from .claims import claims_overview, claims_table
 from .curves import feature_distance, feature_distance_table, loss_terms, loss_terms_table
 from .forgetting import forgetting_bars, forgetting_table
+from .fronts import pareto_front, tradeoff_fronts, tradeoff_fronts_table
 from .gap import forgetting_by_gap, forgetting_by_gap_table
+from .images import task_images, task_images_table
+from .knobs import over_knob, over_knob_table
 from .matrix import accuracy_matrix, accuracy_matrix_table
 from .outcomes import outcomes
 from .picture import Picture
+from .progress import accuracy_over_steps, accuracy_over_steps_table
 from .save import save
+from .sequence import average_along_sequence, average_along_sequence_table
 from .style import METHODS, TERMS, Look, drawing, looks, ordered
+from .submanifold import submanifold, submanifold_table
 from .tradeoff import stability_plasticity, stability_plasticity_table
 
 __all__ = [
@@ -31,6 +37,10 @@ __all__ = [
     "Picture",
     "accuracy_matrix",
     "accuracy_matrix_table",
+    "accuracy_over_steps",
+    "accuracy_over_steps_table",
+    "average_along_sequence",
+    "average_along_sequence_table",
     "claims_overview",
     "claims_table",
     "drawing",
@@ -45,7 +55,16 @@ __all__ = [
     "loss_terms_table",
     "ordered",
     "outcomes",
+    "over_knob",
+    "over_knob_table",
+    "pareto_front",
     "save",
     "stability_plasticity",
     "stability_plasticity_table",
+    "submanifold",
+    "submanifold_table",
+    "task_images",
+    "task_images_table",
+    "tradeoff_fronts",
+    "tradeoff_fronts_table",
 ]

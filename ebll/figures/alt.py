@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-__all__ = ["course", "listed", "number", "points", "sentences", "span"]
+__all__ = ["counted", "course", "listed", "number", "points", "sentences", "span"]
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -54,6 +54,11 @@ def listed(items: Iterable[str]) -> str:
     """Return 'a', 'a and b' or 'a, b and c'."""
     *rest, last = list(items)
     return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def counted(count: int, noun: str) -> str:
+    """Return '1 row' or '3 rows'."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def sentences(*parts: str) -> str:

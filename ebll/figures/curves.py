@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from ebll.errors import InputError, check_choice
 
 from . import alt, layout, lines, tables
 from .lines import LOSSES
+from .moment import means, moment
 from .picture import Picture
 from .style import TERMS, looks, ordered, styled
 
@@ -31,13 +31,13 @@ def feature_distance_table(
     `quantity` is feature_distance (all steps, all methods), feature_norm (first and last step, all methods) or a
     weighted loss term (all steps, methods in `panels`). Arguments: see `feature_distance`.
     """
-    rows = _moment(curves, sequence, training, task, warm_up, ("feature_distance", "feature_norm", *LOSSES))
+    rows = moment(curves, sequence, training, task, warm_up, ("feature_distance", "feature_norm", *LOSSES))
     names = tables.chosen(rows, methods)
     rows = rows[rows["method"].isin(names)]
     below = rows[rows["method"].isin(_panels(names, panels))]
     ends = rows.groupby("method", observed=True)["step"]
     ends = rows[(rows["step"] == ends.transform("min")) | (rows["step"] == ends.transform("max"))]
-    parts = [_means(rows, "feature_distance"), _means(ends, "feature_norm"), *(_means(below, loss) for loss in LOSSES)]
+    parts = [means(rows, "feature_distance"), means(ends, "feature_norm"), *(means(below, loss) for loss in LOSSES)]
     if parts[0].empty:
         raise InputError(f"The curves table holds no feature distance for {alt.listed(names)}: all are empty.")
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -62,7 +62,7 @@ def feature_distance(
     """
     options = {"training": training, "task": task, "warm_up": warm_up}
     table = feature_distance_table(curves, sequence, methods=methods, panels=panels, **options)
-    rows = _moment(curves, sequence, **options)
+    rows = moment(curves, sequence, **options)
     training, task, net = rows["training"].iloc[0], rows["task"].iloc[0], tables.net_words(rows)
     distance = table[table["quantity"] == "feature_distance"]
     below = ordered(table.loc[table["quantity"].isin(LOSSES), "method"])
@@ -90,10 +90,10 @@ def loss_terms_table(
     training: str | None = None, warm_up: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Return what `loss_terms` draws: quantity (a weighted loss term), method, step, mean, low, high, seeds."""
-    rows = _moment(curves, sequence, training, None, warm_up, LOSSES)
+    rows = moment(curves, sequence, training, None, warm_up, LOSSES)
     names = tables.chosen(rows, PANELS if methods is None else methods)
     rows = rows[rows["method"].isin(names)]
-    parts = [part for loss in LOSSES if len(part := _means(rows, loss))]
+    parts = [part for loss in LOSSES if len(part := means(rows, loss))]
     if not parts:
         raise InputError(f"The curves table holds no loss terms for {alt.listed(names)}: all of them are empty.")
     return pd.concat(parts, ignore_index=True)
@@ -116,7 +116,7 @@ def loss_terms(
     two terms differ more than thirtyfold; a term of zero then lies on the lower edge.
     """
     table = loss_terms_table(curves, sequence, methods, training=training, warm_up=warm_up)
-    rows = _moment(curves, sequence, training, None, warm_up)
+    rows = moment(curves, sequence, training, None, warm_up)
     names, training = ordered(table["method"]), rows["training"].iloc[0]
     title = f"Loss terms in competition while {training} is learned ({tables.net_words(rows)})"
     words = tables.seeds_words(table["seeds"])
@@ -136,46 +136,10 @@ def _floor_words(methods: list[str], table: pd.DataFrame) -> str:
     return " Distillation cannot fall below the entropy of the old answers."
 
 
-def _moment(
-    curves: pd.DataFrame, sequence: str | None, training: str | None, task: str | None, warm_up: bool,
-    columns: tuple[str, ...] = (),
-) -> pd.DataFrame:  # fmt: skip
-    """Return the rows of one old task while one new task is learned."""
-    key = ("sequence", "method", "seed", "training", "stage", "step", "task")
-    rows = tables.of_sequence(tables.check(curves, (*tables.CURVES, *columns), "curves", key=key), sequence)
-    rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
-    if rows.empty:
-        raise InputError("The curves table is about a first task only: there is no old task whose features could move.")
-    old_tasks = rows.groupby("training", sort=False, observed=True)["task"].nunique()
-    training = old_tasks.idxmin() if training is None else check_choice(training, old_tasks.index, "training")
-    rows = rows[rows["training"] == training]
-    task = rows["task"].iloc[0] if task is None else check_choice(task, rows["task"].unique(), "old task")
-    rows = rows[rows["task"] == task]
-    trained = rows[rows["stage"] == "train"]
-    if trained.empty:
-        raise InputError(f"The curves table has no rows of stage 'train' for {training}.")
-    return pd.concat([_before_zero(rows[rows["stage"] != "train"]), trained]) if warm_up else trained
-
-
-def _before_zero(warm_up: pd.DataFrame) -> pd.DataFrame:
-    """Return warm-up rows at negative steps; those that count from 0 are moved so that they end at -1."""
-    moved = warm_up["step"] - (warm_up["step"].max() + 1) if len(warm_up) and warm_up["step"].max() >= 0 else None
-    return warm_up if moved is None else warm_up.assign(step=moved)
-
-
 def _panels(names: list[str], panels: Iterable[str] | None) -> list[str]:
     if panels is not None:
         return ordered(check_choice(panel, names, "panel") for panel in panels)
     return [name for name in PANELS if name in names] or names[:3]
-
-
-def _means(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    measured = rows[np.isfinite(rows[quantity])]  # a run that diverged counts as long as it has numbers
-    out = tables.interval(measured, ["method", "step"], quantity).sort_values("step", kind="stable")
-    rank = {name: i for i, name in enumerate(ordered(out["method"]))}
-    out = out.sort_values("method", key=lambda m: m.astype(object).map(rank).astype(int), kind="stable")
-    out.insert(0, "quantity", quantity)
-    return out.reset_index(drop=True)
 
 
 def _norm_words(table: pd.DataFrame) -> str:

@@ -102,10 +102,12 @@ def label_below(grid: np.ndarray, used: int, label: str) -> None:
             axes.tick_params(labelbottom=True)
 
 
-def draw_mark(axes: Axes, x: float, y: float, look: Look, zorder: float) -> None:
+def draw_mark(axes: Axes, x: float, y: float, look: Look, zorder: float, *, hollow: bool = False) -> None:
     """Draw the marker of one method at a mean, with a thin white rim that keeps it apart from lines."""
     size = 9.5 if look.marker == "*" else 7.5 if look.marker in "PX" else 6.5
     rim = {"markeredgecolor": "white", "markeredgewidth": 0.6}
+    if hollow:
+        size, rim = size - 0.6, {"markeredgecolor": look.color, "markeredgewidth": 1.2, "markerfacecolor": "white"}
     axes.plot([x], [y], color=look.color, linestyle="", marker=look.marker, markersize=size, **rim, zorder=zorder)
 
 

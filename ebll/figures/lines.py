@@ -28,16 +28,21 @@ def stack(picture: Picture, heights: list[float]) -> list[Axes]:
     return list(axes)
 
 
-def draw_lines(axes: Axes, table: pd.DataFrame, column: str, styles: dict[str, Look], markers: bool = False) -> None:
-    """Draw a line and a band for each value of `column`, and name the lines at their ends."""
+def draw_lines(
+    axes: Axes, table: pd.DataFrame, column: str, styles: dict[str, Look], markers: bool | str = False, x: str = "step"
+) -> None:
+    """Draw a line and a band for each value of `column`, and name the lines at their ends.
+
+    markers  True for a few along the line, shifted from line to line; "all" for one at every value
+    """
     ends = []
     for place, (name, look) in enumerate(styles.items()):
         rows = table[table[column] == name]
         every = max(1, len(rows) // 6)
         at = [*range(place * every // len(styles), len(rows) - every // 2, every), len(rows) - 1]
-        marker = {"marker": look.marker, "markevery": at} if markers else {}
-        axes.plot(rows["step"], rows["mean"], color=look.color, linestyle=look.line, label=look.label, **marker)
-        axes.fill_between(rows["step"], rows["low"], rows["high"], color=look.color, alpha=BAND, linewidth=0)
+        marker = {"marker": look.marker, "markevery": None if markers == "all" else at} if markers else {}
+        axes.plot(rows[x], rows["mean"], color=look.color, linestyle=look.line, label=look.label, **marker)
+        axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=BAND, linewidth=0)
         ends.append((rows["mean"].iloc[-1], look))
     layout.end_labels(axes, ends)
 

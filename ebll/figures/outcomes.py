@@ -17,7 +17,9 @@ from .style import ordered
 __all__ = ["outcomes", "with_intervals"]
 
 
-def outcomes(accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None) -> pd.DataFrame:
+def outcomes(
+    accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None, more: tuple[str, ...] = ()
+) -> pd.DataFrame:
     """Return one row per sequence, method and seed, in percent and percentage points.
 
     old         accuracy on all tasks but the last, measured at the very end; mean over these tasks
@@ -25,10 +27,11 @@ def outcomes(accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = Non
     forgetting  best accuracy on an old task before the last was learned minus at the very end; mean over the old tasks
     words       the sequence in words
 
+    `more` names further columns that tell runs apart, such as a setting; they are returned too.
     For 'alone' there is no end: its networks stay as they are, and it has no forgetting.
     """
-    tables.check_accuracy(accuracy)
-    return pd.concat([_of(accuracy, s) for s in chosen_sequences(accuracy, sequences)], ignore_index=True)
+    tables.check_accuracy(accuracy, *more)
+    return pd.concat([_of(accuracy, s, more) for s in chosen_sequences(accuracy, sequences)], ignore_index=True)
 
 
 def chosen_sequences(accuracy: pd.DataFrame, sequences: str | Iterable[str] | None) -> list[str]:
@@ -49,7 +52,7 @@ def with_intervals(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
     return merged.sort_values("method", key=lambda m: m.map(rank), kind="stable") if rank else merged
 
 
-def _of(accuracy: pd.DataFrame, sequence: str) -> pd.DataFrame:
+def _of(accuracy: pd.DataFrame, sequence: str, more: tuple[str, ...]) -> pd.DataFrame:
     rows = tables.of_sequence(accuracy, sequence)
     tasks = tables.task_order(rows)
     if len(tasks) < 2:
@@ -57,7 +60,7 @@ def _of(accuracy: pd.DataFrame, sequence: str) -> pd.DataFrame:
     rows = rows.assign(
         **{c: rows[c].astype(object) for c in ("method", "after", "task")}, percent=100 * rows["accuracy"]
     )
-    key = ["method", "seed", "task"]
+    key = ["method", *more, "seed", "task"]
     learned = rows[rows["after"] == rows["task"]].set_index(key)["percent"]
     final = rows[(rows["after"] == tasks[-1]) | (rows["method"] == "alone")].set_index(key)["percent"]
     best = rows[rows["after"] != tasks[-1]].groupby(key, sort=False)["percent"].max()
@@ -71,6 +74,6 @@ def _of(accuracy: pd.DataFrame, sequence: str) -> pd.DataFrame:
 
 
 def _mean(values: pd.Series, tasks: list[str]) -> pd.Series:
-    """Return the mean over `tasks` for each method and seed."""
+    """Return the mean over `tasks` for each method and seed (and what else tells runs apart)."""
     kept = values[values.index.get_level_values("task").isin(tasks)]
-    return kept.groupby(level=["method", "seed"]).mean()
+    return kept.groupby(level=[level for level in values.index.names if level != "task"]).mean()

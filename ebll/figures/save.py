@@ -35,6 +35,8 @@ def save(figure: Figure, path_stem: str | Path, table: pd.DataFrame, alt: str) -
     if not isinstance(table, pd.DataFrame) or table.empty:
         raise InputError(f"{path_stem}: a picture is saved with the table it shows, and this one has none.")
     stem = Path(path_stem)
+    if stem.name in ("", ".."):
+        raise InputError(f"A picture is saved under a name, such as 'figures/forgetting'; got {str(path_stem)!r}.")
     contents = {
         "png": _render(figure, "png", dpi=PRINT_DPI, metadata={"Software": None}),
         "svg": _render(figure, "svg", metadata={"Date": None, "Creator": None, "Description": alt}),

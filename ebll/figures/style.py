@@ -17,7 +17,21 @@ from dataclasses import dataclass
 
 import matplotlib.style
 
-__all__ = ["METHODS", "TERMS", "Look", "contrast_to_white", "drawing", "ink_on", "looks", "ordered", "styled"]
+from ebll.errors import InputError
+
+__all__ = [
+    "METHODS",
+    "TERMS",
+    "Look",
+    "class_looks",
+    "contrast_to_white",
+    "drawing",
+    "ink_on",
+    "looks",
+    "ordered",
+    "styled",
+    "text_color",
+]
 
 SMALL, NORMAL, TITLE = 9.0, 10.0, 11.5  # points, when the picture is printed WIDTH inches wide
 WIDTH = 7.0
@@ -63,6 +77,20 @@ _SPARE = (
     Look("", "#5b3f8c", (0, (7, 1, 1, 1, 1, 1)), "h"),
     Look("", "#00757a", (0, (1, 1, 4, 1)), ">"),
     Look("", "#a3123f", (0, (2, 2)), "d"),
+    Look("", "#3d6b1f", (0, (8, 1.5, 2, 1.5)), "H"),
+    Look("", "#9a4fb0", (0, (1, 1, 1, 1, 5, 1)), "8"),
+    Look("", "#a35c00", (0, (5, 1, 1, 1, 1, 1, 1, 1)), "s"),
+    Look("", "#4a5a78", (0, (3, 3)), "^"),
+)
+
+# For classes of images, where no method is drawn.
+_CLASSES = (
+    Look("", "#332288", "-", "o"),
+    Look("", "#c2571a", "-", "s"),
+    Look("", "#14866d", "-", "^"),
+    Look("", "#b0528f", "-", "D"),
+    Look("", "#3a8fc4", "-", "v"),
+    Look("", "#5c4a00", "-", "P"),
 )
 
 _SETTINGS = {
@@ -132,6 +160,24 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
     spare = {name: _SPARE[i % len(_SPARE)] for i, name in enumerate(unknown)}
     own = {name: Look(name, s.color, s.line, s.marker) for name, s in spare.items()}
     return {name: METHODS.get(name) or own[name] for name in names}
+
+
+def class_looks(labels: Iterable[str]) -> dict[str, Look]:
+    """Return a colour and a marker for each class, by name; six can be told apart."""
+    names = sorted(set(labels))
+    if len(names) > len(_CLASSES):
+        raise InputError(
+            f"At most {len(_CLASSES)} classes can be told apart in one picture; got {len(names)}: {', '.join(names)}. "
+            "Keep the rows of a few."
+        )
+    return {name: Look(name, k.color, k.line, k.marker) for name, k in zip(names, _CLASSES, strict=False)}
+
+
+def text_color(color: str) -> str:
+    """Return `color`, darkened until small text in it reads well on white (a contrast of 4.5)."""
+    while contrast_to_white(color) < 4.5:
+        color = "#" + "".join(f"{int(int(color[i : i + 2], 16) * 0.95):02x}" for i in (1, 3, 5))
+    return color
 
 
 def contrast_to_white(color: str) -> float:

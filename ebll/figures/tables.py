@@ -6,16 +6,29 @@ This room knows pandas, not matplotlib. All intervals are 95 % Student-t interva
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from scipy.special import stdtrit
 
 from ebll.errors import InputError, check_choice
 
 from .style import ordered
 
-__all__ = ["ACCURACY", "CURVES", "check", "chosen", "interval", "of_sequence", "seeds_words", "task_order"]
+__all__ = [
+    "ACCURACY",
+    "CURVES",
+    "check",
+    "check_fractions",
+    "check_numbers",
+    "chosen",
+    "interval",
+    "of_sequence",
+    "seeds_words",
+    "task_order",
+]
 
 ACCURACY = ("sequence", "net", "method", "seed", "after", "task", "accuracy")
 CURVES = ("sequence", "net", "method", "seed", "training", "stage", "step", "task")
@@ -44,15 +57,33 @@ def check(table: pd.DataFrame, columns: Iterable[str], name: str, key: Iterable[
     return table
 
 
-def check_accuracy(accuracy: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy table if it can be drawn: columns, unique rows, fractions between 0 and 1."""
-    check(accuracy, ACCURACY, "accuracy", key=("sequence", "method", "seed", "after", "task"))
-    low, high = accuracy["accuracy"].min(), accuracy["accuracy"].max()
-    if low < 0 or high > 1:
-        raise InputError(
-            f"The accuracy table must hold fractions from 0 to 1; got {low:g} to {high:g}. Percent? Divide by 100."
-        )
+def check_numbers(table: pd.DataFrame, columns: Iterable[str], name: str) -> pd.DataFrame:
+    """Return `table` if these columns hold numbers; empty values are numbers too."""
+    for column in columns:
+        kept = table[column][table[column].notna()]
+        wrong = None if is_numeric_dtype(kept) else next((v for v in kept if not isinstance(v, Real)), None)
+        if wrong is not None:
+            raise InputError(f"The {name} table must hold numbers in the column {column}; got {wrong!r}.")
+    return table
+
+
+def check_accuracy(accuracy: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """Return the accuracy table if it can be drawn: columns, unique rows, fractions between 0 and 1.
+
+    more   further columns that must be there and tell rows apart, such as a setting
+    """
+    key = ("sequence", "method", *more, "seed", "after", "task")
+    check(accuracy, (*ACCURACY, *more), "accuracy", key=key)
+    check_numbers(accuracy, ["accuracy"], "accuracy")
+    check_fractions(accuracy["accuracy"], "The accuracy table")
     return accuracy
+
+
+def check_fractions(values: pd.Series, what: str) -> None:
+    """Refuse numbers that are no fractions from 0 to 1."""
+    low, high = values.min(), values.max()
+    if low < 0 or high > 1:
+        raise InputError(f"{what} must hold fractions from 0 to 1; got {low:g} to {high:g}. Percent? Divide by 100.")
 
 
 def of_sequence(table: pd.DataFrame, sequence: str | None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from .outcomes import outcomes, with_intervals
 from .picture import Picture
 from .style import NORMAL, SOFT, Look, looks, ordered, styled
 
-__all__ = ["stability_plasticity", "stability_plasticity_table"]
+__all__ = ["draw_reference", "reference_words", "stability_plasticity", "stability_plasticity_table"]
 
 REFERENCES = ("alone", "joint")
 
@@ -64,7 +64,7 @@ def stability_plasticity(
     seeds = tables.seeds_words(table["seeds"])
     caption = (
         f"{seeds[0].upper()}{seeds[1:]}; light dots: seeds; test data. Old: at the end; new: when just learned. "
-        f"Up and to the right is better.{_lines_words(styles)}"
+        f"Up and to the right is better.{reference_words(styles)}"
     )
     title = "What is kept against what is learned"
     picture = layout.compose(title, caption, height=rows * tall + 0.3, legend=_handles(styles))
@@ -96,13 +96,19 @@ def _draw(axes: Axes, table: pd.DataFrame, styles: dict[str, Look]) -> None:
         axes.plot([m["new_mean"]] * 2, [m["old_low"], m["old_high"]], color=look.color, linewidth=1.3, zorder=3)
         layout.draw_mark(axes, m["new_mean"], m["old_mean"], look, zorder=4 + place)
         if name in REFERENCES:
-            axes.axhline(m["old_mean"], color=look.color, linestyle=look.line, linewidth=1, zorder=1)
-            axes.axvline(m["new_mean"], color=look.color, linestyle=look.line, linewidth=1, zorder=1)
+            draw_reference(axes, m["new_mean"], m["old_mean"], look)
     axes.margins(0.08)
     axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
 
 
-def _lines_words(styles: dict[str, Look]) -> str:
+def draw_reference(axes: Axes, new: float, old: float, look: Look) -> None:
+    """Draw what can be had without learning in sequence: a line across and a line up."""
+    axes.axhline(old, color=look.color, linestyle=look.line, linewidth=1, zorder=1)
+    axes.axvline(new, color=look.color, linestyle=look.line, linewidth=1, zorder=1)
+
+
+def reference_words(styles: dict[str, Look]) -> str:
+    """Return a sentence that names the lines of the references."""
     drawn = [styles[name].label.lower() for name in REFERENCES if name in styles]
     return f" Lines: {alt.listed(drawn)}." if drawn else ""
 

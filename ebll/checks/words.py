@@ -1,0 +1,79 @@
+"""How the checks speak of values, shapes and exceptions: short, and the same words each time."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Wording", "numbers", "raised", "show", "showing"]
+
+_MOST = 16  # entries of an array that are written out
+
+
+class Wording(Exception):
+    """Words about a value that cannot be compared at all; the core puts the exercise's name before them."""
+
+
+def numbers(value: Any, kind: str) -> list[Tensor]:
+    """A value as a list of float64 tensors, whatever library and dtype it came in; `Wording` if it is no such thing.
+
+    kind  "number", "loss": one number, of any shape with one entry; "tensor": one array; "tensors": a list of arrays
+    """
+    if kind == "tensors":
+        if not isinstance(value, list | tuple):
+            raise Wording(f"a list of tensors is wanted, one for each parameter; a {type(value).__name__} came back.")
+        return [numbers(part, "tensor")[0] for part in value]
+    wanted = {"number": "a single number", "loss": "a tensor with a single number", "tensor": "a tensor"}[kind]
+    if isinstance(value, tuple | dict | str | bool) or not isinstance(value, Tensor | np.ndarray | np.generic | Real):
+        try:
+            if not isinstance(value, list):
+                raise TypeError
+            value = torch.tensor(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise Wording(f"{wanted} is wanted; a {type(value).__name__} came back.") from None
+    tensor = torch.as_tensor(value).detach()
+    if tensor.is_complex():
+        raise Wording(f"{wanted} is wanted; complex numbers came back.")
+    tensor = tensor.to("cpu", torch.float64)
+    return [tensor.reshape(()) if kind != "tensor" and tensor.numel() == 1 else tensor]
+
+
+def show(value: Any) -> str:
+    """A value in a few characters: numbers to four digits, small arrays in full, large ones by their shape."""
+    if isinstance(value, Tensor | np.ndarray):
+        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        if array.size > _MOST:
+            head = ", ".join(show(entry.item()) for entry in array.ravel()[:4])
+            return f"shape {array.shape}, beginning {head}"
+        return show(array.tolist())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(show(part) for part in value)}]"
+    if isinstance(value, Real) and not isinstance(value, bool | int):
+        return f"{float(value):.4g}"
+    if isinstance(value, nn.Module):
+        return " ".join(repr(value).split()) if not list(value.children()) else f"a {type(value).__name__}"
+    return str(value)
+
+
+def showing(names: tuple[str, ...], arguments: tuple) -> str:
+    """Arguments by name, as `show` writes them."""
+    return ", ".join(f"{name} = {show(value)}" for name, value in zip(names, arguments, strict=True))
+
+
+def raised(error: Exception, function: Callable, given: str) -> str:
+    """An exception of the student's code in words: which, in which line, with what it was called."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
+    line = f" in line {frames[-1].lineno}, `{frames[-1].line}`" if frames and frames[-1].line else ""
+    text = str(error).split("\n")[0]
+    return (
+        f"your function stopped with {type(error).__name__}{': ' if text else ''}{text}{'' if line else ''}.\n"
+        f"{'It happened' + line + '. ' if line else ''}It was called with {given}."
+    )

@@ -1,0 +1,174 @@
+"""Several methods side by side: for each seed all branch from one network that has learned the first task.
+
+So they differ in the method alone. This room runs and tabulates; it draws nothing and knows of no plan.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ebll.data import Task
+from ebll.errors import InputError, TrainingDiverged, check_choice
+from ebll.methods import EBLL, METHODS, CodeOnly, EBLLSeparate, Memory, Method
+from ebll.nets import NetSpec
+from ebll.record import Recorder
+from ebll.runs import Run, Snapshot
+from ebll.training import TrainSettings, learn_first, run_sequence
+
+__all__ = ["ALONE", "Comparison", "alone", "branch", "compare"]
+
+ALONE = "alone"
+"""Name in the tables of the reference that trains a fresh network on each task alone."""
+
+Progress = Callable[[int, int, str], None]
+"""Called after each run with: runs done, runs in all, the name of the run just finished."""
+
+
+@dataclass
+class Comparison:
+    """What `compare` leaves: a run for each name and seed, and their tables in one."""
+
+    runs: dict[tuple[str, int], Run] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)  #: in words, the runs that diverged; their rows so far are kept
+    alone_rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row per run, logging step and old task; the columns are listed in `ebll.record`."""
+        return self._table("curves")
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """sequence, net, method, seed, after, task, accuracy: test accuracy in 0..1; `alone` where it was asked for."""
+        table = self._table("accuracy")
+        return pd.concat([pd.DataFrame(self.alone_rows), table], ignore_index=True) if self.alone_rows else table
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """after, bytes, ...: what each method kept, and how well its newest autoencoder does."""
+        return self._table("kept")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        parts = [getattr(run, name).assign(method=key) for (key, _), run in self.runs.items()]
+        # A method that keeps nothing has an empty table, and concatenating those would change the types of columns.
+        parts = [part for part in parts if len(part)]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def compare(
+    tasks: Sequence[Task],
+    methods: Mapping[str, Method] | Iterable[str | Method],
+    *,
+    net: NetSpec = "mlp",
+    settings: TrainSettings | None = None,
+    seeds: Iterable[int] = range(3),
+    device: str | torch.device = "cpu",
+    log_every: int = 20,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Learn a sequence of tasks with several methods and seeds.
+
+    methods    objects or names; or a dict from a name of your choice to an object, where a setting is varied:
+               {"alpha 1": EBLL(alpha=1.0), "alpha 10": EBLL(alpha=10.0)}. The name "alone" trains a fresh network on
+               each task instead, for as many epochs as the others see it, warm-up included
+    net, settings, device, seeds   as in `run_sequence`; all methods of a seed branch from the same first task
+    log_every  optimiser steps between two measurements, 0 for none
+    progress   called after each run with: runs done, runs in all, name
+    returns    a `Comparison`; a run that diverges is told in `.failures` and stops no other
+    """
+    named, seeds = _named(methods), list(seeds)
+    settings = settings or TrainSettings()
+    made, done, total = Comparison(), 0, len(named) * len(seeds)
+    for seed in seeds:
+        options = {"settings": settings, "seed": seed, "device": device}
+        start = learn_first([tasks[0]], net=net, recorder=Recorder(log_every=log_every), **options)
+        memories: dict[Any, Memory | None] = {}
+        for name, method in named.items():
+            try:
+                if method is None:
+                    facts = _facts(tasks, start.net_name, seed)
+                    for row in alone(tasks, net=net, **options):
+                        made.alone_rows.append(facts | row)
+                else:
+                    recorder = Recorder(log_every=log_every)
+                    run = branch(tasks, method, start, memories, recorder=recorder, **options)
+                    made.runs[name, seed] = run
+            except TrainingDiverged as error:
+                made.failures.append(f"{name}: {error}")
+                if method is not None:
+                    made.runs[name, seed] = error.run
+            done += 1
+            if progress:
+                progress(done, total, name)
+    return made
+
+
+def branch(
+    tasks: Sequence[Task],
+    method: Method,
+    start: Snapshot,
+    memories: dict[Any, Memory | None],
+    *,
+    settings: TrainSettings,
+    seed: int,
+    device: str | torch.device = "cpu",
+    recorder: Recorder | None = None,
+) -> Run:
+    """Run one method from a snapshot, fitting what it keeps of the first task only once.
+
+    memories  filled here and shared by the methods that keep the same thing: those with an autoencoder of equal
+              settings, whatever else they do
+    """
+    key = method.autoencoder if isinstance(method, EBLL | EBLLSeparate | CodeOnly) else method
+    if key not in memories:
+        memories[key] = method.after_task(start.net, 0, tasks[0].to(device), None, seed)
+    start = dataclasses.replace(start, memory=memories[key])
+    options = {"settings": settings, "seed": seed, "device": device, "recorder": recorder}
+    return run_sequence(tasks, method, start=start, look_back_last=False, **options)
+
+
+def alone(
+    tasks: Sequence[Task],
+    *,
+    net: NetSpec = "mlp",
+    settings: TrainSettings,
+    seed: int,
+    device: str | torch.device = "cpu",
+) -> Iterator[dict[str, Any]]:
+    """Accuracy rows of a fresh network for each task but the first, trained as long as the others see that task."""
+    longer = settings.replace(epochs=settings.epochs + settings.warmup_epochs)
+    for task in tasks[1:]:
+        recorder = Recorder(log_every=0)
+        learn_first([task], net=net, settings=longer, seed=seed, device=device, recorder=recorder)
+        yield from recorder.accuracy_rows
+
+
+def _facts(tasks: Sequence[Task], net: str, seed: int) -> dict[str, Any]:
+    sequence = f"{net}:{'-'.join(task.name for task in tasks)}"
+    return {"sequence": sequence, "net": net, "method": ALONE, "seed": seed}
+
+
+def _named(methods: Mapping[str, Method] | Iterable[str | Method]) -> dict[str, Method | None]:
+    """Name -> method, None for the reference alone."""
+    if isinstance(methods, str | Method):
+        methods = [methods]
+    if not isinstance(methods, Mapping):
+        methods = {method if isinstance(method, str) else getattr(method, "name", ""): method for method in methods}
+    named: dict[str, Method | None] = {}
+    for name, method in methods.items():
+        if method == ALONE:
+            named[ALONE] = None
+            continue
+        made = METHODS[check_choice(method, [*METHODS, ALONE], "Method")]() if isinstance(method, str) else method
+        if not isinstance(made, Method):
+            raise InputError(f"methods: {name!r} must be a method, such as ebll.EBLL(alpha=1.0); got {method!r}.")
+        named[name] = made
+    if not named:
+        raise InputError(f"methods: name at least one of {', '.join(METHODS)}.")
+    return named

@@ -1,0 +1,82 @@
+"""Small words beside points, placed where they cover neither points nor each other.
+
+This room knows places in a panel, not methods.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .layout import text_width
+from .style import SMALL, text_color
+
+__all__ = ["Word", "label_points"]
+
+_TALL = SMALL * 1.0  # points
+_MARK = 4.5  # half the size of a marker, in points
+_WAYS = [(1, 0), (0, 1), (-1, 0), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
+_FAR = (3.0, 9.0, 17.0, 27.0)  # points between a marker and its word
+
+Word = tuple[float, float, str, str, bool]  # x, y, text, colour, whether it may not be left out
+
+
+def label_points(axes: Axes, words: Sequence[Word], lines: Sequence[np.ndarray]) -> None:
+    """Write each word beside its point; call when the layout is settled. What finds no place is left out, or crowds.
+
+    words  the obligatory ones find a place first
+    lines  corners (n, 2) of what is drawn, with a marker at each corner: words keep off all of it
+    """
+    scale = 72 / axes.figure.dpi
+    frame = axes.get_window_extent()
+    edges = np.array([frame.x0, frame.y0, frame.x1, frame.y1]) * scale
+    courses = [axes.transData.transform(np.asarray(line, float)) * scale for line in lines]
+    marks = [corner for course in courses for corner in course]
+    dots = [spot for course in courses for spot in _along(course)]
+    taken: list[np.ndarray] = []
+    for x, y, text, color, needed in sorted(words, key=lambda word: not word[-1]):
+        at = axes.transData.transform((x, y)) * scale
+        size = np.array([72 * text_width(text), _TALL])
+        costs = [(_cost(box, at, far, taken, marks, dots, edges), far, way, box) for far, way, box in _boxes(at, size)]
+        cost, far, _, box = min(costs, key=lambda found: found[0])
+        if cost >= 100 and not needed:
+            continue
+        taken.append(box)
+        centre = (box[:2] + box[2:]) / 2
+        line = {"arrowstyle": "-", "color": color, "lw": 0.6, "shrinkA": 0, "shrinkB": _MARK} if far > 10 else None
+        label = axes.annotate(
+            text, (x, y), xytext=tuple(centre - at), textcoords="offset points", ha="center", va="center",
+            size=SMALL, color=text_color(color), zorder=20, arrowprops=line, annotation_clip=False,
+        )  # fmt: skip
+        label.set_gid("point-label")
+
+
+def _boxes(at: np.ndarray, size: np.ndarray):
+    for far in _FAR:
+        for way in _WAYS:
+            slant = math.sqrt(0.5) if all(way) else 1.0
+            centre = at + np.array(way) * (size / 2 + (_MARK + far) * slant)
+            yield far, way, np.concatenate([centre - size / 2, centre + size / 2])
+
+
+def _cost(box, at, far, taken, marks, dots, edges) -> float:
+    """Return how bad a place is: 100 for covering a word or a point or leaving the panel, 1 for each touch of a line."""
+    outside = (box[:2] < edges[:2]).any() or (box[2:] > edges[2:]).any()
+    words = sum(_overlap(box, other, 1.0) for other in taken)
+    points = sum(_overlap(box, np.concatenate([m - _MARK, m + _MARK]), 0.0) for m in marks)
+    crossed = sum(_overlap(box, np.concatenate([d, d]), 0.5) for d in dots)
+    return 400 * outside + 200 * words + 100 * points + 1.5 * crossed + far / 4
+
+
+def _overlap(one: np.ndarray, two: np.ndarray, room: float) -> bool:
+    return bool((one[:2] - room < two[2:]).all() and (two[:2] - room < one[2:]).all())
+
+
+def _along(course: np.ndarray):
+    """Yield places every few points along a line."""
+    for start, end in zip(course[:-1], course[1:], strict=True):
+        count = max(2, int(np.hypot(*(end - start)) // 4))
+        yield from start + np.linspace(0, 1, count)[:, None] * (end - start)

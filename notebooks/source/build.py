@@ -1,0 +1,246 @@
+"""Make the notebooks from their sources: run them, measure them, write them with outputs.
+
+    python -m notebooks.source.build                  # all, about two minutes; what `make notebooks` does
+    python -m notebooks.source.build 03 04            # those whose names begin so
+    python -m notebooks.source.build --links OWNER/REPO       # only the row of web links, for a fork
+    python -m notebooks.source.build --handout FOLDER         # student copies without outputs and without solutions
+
+A source is a Python file in jupytext's percent format. `# %% name [markdown]` begins a cell, and the name becomes its
+id. In a cell tagged "exercise" all lines after `# solution` are replaced in the student's copy, and shown folded after
+the next cell tagged "check", which may fail there and nowhere else. `{{read}}`, `{{run}}` and `{{links}}` in the first
+cell are filled in here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pandas as pd
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+__all__ = ["build", "execute", "links", "make", "reading_minutes", "sources", "student", "student_cell", "timings"]
+
+SOURCES = Path(__file__).parent
+FOLDER = SOURCES.parent
+SOLUTIONS = FOLDER / "solutions"
+TIMINGS = SOURCES / "timings.csv"
+MARK = re.compile(r"^(?P<indent> *)# solution *$")
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+# Appended for the measurement and taken out again.
+PEAK = "import resource as _r; print(_r.getrusage(_r.RUSAGE_SELF).ru_maxrss)"
+
+
+def sources() -> list[Path]:
+    """The sources in the order of the course."""
+    return sorted(SOURCES.glob("[0-9]*.py"))
+
+
+def make(source: Path) -> NotebookNode:
+    """The notebook of a source with all solutions in place, not run, its placeholders not filled in."""
+    parsed = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+    notebook = nbformat.v4.new_notebook(metadata=copy.deepcopy(METADATA))
+    for number, cell in enumerate(parsed.cells):
+        new = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
+        tags = cell.metadata.get("tags", [])
+        name = cell.metadata.get("title") or f"cell-{number}"
+        notebook.cells.append(new(cell.source, id=name.strip(), metadata={"tags": tags} if tags else {}))
+    return notebook
+
+
+def student_cell(code: str) -> tuple[str, str]:
+    """(stub, solution) of an exercise: the lines above `# solution` with a placeholder, and all lines without it."""
+    lines = code.splitlines()
+    at = next((i for i, line in enumerate(lines) if MARK.match(line)), None)
+    if at is None:
+        raise ValueError(f"an exercise needs a line '# solution'; got:\n{code}")
+    indent = MARK.match(lines[at])["indent"]
+    if indent:
+        stub = [f'{indent}raise NotImplementedError("write this function")']
+    else:
+        stub = [re.sub(r"=.*", "= ...", line) for line in lines[at + 1 :] if re.match(r"\w+ = ", line)]
+    return "\n".join(lines[:at] + stub), "\n".join(lines[:at] + lines[at + 1 :])
+
+
+def solved(notebook: NotebookNode) -> NotebookNode:
+    """The solution copy: exercises as the author wrote them, without the marks."""
+    made = copy.deepcopy(notebook)
+    for cell in made.cells:
+        if "exercise" in cell.metadata.get("tags", []):
+            cell.source = student_cell(cell.source)[1]
+    return made
+
+
+def student(notebook: NotebookNode, answers: bool = True) -> NotebookNode:
+    """The student's copy: stubs, checks that may fail, and the solution folded after each check if `answers`."""
+    made, cells, waiting = copy.deepcopy(notebook), [], ""
+    for cell in made.cells:
+        tags = cell.metadata.get("tags", [])
+        cells.append(cell)
+        if "exercise" in tags:
+            cell.source, waiting = student_cell(cell.source)
+        if "check" in tags:
+            cell.metadata["tags"] = [*tags, "raises-exception"]
+            if answers and waiting:
+                text = f"<details><summary>Solution</summary>\n\n```python\n{waiting}\n```\n\n</details>"
+                cells.append(nbformat.v4.new_markdown_cell(text, id=f"{cell.id}-solution"))
+            waiting = ""
+    made.cells = cells
+    return made
+
+
+def execute(notebook: NotebookNode, timeout: int = 120) -> NotebookNode:
+    """Run a notebook in a fresh kernel of this very interpreter, in the folder of the notebooks."""
+    specs = KernelSpecManager(kernel_dirs=[])  # leaves the native kernel alone, whatever else is installed
+    client = NotebookClient(
+        notebook,
+        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
+        timeout=timeout,
+        record_timing=False,
+        resources={"metadata": {"path": str(FOLDER)}},
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    return client.execute(env=environ)
+
+
+def measure(notebook: NotebookNode) -> tuple[NotebookNode, float, float]:
+    """(run notebook, seconds from start to end of its kernel, peak memory of the kernel in MB)."""
+    notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
+    begun = time.monotonic()
+    execute(notebook)
+    seconds = time.monotonic() - begun
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
+    peak = float(notebook.cells.pop().outputs[0].text) / unit
+    return notebook, seconds, peak
+
+
+def reading_minutes(notebook: NotebookNode) -> int:
+    """Minutes to read, rounded up to five: 180 words or 20 lines of code a minute, half a minute a figure,
+    a minute to predict, four an exercise.
+    """  # fmt: skip
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    words = len(re.findall(r"\w+", re.sub(r"<details>.*?</details>", "", "\n".join(prose), flags=re.S)))
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    lines = sum(len(cell.source.splitlines()) for cell in code)
+    figures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
+    predictions = sum(text.count("**Predict first.**") for text in prose)
+    exercises = sum("exercise" in cell.metadata.get("tags", []) for cell in code)
+    return 5 * math.ceil((words / 180 + lines / 20 + figures / 2 + predictions + 4 * exercises) / 5)
+
+
+def links(slug: str | None, name: str) -> str:
+    """The row of web links of one notebook: direct ones for a repository on GitHub, general ones without."""
+    if slug:
+        path = f"{slug}/blob/main/notebooks/{name}.ipynb"
+        binder = f"https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/notebooks/{name}.ipynb"
+        return (
+            f"Open in: [Colab](https://colab.research.google.com/github/{path}) · [Binder]({binder}) · "
+            f"[nbviewer](https://nbviewer.org/github/{path})"
+        )
+    return (
+        "Open in: [Colab](https://colab.research.google.com/github/) · [Binder](https://mybinder.org/) · "
+        "[nbviewer](https://nbviewer.org/) with the address of your copy (`make links` writes direct links for it)"
+    )
+
+
+def github_slug() -> str | None:
+    """OWNER/REPO of the checkout's origin if that is on GitHub."""
+    told = os.environ.get("GITHUB_REPOSITORY")
+    if told:
+        return told
+    asked = subprocess.run(
+        ["git", "remote", "get-url", "origin"], cwd=FOLDER, capture_output=True, text=True, check=False
+    )
+    found = re.search(r"github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?$", asked.stdout.strip())
+    return found[1] if found else None
+
+
+def timings() -> pd.DataFrame:
+    """notebook, read_minutes, run_seconds (rounded up to five), peak_mb (rounded up to ten), as last measured."""
+    return pd.read_csv(TIMINGS) if TIMINGS.exists() else pd.DataFrame(columns=["notebook", *_COLUMNS])
+
+
+_COLUMNS = ["read_minutes", "run_seconds", "peak_mb"]
+
+
+def fill(notebook: NotebookNode, slug: str | None, name: str, read: int, run: int) -> NotebookNode:
+    """Fill in the placeholders of the first cell."""
+    first = notebook.cells[0]
+    for mark, value in {"{{links}}": links(slug, name), "{{read}}": str(read), "{{run}}": str(run)}.items():
+        first.source = first.source.replace(mark, value)
+    return notebook
+
+
+def build(source: Path, slug: str | None = None) -> None:
+    """Write a notebook with outputs, its solution copy without, and its row of timings.csv."""
+    base = make(source)
+    notebook, seconds, peak = measure(student(base))
+    row = [reading_minutes(notebook), 5 * math.ceil(seconds / 5), 10 * math.ceil(peak / 10)]
+    table = timings().set_index("notebook")
+    table.loc[source.stem, _COLUMNS] = row
+    table.sort_index().astype(int).to_csv(TIMINGS, lineterminator="\n")
+    write(fill(notebook, slug, source.stem, *row[:2]), FOLDER / f"{source.stem}.ipynb")
+    SOLUTIONS.mkdir(exist_ok=True)
+    write(fill(solved(base), slug, source.stem, *row[:2]), SOLUTIONS / f"{source.stem}.ipynb")
+    print(f"{source.stem}: {seconds:.1f} s, {peak:.0f} MB, {row[0]} minutes to read")
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook with nothing in it that differs from run to run."""
+    notebook.metadata = nbformat.from_dict(copy.deepcopy(METADATA))
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    nbformat.validate(notebook)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+def main() -> None:
+    """The command line; see the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="notebooks whose names begin so (default: all)")
+    parser.add_argument("--links", nargs="?", const="", metavar="OWNER/REPO", help="only rewrite the row of web links")
+    parser.add_argument("--handout", type=Path, metavar="FOLDER", help="only write student copies there")
+    options = parser.parse_args()
+    chosen = [s for s in sources() if not options.names or s.stem.startswith(tuple(options.names))]
+    if not chosen:
+        parser.error(
+            f"no notebook begins with {', '.join(options.names)}; there are: {', '.join(s.stem for s in sources())}"
+        )
+    slug = options.links or github_slug()
+    for source in chosen:
+        if options.handout:
+            row = timings().set_index("notebook").loc[source.stem].astype(int)
+            copied = fill(student(make(source), answers=False), slug, source.stem, row.iloc[0], row.iloc[1])
+            write(copied, options.handout / f"{source.stem}.ipynb")
+        elif options.links is not None:
+            relink(source.stem, slug)
+        else:
+            build(source, slug)
+
+
+def relink(name: str, slug: str | None) -> None:
+    """Put the row of links for `slug` in the place of the one that is there."""
+    for path in (FOLDER / f"{name}.ipynb", SOLUTIONS / f"{name}.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[0].source = re.sub(r"^Open in: .*$", links(slug, name), notebook.cells[0].source, flags=re.M)
+        nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    main()
