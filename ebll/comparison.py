@@ -18,7 +18,7 @@ from ebll.errors import InputError, TrainingDiverged, check_choice
 from ebll.methods import EBLL, METHODS, CodeOnly, EBLLSeparate, Memory, Method
 from ebll.nets import NetSpec
 from ebll.record import Recorder
-from ebll.runs import Run, Snapshot
+from ebll.runs import Run, Snapshot, checked_tasks
 from ebll.training import TrainSettings, learn_first, run_sequence
 
 __all__ = ["ALONE", "Comparison", "alone", "branch", "compare"]
@@ -82,12 +82,17 @@ def compare(
     progress   called after each run with: runs done, runs in all, name
     returns    a `Comparison`; a run that diverges is told in `.failures` and stops no other
     """
-    named, seeds = _named(methods), list(seeds)
+    named, seeds, tasks = _named(methods), list(seeds), checked_tasks(tasks, device)
     settings = settings or TrainSettings()
     made, done, total = Comparison(), 0, len(named) * len(seeds)
     for seed in seeds:
         options = {"settings": settings, "seed": seed, "device": device}
-        start = learn_first([tasks[0]], net=net, recorder=Recorder(log_every=log_every), **options)
+        try:
+            start = learn_first([tasks[0]], net=net, recorder=Recorder(log_every=log_every), **options)
+        except TrainingDiverged as error:
+            made.failures.append(str(error))
+            done += len(named)
+            continue
         memories: dict[Any, Memory | None] = {}
         for name, method in named.items():
             try:

@@ -1,0 +1,95 @@
+"""`compare`: every method from the same start, each run equal to the run alone, and nothing lost when one diverges."""
+
+import pandas as pd
+import pytest
+from tiny import AUTOENCODER, SETTINGS, method, same, sequence, small
+
+import ebll
+from ebll.comparison import ALONE, compare
+from ebll.errors import InputError
+
+NAMES = ("finetune", "lwf", "ewc", "ebll", "ebll-separate", "code-only", "joint")
+OPTIONS = {"net": small, "settings": SETTINGS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_run_equals_the_run_alone(name):
+    tasks = sequence(3)
+    made = compare(tasks, {n: method(n) for n in NAMES}, seeds=[4], **OPTIONS)
+    run = ebll.run_sequence(tasks, method(name), seed=4, look_back_last=False, **OPTIONS)
+    assert same(made.runs[name, 4].net, run.net)
+    mine = made.curves[made.curves["method"] == name].reset_index(drop=True)
+    wanted = run.curves[mine.columns].astype(mine.dtypes)
+    pd.testing.assert_frame_equal(mine, wanted)
+
+
+def test_tables_have_a_row_for_every_name_seed_stage_and_task():
+    made = compare(sequence(3), ["finetune", "lwf"], seeds=[0, 1], log_every=0, **OPTIONS)
+    assert len(made.accuracy) == 2 * 2 * 6
+    assert list(made.accuracy.columns) == ["sequence", "net", "method", "seed", "after", "task", "accuracy"]
+    assert not made.accuracy.duplicated(["method", "seed", "after", "task"]).any()
+    assert made.failures == []
+
+
+def test_one_method_with_several_settings_under_names_of_their_own():
+    methods = {f"alpha {a:g}": ebll.EBLL(alpha=a, autoencoder=AUTOENCODER) for a in (0.0, 5.0)}
+    made = compare(sequence(2), methods, seeds=[0], **OPTIONS)
+    assert set(made.accuracy["method"]) == set(methods)
+    assert not same(made.runs["alpha 0", 0].net, made.runs["alpha 5", 0].net)
+    assert set(made.kept["method"]) == set(methods)
+
+
+def test_alone_trains_a_fresh_network_for_as_long_as_the_others_see_the_task():
+    tasks = sequence(2)
+    made = compare(tasks, ["finetune", ALONE], seeds=[3], **OPTIONS)
+    longer = SETTINGS.replace(epochs=SETTINGS.epochs + SETTINGS.warmup_epochs)
+    fresh = ebll.learn_first([tasks[1]], net=small, settings=longer, seed=3).recorder.accuracy_rows[0]["accuracy"]
+    rows = made.accuracy[made.accuracy["method"] == ALONE]
+    assert rows[["after", "task", "accuracy"]].to_numpy().tolist() == [["task1", "task1", fresh]]
+    assert rows["sequence"].tolist() == made.accuracy["sequence"].unique().tolist()
+
+
+def test_progress_is_told_after_every_run():
+    seen = []
+    compare(sequence(2), ["finetune", "lwf"], seeds=[0, 1], progress=lambda *now: seen.append(now), **OPTIONS)
+    assert seen == [(1, 4, "finetune"), (2, 4, "lwf"), (3, 4, "finetune"), (4, 4, "lwf")]
+
+
+def test_a_run_that_diverges_stops_no_other_and_keeps_its_rows():
+    methods = {"wild": ebll.EWC(ewc_strength=1e12), "finetune": ebll.Finetune()}
+    made = compare(sequence(2), methods, seeds=[0], **OPTIONS)
+    assert len(made.failures) == 1
+    assert made.failures[0].startswith("wild: EWC, seed 0: training diverged")
+    assert made.accuracy.groupby("method").size().to_dict() == {"finetune": 3, "wild": 1}
+
+
+def test_a_first_task_that_diverges_is_told_and_the_other_seeds_go_on(monkeypatch):
+    real = ebll.comparison.learn_first
+
+    def failing(tasks, *, seed, **options):
+        if seed == 0:
+            raise ebll.TrainingDiverged("First task, seed 0: no")
+        return real(tasks, seed=seed, **options)
+
+    monkeypatch.setattr(ebll.comparison, "learn_first", failing)
+    made = compare(sequence(2), ["finetune"], seeds=[0, 1], **OPTIONS)
+    assert made.failures == ["First task, seed 0: no"]
+    assert set(made.accuracy["seed"]) == {1}
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        ([], "name at least one"),
+        (["lfw"], "Did you mean 'lwf'"),
+        ({"mine": 3}, "'mine' must be a method"),
+        ([object()], "must be a method"),
+    ],
+)
+def test_wrong_methods_are_refused_in_words(methods, words):
+    with pytest.raises(InputError, match=words):
+        compare(sequence(2), methods, **OPTIONS)
+
+
+def test_one_name_will_do():
+    assert set(compare(sequence(2), "lwf", seeds=[0], **OPTIONS).accuracy["method"]) == {"lwf"}

@@ -1,0 +1,116 @@
+"""What the notebooks begin with: the environment in words, the profile, and text below a cell."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ebll
+from ebll import environment, lesson
+from ebll.errors import EbllError, InputError
+from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
+
+
+def test_this_environment_is_as_pyproject_asks():
+    assert environment.problems() == []
+    environment.check_environment()
+
+
+@pytest.mark.parametrize(
+    ("requirement", "words"),
+    [
+        ("no-such-package>=1", "no-such-package is not installed; ebll needs no-such-package>=1."),
+        ("torch<1", "is installed; ebll needs <1."),
+        ("numpy>=900,<901", "is installed; ebll needs >=900, <901."),
+    ],
+)
+def test_what_is_missing_or_unfit_is_said_with_the_way_on(requirement, words):
+    (sentence,) = environment.problems(["pandas", requirement])
+    assert sentence.endswith(words)
+    with pytest.raises(EbllError, match="make lab") as refused:
+        environment.check_environment([requirement])
+    assert words in str(refused.value)
+
+
+def test_packages_of_an_extra_are_not_asked_for():
+    assert environment.problems(['no-such-package>=1; extra == "test"', 'gone; python_version < "3"']) == []
+
+
+def test_the_environment_is_looked_at_without_importing_torch():
+    code = "import sys, ebll; ebll.environment.check_environment(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_the_fast_profile_runs_on_the_processor(capsys):
+    made = lesson.setup("fast")
+    assert (made.device, list(made.seeds), made.images) == ("cpu", [0, 1, 2], NEW_TASK_IMAGES)
+    out = capsys.readouterr().out
+    assert f"ebll {ebll.__version__}" in out
+    assert "3 seeds on the processor" in out
+
+
+def test_the_full_profile_has_more_seeds_and_takes_a_gpu_where_there_is_one(monkeypatch, capsys):
+    monkeypatch.setattr(lesson.torch.cuda, "is_available", lambda: True)
+    made = lesson.setup("full")
+    assert (made.device, len(made.seeds), made.images) == ("cuda", 10, None)
+    assert "GPU" in capsys.readouterr().out
+    monkeypatch.setattr(lesson.torch.cuda, "is_available", lambda: False)
+    assert lesson.setup("full").device == "cpu"
+
+
+def test_an_unknown_profile_names_the_others():
+    with pytest.raises(InputError, match="fast"):
+        lesson.setup("quick")
+
+
+def test_tasks_after_the_first_are_of_one_size():
+    first, *later = lesson.setup("fast").load("digits", "mnist", "textures")
+    assert len(first.train) == 1190
+    assert all(abs(len(task.train) - NEW_TASK_IMAGES) < 10 for task in later)
+    assert len(later[0].test) == 1000, "test images are never left out"
+
+
+def test_methods_have_the_settings_chosen_on_validation_data():
+    made = lesson.setup("fast")
+    assert made.methods("mlp", "lwf", "ebll") == {name: PRESETS["mlp"].method(name) for name in ("lwf", "ebll")}
+    options = made.options("cnn")
+    assert (options["net"], options["settings"]) == ("cnn", PRESETS["cnn"].train)
+    with pytest.raises(InputError, match="cnn"):
+        made.methods("cnm", "lwf")
+
+
+def shown(code):
+    """What IPython sends to the notebook for some code: a list of (kind of message, data)."""
+    script = f"""
+import json
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.displaypub import DisplayPublisher
+class Keep(DisplayPublisher):
+    def publish(self, data, metadata=None, *, transient=None, update=False, **kwargs):
+        print(json.dumps(["update" if update else "display", data]))
+shell = InteractiveShell.instance()
+shell.display_pub = Keep(parent=shell)
+shell.run_cell({code!r})
+"""
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in out.splitlines() if line.startswith("[")]
+
+
+def test_a_sentence_is_shown_as_prose_and_as_plain_text():
+    ((kind, data),) = shown("import ebll; ebll.lesson.say('LwF loses **3** points')")
+    assert kind == "display"
+    assert data == {"text/markdown": "LwF loses **3** points", "text/plain": "LwF loses **3** points"}
+
+
+def test_progress_is_one_line_that_ends_without_a_time():
+    code = "import ebll; show = ebll.lesson.progress(); [show(i, 3, 'lwf') for i in (1, 2, 3)]"
+    messages = shown(code)
+    assert [kind for kind, _ in messages] == ["display", "update", "update"]
+    assert "s left" in messages[0][1]["text/plain"]
+    assert messages[-1][1]["text/plain"] == "3 of 3 runs"
+
+
+def test_the_source_shown_is_the_live_one(capsys):
+    lesson.source(ebll.terms.soften)
+    assert "torch.softmax(logits / temperature, dim=1)" in capsys.readouterr().out
