@@ -4,7 +4,7 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test lab check lint bench clean python FORCE
+.PHONY: help reproduce test lab check lint notebooks links handout bench clean python FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
 PYTHON ?=
@@ -33,11 +33,20 @@ lint: $(READY)  ## ruff's lint and format checks, notebooks included
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
+notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks and their measured times
+	$(PY) -m notebooks.source.build
+
+links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
+	$(PY) -m notebooks.source.build --links $(REPO)
+
+handout: $(READY)  ## write student copies without solutions to handout/, for a course
+	$(PY) -m notebooks.source.build --handout handout
+
 bench: $(READY)  ## what a step of LwF and EBLL costs against a fine-tuning step
 	$(PY) -m benchmarks.step_cost
 
 clean:  ## remove .venv, caches and build products; figures/ stays
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist ebll.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist handout ebll.egg-info
 	find ebll tests benchmarks notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 # Leaves the first Python that is new enough and can make environments in $found, or says in words why there is none.

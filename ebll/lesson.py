@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from IPython.display import DisplayHandle, display
 
@@ -25,7 +26,7 @@ from ebll.errors import check_choice
 from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
 from ebll.methods import Method
 
-__all__ = ["PROFILES", "Lesson", "progress", "say", "setup", "source"]
+__all__ = ["PROFILES", "Lesson", "examples", "progress", "say", "setup", "source"]
 
 PROFILES = {"fast": 3, "full": 10}
 """Profile -> seeds: "fast" is for a lecture on two cores; "full" also takes a GPU and every image of the new tasks."""
@@ -77,6 +78,19 @@ def setup(profile: str = "fast") -> Lesson:
     print(versions("ebll", "torch", "torchvision", "pandas", "matplotlib", "ipykernel"))
     print(f"profile {profile}: {count} seeds on the {'GPU' if lesson.device == 'cuda' else 'processor'}")
     return lesson
+
+
+def examples(*tasks: Task, count: int = 10) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """One training image of each of the first `count` classes, as `ebll.figures.task_images` takes them.
+
+    returns  name of the task -> (images (classes, height, width) in 0..1, names of the classes)
+    """
+    shown = {}
+    for task in tasks:
+        labels = task.train.labels.cpu()
+        rows = [int((labels == label).nonzero()[0]) for label in range(min(count, task.class_count))]
+        shown[task.name] = (task.restored(task.train.inputs[rows])[:, 0].cpu().numpy(), list(task.classes[:count]))
+    return shown
 
 
 def progress() -> Callable[[int, int, str], None]:

@@ -80,6 +80,16 @@ def test_methods_have_the_settings_chosen_on_validation_data():
         made.methods("cnm", "lwf")
 
 
+def test_examples_are_one_image_a_class():
+    task = ebll.load_task("mnist")
+    images, names = lesson.examples(task, count=4)["mnist"]
+    assert images.shape == (4, 28, 28)
+    assert 0 <= images.min() < images.max() <= 1
+    assert names == ["0", "1", "2", "3"]
+    first = int((task.train.labels == 3).nonzero()[0])
+    assert (images[3] == task.restored(task.train.inputs[first])[0].numpy()).all()
+
+
 def shown(code):
     """What IPython sends to the notebook for some code: a list of (kind of message, data)."""
     script = f"""

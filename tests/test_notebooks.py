@@ -1,4 +1,8 @@
-"""Every notebook runs offline from top to bottom, gives its committed numbers, and keeps the rules of form."""
+"""Every notebook runs offline from top to bottom, gives its committed numbers, and keeps the rules of form.
+
+The student's copies are executed with their stubs, which may fail in cells tagged so and nowhere else; the solution
+copies must run without any error. The rules of form are those of notebooks/source/README.md.
+"""
 
 import os
 import re
@@ -7,14 +11,17 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
+
+from notebooks.source import build
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-PATHS = sorted(FOLDER.glob("*.ipynb"))
+SOURCES = build.sources()
+PATHS = [FOLDER / f"{source.stem}.ipynb" for source in SOURCES]
+COURSE = [path for path in PATHS if not path.name.startswith("00")]
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:home|root|work|tmp|Users|mnt|content|opt|var)/|\b[A-Z]:\\|file://")
+MEASURED = re.compile(r"\d[\d.,]*\s*(?:%|points?\b|percent)")
+MAY_FAIL = "raises-exception"
 
 # Runs in the kernel before the notebook: whatever looks up or connects to another machine stops it.
 OFFLINE = """
@@ -39,6 +46,8 @@ del _guard, _peer, _socket
 """
 
 each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+each_of_the_course = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
+each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
 @pytest.fixture
@@ -51,18 +60,6 @@ def kernel_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)
 
 
-def execute(notebook):
-    """Run a notebook in a fresh kernel of this very interpreter; any error in a cell is raised."""
-    specs = KernelSpecManager(kernel_dirs=[])  # leaves the native kernel alone, whatever else is installed
-    client = NotebookClient(
-        notebook,
-        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
-        timeout=120,
-        resources={"metadata": {"path": str(FOLDER)}},
-    )
-    return client.execute(env=dict(os.environ))
-
-
 def read(path):
     return nbformat.read(path, as_version=4)
 
@@ -71,13 +68,35 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def errors(notebook):
+    """(cell id, message) of every cell that failed."""
+    return [(c.id, o.evalue) for c in code_cells(notebook) for o in c.outputs if o.output_type == "error"]
+
+
+def sections(notebook):
+    """The numbered sections, each a list of cells."""
+    found, current = [], None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (heading := re.match(r"## (\d+)?", cell.source)):
+            current = [] if heading[1] else None
+            if current is not None:
+                found.append(current)
+        if current is not None:
+            current.append(cell)
+    return found
+
+
 def prose(notebook):
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
 def said(output):
-    """An output as text: what is printed, or the plain form of what is shown."""
-    return output.get("text") or output.get("data", {}).get("text/plain", "")
+    """An output as text: what is printed, the plain form of what is shown, or the message of a failed check."""
+    return output.get("text") or output.get("evalue") or output.get("data", {}).get("text/plain", "")
 
 
 def results(notebook):
@@ -85,7 +104,7 @@ def results(notebook):
     return [
         (cell.id, "image" if "image/png" in output.get("data", {}) else "text", said(output))
         for cell in code_cells(notebook)
-        if "environment" not in cell.metadata.get("tags", [])
+        if "environment" not in tags(cell)
         for output in cell.outputs
     ]
 
@@ -99,15 +118,33 @@ def near(one, other):
 
 
 @each
-def test_a_notebook_runs_offline_and_gives_the_numbers_it_is_committed_with(path, kernel_environment):
-    committed, run = results(read(path)), results(execute(read(path)))
+def test_the_students_copy_runs_offline_and_gives_what_it_is_committed_with(path, kernel_environment):
+    committed, run = results(read(path)), results(build.execute(fresh(path)))
     if run == committed:
         return
     # Another machine: training magnifies the last bit, so numbers may differ a little, but not from run to run.
     assert [row[:2] for row in run] == [row[:2] for row in committed]
     for (cell, kind, now), (_, _, then) in zip(run, committed, strict=True):
         assert kind == "image" or near(now, then), f"{path.name}, cell {cell}: {now!r} is not near {then!r}"
-    assert results(execute(read(path))) == run
+    assert results(build.execute(fresh(path))) == run
+
+
+@each
+def test_the_solution_copy_runs_offline_without_an_error_and_passes_every_check(path, kernel_environment):
+    notebook = nbformat.read(build.SOLUTIONS / path.name, as_version=4)
+    checks = [cell for cell in code_cells(notebook) if "check" in tags(cell)]
+    assert [cell.id for cell in code_cells(notebook) if MAY_FAIL in tags(cell)] == []
+    build.execute(notebook)
+    assert errors(notebook) == []
+    assert [cell.id for cell in checks if not any(map(said, cell.outputs))] == [], "a check says what is right"
+
+
+def fresh(path):
+    """A notebook as it is committed, without its outputs."""
+    notebook = read(path)
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    return notebook
 
 
 def test_the_kernel_of_the_tests_is_this_interpreter_and_cannot_reach_the_network(kernel_environment):
@@ -117,8 +154,76 @@ def test_the_kernel_of_the_tests_is_this_interpreter_and_cannot_reach_the_networ
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     with pytest.raises(Exception, match="the notebooks work offline"):
-        execute(notebook)
+        build.execute(notebook)
     assert os.path.realpath(notebook.cells[0].outputs[0].text.strip()) == os.path.realpath(sys.executable)
+
+
+def test_a_cell_that_is_not_tagged_may_not_fail():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        build.execute(notebook)
+
+
+@each_source
+def test_both_copies_come_from_the_source(source):
+    base, name = build.make(source), source.stem
+    row = build.timings().set_index("notebook").loc[name].astype(int)
+    for made, path in [
+        (build.student(base), FOLDER / f"{name}.ipynb"),
+        (build.solved(base), build.SOLUTIONS / f"{name}.ipynb"),
+    ]:
+        written = nbformat.read(path, as_version=4)
+        wanted = build.fill(made, None, name, row["read_minutes"], row["run_seconds"])
+        wanted.cells[0].source, written.cells[0].source = unlinked(wanted.cells[0]), unlinked(written.cells[0])
+        assert [(c.id, c.source, c.metadata) for c in written.cells] == [
+            (c.id, c.source, c.metadata) for c in wanted.cells
+        ], f"{path.name} is older than its source: make notebooks"
+
+
+def unlinked(cell):
+    return re.sub(r"^Open in: .*$", "", cell.source, flags=re.M)
+
+
+@each_of_the_course
+def test_stubs_fail_with_their_hint_and_nothing_else_fails(path):
+    notebook = read(path)
+    exercises = [cell for cell in code_cells(notebook) if "exercise" in tags(cell)]
+    checks = [cell for cell in code_cells(notebook) if "check" in tags(cell)]
+    assert len(exercises) == len(checks) >= 2
+    assert [cell for cell in code_cells(notebook) if MAY_FAIL in tags(cell)] == checks
+    assert [cell for cell, _ in errors(notebook)] == [cell.id for cell in checks]
+    assert all("not written yet" in message for _, message in errors(notebook))
+    for cell in checks:
+        assert re.fullmatch(r"ebll\.checks\.\w+\(.*\)", cell.source)
+        folded = notebook.cells[notebook.cells.index(cell) + 1].source
+        assert re.fullmatch(r"<details><summary>Solution</summary>\n\n```python\n.*\n```\n\n</details>", folded, re.S)
+
+
+@each_of_the_course
+def test_a_stub_says_what_to_write(path):
+    for cell in code_cells(read(path)):
+        if "exercise" in tags(cell):
+            assert "NotImplementedError" in cell.source or "= ..." in cell.source
+            assert re.search(r"^ *# \w+", cell.source, re.M), f"{path.name}, {cell.id}: a stub explains itself"
+            assert "solution" not in cell.source
+
+
+def test_stub_and_solution_of_a_function_and_of_a_value():
+    function = "def f(x):\n    # Double it.\n    # solution\n    return 2 * x"
+    assert build.student_cell(function) == (
+        'def f(x):\n    # Double it.\n    raise NotImplementedError("write this function")',
+        "def f(x):\n    # Double it.\n    return 2 * x",
+    )
+    assert build.student_cell("# Choose.\n# solution\nmine = 2.0") == ("# Choose.\nmine = ...", "# Choose.\nmine = 2.0")
+    with pytest.raises(ValueError, match="# solution"):
+        build.student_cell("def f(x):\n    return x")
+
+
+def test_the_links_are_those_of_the_fork():
+    row = build.links("someone/fork", "01_joint_training")
+    assert row.count("someone/fork") == 3
+    assert "colab.research.google.com/github/someone/fork/blob/main/notebooks/01_joint_training.ipynb" in row
+    assert "make links" in build.links(None, "01_joint_training")
 
 
 def test_numbers_are_compared_and_words_too():
@@ -134,16 +239,77 @@ def test_one_heading_and_all_parts(path):
     assert len(re.findall(r"^# ", text, re.M)) == 1
     assert first.cell_type == "markdown"
     assert first.source.startswith("# ")
-    for part in ("For whom", "Before this", "After this notebook you can"):
+    for part in ("**What for**", "**For whom**", "**Before this**", "After this notebook you can"):
         assert part in first.source, part
-    assert re.search(r"\*\*Time\*\*: .*\d+ minutes to read; about \d+ s to run", first.source)
-    assert len(re.findall(r"^\d\. \*\*\w+\*\* ", first.source, re.M)) in (3, 4, 5), "objectives are verbs, 3 to 5"
-    assert "**Predict first.**" in text
+    assert re.search(r"\*\*Time\*\*: \d+ minutes to read and do; about \d+ s to run", first.source)
+    assert re.search(r"^Open in: \[Colab\]", first.source, re.M)
+    assert "{{" not in text.replace("{{\\", "")
+    assert len(re.findall(r"^\d\. \*\*\w+\*\*", first.source, re.M)) in (3, 4, 5), "objectives are verbs, 3 to 5"
     assert re.findall(r"^## (Summary|What to try next|References)$", text, re.M) == [
         "Summary",
         "What to try next",
         "References",
     ]
+
+
+@each
+def test_the_environment_cell_is_the_same_everywhere_and_comes_second(path):
+    def setup(notebook):
+        cell = notebook.cells[1]
+        assert cell.id == "setup"
+        assert tags(cell) == ["environment"]
+        lines = cell.source.splitlines()
+        own = [line for line in lines if re.match(r"(import|from) (?!ebll)", line)]
+        return [line for line in lines if line and line not in own]
+
+    assert setup(read(path)) == setup(read(PATHS[0]))
+    assert 'PROFILE = "fast"' in read(path).cells[1].source
+
+
+@each
+def test_a_section_has_claim_equation_prediction_code_and_figure(path):
+    found = sections(read(path))
+    assert len(found) >= 3
+    for cells in found:
+        where = f"{path.name}: {cells[0].source.splitlines()[0]}"
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        lines = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code]
+        assert len(re.findall(r"\*\*Claim\.\*\*", text)) == 1, where
+        assert re.search(r"\b[EM][1-8]a?\b", text), f"{where}: an equation or a measure, with its id"
+        assert "**Predict first.**" in text, where
+        assert any(5 <= count <= 15 for count in lines), where
+        assert any("image/png" in o.get("data", {}) for cell in code for o in cell.outputs), f"{where}: a figure"
+    numbers = [re.match(r"## (\d+)", cells[0].source)[1] for cells in found]
+    assert numbers == [str(n + 1) for n in range(len(found))]
+
+
+@each
+def test_from_scratch_and_by_library_agree_and_the_source_is_shown(path):
+    code = "\n".join(cell.source for cell in code_cells(read(path)))
+    assert code.count("assert ") >= 2
+    assert "ebll.lesson.source(" in code
+
+
+@each
+def test_no_measured_number_stands_in_the_prose(path):
+    text = re.sub(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|<details>.*?</details>", "", prose(read(path)), flags=re.S)
+    assert MEASURED.findall(text) == []
+
+
+def test_a_measured_number_is_seen():
+    assert MEASURED.search("LwF loses 3.5 points")
+    assert MEASURED.search("about 12 % of it")
+    assert not MEASURED.search("26 classes, 10 seeds, section 3.1")
+
+
+@each
+def test_code_is_short_and_made_of_the_kits_own_figures(path):
+    for cell in read(path).cells[2:]:
+        if cell.cell_type == "code":
+            count = sum(bool(line.strip()) for line in cell.source.splitlines())
+            assert count <= 15, f"{path.name}, cell {cell.id}: {count} lines"
+            assert not re.search(r"pyplot|matplotlib|seaborn|plt\.", cell.source)
 
 
 @each
@@ -160,8 +326,8 @@ def test_cells_are_committed_as_run_from_top_to_bottom(path):
     nbformat.validate(notebook)
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert [o for cell in cells for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"] == []
-    assert all(len(cell.source.splitlines()) <= 25 for cell in cells)
+    assert [o for cell in cells for o in cell.outputs if o.get("name") == "stderr"] == []
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
     assert any(cell.outputs for cell in cells)
 
 
@@ -197,7 +363,20 @@ def test_links_inside_the_repository_resolve(path):
         assert (FOLDER / target).exists() if target else anchor in anchors, f"{path.name} links to {link}"
 
 
-def test_the_list_of_notebooks_is_complete():
-    assert PATHS
-    listed = re.findall(r"\[`(\w+\.ipynb)`\]\(\1\)", (FOLDER / "README.md").read_text(encoding="utf-8"))
-    assert listed == [path.name for path in PATHS]
+def test_the_list_of_notebooks_is_complete_with_the_times_that_were_measured():
+    assert sorted(FOLDER.glob("*.ipynb")) == PATHS
+    assert sorted(build.SOLUTIONS.glob("*.ipynb")) == [build.SOLUTIONS / path.name for path in PATHS]
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[`(\w+)\.ipynb`\]\(\1\.ipynb\) .*\| (\d+) min \| (\d+) s \|$", text, re.M)
+    measured = build.timings()
+    assert [(name, int(read), int(run)) for name, read, run in rows] == [
+        (m.notebook, m.read_minutes, m.run_seconds) for m in measured.itertuples()
+    ]
+    assert [name for name, _, _ in rows] == [path.stem for path in PATHS]
+
+
+def test_each_is_within_its_budget_as_measured_when_it_was_made():
+    measured = build.timings()
+    assert (measured["run_seconds"] <= 60).all()
+    assert measured["run_seconds"].sum() <= 300
+    assert (measured["peak_mb"] < 800).all()

@@ -58,12 +58,7 @@ lesson = ebll.lesson.setup(PROFILE)
 # %% load
 names = ("mnist", "digits", "letters", "textures")
 tasks = {name: ebll.load_task(name) for name in names}
-pictures = {}
-for task in tasks.values():
-    rows = [int((task.train.labels == label).nonzero()[0]) for label in range(10)]  # one image of each class
-    images = task.restored(task.train.inputs[rows])[:, 0].numpy()
-    pictures[task.name] = (images, task.classes[:10])
-ebll.figures.task_images(pictures)
+ebll.figures.task_images(ebll.lesson.examples(*tasks.values()))
 
 # %% table
 ebll.task_table().set_index("name").loc[list(tasks), ["classes", "train", "validation", "test"]]
@@ -181,10 +176,10 @@ ebll.figures.loss_terms(made.curves, methods=["ebll"])
 #
 # **Claim.** Alpha (in E5) trades what the old task keeps against what the new one may change.
 #
-# **Predict first.** With a large alpha: more letters kept? What happens to textures? And which known method is alpha = 0?
+# **Predict first.** With alpha a hundred times as large: more letters kept? What happens to textures? And which known method is alpha = 0?
 
 # %% alpha-run
-alphas = (0.0, 1.0, 10.0, 100.0)  # edit me and run this cell and the next
+alphas = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0)  # edit me and run this cell and the next
 ebll_preset = methods["ebll"]
 varied = {f"alpha {alpha:g}": ebll_preset.replace(alpha=alpha) for alpha in alphas}
 swept = ebll.compare(pair, varied, **lesson.options("mlp"))
