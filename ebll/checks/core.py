@@ -1,6 +1,6 @@
 """How an exercise is checked: run the student's function on small cases, and say in words what it seems to compute.
 
-An `Exercise` holds the right function, the cases, and a table of slips: wrong functions that students really write, each
+An `Exercise` holds the right function, the cases, and a table of slips: wrong functions that students do write, each
 with its hint. Where the student's values are not the right ones, the slip that gives the same values on every case is
 what the student did. The first case is small enough to follow by hand; the others differ in size, so that no two
 functions agree by chance.
@@ -12,14 +12,14 @@ import inspect
 import textwrap
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from ebll.checks.calls import Run, call, unchanged
-from ebll.checks.words import Wording, numbers, raised, show, showing
+from ebll.checks.words import Wording, numbers, raised, shaped, show, showing
 from ebll.errors import EbllError
 
 __all__ = ["CheckFailed", "Exercise", "Habit", "Slip", "check"]
@@ -90,7 +90,7 @@ class Exercise:
     verified: str
     slips: tuple[Slip, ...] = ()
     habits: tuple[Habit, ...] = ()
-    gradient: tuple[int, ...] = field(default=())
+    gradient: tuple[int, ...] = ()
     show: Callable[[Any, tuple], str] = lambda value, arguments: show(value)
 
 
@@ -100,6 +100,12 @@ def check(exercise: Exercise, function: object) -> None:
     Random state, gradient mode and default dtype are afterwards as they were; the arguments are copies made for each
     call. Order: whether it is written and runs, early habits, values, arguments changed in place, gradient, habits.
     """
+    with torch.enable_grad():
+        _check(exercise, function)
+    print(f"{exercise.name}: correct. {exercise.verified}")
+
+
+def _check(exercise: Exercise, function: object) -> None:
     cases = exercise.cases()
     _callable(exercise, function, cases[0])
     runs = [_run(exercise, function, case) for case in cases]
@@ -109,7 +115,6 @@ def check(exercise: Exercise, function: object) -> None:
     _left_alone(exercise, runs)
     _gradients(exercise, runs, wanted)
     _habits(exercise, runs, early=False)
-    print(f"{exercise.name}: correct. {exercise.verified}")
 
 
 def _fail(exercise: Exercise, hint: str, cause: BaseException | None = None) -> NoReturn:
@@ -146,7 +151,7 @@ def _run(exercise: Exercise, function: Callable, case: tuple) -> Run:
     except Exception as error:
         if "ellipsis" in str(error):  # a `...` of the stub that is still in a formula
             _unwritten(exercise)
-        _fail(exercise, raised(error, function, showing(exercise.takes, case)), error)
+        _fail(exercise, raised(error, function, shaped(exercise.takes, case)), error)
     if run.value is None or run.value is ... or run.value is NotImplemented:
         _unwritten(exercise)
     try:
@@ -178,18 +183,21 @@ def _values(exercise: Exercise, runs: list[Run], wanted: list[Run]) -> None:
         if any(_makes(exercise, wrong, runs, came) for wrong in (slip.wrong, *slip.also)):
             _fail(exercise, slip.hint)
     first = agree.index(False)
-    shapes = [tuple(part.shape) for part in came[first]], [tuple(part.shape) for part in right[first]]
-    given = showing(exercise.takes, runs[first].case)
+    run, want = runs[first], wanted[first]
+    shapes = [[tuple(part.shape) for part in parts] for parts in (came[first], right[first])]
     if shapes[0] != shapes[1]:
-        have, want = (str(part[0] if len(part) == 1 else part) for part in shapes)
-        single = " A single number is wanted: say how the entries are summed or averaged." if want == "()" else ""
-        _fail(exercise, f"the shape is not the wanted one. Called with {given}, it gave {have}; wanted {want}.{single}")
-    hand = "Follow this case on paper" if first == 0 else "The case for paper is right, but not this larger one"
+        given = shaped(exercise.takes, run.case)
+        gave, asked = (str(part[0] if len(part) == 1 else part) for part in shapes)
+        single = " A single number is wanted: say how the entries are summed or averaged." if asked == "()" else ""
+        _fail(
+            exercise, f"the shape is not the wanted one. Called with {given}, it gave {gave}; wanted {asked}.{single}"
+        )
+    where = "Go through this small case" if first == 0 else "The smallest case is right, but not this one"
     _fail(
         exercise,
         "the values are not right, and it is none of the usual slips. "
-        f"{hand}: {given}.\nCame:   {exercise.show(runs[first].value, runs[first].arguments)}\n"
-        f"Wanted: {exercise.show(wanted[first].value, wanted[first].arguments)}",
+        f"{where}: {showing(exercise.takes, run.case, most=0 if first else 16)}.\n"
+        f"Came:   {exercise.show(run.value, run.arguments)}\nWanted: {exercise.show(want.value, want.arguments)}",
     )
 
 
@@ -229,8 +237,8 @@ def _gradients(exercise: Exercise, runs: list[Run], wanted: list[Run]) -> None:
         if not isinstance(run.value, Tensor):
             _fail(
                 exercise,
-                f"the value is right, but a {type(run.value).__name__} carries no gradient, so training with it changes "
-                "nothing. Return the tensor itself, without `.item()`, `float()` or numpy.",
+                f"the value is right, but a {type(run.value).__name__} carries no gradient, so training with it "
+                "changes nothing. Return the tensor itself, without `.item()`, `float()` or numpy.",
             )
         if not run.value.requires_grad:
             _fail(

@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Wording", "numbers", "raised", "show", "showing"]
-
-_MOST = 16  # entries of an array that are written out
+__all__ = ["Wording", "numbers", "raised", "shaped", "show", "showing"]
 
 
 class Wording(Exception):
@@ -45,16 +43,16 @@ def numbers(value: Any, kind: str) -> list[Tensor]:
     return [tensor.reshape(()) if kind != "tensor" and tensor.numel() == 1 else tensor]
 
 
-def show(value: Any) -> str:
-    """A value in a few characters: numbers to four digits, small arrays in full, large ones by their shape."""
+def show(value: Any, most: int = 16) -> str:
+    """A value in a few characters: numbers to four digits, arrays of up to `most` entries in full, others by shape."""
     if isinstance(value, Tensor | np.ndarray):
         array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
-        if array.size > _MOST:
-            head = ", ".join(show(entry.item()) for entry in array.ravel()[:4])
-            return f"shape {array.shape}, beginning {head}"
+        if array.size > most:
+            head = ", ".join(show(entry.item()) for entry in array.ravel()[:3])
+            return f"{'x'.join(map(str, array.shape)) or 'a'} number{'s' * bool(array.ndim)} beginning {head}"
         return show(array.tolist())
     if isinstance(value, list | tuple):
-        return f"[{', '.join(show(part) for part in value)}]"
+        return f"[{', '.join(show(part, most) for part in value)}]"
     if isinstance(value, Real) and not isinstance(value, bool | int):
         return f"{float(value):.4g}"
     if isinstance(value, nn.Module):
@@ -62,18 +60,31 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def showing(names: tuple[str, ...], arguments: tuple) -> str:
+def showing(names: tuple[str, ...], arguments: tuple, most: int = 16) -> str:
     """Arguments by name, as `show` writes them."""
-    return ", ".join(f"{name} = {show(value)}" for name, value in zip(names, arguments, strict=True))
+    return ", ".join(f"{name} = {show(value, most)}" for name, value in zip(names, arguments, strict=True))
+
+
+def shaped(names: tuple[str, ...], arguments: tuple) -> str:
+    """Arguments by name, arrays by their shape alone."""
+
+    def shape(value: Any) -> str:
+        if isinstance(value, Tensor | np.ndarray):
+            return f"of shape {tuple(value.shape)}"
+        if isinstance(value, list) and all(isinstance(part, Tensor) for part in value):
+            return f"of shapes {[tuple(part.shape) for part in value]}"
+        return f"= {show(value)}"
+
+    return ", ".join(f"{name} {shape(value)}" for name, value in zip(names, arguments, strict=True))
 
 
 def raised(error: Exception, function: Callable, given: str) -> str:
     """An exception of the student's code in words: which, in which line, with what it was called."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
-    line = f" in line {frames[-1].lineno}, `{frames[-1].line}`" if frames and frames[-1].line else ""
-    text = str(error).split("\n")[0]
-    return (
-        f"your function stopped with {type(error).__name__}{': ' if text else ''}{text}{'' if line else ''}.\n"
-        f"{'It happened' + line + '. ' if line else ''}It was called with {given}."
-    )
+    text = str(error).split("\n")[0].rstrip(".")
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    line = frames[-1].line or "" if frames else ""
+    line = line if len(line) <= 90 else f"{line[:86]} ..."
+    where = f"\nIt happened in line {frames[-1].lineno}: `{line}`" if line else ""
+    return f"your function stopped with {what}.{where}\nIt was called with {given}."

@@ -200,6 +200,16 @@ def build(source: Path, slug: str | None = None) -> None:
     print(f"{source.stem}: {seconds:.1f} s, {peak:.0f} MB, {row[0]} minutes to read")
 
 
+def retime() -> None:
+    """Put the measured times into the table of notebooks/README.md."""
+    path = FOLDER / "README.md"
+    text = path.read_text(encoding="utf-8")
+    for row in timings().itertuples():
+        old = rf"(\| \[`{row.notebook}\.ipynb`\].*\|) \d+ min \| \d+ s \|$"
+        text = re.sub(old, rf"\1 {row.read_minutes} min | {row.run_seconds} s |", text, flags=re.M)
+    path.write_text(text, encoding="utf-8")
+
+
 def write(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook with nothing in it that differs from run to run."""
     notebook.metadata = nbformat.from_dict(copy.deepcopy(METADATA))
@@ -232,6 +242,7 @@ def main() -> None:
             relink(source.stem, slug)
         else:
             build(source, slug)
+            retime()
 
 
 def relink(name: str, slug: str | None) -> None:

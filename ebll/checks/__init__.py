@@ -1,0 +1,42 @@
+"""Exercise checks for the notebooks: each takes a student's function and says that it is right, or what it does.
+
+    ebll.checks.code_distance(my_code_distance)
+
+On success a check prints one line that says what has been verified. Otherwise it raises `CheckFailed`, whose text is a
+hint; a notebook shows it without a traceback. Checks compare with the library's own functions on small cases of several
+sizes, so that any right spelling passes; they leave random state and modes as they were.
+
+Notebook 01: `forgetting`, `new_head_only`. 02: `temperature`, `soften`, `distillation`, `recorded_targets`.
+03: `pca_reconstruction`, `reconstruction_error`, `autoencoder_loss`. 04: `code_distance`, `ebll_objective`.
+05: `average_accuracy`, `backward_transfer`, `encoder_bytes`. 06: `fisher_diagonal`, `quadratic_penalty`.
+"""
+
+from __future__ import annotations
+
+from ebll.checks.anchors import fisher_diagonal, quadratic_penalty
+from ebll.checks.codes import autoencoder_loss, pca_reconstruction, reconstruction_error
+from ebll.checks.core import CheckFailed
+from ebll.checks.distilling import distillation, soften, temperature
+from ebll.checks.matrices import average_accuracy, backward_transfer, forgetting
+from ebll.checks.networks import new_head_only, recorded_targets
+from ebll.checks.objective import code_distance, ebll_objective, encoder_bytes
+
+__all__ = [
+    "CheckFailed",
+    "autoencoder_loss",
+    "average_accuracy",
+    "backward_transfer",
+    "code_distance",
+    "distillation",
+    "ebll_objective",
+    "encoder_bytes",
+    "fisher_diagonal",
+    "forgetting",
+    "new_head_only",
+    "pca_reconstruction",
+    "quadratic_penalty",
+    "reconstruction_error",
+    "recorded_targets",
+    "soften",
+    "temperature",
+]

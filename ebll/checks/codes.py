@@ -1,0 +1,247 @@
+"""Exercises of notebook 03: principal components, the reconstruction error, and the autoencoder's objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ebll import terms
+from ebll.checks.core import Exercise, Habit, Slip, check
+from ebll.checks.halves import half_square_slips, pair
+from ebll.seeds import generator
+
+__all__ = ["autoencoder_loss", "pca_reconstruction", "reconstruction_error"]
+
+
+def pca_reconstruction(fn: Callable) -> None:
+    """Check the reconstruction of features from their first principal components.
+
+    fn       fn(features, size) -> tensor or array; features (n, d), size the number of components, below d
+    wanted   (n, d), the features' mean plus the centred features projected on the components of largest variance
+    source   the linear autoencoder of smallest E2a; `ebll.autoencoder` starts there
+    """
+    check(_PCA, fn)
+
+
+def reconstruction_error(fn: Callable) -> None:
+    """Check E2a, the reconstruction error.
+
+    fn       fn(reconstructed, features) -> tensor with one number; both (batch, features), the first carries gradient
+    wanted   factor 1/2, sum over the features, mean over the batch; gradient reaches reconstructed
+    source   docs/equations.md, E2a; EBLL section 3.3.1, squared and halved as in the authors' code
+    """
+    check(_ERROR, fn)
+
+
+def autoencoder_loss(fn: Callable) -> None:
+    """Check E2, the objective of the task-aware autoencoder.
+
+    fn       fn(reconstructed, features, logits, labels, recon_weight) -> tensor with one number; reconstructed and
+             features (batch, features), logits (batch, classes), labels (batch,) int64, recon_weight a float
+    wanted   recon_weight * E2a + E1, means over the batch; gradient reaches reconstructed and logits
+    source   docs/equations.md, E2; EBLL section 3.3.1
+    """
+    check(_OBJECTIVE, fn)
+
+
+def _random(name: str, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator(0, "checks", name, *shape), dtype=torch.float32)
+
+
+def _pca_cases() -> list[tuple]:
+    def case(rows, columns, size):
+        scales = 4.0 ** -torch.arange(columns, dtype=torch.float32)
+        turned = torch.linalg.qr(_random("turn", columns, columns))[0]
+        return 3 * (_random("pca", rows, columns) * scales) @ turned + _random("mean", columns) + 1, size
+
+    small = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [4.0, 2.0]], dtype=torch.float32)
+    return [(small, 1), case(9, 4, 2), case(7, 5, 3)]
+
+
+def _project(features: Tensor, first: int, last: int | None, mean: Tensor | float, back: Tensor | float) -> Tensor:
+    """Projected on the components first .. last of (features - mean), `back` added."""
+    centred = features - mean
+    basis = torch.linalg.svd(centred, full_matrices=True)[2][first:last]
+    return centred @ basis.T @ basis + back
+
+
+def _pca(features: Tensor, size: int) -> Tensor:
+    return _project(features, 0, size, features.mean(dim=0), features.mean(dim=0))
+
+
+def _mixed(features: Tensor, size: int) -> Tensor:
+    """The right directions, but the features are projected with their mean still in them."""
+    basis = torch.linalg.svd(features - features.mean(dim=0))[2][:size]
+    return features @ basis.T @ basis
+
+
+_PCA = Exercise(
+    name="pca_reconstruction",
+    equation="E2a",
+    takes=("features", "size"),
+    task="centre the features, keep their first `size` principal components, and go back to (n, d).",
+    kind="tensor",
+    right=_pca,
+    cases=_pca_cases,
+    verified="Three sizes: centred, the directions of largest variance, and the mean is back in the result.",
+    habits=(
+        Habit(
+            "your answer stops at the coordinates, one column a component: that is the code. A reconstruction has as "
+            "many columns as the features; go back through the same components and add the mean.",
+            lambda v, k: (v - v.mean(dim=0)) @ torch.linalg.svd(v - v.mean(dim=0))[2][:k].T,
+            lambda run: tuple(getattr(run.value, "shape", ())) == (len(run.case[0]), run.case[1]),
+            early=True,
+        ),
+    ),
+    slips=(
+        Slip(
+            "your answer does not centre the features. Then the first direction points from zero to the mean and is "
+            "lost for the spread: subtract the mean first, and add it again at the end.",
+            lambda v, k: _project(v, 0, k, 0.0, 0.0),
+            (_mixed,),
+        ),
+        Slip(
+            "your answer is centred at zero: the mean was subtracted and not added again. E2a compares with the "
+            "features as they are, and the missing mean would count as error.",
+            lambda v, k: _project(v, 0, k, v.mean(dim=0), 0.0),
+        ),
+        Slip(
+            "your answer keeps the components of smallest variance, which hold the least of the features. "
+            "`torch.linalg.eigh` lists them smallest first, `svd` largest first: take the other end.",
+            lambda v, k: _project(v, -k, None, v.mean(dim=0), v.mean(dim=0)),
+            (lambda v, k: _project(v, -k, None, v.mean(dim=0), 0.0),),
+        ),
+        Slip(
+            "your answer keeps one component more than `size`. A code of that size has room for `size` numbers only: "
+            "look at where the slice ends.",
+            lambda v, k: _project(v, 0, k + 1, v.mean(dim=0), v.mean(dim=0)),
+        ),
+        Slip(
+            "your answer keeps one component fewer than `size`, so a part of the spread is lost for nothing: look at "
+            "where the slice begins and ends.",
+            lambda v, k: _project(v, 0, k - 1, v.mean(dim=0), v.mean(dim=0)),
+        ),
+        Slip(
+            "your answer leaves out the first component, the one that holds most. Components are counted from 0: look "
+            "at where the slice begins.",
+            lambda v, k: _project(v, 1, k + 1, v.mean(dim=0), v.mean(dim=0)),
+        ),
+    ),
+)
+
+_ERROR = Exercise(
+    name="reconstruction_error",
+    equation="E2a",
+    takes=("reconstructed", "features"),
+    task="half the squared distance of each row, and the mean over the rows.",
+    kind="loss",
+    right=terms.reconstruction_error,
+    cases=lambda: [
+        pair([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], [[0.0, 2.0, 2.0], [0.0, 1.0, 4.0]]),
+        (_random("now", 5, 3), _random("before", 5, 3)),
+        (_random("now", 4, 7), _random("before", 4, 7)),
+    ],
+    gradient=(0,),
+    verified="E2a on three sizes: factor 1/2, sum over the features, mean over the batch; its gradient arrives.",
+    slips=half_square_slips("E2a", "lambda", "feature"),
+)
+
+
+def _objective_cases() -> list[tuple]:
+    def case(rows, columns, classes, weight):
+        labels = torch.arange(rows) % classes
+        matrices = (_random("now", rows, columns), _random("before", rows, columns), 2 * _random("z", rows, classes))
+        return *matrices, labels, weight
+
+    first = pair([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], [[0.0, 2.0, 2.0], [0.0, 1.0, 4.0]])
+    return [
+        (*first, torch.zeros(2, 2, dtype=torch.float32), torch.tensor([0, 1]), 0.1),
+        case(5, 4, 3, 0.3),
+        case(4, 7, 5, 0.05),
+    ]
+
+
+def _weighted(recon: Callable, task: Callable = terms.class_loss) -> Callable:
+    """Recon_weight times one function of (reconstructed, features), plus another of (logits, labels)."""
+    return lambda r, v, z, y, w: w * recon(r, v) + task(z, y)
+
+
+def _e2a(r: Tensor, v: Tensor) -> Tensor:
+    return terms.reconstruction_error(r, v)
+
+
+_OBJECTIVE = Exercise(
+    name="autoencoder_loss",
+    equation="E2",
+    takes=("reconstructed", "features", "logits", "labels", "recon_weight"),
+    task="the weighted reconstruction error (E2a) plus the task's own loss (E1).",
+    kind="loss",
+    right=terms.autoencoder_loss,
+    cases=_objective_cases,
+    gradient=(0, 2),
+    verified="E2 on three sizes and weights: the weight is on E2a alone; gradient reaches reconstructed and logits.",
+    slips=(
+        Slip(
+            "your answer puts the weight on the task loss. In E2 lambda weighs the reconstruction, whose numbers are "
+            "large because they are summed over the features; the task loss has weight 1.",
+            lambda r, v, z, y, w: _e2a(r, v) + w * terms.class_loss(z, y),
+        ),
+        Slip(
+            "your answer weighs both terms. Then lambda only changes the step size, not what counts more: in E2 it "
+            "stands before the reconstruction alone.",
+            lambda r, v, z, y, w: w * (_e2a(r, v) + terms.class_loss(z, y)),
+        ),
+        Slip(
+            "your answer does not use the weight. The reconstruction error is summed over the features and would "
+            "drown the task loss; in E2 lambda brings the two to one scale.",
+            lambda r, v, z, y, w: _e2a(r, v) + terms.class_loss(z, y),
+        ),
+        Slip(
+            "your answer takes `MSELoss` for the reconstruction: it divides by the feature size as well and has no "
+            "factor 1/2. Its weight w then means lambda = 2w/feature: E2a sums over the features.",
+            _weighted(lambda r, v: functional.mse_loss(r, v)),
+            (_weighted(lambda r, v: 0.5 * functional.mse_loss(r, v)),),
+        ),
+        Slip(
+            "your answer lacks the factor 1/2 of the reconstruction error (E2a), so lambda counts twice.",
+            _weighted(lambda r, v: 2 * _e2a(r, v)),
+        ),
+        Slip(
+            "your answer sums the reconstruction error over the batch. E2a is a mean over the rows, as the task loss "
+            "is; otherwise the balance of the two depends on the batch size.",
+            _weighted(lambda r, v: len(r) * _e2a(r, v)),
+            (_weighted(lambda r, v: 2 * len(r) * _e2a(r, v)),),
+        ),
+        Slip(
+            "your answer uses the norm without squaring it. E2a is half the squared norm, as in the authors' code.",
+            _weighted(lambda r, v: torch.linalg.vector_norm(r - v, dim=1).mean()),
+            (_weighted(lambda r, v: 0.5 * torch.linalg.vector_norm(r - v, dim=1).mean()),),
+        ),
+        Slip(
+            "your answer lacks the task loss. Without it the autoencoder keeps what varies most, whether the task "
+            "needs it or not; E2 adds E1 of the reconstruction's logits, which makes it task-aware.",
+            lambda r, v, z, y, w: w * _e2a(r, v),
+            (lambda r, v, z, y, w: _e2a(r, v),),
+        ),
+        Slip(
+            "your answer lacks the reconstruction error. Then anything that the head classifies well would do, near "
+            "the features or not; E2 adds E2a with the weight lambda.",
+            lambda r, v, z, y, w: terms.class_loss(z, y),
+        ),
+        Slip(
+            "your answer takes the softmax twice: `cross_entropy` wants logits and does it itself. Twice flattens the "
+            "answers, and the task loss of E1 hardly moves.",
+            _weighted(_e2a, lambda z, y: functional.cross_entropy(torch.softmax(z, dim=1), y)),
+        ),
+        Slip(
+            "your answer sums the task loss over the batch. E1 is a mean over the rows, as E2a is; otherwise the "
+            "balance of the two depends on the batch size.",
+            _weighted(_e2a, lambda z, y: functional.cross_entropy(z, y, reduction="sum")),
+        ),
+    ),
+)
+
+EXERCISES = (_PCA, _ERROR, _OBJECTIVE)

@@ -1,0 +1,412 @@
+"""Answers to the exercises as people write them, right and wrong, independent of the tables of slips."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from torch import nn
+from torch.func import functional_call, jacrev, vmap
+from torch.nn import functional as F
+
+import ebll
+from ebll import checks
+from ebll.autoencoder import Encoder
+from ebll.fisher import fisher_diagonal
+from ebll.methods.codes import EncoderMemory
+
+
+def table(*rows):
+    """(check, function, words) -> parameters named by check and number."""
+    return [pytest.param(*row, id=f"{row[0]}-{n}") for n, row in enumerate(rows)]
+
+
+def forgetting_loops(a):
+    total = 0.0
+    for task in range(a.shape[0] - 1):
+        best = -1.0
+        for stage in range(task, a.shape[0] - 1):
+            best = max(best, a[stage][task])
+        total += best - a[-1][task]
+    return total / (a.shape[0] - 1)
+
+
+def backward_loops(a):
+    changes = []
+    for j in range(len(a) - 1):
+        changes.append(a[len(a) - 1][j] - a[j][j])
+    return sum(changes) / len(changes)
+
+
+def recorded_by_hand(net, inputs, t, temperature):
+    modes = [module.training for module in net.modules()]
+    net.eval()
+    with torch.no_grad():
+        answer = torch.softmax(net(inputs, t) / temperature, dim=1)
+    for module, mode in zip(net.modules(), modes, strict=True):
+        module.training = mode
+    return answer
+
+
+def recorded_from_a_copy(net, inputs, t, temperature):
+    teacher = copy.deepcopy(net).eval()
+    for parameter in teacher.parameters():
+        parameter.requires_grad = False
+    hidden = teacher.operator(teacher.features(inputs))
+    return ebll.terms.soften(teacher.heads[t](hidden), temperature)
+
+
+def recorded_in_batches(net, inputs, t, temperature):
+    net.eval()
+    with torch.inference_mode():
+        rows = [ebll.terms.soften(net(x[None], t), temperature)[0] for x in inputs]
+    net.train()
+    return torch.stack(rows)
+
+
+def recorded_frozen(net, inputs, t, temperature):
+    with ebll.nets.frozen(net):
+        return ebll.terms.soften(net(inputs, t), temperature).double().detach()
+
+
+def pca_eigh(features, size):
+    mean = features.mean(0, keepdim=True)
+    _, vectors = torch.linalg.eigh((features - mean).T @ (features - mean))
+    basis = vectors[:, -size:]
+    return torch.einsum("nd,dk,ek->ne", features - mean, basis, basis) + mean
+
+
+def pca_numpy(features, size):
+    x = features.numpy().astype(float)
+    u, s, vt = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    return (u[:, :size] * s[:size]) @ vt[:size] + x.mean(0)
+
+
+def pca_sklearn(features, size):
+    model = PCA(size).fit(features.numpy())
+    return model.inverse_transform(model.transform(features.numpy()))
+
+
+def pca_lowrank(features, size):
+    u, s, v = torch.pca_lowrank(features, q=min(features.shape), niter=4)
+    return u[:, :size] @ torch.diag(s[:size]) @ v[:, :size].T + features.mean(0)
+
+
+def half_square_loops(now, before):
+    total = 0
+    for a, b in zip(now, before, strict=True):
+        for x, y in zip(a, b, strict=True):
+            total = total + (x - y) ** 2 / 2
+    return total / len(now)
+
+
+HALF_SQUARES = [
+    half_square_loops,
+    lambda now, before: torch.einsum("nc,nc->", now - before, now - before) / (2 * now.shape[0]),
+    lambda now, before: (0.5 * torch.linalg.norm(now - before, dim=1) ** 2).mean(),
+    lambda now, before: F.mse_loss(now, before) * now.shape[1] / 2,
+    lambda now, before: 0.5 * ((before.double() - now.double()) ** 2).sum(-1).mean(),
+    lambda now, before: nn.MSELoss(reduction="sum")(now, before.detach()) / 2 / len(now),
+    lambda now, before: (0.5 * (now - before).pow(2).sum(dim=1)).mean(dim=0, keepdim=True),
+]
+
+
+def objective_loop(task_loss, distill_losses, code_losses, alphas, distill_weight):
+    total = task_loss
+    for distill, code, alpha in zip(distill_losses, code_losses, alphas, strict=True):
+        total = total + distill_weight * distill + alpha * code
+    return total
+
+
+def objective_inplace(task_loss, distill_losses, code_losses, alphas, distill_weight):
+    total = torch.zeros(1)
+    total += task_loss
+    total += distill_weight * distill_losses.sum()
+    total += torch.dot(torch.tensor(alphas), code_losses)
+    return total
+
+
+def encoder_bytes_built(feature_size, code_size, old_tasks):
+    encoders = tuple(Encoder(feature_size, code_size) for _ in range(old_tasks))
+    return EncoderMemory(encoders, {}).bytes()
+
+
+def fisher_backward(net, parameters, inputs):
+    totals = [torch.zeros_like(p) for p in parameters]
+    for x in inputs:
+        classes = net(x.unsqueeze(0)).shape[1]
+        for y in range(classes):
+            net.zero_grad()
+            log_p = F.log_softmax(net(x.unsqueeze(0)), dim=1)[0]
+            log_p[y].backward()
+            for total, p in zip(totals, parameters, strict=True):
+                total += log_p[y].exp().item() * p.grad**2 / len(inputs)
+    return totals
+
+
+def fisher_vmap(net, parameters, inputs):
+    names = [next(name for name, p in net.named_parameters() if p is wanted) for wanted in parameters]
+    chosen = {name: p.detach() for name, p in zip(names, parameters, strict=True)}
+
+    def log_p(values, x):
+        return F.log_softmax(functional_call(net, values, (x[None],)), dim=1)[0]
+
+    jacobian = vmap(jacrev(log_p), in_dims=(None, 0))(chosen, inputs)
+    p = F.softmax(net(inputs), dim=1)
+    return tuple(torch.einsum("nc,nc...->...", p, jacobian[name] ** 2) / len(inputs) for name in names)
+
+
+def fisher_library(net, parameters, inputs):
+    return fisher_diagonal(net, net, parameters, inputs, torch.zeros(len(inputs), dtype=torch.int64))
+
+
+def fisher_doubles(net, parameters, inputs):
+    parts = fisher_vmap(net, parameters, inputs)
+    return (part.double().detach().numpy() for part in parts)
+
+
+def penalty_flat(now, before, fisher):
+    now, before, fisher = (torch.cat([t.flatten() for t in part]) for part in (now, before, fisher))
+    return 0.5 * (fisher * (now - before) ** 2).sum()
+
+
+def penalty_loop(now, before, fisher):
+    total = 0.0
+    for i in range(len(now)):
+        total += torch.sum(fisher[i] / 2 * torch.pow(now[i] - before[i], 2))
+    return total
+
+
+RIGHT = table(
+    ("forgetting", forgetting_loops),
+    ("forgetting", lambda m: (np.nanmax(m[:-1, :-1], axis=0) - m[-1, :-1]).mean()),
+    ("forgetting", lambda m: float(np.mean([np.max(m[j:-1, j]) - m[-1, j] for j in range(len(m) - 1)]))),
+    ("forgetting", lambda m: np.float32(ebll.metrics.forgetting(m))),
+    ("average_accuracy", lambda m: m[-1].mean()),
+    ("average_accuracy", lambda m: sum(m[len(m) - 1, j] for j in range(len(m))) / m.shape[1]),
+    ("average_accuracy", lambda m: torch.tensor(m)[-1].mean()),
+    ("backward_transfer", backward_loops),
+    ("backward_transfer", lambda m: np.mean(m[-1, :-1] - np.diag(m)[:-1])),
+    ("backward_transfer", lambda m: (m[-1] - m.diagonal()).sum() / (len(m) - 1)),
+    ("new_head_only", lambda net, t: list(net.heads[t].parameters())),
+    ("new_head_only", lambda net, t: net.heads[t].parameters()),
+    ("new_head_only", lambda net, t: [net.heads[t].bias, net.heads[t].weight]),
+    ("new_head_only", lambda net, t: [p for name, p in net.named_parameters() if name.startswith(f"heads.{t}.")]),
+    ("new_head_only", lambda net, t: list(ebll.FeatureExtraction().trained_parts(net, t).parameters())),
+    ("soften", lambda z, t: F.softmax(z / t, dim=-1)),
+    ("soften", lambda z, t: torch.exp(z / t) / torch.exp(z / t).sum(1, keepdim=True)),
+    ("soften", lambda z, t: F.normalize(torch.softmax(z.double(), 1) ** (1 / t), p=1, dim=1)),
+    ("soften", lambda z, t: torch.stack([torch.softmax(row / t, 0) for row in z])),
+    ("distillation", lambda z, p, t: F.cross_entropy(z / t, p)),
+    ("distillation", lambda z, p, t: -(p * torch.log(torch.softmax(z / t, 1))).sum() / len(z)),
+    ("distillation", lambda z, p, t: -torch.einsum("nc,nc->n", p, F.log_softmax(z / t, -1)).mean()),
+    ("distillation", lambda z, p, t: sum(-(a @ F.log_softmax(b / t, 0)) for a, b in zip(p, z, strict=True)) / len(z)),
+    ("distillation", lambda z, p, t: F.cross_entropy(z.double() / t, p.double())),
+    ("recorded_targets", recorded_by_hand),
+    ("recorded_targets", recorded_from_a_copy),
+    ("recorded_targets", recorded_in_batches),
+    ("recorded_targets", recorded_frozen),
+    ("pca_reconstruction", pca_eigh),
+    ("pca_reconstruction", pca_numpy),
+    ("pca_reconstruction", pca_sklearn),
+    ("pca_reconstruction", pca_lowrank),
+    *(("reconstruction_error", function) for function in HALF_SQUARES),
+    *(("code_distance", function) for function in HALF_SQUARES),
+    ("autoencoder_loss", lambda r, v, z, y, w: w * 0.5 * ((r - v) ** 2).sum(1).mean() + F.cross_entropy(z, y)),
+    ("autoencoder_loss", lambda r, v, z, y, w: nn.CrossEntropyLoss()(z, y) + (w / 2 * (r - v) ** 2).sum() / len(r)),
+    (
+        "autoencoder_loss",
+        lambda r, v, z, y, w: torch.stack(
+            [w * (a - b) @ (a - b) / 2 - F.log_softmax(c, 0)[k] for a, b, c, k in zip(r, v, z, y, strict=True)]
+        ).mean(),
+    ),
+    ("ebll_objective", objective_loop),
+    ("ebll_objective", objective_inplace),
+    ("ebll_objective", lambda loss, d, c, a, w: loss + (w * d + torch.as_tensor(a).double() * c).sum()),
+    ("encoder_bytes", encoder_bytes_built),
+    ("encoder_bytes", lambda f, c, n: n * c * (f + 1) * 4),
+    ("encoder_bytes", lambda f, c, n: (f * c + c) * 32 / 8 * n),
+    ("encoder_bytes", lambda f, c, n: sum(p.nbytes for p in Encoder(f, c).parameters()) * n),
+    ("fisher_diagonal", fisher_backward),
+    ("fisher_diagonal", fisher_vmap),
+    ("fisher_diagonal", fisher_library),
+    ("fisher_diagonal", fisher_doubles),
+    ("quadratic_penalty", penalty_flat),
+    ("quadratic_penalty", penalty_loop),
+    ("quadratic_penalty", lambda a, b, f: sum((w * (x - y).square()).sum() for x, y, w in zip(a, b, f)) * 0.5),  # noqa: B905
+)
+
+
+@pytest.mark.parametrize(("name", "function"), RIGHT)
+def test_right_answers_in_other_styles_pass(name, function, capsys):
+    getattr(checks, name)(function)
+    assert capsys.readouterr().out.startswith(f"{name}: correct. ")
+
+
+def test_every_check_has_other_right_answers_beside_the_librarys():
+    names = [case.values[0] for case in RIGHT]
+    assert all(names.count(name) >= 2 for name in checks.__all__ if name not in ("CheckFailed", "temperature"))
+
+
+def train_mode(net, inputs, t, temperature):
+    with torch.no_grad():
+        return torch.softmax(net(inputs, t) / temperature, dim=1)
+
+
+def eval_left_on(net, inputs, t, temperature):
+    net.eval()
+    with torch.no_grad():
+        return torch.softmax(net(inputs, t) / temperature, dim=1)
+
+
+def gradient_kept(net, inputs, t, temperature):
+    net.eval()
+    answer = torch.softmax(net(inputs, t) / temperature, dim=1)
+    net.train()
+    return answer
+
+
+def flags_left_off(net, inputs, t, temperature):
+    for parameter in net.parameters():
+        parameter.requires_grad = False
+    net.eval()
+    answer = torch.softmax(net(inputs, t) / temperature, dim=1)
+    net.train()
+    return answer
+
+
+def fisher_of_the_batch(net, parameters, inputs):
+    log_p = F.log_softmax(net(inputs), dim=1)
+    loss = F.nll_loss(log_p, log_p.argmax(dim=1))
+    return [g**2 for g in torch.autograd.grad(loss, parameters)]
+
+
+def fisher_by_class_of_the_batch(net, parameters, inputs):
+    log_p = F.log_softmax(net(inputs), dim=1)
+    result = [torch.zeros_like(p) for p in parameters]
+    for y in range(log_p.shape[1]):
+        gradients = torch.autograd.grad(log_p[:, y].mean(), parameters, retain_graph=True)
+        for total, g in zip(result, gradients, strict=True):
+            total += log_p[:, y].exp().mean().detach() * g**2
+    return result
+
+
+def fisher_of_the_best_guess(net, parameters, inputs):
+    result = [torch.zeros_like(p) for p in parameters]
+    for x in inputs:
+        log_p = F.log_softmax(net(x[None]), dim=1)
+        for total, g in zip(result, torch.autograd.grad(log_p.max(), parameters), strict=True):
+            total += g**2 / len(inputs)
+    return result
+
+
+def fisher_unsquared(net, parameters, inputs):
+    log_p = F.log_softmax(net(inputs), dim=1)
+    return list(torch.autograd.grad((log_p.exp().detach() * log_p).sum(dim=1).mean(), parameters))
+
+
+WRONG = table(
+    ("forgetting", lambda m: np.mean([m[j:, j].max() - m[-1, j] for j in range(len(m) - 1)]), "never score below zero"),
+    ("forgetting", lambda m: sum(m[j:-1, j].max() - m[-1, j] for j in range(len(m) - 1)) / len(m), "number of all"),
+    ("forgetting", lambda m: (np.diag(m) - m[-1])[:-1].mean(), "just after learning"),
+    ("forgetting", lambda m: (m[-1] - np.diag(m))[:-1].mean(), "backward transfer (M6)"),
+    ("forgetting", lambda m: (m.max(axis=0) - m[-1])[:-1].mean(), "NaN"),
+    ("forgetting", lambda m: (m[:-1].max(axis=0) - m[-1]).mean(), "NaN"),
+    ("average_accuracy", lambda m: m.mean(), "NaN"),
+    ("average_accuracy", lambda m: np.nanmean(m), "lower triangle"),
+    ("average_accuracy", lambda m: np.trace(m) / len(m), "diagonal"),
+    ("average_accuracy", lambda m: m[-1][:-1].mean(), "leaves the newest task out"),
+    ("backward_transfer", lambda m: (np.diag(m) - m[-1])[:-1].mean(), "sign turned round"),
+    ("backward_transfer", lambda m: (m[-1] - np.diag(m)).mean(), "number of all tasks"),
+    ("backward_transfer", lambda m: np.mean(m[-1, :-1] - np.nanmax(m[:-1, :-1], 0)), "forgetting (M5)"),
+    ("new_head_only", lambda net, t: list(net.parameters()), "fine-tuning"),
+    ("new_head_only", lambda net, t: list(net.heads.parameters()), "all heads"),
+    ("new_head_only", lambda net, t: list(net.heads[t - 1].parameters()), "an old head"),
+    ("new_head_only", lambda net, t: [*net.operator.parameters(), *net.heads[t].parameters()], "includes F or T"),
+    ("new_head_only", lambda net, t: list(copy.deepcopy(net.heads[t]).parameters()), "of a copy"),
+    ("new_head_only", lambda net, t: [p.clone() for p in net.heads[t].parameters()], "of a copy"),
+    ("soften", lambda z, t: F.softmax(z * t, dim=1), "temperature below 1"),
+    ("soften", lambda z, t: F.softmax(z / (1 / t), dim=1), "temperature below 1"),
+    ("soften", lambda z, t: F.softmax(z, dim=-1), "has no effect"),
+    ("soften", lambda z, t: F.softmax(z / t, dim=0), "over the batch"),
+    ("soften", lambda z, t: F.softmax(z, 1).pow(1 / t), "denominator"),
+    ("soften", lambda z, t: F.log_softmax(z / t, 1), "logarithms"),
+    ("distillation", lambda z, p, t: F.cross_entropy(z / t, p, reduction="sum"), "sum over the batch"),
+    ("distillation", lambda z, p, t: -(p * F.log_softmax(z / t, 1)).mean(), "number of classes"),
+    ("distillation", lambda z, p, t: (p * F.log_softmax(z / t, 1)).sum(1).mean(), "minus"),
+    ("distillation", lambda z, p, t: F.cross_entropy(z, p), "not apply the temperature"),
+    ("distillation", lambda z, p, t: F.cross_entropy(z / t, p) * t * t, "temperature squared"),
+    (
+        "distillation",
+        lambda z, p, t: nn.KLDivLoss(reduction="batchmean")(F.log_softmax(z / t, 1), p),
+        "gradient is the same",
+    ),
+    ("distillation", lambda z, p, t: nn.KLDivLoss()(F.log_softmax(z / t, 1), p), "default of `kl_div`"),
+    ("distillation", lambda z, p, t: -(F.softmax(z / t, 1) * torch.log(p)).sum(1).mean(), "swapped"),
+    ("distillation", lambda z, p, t: -(p * F.softmax(z / t, 1)).sum(1).mean(), "without a logarithm"),
+    ("distillation", lambda z, p, t: F.mse_loss(F.softmax(z / t, 1), p), "squared error"),
+    ("recorded_targets", train_mode, "train mode"),
+    ("recorded_targets", lambda net, x, t, k: F.softmax(net(x, t) / k, 1), "train mode"),
+    ("recorded_targets", eval_left_on, "left in another mode"),
+    ("recorded_targets", gradient_kept, "still carry gradient"),
+    ("recorded_targets", flags_left_off, "`requires_grad`"),
+    ("recorded_targets", lambda net, x, t, k: F.softmax(copy.deepcopy(net).eval()(x, t), 1), "plain softmax"),
+    ("pca_reconstruction", lambda v, k: v @ (b := torch.linalg.svd(v)[2][:k]).T @ b, "not centre"),
+    ("pca_reconstruction", lambda v, k: pca_eigh(v, k) - v.mean(0), "not added again"),
+    ("pca_reconstruction", lambda v, k: pca_eigh(v, k + 1), "one component more"),
+    ("pca_reconstruction", lambda v, k: PCA(k).fit_transform(v.numpy()), "stops at the coordinates"),
+    ("reconstruction_error", nn.MSELoss(), "lambda = 2w/feature"),
+    ("reconstruction_error", lambda r, v: (r - v).pow(2).sum(1).mean(), "1/2 is missing"),
+    ("reconstruction_error", lambda r, v: F.mse_loss(r, v, reduction="sum") / 2, "sum over the batch"),
+    ("reconstruction_error", lambda r, v: 0.5 * (r - v).norm(dim=1).mean(), "without squaring"),
+    ("autoencoder_loss", lambda r, v, z, y, w: w * F.mse_loss(r, v) + F.cross_entropy(z, y), "`MSELoss`"),
+    ("autoencoder_loss", lambda r, v, z, y, w: w * 0.5 * (r - v).square().sum(1).mean(), "lacks the task loss"),
+    (
+        "autoencoder_loss",
+        lambda r, v, z, y, w: 0.5 * (r - v).square().sum(1).mean() + w * F.cross_entropy(z, y),
+        "weight on the task loss",
+    ),
+    ("code_distance", F.mse_loss, "alpha = 2w/code"),
+    ("code_distance", lambda a, b: 0.5 * F.mse_loss(a, b), "code size as well"),
+    ("code_distance", lambda a, b: ((a - b) ** 2).sum(dim=1).mean(), "1/2 is missing"),
+    ("code_distance", lambda a, b: 0.5 * ((a - b) ** 2).sum(), "sum over the batch"),
+    ("code_distance", lambda a, b: torch.dist(a, b), "without squaring"),
+    ("code_distance", lambda a, b: 0.5 * ((a.detach() - b) ** 2).sum(1).mean(), "no gradient goes back to `code_now`"),
+    ("ebll_objective", lambda e, d, c, a, w: e + w * d.mean() + (torch.tensor(a) * c).mean(), "mean over the old"),
+    ("ebll_objective", lambda e, d, c, a, w: e + w * d.sum() + a[0] * c.sum(), "one alpha"),
+    ("ebll_objective", lambda e, d, c, a, w: e + w * d.sum() + np.mean(a) * c.sum(), "one alpha"),
+    ("ebll_objective", lambda e, d, c, a, w: e + w * d.sum() + (torch.tensor(a) / 2 * c).sum(), "already inside E4"),
+    ("ebll_objective", lambda e, d, c, a, w: e + d.sum() + (torch.tensor(a) * c).sum(), "not use `distill_weight`"),
+    ("ebll_objective", lambda e, d, c, a, w: w * e + d.sum() + (torch.tensor(a) * c).sum(), "on the task loss"),
+    ("encoder_bytes", lambda f, c, n: 4 * n * sum(p.numel() for p in ebll.Autoencoder(f, c).parameters()), "whole"),
+    ("encoder_bytes", lambda f, c, n: 4 * n * f * c, "biases"),
+    ("encoder_bytes", lambda f, c, n: n * (f * c + c), "numbers, not bytes"),
+    ("encoder_bytes", lambda f, c, n: 4 * (f * c + c), "one task"),
+    ("encoder_bytes", lambda f, c, n: 4 * n * (f * c + c) / 1024**2, "megabytes"),
+    ("fisher_diagonal", fisher_of_the_batch, "whole batch"),
+    ("fisher_diagonal", fisher_by_class_of_the_batch, "whole batch"),
+    ("fisher_diagonal", fisher_of_the_best_guess, "likeliest"),
+    ("fisher_diagonal", fisher_unsquared, "zero everywhere"),
+    ("fisher_diagonal", lambda n, p, x: [len(x) * part for part in fisher_library(n, p, x)], "sum over the samples"),
+    ("quadratic_penalty", lambda a, b, f: 0.5 * sum((w * (x - y)).sum() for x, y, w in zip(a, b, f)), "go negative"),  # noqa: B905
+    ("quadratic_penalty", lambda a, b, f: 2 * penalty_loop(a, b, f), "1/2 is missing"),
+    ("quadratic_penalty", lambda a, b, f: penalty_loop(a, b, f) / sum(x.numel() for x in a), "a mean instead"),
+    ("quadratic_penalty", lambda a, b, f: penalty_loop(a, b, [1.0] * len(a)), "not use the Fisher"),
+    ("quadratic_penalty", lambda a, b, f: penalty_loop(a, b, [w**2 for w in f]), "squares the Fisher"),
+    ("quadratic_penalty", lambda a, b, f: penalty_loop([x.data for x in a], b, f), "no gradient goes back to `now`"),
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "function", "words"), WRONG)
+def test_classic_wrong_answers_get_their_hint(name, function, words):
+    with pytest.raises(checks.CheckFailed) as caught:
+        getattr(checks, name)(function)
+    assert words in str(caught.value)
+
+
+def test_encoder_bytes_of_the_paper_sized_net():
+    """9,216 features and a code of 100, one old task: 3,686,800 bytes."""
+    assert math.isclose(encoder_bytes_built(9216, 100, 1), 3_686_800)
