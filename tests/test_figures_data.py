@@ -53,6 +53,7 @@ def curves_table(
                             stage=stage, step=step, task=task, feature_distance=distance, feature_norm=79 + 0.01 * t
                         )
                         row |= dict(code_distance=distance / 10, accuracy=0.9 - 0.003 * distance, learning_rate=0.02)
+                        row |= dict(accuracy_new=0.8 - 0.6 * size * np.exp(-(step + 20 * (stage == "train")) / 120))
                         for term in ("task", "distill", "code", "penalty"):
                             row |= {f"loss_{term}": terms.get(term, np.nan), f"raw_{term}": terms.get(term, np.nan)}
                         rows.append(row)

@@ -65,6 +65,7 @@ def tradeoff_fronts_table(
         part = tables.interval(ended, ["method", "knob"], side).rename(columns={c: f"{side}_{c}" for c in _COLUMNS})
         table = table.merge(part if side == "new" else part.drop(columns="seeds"), how="left", on=["method", "knob"])
     table["seeds"] = table["seeds"].fillna(0).astype(int)
+    table = table[(table["seeds"] > 0) | (table["method"] != "alone")]  # it has no end that it could miss
     table["runs"] = int(begun.max())
     rank = {name: i for i, name in enumerate(ordered(table["method"]))}
     table = table.loc[table.assign(method=table["method"].map(rank)).sort_values(["method", "knob"]).index]
@@ -116,8 +117,7 @@ def tradeoff_fronts(
     axes.set_xlabel("accuracy on new tasks, %")
     axes.set_ylabel("accuracy on old tasks, %")
     layout.finish(picture, table, alt.sentences(title, *_words(table), caption))
-    courses = [rows[["new_mean", "old_mean"]].to_numpy() for _, rows in drawn.groupby("method", sort=False)]
-    label_points(axes, _labels(drawn, styles), courses)
+    label_points(axes, _labels(drawn, styles), drawn[["new_mean", "old_mean"]].to_numpy(), _courses(axes))
     return picture
 
 
@@ -142,7 +142,7 @@ def _handles(drawn: pd.DataFrame, styles: dict[str, Look]) -> list[Line2D]:
 
 
 def _labels(drawn: pd.DataFrame, styles: dict[str, Look]) -> list[Word]:
-    """Return the settings to be written: the first and the last of each method, and a few between where there is room."""
+    """Return the settings to write: the first and last of each method, and a few between where there is room."""
     words = []
     for name, rows in drawn[drawn["knob"].notna()].groupby("method", sort=False):
         last = len(rows) - 1
@@ -153,6 +153,14 @@ def _labels(drawn: pd.DataFrame, styles: dict[str, Look]) -> list[Word]:
     return words
 
 
+def _courses(axes: Axes) -> list[np.ndarray]:
+    """Return the corners of all lines: those of methods, the intervals, and the references across the panel."""
+    courses = [np.asarray(line.get_xydata(), float) for line in axes.lines]
+    across = [line.get_transform() - axes.transData for line in axes.lines]
+    courses = [way.transform(course) for way, course in zip(across, courses, strict=True)]
+    return [course for course in courses if len(course) > 1 and np.isfinite(course).all()]
+
+
 def _setting(name: str, knob: float) -> str:
     label = looks([name])[name].label
     return label if np.isnan(knob) else f"{label} at {knob:g}"
@@ -160,7 +168,7 @@ def _setting(name: str, knob: float) -> str:
 
 def _ended_words(table: pd.DataFrame) -> str:
     """Name the settings of which not every run reached the end."""
-    short = table[table["seeds"] < table["runs"]]
+    short = table[(table["seeds"] < table["runs"]) & (table["method"] != "alone")]
     parts = [f"{_setting(m.method, m.knob)}: {m.seeds} of {m.runs} seeds ended" for m in short.itertuples(index=False)]
     return f" {'; '.join(parts)}." if parts else ""
 
@@ -170,7 +178,8 @@ def _words(table: pd.DataFrame) -> list[str]:
     out = []
     for name, rows in table[table["seeds"] > 0].groupby("method", sort=False):
         parts = [
-            f"{'' if np.isnan(m.knob) else f'{m.knob:g}: '}{alt.points(m.old_mean)} % old, {alt.points(m.new_mean)} % new"
+            ("" if np.isnan(m.knob) else f"{m.knob:g}: ")
+            + f"{alt.points(m.old_mean)} % old, {alt.points(m.new_mean)} % new"
             for m in rows.itertuples(index=False)
         ]
         front = [f"{knob:g}" for knob in rows.loc[rows["on_front"], "knob"].dropna()]

@@ -22,7 +22,7 @@ _MOST = 10  # images in a row
 
 
 def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> pd.DataFrame:
-    """Return what `task_images` draws, a row per image: task, place, label, height and width in pixels, mean grey (0..1)."""
+    """Return what `task_images` draws, a row per image: task, place, label, height, width (pixels), mean (grey)."""
     facts = [
         (task, place, label, *image.shape, float(image.mean()))
         for task, (images, labels) in _checked(rows).items()
@@ -46,6 +46,7 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, labels:
     tall = cell + (0.2 if labels else 0.06)
     title = "Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks"
     picture = layout.compose(title, "", height=tall * len(checked))
+    picture.set_layout_engine("none")
     width, height = picture.get_size_inches()
     for row, (task, (images, classes)) in enumerate(checked.items()):
         top = 1 - (height - tall * len(checked) - 0.1 + tall * row) / height
@@ -53,7 +54,7 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, labels:
         for place, (image, label) in enumerate(zip(images, classes, strict=True)):
             left = (side + place * cell) / width
             axes = picture.add_axes((left, top - (cell - 0.06) / height, (cell - 0.06) / width, (cell - 0.06) / height))
-            axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+            axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set_axis_off()
             if labels:
                 under = layout.shorten(label, cell - 0.04)

@@ -5,7 +5,7 @@ This room knows tidy tables of a reader's own; it measures nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
@@ -60,7 +60,7 @@ def over_knob(
     table: pd.DataFrame, x: str, ys: Mapping[str, str], *, by: str = "kind", xlabel: str, title: str,
     references: Mapping[str, Mapping[str, float]] | None = None, log: bool = True, caption: str = "",
 ) -> Picture:  # fmt: skip
-    """Draw one or several quantities over a setting, such as accuracy over code size: a panel each, one above the other.
+    """Draw quantities over a setting, such as accuracy over code size: a panel each, one above the other.
 
     table       a row per setting, kind and seed, with columns `x`, `by`, `seed` and those in `ys`
     ys          for each column its axis label, with the unit: {"accuracy": "accuracy, %", "share": "share missed"}
@@ -150,14 +150,16 @@ def _scale(axes: list[Axes], place: dict[float, float], log: bool) -> None:
     """Put the ticks at the values; where names would touch, some ticks stay without one."""
     spots = list(place.values())
     log = log and spots[0] > 0
+    across = np.log10(spots) if log else np.array(spots)
+    reach = (across[-1] - across[0]) or 1.0
+    limits = np.array([across[0] - 0.02 * reach, across[-1] + 0.012 * reach])
     for one in axes:
         if log:
             powers = np.log2(spots)
             one.set_xscale("log", base=2 if np.allclose(powers, np.round(powers)) else 10)
         one.xaxis.set_minor_locator(NullLocator())
-        one.margins(x=0.04)
-    across = np.log10(spots) if log else np.array(spots)
-    width = (WIDTH - 2.5) * (across - across[0]) / max(across[-1] - across[0], 1e-12)
+        one.set_xlim(10**limits if log else limits)
+    width = (WIDTH - 2.5) * (across - across[0]) / reach
     names = [f"{value:g}" for value in place]
     half = [layout.text_width(name) / 2 + 0.04 for name in names]
     right, last = -np.inf, len(names) - 1

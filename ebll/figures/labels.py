@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,23 +25,24 @@ _FAR = (3.0, 9.0, 17.0, 27.0)  # points between a marker and its word
 Word = tuple[float, float, str, str, bool]  # x, y, text, colour, whether it may not be left out
 
 
-def label_points(axes: Axes, words: Sequence[Word], lines: Sequence[np.ndarray]) -> None:
+def label_points(axes: Axes, words: Sequence[Word], points: np.ndarray, lines: Sequence[np.ndarray] = ()) -> None:
     """Write each word beside its point; call when the layout is settled. What finds no place is left out, or crowds.
 
-    words  the obligatory ones find a place first
-    lines  corners (n, 2) of what is drawn, with a marker at each corner: words keep off all of it
+    words   the obligatory ones find a place first
+    points  (n, 2), where markers are: words cover none of them
+    lines   corners (n, 2) of what else is drawn: words keep off where they can
     """
     scale = 72 / axes.figure.dpi
     frame = axes.get_window_extent()
     edges = np.array([frame.x0, frame.y0, frame.x1, frame.y1]) * scale
+    marks = axes.transData.transform(np.asarray(points, float)) * scale
     courses = [axes.transData.transform(np.asarray(line, float)) * scale for line in lines]
-    marks = [corner for course in courses for corner in course]
-    dots = [spot for course in courses for spot in _along(course)]
+    dots = np.array([spot for course in courses for spot in _along(course)]).reshape(-1, 2)
     taken: list[np.ndarray] = []
     for x, y, text, color, needed in sorted(words, key=lambda word: not word[-1]):
         at = axes.transData.transform((x, y)) * scale
         size = np.array([72 * text_width(text), _TALL])
-        costs = [(_cost(box, at, far, taken, marks, dots, edges), far, way, box) for far, way, box in _boxes(at, size)]
+        costs = [(_cost(box, far, taken, marks, dots, edges), far, way, box) for far, way, box in _boxes(at, size)]
         cost, far, _, box = min(costs, key=lambda found: found[0])
         if cost >= 100 and not needed:
             continue
@@ -62,21 +64,20 @@ def _boxes(at: np.ndarray, size: np.ndarray):
             yield far, way, np.concatenate([centre - size / 2, centre + size / 2])
 
 
-def _cost(box, at, far, taken, marks, dots, edges) -> float:
-    """Return how bad a place is: 100 for covering a word or a point or leaving the panel, 1 for each touch of a line."""
+def _cost(box, far, taken, marks, dots, edges) -> float:
+    """Return how bad a place is: 100 or more for covering a word or a point, or for leaving the panel."""
     outside = (box[:2] < edges[:2]).any() or (box[2:] > edges[2:]).any()
-    words = sum(_overlap(box, other, 1.0) for other in taken)
-    points = sum(_overlap(box, np.concatenate([m - _MARK, m + _MARK]), 0.0) for m in marks)
-    crossed = sum(_overlap(box, np.concatenate([d, d]), 0.5) for d in dots)
-    return 400 * outside + 200 * words + 100 * points + 1.5 * crossed + far / 4
+    words = sum((box[:2] < other[2:] + 1).all() and (other[:2] < box[2:] + 1).all() for other in taken)
+    return 400 * outside + 200 * words + 100 * _inside(box, marks, _MARK) + 1.5 * _inside(box, dots, 0.5) + far / 4
 
 
-def _overlap(one: np.ndarray, two: np.ndarray, room: float) -> bool:
-    return bool((one[:2] - room < two[2:]).all() and (two[:2] - room < one[2:]).all())
+def _inside(box: np.ndarray, spots: np.ndarray, room: float) -> int:
+    """Count the places in a box that is larger by `room` on each side."""
+    return int(((spots > box[:2] - room) & (spots < box[2:] + room)).all(axis=1).sum())
 
 
 def _along(course: np.ndarray):
     """Yield places every few points along a line."""
-    for start, end in zip(course[:-1], course[1:], strict=True):
+    for start, end in pairwise(course):
         count = max(2, int(np.hypot(*(end - start)) // 4))
         yield from start + np.linspace(0, 1, count)[:, None] * (end - start)

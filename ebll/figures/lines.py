@@ -5,6 +5,7 @@ This room knows plotted tables (quantity, method, step, mean, low, high), not wh
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -29,22 +30,33 @@ def stack(picture: Picture, heights: list[float]) -> list[Axes]:
 
 
 def draw_lines(
-    axes: Axes, table: pd.DataFrame, column: str, styles: dict[str, Look], markers: bool | str = False, x: str = "step"
-) -> None:
+    axes: Axes, table: pd.DataFrame, column: str, styles: dict[str, Look], markers: bool | str = False, *,
+    x: str = "step", band: float = BAND,
+) -> None:  # fmt: skip
     """Draw a line and a band for each value of `column`, and name the lines at their ends.
 
-    markers  True for a few along the line, shifted from line to line; "all" for one at every value
+    markers  True for a few of the values, shifted from line to line; "spaced" for a few at even distances of `x`, where
+             values are denser in places; "all" for every value
+    band     opacity of the bands
     """
     ends = []
     for place, (name, look) in enumerate(styles.items()):
         rows = table[table[column] == name]
         every = max(1, len(rows) // 6)
         at = [*range(place * every // len(styles), len(rows) - every // 2, every), len(rows) - 1]
+        if markers == "spaced":
+            at = _spaced(rows[x].to_numpy(float), place / len(styles))
         marker = {"marker": look.marker, "markevery": None if markers == "all" else at} if markers else {}
         axes.plot(rows[x], rows["mean"], color=look.color, linestyle=look.line, label=look.label, **marker)
-        axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=BAND, linewidth=0)
+        axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=band, linewidth=0)
         ends.append((rows["mean"].iloc[-1], look))
     layout.end_labels(axes, ends)
+
+
+def _spaced(values: np.ndarray, shift: float, count: int = 6) -> list[int]:
+    """Return the places of about `count` values at even distances, and of the last one."""
+    wanted = values[0] + (np.arange(count) + shift) * (values[-1] - values[0]) / count
+    return sorted({int(np.abs(values - one).argmin()) for one in wanted} | {len(values) - 1})
 
 
 def draw_terms(panels: list[Axes], table: pd.DataFrame, methods: list[str]) -> None:

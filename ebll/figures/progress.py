@@ -15,7 +15,7 @@ from ebll.errors import InputError
 from . import alt, layout, lines, tables
 from .moment import means, moment
 from .picture import Picture
-from .style import FAINT, looks, ordered, styled
+from .style import BAND, FAINT, looks, ordered, styled
 
 __all__ = ["accuracy_over_steps", "accuracy_over_steps_table"]
 
@@ -70,10 +70,11 @@ def accuracy_over_steps(
     axes = lines.stack(picture, [2.3] * len(shown))
     for one, quantity in zip(axes, shown, strict=True):
         part = table[table["quantity"] == quantity]
-        lines.draw_lines(one, part, "method", looks(part["method"]), markers=True)
+        styles = looks(part["method"])
+        lines.draw_lines(one, part, "method", styles, markers="spaced", band=BAND if len(styles) <= 4 else BAND / 2)
         _percent(one, before)
-        one.set_ylabel(f"accuracy on {task}\n(old task), %" if quantity == "accuracy" else
-                       f"accuracy on {training}\n(new task), %")  # fmt: skip
+        name, age = (task, "old") if quantity == "accuracy" else (training, "new")
+        one.set_ylabel(f"accuracy on {layout.shorten(name, 1.2)}\n({age} task), %")
     axes[-1].set_xlabel(f"optimiser step while {training} is learned")
     return layout.finish(picture, table, alt.sentences(title, *_words(table, task, training), caption))
 
@@ -92,9 +93,8 @@ def _words(table: pd.DataFrame, task: str, training: str) -> list[str]:
     for method in ordered(table["method"]):
         old, new = (table[(table["method"] == method) & (table["quantity"] == q)] for q in QUANTITIES)
         parts = [f"{task} {_course(old)}"] if len(old) else []
-        parts += [f"{training} {alt.points(new['mean'].iloc[0])} % to {alt.points(new['mean'].iloc[-1])} %"] * (
-            len(new) > 0
-        )
+        if len(new):
+            parts.append(f"{training} {alt.points(new['mean'].iloc[0])} % to {alt.points(new['mean'].iloc[-1])} %")
         out.append(f"{looks([method])[method].label}: {'; '.join(parts)}")
     return out
 
@@ -105,4 +105,5 @@ def _course(old: pd.DataFrame) -> str:
     fall = "" if lowest["step"] in (first["step"], last["step"]) else (
         f", lowest {alt.points(lowest['mean'])} % at step {lowest['step']:g}"
     )  # fmt: skip
-    return f"{alt.points(first['mean'])} % at step {first['step']:g}{fall}, {alt.points(last['mean'])} % at step {last['step']:g}"
+    start = f"{alt.points(first['mean'])} % at step {first['step']:g}"
+    return f"{start}{fall}, {alt.points(last['mean'])} % at step {last['step']:g}"

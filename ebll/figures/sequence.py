@@ -38,8 +38,10 @@ def average_along_sequence_table(
     rows = rows[rows["method"].isin(names)]
     rows = rows.assign(**{c: rows[c].astype(object) for c in ("method", "after", "task")})
     rows = rows[rows["accuracy"].notna()].assign(percent=lambda r: 100 * r["accuracy"])
-    parts = [_at(rows, tasks[:count]) for count in range(1, len(tasks) + 1)]
-    out = tables.interval(pd.concat(parts), ["quantity", "method", "learned", "task"], "percent")
+    parts = pd.concat([_at(rows, tasks[:count]) for count in range(1, len(tasks) + 1)])
+    if parts.empty:
+        raise InputError(f"No run of {alt.listed(names)} was measured on all of its tasks so far: nothing to draw.")
+    out = tables.interval(parts, ["quantity", "method", "learned", "task"], "percent")
     rank = {name: i for i, name in enumerate([*PANELS, *names])}
     order = out.assign(**{c: out[c].map(rank) for c in ("quantity", "method")})
     return out.loc[order.sort_values(["quantity", "method", "learned"]).index].reset_index(drop=True)
@@ -74,10 +76,10 @@ def average_along_sequence(
         lines.draw_lines(one, part, "method", looks(part["method"]), markers="all", x="learned")
         one.set_ylim(max(one.get_ylim()[0], 0), min(one.get_ylim()[1], 100))
         one.set_ylabel(label.format(first=layout.shorten(tasks[0], 1.2)))
-        one.margins(x=0.04)
     width = (WIDTH - 2.6) / (len(tasks) - 1) - 0.1
     ticks = [f"{i}\n{layout.shorten(str(task), min(width, 1.1))}" for i, task in enumerate(tasks, 1)]
     axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
+    axes[-1].set_xlim(1 - 0.02 * (len(tasks) - 1), 1 + 1.012 * (len(tasks) - 1))
     axes[-1].set_xlabel("tasks learned so far, with the newest one's name")
     return layout.finish(picture, table, alt.sentences(title, *_words(table, tasks), caption))
 

@@ -14,11 +14,12 @@ from ebll.errors import InputError
 
 from . import alt, layout, tables
 from .picture import Picture
-from .style import NORMAL, SOFT, WIDTH, Look, class_looks, styled
+from .style import NORMAL, SMALL, SOFT, WIDTH, Look, class_looks, styled
 
 __all__ = ["submanifold", "submanifold_table"]
 
 _PLACES = ("x", "y", "x_back", "y_back")
+_AXES = ("first principal component, feature units", "second principal component, feature units")
 _FACTS = {"share": "misses {} % of the spread", "accuracy": "accuracy {} %"}
 
 
@@ -56,7 +57,8 @@ def submanifold(points: pd.DataFrame) -> Picture:
     columns = len(names) if len(names) <= 3 else 2 if len(names) == 4 else 3
     rows = -(-len(names) // columns)
     width = (WIDTH - 0.75) / columns - 0.12
-    heads = {name: _head(name, table[table["panel"] == name].iloc[0], width) for name in names}
+    size = NORMAL if columns < 3 else SMALL
+    heads = {name: _head(name, table[table["panel"] == name].iloc[0], width, size) for name in names}
     low, high = table[["x", "x_back"]].min().min(), table[["x", "x_back"]].max().max()
     down, up = table[["y", "y_back"]].min().min(), table[["y", "y_back"]].max().max()
     shape = np.clip((up - down) / max(high - low, 1e-12), 0.55, 1.25) if columns > 1 else 0.62
@@ -66,27 +68,27 @@ def submanifold(points: pd.DataFrame) -> Picture:
         f"{_counts(table)} of one network, no interval. Marker: features of an image; open dot at the end of its line: "
         f"their reconstruction. All panels share one plane and one scale.{_spread_words(table)}"
     )
-    picture = layout.compose(
-        title, caption, height=rows * tall + 0.4, legend=layout.handles(styles.values(), line=False)
-    )
+    hanging = 2 if rows > 1 and len(names) % columns else 1  # a short last row leaves an axis label in the row above
+    legend = layout.handles(styles.values(), line=False)
+    picture = layout.compose(title, caption, height=rows * tall + 0.52 * hanging, legend=legend)
     grid = picture.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes, name in zip(grid.flat, names, strict=False):
         _draw(axes, table[table["panel"] == name], styles)
-        first, *facts = heads[name].split("\n")
-        axes.set_title("\n".join([first, *facts]), loc="left", size=NORMAL, color=SOFT)
-        if columns > 1:
-            axes.set_aspect("equal", adjustable="box")
+        axes.set_title(heads[name], loc="left", size=size, color=SOFT)
+        axes.set_aspect("equal", adjustable="box" if len(names) > 1 else "datalim")
         axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
-    layout.label_below(grid, len(names), "first principal component" if columns < 3 else "first principal\ncomponent")
+    layout.label_below(grid, len(names), layout.wrap(_AXES[0], width))
     for axes in grid[:, 0]:
-        axes.set_ylabel("second principal component" if width * shape > 2 else "second principal\ncomponent")
+        axes.set_ylabel(layout.wrap(_AXES[1], width * shape))
     return layout.finish(picture, table, alt.sentences(title, *_words(table), caption))
 
 
-def _head(name: str, row: pd.Series, width: float) -> str:
+def _head(name: str, row: pd.Series, width: float, size: float) -> str:
     facts = [words.format(alt.points(100 * row[fact])) for fact, words in _FACTS.items()
              if fact in row.index and not np.isnan(row[fact])]  # fmt: skip
-    return "\n".join(layout.wrap(part, width, NORMAL) for part in [name, ", ".join(facts)] if part)
+    line = ", ".join(facts)
+    facts = facts if layout.text_width(line, size) > width else [line]
+    return "\n".join(layout.wrap(part, width, size) for part in [name, *facts] if part)
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, styles: dict[str, Look]) -> None:
