@@ -39,6 +39,7 @@ class Network(nn.Module):
     def __init__(self, features: nn.Module, operator: nn.Module, input_shape: Sequence[int]):
         super().__init__()
         self.features = nn.Sequential(features, nn.Flatten())
+        _not_in_place(self.features)
         _not_in_place(operator)
         self.operator = operator
         self.heads = nn.ModuleList()
@@ -77,8 +78,15 @@ class Network(nn.Module):
             self.operator = nn.Identity()
 
     def needs_batches(self) -> bool:
-        """Whether a layer still takes its statistics from the batch, so that a batch of one input will not do."""
-        return any(isinstance(module, _NormBase) and module.training for module in self.train().modules())
+        """Whether a layer refuses a batch of one input while it learns, as BatchNorm does on one value a channel."""
+        net = copy.deepcopy(self).train()
+        example = torch.zeros(1, *self.input_shape, device=next(self.parameters(), torch.empty(0)).device)
+        try:
+            with torch.no_grad(), seeded(0, "probe"):
+                net(example, 0)
+        except ValueError:
+            return True
+        return False
 
     def freeze_statistics(self) -> None:
         """From now on keep running statistics (BatchNorm and its kin) as they are, also in train mode."""
@@ -100,7 +108,9 @@ class Network(nn.Module):
         self.eval()
         try:
             with torch.no_grad():
-                features = self.features(torch.zeros(1, *self.input_shape, device=reference.device))
+                inputs = torch.zeros(1, *self.input_shape, device=reference.device)
+                features = self.features(inputs)
+                spoilt = "features" if inputs._version else ""
                 version = features._version
                 outputs = self.operator(features)
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -112,10 +122,10 @@ class Network(nn.Module):
         finally:
             for module, mode in modes:
                 module.training = mode
-        if features._version != version:
+        if spoilt or features._version != version:
             raise InputError(
-                "`operator` changes its input in place, which would change the features under the code term too. Let "
-                "its first operation return a new tensor."
+                f"`{spoilt or 'operator'}` changes its input in place, which would change the task's own data, or the "
+                "features under the code term. Let its first operation return a new tensor."
             )
         if not isinstance(outputs, Tensor):
             raise InputError(f"`operator` must return a tensor (batch, size); it returned {type(outputs).__name__}.")
@@ -127,7 +137,7 @@ class Network(nn.Module):
 
 
 def _not_in_place(module: nn.Module) -> None:
-    """Switch in-place activations off: what T does to its input must not change the features, which are read again."""
+    """Switch in-place activations off: F and T must not change what they are given, since it is read again."""
     for part in module.modules():
         if getattr(part, "inplace", False) is True:
             part.inplace = False

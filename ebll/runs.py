@@ -76,6 +76,8 @@ class Run:
         alone  accuracy of a fresh network trained on each task alone, one a task in the order learned
         """
         matrix = self.accuracy_matrix()
+        if matrix.empty:
+            raise InputError("No task was learned to its end, so there is nothing to sum up; see run.curves.")
         figures = {
             "average_accuracy": metrics.average_accuracy(matrix),
             "forgetting": metrics.forgetting(matrix),

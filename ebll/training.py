@@ -134,7 +134,8 @@ def learn_first(
     network = build_network(net, tasks[0].input_shape, seed).to(device)
     with seeded(seed, "head", 0):
         network.add_head(tasks[0].class_count)
-    if len(tasks[0].train) % settings.batch_size == 1 and network.needs_batches():
+    last = len(tasks[0].train) % settings.batch_size or settings.batch_size
+    if last == 1 and network.needs_batches():
         raise InputError(
             f"The last batch of {tasks[0].name} would hold one input ({len(tasks[0].train)} in batches of "
             f"{settings.batch_size}), and BatchNorm needs more while it learns. Choose another batch_size."

@@ -64,6 +64,12 @@ def test_every_help_has_examples_that_parse(command):
             sub.make_context(words[1], words[2:], parent=cli.make_context("ebll", []))
 
 
+def test_a_second_ctrl_c_does_not_break_into_the_end_of_the_program():
+    late = "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))"
+    out = python(f"import atexit, os, signal; {late}; from ebll.cli import main; main(['--version'])")
+    assert (out.returncode, out.stdout, out.stderr) == (0, b"ebll 0.1.0\n", b"")
+
+
 def test_tasks_are_listed_with_what_the_catalogue_knows():
     out = invoke("tasks")
     assert out.exit_code == 0
@@ -138,6 +144,10 @@ def test_too_few_alphas_are_seen_before_anything_is_trained():
         ("run --alpha -1", ["alpha", "at least 0", "got -1"]),
         ("run --alpha 1,", ["alpha", "entry 1", "''"]),
         ("run --tasks letters,mnist,digits --alpha 1,x", ["entry 1", "'x'"]),
+        ("run --tasks letters,mnist --alpha 1,2,3", ["alpha has 3 entries", "1 old", "one per old task"]),
+        ("run --tasks letters,letters --threads 1025", ["threads", "at most 1024", "got 1025"]),
+        ("run --batch-size 99999999999999", ["batch_size", "at most 2147483648"]),
+        ("run --seed 9223372036854775808", ["seed", "at most 9223372036854775807"]),
         ("run --temperature 0", ["temperature", "above 0", "LwF and the authors' EBLL code use 2"]),
         ("run --temperature inf", ["temperature", "got inf"]),
         ("run --recon-weight -0.1", ["recon_weight", "at least 0"]),

@@ -1,14 +1,18 @@
 """`ebll reproduce` from end to end on a tiny plan: the schema of every file, and the same numbers however it is run."""
 
 import csv
+import dataclasses
 import json
+import os
 import re
 
 import pandas as pd
 import pytest
-from tiny_plan import SEQUENCES, reproduce
+from tiny_plan import SEQUENCES, reproduce, tiny
 
-from ebll import METHODS
+from ebll import METHODS, experiments
+from ebll.errors import EbllError
+from ebll.experiments.jobs import jobs_of, run_jobs
 
 ACCURACY = ["sequence", "method", "seed", "after", "task", "accuracy"]
 CURVES = ["sequence", "method", "seed", "step", "task", "feature_distance"]
@@ -126,3 +130,46 @@ def test_without_claims_to_decide_the_rest_is_written(tmp_path):
     assert result.exit_code == 0, result.stderr
     assert json.loads((tmp_path / "claims.json").read_text()) == []
     assert "Claims" not in result.stdout
+
+
+class Stop(Exception):
+    """Raised by a hook to end the main job early."""
+
+
+@pytest.mark.parametrize("given", ["lwf", ["lwf", "lwf"], ("lwf",)], ids=["one name", "twice", "tuple"])
+def test_one_name_is_a_list_of_one_and_each_method_runs_once(tmp_path, given):
+    def look(jobs, workers):
+        assert {job.methods for job in jobs} == {("lwf",)}
+        raise Stop
+
+    with tiny(), pytest.raises(Stop):
+        experiments.reproduce("tiny", methods=given, out=tmp_path, workers=1, on_start=look)
+
+
+def test_a_job_that_stops_drops_the_conclusions_of_an_earlier_one_and_keeps_its_own_tables(tmp_path):
+    drawn = ["claims.json", "claims-parts.csv", "outcomes.csv", "tables.md", "run.json"]
+    for name in [*drawn, "accuracy.csv", "notes.txt", "forgetting.png"]:
+        (tmp_path / name).write_text("earlier")
+
+    def stop(done, total, name):
+        raise Stop
+
+    with tiny(), pytest.raises(Stop):
+        experiments.reproduce("tiny", methods="finetune", out=tmp_path, workers=1, on_progress=stop)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["accuracy.csv", "curves.csv", "forgetting.png", "gaps.csv", "kept.csv", "notes.txt"]
+    assert set(pd.read_csv(tmp_path / "accuracy.csv")["method"]) == {"alone"}
+
+
+class Deadly:
+    """Ends the process that unpickles it, as the system does with one that takes too much memory."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_worker_that_is_ended_from_outside_is_told_in_words():
+    with tiny():
+        jobs = [dataclasses.replace(job, preset=Deadly()) for job in jobs_of(SEQUENCES, ["finetune"], range(2))]
+    with pytest.raises(EbllError, match=r"A worker process was ended from outside.* with fewer workers than 2\."):
+        run_jobs(jobs, 2, lambda result: None)

@@ -1,11 +1,13 @@
 """`ebll run` from end to end: what it prints is what it wrote, and nothing recorded is lost when it ends early."""
 
+import contextlib
 import os
 import random
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from tiny import blobs
 from ebll import METHODS, TrainSettings
 from ebll.cli import cli
 from ebll.cli.work import Work
+from ebll.errors import OutputError
 
 HERE = Path(__file__).parent
 CURVES = ["sequence", "method", "seed", "step", "task", "feature_distance"]
@@ -104,6 +107,60 @@ def test_when_training_diverges_the_tables_so_far_are_kept(tmp_path, two, out):
         assert len(pd.read_csv(tmp_path / "out" / "curves.csv")) > 0
 
 
+def test_the_tables_are_written_before_the_figure_and_a_figure_that_fails_leaves_them(tmp_path, two, monkeypatch):
+    out, found = tmp_path / "out", []
+
+    def draw(work):
+        found.extend(path.name for path in out.iterdir())
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Work, "draw", draw)
+    done = run("--tasks", two, "--method", "lwf", "--epochs", 1, "--out", out)
+    assert done.exit_code == 1
+    assert sorted(found) == sorted(path.name for path in out.iterdir()) == ["accuracy.csv", "curves.csv", "kept.csv"]
+    assert len(pd.read_csv(out / "accuracy.csv")) == 3
+    assert "no space left on device" in done.stderr
+
+
+def test_what_was_learned_is_kept_when_something_later_fails(tmp_path, two, monkeypatch):
+    def fail(*args, **options):
+        raise RuntimeError("lost in space")
+
+    monkeypatch.setattr("ebll.cli.work.learn_first", fail)  # the network alone, after all tasks are learned
+    done = run("--tasks", two, "--method", "lwf", "--epochs", 1, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    stopped, error = done.stderr.splitlines()
+    assert "the tables so far are in" in stopped
+    assert error.startswith("error: RuntimeError: lost in space")
+    assert len(pd.read_csv(tmp_path / "out" / "accuracy.csv")) == 3
+
+
+def test_an_error_is_shown_even_if_the_tables_cannot_be_kept_after_it(tmp_path, two, monkeypatch):
+    def fail(*args, **options):
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("ebll.cli.work.write_tables", fail)
+    wild = ["--method", "lwf", "--batch-size", 4, "--distill-weight", "1e30"]
+    done = run("--tasks", two, *wild, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: LwF, seed 0: training diverged")
+
+
+def test_an_error_before_the_first_step_is_one_line(tmp_path):
+    done = run("--tasks", "letters,letters", "--out", tmp_path)
+    assert done.exit_code == 2
+    assert done.stderr == "error: Tasks of one sequence need different names; got letters, letters.\n"
+
+
+def test_outside_the_main_thread_the_tables_are_kept_too(tmp_path, two):
+    done, wild = [], ["--method", "lwf", "--batch-size", 4, "--distill-weight", "1e30"]
+    thread = threading.Thread(target=lambda: done.append(run("--tasks", two, *wild, "--out", tmp_path / "out")))
+    thread.start()
+    thread.join()
+    assert done[0].stderr.splitlines()[-1].startswith("error: LwF, seed 0: training diverged")
+    assert len(pd.read_csv(tmp_path / "out" / "accuracy.csv")) == 1
+
+
 # A process of its own, as a person starts it, but with a line of progress for each unit.
 DRIVER = """
 import sys; sys.path.insert(0, {here!r})
@@ -116,8 +173,9 @@ if __name__ == "__main__":
 """
 
 
-def interrupted(tmp_path, arguments, line, seconds):
-    """Start the command, wait for a line on stderr that begins with `line` (or for its plan), wait, press Ctrl-C."""
+@contextlib.contextmanager
+def started(tmp_path, arguments, line):
+    """The command in a process group of its own, from its plan, or a line on stderr that begins with `line`, on."""
     script = tmp_path / "driver.py"  # a file, since worker processes import it again
     script.write_text(DRIVER.format(here=str(HERE)))
     process = subprocess.Popen(
@@ -128,30 +186,44 @@ def interrupted(tmp_path, arguments, line, seconds):
         assert process.stdout.readline(), process.stderr.read()
         while line and not process.stderr.readline().startswith(line):
             assert process.poll() is None
-        time.sleep(seconds)
-        os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the workers too
-        _, told = process.communicate(timeout=60)
+        yield process
     finally:
-        if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # workers may outlive the command
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def interrupted(tmp_path, arguments, line, seconds, how=signal.SIGINT):
+    """Start the command, wait for its line, wait, press Ctrl-C or send SIGTERM."""
+    with started(tmp_path, arguments, line) as process:
+        time.sleep(seconds)
+        # A terminal's Ctrl-C reaches the workers too, `kill` does not.
+        (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 130, (seconds, told)
     assert "Traceback" not in told, (seconds, told)
     return told.splitlines()[-1]
 
 
-def test_ctrl_c_keeps_the_tables_of_a_run(tmp_path, two):
+ENDS = pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
+
+
+@ENDS
+def test_ctrl_c_and_kill_keep_the_tables_of_a_run(tmp_path, two, how):
     out, seconds = tmp_path / "out", random.SystemRandom().uniform(0, 1)
-    told = interrupted(tmp_path, ["run", "--tasks", two, "--epochs", 100_000, "--out", out], "1 of", seconds)
+    told = interrupted(tmp_path, ["run", "--tasks", two, "--epochs", 100_000, "--out", out], "1 of", seconds, how)
     assert re.match(rf"stopped at step \d+ of \d+; the tables so far are in {out}", told)
     for name in ("accuracy", "curves", "kept"):
         assert "sequence" in pd.read_csv(out / f"{name}.csv")
 
 
+@ENDS
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_keeps_the_runs_that_were_done(tmp_path, workers):
+def test_ctrl_c_and_kill_keep_the_runs_that_were_done(tmp_path, workers, how):
     out, seconds = tmp_path / "out", random.SystemRandom().uniform(0, 0.5)
     arguments = ["reproduce", "--profile", "tiny", "--workers", workers, "--out", out, "--methods", "finetune,lwf"]
-    told = interrupted(tmp_path, arguments, "2 of", seconds)
+    told = interrupted(tmp_path, arguments, "2 of", seconds, how)
+    assert told.endswith("pictures there, if any, are of an earlier run")
     done = int(re.match(r"stopped after (\d+) of 18 runs; their tables are in", told)[1])
     accuracy = pd.read_csv(out / "accuracy.csv")
     assert accuracy.groupby(["sequence", "method", "seed"]).ngroups == done >= 2
@@ -165,3 +237,9 @@ def test_ctrl_c_while_the_workers_start_is_quiet_and_leaves_earlier_results(tmp_
     seconds = random.SystemRandom().uniform(0, 0.3)
     assert "nothing was written" in interrupted(tmp_path, arguments, "", seconds)
     assert (tmp_path / "accuracy.csv").read_text() == "earlier"
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    with started(tmp_path, ["reproduce", "--profile", "tiny", "--workers", 2, "--out", tmp_path], "1 of") as process:
+        process.kill()
+        process.communicate(timeout=30)  # until nobody holds the pipes any more

@@ -170,3 +170,42 @@ def test_one_class_and_settings_out_of_range(tmp_path):
     assert refusal(tmp_path, channels=2) == "channels must be 1 (grey) or 3 (RGB); got 2."
     assert "size must be a whole number of at least 4; got 2." in refusal(tmp_path, size=2)
     assert "test_fraction must be a number above 0 and at most 0.9; got 0." in refusal(tmp_path, test_fraction=0)
+
+
+@pytest.mark.parametrize("aim", [".", "..", "../.."])
+def test_a_link_that_leads_back_is_refused_since_its_images_would_come_in_twice(tmp_path, aim):
+    root = tmp_path / "leaves"
+    fill(root, {"ash": 5, "oak": 5})
+    (root / "oak" / "more").mkdir()
+    link = root / "oak" / "more" / "link"
+    link.symlink_to(aim, target_is_directory=True)
+    assert refusal(root) == (
+        f"{link} leads back to {link.resolve()}, so its images would come in twice. Remove that link."
+    )
+
+
+def test_a_class_may_be_a_link_to_a_folder_elsewhere(tmp_path):
+    fill(tmp_path / "store", {"x": 5, "y": 5})
+    (tmp_path / "leaves").mkdir()
+    for name, kept in [("ash", "x"), ("oak", "y")]:
+        (tmp_path / "leaves" / name).symlink_to(tmp_path / "store" / kept, target_is_directory=True)
+    task = Task.from_folder(tmp_path / "leaves", size=4, standardise=False)
+    assert sorted(g for part in (task.train, task.validation, task.test) for g in greys(part)) == [
+        *range(5),
+        *range(60, 65),
+    ]
+
+
+def test_a_link_sideways_is_refused_since_an_image_would_be_in_two_classes_or_in_test_and_train(tmp_path):
+    root = tmp_path / "leaves"
+    fill(root, {"ash": 5, "oak": 5})
+    (root / "elm").symlink_to(root / "oak", target_is_directory=True)
+    with pytest.raises(InputError, match="is the same file as"):
+        Task.from_folder(root, size=4)
+    for part in ("train", "test"):
+        fill(tmp_path / "parts" / part, {"ash": 5, "oak": 5})
+    file = next((tmp_path / "parts" / "test" / "oak").iterdir())
+    file.unlink()
+    file.symlink_to(next((tmp_path / "parts" / "train" / "oak").iterdir()))
+    with pytest.raises(InputError, match="by way of a link"):
+        Task.from_folder(tmp_path / "parts", size=4)

@@ -684,3 +684,14 @@ def test_any_sizes_of_net_code_and_tasks(features, hidden, classes, data):
     assert matrix.shape == (len(classes), len(classes))
     assert np.array_equal(np.isnan(matrix), ~np.tri(len(classes), dtype=bool))
     assert [run.net(tasks[t].test.inputs, t).shape[1] for t in range(len(classes))] == classes
+
+
+@pytest.mark.parametrize("name", CODE_METHODS)
+def test_codes_begin_at_a_distance_of_zero_also_where_the_operator_is_written_in_place(name):
+    net = nn.Linear(12, FEATURES), nn.Sequential(nn.ReLU(inplace=True), nn.Linear(FEATURES, 6))
+    run = run_sequence(sequence(2), method(name), net=net, settings=SETTINGS, recorder=Recorder(log_every=1))
+    first, *later = run.curves.query("training == 'task1' and stage == 'train'").itertuples()
+    assert first.step == 0
+    assert first.raw_code == pytest.approx(0, abs=1e-9)
+    assert first.code_distance == first.feature_distance == 0
+    assert max(row.raw_code for row in later) > 1e-6

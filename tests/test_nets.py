@@ -259,6 +259,45 @@ def test_an_operator_must_return_one_row_a_sample():
         build_network((nn.Flatten(), nn.Unflatten(1, (3, 4))), (12,))
 
 
+@pytest.mark.parametrize("operator", [nn.LSTM(12, 4), nn.GRU(12, 4)], ids=["LSTM", "GRU"])
+def test_an_operator_that_returns_no_tensor_is_refused(operator):
+    with pytest.raises(InputError, match=r"`operator` must return a tensor \(batch, size\); it returned tuple\."):
+        build_network((nn.Flatten(), operator), (12,))
+
+
+def test_an_operator_that_changes_the_features_in_place_is_refused():
+    class Hasty(nn.Module):
+        def forward(self, features):
+            return nn.functional.relu_(features)
+
+    with pytest.raises(InputError, match="`operator` changes its input in place"):
+        build_network((nn.Linear(12, 8), Hasty()), (12,))
+
+
+def test_features_that_would_change_the_data_are_refused_and_in_place_layers_of_theirs_mended():
+    class Hasty(nn.Module):
+        def forward(self, inputs):
+            return inputs.sub_(1)
+
+    with pytest.raises(InputError, match="`features` changes its input in place"):
+        build_network((Hasty(), nn.Identity()), (12,))
+    net = build_network((nn.Sequential(nn.ReLU(inplace=True), nn.Linear(12, 8)), nn.Identity()), (12,))
+    inputs = torch.randn(5, 12)
+    kept = inputs.clone()
+    net.features(inputs)
+    assert torch.equal(inputs, kept)
+
+
+@pytest.mark.parametrize("layers", [[nn.ReLU(inplace=True)], [nn.Dropout(0.5, inplace=True), nn.ELU(inplace=True)]])
+def test_in_place_layers_of_an_operator_leave_the_features_alone(layers):
+    net = with_heads((nn.Linear(12, FEATURES), nn.Sequential(*layers, nn.Linear(FEATURES, HIDDEN)))).train()
+    features = net.features(torch.randn(5, 12)).detach()
+    kept = features.clone()
+    assert net.operator(features).shape == (5, HIDDEN)
+    assert (kept < 0).any()
+    assert torch.equal(features, kept)
+
+
 def test_the_cnn_wants_images():
     with pytest.raises(InputError, match="'cnn' takes images"):
         build_network("cnn", (12,))

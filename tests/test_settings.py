@@ -40,7 +40,9 @@ def refusal(kind, **values):
 
 @pytest.mark.parametrize(("kind", "field"), AT_LEAST_0 + ABOVE_0)
 @pytest.mark.parametrize(
-    "value", [-1e-9, -3, math.nan, math.inf, -math.inf, "1", "", True, None, 1j, [[1.0]]], ids=repr
+    "value",
+    [-1e-9, -3, math.nan, math.inf, -math.inf, "1", "", True, None, 1j, [[1.0]], pytest.param(10**400, id="huge")],
+    ids=repr,
 )
 def test_numbers_that_make_no_sense_are_refused_by_name(kind, field, value):
     text = refusal(kind, **{field: value})
@@ -60,9 +62,24 @@ def test_zero_is_refused_where_it_is_senseless(kind, field):
 
 
 @pytest.mark.parametrize(("kind", "field"), COUNTS)
-@pytest.mark.parametrize("value", [0, -1, 2.0, "2", True, math.nan, None], ids=repr)
+@pytest.mark.parametrize("value", [0, -1, 2.0, "2", True, math.nan, None, np.array([1, 2])], ids=repr)
 def test_counts_are_whole_numbers_of_at_least_one(kind, field, value):
     assert f"{field} must be a whole number of at least 1; got {value!r}" in refusal(kind, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "high"),
+    [
+        (TrainSettings, "threads", 1024),
+        (TrainSettings, "batch_size", 2**31),
+        (AutoencoderSettings, "batch_size", 2**31),
+    ],
+)
+def test_counts_that_torch_cannot_take_are_refused(kind, field, high):
+    assert getattr(kind(**{field: high}), field) == high
+    for value in (high + 1, 10**30):
+        assert f"{field} must be a whole number of at least" in refusal(kind, **{field: value})
+        assert f"and at most {high}; got {value}." in refusal(kind, **{field: value})
 
 
 def test_no_warm_up_is_allowed_and_less_is_not():

@@ -419,8 +419,12 @@ def test_a_method_of_another_kind_is_refused_before_anything_is_learned(chosen):
     assert not recorder.accuracy_rows
 
 
-@pytest.mark.parametrize("tasks", [[], ["mnist"], [None]], ids=repr)
-def test_a_sequence_needs_tasks(tasks):
+@pytest.mark.parametrize(
+    "tasks",
+    [[], ["mnist"], [None], "mnist", None, 3, {"a": blobs("a", 0)}, {blobs("a", 0), blobs("b", 1)}, blobs("a", 0)],
+    ids=["empty", "names", "nothing", "str", "None", "number", "dict", "set", "task"],
+)
+def test_a_sequence_is_a_list_of_tasks(tasks):
     with pytest.raises(InputError, match="must be a list of at least one Task"):
         run_sequence(tasks, "lwf")
 
@@ -448,6 +452,34 @@ def test_tasks_need_inputs_of_one_shape():
 def test_a_net_that_does_not_fit_is_refused(net, text):
     with pytest.raises(InputError, match=text):
         learn("lwf", net=net)
+
+
+@pytest.mark.parametrize("run", [learn_first, lambda tasks, **options: run_sequence(tasks, "lwf", **options)])
+def test_a_last_batch_of_one_input_is_refused_where_batchnorm_learns(run):
+    tasks = sequence(2)
+    settings = SETTINGS.replace(batch_size=len(tasks[0].train) - 1)
+    with pytest.raises(InputError) as caught:
+        run(tasks, net=noisy, settings=settings)
+    assert str(caught.value) == (
+        f"The last batch of task0 would hold one input ({len(tasks[0].train)} in batches of {settings.batch_size}), "
+        "and BatchNorm needs more while it learns. Choose another batch_size."
+    )
+    run(tasks, net=small, settings=settings)
+    run(tasks, net=noisy, settings=settings.replace(batch_size=len(tasks[0].train)))
+
+
+def test_batches_of_one_are_refused_only_where_the_net_cannot_take_them():
+    tasks = [blobs("images", 0, shape=(1, 4, 4))]
+    several = (nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten()), nn.Linear(12, 5))
+    learn_first(tasks, net=several, settings=SETTINGS.replace(batch_size=1, epochs=1))
+    with pytest.raises(InputError, match="would hold one input"):
+        learn_first(sequence(1), net=noisy, settings=SETTINGS.replace(batch_size=1))
+
+
+def test_a_later_task_may_end_with_a_batch_of_one_input_since_batchnorm_learns_no_more():
+    tasks = sequence(2)
+    settings = SETTINGS.replace(batch_size=len(tasks[1].train) - 1)
+    assert len(learn("lwf", tasks, net=noisy, settings=settings).accuracy) == 3
 
 
 @pytest.mark.parametrize("name", ["ebll", "code-only", "ebll-separate"])
@@ -565,16 +597,40 @@ def test_runs_in_two_threads_of_a_process_equal_runs_alone():
     ("call", "words"),
     [
         (lambda: learn("lwf", seed=-1), "seed must be a whole number of at least 0; got -1."),
+        (
+            lambda: learn("lwf", seed=2**63),
+            f"seed must be a whole number of at least 0 and at most {2**63 - 1}; got {2**63}.",
+        ),
         (lambda: learn("lwf", settings={"epochs": 1}), "settings takes TrainSettings(epochs=..., ...); got dict."),
+        (lambda: learn("lwf", recorder=[]), "recorder takes a Recorder(log_every=..., ...); got list."),
+        (
+            lambda: learn("lwf", start=build_network(small, (12,))),
+            "start takes a Snapshot, such as learn_first(...) returns; got Network.",
+        ),
+        (
+            lambda: learn("lwf", start=learn_first([blobs("task0", 0, classes=4)], net=small, settings=SETTINGS)),
+            "start has learned task0 (inputs (12,), classes of its heads [4]), but the sequence begins with task0 "
+            "(inputs (12,), classes [3]). Branch from learn_first([task0, ...]).",
+        ),
         (lambda: Recorder(log_every=-1), "log_every must be a whole number of at least 0; got -1."),
         (
             lambda: learn(EBLL(autoencoder={"code_size": 4})),
             "autoencoder takes AutoencoderSettings(code_size=..., ...); got dict.",
         ),
     ],
-    ids=["seed", "settings", "recorder", "autoencoder"],
+    ids=["seed", "high seed", "settings", "no recorder", "no start", "other classes", "recorder", "autoencoder"],
 )
 def test_wrong_settings_are_refused_in_words(call, words):
     with pytest.raises(InputError) as caught:
         call()
     assert str(caught.value) == words
+
+
+def test_a_recorder_is_used_even_if_its_class_calls_it_empty():
+    class Sized(Recorder):
+        def __len__(self):
+            return len(self.curve_rows)
+
+    recorder = Sized(log_every=3)
+    assert learn("lwf", recorder=recorder).recorder is recorder
+    assert len(recorder) > 0

@@ -159,11 +159,12 @@ def _keep(work: Work) -> None:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread, where nobody can press Ctrl-C
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

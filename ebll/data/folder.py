@@ -6,6 +6,7 @@ This room knows files and Pillow; it knows nothing of tasks or networks. torchvi
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,11 @@ def read_folder(
     parts = _parts(root)
     if parts:
         files = {key: _files(folder) for key, folder in parts.items()}
+        _refuse_twice(file for found in files.values() for part in found.values() for file in part)
         classes = _same_classes(files, root)
         return {key: _read(found, classes, size, channels) for key, found in files.items()}, classes
     found = _files(root)
+    _refuse_twice(file for part in found.values() for file in part)
     classes = tuple(found)
     inputs, labels = _read(found, classes, size, channels)
     number = max(1, round(fraction * len(labels)))
@@ -101,6 +104,15 @@ def _refuse_loops(folder: Path) -> None:
         if real in seen or real in above:
             raise InputError(f"{here} leads back to {real}, so its images would come in twice. Remove that link.")
         seen.add(real)
+
+
+def _refuse_twice(files: Iterable[str]) -> None:
+    """Links may also lead sideways: to another class, or from test/ to train/."""
+    seen: dict[str, str] = {}
+    for file in files:
+        first = seen.setdefault(os.path.realpath(file), file)
+        if first != file:
+            raise InputError(f"{file} is the same file as {first}, by way of a link. Remove one of the two.")
 
 
 def _same_classes(files: dict[str, dict[str, list[str]]], root: Path) -> tuple[str, ...]:

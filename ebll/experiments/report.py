@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ebll import figures
-from ebll.errors import OutputError
+from ebll.errors import InputError, OutputError
 from ebll.experiments.plan import ALONE, Experiment
 from ebll.experiments.verdicts import Claim, interval
 from ebll.methods import METHODS
@@ -90,6 +90,8 @@ def markdown(table: pd.DataFrame, corner: str) -> str:
 
 def prepare_folder(path: str | os.PathLike) -> Path:
     """Make the folder for the results and see that files can be written there."""
+    if not os.fspath(path).strip():
+        raise InputError("The folder for the results has an empty name. Name one with --out; . is the present folder.")
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -158,6 +158,7 @@ def _finish(
     device: str,
 ) -> Outcome:
     tables = write_tables(collector, folder)
+    report.drop_conclusions(folder)  # a stop from here on must not leave those of an earlier run beside these tables
     failures = [result.failure for result in collector.results if result.failure]
     claims = claims_of(tables["accuracy"], tables["curves"], tables["gaps"], experiments)
     report.write_json([claim.as_dict() for claim in claims], folder / "claims.json")

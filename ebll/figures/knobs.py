@@ -92,6 +92,8 @@ def over_knob(
                 one.axhline(references[name][y], color=look.color, linestyle=look.line, linewidth=1.3, zorder=1.5)
         lines.draw_lines(one, part, by, present, markers="all", x="place")
         layout.end_labels(one, [(references[name][y], look) for name, look in levels.items() if y in references[name]])
+        if "%" in label and part["mean"].between(0, 100).all():  # an interval may reach beyond what can be
+            one.set_ylim(max(one.get_ylim()[0], 0), min(one.get_ylim()[1], 100))
         one.set_ylabel(layout.wrap(label, tall - 0.2))
     _scale(axes, place, log)
     axes[-1].set_xlabel(xlabel)
