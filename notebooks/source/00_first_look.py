@@ -197,11 +197,12 @@ assert abs(zero - lwf.mean()) < 1e-9  # at alpha 0, EBLL is LwF
 
 # %% alpha-plot
 ebll.figures.over_knob(
-    table[table["alpha"] > 0].assign(kind="EBLL"),
+    table[table["alpha"] > 0].assign(kind="ebll"),
     "alpha",
-    {"accuracy": "accuracy on\nletters, %", "accuracy_new": "accuracy on\ntextures, %"},
+    {"accuracy": "accuracy on letters, %", "accuracy_new": "accuracy on textures, %"},
     xlabel="alpha",
     title="What alpha buys and costs: letters → textures (MLP)",
+    caption="Validation images",
     references={"LwF (alpha 0)": {"accuracy": zero, "accuracy_new": table[table["alpha"] == 0]["accuracy_new"].mean()}},
 )
 
