@@ -149,8 +149,9 @@ def start_at_principal_components(autoencoder: Autoencoder, features: Tensor) ->
     r"""Set the encoder to the leading principal components, each scaled to unit variance, and the decoder to fit.
 
     A code entry then starts as $\sigma$ of a standard score, where the sigmoid is steep. Fitted from random weights
-    instead, many entries end in its flat parts (notebook 03 counts them), the fit needs many more passes and misses more
-    of the spread, and on `cnn` the head also reads its reconstructions worse. The decoder is the least-squares solution.
+    instead, many entries end in its flat parts (notebook 03 counts them), the fit needs many more passes and misses
+    more of the spread, and on `cnn` the head also reads its reconstructions worse. The decoder is the least-squares
+    solution.
 
     The components are `torch.pca_lowrank`'s, close to the exact ones; it draws from torch's global generator, so call
     this inside `seeds.seeded` (as `fit_autoencoder` does) for a result that repeats.
