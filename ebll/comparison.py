@@ -130,7 +130,8 @@ def branch(
     memories  filled here and shared by the methods that keep the same thing: those with an autoencoder of equal
               settings, whatever else they do
     """
-    key = method.autoencoder if isinstance(method, EBLL | EBLLSeparate | CodeOnly) else method
+    # By exact type: a reader's own subclass may keep something else.
+    key = method.autoencoder if type(method) in (EBLL, EBLLSeparate, CodeOnly) else method
     if key not in memories:
         memories[key] = method.after_task(start.net, 0, tasks[0].to(device), None, seed)
     start = dataclasses.replace(start, memory=memories[key])

@@ -70,7 +70,8 @@ def feature_distance(
     words = tables.seeds_words(distance["seeds"])
     title = f"How far the features of {task} move while {training} is learned ({net})"
     caption = (
-        f"{words[0].upper()}{words[1:]}; held-out inputs of {task} (top), training batches of {training} (below). "
+        f"{words[0].upper()}{words[1:]}; held-out inputs of {task}"
+        f"{f' (top), training batches of {training} (below)' if len(below) else ''}. "
         f"{norms}"
         f"{_floor_words(below, table)}"
     )

@@ -92,8 +92,13 @@ def over_knob(
                 one.axhline(references[name][y], color=look.color, linestyle=look.line, linewidth=1.3, zorder=1.5)
         lines.draw_lines(one, part, by, present, markers="all", x="place")
         layout.end_labels(one, [(references[name][y], look) for name, look in levels.items() if y in references[name]])
-        if "%" in label and part["mean"].between(0, 100).all():  # an interval may reach beyond what can be
-            one.set_ylim(max(one.get_ylim()[0], 0), min(one.get_ylim()[1], 100))
+        # An interval may reach beyond what can be: below nothing, above the whole.
+        low, high = one.get_ylim()
+        if (part["mean"] >= 0).all():
+            low = max(low, -0.02 * high)
+        if "%" in label and part["mean"].between(0, 100).all():
+            high = min(high, 100)
+        one.set_ylim(low, high)
         one.set_ylabel(layout.wrap(label, tall - 0.2))
     _scale(axes, place, log)
     axes[-1].set_xlabel(xlabel)

@@ -165,7 +165,8 @@ half = curve.index[lost >= lost.iloc[-1] / 2][0]
 assert half < curve.index[-1] / 3  # "most of it early", says the claim
 ebll.lesson.say(
     f"On held-out letters fine-tuning falls from {curve.iloc[0]:.1f} % to {curve.iloc[-1]:.1f} %. Half of that loss is "
-    f"there after **{half} of {curve.index[-1]}** steps, that is after {8 * half / curve.index[-1]:.1f} of eight passes."
+    f"there after **{half} of {curve.index[-1]}** steps, that is after {8 * half / curve.index[-1]:.1f} of eight "
+    "passes."
 )
 
 # %% forgetting [markdown]

@@ -1,0 +1,689 @@
+# %% title [markdown]
+# # Features near a submanifold, and what a task needs of them
+#
+# A network describes a letter by 256 numbers. You find out how many of them it needs: first by principal components,
+# then by a linear autoencoder, which turns out to be the same thing, and then by the autoencoder of EBLL, which is told
+# what the task is and keeps something else. Along the way lie two traps: flat sigmoids, and a weight that means nothing
+# without its scale.
+#
+# - **What for**: the autoencoder is what EBLL keeps of an old task. Here you see what it keeps, before the next notebook
+#   uses it.
+# - **For whom**: anyone who has trained a network in PyTorch once and has met the singular value decomposition.
+# - **Before this**: `01_joint_training.ipynb` for the parts $F$, $T$ and $T_t$ of the network.
+# - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
+#
+# {{links}}
+#
+# After this notebook you can
+#
+# 1. **measure** how near features lie to a flat submanifold, and what the frozen head makes of their reconstruction;
+# 2. **show** that a linear autoencoder finds PCA's subspace, and **say** which part of PCA it does not find;
+# 3. **write** the objective of the task-aware autoencoder, and **explain** what its weight $\lambda$ trades for what;
+# 4. **recognise** flat sigmoids, and **choose** where a fit starts;
+# 5. **convert** a weight from one spelling of a squared error into another.
+#
+# Ids such as E2 and M8 lead to formula, function and test: see [the equations](../docs/equations.md) and
+# [the glossary of columns](../docs/glossary.md).
+
+# %% setup tags=["environment"]
+try:
+    import ebll
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "This kernel has no ebll. In the kit's folder: `make lab`, or `pip install -e .` and restart the kernel. On "
+        "Colab: `%pip install git+ADDRESS`, the address of the repository that this notebook came from."
+    ) from error
+ebll.environment.check_environment()
+
+import copy
+
+import pandas as pd
+import torch
+
+PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
+lesson = ebll.lesson.setup(PROFILE)
+
+# %% pca [markdown]
+# ## 1. Few directions, most of the spread
+#
+# **Claim.** The features of letters lie near a flat piece of far fewer dimensions than they have numbers, and the head
+# reads that piece nearly as well as the features themselves.
+#
+# Take a network that has learned letters, and freeze it. $F$ gives 256 features for each image. Principal component
+# analysis (PCA) finds the directions in which they spread most: centre the features, take the singular value
+# decomposition, keep the first $k$ right singular vectors $V_k$. Back from these $k$ numbers to 256, a feature vector $v$
+# becomes its reconstruction
+#
+# $$r(v) = \bar v + V_k V_k^\top (v - \bar v)$$
+#
+# Two numbers tell how good that is. The **unexplained share** (M8) is the part of the spread that it misses, and the
+# **accuracy** (M1) is that of the frozen $T$ and $T_1$ when they are given $r(v)$ in place of $v$:
+#
+# $$\frac{\operatorname{mean}\lVert r(v) - v\rVert_2^2}{\operatorname{mean}\lVert v - \bar v\rVert_2^2}
+# \;\text{(M8)} \qquad\qquad \arg\max_j T_1(T(r(v)))_j = y \;\text{(M1)}$$
+#
+# Directions and autoencoders are found on training images. All that is reported is measured on held-out ones, the
+# validation split; test images are not touched in this notebook.
+#
+# **Predict first.** Keep 32 of the 256 directions, one in eight. How much of the spread is left, and how much of the
+# accuracy? And if the 32 directions are drawn at random?
+
+# %% features
+letters, mnist = lesson.load("letters", "mnist")  # mnist is for section 4
+held_out = letters.validation
+starts = {seed: ebll.learn_first([letters], seed=seed, device=lesson.device) for seed in lesson.seeds}
+nets = {seed: copy.deepcopy(start.net).eval().requires_grad_(False) for seed, start in starts.items()}
+features = {s: (net.features(letters.train.inputs), net.features(held_out.inputs)) for s, net in nets.items()}
+print(
+    f"features: {tuple(features[0][0].shape)} in training, {tuple(features[0][1].shape)} held out, a set for each seed"
+)
+
+
+# %% read
+def read(seed, back):
+    """What a reconstruction of the held-out features is worth, in percent."""
+    logits = nets[seed].heads[0](nets[seed].operator(back))
+    accuracy = ebll.metrics.accuracy(logits, held_out.labels)
+    return {"accuracy": 100 * accuracy, "missed": 100 * ebll.metrics.unexplained_share(back, features[seed][1])}
+
+
+direct = sum(read(seed, held)["accuracy"] for seed, (_, held) in features.items()) / len(features)
+print(f"given the features themselves, the head reads {direct:.1f} % of the held-out letters")
+
+# %% pca-by-hand
+train, held = features[0]
+mean = train.mean(dim=0)
+directions = torch.linalg.svd(train - mean, full_matrices=False).Vh  # a row a direction, largest spread first
+code = (held - mean) @ directions[:32].T  # 32 numbers an image
+back = mean + code @ directions[:32]  # r(v)
+
+missed = (back - held).square().sum(dim=1).mean() / (held - held.mean(dim=0)).square().sum(dim=1).mean()
+assert abs(missed - ebll.metrics.unexplained_share(back, held)) < 1e-5  # M8
+with ebll.seeds.seeded(0, "pca"):  # torch's own PCA is quick and draws random numbers; a few more directions help it
+    quick = torch.pca_lowrank(train, q=48, niter=4)[2][:, :32].T
+assert torch.allclose(mean + (held - mean) @ quick.T @ quick, back, atol=0.1 * float(held.std()))
+print(f"seed 0: 256 features -> {code.shape[1]} numbers -> 256; missed {100 * missed:.1f} % of the spread")
+
+# %% pca-exercise-text [markdown]
+# **Exercise 1.** Write the cell above as one function, without looking. The check knows the usual slips.
+
+
+# %% pca-exercise tags=["exercise"]
+def my_pca_reconstruction(features, size):
+    """Features (n, d) -> (n, d): centred, projected on their `size` directions of largest spread, and back."""
+    # Centre; singular value decomposition; the first rows of Vh; project and go back; the mean again.
+    # solution
+    mean = features.mean(dim=0)
+    directions = torch.linalg.svd(features - mean, full_matrices=False).Vh[:size]
+    return mean + (features - mean) @ directions.T @ directions
+
+
+# %% pca-check tags=["check"]
+ebll.checks.pca_reconstruction(my_pca_reconstruction)
+
+# %% pca-curve
+rows = []
+for seed, (train, held) in features.items():
+    mean = train.mean(dim=0)
+    noise = torch.randn(256, 256, generator=ebll.seeds.generator(seed, "random directions")).to(lesson.device)
+    kinds = {
+        "PCA": torch.linalg.svd(train - mean, full_matrices=False).Vh,
+        "random directions": torch.linalg.qr(noise).Q.T,
+    }
+    for kind, directions in kinds.items():
+        for size in (4, 8, 16, 32, 64, 128):
+            back = mean + (held - mean) @ directions[:size].T @ directions[:size]
+            rows.append({"kind": kind, "size": size, "seed": seed} | read(seed, back))
+pca = pd.DataFrame(rows)
+
+# %% pca-figure
+MEASURES = {"accuracy": "accuracy through the reconstruction, %", "missed": "share of the spread missed, %"}
+LEVEL = {"features themselves": {"accuracy": direct}}
+NOTE = "MLP, letters, held-out images."
+title = "Held-out letters, reconstructed from few directions"
+ebll.figures.over_knob(pca, "size", MEASURES, xlabel="directions kept", title=title, references=LEVEL, caption=NOTE)
+
+# %% pca-read
+at = pca.groupby(["kind", "size"])[["accuracy", "missed"]].mean()
+few, more, drawn = at.loc["PCA", 32], at.loc["PCA", 64], at.loc["random directions", 64]
+ebll.lesson.say(
+    f"With **32** of 256 directions PCA misses {few['missed']:.0f} % of the spread, and the head reads "
+    f"{few['accuracy']:.1f} % of the letters; with **64** it is {more['missed']:.0f} % and {more['accuracy']:.1f} %, "
+    "where "
+    f"the features themselves give {direct:.1f} %. 64 random directions miss {drawn['missed']:.0f} % and leave "
+    f"{drawn['accuracy']:.0f} %. The curve is smooth: no size stands out as *the* dimension of the submanifold."
+)
+assert more["missed"] < 12 and more["accuracy"] > direct - 5  # the claim: a quarter of the directions will do
+assert drawn["missed"] > 60 and drawn["accuracy"] < 50  # and not because any directions would
+
+# %% plane-text [markdown]
+# ### To look at
+#
+# What a projection does can be seen in a plane. With one direction every letter falls onto a line; with two it lies in the
+# plane that is drawn, and nothing seems lost. But the plane is all that we see. What is missed sticks out of it, and no
+# two-dimensional picture of 256 features shows that. The number above each panel does.
+
+
+# %% plane
+def in_plane(panels, seed=0, shown=("A", "B", "C", "D"), each=7):
+    """Features and reconstructions of a few letters in the plane of the first two principal components."""
+    train, held = features[seed]
+    mean, names = train.mean(dim=0), [letters.classes[label] for label in held_out.labels]
+    across = torch.linalg.svd(train - mean, full_matrices=False).Vh[:2].T
+    rows = [i for one in shown for i in [i for i, name in enumerate(names) if name == one][:each]]
+    parts = []
+    for panel, back in panels.items():
+        (x, y), (x_back, y_back) = (((v - mean) @ across)[rows].T.tolist() for v in (held, back))
+        facts = {name: value / 100 for name, value in read(seed, back).items()}
+        points = {"panel": panel, "label": [names[i] for i in rows], "share": facts["missed"]}
+        points |= {"accuracy": facts["accuracy"], "x": x, "y": y, "x_back": x_back, "y_back": y_back}
+        parts.append(pd.DataFrame(points))
+    return pd.concat(parts)
+
+
+# %% plane-figure
+train, held = features[0]
+mean = train.mean(dim=0)
+first = torch.linalg.svd(train - mean, full_matrices=False).Vh
+panels = {
+    "PCA, 1 direction": mean + (held - mean) @ first[:1].T @ first[:1],
+    "PCA, 2 directions": mean + (held - mean) @ first[:2].T @ first[:2],
+}
+ebll.figures.submanifold(in_plane(panels))
+
+# %% linear [markdown]
+# ## 2. A linear autoencoder is PCA
+#
+# **Claim.** Trained by gradient descent on nothing but its reconstruction error, a linear autoencoder ends in PCA's
+# subspace, with PCA's error. It cannot do better.
+#
+# An **autoencoder** squeezes $v$ into a code of $k$ numbers and goes back: $r(v) = W_{dec}W_{enc}v$, here with centred $v$,
+# so that it needs no bias. It is *under-complete*, because $k$ is below the number of features. What it minimises is the
+# **reconstruction error** (E2a), a mean over the rows and a sum over the features:
+#
+# $$\tfrac12\lVert r(v) - v\rVert_2^2$$
+#
+# All its reconstructions lie in a flat piece of $k$ dimensions, whatever the weights. Of all such pieces PCA's has the
+# smallest squared error (the theorem of Eckart and Young), namely $\tfrac1{2n}\sum_{j>k} s_j^2$ with the singular values
+# $s_j$ that are cut off. So the error of any linear autoencoder comes down to that number from above.
+#
+# **Exercise 2.** Write E2a.
+
+
+# %% error-exercise tags=["exercise"]
+def my_reconstruction_error(reconstructed, features):
+    """E2a: both (batch, features) -> one number."""
+    # Half the squared distance of each row, then the mean over the rows.
+    # solution
+    return 0.5 * (reconstructed - features).square().sum(dim=1).mean()
+
+
+# %% error-check tags=["check"]
+ebll.checks.reconstruction_error(my_reconstruction_error)
+
+# %% linear-predict [markdown]
+# Below is the whole training. The encoder and the decoder start at random, and nothing ties one to the other. One trick
+# makes it quick: with the centred features $X = U S V^\top$ the error depends on $S V^\top$ alone, since $U$ only rotates.
+# So 256 rows do in place of thousands, and the minimum is the same.
+#
+# The figure shows how far the error is above PCA's, and the **principal angles** between the two subspaces, $k$ of them:
+# all 0 where the subspaces are the same, the largest 90° where one has a direction at right angles to the whole of the
+# other. With orthonormal columns $Q$ that span the decoder, their sines are the singular values of $Q - V_k V_k^\top Q$,
+# of what is left of $Q$ when PCA's part is taken out.
+#
+# **Predict first.** Which of these will the trained autoencoder share with PCA: the error, the subspace, the directions?
+
+
+# %% linear-train
+def train_linear(rows, size, seed):
+    """Minimise E2a of a linear autoencoder; yields step, error, (encoder, decoder)."""
+    start = torch.randn(2, 256, size, generator=ebll.seeds.generator(seed, "linear")).to(rows.device) / 16
+    encode, decode = (part.clone().requires_grad_() for part in start)
+    optimizer = torch.optim.Adam([encode, decode], lr=1e-2)
+    for step in range(1, 1001):
+        if step == 751:
+            optimizer.param_groups[0]["lr"] = 1e-3
+        error = 0.5 * (rows @ encode @ decode.T - rows).square().sum()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        yield step, error.item(), (encode.detach(), decode.detach())
+
+
+# %% linear-run
+rows, SIZE = [], 16
+for seed, (train, _) in features.items():
+    mean = train.mean(dim=0)
+    _, s, v = torch.linalg.svd(train - mean, full_matrices=False)
+    floor = 0.5 * s[SIZE:].square().sum().item() / len(train)  # E2a of PCA
+    for step, error, parts in train_linear(s[:, None] * v / len(train) ** 0.5, SIZE, seed):
+        if step in (20, 50, 100, 200, 500, 1000):
+            q = torch.linalg.qr(parts[1]).Q
+            angles = torch.linalg.svdvals(q - v[:SIZE].T @ (v[:SIZE] @ q)).clamp(max=1).arcsin().rad2deg()
+            found = {"excess": 100 * (error / floor - 1), "angle": angles.mean().item(), "largest": angles.max().item()}
+            rows.append({"kind": "linear autoencoder", "seed": seed, "step": step} | found)
+    encode, decode = parts
+    back = mean + (train - mean) @ encode @ decode.T  # all images, not the 256 rows
+    assert abs(ebll.terms.reconstruction_error(back, train).item() / floor - 1) < 2e-3  # PCA's error, by the library
+linear = pd.DataFrame(rows)
+
+# %% linear-figure
+shown = {"excess": "error above PCA's, %", "angle": "angle to PCA's subspace, degrees, mean of 16"}
+title = "A linear autoencoder on its way to PCA"
+zero = {"PCA": {"excess": 0.0, "angle": 0.0}}
+note = "MLP, letters, training images, code of 16."
+ebll.figures.over_knob(linear, "step", shown, xlabel="training step", title=title, references=zero, caption=note)
+
+# %% linear-read
+end, early = linear[linear["step"] == 1000], linear[linear["step"] == 100]
+columns = decode / torch.linalg.vector_norm(decode, dim=0)
+oblique = (columns.T @ columns - torch.eye(SIZE, device=columns.device)).abs().max().item()
+assert linear["excess"].min() > -0.01  # never below PCA, up to rounding
+assert end["excess"].max() < 0.2 and end["largest"].max() < 5  # PCA's error, PCA's subspace
+assert oblique > 0.1  # but not PCA's directions: those are at right angles to each other
+ebll.lesson.say(
+    f"After 1,000 steps the error is within **{end['excess'].abs().max():.3f} %** of PCA's and the largest angle "
+    "within "
+    f"**{end['largest'].max():.2f}°**, for each of {len(lesson.seeds)} seeds. The error is there first: after 100 "
+    "steps it "
+    f"is {early['excess'].mean():.1f} % too large on average, while the largest angle is still "
+    f"{early['largest'].min():.0f}° to {early['largest'].max():.0f}°. "
+    f"The directions are others: two columns of the decoder have a cosine of {oblique:.2f}."
+)
+
+# %% linear-why [markdown]
+# Why not the same directions? Multiply the code by any invertible matrix and the decoder by its inverse: no reconstruction
+# changes, so the error cannot tell the two apart. Only the subspace is decided. And why is the angle late? Turning the
+# subspace from one direction towards another of nearly the same spread hardly changes the error, so the gradient is small.
+#
+# **Think.** EBLL keeps the encoder and drops the decoder. When a code moves by 0.1, how far does its reconstruction move at
+# most? Which number would you have to keep of the decoder to say so?
+
+# %% aware [markdown]
+# ## 3. An autoencoder that knows the task
+#
+# **Claim.** For the same size of code, an autoencoder that is told of the task keeps far more of the accuracy than PCA, and
+# pays with a worse reconstruction.
+#
+# PCA keeps what spreads most. Is that what the head reads? Split the spread in two: that of the classes' mean features
+# about the overall mean, which tells letters apart, and that of the letters about the mean of their own class: typeface,
+# weight, slant.
+
+# %% between
+shares = []
+for train, _ in features.values():
+    centres = torch.stack([train[letters.train.labels == c].mean(dim=0) for c in range(letters.class_count)])
+    between = (centres[letters.train.labels] - train.mean(dim=0)).square().sum()
+    shares.append((between / (train - train.mean(dim=0)).square().sum()).item())
+assert max(shares) < 0.3  # most of the spread is within the classes
+ebll.lesson.say(f"Only **{100 * sum(shares) / len(shares):.0f} %** of the features' spread lies between the classes.")
+
+# %% objective [markdown]
+# EBLL's autoencoder has a sigmoid code and a linear decoder, $r(v) = W_{dec}\,\sigma(W_{enc}v + b) + c$. It is fitted right
+# after a task, on that task's training features, with $F^*$, $T^*$ and $T_t^*$ frozen (the star says so). Its objective
+# (E2) adds to the reconstruction error, weighted by $\lambda$, the task's own loss (E1) *through* the reconstruction:
+#
+# $$\lambda\,\tfrac12\lVert r(F^*(x)) - F^*(x)\rVert_2^2 + \ell\big(T_t^*(T^*(r(F^*(x)))), y\big)$$
+#
+# In code, $\lambda$ is `recon_weight`.
+#
+# **Exercise 3.** Write E2. The logits of the reconstruction are given.
+
+
+# %% objective-exercise tags=["exercise"]
+def my_autoencoder_loss(reconstructed, features, logits, labels, recon_weight):
+    """E2: recon_weight times the reconstruction error (E2a), plus the task loss of the logits (E1) -> one number."""
+    # E2a as in exercise 2; torch.nn.functional.cross_entropy is E1.
+    # solution
+    error = 0.5 * (reconstructed - features).square().sum(dim=1).mean()
+    return recon_weight * error + torch.nn.functional.cross_entropy(logits, labels)
+
+
+# %% objective-check tags=["check"]
+ebll.checks.autoencoder_loss(my_autoencoder_loss)
+
+# %% objective-text [markdown]
+# The fit by hand, one pass over the training features after the other, with E2 written out. The last cell compares it with
+# the library's own fit, weight by weight.
+
+
+# %% fit-by-hand
+def fit_by_hand(autoencoder, seed, passes, learning_rate=1e-3, recon_weight=0.01):
+    """Minimise E2; F, T and the head take no gradient. Yields the number of passes made."""
+    train, labels, net = features[seed][0], letters.train.labels, nets[seed]
+    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=learning_rate)
+    order = ebll.seeds.generator(seed, "autoencoder batches")
+    for done in range(1, passes + 1):
+        for rows in torch.randperm(len(labels), generator=order).split(128):
+            back = autoencoder(train[rows])
+            logits = net.heads[0](net.operator(back))
+            error = 0.5 * (back - train[rows]).square().sum(dim=1).mean()
+            loss = recon_weight * error + torch.nn.functional.cross_entropy(logits, labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        yield done
+
+
+# %% fit-by-library
+def fit(seed, **settings):
+    """The library's fit of E2, and what it gives on held-out features."""
+    train, held = features[seed]
+    settings = ebll.AutoencoderSettings(**settings)
+    frozen_head = lambda v: nets[seed].heads[0](nets[seed].operator(v))  # noqa: E731
+    made = ebll.fit_autoencoder(train, letters.train.labels, frozen_head, settings, seed=seed)
+    with torch.no_grad():
+        return made, read(seed, made.autoencoder(held))
+
+
+# %% fit-compare
+with ebll.seeds.seeded(0, "autoencoder"):
+    mine = ebll.Autoencoder(256, 16).to(lesson.device)
+    ebll.autoencoder.start_at_principal_components(mine, features[0][0])
+passes = list(fit_by_hand(mine, seed=0, passes=8))
+theirs, _ = fit(0, code_size=16)
+for ours, library in zip(mine.parameters(), theirs.autoencoder.parameters(), strict=True):
+    assert torch.allclose(ours, library, atol=1e-3)
+ebll.lesson.source(ebll.terms.autoencoder_loss)
+
+# %% aware-predict [markdown]
+# **Predict first.** PCA and this autoencoder get 8 numbers each. Which of the two misses less of the spread? With which of
+# the two will the head read more letters, and by how much?
+
+# %% aware-sizes
+rows, fits = [], {}
+for size in (4, 8, 16, 32, 64):
+    for seed, (train, _) in features.items():
+        fits[size, seed], measured = fit(seed, code_size=size, recon_weight=0.01)
+        rows.append({"kind": "task-aware", "size": size, "seed": seed} | measured)
+        s = torch.linalg.svdvals(train - train.mean(dim=0))
+        with torch.no_grad():
+            error = ebll.terms.reconstruction_error(fits[size, seed].autoencoder(train), train)
+        assert error > 0.5 * s[size:].square().sum() / len(train)  # the decoder is linear: never below PCA
+aware = pd.concat([pca[(pca["kind"] == "PCA") & (pca["size"] <= 64)], pd.DataFrame(rows)], ignore_index=True)
+
+# %% aware-figure
+title = "Held-out letters, reconstructed from a code"
+ebll.figures.over_knob(
+    aware, "size", MEASURES, xlabel="numbers in the code", title=title, references=LEVEL, caption=NOTE
+)
+
+# %% aware-read
+table = aware.pivot_table(index=["size", "seed"], columns="kind", values=["accuracy", "missed"])
+gain = table["accuracy"]["task-aware"] - table["accuracy"]["PCA"]
+more = table["missed"]["task-aware"] - table["missed"]["PCA"]
+assert gain.loc[[8, 16]].min() > 15 and more.loc[[8, 16]].min() > 4  # the claim, for every seed
+ebll.lesson.say(
+    f"With a code of **8** the task-aware autoencoder keeps **{gain[8].mean():.0f} points** more of the accuracy "
+    "than PCA "
+    f"and misses {more[8].mean():.0f} points more of the spread; with 16 it is {gain[16].mean():.0f} and "
+    f"{more[16].mean():.0f} points, with 64 it is {gain[64].mean():.1f} and {more[64].mean():.1f}. Means over "
+    f"{len(lesson.seeds)} seeds. PCA's share is a floor for it, too: a linear decoder gives flat pieces only."
+)
+
+# %% aware-plane-text [markdown]
+# Two remarks for the careful. With a linear decoder the "submanifold" is a piece of a flat subspace, and the sigmoids only
+# bound it. And the accuracy through the reconstruction may come out *above* that of the features themselves: the
+# autoencoder has been fitted to the labels, so it is a small trained layer of its own between $F$ and $T$.
+#
+# **Predict first.** Below, 8 numbers each: PCA, E2 with $\lambda = 0.01$, and E2 with $\lambda = 0$, where nobody asks for a
+# reconstruction. Which panel looks best? Which one can the head read best?
+
+# %% aware-plane
+train, held = features[0]
+mean = train.mean(dim=0)
+first = torch.linalg.svd(train - mean, full_matrices=False).Vh[:8]
+blind, _ = fit(0, code_size=8, recon_weight=0.0)
+with torch.no_grad():
+    panels = {
+        "PCA": mean + (held - mean) @ first.T @ first,
+        "E2, λ = 0.01": fits[8, 0].autoencoder(held),
+        "E2, λ = 0": blind.autoencoder(held),
+    }
+points = in_plane(panels)
+found = points.groupby("panel", sort=False)[["share", "accuracy"]].first()
+assert found["share"].is_monotonic_increasing and found.loc["PCA", "accuracy"] < found["accuracy"][1:].min() - 0.15
+ebll.figures.submanifold(points)
+
+# %% weight [markdown]
+# What looks best is read worst: PCA is perfect in the plane of largest spread, and the head has little use for that plane.
+#
+# ### The weight $\lambda$
+#
+# $\lambda$ says how much reconstruction the autoencoder shall buy with its code.
+#
+# **Predict first.** Code of 16. At $\lambda = 0$: how much of the spread is missed, and how is the accuracy? At
+# $\lambda = 1$: which known method should it resemble?
+
+# %% weight-run
+rows = []
+for weight in (0.0, 1e-6, 1e-4, 1e-2, 1e-1, 1.0):
+    for seed in lesson.seeds:
+        made, measured = fit(seed, code_size=16, recon_weight=weight)
+        losses = {"weighted": weight * made.reconstruction[-1], "task": made.task_loss[-1]}
+        rows.append({"kind": "task-aware, code of 16", "weight": weight, "seed": seed} | measured | losses)
+weights = pd.DataFrame(rows)
+
+# %% weight-figure
+level = {"PCA, 16 numbers": at.loc["PCA", 16].to_dict()}
+title = "What the weight of the reconstruction trades"
+ebll.figures.over_knob(weights, "weight", MEASURES, xlabel="λ", title=title, references=level, caption=NOTE)
+
+# %% weight-read
+by = weights.groupby("weight").mean(numeric_only=True)
+assert by.loc[0, "missed"] > by.loc[0.01, "missed"] + 5 > by.loc[1, "missed"] + 5  # more weight, better reconstruction
+assert by.loc[0.01, "accuracy"] > by.loc[1, "accuracy"] + 10  # too much weight, and the task is forgotten
+assert abs(by.loc[0.01, "accuracy"] - by.loc[0, "accuracy"]) < 4  # the middle costs next to nothing
+ebll.lesson.say(
+    f"From λ = 0 to 0.01 the missed share falls from {by.loc[0, 'missed']:.0f} % to {by.loc[0.01, 'missed']:.0f} %, "
+    "and the "
+    f"accuracy changes by {by.loc[0.01, 'accuracy'] - by.loc[0, 'accuracy']:+.1f} points. From 0.01 to 1 the share "
+    "falls by "
+    f"another {by.loc[0.01, 'missed'] - by.loc[1, 'missed']:.0f} points and the accuracy drops to "
+    f"{by.loc[1, 'accuracy']:.0f} %, towards PCA's {at.loc['PCA', 16]['accuracy']:.0f} %."
+)
+
+# %% start [markdown]
+# ## 4. Where the fit starts
+#
+# **Claim.** Started at random weights, the fit drives many sigmoids into their flat parts and needs many passes. Started at
+# the principal components it does neither.
+#
+# A code entry $c = \sigma(z)$ changes with $z$ at the rate $c\,(1 - c)$, at most 1/4. Where $c$ is below 0.05 or above 0.95
+# the rate is less than a fifth of that: the sigmoid is **flat** there, or *saturated*. Gradients through it are small.
+#
+# The authors' code starts at random weights. This kit departs from it: the encoder starts at the principal components,
+# each scaled to unit variance, so that $z$ is a standard score, and the decoder at the least-squares solution; then E2 is
+# fitted as before. The random start gets a larger step size here, as it needs one.
+#
+# **Predict first.** Code of 64, after 16 passes from random weights: what share of the entries is flat: 1 %, 10 %, a third?
+
+# %% start-run
+rows, codes = [], {}
+for seed, (train, held) in features.items():
+    for kind, rate in {"principal components": 1e-3, "random weights": 3e-3}.items():
+        with ebll.seeds.seeded(seed, "autoencoder"):
+            ae = ebll.Autoencoder(256, 64).to(lesson.device)
+            if kind != "random weights":
+                ebll.autoencoder.start_at_principal_components(ae, train)
+        for done in fit_by_hand(ae, seed, passes=16, learning_rate=rate):
+            with torch.no_grad():
+                code, back = ae.encode(held), ae(held)
+            flat = 100 * ((2 * code - 1).abs() > 0.9).double().mean().item()
+            rows.append({"kind": kind, "passes": done, "seed": seed, "flat": flat} | read(seed, back))
+        codes[kind, seed] = ae.encode.requires_grad_(False)
+begun = pd.DataFrame(rows)
+
+# %% start-figure
+shown = {"flat": "flat code entries, %", "accuracy": MEASURES["accuracy"]}
+title = "Two starts of the same fit"
+some = begun[begun["passes"].isin([1, 2, 4, 8, 16])]
+ebll.figures.over_knob(some, "passes", shown, xlabel="passes over the training features", title=title, caption=NOTE)
+
+# %% start-read
+first, last = (begun[begun["passes"] == n].groupby("kind").mean(numeric_only=True) for n in (1, 16))
+pc, rand = last.loc["principal components"], last.loc["random weights"]
+assert rand["flat"] > 20 and pc["flat"] < 5 and rand["missed"] > pc["missed"] + 10
+assert first.loc["principal components", "accuracy"] > first.loc["random weights", "accuracy"] + 15
+assert abs(rand["accuracy"] - pc["accuracy"]) < 4  # "does not suffer in the end"
+ebll.lesson.say(
+    f"After 16 passes **{rand['flat']:.0f} %** of the entries are flat from random weights, {pc['flat']:.0f} % from "
+    "the "
+    f"principal components; the missed shares are {rand['missed']:.0f} % and {pc['missed']:.0f} %. After the *first* "
+    "pass "
+    f"the accuracies were {first.loc['random weights', 'accuracy']:.0f} % and "
+    f"{first.loc['principal components', 'accuracy']:.0f} %, after 16 they are {rand['accuracy']:.1f} % and "
+    f"{pc['accuracy']:.1f} %: what the head reads does not suffer in the end."
+)
+
+# %% start-myth [markdown]
+# ### Does a flat code notice less?
+#
+# It sounds plausible: flat sigmoids hide how the features move. EBLL will hold the code in place (E4, the next notebook),
+# so this would matter. Let us not believe it but measure. Fine-tune each network on digits, which moves the features of the
+# held-out letters, and see how far the two codes move: half the squared distance, summed over the code (E4).
+#
+# **Predict first.** Which code moves further, the one with flat entries or the other?
+
+# %% start-moves
+rows = []
+for seed, (_, held) in features.items():
+    run = ebll.run_sequence([letters, mnist], "finetune", seed=seed, start=starts[seed], device=lesson.device)
+    with torch.no_grad():
+        moved = run.net.features(held_out.inputs)
+    for kind in ("principal components", "random weights"):
+        encode = codes[kind, seed]
+        distance = ebll.terms.code_distance(encode(moved), encode(held)).item()
+        rows.append({"start": kind, "seed": seed, "code distance (E4)": distance})
+moves = pd.DataFrame(rows).pivot(index="start", columns="seed", values="code distance (E4)")
+moves.round(2)
+
+# %% start-verdict
+pc, rand = moves.loc["principal components"], moves.loc["random weights"]
+verdict = "more" if (rand > pc).all() else "less" if (rand < pc).all() else "not clearly more or less"
+ebll.lesson.say(
+    f"For the same movement of the features, the code fitted from random weights moved **{verdict}**: "
+    f"{rand.mean():.2f} "
+    f"against {pc.mean():.2f}, means over {len(lesson.seeds)} seeds."
+)
+
+# %% start-think [markdown]
+# **Think.** A sigmoid is flat at both ends. What does E4 measure when the features move far enough to carry an entry from
+# one end to the other? And when they move a little?
+
+# %% scale [markdown]
+# ## 5. The scale trap
+#
+# **Claim.** The same number in front of two spellings of "squared error" is two different methods.
+#
+# E2a sums over the features and halves. `torch.nn.MSELoss` takes the mean over the features and does not halve. With $m$
+# features, a weight $w$ in front of `MSELoss` is therefore, in our spelling,
+#
+# $$\lambda = \frac{2w}{m}$$
+#
+# For codes it is the same with the size of the code in place of $m$ (E4).
+#
+# **Predict first.** Someone ports E2 with its $\lambda = 0.01$ and types `MSELoss`. There are 256 features. How many times
+# weaker is the reconstruction term now, and which end of the figure of $\lambda$ is that?
+
+# %% scale-by-hand
+held = features[0][1]
+with torch.no_grad():
+    back = fits[16, 0].autoencoder(held)
+ours, theirs = ebll.terms.reconstruction_error(back, held), torch.nn.functional.mse_loss(back, held)
+assert torch.isclose(ours, 256 / 2 * theirs)
+print(f"half the sum (E2a): {ours:.2f}; MSELoss: {theirs:.3f}; ratio {ours / theirs:.0f}")
+as_written = [(0.1, 9216), (0.01, 9216), (1e-6, 9216), (1.28, 256), (0.01, 256)]
+converted = pd.DataFrame(as_written, columns=["weight before MSELoss", "features"])
+equal = 2 * converted["weight before MSELoss"] / converted["features"]
+converted.assign(**{"equal λ of E2": equal.map("{:.2g}".format)}).astype(str)
+
+# %% scale-table [markdown]
+# The rows with 9,216 features are those of the authors' PyTorch notebooks and of a later survey's code (0.1 and 0.01), and
+# a default in the former (1e-6). The row with 1.28 is what this kit's $\lambda = 0.01$ would be before `MSELoss`.
+
+# %% scale-run
+rows = []
+for written in (1e-4, 1e-2, 1.0):
+    for seed in lesson.seeds:
+        _, measured = fit(seed, code_size=16, recon_weight=2 * written / 256)
+        rows.append({"kind": "before MSELoss", "weight": written, "seed": seed} | measured)
+summed = weights[weights["weight"].isin([1e-4, 1e-2, 1.0])].assign(kind="before half the sum (E2)")
+scale = pd.concat([summed, pd.DataFrame(rows)], ignore_index=True)
+
+# %% scale-figure
+title = "The same weight before two spellings of the error"
+note = NOTE.replace("images", "images, code of 16")
+missed = {"missed": MEASURES["missed"]}
+ebll.figures.over_knob(scale, "weight", missed, xlabel="weight as written", title=title, caption=note)
+
+# %% scale-copy [markdown]
+# ### Copying a weight to another net
+#
+# The summary that this course grew out of gives $\lambda = 10^{-6}$, which is also the default of the authors' first code,
+# for a net with 9,216 features. The reconstruction error is a sum of squares: it grows with the number of features and
+# with the square of their size. Neither carries over to another net.
+#
+# **Predict first.** Take $\lambda = 10^{-6}$ for our 256 features. What will the fit look like?
+
+# %% scale-copy-read
+tiny, off = by.loc[1e-6], by.loc[0]
+assert tiny["weighted"] < 0.01 * tiny["task"] and abs(tiny["missed"] - off["missed"]) < 0.5  # the term is off
+ebll.lesson.say(
+    f"At the end of the fit the two terms of E2 are {tiny['weighted']:.1g} (reconstruction, weighted) and "
+    f"{tiny['task']:.2f} (task). The missed share is {tiny['missed']:.1f} %, without the term {off['missed']:.1f} %: "
+    "the "
+    f"reconstruction is **switched off**. With λ = 0.01 the terms are {by.loc[0.01, 'weighted']:.2f} and "
+    f"{by.loc[0.01, 'task']:.2f}: both count. That is how a weight is carried over: by looking at both terms."
+)
+
+# %% scale-square [markdown]
+# ### The missing square
+#
+# The same summary writes the reconstruction term as the bare norm $\lVert r(v) - v\rVert_2$, without square and half. The
+# authors' code squares. It is not the same thing: the gradient of half the square is the residual itself, so the pull fades
+# as the reconstruction gets better. The gradient of the bare norm has length 1, however small the residual is: weaker where
+# the residual is longer than 1, stronger where it is shorter, and without a direction at 0.
+
+# %% scale-square-run
+residual = (back - held)[:1]
+rows = []
+for factor in (1.0, 0.1, 0.01):
+    short = (factor * residual).requires_grad_()
+    squared = torch.autograd.grad(0.5 * short.square().sum(), short)[0].norm().item()
+    bare = torch.autograd.grad(short.square().sum().sqrt(), short)[0].norm().item()
+    assert abs(squared - short.norm().item()) < 1e-4 and abs(bare - 1) < 1e-4
+    rows.append({"length of the residual": squared, "pull, squared (E2a)": squared, "pull, bare norm": bare})
+pd.DataFrame(rows).round(3)
+
+# %% summary [markdown]
+# ## Summary
+#
+# 1. **Near a flat submanifold.** A quarter of the directions holds nearly all of the spread (M8) and of the head's accuracy
+#    (M1). There is no sharp dimension, and random directions will not do.
+# 2. **A linear autoencoder** trained on E2a ends with PCA's error and in PCA's subspace, the error first, the angle late.
+#    The directions in it are arbitrary.
+# 3. **The task-aware objective** (E2) adds the task's loss through the reconstruction. At equal size it misses more of the
+#    spread than PCA and keeps far more accuracy. $\lambda = 0$: only the task; large $\lambda$: like PCA.
+# 4. **Flat sigmoids** are code entries near 0 or 1. A random start makes many; the start at the principal components few,
+#    and it is ready after a pass. The accuracy suffers from neither, in the end.
+# 5. **Scale.** $\lambda = 2w/m$ between `MSELoss` and half the sum over $m$ features. A weight carries over to another net
+#    or another spelling only when both terms of the loss have been looked at.
+#
+# ## What to try next
+#
+# - Fit with $\lambda = 0$ for 40 passes, `fit(0, code_size=16, recon_weight=0.0, epochs=40)`: can the missed share exceed
+#   100 %? What does that mean (M8)?
+# - Another task: `lesson.load("mnist", "letters")`. Is the accuracy of digits kept by fewer numbers?
+# - Give `fit_by_hand` 60 passes from random weights: do all flat entries stay flat?
+# - Put `net="cnn"` into `learn_first`, which gives 1,568 features (the 256 in `ebll.Autoencoder` is their number), and
+#   repeat section 4. Does the accuracy still come out the same from both starts?
+# - Next: `04_ebll.ipynb` holds the code while a new task is learned.
+#
+# ## References
+#
+# - A. Rannen Triki, R. Aljundi, M. Blaschko, T. Tuytelaars: Encoder Based Lifelong Learning. ICCV 2017, section 3.3.1.
+#   [arXiv 1704.01920](https://arxiv.org/abs/1704.01920)
+# - P. Baldi, K. Hornik: Neural networks and principal component analysis: learning from examples without local minima.
+#   Neural Networks 2, 1989.
+# - C. Eckart, G. Young: The approximation of one matrix by another of lower rank. Psychometrika 1, 1936.
