@@ -15,7 +15,7 @@ import torch
 
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice
-from ebll.methods import EBLL, METHODS, CodeOnly, EBLLSeparate, Memory, Method
+from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Memory, Method
 from ebll.nets import NetSpec
 from ebll.record import Recorder
 from ebll.runs import Run, Snapshot, checked_tasks
@@ -128,10 +128,9 @@ def branch(
     """Run one method from a snapshot, fitting what it keeps of the first task only once.
 
     memories  filled here and shared by the methods that keep the same thing: those with an autoencoder of equal
-              settings, whatever else they do
+              settings whatever else they do, and EWC whatever its strength
     """
-    # By exact type: a reader's own subclass may keep something else.
-    key = method.autoencoder if type(method) in (EBLL, EBLLSeparate, CodeOnly) else method
+    key = _kept(method)
     if key not in memories:
         memories[key] = method.after_task(start.net, 0, tasks[0].to(device), None, seed)
     start = dataclasses.replace(start, memory=memories[key])
@@ -153,6 +152,13 @@ def alone(
         recorder = Recorder(log_every=0)
         learn_first([task], net=net, settings=longer, seed=seed, device=device, recorder=recorder)
         yield from recorder.accuracy_rows
+
+
+def _kept(method: Method) -> Any:
+    """What decides what a method keeps of a task; by exact type, since a reader's own class may keep something else."""
+    if type(method) in (EBLL, EBLLSeparate, CodeOnly):
+        return method.autoencoder
+    return method.replace(ewc_strength=0.0) if type(method) is EWC else method
 
 
 def _facts(tasks: Sequence[Task], net: str, seed: int) -> dict[str, Any]:

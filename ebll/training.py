@@ -100,6 +100,7 @@ def train(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+        optimizer.zero_grad()  # a finished network need not carry its last gradient along
         _check_finite(sum(parameter.sum() for parameter in parameters), {}, total, total, settings)
         if observe:
             observe(total, total, {}, optimizer.param_groups[0]["lr"])

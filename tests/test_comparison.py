@@ -39,6 +39,34 @@ def test_one_method_with_several_settings_under_names_of_their_own():
     assert set(made.kept["method"]) == set(methods)
 
 
+def test_what_is_kept_of_the_first_task_is_fitted_once_for_those_that_share_it_and_for_no_other(monkeypatch):
+    class Own(ebll.EBLL):
+        def after_task(self, *arguments):
+            fitted.append("own")
+            return super().after_task(*arguments)
+
+    fitted = []
+    for cls in (ebll.EBLL, ebll.EBLLSeparate, ebll.EWC):
+        real = cls.after_task
+
+        def counted(self, *arguments, real=real):
+            fitted.append(type(self).__name__)
+            return real(self, *arguments)
+
+        monkeypatch.setattr(cls, "after_task", counted)
+    methods = {
+        "a": method("ebll"),
+        "b": method("ebll", alpha=9.0),
+        "c": method("ebll-separate"),
+        "d": ebll.EWC(ewc_strength=1.0),
+        "e": ebll.EWC(ewc_strength=9.0),
+        "f": ebll.EWC(fisher="sampled"),
+        "g": Own(autoencoder=AUTOENCODER),
+    }
+    compare(sequence(2), methods, seeds=[0], **OPTIONS)
+    assert fitted == ["EBLL", "EWC", "EWC", "own", "Own"]
+
+
 def test_alone_trains_a_fresh_network_for_as_long_as_the_others_see_the_task():
     tasks = sequence(2)
     made = compare(tasks, ["finetune", ALONE], seeds=[3], **OPTIONS)

@@ -78,14 +78,16 @@ def tradeoff_fronts_table(
 
 @styled
 def tradeoff_fronts(
-    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None
-) -> Picture:
+    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None, *,
+    split: str = "test",
+) -> Picture:  # fmt: skip
     """Draw what each method keeps (upwards) against what it learns (to the right) as its strength is turned up.
 
     accuracy  the accuracy table, fractions from 0 to 1, with a column `knob`: the strength of the method in that run,
               such as EWC's strength or EBLL's alpha; empty or 0 for a method without one
     sequence  id of the sequence, as in the table; may be left out where it holds one
     methods   which methods (default: all in the table)
+    split     which data the accuracies are of, for the caption; settings are explored on "validation"
 
     A mark is a mean over seeds, its thin cross the two 95 % t-intervals; the line of a method runs from its weakest to
     its strongest setting, and small numbers are settings. Filled marks are the Pareto front of their method: no other
@@ -102,7 +104,7 @@ def tradeoff_fronts(
         "another strength of that method is at least as good on both axes and better on one." if knobs else ""
     )  # fmt: skip
     caption = (
-        f"{words[0].upper()}{words[1:]}; test data. Old: at the end; new: when just learned. Up and to the right is "
+        f"{words[0].upper()}{words[1:]}; {split} data. Old: at the end; new: when just learned. Up and to the right is "
         f"better.{meaning}{reference_words(styles)}{_ended_words(table)}"
     )
     title = f"What is kept against what is learned: {tables.sequence_words(rows)}"

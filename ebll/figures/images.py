@@ -32,11 +32,14 @@ def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> p
 
 
 @styled
-def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, labels: bool = True) -> Picture:
+def task_images(
+    rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, labels: bool = True, title: str = ""
+) -> Picture:
     """Draw images of several tasks as a contact sheet: a row a task, at most ten images each.
 
     rows    for each task its images (n, height, width), grey from 0 (black) to 1 (white), and the class of each
     labels  write the class below each image
+    title   in place of the one that counts the tasks
     """
     checked, table = _checked(rows), task_images_table(rows)
     columns = int(table["place"].max()) + 1
@@ -44,7 +47,7 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, labels:
     side = max(layout.text_width(line) for name in names.values() for line in name.split("\n")) + 0.2
     cell = min((WIDTH - side - 0.2) / columns, 1.2)
     tall = cell + (0.2 if labels else 0.06)
-    title = "Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks"
+    title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
     picture = layout.compose(title, "", height=tall * len(checked))
     picture.set_layout_engine("none")
     width, height = picture.get_size_inches()

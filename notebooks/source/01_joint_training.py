@@ -143,7 +143,7 @@ run = ebll.run_sequence([letters, mnist], "finetune", settings=plain, seed=0, st
 net = copy.deepcopy(start.net)
 with ebll.seeds.seeded(0, "head", 1):
     net.add_head(mnist.class_count)
-optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9, weight_decay=5e-4)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9, weight_decay=5e-4, fused=True)
 order = ebll.seeds.generator(0, "batches", 1, 1)
 for _ in range(plain.epochs):
     for rows in torch.randperm(len(mnist.train), generator=order).split(plain.batch_size):

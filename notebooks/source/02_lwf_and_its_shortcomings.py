@@ -77,7 +77,8 @@ def seen_as(task):
     return task.restored(images)[:, 0].cpu().numpy(), names
 
 
-ebll.figures.task_images({task.name: seen_as(task) for task in (mnist, digits, textures)})
+answers = {task.name: seen_as(task) for task in (mnist, digits, textures)}
+ebll.figures.task_images(answers, title="What a network that knows only letters says of other images")
 
 # %% soften-text [markdown]
 # Below each image stands the old head's first choice and its probability. Some answers make sense: shapes that digits
@@ -297,8 +298,10 @@ kept = sweep.pivot(index="seed", columns=["kind", "theta"], values="old")
 fixed, matched = kept["weight 2"], kept["weight for equal pull"]
 ebll.lesson.say(
     f"At equal pull, temperature 0.5 keeps **{(matched[2.0] - matched[0.5]).mean():.1f} points** of letters less than "
-    f"temperature 2, and temperature 8 differs from 2 by {(matched[8.0] - matched[2.0]).mean():+.1f}. At a fixed weight, 8 "
-    f"keeps {(fixed[2.0] - fixed[8.0]).mean():.1f} points less than 2, and 0.5 {(fixed[2.0] - fixed[0.5]).mean():.1f} less."
+    f"temperature 2, and temperature 8 differs from 2 by {(matched[8.0] - matched[2.0]).mean():+.1f}. At a fixed "
+    "weight, 8 "
+    f"keeps {(fixed[2.0] - fixed[8.0]).mean():.1f} points less than 2, and 0.5 "
+    f"{(fixed[2.0] - fixed[0.5]).mean():.1f} less."
 )
 assert (matched[2.0] > matched[0.5]).all() and (fixed[2.0] > fixed[8.0]).all() and (fixed[2.0] > fixed[0.5] + 20).all()
 

@@ -117,7 +117,8 @@ pd.DataFrame(rows).set_index("rank").map("{:.2e}".format)
 
 # %% nudge-read
 ebll.lesson.say(
-    f"The weight of rank 1 matters **{rows[0]['change'] / rows[-1]['change']:.0f} times** as much as that of rank 40,000, "
+    f"The weight of rank 1 matters **{rows[0]['change'] / rows[-1]['change']:.0f} times** as much as that of rank "
+    "40,000, "
     f"out of {weight.numel():,}. The formula and the measured change agree within "
     f"{100 * max(abs(row['change'] / row['half F delta^2'] - 1) for row in rows):.0f} %."
 )
@@ -205,7 +206,8 @@ seen = error.index[error["sampled"] < error.loc[128, "exact"]]
 ebll.lesson.say(
     f"With 1,024 images the exact version is {100 * error.loc[1024, 'exact']:.0f} % off and the sampled one "
     f"{100 * error.loc[1024, 'sampled']:.0f} %: both come closer with every image. The empirical one is at "
-    f"{100 * error.loc[256, 'empirical']:.0f} % with 256 and still at **{100 * error.loc[1024, 'empirical']:.0f} %** with "
+    f"{100 * error.loc[256, 'empirical']:.0f} % with 256 and still at **{100 * error.loc[1024, 'empirical']:.0f} %** "
+    "with "
     "1,024: it goes elsewhere. "
     + (f"What the exact version reaches with 128 images takes the sampled one {seen[0]}." if len(seen) else "")
 )
@@ -477,21 +479,12 @@ seen = pd.concat([on_validation(pulled), on_validation(held)], ignore_index=True
 
 
 # %% fronts-figure
-def fronts(table):
-    """The library's figure; its caption takes the table for one of test accuracy, and this one is of validation."""
-    picture = ebll.figures.tradeoff_fronts(table)
-    for text in picture.texts:
-        text.set_text(text.get_text().replace("test data", "validation data").replace("when just", "just"))
-    picture.alt = picture.alt.replace("test data", "validation data")
-    return picture
-
-
-fronts(seen.query("not (method == 'ebll' and knob == 30)"))
+ebll.figures.tradeoff_fronts(seen.query("not (method == 'ebll' and knob == 30)"), split="validation")
 
 
 # %% fronts-read
 def best(table, give):
-    """Of each method the strength that keeps most letters, among those within `give` points of fine-tuning's textures."""
+    """Of each method the strength that keeps most letters within `give` points of fine-tuning's textures."""
     mean = 100 * table.groupby(["method", "knob", "task"])["accuracy"].mean(skipna=False).unstack("task")
     near = mean[mean["textures"] >= mean.loc[("finetune", 0), "textures"] - give]
     return near.loc[near.groupby("method")["letters"].idxmax()].reset_index("knob")
@@ -500,7 +493,8 @@ def best(table, give):
 little, much = best(seen, 2), best(seen, 6)
 ebll.lesson.say(
     f"Who may give up 2 points of textures keeps **{little.loc['ebll', 'letters']:.1f} %** of letters with EBLL and "
-    f"{little.loc['ewc', 'letters']:.1f} % with EWC. Who may give up 6 keeps {much.loc['ebll', 'letters']:.1f} % with EBLL "
+    f"{little.loc['ewc', 'letters']:.1f} % with EWC. Who may give up 6 keeps {much.loc['ebll', 'letters']:.1f} % "
+    "with EBLL "
     f"and **{much.loc['ewc', 'letters']:.1f} %** with EWC. The fronts cross."
 )
 assert little.loc["ebll", "letters"] > little.loc["ewc", "letters"]
@@ -537,7 +531,8 @@ for seed in lesson.seeds:
 limits = pd.DataFrame(rows, index=pd.Index(lesson.seeds, name="seed"))
 mean = 100 * seen.query("method == 'ebll'").groupby(["knob", "task"])["accuracy"].mean().unstack("task")
 ebll.lesson.say(
-    f"At alpha 30 EBLL ends at {mean.loc[30, 'letters']:.0f} % of letters and {mean.loc[30, 'textures']:.0f} % of textures, "
+    f"At alpha 30 EBLL ends at {mean.loc[30, 'letters']:.0f} % of letters and {mean.loc[30, 'textures']:.0f} % of "
+    "textures, "
     f"left out of the figure. At 3 it has {mean.loc[3, 'letters']:.0f} % and {mean.loc[3, 'textures']:.0f} %."
 )
 assert limits["largest stable alpha"].between(3, 10).all()
@@ -565,7 +560,8 @@ for seed in lesson.seeds:
 slow = 100 * pd.DataFrame(rows).set_index("seed").mean()
 ebll.lesson.say(
     f"With the smaller learning rate alpha 10 ends at **{slow['letters']:.1f} %** of letters and "
-    f"**{slow['textures']:.1f} %** of textures; before, at {mean.loc[10, 'letters']:.1f} % and {mean.loc[10, 'textures']:.1f} %."
+    f"**{slow['textures']:.1f} %** of textures; before, at {mean.loc[10, 'letters']:.1f} % and "
+    f"{mean.loc[10, 'textures']:.1f} %."
 )
 assert slow["letters"] > mean.loc[10, "letters"] + 1 and slow["textures"] > mean.loc[10, "textures"] - 2
 
@@ -579,7 +575,8 @@ assert slow["letters"] > mean.loc[10, "letters"] + 1 and slow["textures"] > mean
 kept = pd.concat([pulled.kept.query("method == 'ewc at 300'"), held.kept.query("method == 'ebll at 3'")])
 kept = kept.groupby("method")["bytes"].mean()
 ebll.lesson.say(
-    f"EWC keeps {kept['ewc at 300'] / 1e6:.2f} MB, however many tasks there were. EBLL keeps {kept['ebll at 3'] / 1e6:.3f} MB "
+    f"EWC keeps {kept['ewc at 300'] / 1e6:.2f} MB, however many tasks there were. EBLL keeps "
+    f"{kept['ebll at 3'] / 1e6:.3f} MB "
     f"for each old task, and catches up after {kept['ewc at 300'] / kept['ebll at 3']:.0f} of them."
 )
 
@@ -644,12 +641,12 @@ own = {f"same pull on every weight at {s:g}": SamePull(strength=s) for s in (100
 own |= {f"features held at {s:g}": FeaturesHeld(strength=s) for s in (0.03, 0.1)}
 own = ebll.compare([letters, textures], own, **options)
 every = pd.concat([seen, on_validation(own)], ignore_index=True)
-fronts(every.query("not (method == 'ebll' and knob == 30)"))
+ebll.figures.tradeoff_fronts(every.query("not (method == 'ebll' and knob == 30)"), split="validation")
 
 
 # %% question-verdict
 def difference(table, picked, name, other="ewc"):
-    """Letters kept at the picked strength minus those that another method keeps at its own: a number a seed, in points."""
+    """Letters kept at the picked strength minus another method's at its own: points, one a seed."""
     rows = table[table["task"] == "letters"].set_index(["method", "knob", "seed"]).sort_index()["accuracy"]
     mine, theirs = (rows.loc[one, picked.loc[one, "knob"]] for one in (name, other))
     return ebll.experiments.Part(f"{name} minus {other}", tuple(100 * (mine - theirs)))
@@ -690,7 +687,8 @@ for name in [name for name in others if name in picked.index]:
     )
 ebll.lesson.say(
     f"Features held against EBLL: {words(difference(final, picked, 'features held', 'ebll'))} points. The Fisher "
-    f"information's own share, where 6 points are given up: {words(parts[6]['same pull on every weight'])} points for the "
+    f"information's own share, where 6 points are given up: {words(parts[6]['same pull on every weight'])} points "
+    "for the "
     "same pull, on validation images."
 )
 
