@@ -63,6 +63,17 @@ ebll.figures.task_images(ebll.lesson.examples(*tasks.values()))
 # %% table
 ebll.task_table().set_index("name").loc[list(tasks), ["classes", "train", "validation", "test"]]
 
+# %% parts
+letters, textures = lesson.load("letters", "textures")
+net = ebll.learn_first([letters], seed=0, device=lesson.device).net
+
+images, labels = letters.validation.inputs, letters.validation.labels
+features = net.features(images)  # F(x)
+logits = net.heads[0](net.operator(features))  # T_1(T(F(x)))
+loss = -torch.log_softmax(logits, dim=1)[torch.arange(len(labels)), labels].mean()  # E1, by hand
+assert torch.isclose(loss, ebll.terms.class_loss(net(images, 0), labels))
+print(f"{len(images)} images -> features {tuple(features.shape)} -> logits {tuple(logits.shape)}; loss {loss:.2f}")
+
 # %% sequence [markdown]
 # ## 2. Letters first, textures second
 #
@@ -83,7 +94,7 @@ ebll.task_table().set_index("name").loc[list(tasks), ["classes", "train", "valid
 # each method lose? And which one will learn textures best?
 
 # %% train
-pair = lesson.load("letters", "textures")
+pair = [letters, textures]
 methods = lesson.methods("mlp", "finetune", "lwf", "ebll")
 made = ebll.compare(pair, methods, **lesson.options("mlp"))
 
@@ -222,7 +233,7 @@ ebll.figures.over_knob(
 #
 # ## What to try next
 #
-# - Another pair: `lesson.load("letters", "digits")` in the cell that trains. Does LwF still forget as much?
+# - Another pair: `"digits"` in place of `"textures"` where the two are loaded. Does LwF still forget as much?
 # - Another net: `"cnn"` in place of `"mlp"` in the same cell, twice. It takes longer.
 # - Your own images: `ebll.Task.from_folder("leaves")` makes a task of a folder with a subfolder for each class.
 # - The course: `01_joint_training.ipynb` begins at the beginning.

@@ -61,9 +61,10 @@ letters, mnist = lesson.load("letters", "mnist")
 ebll.figures.task_images(ebll.lesson.examples(letters, mnist))
 
 # %% forward
-net = ebll.build_network("mlp", letters.input_shape, seed=0)
-net.add_head(letters.class_count)
-net.add_head(mnist.class_count)
+net = ebll.build_network("mlp", letters.input_shape, seed=0).to(lesson.device)
+with ebll.seeds.seeded(0, "heads"):  # the same heads at every run
+    net.add_head(letters.class_count)
+    net.add_head(mnist.class_count)
 
 images = letters.test.inputs[:5]
 features = net.features(images)  # F(x)
@@ -130,7 +131,7 @@ assert joint["letters"] > before - 1 and joint["mnist"] > alone["mnist"] - 1  # 
 # Fine-tuning goes on from the network that has learned letters and minimises only the new task's loss (E1). Nobody asks
 # for the letters to be answered badly. But $F$ and $T$ move, and the head for letters still expects the old features.
 #
-# The loop below is all there is to it. Its last line compares it with the library's run, weight by weight.
+# The loop below is all there is to it. The cell after it compares it with the library's run, weight by weight.
 #
 # **Predict first.** Fine-tuning sees each of its digits eight times. After how many of these eight passes will it have
 # lost half of what it is going to lose: one, four, or all eight?
@@ -138,7 +139,6 @@ assert joint["letters"] > before - 1 and joint["mnist"] > alone["mnist"] - 1  # 
 # %% finetune-by-hand
 plain = ebll.TrainSettings(warmup_epochs=0, drop_at=1.0)  # no warm-up, no drop of the learning rate
 start = ebll.learn_first([letters], settings=plain, seed=0, device=lesson.device)
-run = ebll.run_sequence([letters, mnist], "finetune", settings=plain, seed=0, start=start, device=lesson.device)
 
 net = copy.deepcopy(start.net)
 with ebll.seeds.seeded(0, "head", 1):
@@ -151,6 +151,9 @@ for _ in range(plain.epochs):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+# %% finetune-by-library
+run = ebll.run_sequence([letters, mnist], "finetune", settings=plain, seed=0, start=start, device=lesson.device)
 for mine, theirs in zip(net.state_dict().values(), run.net.state_dict().values(), strict=True):
     assert torch.allclose(mine, theirs, atol=1e-4)
 

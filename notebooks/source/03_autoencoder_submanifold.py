@@ -496,7 +496,8 @@ ebll.lesson.say(
 # each scaled to unit variance, so that $z$ is a standard score, and the decoder at the least-squares solution; then E2 is
 # fitted as before. The random start gets a larger step size here, as it needs one.
 #
-# **Predict first.** Code of 64, after 16 passes from random weights: what share of the entries is flat: 1 %, 10 %, a third?
+# **Predict first.** Code of 64, after 16 passes from random weights: what share of the entries is flat: one in a
+# hundred, one in ten, one in three?
 
 # %% start-run
 rows, codes = [], {}
@@ -673,7 +674,7 @@ pd.DataFrame(rows).round(3)
 # ## What to try next
 #
 # - Fit with $\lambda = 0$ for 40 passes, `fit(0, code_size=16, recon_weight=0.0, epochs=40)`: can the missed share exceed
-#   100 %? What does that mean (M8)?
+#   the whole? What does that mean (M8)?
 # - Another task: `lesson.load("mnist", "letters")`. Is the accuracy of digits kept by fewer numbers?
 # - Give `fit_by_hand` 60 passes from random weights: do all flat entries stay flat?
 # - Put `net="cnn"` into `learn_first`, which gives 1,568 features (the 256 in `ebll.Autoencoder` is their number), and

@@ -559,20 +559,18 @@ ebll.figures.over_knob(
 
 # %% alpha-read
 rows = table.set_index(["kind", "old", "seed"]).sort_index()
-one, two, three = (rows.xs(n, level="old") for n in (1, 2, 3))
+mean = rows.xs(3, level="old").groupby("kind").mean()
+one, two, three = (rows["letters"].xs(n, level="old") for n in (1, 2, 3))
 usual, partly, wholly = variants
-mean = three.groupby("kind").mean()
-change = {n: (at["letters"][wholly] - at["letters"][usual]).mean() for n, at in ((1, one), (2, two), (3, three))}
-assert change[1] > -2 and change[2] < -5 and change[3] < -5  # the next text says so
+change = [(at[wholly] - at[usual]).mean() for at in (one, two, three)]
+assert change[0] > -2 and change[1] < -5 and change[2] < -5  # the next text says so
 assert mean["code"][wholly] > 1.5 * mean["code"][usual]
-assert three["letters"][partly].mean() < three["letters"][usual].mean() + 1
+assert three[partly].mean() < three[usual].mean() + 1
 ebll.lesson.say(
-    f"Letters with alpha = 10 instead of {chosen:g}: with one old task "
-    f"{gain(one['letters'][wholly] - one['letters'][usual])}"
-    f"; with three {gain(three['letters'][wholly] - three['letters'][usual])}. The codes, held with "
-    f"{10 / chosen:.1f} times "
-    f"the weight, have moved **more**: {mean['code'][wholly]:.2f} instead of {mean['code'][usual]:.2f}.\n\n"
-    f"With alpha = 10 for letters only, three old tasks: {gain(three['letters'][partly] - three['letters'][usual])}."
+    f"Letters with alpha = 10 instead of {chosen:g}: with one old task {gain(one[wholly] - one[usual])}; with three "
+    f"{gain(three[wholly] - three[usual])}. The codes, held with {10 / chosen:.1f} times the weight, have moved "
+    f"**more**: {mean['code'][wholly]:.2f} instead of {mean['code'][usual]:.2f}.\n\n"
+    f"With alpha = 10 for letters only, three old tasks: {gain(three[partly] - three[usual])}."
 )
 
 # %% alpha-think [markdown]
