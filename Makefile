@@ -37,7 +37,7 @@ notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks
 	$(PY) -m notebooks.source.build
 
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
-	$(PY) -m notebooks.source.build --links $(REPO)
+	$(PY) -m notebooks.source.build --links '$(REPO)'
 
 handout: $(READY)  ## write student copies without solutions to handout/, for a course
 	$(PY) -m notebooks.source.build --handout handout

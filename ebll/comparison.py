@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from ebll.data import Task
-from ebll.errors import InputError, TrainingDiverged, check_choice
+from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Memory, Method
 from ebll.nets import NetSpec
 from ebll.record import Recorder
@@ -71,6 +71,7 @@ def compare(
     device: str | torch.device = "cpu",
     log_every: int = 20,
     progress: Progress | None = None,
+    into: Comparison | None = None,
 ) -> Comparison:
     """Learn a sequence of tasks with several methods and seeds.
 
@@ -80,11 +81,14 @@ def compare(
     net, settings, device, seeds   as in `run_sequence`; all methods of a seed branch from the same first task
     log_every  optimiser steps between two measurements, 0 for none
     progress   called after each run with: runs done, runs in all, name
+    into       collects the runs as they end: pass your own `Comparison()` to keep them if you stop in the middle
     returns    a `Comparison`; a run that diverges is told in `.failures` and stops no other
     """
-    named, seeds, tasks = _named(methods), list(seeds), checked_tasks(tasks, device)
+    named, seeds, tasks = _named(methods), _seeds(seeds), checked_tasks(tasks, device)
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress takes a function (done, total, name); got {type(progress).__name__}.")
     settings = settings or TrainSettings()
-    made, done, total = Comparison(), 0, len(named) * len(seeds)
+    made, done, total = Comparison() if into is None else into, 0, len(named) * len(seeds)
     for seed in seeds:
         options = {"settings": settings, "seed": seed, "device": device}
         try:
@@ -158,7 +162,18 @@ def _kept(method: Method) -> Any:
     """What decides what a method keeps of a task; by exact type, since a reader's own class may keep something else."""
     if type(method) in (EBLL, EBLLSeparate, CodeOnly):
         return method.autoencoder
-    return method.replace(ewc_strength=0.0) if type(method) is EWC else method
+    if type(method) is EWC:
+        return method.replace(ewc_strength=0.0)
+    return method if type(method).__module__.startswith("ebll.") else id(method)
+
+
+def _seeds(seeds: Iterable[int]) -> list[int]:
+    if not isinstance(seeds, Iterable):
+        raise InputError(f"seeds takes several, such as range(3) or [0]; got {seeds!r}.")
+    several = list(dict.fromkeys(check_count(seed, "seed", low=0) for seed in seeds))
+    if not several:
+        raise InputError("seeds: name at least one, such as range(3).")
+    return several
 
 
 def _facts(tasks: Sequence[Task], net: str, seed: int) -> dict[str, Any]:
@@ -171,10 +186,24 @@ def _named(methods: Mapping[str, Method] | Iterable[str | Method]) -> dict[str, 
     if isinstance(methods, str | Method):
         methods = [methods]
     if not isinstance(methods, Mapping):
-        methods = {method if isinstance(method, str) else getattr(method, "name", ""): method for method in methods}
+        if not isinstance(methods, Iterable):
+            raise InputError(f"methods takes a list or a dict of methods; got {methods!r}.")
+        methods = list(methods)
+        names = [method if isinstance(method, str) else getattr(method, "name", "") for method in methods]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError(
+                f"methods: {', '.join(twice)} comes more than once. Give each a name of its own in a dict, such as "
+                '{"alpha 1": EBLL(alpha=1.0), "alpha 10": EBLL(alpha=10.0)}.'
+            )
+        methods = dict(zip(names, methods, strict=True))
     named: dict[str, Method | None] = {}
     for name, method in methods.items():
-        if method == ALONE:
+        if not isinstance(name, str):
+            raise InputError(f"methods: the names in the dict must be text; got {name!r}.")
+        if (name == ALONE) != (isinstance(method, str) and method == ALONE):
+            raise InputError(f"methods: the name {ALONE!r} belongs to the reference {ALONE!r}, and to it only.")
+        if name == ALONE:
             named[ALONE] = None
             continue
         made = METHODS[check_choice(method, [*METHODS, ALONE], "Method")]() if isinstance(method, str) else method

@@ -1,5 +1,7 @@
 """`compare`: every method from the same start, each run equal to the run alone, and nothing lost when one diverges."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 from tiny import AUTOENCODER, SETTINGS, method, same, sequence, small
@@ -112,11 +114,57 @@ def test_a_first_task_that_diverges_is_told_and_the_other_seeds_go_on(monkeypatc
         (["lfw"], "Did you mean 'lwf'"),
         ({"mine": 3}, "'mine' must be a method"),
         ([object()], "must be a method"),
+        (["ewc", "ewc"], "comes more than once"),
+        ([ebll.EBLL(alpha=1.0), ebll.EBLL(alpha=2.0)], "Give each a name of its own"),
+        ({1: "lwf"}, "must be text"),
+        ({ALONE: ebll.Finetune()}, "belongs to the reference"),
+        ({"mine": ALONE}, "belongs to the reference"),
+        (5, "a list or a dict"),
     ],
 )
 def test_wrong_methods_are_refused_in_words(methods, words):
     with pytest.raises(InputError, match=words):
         compare(sequence(2), methods, **OPTIONS)
+
+
+@pytest.mark.parametrize("seeds", [3, [], [-1], ["a"], None])
+def test_wrong_seeds_are_refused_in_words(seeds):
+    with pytest.raises(InputError, match="seed"):
+        compare(sequence(2), "lwf", seeds=seeds, **OPTIONS)
+
+
+def test_a_seed_named_twice_runs_once():
+    assert list(compare(sequence(2), "lwf", seeds=[1, 1], **OPTIONS).runs) == [("lwf", 1)]
+
+
+def test_a_progress_that_cannot_be_called_is_refused_before_anything_is_learned():
+    with pytest.raises(InputError, match="progress takes a function"):
+        compare(sequence(2), "lwf", progress=True, **OPTIONS)
+
+
+def test_what_has_ended_is_kept_when_the_reader_stops_in_the_middle():
+    def stop(done, total, name):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    kept = ebll.Comparison()
+    with pytest.raises(KeyboardInterrupt):
+        compare(sequence(2), ["finetune", "lwf"], seeds=range(5), progress=stop, into=kept, **OPTIONS)
+    assert list(kept.runs) == [("finetune", 0), ("lwf", 0), ("finetune", 1)]
+    assert len(kept.accuracy) == 3 * 3
+
+
+def test_a_readers_own_method_may_hold_a_list():
+    @dataclasses.dataclass(frozen=True)
+    class Own(ebll.methods.Method):
+        name, label = "own", "Own"
+        widths: list = dataclasses.field(default_factory=lambda: [1, 2])
+
+        def loss_terms(self, net, batches, memory):
+            return ebll.Finetune().loss_terms(net, batches, memory)
+
+    made = compare(sequence(2), [Own(), "finetune"], seeds=[0], **OPTIONS)
+    assert same(made.runs["own", 0].net, made.runs["finetune", 0].net)
 
 
 def test_one_name_will_do():

@@ -380,3 +380,35 @@ def test_each_is_within_its_budget_as_measured_when_it_was_made():
     assert (measured["run_seconds"] <= 60).all()
     assert measured["run_seconds"].sum() <= 300
     assert (measured["peak_mb"] < 800).all()
+
+
+def test_a_solution_whose_cell_is_not_tagged_never_reaches_a_student():
+    cell = nbformat.v4.new_code_cell("# solution\nx = 1", id="slip", metadata={"tags": ["exercize"]})
+    with pytest.raises(ValueError, match="not tagged 'exercise'"):
+        build.student(nbformat.v4.new_notebook(cells=[cell]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--links", "00"], "OWNER/REPO"),
+        (["00", "zz"], "no notebook begins with zz"),
+        (["--handout", str(FOLDER)], "inside notebooks/"),
+        (["--handout", str(FOLDER / "solutions")], "inside notebooks/"),
+    ],
+)
+def test_the_builder_refuses_in_words(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["build", *arguments])
+    with pytest.raises(SystemExit):
+        build.main()
+    assert words in capsys.readouterr().err
+
+
+def test_a_handout_has_neither_outputs_nor_solutions(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["build", "--handout", str(tmp_path), "01"])
+    build.main()
+    notebook = read(tmp_path / PATHS[1].name)
+    assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(notebook))
+    assert "<details>" not in prose(notebook)
+    assert "Open in" not in prose(notebook), "the links would lead to copies with solutions"
+    assert sum("NotImplementedError" in cell.source for cell in code_cells(notebook)) == 2

@@ -138,15 +138,16 @@ _FISHER = Exercise(
     verified="E7 on four nets: every class weighted by p, squared sample by sample, then the mean.",
     slips=(
         Slip(
-            "your answer squares the gradient of a whole batch. Gradients of different samples cancel before they are "
-            "squared, so it comes out too small and depends on the batch size: in E7 the square comes first, sample by "
-            "sample, then the mean.",
+            "your answer squares the gradient of a whole batch. Gradients of different samples mix before they are "
+            "squared, so its size depends on the batch, too small for a mean and too large for a sum: in E7 the square "
+            "comes first, sample by sample, then the mean.",
             _batch_squared,
             (
                 _batch_of_weighted,
                 _batch_argmax,
                 lambda net, ps, x: [len(x) * part for part in _batch_squared(net, ps, x)],
                 lambda net, ps, x: [len(x) ** 2 * part for part in _batch_squared(net, ps, x)],
+                lambda net, ps, x: [len(x) * part for part in _batch_argmax(net, ps, x)],
                 lambda net, ps, x: [len(x) ** 2 * part for part in _batch_argmax(net, ps, x)],
             ),
         ),
@@ -241,11 +242,13 @@ _PENALTY = Exercise(
             "your answer does not square the difference, a slip that some summaries print too. It can go negative, so "
             "minimising it rewards moving one way without end: E6 has the square, which pulls back from both sides.",
             _penalty(lambda d, f: f * d),
-            (
-                _penalty(lambda d, f: f * d, 1.0),
-                _penalty(lambda d, f: f * d.abs()),
-                _penalty(lambda d, f: f * d.abs(), 1),
-            ),
+            (_penalty(lambda d, f: f * d, 1.0),),
+        ),
+        Slip(
+            "your answer takes the size of the difference without its square. Its pull is as strong for a tiny move as "
+            "for a large one, so it never fades near the old value: E6 squares.",
+            _penalty(lambda d, f: f * d.abs()),
+            (_penalty(lambda d, f: f * d.abs(), 1.0),),
         ),
         Slip(
             "your answer is twice E6: the factor 1/2 is missing. Papers and programs differ in this, and the weight "

@@ -72,6 +72,13 @@ def _pca(features: Tensor, size: int) -> Tensor:
     return _project(features, 0, size, features.mean(dim=0), features.mean(dim=0))
 
 
+def _columns(features: Tensor, size: int) -> Tensor:
+    """Columns of Vh where its rows were meant, without the mean."""
+    centred = features - features.mean(dim=0)
+    basis = torch.linalg.svd(centred)[2][:, :size]
+    return centred @ basis @ basis.T
+
+
 def _mixed(features: Tensor, size: int) -> Tensor:
     """The right directions, but the features are projected with their mean still in them."""
     basis = torch.linalg.svd(features - features.mean(dim=0))[2][:size]
@@ -113,6 +120,12 @@ _PCA = Exercise(
             "`torch.linalg.eigh` lists them smallest first, `svd` largest first: take the other end.",
             lambda v, k: _project(v, -k, None, v.mean(dim=0), v.mean(dim=0)),
             (lambda v, k: _project(v, -k, None, v.mean(dim=0), 0.0),),
+        ),
+        Slip(
+            "your answer takes columns of the matrix of components, but `torch.linalg.svd` returns it transposed: "
+            "its rows are the directions. Take the first rows of the third result.",
+            lambda v, k: _columns(v, k) + v.mean(dim=0),
+            (_columns,),
         ),
         Slip(
             "your answer keeps one component more than `size`. A code of that size has room for `size` numbers only: "
@@ -203,7 +216,11 @@ _OBJECTIVE = Exercise(
             "your answer takes `MSELoss` for the reconstruction: it divides by the feature size as well and has no "
             "factor 1/2. Its weight w then means lambda = 2w/feature: E2a sums over the features.",
             _weighted(lambda r, v: functional.mse_loss(r, v)),
-            (_weighted(lambda r, v: 0.5 * functional.mse_loss(r, v)),),
+        ),
+        Slip(
+            "your answer takes half of `MSELoss` for the reconstruction: it divides by the feature size as well. Its "
+            "weight w then means lambda = w/feature: E2a sums over the features.",
+            _weighted(lambda r, v: 0.5 * functional.mse_loss(r, v)),
         ),
         Slip(
             "your answer lacks the factor 1/2 of the reconstruction error (E2a), so lambda counts twice.",

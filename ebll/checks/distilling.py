@@ -47,13 +47,14 @@ def temperature(value: float) -> None:
         )
     if value == 1:
         fail(
-            "1 changes nothing: the answers stay as they are, and their small probabilities stay too small to be "
-            "learned from. Go to the side that lifts them."
+            "1 changes nothing: E3 is then cross-entropy with the old answers as they are. That works, but their small "
+            "probabilities count for little. Go to the side that lifts them."
         )
     if value > 20:
         fail(
-            f"{value:g} flattens everything: all classes become nearly equal, and the gradient of the term falls as "
-            "1/theta^2, so distillation is as good as switched off. Stay well below 20."
+            f"{value:g} flattens everything: all classes become nearly equal, and at an unchanged weight the gradient "
+            "of the term falls as 1/theta^2, so it fades; it would need a weight hundreds of times as large. Take 20 "
+            "or less."
         )
     print(f"temperature: correct. {value:g} is above 1, so it lifts the small probabilities; the authors use 2.")
 

@@ -127,6 +127,11 @@ _OBJECTIVE = Exercise(
             ),
         ),
         Slip(
+            "your answer counts the task loss once for each old task. In E5 the new task has one loss, with weight 1, "
+            "and only the terms that hold the old tasks are summed over them.",
+            lambda loss, d, c, a, w: len(a) * loss + w * d.sum() + (torch.tensor(a) * c).sum(),
+        ),
+        Slip(
             "your answer takes half of each alpha. The 1/2 of the formula is already inside E4, which the code losses "
             "are; a second one halves what alpha means.",
             _sum(code=lambda c, a: 0.5 * (torch.tensor(a) * c).sum()),

@@ -36,17 +36,23 @@ def numbers(value: Any, kind: str) -> list[Tensor]:
             value = torch.tensor(value)
         except (TypeError, ValueError, RuntimeError):
             raise Wording(f"{wanted} is wanted; a {type(value).__name__} came back.") from None
-    tensor = torch.as_tensor(value).detach()
-    if tensor.is_complex():
-        raise Wording(f"{wanted} is wanted; complex numbers came back.")
-    tensor = tensor.to("cpu", torch.float64)
+    try:
+        tensor = torch.as_tensor(value).detach()
+        if tensor.is_complex():
+            raise Wording(f"{wanted} is wanted; complex numbers came back.")
+        tensor = tensor.to("cpu", torch.float64).to_dense()
+    except (TypeError, ValueError, RuntimeError):
+        raise Wording(f"{wanted} is wanted; a {type(value).__name__} that holds no plain numbers came back.") from None
     return [tensor.reshape(()) if kind != "tensor" and tensor.numel() == 1 else tensor]
 
 
 def show(value: Any, most: int = 16) -> str:
     """A value in a few characters: numbers to four digits, arrays of up to `most` entries in full, others by shape."""
     if isinstance(value, Tensor | np.ndarray):
-        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        array = value
+        if isinstance(value, Tensor):
+            array = value.detach().cpu()
+            array = (array.double() if array.is_floating_point() else array).numpy()
         if array.size > most:
             head = ", ".join(show(entry.item()) for entry in array.ravel()[:3])
             return f"{'x'.join(map(str, array.shape)) or 'a'} number{'s' * bool(array.ndim)} beginning {head}"

@@ -62,7 +62,7 @@ def accuracy_matrix(
     hanging = 2 if lines > 1 and len(names) % columns else 1  # a short last row leaves tick labels in the row above
     height = lines * ((0.4 if cell > 0.5 else 0.3) * len(tasks) + 0.3) + hanging * (side if turned else 0.2) + 0.25
     title = f"Accuracy after each task: {tables.sequence_words(rows)}"
-    spread = _spread_words(table)
+    spread = _spread_words(table, cell)
     caption = f"{spread} Test data. Rows: the task just learned; columns: the task measured; accuracy in %."
     picture = layout.compose(title, caption, height=height)
     grid = picture.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
@@ -114,10 +114,11 @@ def _cell_words(row, cell: float) -> str:
     return f"{row.mean:.1f}\n±{row.high - row.mean:.1f}"
 
 
-def _spread_words(table: pd.DataFrame) -> str:
+def _spread_words(table: pd.DataFrame, cell: float) -> str:
     words = tables.seeds_words(table["seeds"])
     half = (table["high"] - table["mean"]).max()
-    widest = "" if np.isnan(half) else f", as ± where there is room; the widest is ±{half:.1f} points"
+    where = "as ±" if cell >= 0.5 else "not written in the cells"
+    widest = "" if np.isnan(half) else f", {where}; the widest is ±{half:.1f} points"
     return f"{words[0].upper()}{words[1:]}{widest}."
 
 

@@ -94,6 +94,8 @@ def student(notebook: NotebookNode, answers: bool = True) -> NotebookNode:
         cells.append(cell)
         if "exercise" in tags:
             cell.source, waiting = student_cell(cell.source)
+        elif cell.cell_type == "code" and any(map(MARK.match, cell.source.splitlines())):
+            raise ValueError(f"cell {cell.id} has a solution but is not tagged 'exercise'; its tags: {tags}")
         if "check" in tags:
             cell.metadata["tags"] = [*tags, "raises-exception"]
             if answers and waiting:
@@ -130,8 +132,8 @@ def measure(notebook: NotebookNode) -> tuple[NotebookNode, float, float]:
 
 
 def reading_minutes(notebook: NotebookNode) -> int:
-    """Minutes to read, rounded up to five: 180 words or 20 lines of code a minute, half a minute a figure,
-    a minute to predict, four an exercise.
+    """Minutes to read and do, rounded up to five: 150 words or 12 lines of code a minute, a minute a figure
+    and a prediction, eight an exercise.
     """  # fmt: skip
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     words = len(re.findall(r"\w+", re.sub(r"<details>.*?</details>", "", "\n".join(prose), flags=re.S)))
@@ -140,7 +142,7 @@ def reading_minutes(notebook: NotebookNode) -> int:
     figures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
     predictions = sum(text.count("**Predict first.**") for text in prose)
     exercises = sum("exercise" in cell.metadata.get("tags", []) for cell in code)
-    return 5 * math.ceil((words / 180 + lines / 20 + figures / 2 + predictions + 4 * exercises) / 5)
+    return 5 * math.ceil((words / 150 + lines / 12 + figures + predictions + 8 * exercises) / 5)
 
 
 def links(slug: str | None, name: str) -> str:
@@ -232,11 +234,21 @@ def main() -> None:
         parser.error(
             f"no notebook begins with {', '.join(options.names)}; there are: {', '.join(s.stem for s in sources())}"
         )
+    if options.links and not re.fullmatch(r"[\w.-]+/[\w.-]+", options.links):
+        parser.error(f"--links takes OWNER/REPO; got {options.links!r}")
+    for name in options.names:
+        if not any(source.stem.startswith(name) for source in chosen):
+            parser.error(f"no notebook begins with {name}; there are: {', '.join(s.stem for s in sources())}")
+    if options.handout and FOLDER.resolve() in (options.handout.resolve(), *options.handout.resolve().parents):
+        parser.error(f"--handout: {options.handout} is inside notebooks/, where it would replace what is kept there")
     slug = options.links or github_slug()
     for source in chosen:
         if options.handout:
             row = timings().set_index("notebook").loc[source.stem].astype(int)
-            copied = fill(student(make(source), answers=False), slug, source.stem, row.iloc[0], row.iloc[1])
+            copied = student(make(source), answers=False)
+            # Links to the kept copies would lead to the solutions.
+            copied.cells[0].source = copied.cells[0].source.replace("{{links}}\n\n", "")
+            fill(copied, slug, source.stem, row.iloc[0], row.iloc[1])
             write(copied, options.handout / f"{source.stem}.ipynb")
         elif options.links is not None:
             relink(source.stem, slug)
