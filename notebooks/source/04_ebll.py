@@ -404,7 +404,7 @@ ebll.lesson.say(
 
 # %% order-think [markdown]
 # So the account is half right. The new task acts first, and the other terms answer. But accuracy on the new task falls
-# too, so the first steps are too long even for the task that asks for them: they overshoot.
+# too: perhaps the first steps are too long even for the task that asks for them, and overshoot.
 
 # %% accuracy-text [markdown]
 # ### Distance is not forgetting
@@ -525,21 +525,28 @@ back = 100 * pd.DataFrame(rows).set_index(["method", "seed"])
 print("in %, after textures; accuracy on validation images of letters; mean and standard deviation over the seeds")
 back.groupby("method", sort=False).agg(["mean", "std"]).round(1)
 
+# %% operators-free
+free = []
+for seed, start in starts.items():  # fine-tuning, where nothing is held
+    span = torch.linalg.svd(start.memory.encoder(0).weight, full_matrices=False).Vh
+    moved = learn(ebll.Finetune(), textures, seed, 0).net.features(images) - start.net.features(images)
+    free.append(((moved @ span.T).square().sum() / moved.square().sum()).item())
+
 # %% operators-read
 mean, alone = back.groupby("method").mean(), back.loc["code-only"]
-assert (alone["old T put back"] > alone["as learned"] + 5).all()
-assert (back.loc["ebll", "as learned"] > alone["as learned"] + 5).all()
+better = alone["old T put back"], back.loc["ebll", "as learned"]
+assert all((values > alone["as learned"] + 5).all() for values in better)
 chance = 100 * len(span) / span.shape[1]
 share, there = (mean[f"seen of the movement, {name}"] for name in ("letters", "textures"))
-assert (back.loc["ebll", "seen of the movement, textures"] < 0.5 * chance).all()  # the next text says so
-assert share["lwf"] > share["ebll"] + 5 and there["ebll"] < 0.5 * share["ebll"]
+assert there["ebll"] < 0.5 * min(chance, share["ebll"]) and share["lwf"] > share["ebll"] + 5  # the next text says so
 ebll.lesson.say(
     f"With the code term alone {alone['as learned'].mean():.1f} % of validation letters are right. Put the old $T$ and "
     f"its head back on top of the very same features, and it is **{alone['old T put back'].mean():.1f} %**: the "
     "features are still fit for use, the operator has drifted.\n\n"
     "How much of the movement of the features (squared length) lies in directions that the code sees? With LwF "
     f"{there['lwf']:.0f} % on the textures and {share['lwf']:.0f} % on letters. With EBLL **{there['ebll']:.0f} %** on "
-    f"the textures and {share['ebll']:.0f} % on letters; a movement in a random direction would have {chance:.0f} %."
+    f"the textures and {share['ebll']:.0f} % on letters; a movement in a random direction would have {chance:.0f} %, "
+    f"and where nothing is held, with fine-tuning, it is {100 * sum(free) / len(free):.0f} % on letters."
 )
 
 # %% operators-seen [markdown]
@@ -617,7 +624,7 @@ ebll.figures.over_knob(
 by_alpha = sweep.set_index(["alpha", "seed"])[["letters", "textures", "distance"]]
 gain, mean = by_alpha.loc[3] - by_alpha.loc[0], by_alpha.groupby("alpha").mean()
 assert mean.loc[:3, "distance"].is_monotonic_decreasing and (gain["distance"] < -1).all()
-assert mean.loc[10, "textures"] < mean.loc[0, "textures"] - 1 and mean.loc[10, "distance"] > mean.loc[3, "distance"] + 1
+assert gain["textures"].mean() < 0 and mean.loc[10, "distance"] > mean.loc[3, "distance"] + 1
 ebll.lesson.say(
     f"Alpha 3 minus LwF, in points: {gain['letters'].mean():.1f} on letters ({gain['letters'].min():.1f} to "
     f"{gain['letters'].max():.1f} over the seeds) and {gain['textures'].mean():.1f} on textures "

@@ -234,8 +234,8 @@ ebll.lesson.say(
 # %% summaries-think [markdown]
 # No single column orders the methods. Forgetting (M5) would be perfect for a network that never learns again, and
 # forward transfer (M7) is best where nothing is protected. Average accuracy (M4) mixes both, and the difficulty of the
-# tasks with them. M5 $\ge$ $-$M6;
-# they differ only where an old task first got better and then worse.
+# tasks with them. M5 $\ge$ $-$M6; they
+# differ only where an old task stood, at some stage before the end, above where it stood when it was just learned.
 
 # %% build-up [markdown]
 # ## 3. Errors build up
@@ -601,7 +601,7 @@ ebll.lesson.say(
 # 1. **The objective** (E5) has one distillation and one code term per old task, each code term with a weight of its own.
 #    All targets and codes are recorded anew, before each task, from the network of that moment.
 # 2. **Four numbers.** M4 mixes keeping, learning and difficulty; M5 is blind to what was never learned; M6 counts later
-#    gains too; M7 is best where nothing is protected. Show the matrix.
+#    gains too; M7 was best where nothing is protected. Show the matrix.
 # 3. **Errors build up.** Every stage moves away from the features of the first task, with EBLL less than with LwF. A
 #    drifted teacher explains a part of LwF's loss; the rest happens anew at each stage.
 # 4. **Bytes.** Between tasks: an encoder per old task, far less than a network. During a task: recorded targets and codes
