@@ -164,7 +164,16 @@ def _kept(method: Method) -> Any:
         return method.autoencoder
     if type(method) is EWC:
         return method.replace(ewc_strength=0.0)
-    return method if type(method).__module__.startswith("ebll.") else id(method)
+    return method if _hashes(method) else id(method)
+
+
+def _hashes(method: Method) -> bool:
+    """Whether the settings can be a key; a reader's own may hold a list."""
+    try:
+        hash(method)
+    except TypeError:
+        return False
+    return True
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
