@@ -1,17 +1,21 @@
 """Is everything here that ebll asks for? Versions of its packages, in words that say what to do.
 
-This room reads what pip knows of the installed packages; it imports none of them.
+This room reads what pip knows of the installed packages, and of ebll where it was not installed its pyproject.toml; it
+imports none of them but the one that compares versions.
 """
 
 from __future__ import annotations
 
 import platform
 from importlib import metadata
-
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebll.errors import EbllError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
 
 __all__ = ["check_environment", "problems", "versions"]
 
@@ -24,13 +28,16 @@ def versions(*names: str) -> str:
 def problems(requirements: list[str] | None = None) -> list[str]:
     """A sentence for each package that is missing or outside the range that ebll is made for; none if all is well.
 
-    requirements   in pip's notation; those of the installed ebll if None
+    requirements   in pip's notation; those of ebll if None
     """
+    if tuple(map(int, platform.python_version_tuple()[:2])) < (3, 11):
+        return [f"{_python()} is running; ebll needs 3.11 or newer."]
+    try:
+        from packaging.requirements import Requirement
+    except ModuleNotFoundError:
+        return ["packaging is not installed; ebll needs it to compare the versions of all other packages."]
     if requirements is None:
-        try:
-            requirements = metadata.requires("ebll") or []
-        except metadata.PackageNotFoundError:
-            return []  # run from its folder without being installed: nothing to compare with
+        requirements = _requirements()
     wanted = [Requirement(line) for line in requirements]
     found = (_problem(one) for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""}))
     return [sentence for sentence in found if sentence]
@@ -46,6 +53,17 @@ def check_environment(requirements: list[str] | None = None) -> None:
             "In the folder of the kit, `make lab` sets up a Python that has it all; or install it into this one with "
             "`python -m pip install -e .` there, and restart the kernel."
         )
+
+
+def _requirements() -> list[str]:
+    """What ebll asks for: as it was installed, or by the pyproject.toml beside it where it runs from its folder."""
+    import tomllib  # not before Python 3.11
+
+    try:
+        return metadata.requires("ebll") or []
+    except metadata.PackageNotFoundError:
+        beside = Path(__file__).parents[1] / "pyproject.toml"
+        return tomllib.loads(beside.read_text("utf-8"))["project"]["dependencies"] if beside.is_file() else []
 
 
 def _problem(wanted: Requirement) -> str:

@@ -10,13 +10,14 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 
 from ebll import checks, errors, terms
-from ebll.checks import anchors, codes, distilling, matrices, networks, objective
+from ebll.checks import anchors, codes, components, distilling, matrices, memory, networks, objective, penalty
 from ebll.checks.calls import call
 from ebll.checks.core import CheckFailed, check
 from ebll.checks.core import _numbers as numbers_of
 from ebll.checks.core import _same as same
 
-EXERCISES = [e for room in (matrices, networks, distilling, codes, objective, anchors) for e in room.EXERCISES]
+ROOMS = (matrices, networks, distilling, components, codes, objective, memory, anchors, penalty)
+EXERCISES = [exercise for room in ROOMS for exercise in room.EXERCISES]
 BY_NAME = {exercise.name: exercise for exercise in EXERCISES}
 each = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 FAULTS = [
@@ -121,6 +122,63 @@ def test_an_unknown_wrong_answer_is_shown_a_case_for_paper(exercise):
     assert exercise.takes[0] in text
     assert len(text) < 700
     assert hint(exercise.name, off) == text
+
+
+@each
+def test_a_function_without_a_return_is_told(exercise):
+    def mine(*arguments):
+        value = exercise.right(*arguments)  # noqa: F841
+
+    assert "your function gives None back" in hint(exercise.name, mine)
+    assert "`print(...)`" in hint(exercise.name, lambda *arguments: print())
+
+
+def test_what_torch_has_not_implemented_is_not_taken_for_a_stub():
+    def mine(logits, temperature):
+        return torch.softmax((logits / temperature).long(), dim=1)
+
+    assert 'NotImplementedError: "softmax' in hint("soften", mine)
+
+
+def test_a_stub_that_the_answer_calls_is_named_by_its_line():
+    cell = {}  # of another exercise
+    exec(compile("def my_error(r, v):\n    raise NotImplementedError('write this function')", "cell", "exec"), cell)
+
+    def mine(reconstructed, features, logits, labels, recon_weight):
+        error = cell["my_error"](reconstructed, features)
+        return recon_weight * error + terms.class_loss(logits, labels)
+
+    text = hint("autoencoder_loss", mine)
+    assert "stopped with NotImplementedError: write this function" in text
+    assert '`error = cell["my_error"](reconstructed, features)`' in text
+
+
+def test_arguments_in_another_order_are_told_unless_it_does_not_matter(capsys):
+    def mine(temperature, logits):
+        return torch.softmax(logits / temperature, dim=1)
+
+    assert "must take (logits, temperature), in this order; it takes (temperature, logits)" in hint("soften", mine)
+
+    def stopped(features, reconstructed, logits, labels, recon_weight):
+        raise IndexError
+
+    assert "in this order" in hint("autoencoder_loss", stopped)
+    checks.code_distance(lambda code_before, code_now: terms.code_distance(code_before, code_now))
+    assert "correct" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("later", "words"), [(lambda: 1 / 0, "stopped with ZeroDivisionError"), (lambda: "soft", "a str came back")]
+)
+def test_a_function_that_fails_at_its_second_call_is_told(later, words):
+    count = len(BY_NAME["recorded_targets"].cases())
+    calls = []
+
+    def mine(net, inputs, t, temperature):
+        calls.append(t)
+        return BY_NAME["recorded_targets"].right(net, inputs, t, temperature) if len(calls) <= count else later()
+
+    assert words in hint("recorded_targets", mine)
 
 
 def test_the_case_for_paper_is_written_out():
@@ -249,6 +307,12 @@ def test_no_grad_is_told():
             "now",
         ),
         ("average_accuracy", lambda m: np.nan_to_num(m, copy=False)[-1].mean(), "matrix"),
+        ("fisher_diagonal", lambda net, ps, x: BY_NAME["fisher_diagonal"].right(net.double(), ps, x.double()), "net"),
+        (
+            "quadratic_penalty",
+            lambda a, b, f: (terms.quadratic_penalty(a, b, f), b.__setitem__(0, None))[0],
+            "before",
+        ),
     ],
 )
 def test_changing_an_argument_in_place_is_told(name, function, argument):
@@ -303,7 +367,7 @@ def test_a_students_default_dtype_does_not_disturb(exercise):
         torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("value", [1.01, 2, 2.0, np.float32(2), torch.tensor(3.0), 20])
+@pytest.mark.parametrize("value", [1.01, 2, 2.0, np.float32(2), np.array([2.0]), torch.tensor(3.0), 20])
 def test_temperature_above_1_passes(value, capsys):
     checks.temperature(value)
     assert capsys.readouterr().out.startswith("temperature: correct.")
@@ -314,6 +378,9 @@ def test_temperature_above_1_passes(value, capsys):
     [
         (0.5, "which sharpens"),
         (0.999, "'temperature < 1'"),
+        (0.9999999, "0.9999999 is below 1"),
+        (10**400, "a finite number is wanted; inf came"),
+        (np.array([2.0, 3.0]), "a ndarray came"),
         (1, "changes nothing"),
         (1.0, "changes nothing"),
         (0, "cannot be a temperature"),

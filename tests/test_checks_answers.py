@@ -302,6 +302,39 @@ def fisher_of_the_best_guess(net, parameters, inputs):
     return result
 
 
+def forgetting_without_the_first(m):
+    return np.mean([m[j:-1, j].max() - m[-1, j] for j in range(1, len(m) - 1)])
+
+
+def fisher_piled_up(net, parameters, inputs):
+    totals = [torch.zeros_like(p) for p in parameters]
+    for x in inputs:
+        for y in range(net(x[None]).shape[1]):
+            log_p = F.log_softmax(net(x[None]), dim=1)[0, y]
+            log_p.backward()
+            totals = [
+                t + log_p.detach().exp() * p.grad**2 / len(inputs) for t, p in zip(totals, parameters, strict=True)
+            ]
+    return totals
+
+
+def fisher_sampled(net, parameters, inputs):
+    totals = [torch.zeros_like(p) for p in parameters]
+    for x in inputs:
+        log_p = F.log_softmax(net(x[None]), dim=1)[0]
+        y = torch.distributions.Categorical(logits=log_p).sample()
+        for total, g in zip(totals, torch.autograd.grad(log_p[y], parameters), strict=True):
+            total += g**2 / len(inputs)
+    return totals
+
+
+def dropout_left_off(net, inputs, t, temperature):
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return torch.softmax(net(inputs, t) / temperature, dim=1).detach()
+
+
 def fisher_unsquared(net, parameters, inputs):
     log_p = F.log_softmax(net(inputs), dim=1)
     return list(torch.autograd.grad((log_p.exp().detach() * log_p).sum(dim=1).mean(), parameters))
@@ -314,6 +347,13 @@ WRONG = table(
     ("forgetting", lambda m: (m[-1] - np.diag(m))[:-1].mean(), "backward transfer (M6)"),
     ("forgetting", lambda m: (m.max(axis=0) - m[-1])[:-1].mean(), "NaN"),
     ("forgetting", lambda m: (m[:-1].max(axis=0) - m[-1]).mean(), "NaN"),
+    (
+        "forgetting",
+        lambda m: np.mean([abs(m[j:-1, j].max() - m[-1, j]) for j in range(len(m) - 1)]),
+        "the size of each",
+    ),
+    ("forgetting", forgetting_without_the_first, "leaves out the first task"),
+    ("average_accuracy", lambda m: np.nanmean(m[:, -1]), "newest task alone"),
     ("average_accuracy", lambda m: m.mean(), "NaN"),
     ("average_accuracy", lambda m: np.nanmean(m), "lower triangle"),
     ("average_accuracy", lambda m: np.trace(m) / len(m), "diagonal"),
@@ -326,6 +366,8 @@ WRONG = table(
     ("new_head_only", lambda net, t: list(net.heads[t - 1].parameters()), "an old head"),
     ("new_head_only", lambda net, t: [*net.operator.parameters(), *net.heads[t].parameters()], "includes F or T"),
     ("new_head_only", lambda net, t: list(copy.deepcopy(net.heads[t]).parameters()), "of a copy"),
+    ("new_head_only", lambda net, t: [p.data for p in net.heads[t].parameters()], "cut off from the parameters"),
+    ("new_head_only", lambda net, t: list(net.features.parameters()), "includes F or T"),
     ("new_head_only", lambda net, t: [p.clone() for p in net.heads[t].parameters()], "of a copy"),
     ("soften", lambda z, t: F.softmax(z * t, dim=1), "temperature below 1"),
     ("soften", lambda z, t: F.softmax(z / (1 / t), dim=1), "temperature below 1"),
@@ -333,6 +375,13 @@ WRONG = table(
     ("soften", lambda z, t: F.softmax(z / t, dim=0), "over the batch"),
     ("soften", lambda z, t: F.softmax(z, 1).pow(1 / t), "denominator"),
     ("soften", lambda z, t: F.log_softmax(z / t, 1), "logarithms"),
+    ("soften", lambda z, t: z / t, "holds logits"),
+    ("soften", lambda z, t: F.softmax(F.softmax(z, 1) / t, 1), "softmax twice"),
+    ("soften", lambda z, t: torch.exp(z / t) / torch.exp(z / t).sum(), "over the whole batch"),
+    ("distillation", lambda z, p, t: F.cross_entropy(z * t, p), "temperature below 1"),
+    ("distillation", lambda z, p, t: F.cross_entropy(F.softmax(z / t, 1), p), "softmax twice"),
+    ("distillation", lambda z, p, t: -(p * F.log_softmax(z / t, 1)).sum(0).mean(), "wrong way round"),
+    ("distillation", lambda z, p, t: -(p * F.log_softmax(z / t, 0)).sum(1).mean(), "over the batch (`dim=0`)"),
     ("distillation", lambda z, p, t: F.cross_entropy(z / t, p, reduction="sum"), "sum over the batch"),
     ("distillation", lambda z, p, t: -(p * F.log_softmax(z / t, 1)).mean(), "number of classes"),
     ("distillation", lambda z, p, t: (p * F.log_softmax(z / t, 1)).sum(1).mean(), "minus"),
@@ -350,6 +399,7 @@ WRONG = table(
     ("recorded_targets", train_mode, "train mode"),
     ("recorded_targets", lambda net, x, t, k: F.softmax(net(x, t) / k, 1), "train mode"),
     ("recorded_targets", eval_left_on, "left in another mode"),
+    ("recorded_targets", dropout_left_off, "left in another mode"),
     ("recorded_targets", gradient_kept, "still carry gradient"),
     ("recorded_targets", flags_left_off, "`requires_grad`"),
     ("recorded_targets", lambda net, x, t, k: F.softmax(copy.deepcopy(net).eval()(x, t), 1), "plain softmax"),
@@ -357,6 +407,9 @@ WRONG = table(
     ("pca_reconstruction", lambda v, k: pca_eigh(v, k) - v.mean(0), "not added again"),
     ("pca_reconstruction", lambda v, k: pca_eigh(v, k + 1), "one component more"),
     ("pca_reconstruction", lambda v, k: PCA(k).fit_transform(v.numpy()), "stops at the coordinates"),
+    ("pca_reconstruction", lambda v, k: v.clone(), "as they came"),
+    ("reconstruction_error", lambda r, v: 0.5 * ((r - v) ** 2).sum(0).mean(), "wrong way round"),
+    ("reconstruction_error", lambda r, v: ((0.5 * (r - v)) ** 2).sum(1).mean(), "makes a quarter"),
     ("reconstruction_error", nn.MSELoss(), "lambda = 2w/feature"),
     ("reconstruction_error", lambda r, v: (r - v).pow(2).sum(1).mean(), "1/2 is missing"),
     ("reconstruction_error", lambda r, v: F.mse_loss(r, v, reduction="sum") / 2, "sum over the batch"),
@@ -368,6 +421,15 @@ WRONG = table(
         lambda r, v, z, y, w: 0.5 * (r - v).square().sum(1).mean() + w * F.cross_entropy(z, y),
         "weight on the task loss",
     ),
+    ("autoencoder_loss", lambda r, v, z, y, w: w * F.mse_loss(r, v), "lacks the task loss"),
+    ("autoencoder_loss", lambda r, v, z, y, w: w * F.l1_loss(r, v) + F.cross_entropy(z, y), "not square"),
+    (
+        "autoencoder_loss",
+        lambda r, v, z, y, w: w * ((r - v) ** 2).sum(1).mean() / 2 + F.nll_loss(F.softmax(z, 1), y),
+        "`nll_loss`",
+    ),
+    ("code_distance", lambda a, b: 0.5 * ((a - b) ** 2).sum(0).mean(), "wrong way round"),
+    ("code_distance", lambda a, b: 0.5 * (a - b).sum(1).pow(2).mean(), "squares the sum"),
     ("code_distance", F.mse_loss, "alpha = 2w/code"),
     ("code_distance", lambda a, b: 0.5 * F.mse_loss(a, b), "code size as well"),
     ("code_distance", lambda a, b: ((a - b) ** 2).sum(dim=1).mean(), "1/2 is missing"),
@@ -381,6 +443,10 @@ WRONG = table(
     ("ebll_objective", lambda e, d, c, a, w: e + d.sum() + (torch.tensor(a) * c).sum(), "not use `distill_weight`"),
     ("ebll_objective", lambda e, d, c, a, w: w * e + d.sum() + (torch.tensor(a) * c).sum(), "on the task loss"),
     ("encoder_bytes", lambda f, c, n: 4 * n * sum(p.numel() for p in ebll.Autoencoder(f, c).parameters()), "whole"),
+    ("ebll_objective", lambda e, d, c, a, w: e + w * d[0] + a[0] * c[0], "a single old task"),
+    ("ebll_objective", lambda e, d, c, a, w: e + d.sum() + c.sum(), "not use the alphas"),
+    ("encoder_bytes", lambda f, c, n: 32 * n * (f * c + c), "in bits"),
+    ("encoder_bytes", lambda f, c, n: 4 * (n * f * c + c), "a single bias"),
     ("encoder_bytes", lambda f, c, n: 4 * n * f * c, "biases"),
     ("encoder_bytes", lambda f, c, n: n * (f * c + c), "numbers, not bytes"),
     ("encoder_bytes", lambda f, c, n: 4 * (f * c + c), "one task"),
@@ -389,9 +455,13 @@ WRONG = table(
     ("fisher_diagonal", fisher_by_class_of_the_batch, "whole batch"),
     ("fisher_diagonal", fisher_of_the_best_guess, "likeliest"),
     ("fisher_diagonal", fisher_unsquared, "zero everywhere"),
+    ("fisher_diagonal", fisher_piled_up, "pile up"),
+    ("fisher_diagonal", fisher_sampled, "sampled Fisher"),
+    ("fisher_diagonal", lambda n, p, x: [part / 2 for part in fisher_library(n, p, x)], "half of E7"),
     ("fisher_diagonal", lambda n, p, x: [len(x) * part for part in fisher_library(n, p, x)], "sum over the samples"),
     ("quadratic_penalty", lambda a, b, f: 0.5 * sum((w * (x - y)).sum() for x, y, w in zip(a, b, f)), "go negative"),  # noqa: B905
     ("quadratic_penalty", lambda a, b, f: 2 * penalty_loop(a, b, f), "1/2 is missing"),
+    ("quadratic_penalty", lambda a, b, f: penalty_loop(a[:1], b[:1], f[:1]), "a single tensor"),
     ("quadratic_penalty", lambda a, b, f: penalty_loop(a, b, f) / sum(x.numel() for x in a), "a mean instead"),
     ("quadratic_penalty", lambda a, b, f: penalty_loop(a, b, [1.0] * len(a)), "not use the Fisher"),
     ("quadratic_penalty", lambda a, b, f: penalty_loop(a, b, [w**2 for w in f]), "squares the Fisher"),

@@ -33,6 +33,30 @@ def test_what_is_missing_or_unfit_is_said_with_the_way_on(requirement, words):
     assert words in str(refused.value)
 
 
+def test_without_the_package_that_compares_versions_it_is_said_too(monkeypatch):
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert environment.problems() == [
+        "packaging is not installed; ebll needs it to compare the versions of all other packages."
+    ]
+
+
+def test_an_old_python_is_told_which_is_wanted(monkeypatch):
+    monkeypatch.setattr(environment.platform, "python_version_tuple", lambda: ("3", "10", "12"))
+    with pytest.raises(EbllError, match=r"is running; ebll needs 3.11 or newer\.\n.*make lab"):
+        environment.check_environment()
+
+
+def test_a_kit_that_was_not_installed_is_held_to_its_pyproject(monkeypatch):
+    real = environment.metadata.version
+
+    def requires(name):
+        raise environment.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(environment.metadata, "requires", requires)
+    monkeypatch.setattr(environment.metadata, "version", lambda name: "2.0.1" if name == "torch" else real(name))
+    assert environment.problems() == ["torch 2.0.1 is installed; ebll needs >=2.4, <3."]
+
+
 def test_packages_of_an_extra_are_not_asked_for():
     assert environment.problems(['no-such-package>=1; extra == "test"', 'gone; python_version < "3"']) == []
 

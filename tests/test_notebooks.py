@@ -6,6 +6,7 @@ copies must run without any error. The rules of form are those of notebooks/sour
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -237,6 +238,38 @@ def test_the_links_are_those_of_the_fork():
     assert "make links" in build.links(None, "01_joint_training")
 
 
+@pytest.mark.parametrize(
+    ("address", "slug"),
+    [
+        ("https://github.com/me/my.kit.git", "me/my.kit"),
+        ("https://github.com/me/kit/", "me/kit"),
+        ("git@github.com:me/kit.git", "me/kit"),
+        ("ssh://git@github.com/me/kit", "me/kit"),
+        ("https://notgithub.com/me/kit", None),
+        ("https://gitlab.com/me/kit", None),
+        ("../kit", None),
+        ("", None),
+    ],
+)
+def test_the_repository_is_read_from_the_address_of_origin(address, slug):
+    assert build.slug_of(address) == slug
+
+
+@pytest.mark.parametrize("version", [None, "2.0.1"], ids=["no ebll", "old torch"])
+def test_the_environment_cell_says_in_words_what_is_missing(version):
+    if version:
+        fake = f"lambda name: {version!r} if name == 'torch' else real(name)"
+        before = f"from importlib import metadata; real = metadata.version; metadata.version = {fake}"
+        words = "torch 2.0.1 is installed; ebll needs >=2.4, <3."
+    else:
+        before, words = "import sys; sys.modules['ebll'] = None", "This kernel has no ebll."
+    code = f"{before}\n{read(PATHS[0]).cells[1].source}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert words in run.stderr
+    assert "make lab" in run.stderr
+
+
 def test_numbers_are_compared_and_words_too():
     assert near("lost 8.8 points", "lost 7.9 points")
     assert not near("lost 8.8 points", "lost 18.8 points")
@@ -403,6 +436,11 @@ def test_a_solution_whose_cell_is_not_tagged_never_reaches_a_student():
     ("arguments", "words"),
     [
         (["--links", "00"], "OWNER/REPO"),
+        (["--links", "../.."], "OWNER/REPO"),
+        (["--links", "me/kit", "--handout", "there"], "not allowed with"),
+        (["--handout", ""], "an empty name"),
+        (["--handout", str(FOLDER.parent / "README.md")], "name a folder"),
+        (["--handout", str(FOLDER.parent / "README.md" / "there")], "name a folder"),
         (["00", "zz"], "no notebook begins with zz"),
         (["--handout", str(FOLDER)], "inside notebooks/"),
         (["--handout", str(FOLDER / "solutions")], "inside notebooks/"),
@@ -416,8 +454,11 @@ def test_the_builder_refuses_in_words(arguments, words, monkeypatch, capsys):
 
 
 def test_a_handout_has_neither_outputs_nor_solutions(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["build", "--handout", str(tmp_path), "01"])
+    monkeypatch.setattr(sys, "argv", ["build", "--handout", str(tmp_path), "01", "03"])
     build.main()
+    assert "One answer" in prose(read(PATHS[3]))
+    assert "One answer" not in prose(read(tmp_path / PATHS[3].name))
+    assert "<details><summary>How" in prose(read(tmp_path / PATHS[3].name)), "an aside is no solution"
     notebook = read(tmp_path / PATHS[1].name)
     assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(notebook))
     assert "<details>" not in prose(notebook)

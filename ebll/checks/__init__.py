@@ -13,13 +13,17 @@ Notebook 01: `forgetting`, `new_head_only`. 02: `temperature`, `soften`, `distil
 
 from __future__ import annotations
 
-from ebll.checks.anchors import fisher_diagonal, quadratic_penalty
-from ebll.checks.codes import autoencoder_loss, pca_reconstruction, reconstruction_error
+from ebll.checks.anchors import fisher_diagonal
+from ebll.checks.choosing import temperature
+from ebll.checks.codes import autoencoder_loss, reconstruction_error
+from ebll.checks.components import pca_reconstruction
 from ebll.checks.core import CheckFailed
-from ebll.checks.distilling import distillation, soften, temperature
+from ebll.checks.distilling import distillation, soften
 from ebll.checks.matrices import average_accuracy, backward_transfer, forgetting
+from ebll.checks.memory import encoder_bytes
 from ebll.checks.networks import new_head_only, recorded_targets
-from ebll.checks.objective import code_distance, ebll_objective, encoder_bytes
+from ebll.checks.objective import code_distance, ebll_objective
+from ebll.checks.penalty import quadratic_penalty
 
 __all__ = [
     "CheckFailed",

@@ -1,4 +1,4 @@
-"""Exercises of notebook 06 on Elastic Weight Consolidation: the Fisher diagonal and the quadratic penalty."""
+"""Exercise of notebook 06: the Fisher diagonal of Elastic Weight Consolidation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ebll import terms
-from ebll.checks.core import Exercise, Slip, check
+from ebll.checks.calls import Run
+from ebll.checks.core import Exercise, Habit, Slip, check
+from ebll.checks.words import numbers
 from ebll.fisher import fisher_diagonal_loop
 from ebll.seeds import generator, seeded
 
-__all__ = ["fisher_diagonal", "quadratic_penalty"]
+__all__ = ["fisher_diagonal"]
 
 Tensors = list[Tensor]
 
@@ -27,17 +28,6 @@ def fisher_diagonal(fn: Callable) -> None:
     source   docs/equations.md, E7 with exact weights; EWC; van de Ven, arXiv 2502.11756
     """
     check(_FISHER, fn)
-
-
-def quadratic_penalty(fn: Callable) -> None:
-    """Check E6, the penalty of EWC.
-
-    fn       fn(now, before, fisher) -> tensor with one number; three lists of tensors of the same shapes, now carries
-             gradient
-    wanted   factor 1/2, sum over all parameters of importance times squared difference; gradient reaches now
-    source   docs/equations.md, E6; EWC equation 3
-    """
-    check(_PENALTY, fn)
 
 
 def _fisher_cases() -> list[tuple]:
@@ -127,6 +117,57 @@ def _batch_argmax(net: nn.Module, parameters: Tensors, inputs: Tensor) -> Tensor
     return [gradient.square() for gradient in _gradients(value, parameters)]
 
 
+def _piling_up(each_sample: bool) -> Callable:
+    """As from `.backward()` without `zero_grad()`: gradients add up over the classes, and over the samples or not."""
+
+    def wrong(net, parameters, inputs):
+        totals, piled = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
+        for sample in inputs:
+            for value in _log_p(net, sample[None])[0]:
+                piled = [old + new for old, new in zip(piled, _gradients(value, parameters), strict=True)]
+                totals = [t + value.detach().exp() * g.square() for t, g in zip(totals, piled, strict=True)]
+            piled = [torch.zeros_like(parameter) for parameter in parameters] if each_sample else piled
+        return [total / len(inputs) for total in totals]
+
+    return wrong
+
+
+def _of(output: Callable[[Tensor], Tensor]) -> Callable:
+    """The right answer, but the gradient is that of output(logits) instead of log p."""
+
+    def wrong(net, parameters, inputs):
+        totals = [torch.zeros_like(parameter) for parameter in parameters]
+        for sample in inputs:
+            logits = net(sample[None])[0]
+            for p, value in zip(torch.softmax(logits, dim=0).detach(), output(logits), strict=True):
+                totals = [t + p * g.square() for t, g in zip(totals, _gradients(value, parameters), strict=True)]
+        return [total / len(inputs) for total in totals]
+
+    return wrong
+
+
+def _batch_unweighted(net: nn.Module, parameters: Tensors, inputs: Tensor) -> Tensors:
+    """As `_batch_squared`, with every class alike."""
+    means = _log_p(net, inputs).mean(dim=0)
+    return [sum(g.square() for g in gs) for gs in zip(*(_gradients(m, parameters) for m in means), strict=True)]
+
+
+def _sampled(net: nn.Module, parameters: Tensors, inputs: Tensor) -> Tensors:
+    """One label for each sample, drawn from the network's own answer."""
+    totals = [torch.zeros_like(parameter) for parameter in parameters]
+    for sample in inputs:
+        log_p = _log_p(net, sample[None])[0]
+        label = torch.multinomial(log_p.detach().exp(), 1).item()
+        totals = [t + g.square() for t, g in zip(totals, _gradients(log_p[label], parameters), strict=True)]
+    return [total / len(inputs) for total in totals]
+
+
+def _drawn(run: Run) -> bool:
+    """Whether a second call gives other values."""
+    first, second = numbers(run.value, "tensors"), numbers(run.again(), "tensors")
+    return any(a.shape != b.shape or not torch.allclose(a, b) for a, b in zip(first, second, strict=False))
+
+
 _FISHER = Exercise(
     name="fisher_diagonal",
     equation="E7",
@@ -136,6 +177,15 @@ _FISHER = Exercise(
     right=_right,
     cases=_fisher_cases,
     verified="E7 on four nets: every class weighted by p, squared sample by sample, then the mean.",
+    habits=(
+        Habit(
+            "two calls with the same inputs differ, so labels are drawn: that is the sampled Fisher, right only on the "
+            "average over many draws. E7 with exact weights goes over all classes and weighs each by p(y|x).",
+            _sampled,
+            _drawn,
+            early=True,
+        ),
+    ),
     slips=(
         Slip(
             "your answer squares the gradient of a whole batch. Gradients of different samples mix before they are "
@@ -144,6 +194,10 @@ _FISHER = Exercise(
             _batch_squared,
             (
                 _batch_of_weighted,
+                _batch_unweighted,
+                lambda net, ps, x: [len(x) ** 2 * part for part in _batch_unweighted(net, ps, x)],
+                lambda net, ps, x: [len(x) ** 2 * part for part in _batch_of_weighted(net, ps, x)],
+                lambda net, ps, x: [len(x) ** 3 * part for part in _batch_squared(net, ps, x)],
                 _batch_argmax,
                 lambda net, ps, x: [len(x) * part for part in _batch_squared(net, ps, x)],
                 lambda net, ps, x: [len(x) ** 2 * part for part in _batch_squared(net, ps, x)],
@@ -160,12 +214,16 @@ _FISHER = Exercise(
             "your answer counts every class alike. A class that the network thinks impossible has the largest "
             "gradients and would rule: E7 weighs each class by its probability p(y|x).",
             _per_sample(lambda p, g: g),
-            (_per_sample(lambda p, g: g / len(p) ** 0.5),),
+            (
+                _per_sample(lambda p, g: g / len(p) ** 0.5),
+                lambda net, ps, x: [len(x) * part for part in _per_sample(lambda p, g: g)(net, ps, x)],
+            ),
         ),
         Slip(
             "your answer takes only the class that the network thinks likeliest. Where it is sure, that gradient is "
             "nearly zero, and what matters most seems not to matter: E7 goes over all classes, weighted by p(y|x).",
             _per_sample(lambda p, g: _best(p) * g),
+            (lambda net, ps, x: [len(x) * part for part in _per_sample(lambda p, g: _best(p) * g)(net, ps, x)],),
         ),
         Slip(
             "your answer is zero everywhere. Weighted by p(y|x) and added up over the classes, the gradients of log p "
@@ -195,6 +253,23 @@ _FISHER = Exercise(
             _scaled(lambda n, c: 1 / c),
         ),
         Slip(
+            "your answer is half of E7. The factor 1/2 stands in the penalty (E6); with another one here, every weight "
+            "would be held half as strongly.",
+            _scaled(lambda n, c: 0.5),
+        ),
+        Slip(
+            "your gradients pile up from one `.backward()` to the next, since `.grad` adds. Set them back before each "
+            "one (`net.zero_grad()`), or take `torch.autograd.grad`, which returns them fresh.",
+            _piling_up(each_sample=False),
+            (_piling_up(each_sample=True),),
+        ),
+        Slip(
+            "your answer takes the gradient of p or of the logits. E7 has that of log p: take `log_softmax` of the "
+            "logits first.",
+            _of(lambda logits: torch.softmax(logits, dim=0)),
+            (_of(lambda logits: logits),),
+        ),
+        Slip(
             "your answer uses absolute gradients instead of squares, which is nearer to another method's importance "
             "(MAS). E7 is the variance of the gradients of log p: it has the square.",
             _per_sample(lambda p, g: p * g.abs(), power=1),
@@ -203,88 +278,4 @@ _FISHER = Exercise(
 )
 
 
-def _penalty_cases() -> list[tuple]:
-    def case(*shapes):
-        draw = generator(0, "checks", "penalty", *shapes[0])
-        now, before = ([torch.randn(shape, generator=draw, dtype=torch.float32) for shape in shapes] for _ in range(2))
-        return now, before, [torch.rand(shape, generator=draw, dtype=torch.float32) + 0.1 for shape in shapes]
-
-    by_hand = ([[1.0, 3.0], [0.0]], [[0.0, 1.0], [1.0]], [[2.0, 0.5], [4.0]])
-    small = tuple([torch.tensor(part, dtype=torch.float32) for part in parts] for parts in by_hand)
-    return [small, case((3, 4), (3,)), case((5,), (2, 3), (2,), (1, 2, 2))]
-
-
-def _penalty(part: Callable[[Tensor, Tensor], Tensor], scale: float = 0.5) -> Callable:
-    """Scale times the sum over all tensors of part(difference, fisher), summed."""
-
-    def wrong(now, before, fisher):
-        return scale * sum(part(a - b, f).sum() for a, b, f in zip(now, before, fisher, strict=True))
-
-    return wrong
-
-
-def _count(tensors: Tensors) -> int:
-    return sum(tensor.numel() for tensor in tensors)
-
-
-_PENALTY = Exercise(
-    name="quadratic_penalty",
-    equation="E6",
-    takes=("now", "before", "fisher"),
-    task="half the sum over all parameters of importance times squared difference.",
-    kind="loss",
-    right=terms.quadratic_penalty,
-    cases=_penalty_cases,
-    gradient=(0,),
-    verified="E6 on two to four tensors: squared, weighted by the Fisher, halved, summed; gradient reaches now.",
-    slips=(
-        Slip(
-            "your answer does not square the difference, a slip that some summaries print too. It can go negative, so "
-            "minimising it rewards moving one way without end: E6 has the square, which pulls back from both sides.",
-            _penalty(lambda d, f: f * d),
-            (_penalty(lambda d, f: f * d, 1.0),),
-        ),
-        Slip(
-            "your answer takes the size of the difference without its square. Its pull is as strong for a tiny move as "
-            "for a large one, so it never fades near the old value: E6 squares.",
-            _penalty(lambda d, f: f * d.abs()),
-            (_penalty(lambda d, f: f * d.abs(), 1.0),),
-        ),
-        Slip(
-            "your answer is twice E6: the factor 1/2 is missing. Papers and programs differ in this, and the weight "
-            "in front means half as much in one as in the other.",
-            _penalty(lambda d, f: f * d.square(), 1.0),
-        ),
-        Slip(
-            "your answer takes a mean instead of the sum over parameters. The pull would then be weaker the larger "
-            "the network, or a tensor in it, is: E6 sums over every single parameter.",
-            lambda now, before, fisher: terms.quadratic_penalty(now, before, fisher) / _count(now),
-            (
-                _penalty(lambda d, f: (f * d.square()).mean()),
-                _penalty(lambda d, f: (f * d.square()).mean(), 1.0),
-                lambda now, before, fisher: terms.quadratic_penalty(now, before, fisher) / len(now),
-                lambda now, before, fisher: 2 * terms.quadratic_penalty(now, before, fisher) / _count(now),
-            ),
-        ),
-        Slip(
-            "your answer does not use the Fisher information: every parameter is held alike. What EWC adds is that the "
-            "unimportant ones may move; in E6 each squared difference is weighted by its own importance.",
-            _penalty(lambda d, f: d.square()),
-            (_penalty(lambda d, f: d.square(), 1.0),),
-        ),
-        Slip(
-            "your answer squares the Fisher information too. It is a mean of squares already (E7): in E6 only the "
-            "difference is squared.",
-            _penalty(lambda d, f: (f * d).square()),
-            (_penalty(lambda d, f: (f * d).square(), 1.0),),
-        ),
-        Slip(
-            "your answer counts a single tensor of the list. The others could move freely: E6 sums over all "
-            "parameters, so go through the three lists side by side.",
-            lambda now, before, fisher: terms.quadratic_penalty(now[:1], before[:1], fisher[:1]),
-            (lambda now, before, fisher: terms.quadratic_penalty(now[-1:], before[-1:], fisher[-1:]),),
-        ),
-    ),
-)
-
-EXERCISES = (_FISHER, _PENALTY)
+EXERCISES = (_FISHER,)

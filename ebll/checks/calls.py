@@ -27,7 +27,7 @@ class Run:
     arguments  the copies that the function was given, after the call
     leaves     (position,) or (position, index in the list) -> the tensor whose gradient is wanted
     mode_left  words for a global mode that the function left changed, or ""
-    again      () -> the value of a second call, on fresh copies and with other random numbers
+    again      () -> the value of a second call, on fresh copies and with other random numbers, checked like the first
     """
 
     value: Any
@@ -35,7 +35,7 @@ class Run:
     arguments: tuple
     leaves: dict[tuple[int, ...], Tensor]
     mode_left: str
-    again: Callable[[], Any]
+    again: Callable[[], Any] | None = None
 
     def gradients(self) -> list[tuple[tuple[int, ...], Tensor | None]]:
         """Gradient of the value with respect to each leaf, None where it does not depend on it."""
@@ -67,20 +67,21 @@ def call(function: Callable, case: tuple, gradient: tuple[int, ...] = (), seed: 
         left = "" if torch.is_grad_enabled() else "gradients stay switched off for the whole session"
         if torch.get_default_dtype() != dtype:
             left = "torch's default dtype stays changed for the whole session"
-    return Run(value, case, tuple(arguments), leaves, left, lambda: call(function, case, gradient, seed=seed + 1).value)
+    return Run(value, case, tuple(arguments), leaves, left)
 
 
 def unchanged(now: object, before: object) -> bool:
     """Whether an argument still holds the same numbers; a module's modes and flags are not looked at."""
     if isinstance(before, Tensor):
-        return now.shape == before.shape and torch.equal(now.detach(), before.detach())
+        alike = isinstance(now, Tensor) and (now.shape, now.dtype) == (before.shape, before.dtype)
+        return alike and torch.equal(now.detach(), before.detach())
     if isinstance(before, np.ndarray):
         return np.array_equal(now, before, equal_nan=True)
     if isinstance(before, list):
         return len(now) == len(before) and all(unchanged(*pair) for pair in zip(now, before, strict=True))
     if isinstance(before, nn.Module):
         states = now.state_dict(), before.state_dict()
-        return states[0].keys() == states[1].keys() and all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+        return states[0].keys() == states[1].keys() and all(unchanged(states[0][k], states[1][k]) for k in states[0])
     return now == before
 
 

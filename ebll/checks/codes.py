@@ -1,4 +1,4 @@
-"""Exercises of notebook 03: principal components, the reconstruction error, and the autoencoder's objective."""
+"""Exercises of notebook 03 on the autoencoder: the reconstruction error and the objective."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ebll import terms
-from ebll.checks.core import Exercise, Habit, Slip, check
+from ebll.checks.core import Exercise, Slip, check
 from ebll.checks.halves import half_square_slips, pair
 from ebll.seeds import generator
 
-__all__ = ["autoencoder_loss", "pca_reconstruction", "reconstruction_error"]
-
-
-def pca_reconstruction(fn: Callable) -> None:
-    """Check the reconstruction of features from their first principal components.
-
-    fn       fn(features, size) -> tensor or array; features (n, d), size the number of components, below d
-    wanted   (n, d), the features' mean plus the centred features projected on the components of largest variance
-    source   the linear autoencoder of smallest E2a; `ebll.autoencoder` starts there
-    """
-    check(_PCA, fn)
+__all__ = ["autoencoder_loss", "reconstruction_error"]
 
 
 def reconstruction_error(fn: Callable) -> None:
@@ -50,100 +40,6 @@ def autoencoder_loss(fn: Callable) -> None:
 def _random(name: str, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator(0, "checks", name, *shape), dtype=torch.float32)
 
-
-def _pca_cases() -> list[tuple]:
-    def case(rows, columns, size):
-        scales = 4.0 ** -torch.arange(columns, dtype=torch.float32)
-        turned = torch.linalg.qr(_random("turn", columns, columns))[0]
-        return 3 * (_random("pca", rows, columns) * scales) @ turned + _random("mean", columns) + 1, size
-
-    small = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [4.0, 2.0]], dtype=torch.float32)
-    return [(small, 1), case(9, 4, 2), case(7, 5, 3)]
-
-
-def _project(features: Tensor, first: int, last: int | None, mean: Tensor | float, back: Tensor | float) -> Tensor:
-    """Projected on the components first .. last of (features - mean), `back` added."""
-    centred = features - mean
-    basis = torch.linalg.svd(centred, full_matrices=True)[2][first:last]
-    return centred @ basis.T @ basis + back
-
-
-def _pca(features: Tensor, size: int) -> Tensor:
-    return _project(features, 0, size, features.mean(dim=0), features.mean(dim=0))
-
-
-def _columns(features: Tensor, size: int) -> Tensor:
-    """Columns of Vh where its rows were meant, without the mean."""
-    centred = features - features.mean(dim=0)
-    basis = torch.linalg.svd(centred)[2][:, :size]
-    return centred @ basis @ basis.T
-
-
-def _mixed(features: Tensor, size: int) -> Tensor:
-    """The right directions, but the features are projected with their mean still in them."""
-    basis = torch.linalg.svd(features - features.mean(dim=0))[2][:size]
-    return features @ basis.T @ basis
-
-
-_PCA = Exercise(
-    name="pca_reconstruction",
-    equation="E2a",
-    takes=("features", "size"),
-    task="centre the features, keep their first `size` principal components, and go back to (n, d).",
-    kind="tensor",
-    right=_pca,
-    cases=_pca_cases,
-    verified="Three sizes: centred, the directions of largest variance, and the mean is back in the result.",
-    habits=(
-        Habit(
-            "your answer stops at the coordinates, one column a component: that is the code. A reconstruction has as "
-            "many columns as the features; go back through the same components and add the mean.",
-            lambda v, k: (v - v.mean(dim=0)) @ torch.linalg.svd(v - v.mean(dim=0))[2][:k].T,
-            lambda run: tuple(getattr(run.value, "shape", ())) == (len(run.case[0]), run.case[1]),
-            early=True,
-        ),
-    ),
-    slips=(
-        Slip(
-            "your answer does not centre the features. Then the first direction points from zero to the mean and is "
-            "lost for the spread: subtract the mean first, and add it again at the end.",
-            lambda v, k: _project(v, 0, k, 0.0, 0.0),
-            (_mixed,),
-        ),
-        Slip(
-            "your answer is centred at zero: the mean was subtracted and not added again. E2a compares with the "
-            "features as they are, and the missing mean would count as error.",
-            lambda v, k: _project(v, 0, k, v.mean(dim=0), 0.0),
-        ),
-        Slip(
-            "your answer keeps the components of smallest variance, which hold the least of the features. "
-            "`torch.linalg.eigh` lists them smallest first, `svd` largest first: take the other end.",
-            lambda v, k: _project(v, -k, None, v.mean(dim=0), v.mean(dim=0)),
-            (lambda v, k: _project(v, -k, None, v.mean(dim=0), 0.0),),
-        ),
-        Slip(
-            "your answer takes columns of the matrix of components, but `torch.linalg.svd` returns it transposed: "
-            "its rows are the directions. Take the first rows of the third result.",
-            lambda v, k: _columns(v, k) + v.mean(dim=0),
-            (_columns,),
-        ),
-        Slip(
-            "your answer keeps one component more than `size`. A code of that size has room for `size` numbers only: "
-            "look at where the slice ends.",
-            lambda v, k: _project(v, 0, k + 1, v.mean(dim=0), v.mean(dim=0)),
-        ),
-        Slip(
-            "your answer keeps one component fewer than `size`, so a part of the spread is lost for nothing: look at "
-            "where the slice begins and ends.",
-            lambda v, k: _project(v, 0, k - 1, v.mean(dim=0), v.mean(dim=0)),
-        ),
-        Slip(
-            "your answer leaves out the first component, the one that holds most. Components are counted from 0: look "
-            "at where the slice begins.",
-            lambda v, k: _project(v, 1, k + 1, v.mean(dim=0), v.mean(dim=0)),
-        ),
-    ),
-)
 
 _ERROR = Exercise(
     name="reconstruction_error",
@@ -201,21 +97,32 @@ _OBJECTIVE = Exercise(
             "your answer puts the weight on the task loss. In E2 lambda weighs the reconstruction, whose numbers are "
             "large because they are summed over the features; the task loss has weight 1.",
             lambda r, v, z, y, w: _e2a(r, v) + w * terms.class_loss(z, y),
+            (
+                lambda r, v, z, y, w: 2 * _e2a(r, v) + w * terms.class_loss(z, y),
+                lambda r, v, z, y, w: functional.mse_loss(r, v) + w * terms.class_loss(z, y),
+                lambda r, v, z, y, w: w * _e2a(r, v) + (1 - w) * terms.class_loss(z, y),
+            ),
         ),
         Slip(
             "your answer weighs both terms. Then lambda only changes the step size, not what counts more: in E2 it "
             "stands before the reconstruction alone.",
             lambda r, v, z, y, w: w * (_e2a(r, v) + terms.class_loss(z, y)),
+            (
+                lambda r, v, z, y, w: w * (2 * _e2a(r, v) + terms.class_loss(z, y)),
+                lambda r, v, z, y, w: w * (functional.mse_loss(r, v) + terms.class_loss(z, y)),
+            ),
         ),
         Slip(
             "your answer does not use the weight. The reconstruction error is summed over the features and would "
             "drown the task loss; in E2 lambda brings the two to one scale.",
             lambda r, v, z, y, w: _e2a(r, v) + terms.class_loss(z, y),
+            (lambda r, v, z, y, w: 2 * _e2a(r, v) + terms.class_loss(z, y),),
         ),
         Slip(
             "your answer takes `MSELoss` for the reconstruction: it divides by the feature size as well and has no "
             "factor 1/2. Its weight w then means lambda = 2w/feature: E2a sums over the features.",
             _weighted(lambda r, v: functional.mse_loss(r, v)),
+            (lambda r, v, z, y, w: functional.mse_loss(r, v) + terms.class_loss(z, y),),
         ),
         Slip(
             "your answer takes half of `MSELoss` for the reconstruction: it divides by the feature size as well. Its "
@@ -241,7 +148,11 @@ _OBJECTIVE = Exercise(
             "your answer lacks the task loss. Without it the autoencoder keeps what varies most, whether the task "
             "needs it or not; E2 adds E1 of the reconstruction's logits, which makes it task-aware.",
             lambda r, v, z, y, w: w * _e2a(r, v),
-            (lambda r, v, z, y, w: _e2a(r, v),),
+            (
+                lambda r, v, z, y, w: _e2a(r, v),
+                lambda r, v, z, y, w: 2 * w * _e2a(r, v),
+                lambda r, v, z, y, w: w * functional.mse_loss(r, v),
+            ),
         ),
         Slip(
             "your answer lacks the reconstruction error. Then anything that the head classifies well would do, near "
@@ -254,6 +165,39 @@ _OBJECTIVE = Exercise(
             _weighted(_e2a, lambda z, y: functional.cross_entropy(torch.softmax(z, dim=1), y)),
         ),
         Slip(
+            "your answer adds up both terms over the batch. E1 and E2a are means over the rows; otherwise the step "
+            "grows with the batch.",
+            lambda r, v, z, y, w: len(r) * terms.autoencoder_loss(r, v, z, y, w),
+        ),
+        Slip(
+            "your answer averages the squares over the features and adds up the rows: the axes are the wrong way "
+            "round. E2a sums along each row (`dim=1`) and averages over the rows.",
+            _weighted(lambda r, v: 0.5 * (r - v).square().mean(dim=1).sum()),
+            (_weighted(lambda r, v: (r - v).square().mean(dim=1).sum()),),
+        ),
+        Slip(
+            "your answer gives `nll_loss` something else than log-probabilities, so no logarithm is taken and the loss "
+            "can go below zero. `cross_entropy` takes the logits as they are; that is E1.",
+            _weighted(_e2a, lambda z, y: functional.nll_loss(torch.softmax(z, dim=1), y)),
+            (_weighted(_e2a, lambda z, y: functional.nll_loss(z, y)),),
+        ),
+        Slip(
+            "your answer does not square the differences of the reconstruction, so large ones count too little, or "
+            "opposite ones cancel. E2a is half the squared norm.",
+            _weighted(lambda r, v: 0.5 * (r - v).sum(dim=1).mean()),
+            (
+                _weighted(lambda r, v: (r - v).sum(dim=1).mean()),
+                _weighted(lambda r, v: (r - v).abs().sum(dim=1).mean()),
+                _weighted(lambda r, v: 0.5 * (r - v).abs().sum(dim=1).mean()),
+                _weighted(lambda r, v: (r - v).abs().mean()),
+            ),
+        ),
+        Slip(
+            "your answer subtracts the task loss, so training would make the answers worse. Both terms of E2 are to be "
+            "small: add them.",
+            _weighted(_e2a, lambda z, y: -terms.class_loss(z, y)),
+        ),
+        Slip(
             "your answer sums the task loss over the batch. E1 is a mean over the rows, as E2a is; otherwise the "
             "balance of the two depends on the batch size.",
             _weighted(_e2a, lambda z, y: functional.cross_entropy(z, y, reduction="sum")),
@@ -261,4 +205,4 @@ _OBJECTIVE = Exercise(
     ),
 )
 
-EXERCISES = (_PCA, _ERROR, _OBJECTIVE)
+EXERCISES = (_ERROR, _OBJECTIVE)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ebll.checks.calls import Run, call, unchanged
-from ebll.checks.words import Wording, numbers, raised, shaped, show, showing
+from ebll.checks.words import Wording, numbers, raised, shaped, show, showing, stub, swapped, unreturned
 from ebll.errors import EbllError
 
 __all__ = ["CheckFailed", "Exercise", "Habit", "Slip", "check"]
@@ -108,10 +108,15 @@ def check(exercise: Exercise, function: object) -> None:
 def _check(exercise: Exercise, function: object) -> None:
     cases = exercise.cases()
     _callable(exercise, function, cases[0])
-    runs = [_run(exercise, function, case) for case in cases]
-    _habits(exercise, runs, early=True)
     wanted = [call(exercise.right, case, exercise.gradient) for case in cases]
-    _values(exercise, runs, wanted)
+    try:
+        runs = [_run(exercise, function, case) for case in cases]
+        _habits(exercise, runs, early=True)
+        _values(exercise, runs, wanted)
+    except CheckFailed as failed:
+        if swapped(function, exercise.takes):
+            _misfit(exercise, function, failed)
+        raise
     _left_alone(exercise, runs)
     _gradients(exercise, runs, wanted)
     _habits(exercise, runs, early=False)
@@ -128,30 +133,43 @@ def _unwritten(exercise: Exercise) -> NoReturn:
 def _callable(exercise: Exercise, function: object, case: tuple) -> None:
     if function is None or function is ...:
         _unwritten(exercise)
-    wanted = f"({', '.join(exercise.takes)})"
     if not callable(function):
+        wanted = ", ".join(exercise.takes)
         _fail(
             exercise,
             f"give the check your function itself, by its name and without parentheses; a {type(function).__name__} "
-            f"came. It will be called with {wanted}.",
+            f"came. It will be called with ({wanted}).",
         )
     try:
         inspect.signature(function).bind(*case)
     except TypeError:
-        _fail(exercise, f"your function must take {wanted}, in this order; it takes {inspect.signature(function)}.")
+        _misfit(exercise, function)
     except ValueError:
         pass  # a built-in that does not tell its signature
 
 
-def _run(exercise: Exercise, function: Callable, case: tuple) -> Run:
+def _misfit(exercise: Exercise, function: Callable, cause: BaseException | None = None) -> NoReturn:
+    wanted = ", ".join(exercise.takes)
+    takes = inspect.signature(function)
+    _fail(exercise, f"your function must take ({wanted}), in this order; it takes {takes}.", cause)
+
+
+def _run(exercise: Exercise, function: Callable, case: tuple, seed: int = 0) -> Run:
     try:
-        run = call(function, case, exercise.gradient)
-    except NotImplementedError:
-        _unwritten(exercise)
+        run = call(function, case, exercise.gradient, seed)
     except Exception as error:
+        if isinstance(error, NotImplementedError) and stub(error, function):
+            _unwritten(exercise)
         if "ellipsis" in str(error):  # a `...` of the stub that is still in a formula
             _unwritten(exercise)
         _fail(exercise, raised(error, function, shaped(exercise.takes, case)), error)
+    run.again = lambda: _run(exercise, function, case, seed + 1).value
+    if run.value is None and unreturned(function):
+        _fail(
+            exercise,
+            "your function gives None back: either no `return` is reached, or what follows it gives None itself, as "
+            f"`print(...)` and `.backward()` do. Wanted: {exercise.task}",
+        )
     if run.value is None or run.value is ... or run.value is NotImplemented:
         _unwritten(exercise)
     try:
@@ -193,10 +211,11 @@ def _values(exercise: Exercise, runs: list[Run], wanted: list[Run]) -> None:
             exercise, f"the shape is not the wanted one. Called with {given}, it gave {gave}; wanted {asked}.{single}"
         )
     where = "Go through this small case" if first == 0 else "The smallest case is right, but not this one"
+    most = 25 // len(run.case) if first else 16
     _fail(
         exercise,
         "the values are not right, and it is none of the usual slips. "
-        f"{where}: {showing(exercise.takes, run.case, most=0 if first else 16)}.\n"
+        f"{where}: {showing(exercise.takes, run.case, most)}.\n"
         f"Came:   {exercise.show(run.value, run.arguments)}\nWanted: {exercise.show(want.value, want.arguments)}",
     )
 

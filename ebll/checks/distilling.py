@@ -1,62 +1,18 @@
-"""Exercises of notebook 02 on numbers: a temperature, softened answers, and the distillation term."""
+"""Exercises of notebook 02: softened answers and the distillation term."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from numbers import Real
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ebll import terms
-from ebll.checks.core import CheckFailed, Exercise, Slip, check
+from ebll.checks.core import Exercise, Slip, check
 from ebll.seeds import generator
 
-__all__ = ["distillation", "soften", "temperature"]
-
-
-def temperature(value: float) -> None:
-    """Check a number chosen as the temperature of distillation (theta in E3 and E3a).
-
-    value    a number without unit; wanted: above 1 and at most 20
-    source   docs/equations.md, E3a and "Slips of common summaries"; LwF and the authors' EBLL code use 2
-    """
-
-    def fail(hint: str):
-        raise CheckFailed(f"temperature (E3a): {hint}")
-
-    if value is None or value is ...:
-        fail("not written yet: a number, the temperature that you would distill with.")
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        shown = f"{float(value)}" if isinstance(value, float) else f"a {type(value).__name__}"
-        fail(f"a finite number is wanted; {shown} came.")
-    if value <= 0:
-        fail(
-            f"{value:g} cannot be a temperature: the logits are divided by it, and a negative one would turn "
-            "their order round. Which side of 1 lifts the small probabilities?"
-        )
-    if value < 1:
-        fail(
-            f"{value:g} is below 1, which sharpens: the largest probability grows and the small ones vanish, yet those "
-            "are what the old network knows about the other classes. Some summaries do print 'temperature < 1'; that "
-            "is a slip, and the authors' code is on the other side of 1."
-        )
-    if value == 1:
-        fail(
-            "1 changes nothing: E3 is then cross-entropy with the old answers as they are. That works, but their small "
-            "probabilities count for little. Go to the side that lifts them."
-        )
-    if value > 20:
-        fail(
-            f"{value:g} flattens everything: all classes become nearly equal, and at an unchanged weight the gradient "
-            "of the term falls as 1/theta^2, so it fades; it would need a weight hundreds of times as large. Take 20 "
-            "or less."
-        )
-    print(f"temperature: correct. {value:g} is above 1, so it lifts the small probabilities; the authors use 2.")
+__all__ = ["distillation", "soften"]
 
 
 def soften(fn: Callable) -> None:
@@ -131,7 +87,11 @@ _SOFTEN = Exercise(
             "your answer takes the softmax over the batch: the columns sum to 1, so images compete with one another. "
             "E3a turns each image's logits into probabilities of its classes, so the rows must sum to 1.",
             lambda z, t: torch.softmax(z / t, dim=0),
-            (lambda z, t: torch.softmax(z, dim=0),),
+            (
+                lambda z, t: torch.softmax(z, dim=0),
+                lambda z, t: torch.softmax(z * t, dim=0),
+                lambda z, t: functional.normalize(torch.softmax(z, dim=1) ** (1 / t), p=1, dim=0),
+            ),
         ),
         Slip(
             "your answer raises the probabilities to the power 1/temperature and leaves it at that, so the rows do not "
@@ -146,15 +106,41 @@ _SOFTEN = Exercise(
             (lambda z, t: torch.log_softmax(z, dim=1),),
         ),
         Slip(
-            "your answer divides by the temperature and stops: these are still logits. E3a wants probabilities, rows "
-            "that sum to 1.",
+            "your answer holds logits: no softmax has been taken. E3a wants probabilities, rows that sum to 1, from "
+            "the logits divided by the temperature.",
             lambda z, t: z / t,
+            (lambda z, t: z, lambda z, t: z * t),
         ),
         Slip(
-            "your answer divides the probabilities by the temperature, so each row sums to 1/temperature and the "
-            "proportions stay as they were. To change proportions, the temperature must act before the softmax.",
+            "your answer divides or multiplies the probabilities by the temperature, which changes no proportions: the "
+            "rows only cease to sum to 1. In E3a the temperature acts before the softmax, and nowhere else.",
             lambda z, t: torch.softmax(z, dim=1) / t,
-            (lambda z, t: torch.softmax(z / t, dim=1) / t,),
+            (
+                lambda z, t: torch.softmax(z / t, dim=1) / t,
+                lambda z, t: torch.softmax(z, dim=1) * t,
+                lambda z, t: torch.softmax(z / t, dim=1) * t,
+                lambda z, t: torch.softmax(z / t, dim=1) * t**2,
+            ),
+        ),
+        Slip(
+            "your answer divides by one sum over the whole batch, so only all rows together sum to 1. In E3a each row "
+            "has a sum of its own: `dim=1`, and `keepdim=True` to divide by it.",
+            lambda z, t: torch.exp(z / t) / torch.exp(z / t).sum(),
+        ),
+        Slip(
+            "your answer takes the softmax twice. Probabilities differ by less than 1, so the second one makes them "
+            "nearly equal: in E3a the logits themselves are divided by the temperature.",
+            lambda z, t: torch.softmax(torch.softmax(z, dim=1) / t, dim=1),
+            (
+                lambda z, t: torch.softmax(torch.softmax(z / t, dim=1), dim=1),
+                lambda z, t: torch.softmax(torch.softmax(z, dim=1) ** (1 / t), dim=1),
+            ),
+        ),
+        Slip(
+            "your answer takes the sigmoid of each logit, which knows nothing of the other classes: the rows do not "
+            "sum to 1. E3a is a softmax.",
+            lambda z, t: torch.sigmoid(z / t),
+            (lambda z, t: torch.sigmoid(z),),
         ),
     ),
 )
@@ -174,6 +160,7 @@ _DISTILLATION = Exercise(
             "your answer is a sum over the batch. The term then grows with the batch size, and its weight would mean "
             "something else for every batch: E3 sums over the classes and takes the mean over the images.",
             lambda z, p, t: terms.distillation(z, p, t) * len(z),
+            (lambda z, p, t: _kl(z, p, t, "sum"),),
         ),
         Slip(
             "your answer also divides by the number of classes, as `.mean()` over all entries does. Heads with many "
@@ -181,21 +168,67 @@ _DISTILLATION = Exercise(
             lambda z, p, t: terms.distillation(z, p, t) / z.shape[1],
         ),
         Slip(
+            "your answer averages over the classes and adds up the images: the axes are the wrong way round. E3 sums "
+            "along each row (`dim=1`) and takes the mean over the rows.",
+            lambda z, p, t: terms.distillation(z, p, t) * len(z) / z.shape[1],
+        ),
+        Slip(
+            "your answer multiplies the new logits by the temperature, as a temperature below 1 would: that sharpens. "
+            "The soft targets come from logits divided by it; E3 softens the new ones alike.",
+            lambda z, p, t: terms.distillation(z, p, 1 / t),
+        ),
+        Slip(
+            "your answer takes a softmax twice: `cross_entropy` and `log_softmax` want logits and do it themselves. "
+            "Twice flattens the new answers, so that they could never match the targets of E3.",
+            lambda z, p, t: terms.distillation(torch.softmax(z / t, dim=1), p, 1.0),
+            (
+                lambda z, p, t: terms.distillation(torch.softmax(z, dim=1), p, 1.0),
+                lambda z, p, t: terms.distillation(torch.softmax(z, dim=1), p, t),
+                lambda z, p, t: terms.distillation(torch.softmax(z / t, dim=1), p, t),
+            ),
+        ),
+        Slip(
+            "your answer takes the softmax over the batch (`dim=0`), so images compete with one another. In E3 the "
+            "classes of one image do: `dim=1`.",
+            lambda z, p, t: -(p * torch.log_softmax(z / t, dim=0)).sum(dim=1).mean(),
+        ),
+        Slip(
+            "your answer is half of E3. The factor 1/2 belongs to the squared distances (E2a, E4); a cross-entropy has "
+            "none.",
+            lambda z, p, t: 0.5 * terms.distillation(z, p, t),
+        ),
+        Slip(
             "your answer lacks the minus of E3. Logarithms of probabilities are negative, so minimising this would "
             "push the new answers away from the old ones.",
             lambda z, p, t: -terms.distillation(z, p, t),
-            (lambda z, p, t: terms.distillation(z, p, t) * -len(z),),
+            (
+                lambda z, p, t: terms.distillation(z, p, t) * -len(z),
+                lambda z, p, t: -terms.distillation(z, p, t) / z.shape[1],
+                lambda z, p, t: -terms.distillation(z, p, 1.0),
+            ),
         ),
         Slip(
             "your answer does not apply the temperature to the new logits. The soft targets have been softened with "
             "it; the new answers can only match them if they are softened too, as in E3.",
             lambda z, p, t: terms.distillation(z, p, 1.0),
+            (
+                lambda z, p, t: terms.distillation(z, p, 1.0) * len(z),
+                lambda z, p, t: terms.distillation(z, p, 1.0) / z.shape[1],
+                lambda z, p, t: _kl(z, p, 1.0),
+            ),
         ),
         Slip(
             "your answer multiplies by the temperature squared, as Hinton's distillation does to keep the gradient's "
             "size. E3 has factor 1: with the extra factor the distillation weight would mean something else.",
             lambda z, p, t: terms.distillation(z, p, t) * t**2,
-            (lambda z, p, t: _kl(z, p, t) * t**2,),
+            (
+                lambda z, p, t: _kl(z, p, t) * t**2,
+                lambda z, p, t: _kl(z, p, t) * t**2 / z.shape[1],
+            ),
+        ),
+        Slip(
+            "your answer is E3 times the temperature. In E3 it acts inside the softmax only, and the factor is 1.",
+            lambda z, p, t: terms.distillation(z, p, t) * t,
         ),
         Slip(
             "your answer is the Kullback-Leibler divergence. It is smaller than E3 by the entropy of the soft targets, "

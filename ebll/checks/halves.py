@@ -62,6 +62,8 @@ def half_square_slips(equation: str, weight: str, columns: str) -> tuple[Slip, .
             (
                 lambda now, before: _norms(now, before).mean(),
                 lambda now, before: _norms(now, before).sum(),
+                lambda now, before: 0.5 * _norms(now, before).sum(),
+                lambda now, before: (now - before).square().mean().sqrt(),
                 lambda now, before: torch.linalg.vector_norm(now - before),
                 lambda now, before: 0.5 * torch.linalg.vector_norm(now - before),
             ),
@@ -73,6 +75,7 @@ def half_square_slips(equation: str, weight: str, columns: str) -> tuple[Slip, .
             (
                 lambda now, before: 0.5 * (now - before).abs().sum(dim=1).mean(),
                 lambda now, before: (now - before).abs().mean(),
+                lambda now, before: (now - before).abs().sum(),
             ),
         ),
         Slip(
@@ -82,8 +85,30 @@ def half_square_slips(equation: str, weight: str, columns: str) -> tuple[Slip, .
             (lambda now, before: (now - before).sum(dim=1).mean(), lambda now, before: (now - before).mean()),
         ),
         Slip(
+            f"your answer averages over the columns and adds up the rows: the axes are the wrong way round. {equation} "
+            "sums along each row (`dim=1`) and averages over the rows.",
+            lambda now, before: 0.5 * (now - before).square().mean(dim=1).sum(),
+            (lambda now, before: (now - before).square().mean(dim=1).sum(),),
+        ),
+        Slip(
+            f"your answer halves the differences before they are squared, which makes a quarter. In {equation} the 1/2 "
+            "stands outside the square.",
+            lambda now, before: _squares(now, before).mean() / 4,
+        ),
+        Slip(
+            f"your answer squares the sum of a row, in which positive and negative differences have cancelled. "
+            f"{equation} squares each difference first, then sums.",
+            lambda now, before: 0.5 * (now - before).sum(dim=1).square().mean(),
+            (lambda now, before: (now - before).sum(dim=1).square().mean(),),
+        ),
+        Slip(
+            f"your answer has its sign turned round: minimising it would drive the two apart. {equation} is never "
+            "negative.",
+            lambda now, before: -0.5 * _squares(now, before).mean(),
+        ),
+        Slip(
             f"your answer has a value per row. {equation} is one number: the mean over the rows.",
             lambda now, before: 0.5 * _squares(now, before),
-            (_squares, _norms),
+            (_squares, _norms, lambda now, before: 0.5 * (now - before).square().mean(dim=1)),
         ),
     )

@@ -61,6 +61,10 @@ def _drops(matrix: np.ndarray, last: bool = False) -> list[float]:
     return [_best(matrix, j, last) - matrix[-1, j] for j in range(len(matrix) - 1)]
 
 
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if len(values) else np.nan
+
+
 def _learned(matrix: np.ndarray) -> np.ndarray:
     """Accuracy just after learning minus accuracy at the end, all tasks."""
     return matrix.diagonal() - matrix[-1]
@@ -70,7 +74,8 @@ _GAPS = Habit(
     "your answer is NaN. The entries above the diagonal are tasks that have not been learned yet, and NaN there "
     "spreads into every mean or maximum that reads it. Read only entries on or below the diagonal.",
     lambda matrix: matrix.mean(),
-    lambda run: bool(np.isnan(np.asarray(run.value, dtype=float)).any()),
+    # With two tasks NaN may also be the mean of nothing.
+    lambda run: len(run.case[0]) > 2 and bool(np.isnan(np.asarray(run.value, dtype=float)).any()),
     early=True,
 )
 
@@ -124,6 +129,22 @@ _FORGETTING = Exercise(
             lambda m: 100 * np.mean(_drops(m)),
         ),
         Slip(
+            "your answer takes the size of each drop, so an old task that gained at the end counts as forgotten. In M5 "
+            "a gain is negative and makes up for a loss.",
+            lambda m: np.mean(np.abs(_drops(m))),
+        ),
+        Slip(
+            "your answer compares with the stage just before the last. M5 starts from the best accuracy that the old "
+            "task had at any stage before the last, down its column.",
+            lambda m: (m[-2] - m[-1])[:-1].mean(),
+        ),
+        Slip(
+            "your answer leaves out the first task. It is the oldest of the old ones, and tasks are counted from 0: "
+            "look at where your loop or slice begins.",
+            lambda m: _mean(_drops(m)[1:]),
+            (lambda m: sum(_drops(m)[1:]) / (len(m) - 1),),
+        ),
+        Slip(
             "your answer adds up the drops. Sums grow with the number of tasks, so sequences of different length could "
             "not be compared: M5 is the mean over the old tasks.",
             lambda m: sum(_drops(m)),
@@ -146,7 +167,12 @@ _AVERAGE = Exercise(
             "your answer is the mean over the whole lower triangle, so it also counts accuracies from earlier stages, "
             "before anything was forgotten. M4 asks how the tasks stand at the end: that is one row.",
             lambda m: m[np.tril_indices(len(m))].mean(),
-            (lambda m: np.nanmean(m), lambda m: np.mean([m[i, : i + 1].mean() for i in range(len(m))])),
+            (
+                lambda m: np.nanmean(m),
+                lambda m: np.mean([m[i, : i + 1].mean() for i in range(len(m))]),
+                lambda m: np.mean([m[j:, j].mean() for j in range(len(m))]),
+                lambda m: np.nan_to_num(m).mean(),
+            ),
         ),
         Slip(
             "your answer is the mean of the diagonal: each task just after it was learned. That shows how well tasks "
@@ -168,6 +194,22 @@ _AVERAGE = Exercise(
             "your answer is in percent. The matrix holds shares between 0 and 1 and M4 stays in that unit; multiply "
             "only where you print.",
             lambda m: 100 * m[-1].mean(),
+        ),
+        Slip(
+            "your answer is the accuracy of the newest task alone. M4 is the mean over all tasks, old and new: the "
+            "whole last row, not its last entry or the last column.",
+            lambda m: m[-1, -1],
+            (lambda m: np.nanmean(m[:, -1]),),
+        ),
+        Slip(
+            "your answer takes the best that each task ever had. That hides what was forgotten; M4 takes every task as "
+            "it stands at the end.",
+            lambda m: np.mean([_best(m, j, last=True) for j in range(len(m))]),
+        ),
+        Slip(
+            "your answer divides by the number of the old tasks. All tasks are in the sum, the newest one too, so M4 "
+            "divides by their number.",
+            lambda m: m[-1].sum() / (len(m) - 1),
         ),
         Slip(
             "your answer adds up the accuracies. Sums grow with the number of tasks, so sequences of different length "
@@ -192,6 +234,7 @@ _BACKWARD = Exercise(
             "your answer has its sign turned round. A transfer is a gain: M6 takes the end minus the accuracy just "
             "after learning, and comes out negative where a task was forgotten.",
             lambda m: _learned(m)[:-1].mean(),
+            (lambda m: _learned(m).mean(), lambda m: _learned(m).sum()),
         ),
         Slip(
             "your answer divides by the number of all tasks, the newest one with its difference of zero among them. "
@@ -212,6 +255,22 @@ _BACKWARD = Exercise(
             "your answer is in percent. The matrix holds shares between 0 and 1 and M6 stays in that unit; multiply "
             "only where you print.",
             lambda m: -100 * _learned(m)[:-1].mean(),
+        ),
+        Slip(
+            "your answer takes the size of each change, so a loss looks like a gain. M6 keeps the sign: negative where "
+            "a task got worse.",
+            lambda m: np.abs(_learned(m)[:-1]).mean(),
+        ),
+        Slip(
+            "your answer compares with the stage just before the last. M6 starts from the accuracy just after each "
+            "task was learned: the diagonal.",
+            lambda m: (m[-1] - m[-2])[:-1].mean(),
+        ),
+        Slip(
+            "your answer leaves out the first task. It is the oldest of the old ones, and tasks are counted from 0: "
+            "look at where your loop or slice begins.",
+            lambda m: -_mean(_learned(m)[1:-1]),
+            (lambda m: -_learned(m)[1:].mean(),),
         ),
         Slip(
             "your answer adds up the differences. Sums grow with the number of tasks, so sequences of different length "

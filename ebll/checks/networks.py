@@ -79,6 +79,10 @@ def _of(*parts: nn.Module) -> list[nn.Parameter]:
     return [parameter for part in parts for parameter in part.parameters()]
 
 
+def _others(net: Network, t: int) -> list[nn.Module]:
+    return [head for task, head in enumerate(net.heads) if task != t]
+
+
 _NEW_HEAD = Exercise(
     name="new_head_only",
     equation="E1",
@@ -96,15 +100,20 @@ _NEW_HEAD = Exercise(
             lambda net, t: _of(net),
         ),
         Slip(
-            "your answer takes all heads. The old heads belong to tasks whose images are gone, and with F and T "
-            "standing still there is nothing they would have to adapt to: only the head of task t learns.",
+            "your answer takes all heads, or several. The others belong to tasks whose images are not here, and with F "
+            "and T standing still there is nothing they would have to adapt to: only the head of task t learns.",
             lambda net, t: _of(net.heads),
+            (lambda net, t: _of(*net.heads[: t + 1]), lambda net, t: _of(*net.heads[t:])),
         ),
         Slip(
             "your answer takes an old head. It would unlearn its own task, and the new one would stay without a "
             "trained head: `net.heads` is indexed by the task, counted from 0.",
             lambda net, t: _of(net.heads[t - 1]),
-            (lambda net, t: _of(net.heads[0]), lambda net, t: _of(*net.heads[:t])),
+            (
+                lambda net, t: _of(net.heads[0]),
+                lambda net, t: _of(*net.heads[:t]),
+                lambda net, t: _of(*_others(net, t)),
+            ),
         ),
         Slip(
             "your answer includes F or T (`net.features`, `net.operator`). As soon as one of them moves, the old "
@@ -114,11 +123,17 @@ _NEW_HEAD = Exercise(
                 lambda net, t: _of(net.features, net.heads[t]),
                 lambda net, t: _of(net.operator, net.heads[t]),
                 lambda net, t: _of(net.features, net.operator),
+                lambda net, t: _of(net.features),
+                lambda net, t: _of(net.operator),
+                lambda net, t: _of(net.operator, net.heads),
+                lambda net, t: _of(net.features, net.heads),
+                lambda net, t: _of(net.features, net.operator, *_others(net, t)),
             ),
         ),
         Slip(
-            "your answer holds parameters of a copy. An optimiser would train the copy, and the network itself would "
-            "stay as it is: list the parameters of `net` as they stand, without clone or deepcopy.",
+            "your answer holds parameters of a copy, or tensors cut off from the parameters. An optimiser given those "
+            "leaves the network as it is: list the parameters of `net` themselves, without clone, deepcopy, `.data`, "
+            "`.detach()` or `state_dict()`.",
             lambda net, t: _of(copy.deepcopy(net).heads[t]),
         ),
         Slip(
@@ -172,8 +187,9 @@ def _left_frozen(net: Network, inputs: Tensor, t: int, temperature: float) -> Te
     return terms.soften(_quiet(net, inputs, t), temperature)
 
 
-def _modes(net: nn.Module) -> list[bool]:
-    return [module.training for module in net.modules()]
+def _modes(net: nn.Module) -> list[tuple]:
+    """Mode of each module, and the share that a dropout drops."""
+    return [(module.training, getattr(module, "p", None)) for module in net.modules()]
 
 
 def _flags(net: nn.Module) -> list[bool]:
@@ -244,7 +260,21 @@ _RECORDED = Exercise(
             "your answer comes from another head. What shall be kept is how the old task t is answered, so its own "
             "head must speak: use t.",
             lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, -1), theta),
-            (lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, t + 1), theta),),
+            (
+                lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, t + 1), theta),
+                lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, t - 1), theta),
+                lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, 0), theta),
+            ),
+        ),
+        Slip(
+            "your answer holds logarithms of probabilities. E3 needs the logarithm of the new answers only; the "
+            "targets are probabilities (E3a), rows that sum to 1.",
+            lambda net, inputs, t, theta: torch.log_softmax(_quiet(net, inputs, t) / theta, dim=1),
+        ),
+        Slip(
+            "your answer takes the softmax over the batch: the columns sum to 1, so images compete with one another. "
+            "In E3a the rows do, over the classes.",
+            lambda net, inputs, t, theta: torch.softmax(_quiet(net, inputs, t) / theta, dim=0),
         ),
         Slip(
             "your answer keeps only the first choice of the old network. How likely the other classes seemed is what "

@@ -1,4 +1,4 @@
-"""Exercises on what EBLL adds: the code term and the objective (notebook 04), the memory they need (notebook 05)."""
+"""Exercises of notebook 04 on what EBLL adds: the code term and the objective."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ebll.checks.core import Exercise, Slip, check
 from ebll.checks.halves import half_square_slips, pair
 from ebll.seeds import generator
 
-__all__ = ["code_distance", "ebll_objective", "encoder_bytes"]
+__all__ = ["code_distance", "ebll_objective"]
 
 
 def code_distance(fn: Callable) -> None:
@@ -35,16 +35,6 @@ def ebll_objective(fn: Callable) -> None:
     source   docs/equations.md, E5; EBLL sections 3.3.3 and 3.4
     """
     check(_OBJECTIVE, fn)
-
-
-def encoder_bytes(fn: Callable) -> None:
-    """Check how much memory EBLL keeps for its old tasks.
-
-    fn       fn(feature_size, code_size, old_tasks) -> int, bytes
-    wanted   weights and biases of one encoder per old task, in float32 (4 bytes a number)
-    source   docs/equations.md, E4; `ebll.methods.EncoderMemory.bytes`
-    """
-    check(_BYTES, fn)
 
 
 def _codes(rows: int, size: int) -> tuple[Tensor, Tensor]:
@@ -124,6 +114,8 @@ _OBJECTIVE = Exercise(
                 _sum(code=lambda c, a: sum(a) / len(a) * c.sum()),
                 _sum(code=lambda c, a: a[-1] * c.sum()),
                 _sum(code=lambda c, a: sum(a) * c.sum()),
+                _sum(code=lambda c, a: max(a) * c.sum()),
+                _sum(lambda d, w: d.sum(), lambda c, a: a[0] * c.sum()),
             ),
         ),
         Slip(
@@ -153,6 +145,7 @@ _OBJECTIVE = Exercise(
             _sum(lambda d, w: d.sum(), task=lambda loss, w: w * loss),
             (
                 _sum(task=lambda loss, w: w * loss),
+                _sum(task=lambda loss, w: (1 - w) * loss),
                 lambda loss, d, c, a, w: w * (loss + d.sum() + (torch.tensor(a) * c).sum()),
             ),
         ),
@@ -160,6 +153,7 @@ _OBJECTIVE = Exercise(
             "your answer does not use the alphas. In E5 each code loss has its own weight; without them the code term "
             "is as strong as chance makes it.",
             _sum(code=lambda c, a: c.sum()),
+            (_sum(lambda d, w: d.sum(), lambda c, a: c.sum()), _sum(code=lambda c, a: len(a) * c.sum())),
         ),
         Slip(
             "your answer weighs the distillation with the alphas. In E5 they belong to the code losses, and the "
@@ -184,81 +178,26 @@ _OBJECTIVE = Exercise(
         Slip(
             "your answer counts a single old task. The others would be forgotten: E5 sums over all of them.",
             _sum(lambda d, w: w * d[-1], lambda c, a: a[-1] * c[-1]),
-            (_sum(lambda d, w: w * d[0], lambda c, a: a[0] * c[0]),),
-        ),
-    ),
-)
-
-
-def _kept(features: int, code: int, tasks: int) -> int:
-    """Bytes of the encoders; the shapes are those of `ebll.autoencoder.Encoder`, float32."""
-    return 4 * tasks * (features * code + code)
-
-
-_BYTES = Exercise(
-    name="encoder_bytes",
-    equation="E4",
-    takes=("feature_size", "code_size", "old_tasks"),
-    task="how many bytes the encoders of all old tasks take in float32, weights and biases.",
-    kind="number",
-    right=_kept,
-    cases=lambda: [(3, 2, 1), (256, 64, 3), (1568, 100, 2)],
-    verified="Encoders only, weights and biases, 4 bytes a number, one encoder per old task; E4 needs no more.",
-    slips=(
-        Slip(
-            "your answer counts the whole autoencoder. The decoder is needed only while it is fitted (E2); E4 compares "
-            "codes, so the encoder is all that stays.",
-            lambda f, k, n: 4 * n * (2 * f * k + k + f),
-            (lambda f, k, n: 8 * n * f * k,),
-        ),
-        Slip(
-            "your answer leaves the biases out. The encoders of this kit carry one number more per entry of the code, "
-            "as the authors' code does, and E4 cannot be computed without them.",
-            lambda f, k, n: 4 * n * f * k,
-        ),
-        Slip(
-            "your answer counts numbers, not bytes. In float32 each takes 4 bytes.",
-            lambda f, k, n: n * (f * k + k),
-            (lambda f, k, n: n * f * k, lambda f, k, n: f * k + k),
-        ),
-        Slip(
-            "your answer is the memory of one task. EBLL keeps an encoder for every old task, so it grows with their "
-            "number.",
-            lambda f, k, n: 4 * (f * k + k),
-            (lambda f, k, n: 4 * f * k,),
-        ),
-        Slip(
-            "your answer is in kilobytes or megabytes. Bytes are asked for: convert only where you print.",
-            lambda f, k, n: _kept(f, k, n) / 1e6,
             (
-                lambda f, k, n: _kept(f, k, n) / 2**20,
-                lambda f, k, n: _kept(f, k, n) / 1e3,
-                lambda f, k, n: _kept(f, k, n) / 2**10,
+                _sum(lambda d, w: w * d[0], lambda c, a: a[0] * c[0]),
+                _sum(code=lambda c, a: a[-1] * c[-1]),
+                _sum(code=lambda c, a: a[0] * c[0]),
+                _sum(lambda d, w: w * d[-1]),
+                _sum(lambda d, w: w * d[0]),
             ),
         ),
         Slip(
-            "your answer gives the encoder a bias for each feature. That is the decoder's; the encoder puts out the "
-            "code and has one bias per entry of the code.",
-            lambda f, k, n: 4 * n * (f * k + f),
-            (lambda f, k, n: 4 * n * (f * k + k + f),),
+            "your answer leaves out the first old task. Tasks are counted from 0: look at where your loop begins; E5 "
+            "sums over all of them.",
+            _sum(lambda d, w: w * d[1:].sum(), lambda c, a: (torch.tensor(a[1:]) * c[1:]).sum()),
         ),
         Slip(
-            "your answer counts codes or recorded targets. They are recorded anew for the images of each new task and "
-            "dropped after it; what stays from task to task are the encoders.",
-            lambda f, k, n: 4 * n * k,
-            (lambda f, k, n: 4 * n * (f * k + 2 * k), lambda f, k, n: 4 * n * f),
-        ),
-        Slip(
-            "your answer is twice the bytes: 8 for each number, or two copies of each encoder. In float32 a number "
-            "takes 4, and E4 needs one encoder per old task.",
-            lambda f, k, n: 2 * _kept(f, k, n),
-        ),
-        Slip(
-            "your answer counts the new task too. Its encoder is fitted only after it has been learned; asked for are "
-            "the old tasks.",
-            lambda f, k, n: 4 * (n + 1) * (f * k + k),
+            "your answer subtracts the terms of the old tasks, so training would drive the network away from them. All "
+            "terms of E5 are to be small: add them.",
+            _sum(lambda d, w: -w * d.sum(), lambda c, a: -(torch.tensor(a) * c).sum()),
         ),
     ),
 )
 
-EXERCISES = (_DISTANCE, _OBJECTIVE, _BYTES)
+
+EXERCISES = (_DISTANCE, _OBJECTIVE)

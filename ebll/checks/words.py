@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Wording", "numbers", "raised", "shaped", "show", "showing"]
+__all__ = ["Wording", "numbers", "raised", "shaped", "show", "showing", "stub", "swapped", "unreturned"]
 
 
 class Wording(Exception):
@@ -86,7 +86,7 @@ def shaped(names: tuple[str, ...], arguments: tuple) -> str:
 
 def raised(error: Exception, function: Callable, given: str) -> str:
     """An exception of the student's code in words: which, in which line, with what it was called."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = _code(function)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
     text = str(error).split("\n")[0].rstrip(".")
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -94,3 +94,34 @@ def raised(error: Exception, function: Callable, given: str) -> str:
     line = line if len(line) <= 90 else f"{line[:86]} ..."
     where = f"\nIt happened in line {frames[-1].lineno}: `{line}`" if line else ""
     return f"your function stopped with {what}.{where}\nIt was called with {given}."
+
+
+def stub(error: NotImplementedError, function: Callable) -> bool:
+    """Whether the function itself says that it is not written; torch, too, raises this error, and so do other stubs."""
+    code, last = _code(function), traceback.extract_tb(error.__traceback__)[-1]
+    if code is None:
+        return True
+    own = (last.filename, last.name) == (code.co_filename, code.co_name)
+    return own and (not last.line or "NotImplementedError" in last.line)
+
+
+def unreturned(function: Callable) -> bool:
+    """Whether a function that gave None back does something: it is then written, and lacks its `return`."""
+    code = _code(function)
+    if code is None:
+        return False
+    stars = sum(bool(code.co_flags & flag) for flag in (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS))
+    return bool(code.co_names) or code.co_nlocals > code.co_argcount + code.co_kwonlyargcount + stars
+
+
+def swapped(function: Callable, names: tuple[str, ...]) -> bool:
+    """Whether a function names its arguments as they are wanted, but in another order."""
+    try:
+        theirs = tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return False
+    return theirs != names and sorted(theirs) == sorted(names)
+
+
+def _code(function: Callable) -> Any:
+    return getattr(inspect.unwrap(function), "__code__", None)

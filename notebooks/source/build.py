@@ -31,6 +31,8 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from notebooks.source import machine
+
 __all__ = ["build", "execute", "links", "make", "reading_minutes", "sources", "student", "student_cell", "timings"]
 
 SOURCES = Path(__file__).parent
@@ -38,6 +40,7 @@ FOLDER = SOURCES.parent
 SOLUTIONS = FOLDER / "solutions"
 TIMINGS = SOURCES / "timings.csv"
 MARK = re.compile(r"^(?P<indent> *)# solution *$")
+FOLDED = re.compile(r"\s*<details><summary>[^<]*\b[Aa]nswer\b.*?</details>", re.S)  # of a question to think about
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -87,11 +90,13 @@ def solved(notebook: NotebookNode) -> NotebookNode:
 
 
 def student(notebook: NotebookNode, answers: bool = True) -> NotebookNode:
-    """The student's copy: stubs, checks that may fail, and the solution folded after each check if `answers`."""
+    """The student's copy: stubs and checks that may fail; solutions and answers stay, folded, only if `answers`."""
     made, cells, waiting = copy.deepcopy(notebook), [], ""
     for cell in made.cells:
         tags = cell.metadata.get("tags", [])
         cells.append(cell)
+        if cell.cell_type == "markdown" and not answers:
+            cell.source = FOLDED.sub("", cell.source)
         if "exercise" in tags:
             cell.source, waiting = student_cell(cell.source)
         elif cell.cell_type == "code" and any(map(MARK.match, cell.source.splitlines())):
@@ -168,7 +173,12 @@ def github_slug() -> str | None:
     asked = subprocess.run(
         ["git", "remote", "get-url", "origin"], cwd=FOLDER, capture_output=True, text=True, check=False
     )
-    found = re.search(r"github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?$", asked.stdout.strip())
+    return slug_of(asked.stdout.strip())
+
+
+def slug_of(address: str) -> str | None:
+    """OWNER/REPO of a repository's address if that is on GitHub."""
+    found = re.search(r"(?:^|[/@.])github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", address)
     return found[1] if found else None
 
 
@@ -189,13 +199,14 @@ def fill(notebook: NotebookNode, slug: str | None, name: str, read: int, run: in
 
 
 def build(source: Path, slug: str | None = None) -> None:
-    """Write a notebook with outputs, its solution copy without, and its row of timings.csv."""
+    """Write a notebook with outputs, its solution copy without, its row of timings.csv, and what it was made on."""
     base = make(source)
     notebook, seconds, peak = measure(student(base))
     row = [reading_minutes(notebook), 5 * math.ceil(seconds / 5), 10 * math.ceil(peak / 10)]
     table = timings().set_index("notebook")
     table.loc[source.stem, _COLUMNS] = row
     table.sort_index().astype(int).to_csv(TIMINGS, lineterminator="\n")
+    machine.record(source.stem)
     write(fill(notebook, slug, source.stem, *row[:2]), FOLDER / f"{source.stem}.ipynb")
     SOLUTIONS.mkdir(exist_ok=True)
     write(fill(solved(base), slug, source.stem, *row[:2]), SOLUTIONS / f"{source.stem}.ipynb")
@@ -226,35 +237,46 @@ def main() -> None:
     """The command line; see the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="notebooks whose names begin so (default: all)")
-    parser.add_argument("--links", nargs="?", const="", metavar="OWNER/REPO", help="only rewrite the row of web links")
-    parser.add_argument("--handout", type=Path, metavar="FOLDER", help="only write student copies there")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--links", nargs="?", const="", metavar="OWNER/REPO", help="only rewrite the row of web links")
+    only.add_argument("--handout", type=str.strip, metavar="FOLDER", help="only write student copies there")
     options = parser.parse_args()
     chosen = [s for s in sources() if not options.names or s.stem.startswith(tuple(options.names))]
     if not chosen:
         parser.error(
             f"no notebook begins with {', '.join(options.names)}; there are: {', '.join(s.stem for s in sources())}"
         )
-    if options.links and not re.fullmatch(r"[\w.-]+/[\w.-]+", options.links):
+    if options.links and not re.fullmatch(r"\w[\w-]*/(?!\.+$)[\w.-]+", options.links):
         parser.error(f"--links takes OWNER/REPO; got {options.links!r}")
     for name in options.names:
         if not any(source.stem.startswith(name) for source in chosen):
             parser.error(f"no notebook begins with {name}; there are: {', '.join(s.stem for s in sources())}")
-    if options.handout and FOLDER.resolve() in (options.handout.resolve(), *options.handout.resolve().parents):
-        parser.error(f"--handout: {options.handout} is inside notebooks/, where it would replace what is kept there")
+    handout = None if options.handout is None else Path(options.handout)
+    if handout:
+        if not options.handout:
+            parser.error("--handout takes a folder; got an empty name")
+        if FOLDER.resolve() in (handout.resolve(), *handout.resolve().parents):
+            parser.error(f"--handout: {handout} is inside notebooks/, where it would replace what is kept there")
+        if any(path.exists() and not path.is_dir() for path in (handout, *handout.parents)):
+            parser.error(f"--handout: {handout} is a file, or would be inside one; name a folder")
     slug = options.links or github_slug()
     for source in chosen:
-        if options.handout:
+        if handout:
             row = timings().set_index("notebook").loc[source.stem].astype(int)
             copied = student(make(source), answers=False)
             # Links to the kept copies would lead to the solutions.
             copied.cells[0].source = copied.cells[0].source.replace("{{links}}\n\n", "")
             fill(copied, slug, source.stem, row.iloc[0], row.iloc[1])
-            write(copied, options.handout / f"{source.stem}.ipynb")
+            write(copied, handout / f"{source.stem}.ipynb")
         elif options.links is not None:
             relink(source.stem, slug)
         else:
             build(source, slug)
             retime()
+    if handout:
+        print(f"{len(chosen)} student copies are in {handout}")
+    elif options.links is not None:
+        print(f"the links of {len(chosen)} notebooks now lead to " + (slug or "front doors: origin is not on GitHub"))
 
 
 def relink(name: str, slug: str | None) -> None:
