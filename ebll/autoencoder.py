@@ -18,6 +18,7 @@ from ebll.metrics import accuracy
 from ebll.seeds import generator, seeded
 from ebll.settings import Settings, setting
 from ebll.terms import autoencoder_loss, class_loss, reconstruction_error
+from ebll.turns import turn
 
 __all__ = [
     "Autoencoder",
@@ -125,6 +126,7 @@ def fit_autoencoder(
         permutation = torch.randperm(len(labels), generator=order).to(features.device)
         batches = zip(*(column[permutation].split(settings.batch_size) for column in (features, labels)), strict=True)
         for batch, batch_labels in batches:
+            turn()
             reconstructed = autoencoder(batch)
             logits = classify(reconstructed)
             loss = autoencoder_loss(reconstructed, batch, logits, batch_labels, settings.recon_weight)

@@ -21,7 +21,7 @@ from ebll.record import Recorder
 from ebll.runs import Run, Snapshot, checked_tasks
 from ebll.training import TrainSettings, learn_first, run_sequence
 
-__all__ = ["ALONE", "Comparison", "alone", "branch", "compare"]
+__all__ = ["ALONE", "Comparison", "alone", "branch", "compare", "memory_of"]
 
 ALONE = "alone"
 """Name in the tables of the reference that trains a fresh network on each task alone."""
@@ -134,12 +134,19 @@ def branch(
     memories  filled here and shared by the methods that keep the same thing: those with an autoencoder of equal
               settings whatever else they do, and EWC whatever its strength
     """
-    key = _kept(method)
-    if key not in memories:
-        memories[key] = method.after_task(start.net, 0, tasks[0].to(device), None, seed)
-    start = dataclasses.replace(start, memory=memories[key])
+    start = dataclasses.replace(start, memory=memory_of(method, start, tasks[0].to(device), memories, seed))
     options = {"settings": settings, "seed": seed, "device": device, "recorder": recorder}
     return run_sequence(tasks, method, start=start, look_back_last=False, **options)
+
+
+def memory_of(
+    method: Method, start: Snapshot, task: Task, memories: dict[Any, Memory | None], seed: int
+) -> Memory | None:
+    """What a method keeps of the first task, from `memories` or else fitted and put there."""
+    key = _kept(method)
+    if key not in memories:
+        memories[key] = method.after_task(start.net, 0, task, None, seed)
+    return memories[key]
 
 
 def alone(

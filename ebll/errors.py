@@ -15,6 +15,7 @@ __all__ = [
     "EbllError",
     "InputError",
     "OutputError",
+    "RunStopped",
     "TrainingDiverged",
     "check_choice",
     "check_count",
@@ -41,6 +42,10 @@ class OutputError(EbllError, OSError):
     """A folder or file that cannot be written."""
 
     __str__ = Exception.__str__
+
+
+class RunStopped(EbllError):
+    """A run was told to stop by whoever holds its `ebll.turns.Control`; what it has recorded so far stays."""
 
 
 class TrainingDiverged(EbllError, ArithmeticError):

@@ -22,6 +22,13 @@ __all__ = ["NETS", "NetSpec", "Network", "build_network", "cnn", "frozen", "mlp"
 NetSpec: TypeAlias = "str | Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]] | tuple[nn.Module, nn.Module]"
 
 
+# Modules that draw no random numbers while they learn.
+_QUIET = {
+    *(nn.Sequential, nn.ModuleList, nn.Identity, nn.Flatten, nn.Linear, nn.Conv2d, nn.ReLU, nn.Sigmoid, nn.Tanh),
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d),
+}
+
+
 class Network(nn.Module):
     """F, T and the heads.
 
@@ -87,6 +94,10 @@ class Network(nn.Module):
         except ValueError:
             return True
         return False
+
+    def may_draw(self) -> bool:
+        """Whether a layer may draw random numbers while it learns, as dropout does; an unknown one counts as such."""
+        return not all(type(part) in _QUIET for part in self.modules() if part is not self)
 
     def freeze_statistics(self) -> None:
         """From now on keep running statistics (BatchNorm and its kin) as they are, also in train mode."""

@@ -35,6 +35,7 @@ from ebll.methods import Memory, Term
 from ebll.metrics import accuracy, feature_distance, feature_norm
 from ebll.nets import Network, frozen
 from ebll.terms import code_distance
+from ebll.turns import turn
 
 __all__ = ["ACCURACY_COLUMNS", "CURVE_COLUMNS", "TERMS", "Probe", "Recorder", "measure_accuracy"]
 
@@ -48,10 +49,14 @@ CURVE_COLUMNS = [
 ]
 
 
-def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 2048) -> float:
+def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 1024) -> float:
     """M1 of task t's head on a split, in eval mode and without gradients."""
     with frozen(net), torch.no_grad():
-        logits = torch.cat([net(batch, t) for batch in split.inputs.split(batch_size)])
+        parts = []
+        for batch in split.inputs.split(batch_size):
+            turn()
+            parts.append(net(batch, t))
+        logits = torch.cat(parts)
     return accuracy(logits, split.labels)
 
 
@@ -64,20 +69,17 @@ class Probe:
     inputs: Tensor
     labels: Tensor
     features_before: Tensor
-    code_before: Tensor | None
 
     @classmethod
-    def of(cls, net: Network, t: int, task: Task, memory: Memory | None, samples: int) -> Probe:
-        """Record F*(x), and the code where an encoder is kept, on up to `samples` inputs of the validation split."""
+    def of(cls, net: Network, t: int, task: Task, samples: int) -> Probe:
+        """Record F*(x) on up to `samples` inputs of the validation split."""
         split = task.validation
         count = min(samples, len(split))
         # Evenly spread: a split may be sorted by class, and its first rows would show the first classes only.
         rows = torch.arange(count, device=split.labels.device) * len(split) // count
         inputs, labels = split.inputs[rows], split.labels[rows]
         with frozen(net), torch.no_grad():
-            features = net.features(inputs)
-            encoder = memory.encoder(t) if memory is not None else None
-            return cls(task.name, t, inputs, labels, features, None if encoder is None else encoder(features))
+            return cls(task.name, t, inputs, labels, net.features(inputs))
 
     def measure(self, net: Network, memory: Memory | None) -> dict[str, float]:
         """M2, M3, M1 and, where there is a code, E4 of the network as it is now (call inside `frozen` and no_grad)."""
@@ -88,7 +90,7 @@ class Probe:
             "feature_norm": feature_norm(features),
             "code_distance": float("nan")
             if encoder is None
-            else code_distance(encoder(features), self.code_before).item(),
+            else code_distance(encoder(features), encoder(self.features_before)).item(),
             "accuracy": accuracy(net.heads[self.task](net.operator(features)), self.labels),
         }
 

@@ -7,19 +7,68 @@ here touches the global state, save inside `seeded`, which puts it back.
 from __future__ import annotations
 
 import contextlib
-import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from ebll.errors import check_count
+from ebll.turns import PROCESS
 
 __all__ = ["cpu_threads", "derive_seed", "generator", "seeded"]
 
-# Random state and thread count belong to the process: runs in several threads of it wait for each other.
-_PROCESS = threading.RLock()
+# Random state and thread count belong to the process: runs in several threads of it take turns (`ebll.turns`), and each
+# finds them as it left them. Here stands what the run that has the process found, as far as it has changed it.
+_found: dict[str, Any] = {}
+
+
+def _read(kind: str) -> Any:
+    if kind == "threads":
+        return torch.get_num_threads()
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+
+
+def _write(kind: str, state: Any) -> None:
+    if kind == "threads":
+        torch.set_num_threads(state)
+        return
+    torch.set_rng_state(state[0])
+    if state[1]:
+        torch.cuda.set_rng_state_all(state[1])
+
+
+def _set_aside() -> Callable[[], None]:
+    found, mine = _found.copy(), {kind: _read(kind) for kind in _found}
+    for kind, state in found.items():
+        _write(kind, state)
+    _found.clear()
+
+    def take_back() -> None:
+        for kind, state in mine.items():
+            _write(kind, state)
+        _found.update(found)
+
+    return take_back
+
+
+PROCESS.set_aside = _set_aside
+
+
+@contextlib.contextmanager
+def _changing(kind: str) -> Iterator[None]:
+    """Have the process to oneself, apart from the turns of others, and put back what is changed."""
+    with PROCESS:
+        outermost, before = kind not in _found, _read(kind)
+        if outermost:
+            _found[kind] = before
+        try:
+            yield
+        finally:
+            _write(kind, before)
+            if outermost:
+                del _found[kind]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -39,10 +88,10 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     """Torch's global generators seeded for one purpose inside the block, as they were after it.
 
-    Other threads that ask for it wait until the block ends. For code that takes no generator: layer
+    Other threads that ask for it wait until the block ends or takes a turn. For code that takes no generator: layer
     initialisation, and dropout in a user's network.
     """
-    with _PROCESS, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with _changing("random"):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
 
@@ -52,12 +101,8 @@ def cpu_threads(count: int) -> Iterator[None]:
     """Torch on `count` processor threads inside the block, as before after it; 0 leaves it alone.
 
     The number of threads decides the order of sums, hence the last bits and in the end the accuracies. It is the
-    process's, so another thread that asks for it waits until this block ends.
+    process's, so another thread that asks for it waits until this block ends or takes a turn.
     """
-    with _PROCESS:
-        before = torch.get_num_threads()
-        torch.set_num_threads(count or before)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    with _changing("threads"):
+        torch.set_num_threads(count or torch.get_num_threads())
+        yield

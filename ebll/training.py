@@ -7,6 +7,7 @@ printed here and no picture is drawn.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import math
@@ -24,6 +25,7 @@ from ebll.record import Probe, Recorder
 from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads, generator, seeded
 from ebll.settings import Settings, setting
+from ebll.turns import turn
 
 __all__ = ["TrainSettings", "batches_of", "learn_first", "learn_task", "run_sequence", "train"]
 
@@ -79,7 +81,7 @@ def train(
     ]
     total = epochs * math.ceil(len(data[t].train) / settings.batch_size)
     drop = round(settings.drop_at * total)
-    with training_only(net, method.trained_parts(net, t)) as parameters, seeded(seed, "training", t):
+    with training_only(net, method.trained_parts(net, t)) as parameters, _dropout(net, seed, t):
         optimizer = torch.optim.SGD(
             parameters,
             lr=settings.learning_rate,
@@ -88,6 +90,7 @@ def train(
             fused=True,
         )
         for step in range(total):
+            turn()  # here a run can be paused or stopped
             if step == drop:
                 optimizer.param_groups[0]["lr"] = 0.1 * settings.learning_rate
             terms = method.loss_terms(net, [next(stream) for stream in streams], memory)
@@ -249,8 +252,8 @@ def _learn(
     warm_up: bool = False,
 ) -> None:
     """One stage of a task: record what the method asks for, set up the measuring, run the loop."""
-    probes = [Probe.of(net, i, tasks[i], memory, recorder.samples) for i in range(t)]
-    new = Probe.of(net, t, tasks[t], None, recorder.samples)
+    probes = [Probe.of(net, i, tasks[i], recorder.samples) for i in range(t)]
+    new = Probe.of(net, t, tasks[t], recorder.samples)
     facts = {"training": tasks[t].name, "stage": "warm-up" if warm_up else "train"}
 
     def observe(step: int, total: int, terms: Mapping[str, Term], learning_rate: float) -> None:
@@ -269,6 +272,11 @@ def _learn(
         seed=seed,
         observe=observe,
     )
+
+
+def _dropout(net: Network, seed: int, t: int) -> contextlib.AbstractContextManager[None]:
+    """Seeds torch's global generators for layers that draw; without such layers those generators are left alone."""
+    return seeded(seed, "training", t) if net.may_draw() else contextlib.nullcontext()
 
 
 def _checked_options(settings: TrainSettings | None, recorder: Recorder | None) -> tuple[TrainSettings, Recorder]:

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "ebll"
 # Lowest first. A room (a module, or a folder of modules) imports only from lines above its own, or from its own folder.
 LEVELS = [
     {"errors"},
-    {"seeds", "settings", "terms", "metrics", "environment"},
+    {"turns", "settings", "terms", "metrics", "environment"},
+    {"seeds"},
     {"nets", "data"},
     {"autoencoder", "fisher"},
     {"methods"},

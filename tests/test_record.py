@@ -198,7 +198,7 @@ def test_samples_bound_what_is_looked_at():
     net = learn_first([task], net=small, settings=SETTINGS).net
     assert len(task.validation) == 60
     for samples, taken in [(10, 10), (60, 60), (1000, 60)]:
-        probe = Probe.of(net, 0, task, None, samples)
+        probe = Probe.of(net, 0, task, samples)
         assert len(probe.inputs) == len(probe.labels) == taken
         assert all((task.validation.inputs == row).all(dim=1).any() for row in probe.inputs)
 
@@ -207,7 +207,7 @@ def test_the_samples_are_spread_over_all_classes_where_the_data_is_sorted_by_cla
     task = blobs("sorted", 0, count=400, classes=4, mixed=False)
     net = learn_first([task], net=small, settings=SETTINGS).net
     assert torch.equal(task.validation.labels, task.validation.labels.sort().values)
-    counts = torch.bincount(Probe.of(net, 0, task, None, 20).labels, minlength=4)
+    counts = torch.bincount(Probe.of(net, 0, task, 20).labels, minlength=4)
     assert counts.tolist() == [5, 5, 5, 5]
 
 

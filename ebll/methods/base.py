@@ -20,6 +20,7 @@ from ebll.data import Task
 from ebll.errors import InputError
 from ebll.nets import Network, frozen
 from ebll.settings import Settings
+from ebll.turns import turn
 
 __all__ = ["Batch", "Memory", "Method", "Recorded", "Term", "per_old_task", "record"]
 
@@ -111,7 +112,10 @@ def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: C
     returns   name -> (n, ...)
     """
     with frozen(net), torch.no_grad():
-        features = [net.features(batch) for batch in inputs.split(batch_size)]
+        features = []
+        for batch in inputs.split(batch_size):
+            turn()
+            features.append(net.features(batch))
         return {name: torch.cat([answer(batch) for batch in features]) for name, answer in answers.items()}
 
 
