@@ -8,6 +8,8 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
 - `ebll.training`: the one loop; `ebll.record`: the tables it leaves; `ebll.comparison`: several methods side by side.
 - `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
+- `ebll.live`, `ebll.panels`: runs to watch and steer, and the panels that show them in a notebook; `ebll.turns`: how
+  runs share a process.
 - `ebll.lesson`, `ebll.checks`: what the notebooks need: set-up, and checks of the exercises.
 
     import ebll
@@ -31,6 +33,7 @@ _HOME = {
     "DataMissing": "errors",
     "InputError": "errors",
     "OutputError": "errors",
+    "RunStopped": "errors",
     "TrainingDiverged": "errors",
     "Split": "data",
     "TASKS": "data",
@@ -52,6 +55,7 @@ _HOME = {
     "Finetune": "methods",
     "Joint": "methods",
     "LwF": "methods",
+    "LabConfig": "live",
     "Comparison": "comparison",
     "compare": "comparison",
     "Recorder": "record",
@@ -63,7 +67,7 @@ _HOME = {
 }
 _ROOMS = (
     *("autoencoder", "checks", "comparison", "data", "environment", "experiments", "figures", "fisher", "lesson"),
-    *("methods", "metrics", "nets", "record", "terms", "training"),
+    *("live", "methods", "metrics", "nets", "panels", "record", "terms", "training", "turns"),
 )
 
 if TYPE_CHECKING:
@@ -77,17 +81,21 @@ if TYPE_CHECKING:
         figures,
         fisher,
         lesson,
+        live,
         methods,
         metrics,
         nets,
+        panels,
         record,
         terms,
         training,
+        turns,
     )
     from ebll.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
     from ebll.comparison import Comparison, compare
     from ebll.data import TASKS, Split, Task, load_task, task_table
-    from ebll.errors import DataMissing, EbllError, InputError, OutputError, TrainingDiverged
+    from ebll.errors import DataMissing, EbllError, InputError, OutputError, RunStopped, TrainingDiverged
+    from ebll.live import LabConfig
     from ebll.methods import (
         EBLL,
         EWC,
@@ -121,11 +129,13 @@ __all__ = [
     "Finetune",
     "InputError",
     "Joint",
+    "LabConfig",
     "LwF",
     "Network",
     "OutputError",
     "Recorder",
     "Run",
+    "RunStopped",
     "Snapshot",
     "Split",
     "Task",
@@ -144,15 +154,18 @@ __all__ = [
     "fit_autoencoder",
     "learn_first",
     "lesson",
+    "live",
     "load_task",
     "methods",
     "metrics",
     "nets",
+    "panels",
     "record",
     "run_sequence",
     "task_table",
     "terms",
     "training",
+    "turns",
 ]
 
 

@@ -104,6 +104,7 @@ def fit_autoencoder(
     *,
     seed: int = 0,
     held_out: tuple[Tensor, Tensor] | None = None,
+    watch: Callable[[int, Autoencoder], None] | None = None,
 ) -> AutoencoderFit:
     """Fit an autoencoder to features of one task with everything else frozen (E2).
 
@@ -111,6 +112,7 @@ def fit_autoencoder(
     labels     (n,)           int64
     classify   features (batch, features) -> logits; must not receive gradient itself (see `nets.frozen`)
     held_out   features and labels for the two accuracies; the training ones if None
+    watch      called with the epochs done and the autoencoder: before the first, and after each
     returns    an `AutoencoderFit`; weights come from `seed` alone and the global generators are left as they were
     raises     `TrainingDiverged` if the loss stops being finite
     """
@@ -122,6 +124,8 @@ def fit_autoencoder(
             start_at_principal_components(autoencoder, features)
     optimizer = torch.optim.Adam(autoencoder.parameters(), lr=settings.learning_rate)
     order, history = generator(seed, "autoencoder batches"), []
+    if watch:
+        watch(0, autoencoder)
     for epoch in range(settings.epochs):
         permutation = torch.randperm(len(labels), generator=order).to(features.device)
         batches = zip(*(column[permutation].split(settings.batch_size) for column in (features, labels)), strict=True)
@@ -140,6 +144,8 @@ def fit_autoencoder(
                 f"(reconstruction {history[-1][0]:g}, task {history[-1][1]:g}). Try a smaller learning_rate or "
                 f"recon_weight than {settings.learning_rate:g} and {settings.recon_weight:g}."
             )
+        if watch:
+            watch(epoch + 1, autoencoder)
     held_features, held_labels = held_out or (features, labels)
     with torch.no_grad():
         direct = accuracy(classify(held_features), held_labels)

@@ -19,6 +19,7 @@ from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Memory, Met
 from ebll.nets import NetSpec
 from ebll.record import Recorder
 from ebll.runs import Run, Snapshot, checked_tasks
+from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings, learn_first, run_sequence
 
 __all__ = ["ALONE", "Comparison", "alone", "branch", "compare", "memory_of"]
@@ -134,7 +135,9 @@ def branch(
     memories  filled here and shared by the methods that keep the same thing: those with an autoencoder of equal
               settings whatever else they do, and EWC whatever its strength
     """
-    start = dataclasses.replace(start, memory=memory_of(method, start, tasks[0].to(device), memories, seed))
+    with cpu_threads(settings.threads):
+        memory = memory_of(method, start, tasks[0].to(device), memories, seed)
+    start = dataclasses.replace(start, memory=memory)
     options = {"settings": settings, "seed": seed, "device": device, "recorder": recorder}
     return run_sequence(tasks, method, start=start, look_back_last=False, **options)
 

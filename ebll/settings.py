@@ -25,17 +25,17 @@ def setting(
     above: bool = False,
     choices: tuple[str, ...] = (),
     per_task: bool = False,
+    free: bool = False,
     hint: str = "",
 ) -> Any:
     """A dataclass field with its sentence, its symbol and the values it accepts.
 
     An int default asks for whole numbers, a float for finite numbers, a bool for True or False, a str for one of
-    `choices`. `above` excludes `low`. `per_task` also accepts one number per old task, in their order. `hint` is added
-    to the error.
+    `choices`, or for any text if `free`. `above` excludes `low`. `per_task` also accepts one number per old task, in
+    their order. `hint` is added to the error.
     """
-    metadata = dict(
-        doc=doc, symbol=symbol, low=low, high=high, above=above, choices=choices, per_task=per_task, hint=hint
-    )
+    metadata = dict(doc=doc, symbol=symbol, low=low, high=high, above=above, choices=choices, per_task=per_task)
+    metadata |= dict(free=free, hint=hint)
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -73,6 +73,10 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if isinstance(field.default, bool):
         if not isinstance(value, bool):
             raise InputError(f"{name} is True or False; got {value!r}.")
+        return value
+    if rules["free"]:
+        if not isinstance(value, str) or not value.strip():
+            raise InputError(f"{name} must be a name; got {value!r}.")
         return value
     if isinstance(field.default, str):
         return check_choice(value, rules["choices"], name)

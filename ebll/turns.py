@@ -104,8 +104,9 @@ class Control:
     def __init__(self, on_turn: Callable[[], None] | None = None, pace: float = 0.0) -> None:
         self.turns = 0  #: turns taken so far
         self.on_turn, self.pace = on_turn, pace
-        self._changed = threading.Condition(threading.RLock())
-        self._stopped, self._paused, self._steps = False, False, 0
+        self._changed = threading.Condition()
+        self._stopped, self._paused = False, False
+        self._until: Callable[[], bool] | None = None
         self._next = 0.0
 
     @property
@@ -124,16 +125,16 @@ class Control:
 
     def pause(self) -> None:
         """Hold the run at its next turn."""
-        self._tell(paused=True, steps=0)
+        self._tell(paused=True, until=None)
 
     def resume(self) -> None:
         """Let a paused run go on."""
         self._tell(paused=False)
 
-    def step(self) -> None:
-        """Let a paused run take one turn more."""
-        with self._changed:
-            self._tell(paused=True, steps=self._steps + 1)
+    def step(self, until: Callable[[], bool] | None = None) -> None:
+        """Let the run go on until the first turn at which `until()` says so, one turn if None, and hold it there."""
+        begun = self.turns
+        self._tell(paused=True, until=until or (lambda: self.turns > begun))
 
     def _tell(self, **what: object) -> None:
         with self._changed:
@@ -144,7 +145,8 @@ class Control:
     def _obey(self) -> None:
         if self.on_turn:
             self.on_turn()
-        if self._paused and not self._stopped and not self._steps:
+        if self._held():
+            self._until = None
             PROCESS.lend(self._wait)
         elif self.pace and not self._stopped:
             PROCESS.lend(self._keep_pace)
@@ -152,17 +154,19 @@ class Control:
             PROCESS.lend()
         if self._stopped:
             raise RunStopped("The run was stopped.")
-        with self._changed:
-            self._steps = max(0, self._steps - 1)
         self.turns += 1
+
+    def _held(self) -> bool:
+        until = self._until
+        return self._paused and not self._stopped and (until is None or until())
 
     def _wait(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or not self._paused or self._steps)
+            self._changed.wait_for(lambda: self._stopped or not self._paused or self._until is not None)
 
     def _keep_pace(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._paused, max(0.0, self._next - time.monotonic()))
+            self._changed.wait_for(lambda: self._stopped, max(0.0, self._next - time.monotonic()))
         self._next = time.monotonic() + self.pace
 
 

@@ -25,6 +25,8 @@ LEVELS = [
     {"comparison"},
     {"figures"},
     {"experiments"},
+    {"live"},
+    {"panels"},
     {"checks", "lesson", "cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -39,8 +41,10 @@ KEPT_TO = {
     "seaborn": {"figures"},
     "click": {"cli", "experiments"},
     "tqdm": {"cli", "experiments"},
-    "ipywidgets": set(),
-    "IPython": {"lesson"},
+    "ipywidgets": {"panels"},
+    "anywidget": {"panels"},
+    "traitlets": {"panels"},
+    "IPython": {"lesson", "panels"},
 }
 # ... that these rooms may not, and modules that nobody may: pyplot holds global state and leaks figures.
 KEPT_FROM = {"pandas": {"terms", "nets", "methods"}}

@@ -1,0 +1,275 @@
+"""What the panels compute: a config in, the runs of its methods out, with everything recorded on the way.
+
+    made = ebll.live.run(ebll.LabConfig(new="mnist", alpha=1.0))
+    made.table()                      # accuracy before, old and new task after, forgetting, distance
+    ebll.figures.feature_distance(made.curves)
+
+All methods branch from one network that has learned the old task; it is kept, so that the next config begins at once.
+This room trains and tabulates; it knows nothing of widgets or pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ebll.comparison import branch, memory_of
+from ebll.data import TASKS, Task, load_task
+from ebll.errors import InputError, TrainingDiverged, check_choice
+from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
+from ebll.live.config import LabConfig
+from ebll.live.cost import remember
+from ebll.live.knobs import Change, LiveKnobs, LiveMemory, LiveMethod
+from ebll.methods import METHODS, Memory
+from ebll.record import Recorder
+from ebll.runs import Run, Snapshot
+from ebll.seeds import cpu_threads
+from ebll.training import learn_first, run_sequence
+
+__all__ = ["LabRecorder", "LabRun", "learned", "offered_tasks", "run", "run_live", "start_of"]
+
+LOG_EVERY = 10
+FAR = 10
+"""Features that have moved by this many times their own length have not been learned: the steps overshoot."""
+
+_KEPT = 8  # networks that have learned an old task
+_starts: OrderedDict[Any, tuple[Snapshot, dict[Any, Memory | None]]] = OrderedDict()
+_runs: dict[Any, tuple[Run, Snapshot, Task]] = {}
+_lock = threading.Lock()
+
+
+@dataclass
+class LabRecorder(Recorder):
+    """Records the training of the new task only, and every step while `every_step()` says so."""
+
+    every_step: Callable[[], bool] = lambda: False
+
+    def due(self, step: int, last: bool = False) -> bool:
+        """As a `Recorder`, and also where every step is asked for."""
+        return super().due(step, last) or self.every_step()
+
+    def measure(self, *args: Any, **facts: Any) -> None:
+        """As a `Recorder`, apart from the warm-up."""
+        if facts["stage"] == "train":
+            super().measure(*args, **facts)
+
+
+@dataclass
+class LabRun:
+    """The runs of one config: those that have ended, and what is recorded of the one that is on.
+
+    recorders   method -> its record so far, also where the run was stopped or diverged
+    notes       sentences about what did not go as asked
+    changes     settings that were changed in mid-run, for `run_live`
+    """
+
+    config: LabConfig
+    recorders: dict[str, Recorder] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    diverged: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    steps: int = 0  #: optimiser steps of the new task for one method, after the warm-up
+    before: float = math.nan  #: test accuracy on the old task before the new one
+
+    @property
+    def measured(self) -> int:
+        """How many times it has been measured so far."""
+        return sum(len(recorder.curve_rows) for recorder in list(self.recorders.values()))
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The curves table (see `ebll.record`) of all methods, as far as they have come."""
+        parts = [recorder.curves().assign(**self._facts(name)) for name, recorder in self.recorders.items()]
+        parts = [part for part in parts if len(part)]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """The accuracy table of the methods that have ended: test accuracy in 0..1 after each task."""
+        parts = [run.recorder.accuracy().assign(**self._facts(name)) for name, run in self.runs.items()]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def table(self) -> pd.DataFrame:
+        """A row a method: before, old, new (test accuracies in percent), forgetting (M5, points), distance (M2)."""
+        rows = {}
+        for name, recorder in self.recorders.items():
+            after = [row for row in recorder.accuracy_rows if row["after"] == self.config.new]
+            tested = {row["task"]: 100 * row["accuracy"] for row in after}
+            old, new = (tested.get(task, math.nan) for task in (self.config.old, self.config.new))
+            distance = recorder.curve_rows[-1]["feature_distance"] if recorder.curve_rows else math.nan
+            row = {"before": 100 * self.before, "old": old, "new": new, "forgetting": 100 * self.before - old}
+            rows[name] = row | {"distance": distance}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["before", "old", "new", "forgetting", "distance"])
+
+    def _facts(self, name: str) -> dict[str, Any]:
+        config = self.config
+        sequence = f"{config.net}:{config.old}-{config.new}"
+        return {"sequence": sequence, "net": config.net, "method": name, "seed": config.seed}
+
+
+def offered_tasks(own: Iterable[Task] = ()) -> dict[str, Callable[[], Task]]:
+    """Name -> how to load it: the tasks that are on this machine, and the user's own."""
+    known = {name: functools.partial(_loaded, name) for name, info in TASKS.items() if info.available()[0]}
+    for task in own:
+        if not isinstance(task, Task):
+            raise InputError(f"tasks: a list of ebll.Task, such as Task.from_folder(...); got {type(task).__name__}.")
+        known[task.name] = lambda task=task: task
+    return known
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(name: str) -> Task:
+    return load_task(name)
+
+
+@functools.lru_cache(maxsize=8)
+def _cut(task: Task) -> Task:
+    """With as many training images as later tasks have in the course, evenly spread over the classes."""
+    return task.subset(NEW_TASK_IMAGES) if len(task.train) > NEW_TASK_IMAGES else task
+
+
+def learned(
+    name: str, net: str, seed: int, tasks: Iterable[Task] = ()
+) -> tuple[Task, Snapshot, dict[Any, Memory | None]]:
+    """A task, the network that has learned it first, and what methods have kept of it so far."""
+    offered = offered_tasks(tasks)
+    task = offered[check_choice(name, offered, "Task")]()
+    key = (name, id(task) if name not in TASKS else None, net, seed)
+    with _lock:
+        if key in _starts:
+            _starts.move_to_end(key)
+            return task, *_starts[key]
+    start = learn_first([task], net=net, settings=PRESETS[net].train, seed=seed, recorder=Recorder(log_every=0))
+    with _lock:
+        kept = _starts.setdefault(key, (start, {}))
+        while len(_starts) > _KEPT:
+            _starts.popitem(last=False)
+    return task, *kept
+
+
+def start_of(config: LabConfig, tasks: Iterable[Task] = ()) -> tuple[list[Task], Snapshot, dict[Any, Memory | None]]:
+    """Both tasks, the network that has learned the old one, and what the methods have kept of it so far."""
+    offered = offered_tasks(tasks)
+    second = offered[check_choice(config.new, offered, "Task")]()
+    first, start, memories = learned(config.old, config.net, config.seed, tasks)
+    return [first, _cut(second)], start, memories
+
+
+def run(
+    config: LabConfig | str = "",
+    *,
+    tasks: Iterable[Task] = (),
+    into: LabRun | None = None,
+    every_step: Callable[[], bool] = lambda: False,
+    reuse: bool = False,
+) -> LabRun:
+    """Train the new task with each method of a config, from one network that has learned the old task.
+
+    config      a `LabConfig`, or a line that makes one
+    tasks       the user's own tasks, which a config may name
+    into        collects the record as the run goes on: pass your own to see it, or to keep it if the run is stopped
+    every_step  asked at each step: whether to measure there too
+    reuse       take a method's run from an earlier call with the same settings, to the last bit the same
+    returns     a `LabRun`; a method that diverges, or cannot be used with these settings, is told in `.notes`
+    """
+    config = LabConfig.read(config)
+    made = LabRun(config) if into is None else into
+    both, start, memories = start_of(config, tasks)
+    made.before = start.recorder.accuracy_rows[-1]["accuracy"]
+    made.steps = math.ceil(len(both[1].train) / config.train.batch_size) * config.train.epochs
+    for name in config.methods:
+        key = (id(start), id(both[1]), config.train, config.seed, config.method(name))
+        known = _runs.get(key) if reuse else None
+        if known is not None:
+            made.recorders[name], made.runs[name] = known[0].recorder, known[0]
+            _look_back(made, name)
+            continue
+        recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, every_step=every_step)
+        begun = time.perf_counter()
+        if len(memories) > 4 * _KEPT:
+            memories.clear()
+        _attempt(made, name, lambda name=name, recorder=recorder: branch(
+            both, config.method(name), start, memories, settings=config.train, seed=config.seed, recorder=recorder
+        ))  # fmt: skip
+        if name in made.runs:
+            remember(config, name, time.perf_counter() - begun)
+            _runs[key] = (made.runs[name], start, both[1])  # kept with it, so that their ids stay theirs
+            while len(_runs) > 4 * _KEPT:
+                _runs.pop(next(iter(_runs)), None)
+    return made
+
+
+def run_live(
+    config: LabConfig | str = "",
+    method: str = "ebll",
+    changes: Iterable[tuple[int, str, float]] = (),
+    *,
+    tasks: Iterable[Task] = (),
+    into: LabRun | None = None,
+    knobs: LiveKnobs | None = None,
+    every_step: Callable[[], bool] = lambda: False,
+) -> LabRun:
+    """Train the new task with one method whose weights change on the way.
+
+    changes   (step, name, value): from this optimiser step on, the setting has this value
+    knobs     for another thread to turn; made of `config`, `method` and `changes` if None
+    returns   a `LabRun` whose `.changes` make the run again; other arguments as in `run`
+    """
+    config = LabConfig.read(config)
+    knobs = knobs or LiveKnobs(config, method, changes)
+    name = knobs.method.name
+    made = LabRun(config) if into is None else into
+    both, start, memories = start_of(config, tasks)
+    made.before, made.changes = start.recorder.accuracy_rows[-1]["accuracy"], knobs.changes
+    made.steps = math.ceil(len(both[1].train) / config.train.batch_size) * config.train.epochs
+    recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, every_step=every_step)
+
+    def job() -> Run:
+        live = LiveMethod(knobs, start, both[0], config.seed)
+        own = config.method(name)
+        own.check(start.net, 2)
+        with cpu_threads(config.first.threads):
+            memory = memory_of(own, start, both[0], memories, config.seed)
+        held = dataclasses.replace(start, memory=LiveMemory([memory]))
+        options = {"settings": config.train, "seed": config.seed, "recorder": recorder, "look_back_last": False}
+        return run_sequence(both, live, start=held, **options)
+
+    _attempt(made, name, job)
+    return made
+
+
+def _attempt(made: LabRun, name: str, job: Callable[[], Run]) -> None:
+    label, rows = METHODS[name].label, made.recorders[name].curve_rows
+    try:
+        made.runs[name] = job()
+    except TrainingDiverged as error:
+        made.diverged.add(name)
+        where = f" after step {rows[-1]['step']}" if rows else ""
+        made.notes.append(f"{label} diverged{where}: {str(error).partition(': training diverged: ')[2] or error}")
+    except InputError as error:
+        made.diverged.add(name)
+        made.notes.append(f"{label} was left out: {error}")
+    else:
+        _look_back(made, name)
+
+
+def _look_back(made: LabRun, name: str) -> None:
+    """Say so where a run has come to its end, but not in good order."""
+    label, rows = METHODS[name].label, made.recorders[name].curve_rows
+    if rows:
+        far, length = rows[-1]["feature_distance"], rows[0]["feature_norm"]
+        if far > FAR * length:
+            made.notes.append(
+                f"{label}: the features ended {far:.3g} away from where they were; their own length was {length:.3g}. "
+                "The steps were too large for these weights: try a smaller learning rate, or a smaller weight."
+            )

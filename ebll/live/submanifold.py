@@ -1,0 +1,211 @@
+"""What an autoencoder of a given size keeps of a task's features: measured, for the submanifold explorer.
+
+    found = ebll.live.explore(ebll.live.SubmanifoldConfig(code_size=16))
+    found.accuracy                  # of the features themselves, through the autoencoder, through PCA of that size
+
+This room fits and measures; it knows nothing of widgets or pictures.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ebll.autoencoder import Autoencoder, AutoencoderSettings, Encoder, fit_autoencoder
+from ebll.data import Task
+from ebll.errors import InputError, check_choice
+from ebll.experiments.plan import PRESETS
+from ebll.live.config import as_in, keywords_of, line_of
+from ebll.live.lab import learned
+from ebll.metrics import accuracy, unexplained_share
+from ebll.nets import Network, frozen
+from ebll.seeds import cpu_threads, derive_seed
+from ebll.settings import Settings, setting
+from ebll.terms import code_distance
+
+__all__ = ["Explored", "SubmanifoldConfig", "explore", "hold"]
+
+SHOWN = 40
+"""Held-out images of the class that are shown."""
+DIRECTIONS = 256
+"""Directions, in falling order of spread, along which the hold is measured."""
+
+
+@dataclass(frozen=True)
+class SubmanifoldConfig(Settings):
+    """What the submanifold explorer shows; the defaults are those of docs/settings.md."""
+
+    task: str = setting("letters", "Task whose features are looked at.", free=True)
+    net: str = setting("mlp", "Network: a small MLP, or a small CNN, which takes longer.", choices=tuple(PRESETS))
+    label: str = setting("A", "Class whose features are shown.", free=True)
+    code_size: int = as_in(AutoencoderSettings, "code_size", PRESETS["mlp"].code_size, high=100_000)
+    recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 1e-2, high=1e6)
+    seed: int = setting(0, "Decides everything that is random.", high=2**31)
+
+    def line(self, call: str = "ebll.live.SubmanifoldConfig({})") -> str:
+        """A line of code that makes this object; settings at their defaults are left out."""
+        return line_of(self, call)
+
+    @classmethod
+    def read(cls, text: str | SubmanifoldConfig) -> SubmanifoldConfig:
+        """A config from a line such as `line` writes; nothing in it is executed. Raises `InputError`."""
+        return text if isinstance(text, cls) else cls().replace(**keywords_of(text, cls.__name__))
+
+
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """What was found, so far.
+
+    epoch, epochs   of the autoencoder's fit
+    points      a row per held-out image of the class: x, y in the plane of the two leading principal components of the
+                training features, x_back, y_back of its reconstruction
+    others      (n, 2) places of held-out images of the other classes
+    accuracy    shares of the held-out images: direct, autoencoder, pca (of the same size)
+    missed      M8 on held-out features: autoencoder, pca
+    holds       E4 for a move of length 1 along each principal direction, mean over the class
+    field       (rows, columns) E4 of a move from the middle of the class to each place of the plane
+    extent      left, right, bottom, top of the field
+    """
+
+    config: SubmanifoldConfig
+    epoch: int
+    epochs: int
+    points: pd.DataFrame
+    others: Tensor
+    accuracy: dict[str, float]
+    missed: dict[str, float]
+    holds: list[float]
+    field: Tensor
+    extent: tuple[float, float, float, float]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Quantity and value: all that is drawn but the points."""
+        rows = [(f"accuracy_{name}", value) for name, value in self.accuracy.items()]
+        rows += [(f"missed_{name}", value) for name, value in self.missed.items()]
+        rows += [(f"hold_direction_{i + 1}", value) for i, value in enumerate(self.holds)]
+        return pd.DataFrame(rows, columns=["quantity", "value"])
+
+
+@dataclass(frozen=True, eq=False)
+class _Features:
+    """Of one network and task: features, and the principal components of those of training, widest first."""
+
+    train: Tensor
+    held: Tensor
+    mean: Tensor
+    directions: Tensor  # a row a direction
+
+
+@functools.lru_cache(maxsize=4)
+def _features(net: Network, task: Task) -> _Features:
+    with frozen(net), torch.no_grad():
+        train, held = (
+            torch.cat([net.features(b) for b in s.inputs.split(1024)]) for s in (task.train, task.validation)
+        )
+        mean = train.mean(dim=0)
+        _, vectors = torch.linalg.eigh((train - mean).T @ (train - mean))
+    return _Features(train, held, mean, vectors.flip(dims=(1,)).T)
+
+
+def hold(encoder: Encoder, features: Tensor, directions: Tensor) -> Tensor:
+    """E4 when features move by 1 along each direction: how firmly the code term, at alpha 1, holds them there.
+
+    features    (batch, features)
+    directions  (count, features), of length 1
+    returns     (count,)  mean over the batch
+    """
+    with torch.no_grad():
+        before, slope = (
+            torch.nn.functional.linear(features, encoder.weight, encoder.bias),
+            directions @ encoder.weight.T,
+        )
+        now = torch.sigmoid(before[None] + slope[:, None])  # (count, batch, code)
+        return 0.5 * (now - torch.sigmoid(before)).square().sum(dim=2).mean(dim=1)
+
+
+def explore(
+    config: SubmanifoldConfig | str = "",
+    *,
+    tasks: Iterable[Task] = (),
+    watch: Callable[[Explored], None] | None = None,
+) -> Explored:
+    """Fit the autoencoder of a config and measure what it keeps.
+
+    watch    called with what is found before the fit, and after each of its epochs
+    returns  what is found at its end
+    raises   `InputError` where the code is not smaller than the features, or the task has no such class
+    """
+    config = SubmanifoldConfig.read(config)
+    task, start, _ = learned(config.task, config.net, config.seed, tasks)
+    label = list(task.classes).index(check_choice(config.label, task.classes, f"Class of {task.name}"))
+    net, found = start.net, _features(start.net, task)
+    settings = AutoencoderSettings(code_size=config.code_size, recon_weight=config.recon_weight)
+    seen: list[Explored] = []
+
+    def look(epoch: int, autoencoder: Autoencoder) -> None:
+        seen[:] = [_look(config, epoch, settings.epochs, autoencoder, net, task, label, found)]
+        if watch is not None:
+            watch(seen[0])
+
+    with cpu_threads(PRESETS[config.net].train.threads), frozen(net):
+        fit_autoencoder(
+            found.train,
+            task.train.labels,
+            lambda reconstructed: net.heads[0](net.operator(reconstructed)),
+            settings,
+            seed=derive_seed(config.seed, "autoencoder", 0),
+            held_out=(found.held, task.validation.labels),
+            watch=look,
+        )
+    return seen[0]
+
+
+def _look(
+    config: SubmanifoldConfig, epoch: int, epochs: int, autoencoder: Autoencoder, net: Network, task: Task, label: int,
+    found: _Features,
+) -> Explored:  # fmt: skip
+    plane, labels = found.directions[:2], task.validation.labels
+    mine = (labels == label).nonzero()[:SHOWN, 0]
+    if not len(mine):
+        raise InputError(f"{task.name} has no held-out image of class {config.label!r}. Choose another class.")
+    with torch.no_grad():
+        back = autoencoder(found.held)
+        kept = found.directions[: config.code_size]
+        pca = found.mean + (found.held - found.mean) @ kept.T @ kept
+
+        def read(features: Tensor) -> float:
+            return accuracy(net.heads[0](net.operator(features)), labels)
+
+        there, here = ((v - found.mean) @ plane.T for v in (back, found.held))
+        field, extent = _field(autoencoder.encode, found, found.held[mine].mean(dim=0), here)
+        points = torch.cat([here[mine], there[mine]], dim=1).numpy()
+        return Explored(
+            *(config, epoch, epochs, pd.DataFrame(points, columns=["x", "y", "x_back", "y_back"])),
+            others=here[(labels != label).nonzero()[:, 0]],
+            accuracy={"direct": read(found.held), "autoencoder": read(back), "pca": read(pca)},
+            missed={"autoencoder": unexplained_share(back, found.held), "pca": unexplained_share(pca, found.held)},
+            holds=hold(autoencoder.encode, found.held[mine], found.directions[:DIRECTIONS]).tolist(),
+            field=field,
+            extent=extent,
+        )
+
+
+def _field(
+    encoder: Encoder, found: _Features, middle: Tensor, places: Tensor, count: int = 32
+) -> tuple[Tensor, tuple[float, float, float, float]]:
+    """E4 of a move from the middle of a class to each place of the plane, on a grid that covers all places."""
+    low, high = places.min(dim=0).values, places.max(dim=0).values
+    low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
+    across, up = (torch.linspace(float(low[i]), float(high[i]), count) for i in (0, 1))
+    grid = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=2).reshape(-1, 2)
+    from_here = grid - ((middle - found.mean) @ found.directions[:2].T)
+    now, before = encoder(middle + from_here @ found.directions[:2]), encoder(middle[None])
+    each = torch.stack([code_distance(one[None], before) for one in now])
+    extent = tuple(float(edge) for edge in (low[0], high[0], low[1], high[1]))
+    return each.reshape(count, count), extent

@@ -1,0 +1,256 @@
+"""The submanifold explorer: move code size and lambda, and see what an encoder keeps of a task's features.
+
+Wiring only: `ebll.live.explore` fits and measures, `ebll.figures.explorer` draws.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import ipywidgets
+
+from ebll.data import Task
+from ebll.errors import InputError
+from ebll.figures import Picture
+from ebll.figures.explorer import ExplorerPlot, explorer_alt
+from ebll.live import Explored, Handle, SubmanifoldConfig, Worker, explore, offered_tasks
+from ebll.panels import controls
+from ebll.panels.base import Panel, guarded
+from ebll.panels.report import explored
+from ebll.panels.saving import free_stem
+from ebll.panels.widgets import Status, View
+
+__all__ = ["SubmanifoldExplorer", "submanifold_explorer"]
+
+
+def submanifold_explorer(
+    config: SubmanifoldConfig | str = "",
+    *,
+    tasks: Iterable[Task] = (),
+    hide: Iterable[str] = (),
+    lock: Iterable[str] = (),
+    folder: str | Path = "panel-results",
+) -> SubmanifoldExplorer:
+    """A panel on what the autoencoder of a task keeps: features, reconstructions, accuracy, and what alpha would hold.
+
+    config   where it begins: a `SubmanifoldConfig`, or a line such as 'code_size=16, label="B"'
+    tasks, hide, lock, folder   as in `forgetting_lab`; `SubmanifoldExplorer.controls` lists the controls
+    returns  the panel; where nobody could use it, a picture of its default state
+    """
+    return SubmanifoldExplorer(config, tasks=tasks, hide=hide, lock=lock, folder=folder)
+
+
+@final
+class SubmanifoldExplorer(Panel):
+    """See `submanifold_explorer`. `found` holds what was measured last; `wait()` waits for the fit that is on."""
+
+    controls: ClassVar[tuple[str, ...]] = (
+        "task", "net", "label", "code_size", "recon_weight", "seed", "reset", "code", "take",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        config: SubmanifoldConfig | str = "",
+        *,
+        tasks: Iterable[Task] = (),
+        hide: Iterable[str] = (),
+        lock: Iterable[str] = (),
+        folder: str | Path = "panel-results",
+    ) -> None:
+        super().__init__(hide, lock)
+        self.config = self._begin = SubmanifoldConfig.read(config)
+        self.tasks, self.folder, self._writing = tuple(tasks), Path(folder), False
+        self._offered = offered_tasks(self.tasks)
+        self.worker, self._plot, self._begun = Worker(self._on_end), ExplorerPlot(), time.monotonic()
+        self.found: Explored = explore(self.config, tasks=self.tasks)
+        if not self.static:
+            self._build()
+            self._draw(quick=False)
+            self.tell(explored(self.found))
+
+    def picture(self) -> Picture:
+        """What the panel shows now, as a picture with its text and its numbers."""
+        with self.mutex:
+            self._frame()
+            return self._plot.picture(self._alt(), self.found.table)
+
+    def wait(self, timeout: float | None = 60.0) -> Handle | None:
+        """Wait for the fit that is on, and raise what it raised."""
+        if self.worker.current is not None:
+            self.worker.current.result(timeout)
+        return self.worker.current
+
+    def close(self) -> None:
+        """Stop what is running and take the widgets away."""
+        self.worker.stop()
+        super().close()
+
+    def _build(self) -> None:
+        config = self.config
+        self.status, self.view = Status(), View(hint="Picture of features and their reconstructions.")
+        self.choices = {
+            name: controls.choice(name, config, options, self._on_choice, name in self.locked)
+            for name, options in (("task", self._offered), ("net", ("mlp", "cnn")), ("label", self._classes(config)))
+        }
+        self.knobs = {
+            name: controls.knob(name, config, self._on_knob, name in self.locked)
+            for name in ("code_size", "recon_weight", "seed")
+        }
+        self.reset = controls.button("Reset", "Everything as it was at first.", self._on_reset)
+        self.take = controls.button("Take a figure", f"PNG, SVG, CSV and text, into {self.folder}/.", self._on_figure)
+        self.code = ipywidgets.Text(
+            value=self._line(),
+            description="as code",
+            tooltip="This setting as a line of Python: copy it, or paste another and press Enter.",
+            continuous_update=False,
+            disabled="code" in self.locked,
+            layout={"width": "98%"},
+            style={"description_width": "62px"},
+        )
+        self.code.observe(self._on_code, names="value")
+        wrap, buttons = {"flex_flow": "row wrap"}, {"reset": self.reset, "take": self.take}
+        row = ipywidgets.Box([widget for name, widget in buttons.items() if name not in self.hidden], layout=wrap)
+        left = ipywidgets.VBox(
+            [*(widget for name, widget in self.knobs.items() if name not in self.hidden), row],
+            layout={"flex": "1 1 330px", "min_width": "300px", "max_width": "420px"},
+        )
+        right = ipywidgets.VBox([self.view, self.status], layout={"flex": "2 1 460px", "min_width": "300px"})
+        head = [widget for name, widget in self.choices.items() if name not in self.hidden]
+        foot = [] if "code" in self.hidden else [self.code]
+        self.root = ipywidgets.VBox(
+            [ipywidgets.Box(head, layout=wrap), ipywidgets.Box([left, right], layout=wrap), *foot]
+        )
+        self.root.add_class("ebll-panel")
+
+    def _classes(self, config: SubmanifoldConfig) -> tuple[str, ...]:
+        return tuple(self._offered[config.task]().classes)
+
+    def _line(self) -> str:
+        return self.config.line("ebll.live.explore(ebll.live.SubmanifoldConfig({}))")
+
+    # Drawing
+
+    def _title(self) -> str:
+        config = self.found.config
+        return (
+            f"{config.task} {config.label} ({config.net.upper()}, seed {config.seed}): code of {config.code_size}, "
+            f"lambda {config.recon_weight:g}"
+        )
+
+    def _alt(self) -> str:
+        found = self.found
+        return explorer_alt(self._title(), found.accuracy, found.missed, found.holds, found.config.code_size)
+
+    def _frame(self, quick: bool = False) -> bytes:
+        found = self.found
+        stage = "fitted" if found.epoch == found.epochs else f"after {found.epoch} of {found.epochs} passes"
+        return self._plot.frame(
+            points=found.points,
+            others=found.others.numpy(),
+            accuracy=found.accuracy,
+            missed=found.missed,
+            holds=found.holds,
+            field=found.field.numpy(),
+            extent=found.extent,
+            code_size=found.config.code_size,
+            title=self._title(),
+            caption=f"Held-out images, one network; autoencoder {stage}. A line leads from features to reconstruction. "
+            "The darker a place, the larger the code term (E4) of a move there from the middle of the class.",
+            quick=quick,
+        )
+
+    def _draw(self, quick: bool) -> None:
+        with self.mutex:
+            if self.root is None or self.closed:
+                return
+            self.view.show(self._frame(quick), **({} if quick else {"alt": self._alt()}))
+            self.status.done = self.found.epoch / self.found.epochs
+
+    def _on_found(self, found: Explored) -> None:
+        """In the fit's own thread, after each epoch."""
+        self.found = found
+        try:
+            self._draw(quick=found.epoch < found.epochs)
+        except Exception as error:  # a picture that fails must not end the fit
+            self.fault(error)
+
+    def _on_end(self, handle: Handle) -> None:
+        if handle is not self.worker.current or self.closed:
+            return
+        if isinstance(handle.error, InputError):
+            handle.state, error, handle.error = "done", handle.error, None
+            self.tell_wrong(f"The picture is that of the last setting that works. {error}")
+        elif handle.error is not None:
+            self.tell_wrong(f"The fit failed: {type(handle.error).__name__}: {handle.error}")
+        else:
+            self.tell(f"Done after {time.monotonic() - self._begun:.1f} s. {explored(self.found)}")
+
+    # What the user does
+
+    def _change(self, config: SubmanifoldConfig) -> None:
+        if config == self.config:
+            return
+        if config.label not in self._classes(config):
+            config = config.replace(label=self._classes(config)[0])
+        self.config = config
+        self._write()
+        self._begun = time.monotonic()
+        self.worker.start(lambda: explore(config, tasks=self.tasks, watch=self._on_found))
+        self.tell("Fitting the autoencoder.")
+
+    def _write(self) -> None:
+        with self.mutex:
+            self._writing = True
+            try:
+                self.choices["label"].options = self._classes(self.config)
+                for name, widget in (*self.choices.items(), *self.knobs.items()):
+                    value = getattr(self.config, name)
+                    widget.value = value if isinstance(value, str) else float(value)
+                self.code.value = self._line()
+            finally:
+                self._writing = False
+
+    def _try(self, **changes: Any) -> None:
+        if self._writing:
+            return
+        try:
+            self._change(self.config.replace(**changes))
+        except InputError:
+            self._write()
+            raise
+
+    @guarded
+    def _on_knob(self, event: Any) -> None:
+        name = next(name for name, widget in self.knobs.items() if widget is event["owner"])
+        value = event["new"]
+        self._try(**{name: int(value) if event["owner"].whole and value == int(value) else value})
+
+    @guarded
+    def _on_choice(self, event: Any) -> None:
+        name = next(name for name, widget in self.choices.items() if widget is event["owner"])
+        self._try(**{name: event["new"]})
+
+    @guarded
+    def _on_code(self, event: Any) -> None:
+        if self._writing:
+            return
+        try:
+            config = SubmanifoldConfig.read(event["new"])
+            if config.task not in self._offered:
+                raise InputError(f"There is no task {config.task!r} here. Choose one of: {', '.join(self._offered)}.")
+            self._change(config)
+        except InputError:
+            self._write()
+            raise
+
+    @guarded
+    def _on_reset(self, _: Any) -> None:
+        self._change(self._begin)
+
+    @guarded
+    def _on_figure(self, _: Any) -> None:
+        files = self.picture().save(free_stem(self.folder, "submanifold"))
+        self.tell(f"Written: {', '.join(str(path) for path in files.values())}")
