@@ -96,6 +96,7 @@ PICTURES = {
     "knob": lambda: over(sizes(), references=LEVELS, caption="Test data of letters"),
     "knob, zero": lambda: over(sizes(**ZERO), ["accuracy"]),
     "knob, many": lambda: over(sizes(range(1, 33), [f"kind {i}" for i in range(8)])),
+    "knob, steps": lambda: over(sizes([*range(0, 40, 4), *range(40, 160, 20), 152]), log=False),
     "knob, one value, one seed": lambda: over(sizes([10], ["ebll"], seeds=1), log=False),
     "images": lambda: figures.task_images(sheet(mnist="0123456789", letters="ABCDEFGHIJKL", textures=["astronaut"])),
     "images, plain": lambda: figures.task_images(sheet(a="01"), labels=False),
@@ -207,6 +208,15 @@ def test_ticks_stand_at_the_values(pictures):
     assert [t.get_text() for t in zero.get_xticklabels()] == ["0", "0.1", "0.3", "1", "3", "10", "30"]
     assert 0 < zero.get_xticks()[0] < 0.1
     assert "The value 0 stands left of the logarithmic scale." in pictures["knob, zero"].alt
+
+
+def test_a_crowded_linear_axis_has_round_ticks_with_equal_steps(pictures):
+    axes = pictures["knob, steps"].axes[-1]
+    pictures["knob, steps"].canvas.draw()
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert ticks == [0, 20, 40, 60, 80, 100, 120, 140]
+    assert all(tick.label1.get_text() for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high)
 
 
 def test_the_front_is_filled_and_the_rest_hollow(pictures):

@@ -109,7 +109,7 @@ def test_tradeoff_fronts_by_hand():
     assert "Fine-tuning, 30.0 % old, 80.0 % new." in alt
     assert "LwF, 1: 51.0 % old, 70.0 % new; 3: 51.0 % old, 60.0 % new; 10: 72.0 % old, 50.0 % new;" in alt
     assert "on its Pareto front: 1 and 10." in alt
-    assert "ended" not in alt
+    assert "finished" not in alt
 
 
 def test_settings_that_did_not_end_are_named():
@@ -118,7 +118,7 @@ def test_settings_that_did_not_end_are_named():
     assert table["seeds"].tolist() == [3, 3, 3, 3, 1, 0]
     assert not table["on_front"].iloc[-1]
     assert table["low" if "low" in table else "old_low"].isna().tolist() == [False] * 4 + [True] * 2
-    words = "EWC at 3000: 1 of 3 seeds ended; EWC at 10000: 0 of 3 seeds ended."
+    words = "EWC at 3000: 1 of 3 seeds finished; EWC at 10000: 0 of 3 seeds finished."
     assert figures.tradeoff_fronts(accuracy).alt.endswith(words)
 
 

@@ -105,7 +105,7 @@ def tradeoff_fronts(
     )  # fmt: skip
     caption = (
         f"{words[0].upper()}{words[1:]}; {split} data. Old: at the end; new: when just learned. Up and to the right is "
-        f"better.{meaning}{reference_words(styles)}{_ended_words(table)}"
+        f"better.{meaning}{reference_words(styles)}{_finished_words(table)}"
     )
     title = f"What is kept against what is learned: {tables.sequence_words(rows)}"
     picture = layout.compose(title, caption, height=4.3, legend=_handles(drawn, styles))
@@ -168,11 +168,11 @@ def _setting(name: str, knob: float) -> str:
     return label if np.isnan(knob) else f"{label} at {knob:g}"
 
 
-def _ended_words(table: pd.DataFrame) -> str:
+def _finished_words(table: pd.DataFrame) -> str:
     """Name the settings of which not every run reached the end."""
     short = table[(table["seeds"] < table["runs"]) & (table["method"] != "alone")]
-    parts = [f"{_setting(m.method, m.knob)}: {m.seeds} of {m.runs} seeds ended" for m in short.itertuples(index=False)]
-    return f" {'; '.join(parts)}." if parts else ""
+    parts = [f"{_setting(m.method, m.knob)}: {m.seeds} of {m.runs}" for m in short.itertuples(index=False)]
+    return f" {'; '.join(f'{part} seeds finished' for part in parts)}." if parts else ""
 
 
 def _words(table: pd.DataFrame) -> list[str]:

