@@ -4,7 +4,8 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test lab check lint notebooks links handout bench clean python FORCE
+.PHONY: help reproduce test test-browser test-ipykernel6 lab check lint notebooks screenshots links handout bench \
+	bench-panels clean python FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
 PYTHON ?=
@@ -13,16 +14,24 @@ JOBS ?= auto
 
 PY := .venv/bin/python
 READY := .venv/.ready
+BROWSER := .venv/.ready-browser
 
 help:  ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r name text; do printf '  %-15s %s\n' "$$name" "$$text"; done
 
 reproduce: $(READY)  ## set up .venv, run the main job with five seeds, write its tables and figures to figures/
 	.venv/bin/ebll reproduce --profile full --out figures
 
 test: $(READY)  ## set up .venv, run the tests
 	$(PY) -m pytest -n $(JOBS) --maxprocesses 4
+
+test-browser: $(BROWSER)  ## set up .venv, drive the panels in a Chromium that is on this machine
+	$(PY) -m pytest tests/browser
+
+test-ipykernel6: $(READY)  ## the panels' kernel tests once more, on ipykernel 6
+	$(PY) -m pip install --disable-pip-version-check --quiet --upgrade --no-deps --target .venv/ipykernel6 'ipykernel<7'
+	EBLL_IPYKERNEL6=.venv/ipykernel6 $(PY) -m pytest tests/test_panels_kernel.py
 
 lab: $(READY)  ## set up .venv, open the notebooks in JupyterLab
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_first_look.ipynb $(LAB_FLAGS)
@@ -36,6 +45,9 @@ lint: $(READY)  ## ruff's lint and format checks, notebooks included
 notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks and their measured times
 	$(PY) -m notebooks.source.build
 
+screenshots: $(BROWSER)  ## pictures of the panels in a browser, to figures/panels/
+	EBLL_SCREENSHOTS=figures/panels $(PY) -m pytest tests/browser -k 'panel_obeys or what_if_marks or explorer_answers'
+
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
 	$(PY) -m notebooks.source.build --links '$(REPO)'
 
@@ -44,6 +56,9 @@ handout: $(READY)  ## write student copies without solutions to handout/, for a 
 
 bench: $(READY)  ## what a step of LwF and EBLL costs against a fine-tuning step
 	$(PY) -m benchmarks.step_cost
+
+bench-panels: $(BROWSER)  ## how soon the panels answer in a browser, and what watching a run costs
+	$(PY) -m benchmarks.panel_speed
 
 clean:  ## remove .venv, caches and build products; figures/ stays
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist handout ebll.egg-info
@@ -95,3 +110,7 @@ $(READY): pyproject.toml
 	$(PY) -m pip install --disable-pip-version-check --config-settings editable_mode=compat -e '.[test]' && \
 	rm .venv/.unfinished && printf '%s\n' "$(CURDIR)" > $(READY) || \
 	{ echo 'The set-up did not finish; what went wrong stands above. The same make command starts it again.' >&2; exit 1; }
+
+$(BROWSER): $(READY)
+	$(PY) -m pip install --disable-pip-version-check --config-settings editable_mode=compat -e '.[test,browser]'
+	touch $(BROWSER)

@@ -22,6 +22,13 @@ hypothesis.settings.register_profile("ebll", deadline=None, derandomize=bool(os.
 hypothesis.settings.load_profile("ebll")
 
 
+def pytest_ignore_collect(collection_path, config):
+    """The browser tests have a command of their own, `make test-browser`."""
+    if collection_path.name == "browser" and not any("browser" in str(arg) for arg in config.invocation_params.args):
+        return True
+    return None
+
+
 @pytest.fixture(autouse=True)
 def seeds():
     """Start each test from the same global generators, in whatever order or process it runs."""

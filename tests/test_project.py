@@ -47,8 +47,9 @@ def make(*arguments, **environ):
 
 
 def targets():
-    phony = re.search(r"^\.PHONY: (.*)$", text("Makefile"), re.M).group(1).split()
-    rules = set(re.findall(r"^([a-z]+):", text("Makefile"), re.M))
+    makefile = text("Makefile").replace("\\\n", " ")  # a line that goes on is one line
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M).group(1).split()
+    rules = set(re.findall(r"^([a-z][a-z0-9-]*):", makefile, re.M))
     assert rules == set(phony) - {"FORCE"}
     return rules
 
@@ -56,7 +57,7 @@ def targets():
 def commands(document):
     """The targets that a document's code (fenced or inline) tells the reader to make."""
     pieces = re.findall(r"```.*?```|`[^`\n]+`", document, re.S)
-    pattern = r"^[ \t]*(?:\$ )?make (?:[A-Z]+=\S+ )*([a-z]+)"
+    pattern = r"^[ \t]*(?:\$ )?make (?:[A-Z]+=\S+ )*([a-z][a-z0-9-]*)"
     return {target for piece in pieces for target in re.findall(pattern, piece.strip("`"), re.M)}
 
 
@@ -135,6 +136,8 @@ def test_ci_runs_the_very_make_test_of_the_readme():
     assert "set -euo pipefail" in lines
     assert "make test" in lines
     assert "make lint" in lines
+    assert "make test-browser" in lines
+    assert "make test-ipykernel6" in lines
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
 
@@ -148,7 +151,7 @@ def test_no_file_names_an_index_or_a_local_build():
 def test_make_alone_lists_every_target_of_a_reader():
     out = make()
     assert out.returncode == 0, out.stderr
-    listed = set(re.findall(r"^  ([a-z]+) +\S", out.stdout, re.M))
+    listed = set(re.findall(r"^  ([a-z][a-z0-9-]*) +\S", out.stdout, re.M))
     assert listed == targets() - {"python"}
 
 

@@ -108,7 +108,12 @@ class Book:
 
     def run_all(self, timeout=180):
         """Run all cells, and wait until the last one has ended."""
-        self.menu("Run", "Run All Cells")
+        begun = "() => /\\[[*\\d]+\\]/.test(document.querySelector('.jp-CodeCell .jp-InputPrompt').innerText)"
+        for _ in range(3):  # asked before the kernel listens, nothing would happen
+            self.menu("Run", "Run All Cells")
+            with contextlib.suppress(Exception):
+                self.page.wait_for_function(begun, timeout=5000)
+                break
         self.wait(timeout)
 
     def wait(self, timeout=180):

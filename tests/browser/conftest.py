@@ -1,0 +1,80 @@
+"""One JupyterLab and one browser for all tests of this folder."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.browser import lab
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    pytest.importorskip("playwright", reason="The browser tests need Playwright: pip install -e '.[browser]'.")
+    pytest.importorskip("axe_playwright_python", reason="The browser tests need axe: pip install -e '.[browser]'.")
+    if lab.chromium() is None:
+        pytest.skip(lab.HOW)
+    with lab.browser() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """What JupyterLab shows: notebook 04 as it is committed, and small ones with the panels."""
+    made = tmp_path_factory.mktemp("lab")
+    shutil.copy(ROOT / "notebooks" / "04_ebll.ipynb", made)
+    lab.write_notebook(
+        made / "panels.ipynb",
+        "import ebll\nlab = ebll.panels.forgetting_lab()\nlab",
+        'what = ebll.panels.what_if(changes=[(60, "alpha", 0.0)], speed=25)\nwhat',
+        "sub = ebll.panels.submanifold_explorer()\nsub",
+    )
+    lab.write_notebook(
+        made / "two.ipynb",
+        'import ebll\none = ebll.panels.forgetting_lab("epochs=2")\none',
+        "two = ebll.panels.forgetting_lab(\"epochs=2, new='mnist'\")\ntwo",
+    )
+    return made
+
+
+@pytest.fixture(scope="session")
+def address(folder):
+    with lab.jupyterlab(folder) as made:
+        yield made
+
+
+@pytest.fixture
+def opened(chromium, address, request):
+    """Open a notebook by name in a page of its own; what its console says may hold no error of ours."""
+    pages = []
+
+    def open_(name):
+        page = chromium.new_page(viewport={"width": 1400, "height": 1200})
+        page.set_default_timeout(20_000)
+        book = lab.Book(page, address, name)
+        pages.append((page, book))
+        return book
+
+    yield open_
+    for page, book in pages:
+        errors = book.errors()
+        page.close()
+        assert errors == []
+
+
+@pytest.fixture
+def keep():
+    """Write a picture of a panel where EBLL_SCREENSHOTS says; nowhere otherwise."""
+    where = os.environ.get("EBLL_SCREENSHOTS")
+
+    def write(panel, name):
+        if where:
+            Path(where).mkdir(parents=True, exist_ok=True)
+            panel.scroll_into_view_if_needed()
+            panel.page.mouse.move(2, 2)
+            panel.screenshot(path=Path(where) / f"{name}.png")
+
+    return write
