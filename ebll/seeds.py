@@ -40,15 +40,15 @@ def _write(kind: str, state: Any) -> None:
 
 
 def _set_aside() -> Callable[[], None]:
-    found, mine = _found.copy(), {kind: _read(kind) for kind in _found}
-    for kind, state in found.items():
+    mine = {kind: _read(kind) for kind in _found}
+    for kind, state in _found.items():
         _write(kind, state)
     _found.clear()
 
     def take_back() -> None:
         for kind, state in mine.items():
+            _found[kind] = _read(kind)  # a thread that knows nothing of turns may have drawn meanwhile
             _write(kind, state)
-        _found.update(found)
 
     return take_back
 
@@ -66,9 +66,7 @@ def _changing(kind: str) -> Iterator[None]:
         try:
             yield
         finally:
-            _write(kind, before)
-            if outermost:
-                del _found[kind]
+            _write(kind, _found.pop(kind) if outermost else before)
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:

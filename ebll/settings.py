@@ -47,7 +47,7 @@ class Settings:
             if "doc" in field.metadata:
                 object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
 
-    def replace(self, **changes: Any):
+    def replace(self, /, **changes: Any):
         """A copy with some fields changed, checked again; unknown names are refused with the near ones."""
         names = [field.name for field in dataclasses.fields(self) if field.init]
         for name in changes:

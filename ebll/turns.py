@@ -70,10 +70,22 @@ class Turnstile:
         try:
             idle()
         finally:
-            with self._condition:
-                self._take(depth)
+            interrupt = self._take_back(depth)
             if take_back:
                 take_back()
+            if interrupt is not None:
+                raise interrupt
+
+    def _take_back(self, depth: int) -> KeyboardInterrupt | None:
+        """Take the lock also if Ctrl-C comes meanwhile: the blocks that it goes through count on having it."""
+        interrupt = None
+        while not self.mine:
+            try:
+                with self._condition:
+                    self._take(depth)
+            except KeyboardInterrupt as error:
+                interrupt = error
+        return interrupt
 
     def _take(self, depth: int) -> None:
         ticket = object()
@@ -146,7 +158,6 @@ class Control:
         if self.on_turn:
             self.on_turn()
         if self._held():
-            self._until = None
             PROCESS.lend(self._wait)
         elif self.pace and not self._stopped:
             PROCESS.lend(self._keep_pace)
@@ -158,7 +169,12 @@ class Control:
 
     def _held(self) -> bool:
         until = self._until
-        return self._paused and not self._stopped and (until is None or until())
+        if not self._paused or self._stopped or not (until is None or until()):
+            return False
+        with self._changed:
+            if self._until is until:  # and no other step was asked for meanwhile
+                self._until = None
+        return True
 
     def _wait(self) -> None:
         with self._changed:

@@ -134,7 +134,7 @@ def acts_on(name: str, methods: Iterable[str]) -> bool:
 def _literal(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def calls_in(text: str, name: str) -> list[ast.Call]:
@@ -144,7 +144,7 @@ def calls_in(text: str, name: str) -> list[ast.Call]:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return []
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == name]
+    return [call for call in calls if name in (getattr(call.func, "attr", None), getattr(call.func, "id", None))]
 
 
 def line_of(config: Settings, call: str) -> str:
@@ -164,5 +164,5 @@ def keywords_of(text: str, name: str) -> dict[str, Any]:
         raise InputError(f"config: a line such as {name}(seed=1); got {shown!r}.")
     try:
         return {keyword.arg: ast.literal_eval(keyword.value) for keyword in found[0].keywords}
-    except ValueError:
+    except (ValueError, TypeError):  # the latter for a key that cannot be one
         raise InputError("config: every value must be a number, a text in quotes, or a list of texts.") from None

@@ -51,7 +51,7 @@ def read_live(text: str | LabConfig) -> tuple[LabConfig, str, tuple[Change, ...]
     given |= {keyword.arg: keyword.value for keyword in calls[0].keywords if keyword.arg}
     try:
         method, changes = (ast.literal_eval(given[k]) if k in given else () for k in ("method", "changes"))
-    except ValueError:
+    except (ValueError, TypeError):
         raise InputError(
             'config: a line such as run_live(LabConfig(), "ebll", changes=[(60, "alpha", 0.0)]).'
         ) from None
@@ -83,7 +83,7 @@ class LiveKnobs:
         self.method = config.method(name)
         self._lock = threading.Lock()
         self._asked: dict[str, float] = {}
-        self._planned = sorted(_checked(config, change) for change in changes)
+        self._planned = sorted((_checked(config, change) for change in changes), key=lambda change: change.step)
         self.changes: list[Change] = []  #: made so far, in order
 
     def set(self, name: str, value: float) -> None:
@@ -99,9 +99,11 @@ class LiveKnobs:
             self._asked.clear()
         due = [*(change for change in self._planned if change.step <= step), *asked]
         self._planned = [change for change in self._planned if change.step > step]
-        made = [Change(step, c.name, c.value) for c in due if getattr(self.config, c.name) != c.value]
-        for change in made:
-            self.config = self.config.replace(**{change.name: change.value})
+        made = []
+        for _, name, value in due:
+            if getattr(self.config, name) != value:
+                self.config = self.config.replace(**{name: value})
+                made.append(Change(step, name, value))
         if made:
             self.method = self.config.method(self.name)
             self.changes += made

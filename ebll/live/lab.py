@@ -42,7 +42,7 @@ FAR = 10
 """Features that have moved by this many times their own length have not been learned: the steps overshoot."""
 
 _KEPT = 8  # networks that have learned an old task
-_starts: OrderedDict[Any, tuple[Snapshot, dict[Any, Memory | None]]] = OrderedDict()
+_starts: OrderedDict[Any, tuple[Task, Snapshot, dict[Any, Memory | None]]] = OrderedDict()
 _runs: dict[Any, tuple[Run, Snapshot, Task]] = {}
 _lock = threading.Lock()
 
@@ -144,17 +144,17 @@ def learned(
     """A task, the network that has learned it first, and what methods have kept of it so far."""
     offered = offered_tasks(tasks)
     task = offered[check_choice(name, offered, "Task")]()
-    key = (name, id(task) if name not in TASKS else None, net, seed)
+    key = (id(task), net, seed)
     with _lock:
         if key in _starts:
             _starts.move_to_end(key)
-            return task, *_starts[key]
+            return _starts[key]
     start = learn_first([task], net=net, settings=PRESETS[net].train, seed=seed, recorder=Recorder(log_every=0))
     with _lock:
-        kept = _starts.setdefault(key, (start, {}))
+        kept = _starts.setdefault(key, (task, start, {}))  # the task too, so that its id stays its own
         while len(_starts) > _KEPT:
             _starts.popitem(last=False)
-    return task, *kept
+    return kept
 
 
 def start_of(config: LabConfig, tasks: Iterable[Task] = ()) -> tuple[list[Task], Snapshot, dict[Any, Memory | None]]:

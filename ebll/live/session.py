@@ -138,13 +138,14 @@ class Session:
         """Method -> rows so far, of the run on show."""
         return rows_of(self.current)
 
+    def _shown(self) -> list[Pinned]:
+        known = self.current is None or any(one.made is self.current for one in self.pinned)
+        return [*self.pinned, *([] if known else [Pinned("now", self.current)])]
+
     def table(self) -> pd.DataFrame:
         """A row for each pinned run and method, and for the run on show: its results and what is set differently."""
-        shown = [*self.pinned]
-        if self.current is not None and all(one.made is not self.current for one in shown):
-            shown.append(Pinned("now", self.current))
         parts = []
-        for one in shown:
+        for one in self._shown():
             made = one.made.table().reset_index(names="method")
             made.insert(0, "run", one.name)
             made["settings"] = differences(one.made.config)
@@ -154,7 +155,7 @@ class Session:
     def save_data(self, folder: str | Path) -> list[Path]:
         """Write what was recorded: curves and results as CSV, the configs as JSON; returns the files."""
         folder = Path(folder)
-        shown = [*self.pinned, *([Pinned("now", self.current)] if self.current else [])]
+        shown = self._shown()
         if not shown or self.table().empty:
             raise InputError("There is nothing to take yet: press Run first.")
         curves = pd.concat([one.made.curves.assign(run=one.name) for one in shown], ignore_index=True)

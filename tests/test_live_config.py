@@ -1,0 +1,267 @@
+"""A config is a line of code and back, refuses in words, and knows which of its settings act."""
+
+import contextlib
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import blobs, same
+
+import ebll
+from ebll import METHODS, InputError
+from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
+from ebll.live import LAB_METHODS, LIVE, Change, LabConfig
+from ebll.live.config import acts_on
+from ebll.live.cost import main_steps_of, steps_of
+from ebll.live.knobs import LiveKnobs, live_line, read_live
+
+NAMES = st.text(min_size=1).filter(str.strip)
+
+
+def numbers(low, high):
+    return st.floats(low, high, allow_nan=False, exclude_min=low == 0 and high < 1e6) | st.integers(1, 100)
+
+
+CONFIGS = st.builds(
+    lambda names, **others: LabConfig(old=names[0], new=names[1], **others),
+    names=st.lists(NAMES, min_size=2, max_size=2, unique=True),
+    net=st.sampled_from(["mlp", "cnn"]),
+    methods=st.lists(st.sampled_from(LAB_METHODS), min_size=1),
+    alpha=numbers(0, 1e6),
+    temperature=numbers(0, 1e3),
+    distill_weight=numbers(0, 1e6),
+    ewc_strength=numbers(0, 1e9),
+    code_size=st.integers(1, 100_000),
+    recon_weight=numbers(0, 1e6),
+    learning_rate=numbers(0, 1e3),
+    epochs=st.integers(1, 1000),
+    seed=st.integers(0, 2**31),
+)
+CHANGES = st.lists(st.builds(Change, st.integers(0, 10**6), st.sampled_from(LIVE), st.floats(0, 1e6)))
+
+
+# A line of code and back.
+
+
+@given(CONFIGS)
+def test_a_config_is_read_from_its_line_and_python_makes_the_same_of_it(config):
+    line = config.line()
+    assert LabConfig.read(line) == config
+    assert eval(line, {"ebll": ebll}) == config
+    assert LabConfig.read(config.line("{}")) == config
+    assert LabConfig.read(config.line("lab = show(x, config=LabConfig({}))").partition("= ")[2]) == config
+    assert LabConfig.read(config) is config
+
+
+@given(CONFIGS, st.sampled_from(LAB_METHODS), CHANGES)
+def test_a_live_run_is_read_from_its_line(config, method, changes):
+    assert read_live(live_line(config, method, changes)) == (config, method, tuple(changes))
+    assert read_live(config.line()) == read_live(config) == (config, "", ())
+
+
+def test_a_line_tells_only_what_differs_from_the_defaults():
+    assert LabConfig().line() == "ebll.LabConfig()"
+    config = LabConfig(new="mnist", alpha=1, methods=["ebll"])
+    assert config.line() == 'ebll.LabConfig(new="mnist", methods=("ebll",), alpha=1.0)'
+    line = "ebll.live.run_live(ebll.LabConfig(seed=3), \"lwf\", changes=[(60, 'alpha', 0.0)])"
+    assert live_line(LabConfig(seed=3), "lwf", [(60, "alpha", 0.0)]) == line
+    assert live_line(LabConfig(), "lwf", []) == 'ebll.live.run_live(ebll.LabConfig(), "lwf")'
+
+
+@pytest.mark.parametrize("text", ["", "  ", "LabConfig()", "ebll.LabConfig( )\n", "panels.lab(LabConfig())"])
+def test_nothing_said_means_the_defaults(text):
+    assert LabConfig.read(text) == LabConfig()
+
+
+# Refusals.
+
+TOUCH = "__import__('pathlib').Path('{}').touch()"
+DEEP = "x" + ".a" * 400 + "()"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("LabConfig(alhpa=1)", "Setting of LabConfig: there is no 'alhpa'. Did you mean 'alpha'"),
+        ("self=1", "Setting of LabConfig: there is no 'self'"),
+        ("LabConfig('letters')", "config: a line such as LabConfig"),
+        ("'letters', seed=1", "config: a line such as LabConfig"),
+        ("LabConfig(**{'seed': 1})", "config: a line such as LabConfig"),
+        ("LabConfig(seed=1), LabConfig(seed=2)", "config: a line such as LabConfig"),
+        ("seed=1), LabConfig(seed=2", "config: a line such as LabConfig"),
+        ("LabConfig(seed=", "config: a line such as LabConfig"),
+        ("nonsense " * 30, "config: a line such as LabConfig"),
+        ("import os", "config: a line such as LabConfig"),
+        ("\0", "config: a line such as LabConfig"),
+        (DEEP, "config: a line such as LabConfig"),
+        ("(" * 300, "config: a line such as LabConfig"),
+        ("LabConfig(alpha=1 + 1)", "every value must be a number"),
+        ("LabConfig(old=name)", "every value must be a number"),
+        ("LabConfig(alpha={[]: 1})", "every value must be a number"),
+        ("LabConfig(alpha='3')", "alpha"),
+        ("LabConfig(alpha=-1)", "alpha"),
+        ("LabConfig(alpha=1e7)", "at most 1e\\+06"),
+        ("LabConfig(temperature=0)", "temperature"),
+        ("LabConfig(code_size=1.5)", "code_size"),
+        ("LabConfig(epochs=True)", "epochs"),
+        ("LabConfig(seed=-1)", "seed"),
+        ("LabConfig(net='vit')", "net: there is no 'vit'"),
+        ("LabConfig(old=3)", "old must be a name"),
+        ("LabConfig(old=' ')", "old must be a name"),
+        ("LabConfig(new='letters')", "old and new must be different tasks"),
+        ("LabConfig(methods=())", "methods: name at least one"),
+        ("LabConfig(methods=3)", "methods: name at least one"),
+        ("LabConfig(methods=[3])", "Method: there is no 3"),
+        ("LabConfig(methods=[['lwf']])", "Method: there is no"),
+        ("LabConfig(methods='joint')", "Method: there is no 'joint'"),
+        (None, "config: a LabConfig, or a line"),
+        (3, "config: a LabConfig, or a line"),
+    ],
+)
+def test_what_makes_no_config_is_refused_in_words(text, words):
+    with pytest.raises(InputError, match=words):
+        LabConfig.read(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "LabConfig(alpha={})",
+        "LabConfig(alpha=1, **{})",
+        "LabConfig({})",
+        "{}",
+        "alpha={}",
+        "LabConfig(seed=1) if {} else 0",
+        "[{}, LabConfig()][1]",
+        "run_live(LabConfig(), {})",
+        "run_live(LabConfig(), 'ebll', changes=[{}])",
+        "run_live(LabConfig(), 'ebll', changes=[(1, 'alpha', {})])",
+    ],
+)
+def test_nothing_in_a_line_is_executed(line, tmp_path):
+    target = tmp_path / "touched"
+    for read in (LabConfig.read, read_live):
+        with contextlib.suppress(InputError):
+            read(line.format(TOUCH.format(target.as_posix())))
+    assert not target.exists()
+    eval(TOUCH.format(target.as_posix()))  # it would have shown
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        ("'elbb'", "Did you mean 'ebll'"),
+        ("'joint'", "Method: there is no 'joint'"),
+        ("3", "Method: there is no 3"),
+        ("method", "a line such as run_live"),
+        ("*everything", "a line such as run_live"),
+        ("'ebll', {[]: 1}", "a line such as run_live"),
+        ("'ebll', 5", "changes: a list such as"),
+        ("'ebll', 'alpha'", "changes: a list such as"),
+        ("'ebll', [5]", "changes: each is"),
+        ("'ebll', ['abc']", "changes: each is"),
+        ("'ebll', [(1, 'alpha')]", "changes: each is"),
+        ("'ebll', [(-1, 'alpha', 0.0)]", "step of a change"),
+        ("'ebll', [(1.5, 'alpha', 0.0)]", "step of a change"),
+        ("'ebll', [(1, 'temperature', 1.0)]", "A setting that may change in mid-run: there is no 'temperature'"),
+        ("'ebll', [(1, ['alpha'], 1.0)]", "A setting that may change in mid-run"),
+        ("'ebll', [(1, 'alpha', -1)]", "alpha"),
+        ("'ebll', changes=[(1, 'alpha', '0')]", "alpha"),
+    ],
+)
+def test_a_live_line_that_makes_no_sense_is_refused_in_words(rest, words):
+    with pytest.raises(InputError, match=words):
+        read_live(f"run_live(LabConfig(), {rest})")
+
+
+# What the settings mean.
+
+
+def test_methods_come_in_the_order_of_the_kit_and_once_each():
+    assert LabConfig(methods=["ebll", "lwf", "ebll"]).methods == ("lwf", "ebll")
+    assert LabConfig(methods="ewc").methods == ("ewc",)
+    assert LabConfig(methods=reversed(LAB_METHODS)).methods == tuple(name for name in METHODS if name in LAB_METHODS)
+
+
+@pytest.mark.parametrize("net", PRESETS)
+def test_the_defaults_of_each_net_are_those_of_the_main_job(net):
+    config = LabConfig().with_net(net)
+    for name in LAB_METHODS:
+        assert config.method(name) == PRESETS[net].method(name)
+    assert config.train == config.first == PRESETS[net].train
+    assert config.with_net("mlp") == LabConfig()
+
+
+@given(CONFIGS, st.sampled_from(list(PRESETS)))
+def test_another_net_brings_its_own_settings_and_leaves_those_that_were_chosen(config, net):
+    moved, old, new = config.with_net(net), PRESETS[config.net], PRESETS[net]
+    assert moved.net == net
+    for name in ("alpha", "distill_weight", "ewc_strength"):
+        own = getattr(config, name) == getattr(old, name)
+        assert getattr(moved, name) == getattr(new if own else config, name)
+    for name in ("learning_rate", "epochs"):
+        own = getattr(config, name) == getattr(old.train, name)
+        assert getattr(moved.train, name) == getattr(new.train if own else config.train, name)
+    for name in ("old", "new", "methods", "temperature", "code_size", "recon_weight", "seed"):
+        assert getattr(moved, name) == getattr(config, name)
+
+
+def test_the_old_task_is_always_learned_with_the_nets_own_settings():
+    config = LabConfig(learning_rate=0.5, epochs=2)
+    assert config.first == PRESETS["mlp"].train
+    assert config.train == PRESETS["mlp"].train.replace(learning_rate=0.5, epochs=2)
+
+
+def test_the_steps_that_are_told_are_those_of_the_loop():
+    config = LabConfig(epochs=3)
+    batches = sum(1 for _ in range(0, NEW_TASK_IMAGES, config.train.batch_size))
+    assert main_steps_of(config) == 3 * batches
+    assert steps_of(config) == (3 + config.train.warmup_epochs) * batches
+
+
+OWN = [blobs("old", 1, count=200), blobs("new", 2, count=200)]
+BASE = LabConfig(old="old", new="new", code_size=4, epochs=3)
+OTHER = {
+    "alpha": 30.0,
+    "temperature": 5.0,
+    "distill_weight": 9.0,
+    "ewc_strength": 3e4,
+    "code_size": 6,
+    "recon_weight": 1.0,
+    "learning_rate": 0.05,
+    "epochs": 4,
+    "seed": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def base():
+    return ebll.live.run(BASE.replace(methods=LAB_METHODS), tasks=OWN).runs
+
+
+@pytest.mark.parametrize(("setting", "method"), list(itertools.product(OTHER, LAB_METHODS)))
+def test_a_setting_acts_on_a_method_exactly_where_it_says_so(base, setting, method):
+    made = ebll.live.run(BASE.replace(methods=method, **{setting: OTHER[setting]}), tasks=OWN)
+    assert same(made.runs[method].net, base[method].net) != acts_on(setting, [method])
+    assert acts_on(setting, LAB_METHODS)
+
+
+# Knobs.
+
+
+def test_changes_due_are_made_in_order_and_only_where_they_change_something():
+    knobs = LiveKnobs(LabConfig(), "ebll", [(9, "alpha", 5.0), (2, "alpha", 3.0), (4, "alpha", 8.0), (4, "alpha", 1)])
+    assert [knobs.at(step) for step in (0, 2, 3)] == [(), (), ()]  # 3.0 is what it has
+    knobs.set("alpha", 7)
+    knobs.set("alpha", 2)
+    knobs.set("recon_weight", 1.0)
+    made = [(4, "alpha", 8.0), (4, "alpha", 1.0), (4, "alpha", 2.0), (4, "recon_weight", 1.0)]
+    assert list(knobs.at(4)) == made
+    assert knobs.method == LabConfig(alpha=2.0, recon_weight=1.0).method("ebll")
+    assert knobs.at(10) == (Change(10, "alpha", 5.0),)
+    again = LiveKnobs(LabConfig(), "ebll", knobs.changes)
+    assert [change for step in range(12) for change in again.at(step)] == knobs.changes == [*made, (10, "alpha", 5.0)]
+    with pytest.raises(InputError, match="alpha"):
+        knobs.set("alpha", -1)

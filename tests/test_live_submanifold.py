@@ -1,0 +1,241 @@
+"""What the submanifold explorer says, by hand: the autoencoder of EBLL, exact components, and E4 move by move."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import blobs
+
+import ebll
+from ebll import InputError
+from ebll.autoencoder import AutoencoderSettings, Encoder
+from ebll.errors import RunStopped
+from ebll.live import SubmanifoldConfig, explore
+from ebll.live.lab import learned
+from ebll.live.submanifold import DIRECTIONS, hold
+from ebll.methods.codes import fit_to_task
+from ebll.terms import code_distance
+from ebll.turns import Control, controlled
+
+TASK = blobs("mine", 1, count=400, classes=5)
+CONFIG = SubmanifoldConfig(task="mine", label=TASK.classes[2], code_size=3)
+EPOCHS = AutoencoderSettings().epochs
+
+
+@pytest.fixture(scope="module")
+def seen():
+    found = []
+    last = explore(CONFIG, tasks=[TASK], watch=found.append)
+    assert last is found[-1]
+    return found
+
+
+@pytest.fixture(scope="module")
+def net():
+    return learned("mine", "mlp", 0, [TASK])[1].net.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def fit(net):
+    settings = AutoencoderSettings(code_size=CONFIG.code_size, recon_weight=CONFIG.recon_weight)
+    return fit_to_task(net, 0, TASK, settings, 0)
+
+
+@pytest.fixture(scope="module")
+def components(net):
+    """Mean and principal directions of the training features, by a singular value decomposition in double."""
+    features = net.features(TASK.train.inputs).double()
+    mean = features.mean(dim=0)
+    return mean, torch.linalg.svd(features - mean, full_matrices=False).Vh
+
+
+def held_out(net):
+    return net.features(TASK.validation.inputs), TASK.validation.labels
+
+
+# E4, move by move.
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0])
+def test_E4_of_moves_along_directions_is_that_of_each_move_by_itself(scale):
+    encoder, features = Encoder(7, 3), torch.randn(5, 7)
+    with torch.no_grad():
+        encoder.weight.mul_(scale)
+        directions = torch.linalg.qr(torch.randn(7, 4)).Q.T
+        each = []
+        for direction in directions:
+            moves = [code_distance(encoder(f[None] + direction), encoder(f[None])).item() for f in features]
+            each.append(sum(moves) / len(moves))
+    assert hold(encoder, features, directions).tolist() == pytest.approx(each, rel=1e-4)
+
+
+def test_a_direction_that_the_encoder_does_not_see_is_not_held():
+    encoder = Encoder(3, 1)
+    with torch.no_grad():
+        encoder.weight.copy_(torch.tensor([[2.0, 0.0, 0.0]]))
+        encoder.bias.zero_()
+    held = hold(encoder, torch.zeros(1, 3), torch.eye(3))
+    by_hand = 0.5 * (1 / (1 + torch.tensor(-2.0).exp()) - 0.5).square().item()
+    assert held.tolist() == pytest.approx([by_hand, 0.0, 0.0])
+
+
+# What is found.
+
+
+def test_the_fit_is_that_of_the_method_ebll(seen, fit):
+    assert seen[-1].accuracy["direct"] == fit.accuracy_direct
+    assert seen[-1].accuracy["autoencoder"] == fit.accuracy_reconstructed
+    assert fit.accuracy_direct > 0.8
+
+
+def test_it_is_told_before_the_fit_and_after_each_epoch(seen):
+    assert [found.epoch for found in seen] == list(range(EPOCHS + 1))
+    assert {found.epochs for found in seen} == {EPOCHS}
+    assert {found.config for found in seen} == {CONFIG}
+    fits = [found.missed["autoencoder"] for found in seen]
+    assert len(set(fits)) == len(fits)
+    assert len({found.missed["pca"] for found in seen}) == 1
+
+
+def test_to_watch_changes_nothing(seen):
+    found = explore(CONFIG.line(), tasks=[TASK])
+    pd.testing.assert_frame_equal(found.table, seen[-1].table, check_exact=True)
+    pd.testing.assert_frame_equal(found.points, seen[-1].points, check_exact=True)
+
+
+def test_the_shares_missed_and_read_are_those_of_the_autoencoder_and_of_exact_components(seen, net, fit, components):
+    features, labels = held_out(net)
+    mean, directions = components
+    kept = directions[: CONFIG.code_size]
+    pca = (mean + (features.double() - mean) @ kept.T @ kept).float()
+    for name, back in (("autoencoder", fit.autoencoder(features)), ("pca", pca)):
+        spread = (features - features.mean(dim=0)).square().sum()
+        assert seen[-1].missed[name] == pytest.approx(((back - features).square().sum() / spread).item(), rel=1e-3)
+        right = (net.heads[0](net.operator(back)).argmax(dim=1) == labels).double().mean().item()
+        assert seen[-1].accuracy[name] == pytest.approx(right)
+
+
+def test_the_points_lie_in_the_plane_of_the_two_leading_components(seen, net, fit, components):
+    features, labels = held_out(net)
+    mean, directions = components
+    mine = features[labels == 2]
+    points = torch.tensor(seen[-1].points.to_numpy()).double()
+    assert len(points) == len(mine) > 5
+    for i in (0, 1):
+        for column, there in ((i, mine), (i + 2, fit.autoencoder(mine))):
+            place = (there.detach().double() - mean) @ directions[i]
+            sign = torch.sign((points[:, i] * ((mine.double() - mean) @ directions[i])).sum())
+            torch.testing.assert_close(sign * points[:, column], place, rtol=1e-3, atol=1e-3)
+    assert len(seen[-1].others) == (labels != 2).sum()
+    left, right, bottom, top = seen[-1].extent
+    everything = torch.cat([points[:, :2].float(), seen[-1].others])
+    assert left < everything[:, 0].min() < everything[:, 0].max() < right
+    assert bottom < everything[:, 1].min() < everything[:, 1].max() < top
+
+
+def test_the_holds_are_E4_of_moves_along_exact_components(seen, net, fit, components):
+    features, labels = held_out(net)
+    directions = components[1][:2].float()  # those after them may be mixed where spreads are nearly equal
+    wanted = hold(fit.autoencoder.encode, features[labels == 2], directions)
+    both = hold(fit.autoencoder.encode, features[labels == 2], -directions)
+    assert len(seen[-1].holds) == min(DIRECTIONS, net.feature_size)
+    for i in (0, 1):
+        near = [abs(seen[-1].holds[i] - value[i].item()) for value in (wanted, both)]  # a component has no sign
+        assert min(near) < 1e-3 * wanted[i].item() + 1e-6
+
+
+def test_the_field_is_E4_of_a_move_from_the_middle_of_the_class_to_each_place(seen, net, fit, components):
+    features, labels = held_out(net)
+    mean, directions = components
+    middle = features[labels == 2].mean(dim=0)
+    first = torch.tensor(seen[-1].points[["x", "y"]].to_numpy()).double()
+    exact = (features[labels == 2].double() - mean) @ directions[:2].T
+    axes = directions[:2] * torch.sign((first * exact).sum(dim=0))[:, None]  # with the signs that were shown
+    left, right, bottom, top = seen[-1].extent
+    here = axes @ (middle.double() - mean)
+    rows, columns = seen[-1].field.shape
+    for row, y in enumerate(torch.linspace(bottom, top, rows)):
+        for column, x in list(enumerate(torch.linspace(left, right, columns)))[::7]:
+            move = ((x - here[0]) * axes[0] + (y - here[1]) * axes[1]).float()
+            codes = [fit.autoencoder.encode(f[None]) for f in (middle + move, middle)]
+            assert seen[-1].field[row, column].item() == pytest.approx(code_distance(*codes).item(), rel=0.01, abs=1e-4)
+
+
+def test_the_table_has_every_number_that_is_drawn(seen):
+    table = seen[-1].table.set_index("quantity")["value"]
+    assert table[[f"accuracy_{name}" for name in ("direct", "autoencoder", "pca")]].tolist() == list(
+        seen[-1].accuracy.values()
+    )
+    assert table[["missed_autoencoder", "missed_pca"]].tolist() == list(seen[-1].missed.values())
+    assert table[[f"hold_direction_{i + 1}" for i in range(len(seen[-1].holds))]].tolist() == seen[-1].holds
+    assert len(table) == 5 + len(seen[-1].holds)
+
+
+def test_a_larger_code_misses_less_and_pca_misses_least_that_a_plane_can():
+    found = [explore(CONFIG.replace(code_size=size), tasks=[TASK]).missed for size in (1, 4, 11)]
+    for name in ("autoencoder", "pca"):
+        shares = [missed[name] for missed in found]
+        assert shares == sorted(shares, reverse=True)
+        assert 0 <= shares[-1] < shares[0] < 1
+
+
+def test_another_weight_of_the_reconstruction_is_another_fit(seen):
+    other = explore(CONFIG.replace(recon_weight=1.0), tasks=[TASK])
+    assert other.missed["autoencoder"] != seen[-1].missed["autoencoder"]
+    assert other.missed["pca"] == seen[-1].missed["pca"]
+
+
+def test_a_stop_ends_it_and_the_net_and_the_process_are_as_before(net):
+    before, flags = torch.get_rng_state(), [(p.requires_grad, p.clone()) for p in net.parameters()]
+    found, control = [], Control(on_turn=lambda: len(found) == 3 and control.stop())
+    with pytest.raises(RunStopped), controlled(control):
+        explore(CONFIG, tasks=[TASK], watch=found.append)
+    assert [one.epoch for one in found] == [0, 1, 2]
+    assert torch.equal(torch.get_rng_state(), before)
+    for parameter, (flag, value) in zip(net.parameters(), flags, strict=True):
+        assert parameter.requires_grad == flag
+        assert torch.equal(parameter, value)
+
+
+# Configs and refusals.
+
+
+@given(
+    st.builds(
+        SubmanifoldConfig,
+        task=st.text(min_size=1).filter(str.strip),
+        net=st.sampled_from(["mlp", "cnn"]),
+        label=st.text(min_size=1).filter(str.strip),
+        code_size=st.integers(1, 100_000),
+        recon_weight=st.floats(0, 1e6),
+        seed=st.integers(0, 2**31),
+    )
+)
+def test_a_config_is_read_from_its_line_and_python_makes_the_same_of_it(config):
+    assert SubmanifoldConfig.read(config.line()) == SubmanifoldConfig.read(config) == config
+    assert SubmanifoldConfig.read(config.line("{}")) == config
+    assert eval(config.line(), {"ebll": ebll}) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"label": "Z"}, "Class of mine: there is no 'Z'"),
+        ({"task": "nine"}, r"Task: there is no 'nine'\. Did you mean 'mine'"),
+        ({"code_size": 256}, "code_size must be at least 1 and below the 256 features"),
+        ({"net": "cnn"}, "takes images"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_in_words(changes, words):
+    with pytest.raises(InputError, match=words):
+        explore(CONFIG.replace(**changes), tasks=[TASK])
+
+
+def test_a_class_without_held_out_images_is_refused_in_words():
+    rows = (TASK.validation.labels != 2).nonzero()[:, 0]
+    task = dataclasses.replace(TASK, validation=TASK.validation.take(rows))
+    with pytest.raises(InputError, match=f"mine has no held-out image of class '{CONFIG.label}'"):
+        explore(CONFIG, tasks=[task])
