@@ -19,9 +19,11 @@ from . import layout
 from .picture import Picture
 from .style import SMALL, SOFT, TITLE, Look, drawing
 
-__all__ = ["Canvas"]
+__all__ = ["ON_SCREEN", "Canvas", "plain"]
 
 DPI = 100
+ON_SCREEN = 0.94
+"""Letters are fitted to whole pixels here, which makes a line of them up to 6 % wider than `layout` knows."""
 
 
 class Canvas:
@@ -84,15 +86,16 @@ class Canvas:
         """Set heading, caption and legend."""
         for text in [*self.figure.texts, *self.figure.legends]:
             text.remove()
-        inch, inner = 1 / self.height, self.width - 0.2
-        self.figure.text(0.08 / self.width, 1 - 0.08 * inch, layout.shorten(title, inner, TITLE), size=TITLE,
-                         weight="bold", va="top")  # fmt: skip
-        self.figure.text(0.08 / self.width, 0.05 * inch, layout.wrap(caption, inner), size=SMALL, color=SOFT,
-                         va="bottom")  # fmt: skip
+        inch, inner = 1 / self.height, ON_SCREEN * (self.width - 0.2)
+        bold = layout.text_width(title, TITLE, "bold") / max(layout.text_width(title, TITLE), 1e-9)
+        self.figure.text(0.08 / self.width, 1 - 0.08 * inch, layout.shorten(title, inner / bold, TITLE) if title
+                         else "", size=TITLE, weight="bold", va="top")  # fmt: skip
+        self.figure.text(0.08 / self.width, 0.05 * inch, _lines(caption, inner, self._edges[1] - 0.05), size=SMALL,
+                         color=SOFT, va="bottom")  # fmt: skip
         if legend:
             place = {"loc": "upper left", "bbox_to_anchor": (0, 1 - 0.29 * inch), "borderaxespad": 0.1}
             handles = layout.handles(legend, line=line)
-            self.figure.legend(handles=handles, ncols=4, columnspacing=1.4, handlelength=2.8, **place)
+            self.figure.legend(handles=handles, ncols=4, columnspacing=1.4, handlelength=2.8, labelspacing=0.4, **place)
 
     def picture(self, alt: str, table: pd.DataFrame) -> Picture:
         """The figure itself, with its text and its numbers; the canvas is not to be used after that."""
@@ -110,6 +113,18 @@ class Canvas:
         axes, (left, top, right, bottom) = self._cells[part]
         pixels[top:bottom, left:right] = 255
         axes.draw(renderer)
+
+
+def plain(value: float, _: int = 0) -> str:
+    """A tick's label that needs no power of ten above the axes, where the title stands."""
+    return f"{value:g}".replace("e+", "e").replace("e-0", "e-").replace("-", "−")
+
+
+def _lines(text: str, width: float, height: float) -> str:
+    """Text broken into lines, of which as many are left as `height` has room for."""
+    lines, room = layout.wrap(text, width).split("\n"), max(1, int(height / (SMALL * layout.LINE) + 1e-6))
+    lines[room - 1 :] = [" ".join(lines[room - 1 :])]
+    return "\n".join(layout.shorten(line, width) for line in lines)
 
 
 def _encoded(pixels: np.ndarray, quick: bool) -> bytes:

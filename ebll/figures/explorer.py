@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from . import alt
-from .canvas import Canvas
+from .canvas import Canvas, plain
 from .picture import Picture
 from .style import INK, SMALL, SOFT, Look, drawing
 
@@ -37,8 +37,8 @@ class ExplorerPlot:
         self._lock = threading.RLock()
         self._last: dict[str, Any] = {}
         with drawing():
-            self._canvas = Canvas(WIDTH, HEIGHT, head=0.62, foot=0.52)
-            self._plane = self._canvas.add("plane", (0.62, 1.1, 3.4, 3.4), (0.62, 0.28, 0.15, 0.5))
+            self._canvas = Canvas(WIDTH, HEIGHT, head=0.62, foot=0.56)
+            self._plane = self._canvas.add("plane", (0.7, 1.1, 3.2, 3.4), (0.7, 0.28, 0.13, 0.5))
             self._holds = self._canvas.add("holds", (4.85, 3.3, 2.62, 1.2), (0.68, 0.28, 0.13, 0.42))
             self._bars = self._canvas.add("accuracy", (5.75, 2.02, 1.7, 0.6), (1.7, 0.26, 0.15, 0.08))
             self._miss = self._canvas.add("missed", (5.75, 1.1, 1.7, 0.42), (1.7, 0.26, 0.15, 0.42))
@@ -54,7 +54,8 @@ class ExplorerPlot:
             self._last = {name: value for name, value in locals().items() if name not in ("self", "quick")}
             self._field.set_data(field)
             self._field.set_extent(extent)
-            self._field.set_clim(0, float(np.quantile(field, 0.98)) or 1e-9)
+            finite = field[np.isfinite(field)]
+            self._field.set_clim(0, (float(np.quantile(finite, 0.98)) if finite.size else 0.0) or 1e-9)
             self._others.set_data(*others.T)
             self._here.set_data(points["x"], points["y"])
             self._back.set_data(points["x_back"], points["y_back"])
@@ -63,7 +64,7 @@ class ExplorerPlot:
             self._size.set_xdata([code_size, code_size])
             for bars, values in ((self._rows, accuracy), (self._shares, missed)):
                 for name, (bar, text) in bars.items():
-                    bar.set_width(100 * values[name])
+                    bar.set_width(100 * min(values[name], 1.0))
                     text.set_text(f" {100 * values[name]:.1f}")
                     text.set_x(100 * min(values[name], 0.8))
             parts = {"head": (title, caption), "plane": extent, "holds": len(holds), "accuracy": (), "missed": ()}
@@ -93,6 +94,9 @@ class ExplorerPlot:
         plane.set_xlabel("first component, feature units", labelpad=2)
         plane.set_ylabel("second component, feature units", labelpad=2)
         plane.grid(False)
+        for axis in (plane.xaxis, plane.yaxis):
+            axis.set_major_locator(MaxNLocator(5))
+            axis.set_major_formatter(FuncFormatter(plain))
         still = {"animated": True}
         self._field = plane.imshow(np.zeros((2, 2)), origin="lower", aspect="auto", cmap="Purples", alpha=0.45,
                                    interpolation="bilinear", zorder=0, **still)  # fmt: skip
@@ -108,7 +112,7 @@ class ExplorerPlot:
         holds.set_yscale("log")
         holds.set_ylim(1e-7, 1)
         holds.yaxis.set_major_locator(LogLocator(numticks=5))
-        holds.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        holds.yaxis.set_major_formatter(FuncFormatter(plain))
         holds.yaxis.set_minor_formatter(NullFormatter())
         holds.set_xlabel("principal direction, by falling spread", labelpad=2)
         (self._hold,) = holds.plot([], [], color=BACK.color, linewidth=1.6, **still)

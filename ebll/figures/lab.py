@@ -116,7 +116,9 @@ def lab_alt(title: str, record: Mapping[str, Rows], old: str, new: str, notes: S
             words.append(f"{look.label}: nothing measured")
             continue
         first, last = rows[0], rows[-1]
-        distance = alt.course([row["step"] for row in rows], [float(row["feature_distance"]) for row in rows])
+        distances = np.array([row["feature_distance"] for row in rows], float)
+        distance = alt.course([row["step"] for row in rows], np.where(np.isfinite(distances), distances, np.nan))
+        distance += "" if np.isfinite(distances).all() else ", beyond all numbers at times"
         gone = f"{old} {_percent(first['accuracy'])} to {_percent(last['accuracy'])}"
         won = f"{new} {_percent(first['accuracy_new'])} to {_percent(last['accuracy_new'])}"
         words.append(f"{look.label}: feature distance {distance}; accuracy on {gone}, on {won}")

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from . import layout
-from .canvas import Canvas
+from .canvas import ON_SCREEN, Canvas, plain
 from .picture import Picture
 from .style import INK, SMALL, SOFT, Look, drawing
 
@@ -27,6 +27,9 @@ __all__ = ["LivePlot", "Mark", "Panel", "Trace"]
 
 WIDTH, HEIGHT = 7.6, 5.7
 _HEAD, _FOOT, _LEFT, _RIGHT, _GAP_X, _GAP_Y = 0.98, 0.78, 0.62, 0.1, 0.75, 0.52  # inches
+
+
+ABOVE = 1e-4  # height of one line above the one before it
 
 
 @dataclass(frozen=True)
@@ -139,20 +142,22 @@ class LivePlot:
         width, height = (WIDTH - _LEFT - _RIGHT - _GAP_X) / 2, (HEIGHT - _HEAD - _FOOT - _GAP_Y) / 2
         column, row = i % 2, i // 2
         left, bottom = _LEFT + column * (width + _GAP_X), _FOOT + (1 - row) * (height + _GAP_Y)
-        below = 0.42 if row == 1 or len(self.panels) <= 2 else 0.12
+        below = 0.4 if row == 1 or len(self.panels) <= 2 else 0.12
         axes = self._canvas.add(panel.key, (left, bottom, width, height), (_LEFT, 0.24, _RIGHT, below))
         axes.set_xlim(-0.01 * self.steps, 1.02 * self.steps)
-        axes.set_title(layout.shorten(panel.title, width + 0.3), loc="left", size=SMALL, color=INK, pad=4)
+        title = layout.shorten(panel.title, ON_SCREEN * (width + 0.08))
+        axes.set_title(title, loc="left", size=SMALL, color=INK, pad=4)
         lowest = row == 1 or len(self.panels) <= 2
         axes.tick_params(length=3, labelbottom=lowest)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_formatter(FuncFormatter(plain))
         if lowest:
-            axes.set_xlabel(self._xlabel, labelpad=2)
+            axes.set_xlabel(layout.shorten(self._xlabel, ON_SCREEN * width), labelpad=2)
         if panel.scale == "log":
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(numticks=6))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_major_formatter(FuncFormatter(plain))
             axes.yaxis.set_minor_formatter(NullFormatter())
         return axes
 
@@ -165,29 +170,33 @@ class LivePlot:
             if now[1] > high:
                 self._limits[panel.key] = (low, now[1])
         wanted = {(trace.panel, trace.name) for trace in self._shown}
-        wanted |= {(panel.key, f"mark {mark.x:g} {mark.text}") for panel in self.panels for mark in marks}
+        named = {f"mark {i} {mark.x:g} {mark.text}": (i, mark) for i, mark in enumerate(marks)}
+        wanted |= {(panel.key, name) for panel in self.panels for name in named}
         for gone in [key for key in self._drawn if key not in wanted]:
             for artist in self._drawn.pop(gone):
                 artist.remove()
-        for panel in self.panels:
-            for mark in marks:
-                key = (panel.key, f"mark {mark.x:g} {mark.text}")
-                if key not in self._drawn:
-                    self._drawn[key] = self._mark(self._axes[panel.key], mark, panel is self.panels[0])
+        missing = wanted - self._drawn.keys()
+        if missing:
+            with drawing():  # what is made takes its font and its caps from the settings of this moment
+                for panel, name in missing:
+                    axes, mark = self._axes[panel], named.get(name)
+                    made = self._mark(axes, *mark, panel == self.panels[0].key) if mark else [
+                        axes.add_line(Line2D([], [], animated=True))
+                    ]  # fmt: skip
+                    self._drawn[panel, name] = made
         for place, trace in enumerate(self._shown):
-            key = (trace.panel, trace.name)
-            if key not in self._drawn:
-                self._drawn[key] = [self._axes[trace.panel].add_line(Line2D([], [], animated=True))]
-            (line,) = self._drawn[key]
+            (line,) = self._drawn[trace.panel, trace.name]
             _style(line, trace, place)
             low, high = self._limits[trace.panel]
             line.set_data(trace.x, np.clip(np.asarray(trace.y, float), low, high))
 
-    def _mark(self, axes: Axes, mark: Mark, first: bool) -> list[Artist]:
-        look = {"color": SOFT, "linewidth": 1.2, "linestyle": (0, (1, 1.5)), "zorder": 1}
+    def _mark(self, axes: Axes, place: int, mark: Mark, first: bool) -> list[Artist]:
+        """Its line, and in the first of the axes its word, on that side of the line where there is more room."""
+        look = {"color": SOFT, "linewidth": 1.2, "linestyle": (0, (1, 1.5)), "zorder": 1 + place * ABOVE}
+        side = {"ha": "right" if 2 * mark.x > self.steps else "left", "zorder": 4 + place * ABOVE}
         made: list[Artist] = [axes.axvline(mark.x, animated=True, **look)]
         if first:
-            made.append(axes.text(mark.x, 0.99 - 0.1 * (len(axes.texts) % 4), f" {mark.text}", size=SMALL - 1, va="top",
+            made.append(axes.text(mark.x, 0.99 - 0.1 * (place % 4), f" {mark.text} ", size=SMALL - 1, va="top", **side,
                                   transform=axes.get_xaxis_transform(), color=INK, animated=True))  # fmt: skip
         return made
 
@@ -212,7 +221,7 @@ def _style(line: Line2D, trace: Trace, place: int) -> None:
     line.set_linestyle(look.line)
     line.set_linewidth(1.0 if trace.pale else 1.9)
     line.set_alpha(0.45 if trace.pale else 1.0)
-    line.set_zorder(2 if trace.pale else 3)
+    line.set_zorder((2 if trace.pale else 3) + place * ABOVE)  # their order, whichever was there first
     every = max(1, count // 5)
     line.set_marker("x" if trace.cross else look.marker)
     line.set_markersize(9 if trace.cross else 4 if trace.pale else 5.5)

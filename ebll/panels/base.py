@@ -5,11 +5,13 @@ This room knows widgets; nothing of runs.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import functools
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import ipywidgets
@@ -22,6 +24,15 @@ from ebll.panels.widgets import Status
 __all__ = ["Panel", "guarded"]
 
 _alive: weakref.WeakValueDictionary[tuple[str, str], Panel] = weakref.WeakValueDictionary()
+_all: weakref.WeakSet[Panel] = weakref.WeakSet()
+
+
+@atexit.register
+def _end() -> None:
+    """Stop all runs before Python goes: torch aborts the process where a thread is cut off inside it."""
+    for seconds in (0.0, 5.0):
+        for panel in list(_all):
+            panel.halt(seconds)
 
 
 def guarded(handler: Callable) -> Callable:
@@ -32,6 +43,8 @@ def guarded(handler: Callable) -> Callable:
 
     @functools.wraps(handler)
     def wrapped(self: Panel, *args: Any) -> Any:
+        if not self._writing:
+            self._fault = ""
         try:
             return handler(self, *args)
         except EbllError as error:
@@ -60,29 +73,58 @@ class Panel(ABC):
         self.status: Status | None = None
         self.closed = False
         self.mutex = threading.RLock()
-        key = cell_key()
-        if not self.static and key:
-            before = _alive.get((type(self).__name__, key))
-            if before is not None:
-                before.close()
-            _alive[type(self).__name__, key] = self
+        self._writer: int | None = None
+        self._fault = ""
+        self._key = (type(self).__name__, cell_key() or "")
+        if not self.static and (before := _alive.get(self._key)) is not None:
+            before.close()
+
+    def _ready(self) -> None:
+        """The panel is complete, so that the next one of its cell can close it."""
+        _all.add(self)
+        if not self.static and self._key[1]:
+            _alive[self._key] = self
 
     @abstractmethod
     def picture(self) -> Picture:
         """What the panel shows now, as a picture with its text and its numbers."""
 
+    @abstractmethod
+    def halt(self, timeout: float = 0.0) -> None:
+        """Stop what is running, and wait for its end for so many seconds."""
+
     def close(self) -> None:
-        """End what goes on and take the widgets away; a panel whose cell is run again is closed."""
-        self.closed = True
-        if self.root is not None:
-            for widget in _all_in(self.root):
+        """Stop what is running and take the widgets away; a panel whose cell is run again is closed."""
+        self.halt()
+        with self.mutex:
+            self.closed = True
+            for widget in _all_in(*([self.root] if self.root is not None else []), *self._widgets()):
                 widget.close()
 
+    def _widgets(self) -> Iterable[ipywidgets.Widget]:
+        """Widgets that may stand outside the root, because they are hidden."""
+        return ()
+
+    @contextlib.contextmanager
+    def _setting(self) -> Iterator[None]:
+        """The controls are being set by this thread: what they tell meanwhile is no wish of the user's."""
+        with self.mutex:
+            before, self._writer = self._writer, threading.get_ident()
+            try:
+                yield
+            finally:
+                self._writer = before
+
+    @property
+    def _writing(self) -> bool:
+        """Whether this very thread is setting the controls; what a user does meanwhile comes in another one."""
+        return self._writer == threading.get_ident()
+
     def tell(self, text: str) -> None:
-        """Say what goes on; an earlier complaint is taken back."""
+        """Say what goes on; an earlier complaint is taken back, a fault only when the user does something."""
         if self.status is not None and not self.closed:
             with self.mutex:
-                self.status.text, self.status.wrong = text, ""
+                self.status.text, self.status.wrong = text, self._fault
 
     def tell_wrong(self, text: str) -> None:
         """Say what went wrong."""
@@ -92,10 +134,11 @@ class Panel(ABC):
     def fault(self, error: Exception) -> None:
         """Keep a fault of the panel and show it."""
         self.errors.append(error)
-        self.tell_wrong(
+        self._fault = (
             f"A fault in this panel, and none of yours: {type(error).__name__}: {error}. Run the cell again to go on; "
             "panel.errors holds the details for a report."
         )
+        self.tell_wrong(self._fault)
 
     def _names(self, names: Iterable[str], what: str) -> frozenset[str]:
         names = (names,) if isinstance(names, str) else tuple(names)
@@ -110,6 +153,9 @@ class Panel(ABC):
         return data, metadata
 
 
-def _all_in(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
-    inner = [part for child in getattr(widget, "children", ()) for part in _all_in(child)]
-    return [*inner, widget]
+def _all_in(*widgets: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    """Widgets with their children, and with their layouts and styles, which are widgets too and stay otherwise."""
+    for widget in widgets:
+        yield from _all_in(*getattr(widget, "children", ()))
+        yield from (part for name in ("layout", "style") if (part := getattr(widget, name, None)) is not None)
+        yield widget

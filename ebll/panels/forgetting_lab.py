@@ -62,6 +62,12 @@ class ForgettingLab(RunPanel):
     def _read(self, text: str) -> None:
         self._change(self._known(LabConfig.read(text)))
 
+    def _say_end(self, how: str) -> None:
+        super()._say_end(how)
+        made = self.session.current
+        if self.status is not None and made is not None and made.config != self.session.config:
+            self.status.text += f" The settings have changed since. {self._cost()} Press Run."
+
     def _change(self, config: LabConfig) -> None:
         """Take another config: run it if that is quick, or say what it will cost."""
         if config == self.session.config:

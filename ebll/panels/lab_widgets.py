@@ -29,7 +29,7 @@ _WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 
 
 class LabWidgets:
-    """All widgets of the panel by name, and `root`, which holds those that are not hidden.
+    """All widgets of the panel by name, in `all`, and in `root`, which holds those that are not hidden.
 
     listen   name -> what is called when a control is used: knob, choice, methods, terms, code, and the buttons' names
     line     the setting as a line of code
@@ -94,7 +94,12 @@ class LabWidgets:
         }
         self.results = ipywidgets.HTML()
         self.results.add_class("ebll-table")
+        for one in self.take.values():
+            one.disabled = "take" in locked
         self.extra = dict(extra)
+        groups = (self.choices, self.boxes, self.knobs, self.buttons, self.take, self.extra)
+        single = (self.auto, self.terms, self.code, self.results)
+        self.all = (*(one for group in groups for one in group.values()), *single)
         self.root = self._arranged(hidden)
 
     def write(self, config: LabConfig, methods: Sequence[str], terms: str, line: str) -> None:

@@ -57,12 +57,13 @@ class RunPanel(Panel):
         self.offered = tuple(dict.fromkeys([*offered_tasks(tasks), begin.old, begin.new]))
         self.scene = Scene(self.session)
         self._drawn = self._told = 0.0
-        self._begun, self._writing = time.monotonic(), False
+        self._begun = time.monotonic()
         self.session.run_here()
         if not self.static:
             self._build()
             self._draw(quick=False)
             self._say_end("")
+        self._ready()
 
     @abstractmethod
     def _line(self) -> str:
@@ -114,10 +115,14 @@ class RunPanel(Panel):
             handle.result(timeout)
         return handle
 
-    def close(self) -> None:
-        """Stop what is running and take the widgets away."""
+    def halt(self, timeout: float = 0.0) -> None:
+        """Stop what is running, and wait for its end for so many seconds."""
         self.session.worker.stop()
-        super().close()
+        if self.session.worker.current is not None:
+            self.session.worker.current.wait(timeout)
+
+    def _widgets(self) -> Iterable[ipywidgets.Widget]:
+        return self.widgets.all if self.root is not None else ()
 
     # While a run goes on, in its own thread
 
@@ -148,15 +153,15 @@ class RunPanel(Panel):
     def _on_end(self, handle: Handle) -> None:
         if handle is not self.session.worker.current or self.closed:
             return  # a newer one has taken its place
-        self._draw(quick=False)
         self._show_pause(False)
-        self.widgets.results.value = results_html(self.session.table())
+        try:
+            self._draw(quick=False)
+            how = "Stopped" if handle.state == "stopped" else "Done"
+            self._say_end(f"{how} after {time.monotonic() - self._begun:.1f} s. ")
+        except Exception as error:  # shown in the panel: the run itself may have ended well
+            self.fault(error)
         if handle.error is not None:
             self.tell_wrong(f"The run failed: {type(handle.error).__name__}: {handle.error}")
-            return
-        self._say_end(
-            f"{'Stopped' if handle.state == 'stopped' else 'Done'} after {time.monotonic() - self._begun:.1f} s. "
-        )
 
     def _say_end(self, how: str) -> None:
         made = self.session.current
@@ -176,21 +181,17 @@ class RunPanel(Panel):
 
     def _start(self, *, held: bool = False, reuse: bool = False) -> None:
         self._begun = self._told = time.monotonic()
-        self.session.start(held=held, reuse=reuse)
         self._show_pause(held)
-        self.tell(f"Training. {self._cost()}")
+        self.tell(f"Training. {self._cost()}")  # before it begins: what is known already ends at once
+        self.session.start(held=held, reuse=reuse)
 
     def _cost(self) -> str:
         return cost(self.session.config, len(self.scene.methods))
 
     def _write(self) -> None:
         """Bring every control in step with the config."""
-        with self.mutex:
-            self._writing = True
-            try:
-                self.widgets.write(self.session.config, self.scene.methods, self.scene.terms, self._line())
-            finally:
-                self._writing = False
+        with self._setting():
+            self.widgets.write(self.session.config, self.scene.methods, self.scene.terms, self._line())
 
     def _try(self, **changes: Any) -> None:
         """Change the config; where that may not be, say why, and set the controls back."""
@@ -207,7 +208,7 @@ class RunPanel(Panel):
     def _on_knob(self, event: Any) -> None:
         name = next(name for name, widget in self.widgets.knobs.items() if widget is event["owner"])
         value = event["new"]
-        self._try(**{name: int(value) if event["owner"].whole and value == int(value) else value})
+        self._try(**{name: int(value) if event["owner"].whole and value.is_integer() else value})
 
     @guarded
     def _on_choice(self, event: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ebll.figures import Picture, lab
 from ebll.figures.live import LivePlot, Mark
+from ebll.live import LabConfig
 from ebll.live.cost import main_steps_of
 from ebll.live.session import Session, differences, rows_of
 
@@ -33,35 +34,47 @@ class Scene:
 
     @property
     def terms(self) -> str:
-        """The method whose loss terms are drawn."""
+        """The method whose loss terms are chosen."""
         return self.terms_of if self.terms_of in self.methods else self.methods[-1]
+
+    @property
+    def shown(self) -> LabConfig:
+        """The config of the run on show, which is not the session's once a setting has changed and nothing was run."""
+        return self.session.current.config if self.session.current else self.session.config
+
+    @property
+    def shown_terms(self) -> str:
+        """The method whose loss terms are drawn: the chosen one, or the last that the run on show has."""
+        made, live = self.session.current, self.session.live
+        has = (tuple(made.recorders) if made else ()) or (live,) if live else self.shown.methods
+        return self.terms_of if self.terms_of in has else has[-1]
 
     @property
     def steps(self) -> int:
         """Optimiser steps of one method, where the horizontal axis ends."""
         made = self.session.current
-        return made.steps if made is not None and made.steps else main_steps_of(self.session.config)
+        return made.steps if made is not None and made.steps else main_steps_of(self.shown)
 
     def frame(self, quick: bool = False) -> bytes:
         """The picture of this moment."""
-        session = self.session
-        about = (session.config.old, session.config.new, self.terms, self.steps)
+        session, config, terms = self.session, self.shown, self.shown_terms
+        about = (config.old, config.new, terms, self.steps)
         if self._plot is None or about != self._about:
             self._about = about
-            self._plot = LivePlot(lab.lab_panels(*about[:3]), self.steps, f"optimiser step on {session.config.new}")
+            self._plot = LivePlot(lab.lab_panels(*about[:3]), self.steps, f"optimiser step on {config.new}")
         made, rows, pinned = session.current, session.record(), [one for one in session.pinned if self._beside(one)]
         traces = [t for one in pinned for t in lab.lab_traces(rows_of(one.made), prefix=f"{one.name}: ", pale=True)]
         compared = [f"pinned {one.name}" for one in pinned]
         if session.before is not None and self._comparable(session.before) and not self._pinned(session.before):
-            traces += lab.lab_traces(rows_of(session.before), terms_of=self.terms, prefix="before: ", pale=True)
+            traces += lab.lab_traces(rows_of(session.before), terms_of=terms, prefix="before: ", pale=True)
             compared.append("the run before")
-        traces += lab.lab_traces(rows, terms_of=self.terms, broken=made.diverged if made else ())
+        traces += lab.lab_traces(rows, terms_of=terms, broken=made.diverged if made else ())
         return self._plot.frame(
             traces,
             title=self.title,
-            caption=lab.lab_caption(session.config.old, session.config.new, compared),
+            caption=lab.lab_caption(config.old, config.new, compared),
             legend=lab.lab_legend(rows),
-            inner={"terms": lab.lab_terms(rows, self.terms)},
+            inner={"terms": lab.lab_terms(rows, terms)},
             marks=[
                 Mark(change.step, f"{change.name} {change.value:g}".replace("_", " ")) for change in self._changes()
             ],
@@ -72,7 +85,7 @@ class Scene:
         """What `frame` drew last, as a picture with its text and its numbers."""
         if self._plot is None:
             self.frame()
-        config = self.session.config
+        config = self.shown
         facts = {"old": config.old, "new": config.new, "net": config.net, "seed": config.seed}
         return self._plot.picture(self.alt, lab.lab_table(self.session.record(), **facts))
 
@@ -83,13 +96,13 @@ class Scene:
     @property
     def title(self) -> str:
         """Tasks, net, seed and settings of the run on show."""
-        config = self.session.current.config if self.session.current else self.session.config
+        config = self.shown
         return lab.lab_title(config.old, config.new, config.net, config.seed, differences(config, title=True))
 
     @property
     def alt(self) -> str:
         """What is seen, in words."""
-        config, made = self.session.config, self.session.current
+        config, made = self.shown, self.session.current
         changes = [f"{c.name.replace('_', ' ')} is {c.value:g} from step {c.step}" for c in self._changes()]
         notes = [*changes, *(made.notes if made else ())]
         return lab.lab_alt(self.title, self.session.record(), config.old, config.new, notes)
@@ -105,5 +118,4 @@ class Scene:
         return one.made is not self.session.current and self._comparable(one.made)
 
     def _comparable(self, made: Any) -> bool:
-        config = self.session.config
-        return (made.config.old, made.config.new) == (config.old, config.new)
+        return (made.config.old, made.config.new) == (self.shown.old, self.shown.new)

@@ -62,7 +62,7 @@ class SubmanifoldExplorer(Panel):
     ) -> None:
         super().__init__(hide, lock)
         self.config = self._begin = SubmanifoldConfig.read(config)
-        self.tasks, self.folder, self._writing = tuple(tasks), Path(folder), False
+        self.tasks, self.folder = tuple(tasks), Path(folder)
         self._offered = offered_tasks(self.tasks)
         self.worker, self._plot, self._begun = Worker(self._on_end), ExplorerPlot(), time.monotonic()
         self.found: Explored = explore(self.config, tasks=self.tasks)
@@ -70,6 +70,7 @@ class SubmanifoldExplorer(Panel):
             self._build()
             self._draw(quick=False)
             self.tell(explored(self.found))
+        self._ready()
 
     def picture(self) -> Picture:
         """What the panel shows now, as a picture with its text and its numbers."""
@@ -83,10 +84,16 @@ class SubmanifoldExplorer(Panel):
             self.worker.current.result(timeout)
         return self.worker.current
 
-    def close(self) -> None:
-        """Stop what is running and take the widgets away."""
+    def halt(self, timeout: float = 0.0) -> None:
+        """Stop what is running, and wait for its end for so many seconds."""
         self.worker.stop()
-        super().close()
+        if self.worker.current is not None:
+            self.worker.current.wait(timeout)
+
+    def _widgets(self) -> Iterable[ipywidgets.Widget]:
+        if self.root is None:
+            return ()
+        return [*self.choices.values(), *self.knobs.values(), self.reset, self.take, self.code]
 
     def _build(self) -> None:
         config = self.config
@@ -101,6 +108,8 @@ class SubmanifoldExplorer(Panel):
         }
         self.reset = controls.button("Reset", "Everything as it was at first.", self._on_reset)
         self.take = controls.button("Take a figure", f"PNG, SVG, CSV and text, into {self.folder}/.", self._on_figure)
+        for name, one in {"reset": self.reset, "take": self.take}.items():
+            one.disabled = name in self.locked
         self.code = ipywidgets.Text(
             value=self._line(),
             description="as code",
@@ -198,20 +207,16 @@ class SubmanifoldExplorer(Panel):
         self.config = config
         self._write()
         self._begun = time.monotonic()
+        self.tell("Fitting the autoencoder.")  # before it begins: a code that may not be is refused at once
         self.worker.start(lambda: explore(config, tasks=self.tasks, watch=self._on_found))
-        self.tell("Fitting the autoencoder.")
 
     def _write(self) -> None:
-        with self.mutex:
-            self._writing = True
-            try:
-                self.choices["label"].options = self._classes(self.config)
-                for name, widget in (*self.choices.items(), *self.knobs.items()):
-                    value = getattr(self.config, name)
-                    widget.value = value if isinstance(value, str) else float(value)
-                self.code.value = self._line()
-            finally:
-                self._writing = False
+        with self._setting():
+            self.choices["label"].options = self._classes(self.config)
+            for name, widget in (*self.choices.items(), *self.knobs.items()):
+                value = getattr(self.config, name)
+                widget.value = value if isinstance(value, str) else float(value)
+            self.code.value = self._line()
 
     def _try(self, **changes: Any) -> None:
         if self._writing:
@@ -226,7 +231,7 @@ class SubmanifoldExplorer(Panel):
     def _on_knob(self, event: Any) -> None:
         name = next(name for name, widget in self.knobs.items() if widget is event["owner"])
         value = event["new"]
-        self._try(**{name: int(value) if event["owner"].whole and value == int(value) else value})
+        self._try(**{name: int(value) if event["owner"].whole and value.is_integer() else value})
 
     @guarded
     def _on_choice(self, event: Any) -> None:

@@ -153,9 +153,9 @@ class WhatIf(RunPanel):
         try:
             speed = check_number(event["new"], "speed", above=True, high=1e6)
         except InputError:
-            self._pace.value = 1 / self.session.pace
+            self._pace.value = self._speed
             raise
-        self.session.pace = 1 / speed
+        self._speed, self.session.pace = speed, 1 / speed
         if self.session.control is not None:
             self.session.control.pace = self.session.pace
 

@@ -8,6 +8,7 @@ function render({ model, el }) {
   Object.assign(slider, { type: "range", id, min: 0, step: 1 });
   Object.assign(box, { type: "number", step: "any" });
   el.classList.add("ebll-knob");
+  el.dataset.lmSuppressShortcuts = "true";
   el.append(label, slider, box);
 
   const words = (value) => Number(value).toPrecision(6) * 1 + "";
@@ -36,6 +37,8 @@ function render({ model, el }) {
     set(model.get("whole") ? Math.round(value) : value);
   });
   box.addEventListener("blur", show);
+  // A notebook has shortcuts on arrow keys and digits, and would take them away from us.
+  for (const part of [slider, box]) part.addEventListener("keydown", (event) => event.stopPropagation());
   for (const name of ["value", "grid", "locked", "label", "tip"]) model.on(`change:${name}`, show);
   show();
 }

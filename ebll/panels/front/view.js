@@ -1,6 +1,7 @@
 // A picture that the kernel draws, with its text for screen readers, and the values under the pointer or the arrow keys.
 function render({ model, el }) {
   el.classList.add("ebll-view");
+  el.dataset.lmSuppressShortcuts = "true";
   const frame = document.createElement("div");
   const img = document.createElement("img");
   const line = document.createElement("div");
