@@ -78,7 +78,7 @@ def measured():
     with tempfile.TemporaryDirectory() as folder:
         lab.write_notebook(
             Path(folder) / "panel.ipynb",
-            "import ebll\npanel = ebll.panels.forgetting_lab()\npanel",
+            "import ebll\nlesson = ebll.lesson.setup()\npanel = ebll.panels.forgetting_lab()\npanel",
             "explorer = ebll.panels.submanifold_explorer()\nexplorer",
             IN_KERNEL,
         )
@@ -133,7 +133,8 @@ def page(rows: pd.DataFrame) -> str:
         "Written by `make bench-panels`, that is `python -m benchmarks.panel_speed`; each measurement is in",
         "`docs/panel-speed.csv`. JupyterLab and Chromium on one machine, with the clock of the page; see the top of",
         "`benchmarks/panel_speed.py`. `watched run` is the default run in the panel with the page open, `unwatched`",
-        "the same by `ebll.live.run`, in turns: both measure as often, and only one draws.",
+        "the same by `ebll.live.run`, in turns: both measure as often, and only one draws. The kernel is set up as in",
+        "the course (`ebll.lesson.setup()`).",
         "",
         f"Measured on {platform.machine()}, {lab_facts()}. Median of {ROUNDS}, with the lowest and the highest.",
         "",

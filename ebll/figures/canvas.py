@@ -22,6 +22,7 @@ from .style import SMALL, SOFT, TITLE, Look, drawing
 __all__ = ["ON_SCREEN", "Canvas", "plain"]
 
 DPI = 100
+_LEGEND = 0.29  # inches below the upper edge where the legend begins
 ON_SCREEN = 0.94
 """Letters are fitted to whole pixels here, which makes a line of them up to 6 % wider than `layout` knows."""
 
@@ -37,8 +38,12 @@ class Canvas:
         self.figure = Picture(figsize=(width, height), dpi=DPI)
         self.figure.canvas.draw()
         self._cells: dict[str, tuple[Axes, tuple[int, int, int, int]]] = {}
+        self._around: dict[str, list[Artist]] = {"title": [], "legend": [], "caption": []}
         self._painted: dict[str, Any] = {}
-        self._background: Any = None
+        self._background: Any = None  # what stands still
+        self._layer: Any = None  # that, and the artists in `_kept` on top of it
+        self._kept: list[Any] = []
+        self._seen: list[Any] = []  # keys of the last frame's artists
 
     def add(
         self, key: str, place: tuple[float, float, float, float], around: tuple[float, float, float, float]
@@ -59,43 +64,70 @@ class Canvas:
         return [round(v, 4) for v in (left, 1 - bottom - height, left + width, 1 - bottom)]
 
     def frame(
-        self, parts: Mapping[str, Any], dress: Callable[[str, Any], None], moving: Iterable[Artist], quick: bool
+        self,
+        parts: Mapping[str, Any],
+        dress: Callable[[str, Any], None],
+        moving: Iterable[tuple[Artist, Any]],
+        quick: bool,
     ) -> bytes:
         """Paint the parts that have changed, draw what moves on top, and return the bytes of a PNG, or JPEG if `quick`.
 
-        parts   key of axes, or "head" -> what it looks like; compared with the last frame's
+        parts   key of axes, "title", "legend" or "caption" -> what it looks like; compared with the last frame's
         dress   called for each part that has changed
-        moving  artists that are marked as animated
+        moving  artists that are marked as animated, each with a key that says what it looks like; the first of them, as
+                far as none has changed since the last frame, are not drawn again
         """
+        canvas = self.figure.canvas
+        stale = [part for part, looks in parts.items() if self._painted.get(part, self) != looks]
+        if stale:
+            self._repaint(stale, parts, dress)
+        ordered = sorted(moving, key=lambda one: one[0].get_zorder())
+        same = _in_common([key for _, key in ordered], self._seen)
+        kept = min(same, len(self._kept)) if self._kept == self._seen[: len(self._kept)] else 0
+        if kept < len(self._kept):
+            self._kept, self._layer, kept = [], self._background, 0
+        canvas.restore_region(self._layer)
+        for place, (artist, _) in enumerate(ordered[kept:], kept):
+            if place == same and same > kept:  # what has stood still since the last frame is kept from now on
+                self._kept, self._layer = [key for _, key in ordered[:same]], canvas.copy_from_bbox(self.figure.bbox)
+            artist.axes.draw_artist(artist)
+        self._seen = [key for _, key in ordered]
+        return _encoded(canvas.buffer_rgba(), quick)
+
+    def _repaint(self, stale: Sequence[str], parts: Mapping[str, Any], dress: Callable[[str, Any], None]) -> None:
         canvas = self.figure.canvas
         if self._background is not None:
             canvas.restore_region(self._background)
-        stale = [part for part, looks in parts.items() if self._painted.get(part, self) != looks]
-        if stale:
-            with drawing():
-                for part in stale:
-                    dress(part, parts[part])
-                    self._paint(part)
-                    self._painted[part] = parts[part]
-            self._background = canvas.copy_from_bbox(self.figure.bbox)
-        for artist in sorted(moving, key=lambda one: one.get_zorder()):
-            artist.axes.draw_artist(artist)
-        return _encoded(np.asarray(canvas.buffer_rgba()), quick)
+        with drawing():
+            for part in stale:
+                for old in self._around.get(part, ()):
+                    old.remove()
+                dress(part, parts[part])
+                self._paint(part)
+                self._painted[part] = parts[part]
+        self._background = self._layer = canvas.copy_from_bbox(self.figure.bbox)
+        self._kept, self._seen = [], []
 
-    def head(self, title: str, caption: str, legend: Sequence[Look] = (), *, line: bool = True) -> None:
-        """Set heading, caption and legend."""
-        for text in [*self.figure.texts, *self.figure.legends]:
-            text.remove()
-        inch, inner = 1 / self.height, ON_SCREEN * (self.width - 0.2)
-        bold = layout.text_width(title, TITLE, "bold") / max(layout.text_width(title, TITLE), 1e-9)
-        self.figure.text(0.08 / self.width, 1 - 0.08 * inch, layout.shorten(title, inner / bold, TITLE) if title
-                         else "", size=TITLE, weight="bold", va="top")  # fmt: skip
-        self.figure.text(0.08 / self.width, 0.05 * inch, _lines(caption, inner, self._edges[1] - 0.05), size=SMALL,
-                         color=SOFT, va="bottom")  # fmt: skip
-        if legend:
-            place = {"loc": "upper left", "bbox_to_anchor": (0, 1 - 0.29 * inch), "borderaxespad": 0.1}
-            handles = layout.handles(legend, line=line)
-            self.figure.legend(handles=handles, ncols=4, columnspacing=1.4, handlelength=2.8, labelspacing=0.4, **place)
+    def title(self, text: str) -> None:
+        """Set the heading, cut to one line."""
+        inner = ON_SCREEN * (self.width - 0.2)
+        bold = layout.text_width(text, TITLE, "bold") / max(layout.text_width(text, TITLE), 1e-9)
+        shown = layout.shorten(text, inner / bold, TITLE) if text else ""
+        place = (0.08 / self.width, 1 - 0.08 / self.height)
+        self._around["title"] = [self.figure.text(*place, shown, size=TITLE, weight="bold", va="top")]
+
+    def caption(self, text: str) -> None:
+        """Set the caption, in as many lines as there is room for."""
+        shown = _lines(text, ON_SCREEN * (self.width - 0.2), self._edges[1] - 0.05)
+        place = (0.08 / self.width, 0.05 / self.height)
+        self._around["caption"] = [self.figure.text(*place, shown, size=SMALL, color=SOFT, va="bottom")]
+
+    def legend(self, looks: Sequence[Look], *, line: bool = True) -> None:
+        """Set the legend, below the heading."""
+        place = {"loc": "upper left", "bbox_to_anchor": (0, 1 - _LEGEND / self.height), "borderaxespad": 0.1}
+        spaces = {"columnspacing": 1.4, "handlelength": 2.8, "labelspacing": 0.4}
+        handles = layout.handles(looks, line=line)
+        self._around["legend"] = [self.figure.legend(handles=handles, ncols=4, **spaces, **place)] if looks else []
 
     def picture(self, alt: str, table: pd.DataFrame) -> Picture:
         """The figure itself, with its text and its numbers; the canvas is not to be used after that."""
@@ -104,10 +136,15 @@ class Canvas:
 
     def _paint(self, part: str) -> None:
         renderer, pixels = self.figure.canvas.get_renderer(), np.asarray(self.figure.canvas.buffer_rgba())
-        if part == "head":
-            pixels[: round(DPI * self._edges[0])] = 255
-            pixels[len(pixels) - round(DPI * self._edges[1]) :] = 255
-            for text in [*self.figure.texts, *self.figure.legends]:
+        if part in self._around:
+            head, foot = self._edges
+            top, bottom = {
+                "title": (0, _LEGEND),
+                "legend": (_LEGEND, head),
+                "caption": (self.height - foot, self.height),
+            }[part]
+            pixels[round(DPI * top) : round(DPI * bottom)] = 255
+            for text in self._around[part]:
                 text.draw(renderer)
             return
         axes, (left, top, right, bottom) = self._cells[part]
@@ -127,8 +164,14 @@ def _lines(text: str, width: float, height: float) -> str:
     return "\n".join(layout.shorten(line, width) for line in lines)
 
 
-def _encoded(pixels: np.ndarray, quick: bool) -> bytes:
-    buffer, image = io.BytesIO(), Image.fromarray(pixels[..., :3])
+def _in_common(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many entries two sequences begin with alike."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _encoded(pixels: memoryview, quick: bool) -> bytes:
+    tall, wide, _ = pixels.shape
+    buffer, image = io.BytesIO(), Image.frombytes("RGB", (wide, tall), pixels, "raw", "RGBX")
     if quick:
         image.save(buffer, format="jpeg", quality=90, subsampling=0)
     else:

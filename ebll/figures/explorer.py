@@ -26,6 +26,8 @@ FEATURES = Look("features of a held-out image", "#332288", "-", "o")
 BACK = Look("their reconstruction", "#c2571a", "-", "s")
 OTHERS = Look("other classes", "#a8a8a8", "-", ".")
 BARS = {"direct": "features themselves", "autoencoder": "through the autoencoder", "pca": "through PCA of that size"}
+STILL = {"direct", "pca"}
+"""Bars that stand still while an autoencoder is fitted."""
 _COLORS = {"direct": "#332288", "autoencoder": "#c2571a", "pca": "#14866d"}
 _HATCH = {"direct": "", "autoencoder": "//", "pca": ".."}
 
@@ -54,6 +56,7 @@ class ExplorerPlot:
             self._last = {name: value for name, value in locals().items() if name not in ("self", "quick")}
             self._field.set_data(field)
             self._field.set_extent(extent)
+            self._field.set_interpolation("nearest" if quick else "bilinear")
             finite = field[np.isfinite(field)]
             self._field.set_clim(0, (float(np.quantile(finite, 0.98)) if finite.size else 0.0) or 1e-9)
             self._others.set_data(*others.T)
@@ -67,8 +70,13 @@ class ExplorerPlot:
                     bar.set_width(100 * min(values[name], 1.0))
                     text.set_text(f" {100 * values[name]:.1f}")
                     text.set_x(100 * min(values[name], 0.8))
-            parts = {"head": (title, caption), "plane": extent, "holds": len(holds), "accuracy": (), "missed": ()}
-            return self._canvas.frame(parts, self._dress, self._moving, quick)
+            parts = {"title": title, "legend": (), "caption": caption, "plane": extent, "holds": len(holds)}
+            parts |= {"accuracy": (), "missed": ()}
+            same = {self._others: others.tobytes(), self._word: ()}
+            for bars, values in ((self._rows, accuracy), (self._shares, missed)):
+                same |= {artist: (name, values[name]) for name in STILL & bars.keys() for artist in bars[name]}
+            moving = [(artist, same.get(artist, object())) for artist in self._moving]
+            return self._canvas.frame(parts, self._dress, moving, quick)
 
     def picture(self, text: str, table: pd.DataFrame) -> Picture:
         """The last frame as a picture of its own."""
@@ -78,8 +86,10 @@ class ExplorerPlot:
         return own._canvas.picture(text, table)
 
     def _dress(self, part: str, what: Any) -> None:
-        if part == "head":
-            self._canvas.head(*what, (FEATURES, BACK, OTHERS), line=False)
+        if part == "legend":
+            self._canvas.legend((FEATURES, BACK, OTHERS), line=False)
+        elif part in ("title", "caption"):
+            getattr(self._canvas, part)(what)
         elif part == "plane":
             self._plane.set_xlim(*what[:2])
             self._plane.set_ylim(*what[2:])
@@ -99,7 +109,7 @@ class ExplorerPlot:
             axis.set_major_formatter(FuncFormatter(plain))
         still = {"animated": True}
         self._field = plane.imshow(np.zeros((2, 2)), origin="lower", aspect="auto", cmap="Purples", alpha=0.45,
-                                   interpolation="bilinear", zorder=0, **still)  # fmt: skip
+                                   interpolation="bilinear", zorder=1, **still)  # fmt: skip
         mark = {"linestyle": "", **still}
         (self._others,) = plane.plot(
             [], [], marker=".", color=OTHERS.color, markersize=2.5, alpha=0.6, zorder=1, **mark
@@ -117,14 +127,26 @@ class ExplorerPlot:
         holds.set_xlabel("principal direction, by falling spread", labelpad=2)
         (self._hold,) = holds.plot([], [], color=BACK.color, linewidth=1.6, **still)
         self._size = holds.axvline(0, color=SOFT, linewidth=1.2, linestyle=(0, (1, 1.5)), **still)
-        word = holds.text(0.98, 0.9, "dotted: code size", transform=holds.transAxes, ha="right", size=SMALL, color=SOFT)
-        word.set_animated(True)
+        self._word = holds.text(
+            0.98, 0.9, "dotted: code size", transform=holds.transAxes, ha="right", size=SMALL, color=SOFT
+        )
+        self._word.set_animated(True)
+        self._word.set_zorder(0.1)
         self._bars.set_title("images read right, %", **small)
         self._miss.set_title("spread missed, %", **small)
         self._rows = self._barred(self._bars, BARS)
         self._shares = self._barred(self._miss, {name: BARS[name] for name in ("autoencoder", "pca")})
         ended = [artist for bars in (self._rows, self._shares) for pair in bars.values() for artist in pair]
-        self._moving = [self._field, self._others, self._ways, self._back, self._here, self._hold, self._size, word]
+        self._moving = [
+            self._field,
+            self._others,
+            self._ways,
+            self._back,
+            self._here,
+            self._hold,
+            self._size,
+            self._word,
+        ]
         self._moving += ended
 
     @staticmethod
@@ -139,8 +161,9 @@ class ExplorerPlot:
             (bar,) = axes.barh([i], [0], height=0.7, color=_COLORS[name], hatch=_HATCH[name], edgecolor="white")
             text = axes.text(0, i, "", va="center", size=SMALL, color=INK)
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85})
-            bar.set_animated(True)
-            text.set_animated(True)
+            for artist in (bar, text):
+                artist.set_animated(True)
+                artist.set_zorder(0.1 if name in STILL else 3)  # what stands still is drawn first, and kept
             made[name] = (bar, text)
         return made
 

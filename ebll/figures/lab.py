@@ -5,7 +5,7 @@ Rows of the record in, traces and words out. This room knows the columns of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,9 +81,9 @@ def lab_traces(
     return out
 
 
-def lab_legend(record: Mapping[str, Rows]) -> tuple[Look, ...]:
+def lab_legend(methods: Iterable[str]) -> tuple[Look, ...]:
     """A legend entry for each method."""
-    return tuple(looks(record).values())
+    return tuple(looks(methods).values())
 
 
 def lab_terms(record: Mapping[str, Rows], method: str) -> tuple[Look, ...]:

@@ -5,6 +5,7 @@ This room knows inches and text, not methods. Legend and labels get space of the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ LINE = 1.25 / 72  # height of a line of text in inches, for each point of its si
 EDGE = 0.08  # inches of white around everything
 
 
+@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Return the width of one line of text in inches."""
     font = FontProperties(family=FONT, size=size, weight=weight)

@@ -92,6 +92,7 @@ class LivePlot:
             self._axes = {panel.key: self._place(i, panel) for i, panel in enumerate(self.panels)}
             self._limits = {panel.key: _limits(panel.scale, []) for panel in self.panels}
             self._drawn.clear()
+            self._keys: dict[tuple[str, str], Any] = {}  # what each line looks like
             self._last: tuple[Sequence[Trace], dict[str, Any]] = ((), {})
 
     def frame(
@@ -109,9 +110,9 @@ class LivePlot:
             looks = {"title": title, "caption": caption, "marks": marks, "legend": legend, "inner": inner}
             self._last = (traces, looks)
             self._set(traces, marks)
-            parts: dict[str, Any] = {"head": (title, caption, tuple(legend))}
+            parts: dict[str, Any] = {"title": title, "legend": tuple(legend), "caption": caption}
             parts |= {key: (limits, tuple((inner or {}).get(key, ()))) for key, limits in self._limits.items()}
-            artists = [artist for made in self._drawn.values() for artist in made]
+            artists = [(artist, self._keys.get(name, name)) for name, made in self._drawn.items() for artist in made]
             return self._canvas.frame(parts, self._dress, artists, quick)
 
     def picture(self, alt: str, table: pd.DataFrame) -> Picture:
@@ -173,6 +174,7 @@ class LivePlot:
         named = {f"mark {i} {mark.x:g} {mark.text}": (i, mark) for i, mark in enumerate(marks)}
         wanted |= {(panel.key, name) for panel in self.panels for name in named}
         for gone in [key for key in self._drawn if key not in wanted]:
+            self._keys.pop(gone, None)
             for artist in self._drawn.pop(gone):
                 artist.remove()
         missing = wanted - self._drawn.keys()
@@ -185,10 +187,17 @@ class LivePlot:
                     ]  # fmt: skip
                     self._drawn[panel, name] = made
         for place, trace in enumerate(self._shown):
-            (line,) = self._drawn[trace.panel, trace.name]
+            self._update((trace.panel, trace.name), trace, place)
+
+    def _update(self, name: tuple[str, str], trace: Trace, place: int) -> None:
+        """Bring one line in step with its trace, if it has changed."""
+        x, y = np.asarray(trace.x, float), np.asarray(trace.y, float)
+        key = (name, place, trace.look, trace.pale, trace.cross, self._limits[trace.panel], x.tobytes(), y.tobytes())
+        if self._keys.get(name) != key:
+            self._keys[name] = key
+            (line,) = self._drawn[name]
             _style(line, trace, place)
-            low, high = self._limits[trace.panel]
-            line.set_data(trace.x, np.clip(np.asarray(trace.y, float), low, high))
+            line.set_data(x, np.clip(y, *self._limits[trace.panel]))
 
     def _mark(self, axes: Axes, place: int, mark: Mark, first: bool) -> list[Artist]:
         """Its line, and in the first of the axes its word, on that side of the line where there is more room."""
@@ -201,9 +210,9 @@ class LivePlot:
         return made
 
     def _dress(self, part: str, what: Any) -> None:
-        """Set what stands still of the heading, or of one of the axes."""
-        if part == "head":
-            self._canvas.head(*what)
+        """Set what stands still around the axes, or of one of them."""
+        if part in ("title", "legend", "caption"):
+            getattr(self._canvas, part)(what)
             return
         axes, (limits, inner) = self._axes[part], what
         axes.set_ylim(*limits)

@@ -37,7 +37,9 @@ from ebll.training import learn_first, run_sequence
 
 __all__ = ["LabRecorder", "LabRun", "learned", "offered_tasks", "run", "run_live", "start_of"]
 
-LOG_EVERY = 10
+LOG_EVERY = 15
+SAMPLES = 128
+"""Held-out images of each task that the curves look at: half as many as in the course's figures, since one waits."""
 FAR = 10
 """Features that have moved by this many times their own length have not been learned: the steps overshoot."""
 
@@ -184,6 +186,13 @@ def run(
     """
     config = LabConfig.read(config)
     made = LabRun(config) if into is None else into
+    with cpu_threads(config.first.threads):
+        _run_all(made, tasks, every_step, reuse)
+    return made
+
+
+def _run_all(made: LabRun, tasks: Iterable[Task], every_step: Callable[[], bool], reuse: bool) -> None:
+    config = made.config
     both, start, memories = start_of(config, tasks)
     made.before = start.recorder.accuracy_rows[-1]["accuracy"]
     made.steps = math.ceil(len(both[1].train) / config.train.batch_size) * config.train.epochs
@@ -194,7 +203,7 @@ def run(
             made.recorders[name], made.runs[name] = known[0].recorder, known[0]
             _look_back(made, name)
             continue
-        recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, every_step=every_step)
+        recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, samples=SAMPLES, every_step=every_step)
         begun = time.perf_counter()
         if len(memories) > 4 * _KEPT:
             memories.clear()
@@ -206,7 +215,6 @@ def run(
             _runs[key] = (made.runs[name], start, both[1])  # kept with it, so that their ids stay theirs
             while len(_runs) > 4 * _KEPT:
                 _runs.pop(next(iter(_runs)), None)
-    return made
 
 
 def run_live(
@@ -227,25 +235,29 @@ def run_live(
     """
     config = LabConfig.read(config)
     knobs = knobs or LiveKnobs(config, method, changes)
-    name = knobs.method.name
     made = LabRun(config) if into is None else into
+    with cpu_threads(config.first.threads):
+        _run_one(made, knobs, tasks, every_step)
+    return made
+
+
+def _run_one(made: LabRun, knobs: LiveKnobs, tasks: Iterable[Task], every_step: Callable[[], bool]) -> None:
+    config, name = made.config, knobs.method.name
     both, start, memories = start_of(config, tasks)
     made.before, made.changes = start.recorder.accuracy_rows[-1]["accuracy"], knobs.changes
     made.steps = math.ceil(len(both[1].train) / config.train.batch_size) * config.train.epochs
-    recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, every_step=every_step)
+    recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, samples=SAMPLES, every_step=every_step)
 
     def job() -> Run:
         live = LiveMethod(knobs, start, both[0], config.seed)
         own = config.method(name)
         own.check(start.net, 2)
-        with cpu_threads(config.first.threads):
-            memory = memory_of(own, start, both[0], memories, config.seed)
+        memory = memory_of(own, start, both[0], memories, config.seed)
         held = dataclasses.replace(start, memory=LiveMemory([memory]))
         options = {"settings": config.train, "seed": config.seed, "recorder": recorder, "look_back_last": False}
         return run_sequence(both, live, start=held, **options)
 
     _attempt(made, name, job)
-    return made
 
 
 def _attempt(made: LabRun, name: str, job: Callable[[], Run]) -> None:

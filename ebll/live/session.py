@@ -73,16 +73,18 @@ class Session:
         job()
         return made
 
-    def start(self, *, held: bool = False, reuse: bool = False) -> Handle:
+    def start(self, *, held: bool = False, reuse: bool = False, ready: Callable[[], None] = lambda: None) -> Handle:
         """Run in the background; one that is on stops.
 
         held    stop at the first measurement, for `step`
         reuse   take results that are known already, of methods on which a changed setting does not act
+        ready   called when the run is the one on show, before it begins
         """
         control = Control(on_turn=self.on_turn, pace=self.pace)
         made, job = self._prepare(control, reuse)
         if held:
             control.step(self._measured(made))
+        ready()
         return self.worker.start(job, control)
 
     def step(self) -> None:

@@ -142,54 +142,75 @@ def explore(
     raises   `InputError` where the code is not smaller than the features, or the task has no such class
     """
     config = SubmanifoldConfig.read(config)
-    task, start, _ = learned(config.task, config.net, config.seed, tasks)
-    label = list(task.classes).index(check_choice(config.label, task.classes, f"Class of {task.name}"))
-    net, found = start.net, _features(start.net, task)
-    settings = AutoencoderSettings(code_size=config.code_size, recon_weight=config.recon_weight)
-    seen: list[Explored] = []
+    with cpu_threads(PRESETS[config.net].train.threads):
+        task, start, _ = learned(config.task, config.net, config.seed, tasks)
+        label = list(task.classes).index(check_choice(config.label, task.classes, f"Class of {task.name}"))
+        net, found = start.net, _features(start.net, task)
+        settings = AutoencoderSettings(code_size=config.code_size, recon_weight=config.recon_weight)
+        still = _standing_still(config, net, task, label, found)
+        seen: list[Explored] = []
 
-    def look(epoch: int, autoencoder: Autoencoder) -> None:
-        seen[:] = [_look(config, epoch, settings.epochs, autoencoder, net, task, label, found)]
-        if watch is not None:
-            watch(seen[0])
+        def look(epoch: int, autoencoder: Autoencoder) -> None:
+            seen[:] = [_look(config, epoch, settings.epochs, autoencoder, net, task, found, still)]
+            if watch is not None:
+                watch(seen[0])
 
-    with cpu_threads(PRESETS[config.net].train.threads), frozen(net):
-        fit_autoencoder(
-            found.train,
-            task.train.labels,
-            lambda reconstructed: net.heads[0](net.operator(reconstructed)),
-            settings,
-            seed=derive_seed(config.seed, "autoencoder", 0),
-            held_out=(found.held, task.validation.labels),
-            watch=look,
-        )
+        with frozen(net):
+            fit_autoencoder(
+                found.train,
+                task.train.labels,
+                lambda reconstructed: net.heads[0](net.operator(reconstructed)),
+                settings,
+                seed=derive_seed(config.seed, "autoencoder", 0),
+                held_out=(found.held, task.validation.labels),
+                watch=look,
+            )
     return seen[0]
 
 
-def _look(
-    config: SubmanifoldConfig, epoch: int, epochs: int, autoencoder: Autoencoder, net: Network, task: Task, label: int,
-    found: _Features,
-) -> Explored:  # fmt: skip
-    plane, labels = found.directions[:2], task.validation.labels
+@dataclass(frozen=True, eq=False)
+class _Still:
+    """What does not change while the autoencoder is fitted."""
+
+    mine: Tensor  # rows of the class that are shown
+    here: Tensor  # places of all held-out images
+    others: Tensor
+    accuracy: dict[str, float]
+    missed: float  # by PCA of this size
+
+
+def _standing_still(config: SubmanifoldConfig, net: Network, task: Task, label: int, found: _Features) -> _Still:
+    labels = task.validation.labels
     mine = (labels == label).nonzero()[:SHOWN, 0]
     if not len(mine):
         raise InputError(f"{task.name} has no held-out image of class {config.label!r}. Choose another class.")
     with torch.no_grad():
-        back = autoencoder(found.held)
         kept = found.directions[: config.code_size]
         pca = found.mean + (found.held - found.mean) @ kept.T @ kept
+        here = (found.held - found.mean) @ found.directions[:2].T
+        read = {"direct": _read(net, found.held, labels), "pca": _read(net, pca, labels)}
+        return _Still(mine, here, here[labels != label], read, unexplained_share(pca, found.held))
 
-        def read(features: Tensor) -> float:
-            return accuracy(net.heads[0](net.operator(features)), labels)
 
-        there, here = ((v - found.mean) @ plane.T for v in (back, found.held))
-        field, extent = _field(autoencoder.encode, found, found.held[mine].mean(dim=0), here)
-        points = torch.cat([here[mine], there[mine]], dim=1).numpy()
+def _read(net: Network, features: Tensor, labels: Tensor) -> float:
+    return accuracy(net.heads[0](net.operator(features)), labels)
+
+
+def _look(
+    config: SubmanifoldConfig, epoch: int, epochs: int, autoencoder: Autoencoder, net: Network, task: Task,
+    found: _Features, still: _Still,
+) -> Explored:  # fmt: skip
+    mine, direct, pca = still.mine, still.accuracy["direct"], still.accuracy["pca"]
+    with torch.no_grad():
+        back = autoencoder(found.held)
+        there = (back[mine] - found.mean) @ found.directions[:2].T
+        field, extent = _field(autoencoder.encode, found, found.held[mine].mean(dim=0), still.here)
+        points = torch.cat([still.here[mine], there], dim=1).numpy()
         return Explored(
             *(config, epoch, epochs, pd.DataFrame(points, columns=["x", "y", "x_back", "y_back"])),
-            others=here[(labels != label).nonzero()[:, 0]],
-            accuracy={"direct": read(found.held), "autoencoder": read(back), "pca": read(pca)},
-            missed={"autoencoder": unexplained_share(back, found.held), "pca": unexplained_share(pca, found.held)},
+            others=still.others,
+            accuracy={"direct": direct, "autoencoder": _read(net, back, task.validation.labels), "pca": pca},
+            missed={"autoencoder": unexplained_share(back, found.held), "pca": still.missed},
             holds=hold(autoencoder.encode, found.held[mine], found.directions[:DIRECTIONS]).tolist(),
             field=field,
             extent=extent,
@@ -206,6 +227,6 @@ def _field(
     grid = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=2).reshape(-1, 2)
     from_here = grid - ((middle - found.mean) @ found.directions[:2].T)
     now, before = encoder(middle + from_here @ found.directions[:2]), encoder(middle[None])
-    each = torch.stack([code_distance(one[None], before) for one in now])
+    each = torch.vmap(lambda code: code_distance(code[None], before))(now)
     extent = tuple(float(edge) for edge in (low[0], high[0], low[1], high[1]))
     return each.reshape(count, count), extent

@@ -5,7 +5,6 @@ Wiring only: `ebll.live.Session` runs, `Scene` draws, and here they meet the wid
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import final
@@ -13,7 +12,7 @@ from typing import final
 from ebll.data import Task
 from ebll.live import LabConfig
 from ebll.live.cost import seconds_of
-from ebll.panels.runs import FRAME, RunPanel
+from ebll.panels.runs import RunPanel
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
@@ -79,5 +78,4 @@ class ForgettingLab(RunPanel):
         else:
             self.session.worker.stop()
             self.tell(f"The settings have changed; the picture is that of the last run. {self._cost()} Press Run.")
-        if time.monotonic() - self._drawn >= FRAME:
-            self._draw(quick=self.session.worker.busy)
+            self._draw(quick=False)

@@ -27,7 +27,7 @@ from ebll.panels.scene import Scene
 
 __all__ = ["RunPanel"]
 
-FRAME = 0.08  # seconds from one picture to the next
+FRAME = 0.09  # seconds from one picture to the next
 
 
 class RunPanel(Panel):
@@ -183,7 +183,12 @@ class RunPanel(Panel):
         self._begun = self._told = time.monotonic()
         self._show_pause(held)
         self.tell(f"Training. {self._cost()}")  # before it begins: what is known already ends at once
-        self.session.start(held=held, reuse=reuse)
+        self.session.start(held=held, reuse=reuse, ready=self._draw_soon)
+
+    def _draw_soon(self) -> None:
+        """A picture at once, if the last one is not as good as new."""
+        if time.monotonic() - self._drawn >= FRAME:
+            self._draw(quick=True)
 
     def _cost(self) -> str:
         return cost(self.session.config, len(self.scene.methods))
@@ -253,7 +258,6 @@ class RunPanel(Panel):
     @guarded
     def _on_run(self, _: Any) -> None:
         self._start()
-        self._draw(quick=True)
 
     @guarded
     def _on_pause(self, _: Any) -> None:

@@ -26,6 +26,7 @@ class Scene:
         self.session, self.terms_of = session, ""
         self._plot: LivePlot | None = None
         self._about: Any = None
+        self._known: dict[str, tuple[Any, ...]] = {}
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -45,8 +46,7 @@ class Scene:
     @property
     def shown_terms(self) -> str:
         """The method whose loss terms are drawn: the chosen one, or the last that the run on show has."""
-        made, live = self.session.current, self.session.live
-        has = (tuple(made.recorders) if made else ()) or (live,) if live else self.shown.methods
+        has = self._drawn_methods()
         return self.terms_of if self.terms_of in has else has[-1]
 
     @property
@@ -73,8 +73,8 @@ class Scene:
             traces,
             title=self.title,
             caption=lab.lab_caption(config.old, config.new, compared),
-            legend=lab.lab_legend(rows),
-            inner={"terms": lab.lab_terms(rows, terms)},
+            legend=lab.lab_legend(self._drawn_methods()),
+            inner={"terms": self._inner(rows, terms)},
             marks=[
                 Mark(change.step, f"{change.name} {change.value:g}".replace("_", " ")) for change in self._changes()
             ],
@@ -106,6 +106,16 @@ class Scene:
         changes = [f"{c.name.replace('_', ' ')} is {c.value:g} from step {c.step}" for c in self._changes()]
         notes = [*changes, *(made.notes if made else ())]
         return lab.lab_alt(self.title, self.session.record(), config.old, config.new, notes)
+
+    def _drawn_methods(self) -> tuple[str, ...]:
+        """All methods of the run on show, also those that have not begun."""
+        made, live = self.session.current, self.session.live
+        return ((tuple(made.recorders) if made else ()) or (live,)) if live else self.shown.methods
+
+    def _inner(self, rows: Any, method: str) -> tuple[Any, ...]:
+        """The legend of the loss terms; once they are known it stays, so that a run does not begin with another one."""
+        self._known[method] = lab.lab_terms(rows, method) or self._known.get(method, ())
+        return self._known[method]
 
     def _changes(self) -> list[Any]:
         return list(self.session.current.changes) if self.session.current is not None else []

@@ -155,7 +155,6 @@ class SubmanifoldExplorer(Panel):
 
     def _frame(self, quick: bool = False) -> bytes:
         found = self.found
-        stage = "fitted" if found.epoch == found.epochs else f"after {found.epoch} of {found.epochs} passes"
         return self._plot.frame(
             points=found.points,
             others=found.others.numpy(),
@@ -166,7 +165,7 @@ class SubmanifoldExplorer(Panel):
             extent=found.extent,
             code_size=found.config.code_size,
             title=self._title(),
-            caption=f"Held-out images, one network; autoencoder {stage}. A line leads from features to reconstruction. "
+            caption="Held-out images, one network and autoencoder. A line leads from features to their reconstruction. "
             "The darker a place, the larger the code term (E4) of a move there from the middle of the class.",
             quick=quick,
         )

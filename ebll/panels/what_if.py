@@ -107,7 +107,6 @@ class WhatIf(RunPanel):
         self.session.config, self.session.changes = config, changes
         self.session.live = method or self.session.live
         self._start()
-        self._draw(quick=True)
 
     def _change(self, config: LabConfig) -> None:
         """A weight acts at the next step of the run that is on; anything else begins with the next run."""

@@ -222,11 +222,23 @@ mean = table.groupby("alpha").mean()
 best, most = mean["accuracy"].idxmax(), max(alphas)
 ebll.lesson.say(
     f"Most letters are kept at alpha {best:g}: {mean['accuracy'][best]:.1f} %, against {mean['accuracy'][0.0]:.1f} % "
-    f"with LwF. At {most:g} it is {mean['accuracy'][most]:.1f} %, and {mean['accuracy_new'][most]:.1f} % of {textures.name} "
-    f"against {mean['accuracy_new'][best]:.1f} %."
+    f"with LwF. At {most:g} it is {mean['accuracy'][most]:.1f} %, and {mean['accuracy_new'][most]:.1f} % of "
+    f"{textures.name} against {mean['accuracy_new'][best]:.1f} %."
 )
 if {3.0, 30.0} <= set(alphas):
     assert (mean.loc[30.0] < mean.loc[3.0] - 3).all()  # both tasks lose, says the next text
+
+# %% lab [markdown]
+# ### Move it yourself
+#
+# The panel below trains textures again, with the methods that are ticked, as soon as you move a control; the run before
+# stays as a faint line. Without a kernel you see the panel as a picture, as it opens.
+#
+# **Predict first.** Alpha goes to 0: on which line will EBLL's come to lie? And at 30: which of the four pictures shows
+# first that something goes wrong?
+
+# %% lab-panel
+ebll.panels.forgetting_lab(hide=["temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight"])
 
 # %% alpha-read [markdown]
 # At the right end **both** tasks lose. That is no trade: the term has become too steep for the step size, each step

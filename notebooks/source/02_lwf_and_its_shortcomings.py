@@ -489,12 +489,26 @@ ebll.lesson.say(f"EBLL's gain over LwF, {far} minus {near}: {in_words(gained[far
 
 # %% ladder-honest [markdown]
 # LwF forgets a fraction of what fine-tuning does, at every gap. But its own forgetting is larger at the far end (in how
-# many of the seeds, the first sentence says), and that is the weakness the paper sets out from. EBLL is an outlook here, `04_ebll.ipynb` builds it; whether its
-# gain grows with the gap is a claim of its own (C8), which `make reproduce` judges with more seeds.
+# many of the seeds, the first sentence says), and that is the weakness the paper sets out from. EBLL is an outlook here,
+# `04_ebll.ipynb` builds it; whether its gain grows with the gap is a claim of its own (C8), which `make reproduce` judges
+# with more seeds.
 #
 # Seeds that agree on a direction can still leave a wide interval. And three tasks are three points, which differ
 # in more than their gap: in how hard they are, and in how long training has to push. So the ladder raises a suspicion. The
 # next section goes after the cause.
+
+# %% lab [markdown]
+# ### Move it yourself
+#
+# The panel trains the new task again as soon as you move a control, and keeps the run before as a faint line. Choose
+# digits or textures as the new task, and pin a run of each. Without a kernel you see the panel as a picture, as it opens.
+#
+# **Predict first.** A distillation weight of 10 in place of 2: on which of the three new tasks will it help the letters
+# most, and what will it cost there?
+
+# %% lab-panel
+hidden = ["alpha", "ewc_strength", "code_size", "recon_weight"]
+ebll.panels.forgetting_lab('new="mnist", methods=("finetune", "lwf")', hide=hidden)
 
 # %% why-text [markdown]
 # ## 5. Why: the promise is kept where it was given

@@ -512,6 +512,20 @@ ebll.lesson.say(
     f"{by.loc[1, 'accuracy']:.0f} %, towards PCA's {at.loc['PCA', 16]['accuracy']:.0f} %."
 )
 
+# %% explorer [markdown]
+# ### Move it yourself
+#
+# The panel fits the autoencoder again as soon as you move a control. On the left are the features of one letter with
+# their reconstructions, in the plane of section 1. The curve on the right looks ahead: it says how large EBLL's code term
+# (E4, notebook 04) gets when the features move by 1 along each principal direction. Where it is high, the term would
+# hold them; where it is low, it would leave them free. Without a kernel you see the panel as a picture, as it opens.
+#
+# **Predict first.** The code shrinks from 64 to 8. Where does the curve fall off then? Which loses more accuracy, the
+# autoencoder or PCA of that size?
+
+# %% explorer-panel
+ebll.panels.submanifold_explorer()
+
 # %% start [markdown]
 # ## 4. Where the fit starts
 #

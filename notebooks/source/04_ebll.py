@@ -406,6 +406,18 @@ ebll.lesson.say(
 # So the account is half right. The new task acts first, and the other terms answer. But accuracy on the new task falls
 # too: perhaps the first steps are too long even for the task that asks for them, and overshoot.
 
+# %% what-if [markdown]
+# ### Change it in mid-run
+#
+# In the panel below the weights act *while* EBLL trains: a change is marked in the curves, and the line of code at the
+# bottom holds it, so that the run can be made again. As it opens, it shows a run of the MLP in which alpha goes to 0 at
+# step 60 and back to 3 at step 110. Without a kernel you see the panel as a picture.
+#
+# **Predict first.** What does the distance do once alpha is 0? And when it is 3 again, will the features come back?
+
+# %% what-if-panel
+ebll.panels.what_if(changes=[(60, "alpha", 0.0), (110, "alpha", 3.0)])
+
 # %% accuracy-text [markdown]
 # ### Distance is not forgetting
 #
@@ -631,11 +643,23 @@ cost = "a cost" if high < 0 else "a gain" if low > 0 else "too few seeds to call
 ebll.lesson.say(
     f"Alpha 3 minus LwF, in points: {gain['letters'].mean():.1f} on letters ({gain['letters'].min():.1f} to "
     f"{gain['letters'].max():.1f} over the seeds) and {gain['textures'].mean():.1f} on textures "
-    f"({gain['textures'].min():.1f} to {gain['textures'].max():.1f}; 95 % interval of the mean {low:.1f} to {high:.1f}: "
-    f"**{cost}**). The features move {-gain['distance'].mean():.1f} less. Alpha 10 minus LwF is "
+    f"({gain['textures'].min():.1f} to {gain['textures'].max():.1f}; 95 % interval of the mean {low:.1f} to "
+    f"{high:.1f}: **{cost}**). The features move {-gain['distance'].mean():.1f} less. Alpha 10 minus LwF is "
     f"{mean.loc[10, 'textures'] - mean.loc[0, 'textures']:.1f} points of textures, and the features have moved by "
     f"{mean.loc[10, 'distance']:.1f}, more than the {mean.loc[3, 'distance']:.1f} at alpha 3."
 )
+
+# %% lab [markdown]
+# ### Move it yourself
+#
+# The panel trains textures again, with the methods that are ticked, as soon as you move a control. Pin a run to compare
+# others with it; the table gives test accuracies. Without a kernel you see the panel as a picture, as it opens.
+#
+# **Predict first.** With alpha at 10, on which of the four pictures would you notice it first? And what does a code of 8
+# change, with alpha at 3?
+
+# %% lab-panel
+ebll.panels.forgetting_lab()
 
 # %% large [markdown]
 # ### Too large

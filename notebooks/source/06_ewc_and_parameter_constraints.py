@@ -536,14 +536,26 @@ def words(part):
 mean = 100 * seen.groupby(["method", "knob", "task"])["accuracy"].mean(skipna=False).unstack("task")
 top = mean["letters"].groupby("method").max()
 ebll.lesson.say(
-    f"At alpha {ours.alpha:g} EBLL keeps {mean.loc[('ebll', ours.alpha), 'letters']:.1f} % of letters. Where EWC keeps as "
-    f"many, EBLL minus EWC is {words(beyond(seen, 'ebll', ours.alpha))} points of textures. But alpha takes EBLL no "
+    f"At alpha {ours.alpha:g} EBLL keeps {mean.loc[('ebll', ours.alpha), 'letters']:.1f} % of letters. Where EWC keeps "
+    f"as many, EBLL minus EWC is {words(beyond(seen, 'ebll', ours.alpha))} points of textures. But alpha takes EBLL no "
     f"further up than {top['ebll']:.1f} % of letters, the strength takes EWC to **{top['ewc']:.1f} %**."
 )
 assert top["ewc"] > top["ebll"] + 0.5  # EWC reaches further up, says the claim
 
 # %% fronts-words [markdown]
 # The bracket holds a Student-t interval over the seeds. *More* or *less* means that all of it lies on one side of zero.
+
+# %% lab [markdown]
+# ### Move it yourself
+#
+# The panel trains textures again as soon as you move a control. Pin a run of each method that keeps about as many letters
+# as the other's, and compare their textures in the table. Without a kernel you see the panel as a picture, as it opens.
+#
+# **Predict first.** EWC's strength goes from 300 to 3,000: what becomes of letters, textures and the distance? And which
+# alpha of EBLL keeps as many letters?
+
+# %% lab-panel
+ebll.panels.forgetting_lab('methods=("ewc", "ebll")', hide=["temperature", "code_size", "recon_weight"])
 
 # %% turn [markdown]
 # ### Why EBLL turns back
@@ -576,8 +588,8 @@ for seed in lesson.seeds:
 limits = pd.DataFrame(rows, index=pd.Index(lesson.seeds, name="seed"))
 mean = 100 * seen.query("method == 'ebll'").groupby(["knob", "task"])["accuracy"].mean().unstack("task")
 ebll.lesson.say(
-    f"At alpha 30, past the border and left out of the figure, EBLL ends at {mean.loc[30, 'letters']:.0f} % of letters and "
-    f"{mean.loc[30, 'textures']:.0f} % of textures. At 3 it has {mean.loc[3, 'letters']:.0f} % and "
+    f"At alpha 30, past the border and left out of the figure, EBLL ends at {mean.loc[30, 'letters']:.0f} % of letters "
+    f"and {mean.loc[30, 'textures']:.0f} % of textures. At 3 it has {mean.loc[3, 'letters']:.0f} % and "
     f"{mean.loc[3, 'textures']:.0f} %."
 )
 assert limits["largest stable alpha"].between(2, 30).all() and mean.loc[30, "letters"] < mean.loc[3, "letters"] - 20
@@ -705,8 +717,8 @@ for (name, knob), part in parts.items():
 ebll.lesson.say("\n".join(lines))
 computed = [part for (name, _), part in parts.items() if name in ("ebll", "features held")]
 ebll.lesson.say(
-    f"Of the {len(computed)} rows that hold what the network computes, {sum(p.estimate > 0 for p in computed)} lie above "
-    f"zero by their estimate. The interval calls {sum(p.bounds[0] > 0 for p in computed)} of them *more* and "
+    f"Of the {len(computed)} rows that hold what the network computes, {sum(p.estimate > 0 for p in computed)} lie "
+    f"above zero by their estimate. The interval calls {sum(p.bounds[0] > 0 for p in computed)} of them *more* and "
     f"{sum(p.bounds[1] < 0 for p in computed)} *less*."
 )
 
