@@ -18,7 +18,7 @@ from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Memory, Method
 from ebll.nets import NetSpec
 from ebll.record import Recorder
-from ebll.runs import Run, Snapshot, checked_tasks
+from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings, learn_first, run_sequence
 
@@ -38,6 +38,7 @@ class Comparison:
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)  #: in words, the runs that diverged; their rows so far are kept
     alone_rows: list[dict[str, Any]] = field(default_factory=list)
+    starts: dict[int, Snapshot] = field(default_factory=dict)  #: by seed, the networks that all methods branched from
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -73,6 +74,7 @@ def compare(
     log_every: int = 20,
     progress: Progress | None = None,
     into: Comparison | None = None,
+    starts: Mapping[int, Snapshot] | None = None,
 ) -> Comparison:
     """Learn a sequence of tasks with several methods and seeds.
 
@@ -83,17 +85,24 @@ def compare(
     log_every  optimiser steps between two measurements, 0 for none
     progress   called after each run with: runs done, runs in all, name
     into       collects the runs as they end: pass your own `Comparison()` to keep them if you stop in the middle
+    starts     networks that have learned the first task, by seed, such as `.starts` of an earlier comparison with the
+               same first task and net: they are not trained again. Seeds that are not in it are
     returns    a `Comparison`; a run that diverges is told in `.failures` and stops no other
     """
     named, seeds, tasks = _named(methods), _seeds(seeds), checked_tasks(tasks, device)
     if progress is not None and not callable(progress):
         raise InputError(f"progress takes a function (done, total, name); got {type(progress).__name__}.")
-    settings = settings or TrainSettings()
+    settings, starts = settings or TrainSettings(), _starts(starts)
     made, done, total = Comparison() if into is None else into, 0, len(named) * len(seeds)
     for seed in seeds:
         options = {"settings": settings, "seed": seed, "device": device}
         try:
-            start = learn_first([tasks[0]], net=net, recorder=Recorder(log_every=log_every), **options)
+            if seed in starts:
+                check_start(starts[seed], tasks[0])
+                start = made.starts[seed] = starts[seed]
+            else:
+                recorder = Recorder(log_every=log_every)
+                start = made.starts[seed] = learn_first([tasks[0]], net=net, recorder=recorder, **options)
         except TrainingDiverged as error:
             made.failures.append(str(error))
             done += len(named)
@@ -193,6 +202,13 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
     if not several:
         raise InputError("seeds: name at least one, such as range(3).")
     return several
+
+
+def _starts(starts: Mapping[int, Snapshot] | None) -> Mapping[int, Snapshot]:
+    starts = {} if starts is None else starts
+    if not isinstance(starts, Mapping) or not all(isinstance(one, Snapshot) for one in starts.values()):
+        raise InputError("starts takes a dict from a seed to a Snapshot, such as `.starts` of an earlier comparison.")
+    return starts
 
 
 def _facts(tasks: Sequence[Task], net: str, seed: int) -> dict[str, Any]:

@@ -169,3 +169,26 @@ def test_a_readers_own_method_may_hold_a_list():
 
 def test_one_name_will_do():
     assert set(compare(sequence(2), "lwf", seeds=[0], **OPTIONS).accuracy["method"]) == {"lwf"}
+
+
+def test_networks_that_have_learned_the_first_task_are_not_trained_again_and_give_the_same_runs(monkeypatch):
+    tasks, named = sequence(2), {n: method(n) for n in ("lwf", "ebll")}
+    first = compare(tasks, named, seeds=[0, 1], **OPTIONS)
+    learned = []
+    real = ebll.comparison.learn_first
+    monkeypatch.setattr(ebll.comparison, "learn_first", lambda *a, **k: learned.append(k["seed"]) or real(*a, **k))
+    again = compare(tasks, named, seeds=[0, 1, 2], starts=first.starts, **OPTIONS)
+    assert learned == [2]
+    assert all(same(again.runs[key].net, run.net) for key, run in first.runs.items())
+    pd.testing.assert_frame_equal(again.curves[again.curves["seed"] < 2].reset_index(drop=True), first.curves)
+    assert set(again.starts) == {0, 1, 2}
+
+
+def test_starts_that_have_learned_something_else_or_are_none_at_all_are_refused():
+    tasks = sequence(3)
+    starts = compare(tasks[:2], ["finetune"], seeds=[0], **OPTIONS).starts
+    with pytest.raises(InputError, match="the sequence begins with"):
+        compare(tasks[1:], ["finetune"], seeds=[0], starts=starts, **OPTIONS)
+    for wrong in ([1], {0: "a net"}):
+        with pytest.raises(InputError, match="dict from a seed to a Snapshot"):
+            compare(tasks[:2], ["finetune"], seeds=[0], starts=wrong, **OPTIONS)

@@ -199,7 +199,7 @@ ebll.figures.loss_terms(made.curves, methods=["ebll"])
 # %% alpha-run
 alphas = (0.3, 1.0, 3.0, 10.0, 30.0)  # edit me, and run this cell and the next two
 varied = {str(alpha): methods["ebll"].replace(alpha=alpha) for alpha in (0.0, *alphas)}
-swept = ebll.compare(pair, varied, **lesson.options(NET))
+swept = ebll.compare(pair, varied, starts=made.starts, **lesson.options(NET))  # from the same networks
 curves = swept.curves[swept.curves["stage"] == "train"].rename(columns={"method": "alpha"}).astype({"alpha": float})
 table = 100 * curves.groupby(["alpha", "seed"])[["accuracy", "accuracy_new"]].last()  # at the last step
 

@@ -79,7 +79,9 @@ settings = lesson.options("mlp")["settings"]
 
 starts = {}  # for each seed a network that has learned letters, and the encoder of letters
 for seed in lesson.seeds:
-    start = ebll.learn_first([letters], settings=settings, seed=seed, device=lesson.device)
+    start = ebll.learn_first(
+        [letters], settings=settings, seed=seed, device=lesson.device, recorder=ebll.Recorder(log_every=0)
+    )
     start.memory = methods["ebll"].after_task(start.net, 0, letters, None, seed)  # fits the autoencoder (E2)
     starts[seed] = start
 
