@@ -5,6 +5,7 @@ So they differ in the method alone. This room runs and tabulates; it draws nothi
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,6 +100,7 @@ def compare(
         try:
             if seed in starts:
                 check_start(starts[seed], tasks[0])
+                _check_net(starts[seed], net)
                 start = made.starts[seed] = starts[seed]
             else:
                 recorder = Recorder(log_every=log_every)
@@ -157,7 +159,8 @@ def memory_of(
     """What a method keeps of the first task, from `memories` or else fitted and put there."""
     key = _kept(method)
     if key not in memories:
-        memories[key] = method.after_task(start.net, 0, task, None, seed)
+        # On a copy: a fit freezes the network, and gives way to other runs that may be branching from it.
+        memories[key] = method.after_task(copy.deepcopy(start.net), 0, task, None, seed)
     return memories[key]
 
 
@@ -209,6 +212,12 @@ def _starts(starts: Mapping[int, Snapshot] | None) -> Mapping[int, Snapshot]:
     if not isinstance(starts, Mapping) or not all(isinstance(one, Snapshot) for one in starts.values()):
         raise InputError("starts takes a dict from a seed to a Snapshot, such as `.starts` of an earlier comparison.")
     return starts
+
+
+def _check_net(start: Snapshot, net: NetSpec) -> None:
+    wanted = net if isinstance(net, str) else "own"
+    if start.net_name != wanted:
+        raise InputError(f"starts: a network {start.net_name!r} has learned the first task, but net is {wanted!r}.")
 
 
 def _facts(tasks: Sequence[Task], net: str, seed: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from ebll.errors import RunStopped
 
-__all__ = ["PROCESS", "Control", "Turnstile", "controlled", "turn"]
+__all__ = ["PROCESS", "Control", "Turnstile", "controlled", "hurried", "lent", "turn"]
 
 SLICE = 0.02
 """Seconds that a run keeps the process when another one waits for it."""
@@ -115,6 +115,7 @@ class Control:
 
     def __init__(self, on_turn: Callable[[], None] | None = None, pace: float = 0.0) -> None:
         self.turns = 0  #: turns taken so far
+        self.hurry = False  #: whether the pace does not count for now
         self.on_turn, self.pace = on_turn, pace
         self._changed = threading.Condition()
         self._stopped, self._paused = False, False
@@ -130,6 +131,12 @@ class Control:
     def paused(self) -> bool:
         """Whether the run has been told to pause, and not to go on."""
         return self._paused
+
+    @property
+    def holding(self) -> bool:
+        """Whether the run stands still, or will at its next turn: paused, and not on a step."""
+        until = self._until
+        return self._paused and not self._stopped and (until is None or until())
 
     def stop(self) -> None:
         """End the run at its next turn."""
@@ -158,11 +165,11 @@ class Control:
         if self.on_turn:
             self.on_turn()
         if self._held():
-            PROCESS.lend(self._wait)
-        elif self.pace and not self._stopped:
-            PROCESS.lend(self._keep_pace)
+            _lend(self._wait)
+        elif self.pace and not self.hurry and not self._stopped:
+            _lend(self._keep_pace)
         elif PROCESS.wanted:
-            PROCESS.lend()
+            _lend()
         if self._stopped:
             raise RunStopped("The run was stopped.")
         self.turns += 1
@@ -209,4 +216,31 @@ def turn() -> None:
     if control is not None:
         control._obey()
     elif PROCESS.wanted:
-        PROCESS.lend()
+        _lend()
+
+
+def lent() -> float:
+    """Seconds for which this thread has been held, kept to its pace, or has waited for others' turns."""
+    return getattr(_OWN, "lent", 0.0)
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """The pace of this thread's run does not count inside the block; pause and stop do."""
+    control = getattr(_OWN, "control", None)
+    before = control is not None and control.hurry
+    if control is not None:
+        control.hurry = True
+    try:
+        yield
+    finally:
+        if control is not None:
+            control.hurry = before
+
+
+def _lend(idle: Callable[[], None] = lambda: None) -> None:
+    begun = time.monotonic()
+    try:
+        PROCESS.lend(idle)
+    finally:
+        _OWN.lent = lent() + time.monotonic() - begun

@@ -239,3 +239,20 @@ def test_a_class_without_held_out_images_is_refused_in_words():
     task = dataclasses.replace(TASK, validation=TASK.validation.take(rows))
     with pytest.raises(InputError, match=f"mine has no held-out image of class '{CONFIG.label}'"):
         explore(CONFIG, tasks=[task])
+
+
+def test_a_fit_leaves_the_network_free_for_the_runs_that_branch_from_it_meanwhile():
+    tasks = [blobs("first", 3, count=300, classes=4), blobs("second", 4, count=300, classes=4)]
+    shared = learned("first", "mlp", 0, tasks)[1].net
+    free, config = [], SubmanifoldConfig(task="first", label=tasks[0].classes[0], code_size=3)
+
+    def look(*_):
+        free.append(all(parameter.requires_grad for parameter in shared.parameters()))
+
+    explore(config, tasks=tasks, watch=look)
+    with controlled(Control(on_turn=look)):  # EBLL's and EWC's own fits, and a new encoder in mid-run
+        ebll.live.run('old="first", new="second", methods=("ewc", "ebll"), code_size=3, epochs=1', tasks=tasks)
+        line = 'old="first", new="second", code_size=3, epochs=1'
+        ebll.live.run_live(line, "ebll", [(2, "recon_weight", 0.5)], tasks=tasks)
+    assert len(free) > 50
+    assert all(free)

@@ -67,9 +67,9 @@ class ExplorerPlot:
             self._size.set_xdata([code_size, code_size])
             for bars, values in ((self._rows, accuracy), (self._shares, missed)):
                 for name, (bar, text) in bars.items():
-                    bar.set_width(100 * min(values[name], 1.0))
+                    bar.set_width(100 * min(values[name], 1.05))
                     text.set_text(f" {100 * values[name]:.1f}")
-                    text.set_x(100 * min(values[name], 0.8))
+                    text.set_x(100 * min(values[name], 1.05))
             parts = {"title": title, "legend": (), "caption": caption, "plane": extent, "holds": len(holds)}
             parts |= {"accuracy": (), "missed": ()}
             same = {self._others: others.tobytes(), self._word: ()}
@@ -151,7 +151,8 @@ class ExplorerPlot:
 
     @staticmethod
     def _barred(axes: Any, names: Mapping[str, str]) -> dict[str, tuple[Any, Any]]:
-        axes.set_xlim(0, 100)
+        axes.set_xlim(0, 142)  # with room for the numbers beyond the bars; a bar that ends past 100 is cut
+        axes.set_xticks([0, 25, 50, 75, 100])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), list(names.values()))
         axes.tick_params(length=0, labelbottom=axes.get_position().y0 < 0.25)
@@ -160,7 +161,6 @@ class ExplorerPlot:
         for i, name in enumerate(names):
             (bar,) = axes.barh([i], [0], height=0.7, color=_COLORS[name], hatch=_HATCH[name], edgecolor="white")
             text = axes.text(0, i, "", va="center", size=SMALL, color=INK)
-            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85})
             for artist in (bar, text):
                 artist.set_animated(True)
                 artist.set_zorder(0.1 if name in STILL else 3)  # what stands still is drawn first, and kept

@@ -32,6 +32,10 @@ _HEAD, _FOOT, _LEFT, _RIGHT, _GAP_X, _GAP_Y = 0.98, 0.78, 0.62, 0.1, 0.75, 0.52 
 ABOVE = 1e-4  # height of one line above the one before it
 
 
+RUNAWAY = 1e3
+"""Values from which on a faint line no longer counts for the limits of its axes."""
+
+
 @dataclass(frozen=True)
 class Panel:
     """One of the axes: its key in the traces, its title with the unit, and "linear", "percent" or "log"."""
@@ -115,6 +119,11 @@ class LivePlot:
             artists = [(artist, self._keys.get(name, name)) for name, made in self._drawn.items() for artist in made]
             return self._canvas.frame(parts, self._dress, artists, quick)
 
+    def loosen(self) -> None:
+        """Forget how far the vertical axes have grown: the next frame gives them what it needs."""
+        with self._lock:
+            self._limits = {panel.key: _limits(panel.scale, []) for panel in self.panels}
+
     def picture(self, alt: str, table: pd.DataFrame) -> Picture:
         """The last frame as a picture of its own, with its numbers and its text."""
         with self._lock:
@@ -167,7 +176,9 @@ class LivePlot:
         self._shown = [trace for trace in traces if trace.panel in self._axes and len(trace.x)]
         for panel in self.panels:
             low, high = self._limits[panel.key]
-            now = _limits(panel.scale, [trace.y for trace in self._shown if trace.panel == panel.key])
+            mine = [trace for trace in self._shown if trace.panel == panel.key]
+            # A faint line that has run away may leave the picture: it must not flatten the run on show.
+            now = _limits(panel.scale, [trace.y for trace in mine if not trace.pale or np.nanmax(trace.y) < RUNAWAY])
             if now[1] > high:
                 self._limits[panel.key] = (low, now[1])
         wanted = {(trace.panel, trace.name) for trace in self._shown}

@@ -23,7 +23,7 @@ from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, LwF, Method
 from ebll.settings import Settings, setting
 from ebll.training import TrainSettings
 
-__all__ = ["LAB_METHODS", "LabConfig", "acts_on", "as_in", "calls_in", "keywords_of", "line_of"]
+__all__ = ["LAB_METHODS", "LabConfig", "acts_on", "as_in", "calls_in", "check_tasks", "keywords_of", "line_of"]
 
 LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "ebll", "ebll-separate")
 """The methods that a panel offers: those that learn the new task without the old one's data."""
@@ -129,6 +129,13 @@ _ACTS = {
 def acts_on(name: str, methods: Iterable[str]) -> bool:
     """Whether a setting changes anything for one of these methods."""
     return name not in _ACTS or not _ACTS[name].isdisjoint(methods)
+
+
+def check_tasks(config: LabConfig, offered: Iterable[str]) -> LabConfig:
+    """Return the config if both its tasks are offered; otherwise say which are."""
+    for name in (config.old, config.new):
+        check_choice(name, offered, "Task")
+    return config
 
 
 def _literal(value: Any) -> str:

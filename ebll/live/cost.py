@@ -40,9 +40,9 @@ def seconds_of(config: LabConfig) -> float:
     return steps_of(config) * sum(_measured.get((config.net, name), usual) for name in config.methods)
 
 
-def words(config: LabConfig, count: int = 0) -> str:
-    """The cost in words: 'about 1.2 s (3 methods, 190 steps each)'; for `count` of the methods where given."""
-    count = count or len(config.methods)
-    seconds = seconds_of(config) * count / len(config.methods)
+def words(config: LabConfig) -> str:
+    """The cost in words: 'about 1.2 s (3 methods, 152 steps each after a warm-up)'."""
+    seconds, count = seconds_of(config), len(config.methods)
     time = f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-    return f"about {time} ({count} method{'s' if count > 1 else ''}, {steps_of(config)} steps each)"
+    steps = f"{main_steps_of(config)} steps each after a warm-up"
+    return f"about {time} ({count} method{'s' if count > 1 else ''}, {steps})"

@@ -7,6 +7,7 @@ made again: `LiveKnobs(config, "ebll", changes=earlier.changes)`. This room know
 from __future__ import annotations
 
 import ast
+import copy
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ebll.methods import Batch, EncoderMemory, Memory, Method, Recorded, Term
 from ebll.methods.base import record
 from ebll.nets import Network
 from ebll.runs import Snapshot
+from ebll.turns import hurried
 
 __all__ = ["LIVE", "Change", "LiveKnobs", "LiveMethod", "live_line", "read_live"]
 
@@ -185,7 +187,9 @@ class LiveMethod(Method):
         self._step[0] += 1
         fitted = isinstance(memory.held[0], EncoderMemory)
         if fitted and any(change.name == "recon_weight" for change in made):
-            memory.held[0] = self.live.method.after_task(self.start.net, 0, self.task, None, self.seed)
+            with hurried():  # a copy, since others may be branching from the network while this one gives way to them
+                net_before = copy.deepcopy(self.start.net)
+                memory.held[0] = self.live.method.after_task(net_before, 0, self.task, None, self.seed)
             memory.held[1:] = ["anew"]
         if fitted and len(memory.held) > 1:
             batches = [_with_codes(batch, memory.held[0]) for batch in batches]

@@ -34,6 +34,7 @@ from ebll.record import Recorder
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import learn_first, run_sequence
+from ebll.turns import lent
 
 __all__ = ["LabRecorder", "LabRun", "learned", "offered_tasks", "run", "run_live", "start_of"]
 
@@ -80,6 +81,7 @@ class LabRun:
     diverged: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    live: str = ""  #: the method, for `run_live`
     steps: int = 0  #: optimiser steps of the new task for one method, after the warm-up
     before: float = math.nan  #: test accuracy on the old task before the new one
 
@@ -204,14 +206,14 @@ def _run_all(made: LabRun, tasks: Iterable[Task], every_step: Callable[[], bool]
             _look_back(made, name)
             continue
         recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, samples=SAMPLES, every_step=every_step)
-        begun = time.perf_counter()
+        begun = time.perf_counter() - lent()
         if len(memories) > 4 * _KEPT:
             memories.clear()
         _attempt(made, name, lambda name=name, recorder=recorder: branch(
             both, config.method(name), start, memories, settings=config.train, seed=config.seed, recorder=recorder
         ))  # fmt: skip
         if name in made.runs:
-            remember(config, name, time.perf_counter() - begun)
+            remember(config, name, time.perf_counter() - lent() - begun)
             _runs[key] = (made.runs[name], start, both[1])  # kept with it, so that their ids stay theirs
             while len(_runs) > 4 * _KEPT:
                 _runs.pop(next(iter(_runs)), None)
@@ -243,6 +245,7 @@ def run_live(
 
 def _run_one(made: LabRun, knobs: LiveKnobs, tasks: Iterable[Task], every_step: Callable[[], bool]) -> None:
     config, name = made.config, knobs.method.name
+    made.live = name
     both, start, memories = start_of(config, tasks)
     made.before, made.changes = start.recorder.accuracy_rows[-1]["accuracy"], knobs.changes
     made.steps = math.ceil(len(both[1].train) / config.train.batch_size) * config.train.epochs

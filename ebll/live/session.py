@@ -18,12 +18,12 @@ import pandas as pd
 from ebll.data import Task
 from ebll.errors import InputError, OutputError
 from ebll.live.config import LabConfig, acts_on
-from ebll.live.knobs import LiveKnobs
+from ebll.live.knobs import LiveKnobs, live_line
 from ebll.live.lab import LabRun, run, run_live
 from ebll.live.worker import Handle, Worker
 from ebll.turns import Control
 
-__all__ = ["Pinned", "Session", "differences"]
+__all__ = ["Pinned", "Session", "changed", "differences", "line_of_run"]
 
 NAMES = "ABCDEFGH"
 """Names of pinned runs: there can be as many."""
@@ -80,7 +80,7 @@ class Session:
         reuse   take results that are known already, of methods on which a changed setting does not act
         ready   called when the run is the one on show, before it begins
         """
-        control = Control(on_turn=self.on_turn, pace=self.pace)
+        control = Control(on_turn=self.on_turn)
         made, job = self._prepare(control, reuse)
         if held:
             control.step(self._measured(made))
@@ -115,7 +115,7 @@ class Session:
     def control(self) -> Control | None:
         """The reins of the newest run, if it is alive."""
         handle = self.worker.current
-        return handle.control if handle is not None and handle.alive else None
+        return handle.control if handle is not None and handle.state in ("waiting", "running") else None
 
     def reset(self, config: LabConfig) -> None:
         """Stop, forget all runs, and begin at a config."""
@@ -150,7 +150,7 @@ class Session:
         for one in self._shown():
             made = one.made.table().reset_index(names="method")
             made.insert(0, "run", one.name)
-            made["settings"] = differences(one.made.config)
+            made["settings"] = ", ".join([differences(one.made.config), *changed(one.made)])
             parts.append(made)
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -161,7 +161,7 @@ class Session:
         if not shown or self.table().empty:
             raise InputError("There is nothing to take yet: press Run first.")
         curves = pd.concat([one.made.curves.assign(run=one.name) for one in shown], ignore_index=True)
-        lines = {one.name: one.made.config.line() for one in shown}
+        lines = {one.name: line_of_run(one.made) for one in shown}
         changes = {one.name: [list(change) for change in one.made.changes] for one in shown if one.made.changes}
         notes = {one.name: one.made.notes for one in shown if one.made.notes}
         files = {
@@ -197,3 +197,15 @@ def differences(config: LabConfig, title: bool = False) -> str:
             shown = f"{value:g}" if isinstance(value, float) else value
             told.append(f"{field.name} {', '.join(value) if isinstance(value, tuple) else shown}".replace("_", " "))
     return ", ".join(told) or "default settings"
+
+
+def changed(made: LabRun) -> list[str]:
+    """What was changed in mid-run, in short."""
+    return [f"{name.replace('_', ' ')} {value:g} from step {step}" for step, name, value in made.changes]
+
+
+def line_of_run(made: LabRun) -> str:
+    """The line of code that makes a run again."""
+    if made.live:
+        return live_line(made.config, made.live, made.changes)
+    return made.config.line("ebll.live.run(ebll.LabConfig({}))")

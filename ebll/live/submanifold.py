@@ -8,6 +8,7 @@ This room fits and measures; it knows nothing of widgets or pictures.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -145,7 +146,8 @@ def explore(
     with cpu_threads(PRESETS[config.net].train.threads):
         task, start, _ = learned(config.task, config.net, config.seed, tasks)
         label = list(task.classes).index(check_choice(config.label, task.classes, f"Class of {task.name}"))
-        net, found = start.net, _features(start.net, task)
+        # A copy, since the fit freezes it and gives way to other runs that may be branching from it.
+        net, found = copy.deepcopy(start.net), _features(start.net, task)
         settings = AutoencoderSettings(code_size=config.code_size, recon_weight=config.recon_weight)
         still = _standing_still(config, net, task, label, found)
         seen: list[Explored] = []

@@ -126,6 +126,11 @@ class Panel(ABC):
             with self.mutex:
                 self.status.text, self.status.wrong = text, self._fault
 
+    def tell_on(self, text: str) -> None:
+        """Say how a run goes on; a complaint stays."""
+        if self.status is not None and not self.closed:
+            self.status.text = text
+
     def tell_wrong(self, text: str) -> None:
         """Say what went wrong."""
         if self.status is not None and not self.closed:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import final
 
 from ebll.data import Task
+from ebll.errors import InputError
 from ebll.live import LabConfig
+from ebll.live.config import calls_in, check_tasks
 from ebll.live.cost import seconds_of
 from ebll.panels.runs import RunPanel
 
@@ -59,7 +61,9 @@ class ForgettingLab(RunPanel):
         return self.session.config.line("ebll.live.run(ebll.LabConfig({}))")
 
     def _read(self, text: str) -> None:
-        self._change(self._known(LabConfig.read(text)))
+        if calls_in(text, "run_live"):
+            raise InputError("This is a line of what_if: paste it there, or leave only its LabConfig(...).")
+        self._change(check_tasks(LabConfig.read(text), self.offered))
 
     def _say_end(self, how: str) -> None:
         super()._say_end(how)

@@ -10,10 +10,9 @@ import math
 import pandas as pd
 
 from ebll.figures import METHODS as LOOKS
-from ebll.live import Explored, LabConfig, LabRun
-from ebll.live.cost import words
+from ebll.live import Explored, LabRun
 
-__all__ = ["cost", "ended", "explored", "going_on", "progress_of", "results_html"]
+__all__ = ["ended", "explored", "going_on", "progress_of", "results_html"]
 
 _HEADS = {
     "run": "run",
@@ -36,11 +35,6 @@ def ended(made: LabRun | None) -> str:
              if not math.isnan(row["old"])]  # fmt: skip
     config = made.config
     return f"Test images right, % of {config.old} (before: {100 * made.before:.1f}) / {config.new}: {'; '.join(parts)}."
-
-
-def cost(config: LabConfig, count: int) -> str:
-    """What a run of `count` of the methods will cost."""
-    return f"A run costs {words(config, count)}."
 
 
 def going_on(made: LabRun | None, steps: int, held: bool) -> str:

@@ -17,11 +17,12 @@ from ebll.data import Task
 from ebll.errors import InputError
 from ebll.figures import Picture
 from ebll.live import Handle, LabConfig, offered_tasks
+from ebll.live.cost import words
 from ebll.live.session import Session
 from ebll.panels.base import Panel, guarded
 from ebll.panels.controls import GRIDS
 from ebll.panels.lab_widgets import LabWidgets
-from ebll.panels.report import cost, ended, going_on, progress_of, results_html
+from ebll.panels.report import ended, going_on, progress_of, results_html
 from ebll.panels.saving import free_stem
 from ebll.panels.scene import Scene
 
@@ -124,19 +125,20 @@ class RunPanel(Panel):
     def _widgets(self) -> Iterable[ipywidgets.Widget]:
         return self.widgets.all if self.root is not None else ()
 
-    # While a run goes on, in its own thread
-
     def _on_turn(self) -> None:
         control, now = self.session.control, time.monotonic()
-        held = control is not None and control.paused
+        held = control is not None and control.holding
         if now - self._drawn < FRAME and not held:
             return
+        self._draw_or_tell(quick=not held)
+        if held or now - self._told > 1.0:
+            self._told = now
+            self._say_progress()
+
+    def _draw_or_tell(self, quick: bool) -> None:
         try:
-            self._draw(quick=not held)
-            if held or now - self._told > 1.0:
-                self._told = now
-                self._say_progress()
-        except Exception as error:  # a picture that fails must not end the run
+            self._draw(quick)
+        except Exception as error:  # a picture that fails must neither end a run nor keep it from beginning
             self.fault(error)
 
     def _draw(self, quick: bool) -> None:
@@ -172,7 +174,7 @@ class RunPanel(Panel):
 
     def _say_progress(self) -> None:
         control = self.session.control
-        self.tell(going_on(self.session.current, self.scene.steps, control is not None and control.paused))
+        self.tell_on(going_on(self.session.current, self.scene.steps, control is not None and control.paused))
 
     def _show_pause(self, held: bool) -> None:
         self.widgets.buttons["pause"].description = "Resume" if held else "Pause"
@@ -186,12 +188,13 @@ class RunPanel(Panel):
         self.session.start(held=held, reuse=reuse, ready=self._draw_soon)
 
     def _draw_soon(self) -> None:
-        """A picture at once, if the last one is not as good as new."""
+        """A picture at once, if the last one is not as good as new; the table no longer tells of the run before."""
+        self.widgets.results.value = results_html(self.session.table())
         if time.monotonic() - self._drawn >= FRAME:
-            self._draw(quick=True)
+            self._draw_or_tell(quick=True)
 
     def _cost(self) -> str:
-        return cost(self.session.config, len(self.scene.methods))
+        return f"A run costs {words(self.session.config)}."
 
     def _write(self) -> None:
         """Bring every control in step with the config."""
@@ -238,15 +241,10 @@ class RunPanel(Panel):
             return
         try:
             self._read(event["new"])
+            self._write()
         except InputError:
             self._write()
             raise
-
-    def _known(self, config: LabConfig) -> LabConfig:
-        for name in (config.old, config.new):
-            if name not in self.offered:
-                raise InputError(f"There is no task {name!r} here. Choose one of: {', '.join(self.offered)}.")
-        return config
 
     @guarded
     def _on_reset(self, _: Any) -> None:
@@ -291,6 +289,8 @@ class RunPanel(Panel):
 
     @guarded
     def _on_figure(self, _: Any) -> None:
+        if self.session.current is None or not self.session.current.measured:
+            raise InputError("There is no picture to take yet: press Run, and let it come to its first measurement.")
         files = self.picture().save(free_stem(self.folder, "figure"))
         self.tell(f"Written: {', '.join(str(path) for path in files.values())}")
 

@@ -11,7 +11,7 @@ from ebll.figures import Picture, lab
 from ebll.figures.live import LivePlot, Mark
 from ebll.live import LabConfig
 from ebll.live.cost import main_steps_of
-from ebll.live.session import Session, differences, rows_of
+from ebll.live.session import Session, changed, differences, rows_of
 
 __all__ = ["Scene"]
 
@@ -26,6 +26,7 @@ class Scene:
         self.session, self.terms_of = session, ""
         self._plot: LivePlot | None = None
         self._about: Any = None
+        self._made: Any = None
         self._known: dict[str, tuple[Any, ...]] = {}
 
     @property
@@ -62,6 +63,9 @@ class Scene:
         if self._plot is None or about != self._about:
             self._about = about
             self._plot = LivePlot(lab.lab_panels(*about[:3]), self.steps, f"optimiser step on {config.new}")
+        if session.current is not self._made:  # another run: the axes need not be as long as for the last one
+            self._made = session.current
+            self._plot.loosen()
         made, rows, pinned = session.current, session.record(), [one for one in session.pinned if self._beside(one)]
         traces = [t for one in pinned for t in lab.lab_traces(rows_of(one.made), prefix=f"{one.name}: ", pale=True)]
         compared = [f"pinned {one.name}" for one in pinned]
@@ -97,7 +101,9 @@ class Scene:
     def title(self) -> str:
         """Tasks, net, seed and settings of the run on show."""
         config = self.shown
-        return lab.lab_title(config.old, config.new, config.net, config.seed, differences(config, title=True))
+        made = self.session.current
+        told = [differences(config, title=True), *(changed(made) if made is not None else ())]
+        return lab.lab_title(config.old, config.new, config.net, config.seed, ", ".join(told))
 
     @property
     def alt(self) -> str:
@@ -128,4 +134,4 @@ class Scene:
         return one.made is not self.session.current and self._comparable(one.made)
 
     def _comparable(self, made: Any) -> bool:
-        return (made.config.old, made.config.new) == (self.shown.old, self.shown.new)
+        return all(getattr(made.config, name) == getattr(self.shown, name) for name in ("old", "new", "net"))

@@ -190,7 +190,10 @@ class SubmanifoldExplorer(Panel):
             return
         if isinstance(handle.error, InputError):
             handle.state, error, handle.error = "done", handle.error, None
-            self.tell_wrong(f"The picture is that of the last setting that works. {error}")
+            self.config = self.found.config  # what is on show
+            self._write()
+            self.tell(f"As before. {explored(self.found)}")
+            self.tell_wrong(f"{error} The setting is that of the picture again.")
         elif handle.error is not None:
             self.tell_wrong(f"The fit failed: {type(handle.error).__name__}: {handle.error}")
         else:
@@ -252,6 +255,7 @@ class SubmanifoldExplorer(Panel):
 
     @guarded
     def _on_reset(self, _: Any) -> None:
+        self.tell(explored(self.found))  # takes a complaint back
         self._change(self._begin)
 
     @guarded

@@ -15,7 +15,10 @@ from ebll.data import Task
 from ebll.errors import InputError, check_choice, check_number
 from ebll.figures import METHODS as LOOKS
 from ebll.live import LAB_METHODS, LIVE, LabConfig
+from ebll.live.config import check_tasks
+from ebll.live.cost import main_steps_of
 from ebll.live.knobs import live_line, read_live
+from ebll.live.session import line_of_run
 from ebll.panels.base import guarded
 from ebll.panels.controls import SPEEDS
 from ebll.panels.runs import RunPanel
@@ -67,7 +70,7 @@ class WhatIf(RunPanel):
     ) -> None:
         begin, named, planned = read_live(config)
         self._first = (named or check_choice(method, LAB_METHODS, "Method"), planned or tuple(changes))
-        self._speed = check_number(speed, "speed", above=True, high=1e6, hint="30 steps a second can be followed.")
+        self._speed = check_number(speed, "speed", low=0.5, high=1e6, hint="30 steps a second can be followed.")
         live, planned = self._first
         super().__init__(begin, tasks, hide, lock, folder, live=live, changes=planned)
 
@@ -98,15 +101,15 @@ class WhatIf(RunPanel):
 
     def _line(self) -> str:
         made = self.session.current
-        begun = made.config if made is not None else self.session.config
-        return live_line(begun, self.session.live, made.changes if made is not None else ())
+        return line_of_run(made) if made is not None and made.live else live_line(self._begin, *self._first)
 
     def _read(self, text: str) -> None:
         config, method, changes = read_live(text)
-        self._known(config)
+        check_tasks(config, self.offered)
         self.session.config, self.session.changes = config, changes
         self.session.live = method or self.session.live
         self._start()
+        self._write()
 
     def _change(self, config: LabConfig) -> None:
         """A weight acts at the next step of the run that is on; anything else begins with the next run."""
@@ -127,8 +130,21 @@ class WhatIf(RunPanel):
             self.tell(f"From the next step on: {', '.join(live).replace('_', ' ')} {getattr(config, live[-1]):g}.")
         self._write()
 
+    def _on_turn(self) -> None:
+        control, made = self.session.control, self.session.current
+        if control is not None and made is not None:  # the old task, the encoder and the warm-up are not watched
+            control.pace = self.session.pace if made.measured else 0.0
+        super()._on_turn()
+
+    def _cost(self) -> str:
+        steps = main_steps_of(self.session.config)
+        return f"A run has {steps} steps, and takes about {steps * self.session.pace:.0f} s at this speed."
+
     def _say_end(self, how: str) -> None:
         super()._say_end(how)
+        made = self.session.current
+        if how and self.status is not None and made is not None and made.config != self.session.config:
+            self.status.text += " Settings have changed since: Run begins with them."
         self._write()  # the line of code now holds the changes that were made
 
     @guarded
@@ -150,7 +166,7 @@ class WhatIf(RunPanel):
     @guarded
     def _on_speed(self, event: Any) -> None:
         try:
-            speed = check_number(event["new"], "speed", above=True, high=1e6)
+            speed = check_number(event["new"], "speed", low=0.5, high=1e6)
         except InputError:
             self._pace.value = self._speed
             raise

@@ -11,6 +11,7 @@ function render({ model, el }) {
   el.dataset.lmSuppressShortcuts = "true";
   el.append(label, slider, box);
 
+  let editing = false;  // from the first key until the value is taken
   const words = (value) => Number(value).toPrecision(6) * 1 + "";
   const nearest = (value) => {
     const grid = model.get("grid");
@@ -26,17 +27,19 @@ function render({ model, el }) {
     slider.value = nearest(value);
     slider.setAttribute("aria-valuetext", value === 0 ? "0, off" : words(value));
     box.setAttribute("aria-label", `${name}, typed`);
-    if (document.activeElement !== box) box.value = words(value);
+    if (!editing) box.value = words(value);
     slider.disabled = box.disabled = model.get("locked");
   }
   const set = (value) => { model.set("value", value); model.save_changes(); };
   slider.addEventListener("input", () => set(model.get("grid")[slider.value]));
+  box.addEventListener("input", () => { editing = true; });
   box.addEventListener("change", () => {
+    editing = false;
     const value = box.value.trim() === "" ? NaN : Number(box.value);
     if (!Number.isFinite(value)) { box.value = words(model.get("value")); return; }
     set(model.get("whole") ? Math.round(value) : value);
   });
-  box.addEventListener("blur", show);
+  box.addEventListener("blur", () => { editing = false; show(); });
   // A notebook has shortcuts on arrow keys and digits, and would take them away from us.
   for (const part of [slider, box]) part.addEventListener("keydown", (event) => event.stopPropagation());
   for (const name of ["value", "grid", "locked", "label", "tip"]) model.on(`change:${name}`, show);

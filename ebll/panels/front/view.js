@@ -22,8 +22,8 @@ function render({ model, el }) {
     const bytes = model.get("picture");
     if (!bytes || !bytes.byteLength) return;
     const next = URL.createObjectURL(new Blob([bytes]));
-    const old = url;
-    img.onload = img.onerror = () => { if (old) URL.revokeObjectURL(old); };
+    const old = url, forget = () => URL.revokeObjectURL(old);
+    if (old) for (const event of ["load", "error"]) img.addEventListener(event, forget, { once: true });
     img.src = url = next;
     img.dataset.count = model.get("count");
   }
