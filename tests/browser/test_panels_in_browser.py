@@ -57,7 +57,7 @@ def drag(page, slider, share):
 def test_notebook_04_runs_and_its_panel_obeys_mouse_and_keys(opened, keep):
     book = opened("04_ebll.ipynb")
     book.run_all(timeout=600)
-    panel = book.panel(1)  # the first one is that of section 3, what if
+    panel = book.panel(0)
     settled(panel)
     alpha, before = knob(panel, "alpha"), (count(panel), panel.locator(".ebll-frame img").get_attribute("alt"))
 
