@@ -228,30 +228,6 @@ ebll.lesson.say(
 if {3.0, 30.0} <= set(alphas):
     assert (mean.loc[30.0] < mean.loc[3.0] - 3).all()  # both tasks lose, says the next text
 
-# %% lab [markdown]
-# ### Move it yourself
-#
-# The panel below trains textures again, with the methods that are ticked, as soon as you move a control; the run before
-# stays as a faint line. Without a kernel you see the panel as a picture, as it opens.
-#
-# **Predict first.** Alpha goes to 0: on which line will EBLL's come to lie? And at 30: which of the four pictures shows
-# first that something goes wrong?
-
-# %% lab-panel
-ebll.panels.forgetting_lab(hide=["temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight"])
-
-# %% what-if [markdown]
-# ### Change it in mid-run
-#
-# In the panel below the weights act *while* EBLL trains: a change is marked in the curves, and the line of code at the
-# bottom holds it, so that the run can be made again. As it opens, it shows a run of the MLP in which alpha goes to 0 at
-# step 60 and back to 3 at step 110. Without a kernel you see the panel as a picture.
-#
-# **Predict first.** What does the distance do once alpha is 0? And when it is 3 again, will the features come back?
-
-# %% what-if-panel
-ebll.panels.what_if(changes=[(60, "alpha", 0.0), (110, "alpha", 3.0)])
-
 # %% alpha-read [markdown]
 # At the right end **both** tasks lose. That is no trade: the term has become too steep for the step size, each step
 # overshoots, and what should be held is shaken loose. Notebook 04 tests this.

@@ -184,11 +184,12 @@ def slug_of(address: str) -> str | None:
 
 
 def timings() -> pd.DataFrame:
-    """notebook, read_minutes, run_seconds (rounded up to five), peak_mb (rounded up to ten), as last measured."""
+    """notebook, read_minutes, run_seconds (rounded up to five, for the text), peak_mb (rounded up to ten),
+    whole_seconds (rounded up to one, for the budget), as last measured."""
     return pd.read_csv(TIMINGS) if TIMINGS.exists() else pd.DataFrame(columns=["notebook", *_COLUMNS])
 
 
-_COLUMNS = ["read_minutes", "run_seconds", "peak_mb"]
+_COLUMNS = ["read_minutes", "run_seconds", "peak_mb", "whole_seconds"]
 
 
 def fill(notebook: NotebookNode, slug: str | None, name: str, read: int, run: int) -> NotebookNode:
@@ -203,7 +204,7 @@ def build(source: Path, slug: str | None = None) -> None:
     """Write a notebook with outputs, its solution copy without, its row of timings.csv, and what it was made on."""
     base = make(source)
     notebook, seconds, peak = measure(student(base))
-    row = [reading_minutes(notebook), 5 * math.ceil(seconds / 5), 10 * math.ceil(peak / 10)]
+    row = [reading_minutes(notebook), 5 * math.ceil(seconds / 5), 10 * math.ceil(peak / 10), math.ceil(seconds)]
     table = timings().set_index("notebook")
     table.loc[source.stem, _COLUMNS] = row
     table.sort_index().astype(int).to_csv(TIMINGS, lineterminator="\n")
