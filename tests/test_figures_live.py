@@ -125,6 +125,16 @@ def test_odd_values_leave_a_picture_and_the_rest_of_the_curve(odd):
     plot.frame(traces(), **words())
 
 
+def test_a_nought_is_a_gap_where_the_axis_is_logarithmic_and_a_point_elsewhere():
+    plot = fresh()
+    plot.frame([Trace(p.key, "EBLL", METHOD["ebll"], [0, 50, 100, 150], [0.0, 0.5, 1e-6, 0.0]) for p in PANELS])
+    drawn = {panel: line.get_ydata() for (panel, _), (line,) in plot._drawn.items()}
+    assert np.array_equal(drawn["terms"], [np.nan, 0.5, 1e-3, np.nan], equal_nan=True)
+    assert np.array_equal(drawn["distance"], [0.0, 0.5, 1e-6, 0.0])
+    shown = next(part for part in plot.readout() if part["title"] == plot.panels[1].title)
+    assert shown["series"][0]["y"] == [0.0, 0.5, 1e-6, 0.0], "under the pointer it is a value as any other"
+
+
 def test_lines_stay_inside_their_axes():
     """Pixels outside all axes are the same with and without lines that go far beyond them."""
     plot, wild = fresh(), [Trace(p.key, "EBLL", METHOD["ebll"], [-900, 50, 900], [-1e9, 1e9, -1e9]) for p in PANELS]

@@ -495,8 +495,7 @@ def test_the_list_of_notebooks_is_complete_with_the_times_that_were_measured():
 def test_each_is_within_its_budget_as_measured_when_it_was_made():
     measured = build.timings()
     assert (measured["run_seconds"] <= 60).all()
-    assert (measured["whole_seconds"] <= measured["run_seconds"]).all()
-    assert measured["whole_seconds"].sum() <= 300
+    assert measured["run_seconds"].sum() <= 300
     assert (measured["peak_mb"] < 800).all()
 
 

@@ -38,7 +38,10 @@ RUNAWAY = 1e3
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the axes: its key in the traces, its title with the unit, and "linear", "percent" or "log"."""
+    """One of the axes: its key in the traces, its title with the unit, and "linear", "percent" or "log".
+
+    On "log" a nought leaves a gap, and what is smaller than 0.001 lies on the lower edge.
+    """
 
     key: str
     title: str
@@ -208,6 +211,8 @@ class LivePlot:
             self._keys[name] = key
             (line,) = self._drawn[name]
             _style(line, trace, place)
+            if self._axes[trace.panel].get_yscale() == "log":
+                y = np.where(y == 0, np.nan, y)  # nought has no place there: a gap
             line.set_data(x, np.clip(y, *self._limits[trace.panel]))
 
     def _mark(self, axes: Axes, place: int, mark: Mark, first: bool) -> list[Artist]:

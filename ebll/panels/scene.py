@@ -11,7 +11,7 @@ from ebll.figures import Picture, lab
 from ebll.figures.live import LivePlot, Mark
 from ebll.live import LabConfig
 from ebll.live.cost import main_steps_of
-from ebll.live.session import Session, changed, differences, rows_of
+from ebll.live.session import Session, differences, rows_of
 
 __all__ = ["Scene"]
 
@@ -101,8 +101,7 @@ class Scene:
     def title(self) -> str:
         """Tasks, net, seed and settings of the run on show."""
         config = self.shown
-        made = self.session.current
-        told = [differences(config, title=True), *(changed(made) if made is not None else ())]
+        told = [differences(config, title=True), *(["changed in mid-run"] if self._changes() else ())]
         return lab.lab_title(config.old, config.new, config.net, config.seed, ", ".join(told))
 
     @property

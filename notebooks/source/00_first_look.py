@@ -236,6 +236,20 @@ if {3.0, 30.0} <= set(alphas):
 # the band before you believe a difference. Alpha was read from validation images here: choosing it on test images would
 # be cheating.
 #
+# ### Move it yourself
+#
+# The panel below trains textures again, with the methods that are ticked, as soon as you move a slider; the run before
+# stays as a faint line. It opens at alpha 30, where both tasks lose. Without a kernel you see it as a picture.
+#
+# **Predict first.** If the term is too steep for the step size, what will a smaller learning rate do to EBLL's letters and
+# textures? And to what fine-tuning forgets? Say it, then move the slider.
+
+# %% lab-panel
+ebll.panels.forgetting_lab(
+    "alpha=30.0", hide=["temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight"]
+)
+
+# %% summary [markdown]
 # ## Summary
 #
 # 1. **Parts.** Tasks share the features F and the operator T; each has a head of its own. What is shared moves.

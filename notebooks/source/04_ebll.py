@@ -409,6 +409,18 @@ ebll.lesson.say(
 # So the account is half right. The new task acts first, and the other terms answer. But accuracy on the new task falls
 # too: perhaps the first steps are too long even for the task that asks for them, and overshoot.
 
+# %% what-if [markdown]
+# ### Change it in mid-run
+#
+# In the panel below the weights act *while* EBLL trains: a change is marked in the curves, and the line of code at the
+# bottom holds it, so that the run can be made again. As it opens, it shows a run of the MLP in which alpha goes to 0 at
+# step 60 and back to 3 at step 110. Without a kernel you see the panel as a picture.
+#
+# **Predict first.** What does the distance do once alpha is 0? And when it is 3 again, will the features come back?
+
+# %% what-if-panel
+ebll.panels.what_if(changes=[(60, "alpha", 0.0), (110, "alpha", 3.0)])
+
 # %% accuracy-text [markdown]
 # ### Distance is not forgetting
 #

@@ -470,6 +470,20 @@ limits.round().astype(int).rename(columns={"count": "seeds"}).rename_axis(column
 # from a paper belongs to its network, its learning rate and momentum, its labels in E7, and the place of its half; also to
 # its batch size, if the code has the slip of section 2. The kit's own was tuned for the kit's nets.
 
+# ### Cross the border yourself
+#
+# The panel below trains textures with EWC as soon as you move a slider. It opens below the border of the 256 features.
+# Where a run breaks off, its line ends in a cross and a sentence says why. Without a kernel you see the panel as a picture.
+#
+# **Predict first.** Which of these will cross the border: twice the strength, twice the learning rate, twice the passes?
+# And how far may the strength rise at a quarter of the learning rate?
+
+# %% border-panel
+ebll.panels.forgetting_lab(
+    'methods="ewc", ewc_strength=4000.0',
+    hide=["methods", "alpha", "temperature", "distill_weight", "code_size", "recon_weight"],
+)
+
 # %% fronts [markdown]
 # ## 4. EWC against EBLL, at all strengths
 #

@@ -1,6 +1,6 @@
 """Make the notebooks from their sources: run them, measure them, write them with outputs.
 
-    python -m notebooks.source.build                  # all, about two minutes; what `make notebooks` does
+    python -m notebooks.source.build                  # all, a few minutes; what `make notebooks` does
     python -m notebooks.source.build 03 04            # those whose names begin so
     python -m notebooks.source.build --links OWNER/REPO       # only the row of web links, for a fork
     python -m notebooks.source.build --handout FOLDER         # student copies without outputs and without solutions
@@ -184,12 +184,11 @@ def slug_of(address: str) -> str | None:
 
 
 def timings() -> pd.DataFrame:
-    """notebook, read_minutes, run_seconds (rounded up to five, for the text), peak_mb (rounded up to ten),
-    whole_seconds (rounded up to one, for the budget), as last measured."""
+    """notebook, read_minutes, run_seconds (rounded up to five), peak_mb (rounded up to ten), as last measured."""
     return pd.read_csv(TIMINGS) if TIMINGS.exists() else pd.DataFrame(columns=["notebook", *_COLUMNS])
 
 
-_COLUMNS = ["read_minutes", "run_seconds", "peak_mb", "whole_seconds"]
+_COLUMNS = ["read_minutes", "run_seconds", "peak_mb"]
 
 
 def fill(notebook: NotebookNode, slug: str | None, name: str, read: int, run: int) -> NotebookNode:
@@ -204,7 +203,7 @@ def build(source: Path, slug: str | None = None) -> None:
     """Write a notebook with outputs, its solution copy without, its row of timings.csv, and what it was made on."""
     base = make(source)
     notebook, seconds, peak = measure(student(base))
-    row = [reading_minutes(notebook), 5 * math.ceil(seconds / 5), 10 * math.ceil(peak / 10), math.ceil(seconds)]
+    row = [reading_minutes(notebook), 5 * math.ceil(seconds / 5), 10 * math.ceil(peak / 10)]
     table = timings().set_index("notebook")
     table.loc[source.stem, _COLUMNS] = row
     table.sort_index().astype(int).to_csv(TIMINGS, lineterminator="\n")
