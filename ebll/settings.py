@@ -12,7 +12,7 @@ from typing import Any
 
 from ebll.errors import InputError, check_choice, check_count, check_number
 
-__all__ = ["Settings", "setting"]
+__all__ = ["Settings", "as_in", "setting"]
 
 
 def setting(
@@ -37,6 +37,12 @@ def setting(
     metadata = dict(doc=doc, symbol=symbol, low=low, high=high, above=above, choices=choices, per_task=per_task)
     metadata |= dict(free=free, hint=hint)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def as_in(owner: type[Settings], name: str, default: Any, **changes: Any) -> Any:
+    """A field with the sentence, symbol and limits of another settings class: they are written once."""
+    rules = {key: value for key, value in owner.knobs()[name].items() if key != "default"}
+    return setting(default, **{**rules, "per_task": False, **changes})
 
 
 class Settings:

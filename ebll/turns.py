@@ -164,10 +164,10 @@ class Control:
     def _obey(self) -> None:
         if self.on_turn:
             self.on_turn()
+        if self.pace and not (self.hurry or self._stopped or self._paused):
+            _lend(self._keep_pace)
         if self._held():
             _lend(self._wait)
-        elif self.pace and not self.hurry and not self._stopped:
-            _lend(self._keep_pace)
         elif PROCESS.wanted:
             _lend()
         if self._stopped:
@@ -189,7 +189,7 @@ class Control:
 
     def _keep_pace(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped, max(0.0, self._next - time.monotonic()))
+            self._changed.wait_for(lambda: self._stopped or self._paused, max(0.0, self._next - time.monotonic()))
         self._next = time.monotonic() + self.pace
 
 

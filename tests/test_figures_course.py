@@ -207,7 +207,7 @@ def test_ticks_stand_at_the_values(pictures):
     zero = pictures["knob, zero"].axes[-1]
     assert [t.get_text() for t in zero.get_xticklabels()] == ["0", "0.1", "0.3", "1", "3", "10", "30"]
     assert 0 < zero.get_xticks()[0] < 0.1
-    assert "The value 0 stands left of the logarithmic scale." in pictures["knob, zero"].alt
+    assert "On the horizontal axis, 0 stands left of the logarithmic scale." in pictures["knob, zero"].alt
 
 
 def test_a_crowded_linear_axis_has_round_ticks_with_equal_steps(pictures):

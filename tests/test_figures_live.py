@@ -37,7 +37,7 @@ def traces(names=("lwf", "ebll"), points=8, top=5.0, pale=(), cross=()):
 def words(names=("lwf", "ebll"), **more):
     return {
         "title": "letters → textures",
-        "caption": lab.lab_caption("letters", "textures"),
+        "caption": lab.lab_caption("letters", "textures", 128),
         "legend": [METHOD[name] for name in names],
         "inner": {"terms": list(TERMS.values())[:2]},
     } | more

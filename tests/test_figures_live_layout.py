@@ -39,7 +39,7 @@ def lab_plot(old, new, names=("lwf", "ebll"), top=5.0, compared=(), marks=()):
     method = names[-1]
     plot = LivePlot(lab.lab_panels(old, new, method), 100, f"optimiser step on {new}")
     title = lab.lab_title(old, new, "cnn", 100, f"alpha 3, {'learning rate 0.002, ' * 8}")
-    told = {"title": title, "caption": lab.lab_caption(old, new, compared), "marks": marks}
+    told = {"title": title, "caption": lab.lab_caption(old, new, 128, compared), "marks": marks}
     plot.frame(traces(names, top=top), **words(names, **told))
     return plot
 
@@ -187,8 +187,8 @@ def test_lab_words_for_values_beyond_numbers():
 
 
 def test_lab_caption_legend_and_terms():
-    assert lab.lab_caption("a", "b") == "One run a method, no interval; held-out images of a and b."
-    assert lab.lab_caption("a", "b", ["x", "y"]).endswith("held-out images of a and b. Faint: x and y.")
+    assert lab.lab_caption("a", "b", 9) == "One run a method, no interval; 9 held-out images of a and of b."
+    assert lab.lab_caption("a", "b", 9, ["x", "y"]).endswith("9 held-out images of a and of b. Faint: x and y.")
     assert lab.lab_legend(RECORD) == (METHOD["finetune"], METHOD["ebll"])
     assert [look.label for look in lab.lab_terms(RECORD, "ebll")] == ["task", "code"]
     assert lab.lab_terms(RECORD, "lwf") == ()

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "ebll"
 # Lowest first. A room (a module, or a folder of modules) imports only from lines above its own, or from its own folder.
 LEVELS = [
     {"errors"},
-    {"turns", "settings", "terms", "metrics", "environment"},
+    {"turns", "settings", "terms", "metrics", "environment", "workers"},
     {"seeds"},
     {"nets", "data"},
     {"autoencoder", "fisher"},
@@ -25,6 +25,7 @@ LEVELS = [
     {"comparison"},
     {"figures"},
     {"experiments"},
+    {"sweeps"},
     {"live"},
     {"panels"},
     {"checks", "lesson", "cli"},

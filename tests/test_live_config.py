@@ -187,7 +187,8 @@ def test_methods_come_in_the_order_of_the_kit_and_once_each():
 
 @pytest.mark.parametrize("net", PRESETS)
 def test_the_defaults_of_each_net_are_those_of_the_main_job(net):
-    config = LabConfig().with_net(net)
+    config = LabConfig(net=net)
+    assert config == LabConfig().with_net(net) == LabConfig.read(f'net="{net}"') == LabConfig.read(config.line())
     for name in LAB_METHODS:
         assert config.method(name) == PRESETS[net].method(name)
     assert config.train == config.first == PRESETS[net].train
@@ -265,3 +266,11 @@ def test_changes_due_are_made_in_order_and_only_where_they_change_something():
     assert [change for step in range(12) for change in again.at(step)] == knobs.changes == [*made, (10, "alpha", 5.0)]
     with pytest.raises(InputError, match="alpha"):
         knobs.set("alpha", -1)
+
+
+def test_a_weight_of_another_nets_default_that_was_given_is_kept_and_written():
+    config = LabConfig(net="cnn", distill_weight=PRESETS["mlp"].distill_weight)
+    assert config.distill_weight == PRESETS["mlp"].distill_weight != PRESETS["cnn"].distill_weight
+    assert LabConfig.read(config.line()) == config
+    assert "distill_weight" in config.line()
+    assert "distill_weight" not in LabConfig(net="cnn").line()

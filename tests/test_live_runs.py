@@ -73,13 +73,13 @@ def test_the_table_has_the_accuracies_of_the_networks_and_their_last_distance(ma
     assert list(table.index) == list(made.config.methods)
     (_, start, _), old = learned("old", "mlp", 0, TASKS), TASKS[0]
     before = start.net.features(old.validation.inputs)
-    tested = (start.net(old.test.inputs, 0).argmax(dim=1) == old.test.labels).double().mean().item()
+    held = (start.net(old.validation.inputs, 0).argmax(dim=1) == old.validation.labels).double().mean().item()
     for name, row in table.iterrows():
         net = made.runs[name].net
-        right = [(net(t.test.inputs, i).argmax(dim=1) == t.test.labels) for i, t in enumerate(TASKS)]
+        right = [(net(t.validation.inputs, i).argmax(dim=1) == t.validation.labels) for i, t in enumerate(TASKS)]
         shares = [100 * r.double().mean().item() for r in right]
         distance = (net.features(old.validation.inputs) - before).norm(dim=1).mean().item()
-        wanted = [100 * tested, *shares, 100 * tested - shares[0], distance]
+        wanted = [100 * held, *shares, 100 * held - shares[0], distance]
         assert row.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-4)
 
 

@@ -67,7 +67,8 @@ def test_E4_of_moves_along_directions_is_that_of_each_move_by_itself(scale):
         directions = torch.linalg.qr(torch.randn(7, 4)).Q.T
         each = []
         for direction in directions:
-            moves = [code_distance(encoder(f[None] + direction), encoder(f[None])).item() for f in features]
+            sides = (direction, -direction)
+            moves = [code_distance(encoder(f[None] + d), encoder(f[None])).item() for f in features for d in sides]
             each.append(sum(moves) / len(moves))
     assert hold(encoder, features, directions).tolist() == pytest.approx(each, rel=1e-4)
 
@@ -138,13 +139,12 @@ def test_the_points_lie_in_the_plane_of_the_two_leading_components(seen, net, fi
 
 def test_the_holds_are_E4_of_moves_along_exact_components(seen, net, fit, components):
     features, labels = held_out(net)
-    directions = components[1][:2].float()  # those after them may be mixed where spreads are nearly equal
-    wanted = hold(fit.autoencoder.encode, features[labels == 2], directions)
-    both = hold(fit.autoencoder.encode, features[labels == 2], -directions)
+    mean, directions = components
+    directions = directions[:2].float()  # those after them may be mixed where spreads are nearly equal
+    spread = ((net.features(TASK.train.inputs) - mean.float()) @ directions.T).std(dim=0)
+    wanted = hold(fit.autoencoder.encode, features[labels == 2], directions * spread[:, None])
     assert len(seen[-1].holds) == min(DIRECTIONS, net.feature_size)
-    for i in (0, 1):
-        near = [abs(seen[-1].holds[i] - value[i].item()) for value in (wanted, both)]  # a component has no sign
-        assert min(near) < 1e-3 * wanted[i].item() + 1e-6
+    assert seen[-1].holds[:2] == pytest.approx(wanted.tolist(), rel=1e-3, abs=1e-6)
 
 
 def test_the_field_is_E4_of_a_move_from_the_middle_of_the_class_to_each_place(seen, net, fit, components):

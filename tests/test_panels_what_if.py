@@ -1,6 +1,7 @@
 """What if, in mid-run, and the submanifold explorer: what moves while it runs, what is kept, and what is told."""
 
 import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,15 @@ def begun(panel, steps=12):
     press(panel, "run")
     until(lambda: panel.session.current.measured > 1 + steps // 10, "the run")
     press(panel, "pause")
+    until(lambda: stands_still(panel.session.control), "the hold")
     return panel.session.current
+
+
+def stands_still(control, moment=0.2):
+    """Whether a run takes no turn for a moment: the step that it was at when it was paused is over."""
+    turns = control.turns
+    time.sleep(moment)
+    return control.turns == turns
 
 
 def distances(curves):

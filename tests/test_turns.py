@@ -186,6 +186,22 @@ def test_a_stop_ends_a_run_at_once_whatever_it_waits_for(how):
     assert len(work) == (0 if how == "before it begins" else 1)
 
 
+def test_a_run_that_is_paused_while_it_keeps_its_pace_is_held_before_its_next_step():
+    control, work = Control(pace=3600), []
+    outcome = in_thread(lambda: turns(1000, work), control)
+    until(lambda: len(work) == 1)
+    control.pause()
+    with pytest.raises(TimeoutError):
+        outcome.result(0.05)
+    assert len(work) == 1
+    control.step()
+    until(lambda: len(work) == 2)
+    control.stop()
+    with pytest.raises(RunStopped):
+        outcome.result(WAIT)
+    assert len(work) == 2
+
+
 def test_only_the_runs_of_the_thread_and_block_obey():
     stopped, inner = Control(), Control()
     stopped.stop()

@@ -123,7 +123,7 @@ def _version(name: str) -> str:
 def _device() -> str:
     import torch
 
-    from ebll.experiments.jobs import default_workers
+    from ebll.workers import default_workers
 
     gpu = f"cuda, {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else "cpu, torch sees no GPU"
     return f"{gpu}; {torch.get_num_threads()} threads, {default_workers()} worker processes"

@@ -9,13 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import multiprocessing
-import os
 import queue
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +19,7 @@ import torch
 from ebll.autoencoder import Autoencoder, AutoencoderSettings
 from ebll.comparison import ALONE, alone, branch
 from ebll.data import Task, load_task
-from ebll.errors import EbllError, TrainingDiverged
+from ebll.errors import TrainingDiverged
 from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS, Experiment, Preset
 from ebll.methods import Memory, Method
 from ebll.methods.base import record
@@ -34,8 +29,9 @@ from ebll.record import Recorder
 from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import learn_first
+from ebll.workers import worker_pool
 
-__all__ = ["Job", "Result", "default_workers", "jobs_of", "run_job", "run_jobs"]
+__all__ = ["Job", "Result", "jobs_of", "run_job", "run_jobs"]
 
 LOG_EVERY = 20
 
@@ -171,12 +167,9 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_result: Callable[[Result], No
                 for result in run_job(job):
                     on_result(result)
         return
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(results,))
-    try:
-        with _ctrl_c_kept_from_workers():
-            running = [pool.submit(_work, job) for job in jobs]
+    results = multiprocessing.get_context("spawn").Queue()
+    with worker_pool(workers, _take_queue, results) as pool:
+        running = [pool.submit(_work, job) for job in jobs]
         expected = sum(job.runs for job in jobs)
         while expected:
             with contextlib.suppress(queue.Empty):
@@ -186,56 +179,17 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_result: Callable[[Result], No
             for job in running:
                 if job.done():
                     job.result()  # raises what the job raised
-    except BrokenProcessPool as error:
-        raise EbllError(
-            "A worker process was ended from outside, most often for want of memory. What was finished is kept; try "
-            f"again with fewer workers than {workers}."
-        ) from error
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 _RESULTS: Any = None
 
 
-def _start_worker(results: Any) -> None:
-    """Ctrl-C is the parent's to handle; one thread a worker, so that two workers use two cores and numbers repeat."""
+def _take_queue(results: Any) -> None:
+    """Runs first in each worker."""
     global _RESULTS
     _RESULTS = results
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed cannot end its workers; they would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextlib.contextmanager
-def _ctrl_c_kept_from_workers() -> Iterator[None]:
-    """Workers started here never see Ctrl-C, not even while they still import torch; for us it waits a moment."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(job: Job) -> None:
     for result in run_job(job):
         _RESULTS.put(result)
-
-
-def default_workers() -> int:
-    """As many processes as this process may use cores, at most eight."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores)

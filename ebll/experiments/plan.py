@@ -6,12 +6,12 @@ the main job reports test accuracy with seeds from 0. This room knows settings a
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
-from ebll.autoencoder import AutoencoderSettings
 from ebll.comparison import ALONE
 from ebll.errors import check_choice
-from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, LwF, Method
+from ebll.methods import Method, method_from
 from ebll.training import TrainSettings
 
 __all__ = [
@@ -45,16 +45,7 @@ class Preset:
 
     def method(self, name: str) -> Method:
         """A method by its name, with this net's settings."""
-        check_choice(name, METHODS, "Method")
-        coded = {"alpha": self.alpha, "autoencoder": AutoencoderSettings(code_size=self.code_size)}
-        settings = {
-            LwF: {"distill_weight": self.distill_weight},
-            EWC: {"ewc_strength": self.ewc_strength},
-            EBLL: {"distill_weight": self.distill_weight, **coded},
-            EBLLSeparate: coded,
-            CodeOnly: coded,
-        }
-        return METHODS[name](**settings.get(METHODS[name], {}))
+        return method_from(name, dataclasses.asdict(self))
 
 
 PRESETS = {

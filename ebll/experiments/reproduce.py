@@ -17,12 +17,13 @@ import torch
 from ebll.errors import InputError, check_choice, check_count
 from ebll.experiments import report
 from ebll.experiments.claims import claims_of
-from ebll.experiments.jobs import Job, Result, default_workers, jobs_of, run_jobs
+from ebll.experiments.jobs import Job, Result, jobs_of, run_jobs
 from ebll.experiments.outcomes import seed_outcomes
 from ebll.experiments.plan import ALONE, PRESETS, Experiment, plan
 from ebll.experiments.verdicts import Claim, parts_table
 from ebll.methods import METHODS
 from ebll.record import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
+from ebll.workers import default_workers
 
 __all__ = ["Collector", "Outcome", "choose_device", "reproduce", "write_tables"]
 

@@ -64,7 +64,9 @@ class ExplorerPlot:
             self._back.set_data(points["x_back"], points["y_back"])
             self._ways.set_segments(points[["x", "y", "x_back", "y_back"]].to_numpy().reshape(-1, 2, 2))
             self._hold.set_data(np.arange(1, len(holds) + 1), np.maximum(holds, 1e-7))
-            self._size.set_xdata([code_size, code_size])
+            inside = code_size <= len(holds)  # of a code with more numbers, the axis does not show the end
+            self._size.set_xdata([code_size if inside else np.nan] * 2)
+            self._word.set_text("dotted: code size" if inside else "")
             for bars, values in ((self._rows, accuracy), (self._shares, missed)):
                 for name, (bar, text) in bars.items():
                     bar.set_width(100 * min(values[name], 1.05))
@@ -72,7 +74,7 @@ class ExplorerPlot:
                     text.set_x(100 * min(values[name], 1.05))
             parts = {"title": title, "legend": (), "caption": caption, "plane": extent, "holds": len(holds)}
             parts |= {"accuracy": (), "missed": ()}
-            same = {self._others: others.tobytes(), self._word: ()}
+            same = {self._others: others.tobytes(), self._word: inside}
             for bars, values in ((self._rows, accuracy), (self._shares, missed)):
                 same |= {artist: (name, values[name]) for name in STILL & bars.keys() for artist in bars[name]}
             moving = [(artist, same.get(artist, object())) for artist in self._moving]
@@ -118,7 +120,7 @@ class ExplorerPlot:
         plane.add_collection(self._ways)
         (self._back,) = plane.plot([], [], marker="s", color=BACK.color, markersize=3.5, zorder=3, **mark)
         (self._here,) = plane.plot([], [], marker="o", color=FEATURES.color, markersize=4.5, zorder=4, **mark)
-        holds.set_title("code term (E4) for a move of length 1", **small)
+        holds.set_title("E4 for a move by one standard deviation", **small)
         holds.set_yscale("log")
         holds.set_ylim(1e-7, 1)
         holds.yaxis.set_major_locator(LogLocator(numticks=5))
@@ -174,7 +176,11 @@ def explorer_alt(
     """What is seen, in words."""
     read = alt.listed(f"{BARS[name]} {alt.points(100 * value)} %" for name, value in accuracy.items())
     share = alt.listed(f"{BARS[name]} {alt.points(100 * value)} %" for name, value in missed.items())
-    within, beyond = np.mean(holds[:code_size]), np.mean(holds[code_size:]) if len(holds) > code_size else np.nan
+    count = min(code_size, len(holds))
+    within, beyond = np.mean(holds[:count]), np.mean(holds[count:]) if len(holds) > count else np.nan
     free = f", and {beyond:.2g} along those beyond" if np.isfinite(beyond) else ""
-    held = f"Code term for a move of length 1: {within:.2g} on average along the first {code_size} directions{free}"
+    held = (
+        f"Code term for a move by one standard deviation: {within:.2g} on average along the first {count} principal "
+        f"directions{free}"
+    )
     return alt.sentences(title, f"Held-out images read right: {read}", f"Share of the spread missed: {share}", held)

@@ -81,7 +81,11 @@ def over_knob(
     place = _places(values, log)
     tall = 2.5 if len(ys) == 1 else 1.9
     words = tables.seeds_words(lined["seeds"])
-    note = " The value 0 stands left of the logarithmic scale." if log and 0 in values and len(values) > 1 else ""
+    note = (
+        " On the horizontal axis, 0 stands left of the logarithmic scale."
+        if log and 0 in values and len(values) > 1
+        else ""
+    )
     below = alt.sentences(f"{words[0].upper()}{words[1:]}", caption).rstrip() + note
     picture = layout.compose(title, below, height=tall * len(ys) + 0.35)
     axes = lines.stack(picture, [tall] * len(ys))

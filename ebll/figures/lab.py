@@ -91,10 +91,10 @@ def lab_terms(record: Mapping[str, Rows], method: str) -> tuple[Look, ...]:
     return tuple(look for term, look in TERMS.items() if any(f"loss_{term}" in row for row in record.get(method, ())))
 
 
-def lab_caption(old: str, new: str, compared: Sequence[str] = ()) -> str:
-    """What the numbers are: one run a method, held-out images; and what is drawn faintly beside it."""
+def lab_caption(old: str, new: str, samples: int, compared: Sequence[str] = ()) -> str:
+    """What the numbers are: one run a method, so many held-out images a task; and what is drawn faintly beside it."""
     faint = f" Faint: {alt.listed(compared)}." if compared else ""
-    return f"One run a method, no interval; held-out images of {old} and {new}.{faint}"
+    return f"One run a method, no interval; {samples} held-out images of {old} and of {new}.{faint}"
 
 
 def lab_table(record: Mapping[str, Rows], **facts: Any) -> pd.DataFrame:

@@ -19,11 +19,11 @@ from typing import Any
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import InputError, check_choice
 from ebll.experiments.plan import PRESETS
-from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, LwF, Method
-from ebll.settings import Settings, setting
+from ebll.methods import EBLL, EWC, METHODS, LwF, Method, method_from, settings_of
+from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings
 
-__all__ = ["LAB_METHODS", "LabConfig", "acts_on", "as_in", "calls_in", "check_tasks", "keywords_of", "line_of"]
+__all__ = ["LAB_METHODS", "LabConfig", "acts_on", "calls_in", "changed_in", "check_tasks", "keywords_of", "line_of"]
 
 LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "ebll", "ebll-separate")
 """The methods that a panel offers: those that learn the new task without the old one's data."""
@@ -31,15 +31,13 @@ LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "ebll", "ebll-sep
 _MLP = PRESETS["mlp"]
 
 
-def as_in(owner: type[Settings], name: str, default: Any, **changes: Any) -> Any:
-    """A field with the sentence, symbol and limits of another settings class: they are written once."""
-    rules = {key: value for key, value in owner.knobs()[name].items() if key != "default"}
-    return setting(default, **{**rules, "per_task": False, **changes})
+class _OfNet(float):
+    """A default that gives way to the net's own when the config is built."""
 
 
 @dataclass(frozen=True)
 class LabConfig(Settings):
-    """What a panel shows: two tasks, a net, methods and their weights; the defaults are those of docs/settings.md.
+    """What a panel shows: two tasks, a net, methods and their weights; the defaults are the net's in docs/settings.md.
 
     The old task is always learned with the net's own settings. `learning_rate` and `epochs` are those of the new task.
     """
@@ -48,10 +46,10 @@ class LabConfig(Settings):
     new: str = setting("textures", "Task that is learned second.", free=True)
     net: str = setting("mlp", "Network: a small MLP, or a small CNN, which takes longer.", choices=tuple(PRESETS))
     methods: tuple[str, ...] = ("finetune", "lwf", "ebll")
-    alpha: float = as_in(EBLL, "alpha", _MLP.alpha, doc="Weight of the code term, in EBLL.", high=1e6)
+    alpha: float = as_in(EBLL, "alpha", _OfNet(_MLP.alpha), doc="Weight of the code term, in EBLL.", high=1e6)
     temperature: float = as_in(LwF, "temperature", 2.0, high=1e3)
-    distill_weight: float = as_in(LwF, "distill_weight", _MLP.distill_weight, high=1e6)
-    ewc_strength: float = as_in(EWC, "ewc_strength", _MLP.ewc_strength, high=1e9)
+    distill_weight: float = as_in(LwF, "distill_weight", _OfNet(_MLP.distill_weight), high=1e6)
+    ewc_strength: float = as_in(EWC, "ewc_strength", _OfNet(_MLP.ewc_strength), high=1e9)
     code_size: int = as_in(AutoencoderSettings, "code_size", _MLP.code_size, high=100_000)
     recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 1e-2, high=1e6)
     learning_rate: float = as_in(TrainSettings, "learning_rate", _MLP.train.learning_rate, high=1e3)
@@ -59,6 +57,10 @@ class LabConfig(Settings):
     seed: int = setting(0, "Decides everything that is random.", high=2**31)
 
     def __post_init__(self):
+        preset = PRESETS[check_choice(self.net, PRESETS, "net")]
+        for name in ("alpha", "distill_weight", "ewc_strength"):
+            if isinstance(getattr(self, name), _OfNet):
+                object.__setattr__(self, name, getattr(preset, name))
         super().__post_init__()
         names = (self.methods,) if isinstance(self.methods, str) else self.methods
         if not isinstance(names, Iterable) or not (names := tuple(names)):
@@ -71,17 +73,7 @@ class LabConfig(Settings):
     def method(self, name: str) -> Method:
         """A method with these weights."""
         check_choice(name, LAB_METHODS, "Method")
-        autoencoder = AutoencoderSettings(code_size=self.code_size, recon_weight=self.recon_weight)
-        distilled = {"temperature": self.temperature, "distill_weight": self.distill_weight}
-        coded = {"alpha": self.alpha, "autoencoder": autoencoder}
-        weights = {
-            LwF: distilled,
-            EWC: {"ewc_strength": self.ewc_strength},
-            EBLL: distilled | coded,
-            EBLLSeparate: coded,
-            CodeOnly: coded,
-        }
-        return METHODS[name](**weights.get(METHODS[name], {}))
+        return method_from(name, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @property
     def first(self) -> TrainSettings:
@@ -112,23 +104,17 @@ class LabConfig(Settings):
         text     code that contains `LabConfig(name=value, ...)`, or just `name=value, ...`
         raises   `InputError` in words where it cannot be read
         """
-        return text if isinstance(text, cls) else cls().replace(**keywords_of(text, cls.__name__))
-
-
-_CODED = {"ebll", "ebll-separate"}
-_ACTS = {
-    "alpha": _CODED,
-    "code_size": _CODED,
-    "recon_weight": _CODED,
-    "temperature": {"lwf", "ebll"},
-    "distill_weight": {"lwf", "ebll"},
-    "ewc_strength": {"ewc"},
-}
+        if isinstance(text, cls):
+            return text
+        given = keywords_of(text, cls.__name__)
+        for name in given:
+            check_choice(name, cls.__dataclass_fields__, f"Setting of {cls.__name__}")
+        return cls(**given)
 
 
 def acts_on(name: str, methods: Iterable[str]) -> bool:
     """Whether a setting changes anything for one of these methods."""
-    return name not in _ACTS or not _ACTS[name].isdisjoint(methods)
+    return not any(name in settings_of(one) for one in METHODS) or any(name in settings_of(one) for one in methods)
 
 
 def check_tasks(config: LabConfig, offered: Iterable[str]) -> LabConfig:
@@ -154,11 +140,16 @@ def calls_in(text: str, name: str) -> list[ast.Call]:
     return [call for call in calls if name in (getattr(call.func, "attr", None), getattr(call.func, "id", None))]
 
 
+def changed_in(config: Any) -> list[str]:
+    """Names of the settings that are not at the defaults of a config's net; the net where it is not the usual one."""
+    usual, of_net = type(config)(), type(config)(net=config.net)
+    names = [field.name for field in dataclasses.fields(config)]
+    return [n for n in names if getattr(config, n) != getattr(usual if n == "net" else of_net, n)]
+
+
 def line_of(config: Settings, call: str) -> str:
     """The settings that are not at their defaults, as `name=value, ...`, put into the braces of `call`."""
-    default = type(config)()
-    changed = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != getattr(default, f.name)]
-    return call.format(", ".join(f"{name}={_literal(getattr(config, name))}" for name in changed))
+    return call.format(", ".join(f"{name}={_literal(getattr(config, name))}" for name in changed_in(config)))
 
 
 def keywords_of(text: str, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ This room trains and tabulates; it knows nothing of widgets or pictures.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
@@ -30,7 +31,7 @@ from ebll.live.config import LabConfig
 from ebll.live.cost import remember
 from ebll.live.knobs import Change, LiveKnobs, LiveMemory, LiveMethod
 from ebll.methods import METHODS, Memory
-from ebll.record import Recorder
+from ebll.record import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import learn_first, run_sequence
@@ -71,6 +72,7 @@ class LabRun:
     """The runs of one config: those that have ended, and what is recorded of the one that is on.
 
     recorders   method -> its record so far, also where the run was stopped or diverged
+    held        method -> accuracy on all validation images of the old and of the new task at its end, 0..1
     notes       sentences about what did not go as asked
     changes     settings that were changed in mid-run, for `run_live`
     """
@@ -78,12 +80,13 @@ class LabRun:
     config: LabConfig
     recorders: dict[str, Recorder] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
+    held: dict[str, tuple[float, float]] = field(default_factory=dict)
     diverged: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     live: str = ""  #: the method, for `run_live`
     steps: int = 0  #: optimiser steps of the new task for one method, after the warm-up
-    before: float = math.nan  #: test accuracy on the old task before the new one
+    before: float = math.nan  #: accuracy on all validation images of the old task before the new one
 
     @property
     def measured(self) -> int:
@@ -104,12 +107,12 @@ class LabRun:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def table(self) -> pd.DataFrame:
-        """A row a method: before, old, new (test accuracies in percent), forgetting (M5, points), distance (M2)."""
+        """A row a method: before, old, new (percent of all validation images), forgetting (M5, points), distance (M2).
+
+        Whoever moves sliders chooses by them: test images are in `.accuracy` alone."""
         rows = {}
         for name, recorder in self.recorders.items():
-            after = [row for row in recorder.accuracy_rows if row["after"] == self.config.new]
-            tested = {row["task"]: 100 * row["accuracy"] for row in after}
-            old, new = (tested.get(task, math.nan) for task in (self.config.old, self.config.new))
+            old, new = (100 * share for share in self.held.get(name, (math.nan, math.nan)))
             distance = recorder.curve_rows[-1]["feature_distance"] if recorder.curve_rows else math.nan
             row = {"before": 100 * self.before, "old": old, "new": new, "forgetting": 100 * self.before - old}
             rows[name] = row | {"distance": distance}
@@ -196,20 +199,20 @@ def run(
 def _run_all(made: LabRun, tasks: Iterable[Task], every_step: Callable[[], bool], reuse: bool) -> None:
     config = made.config
     both, start, memories = start_of(config, tasks)
-    made.before = start.recorder.accuracy_rows[-1]["accuracy"]
+    made.before = _read(start, both[0])
     made.steps = math.ceil(len(both[1].train) / config.train.batch_size) * config.train.epochs
     for name in config.methods:
         key = (id(start), id(both[1]), config.train, config.seed, config.method(name))
         known = _runs.get(key) if reuse else None
         if known is not None:
             made.recorders[name], made.runs[name] = known[0].recorder, known[0]
-            _look_back(made, name)
+            _look_back(made, name, both)
             continue
         recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, samples=SAMPLES, every_step=every_step)
         begun = time.perf_counter() - lent()
         if len(memories) > 4 * _KEPT:
             memories.clear()
-        _attempt(made, name, lambda name=name, recorder=recorder: branch(
+        _attempt(made, name, both, lambda name=name, recorder=recorder: branch(
             both, config.method(name), start, memories, settings=config.train, seed=config.seed, recorder=recorder
         ))  # fmt: skip
         if name in made.runs:
@@ -247,7 +250,7 @@ def _run_one(made: LabRun, knobs: LiveKnobs, tasks: Iterable[Task], every_step: 
     config, name = made.config, knobs.method.name
     made.live = name
     both, start, memories = start_of(config, tasks)
-    made.before, made.changes = start.recorder.accuracy_rows[-1]["accuracy"], knobs.changes
+    made.before, made.changes = _read(start, both[0]), knobs.changes
     made.steps = math.ceil(len(both[1].train) / config.train.batch_size) * config.train.epochs
     recorder = made.recorders[name] = LabRecorder(log_every=LOG_EVERY, samples=SAMPLES, every_step=every_step)
 
@@ -260,10 +263,15 @@ def _run_one(made: LabRun, knobs: LiveKnobs, tasks: Iterable[Task], every_step: 
         options = {"settings": config.train, "seed": config.seed, "recorder": recorder, "look_back_last": False}
         return run_sequence(both, live, start=held, **options)
 
-    _attempt(made, name, job)
+    _attempt(made, name, both, job)
 
 
-def _attempt(made: LabRun, name: str, job: Callable[[], Run]) -> None:
+def _read(start: Snapshot, task: Task) -> float:
+    # Of a copy: measuring freezes a network for a moment, and other runs may be branching from this one.
+    return measure_accuracy(copy.deepcopy(start.net), 0, task.validation)
+
+
+def _attempt(made: LabRun, name: str, both: list[Task], job: Callable[[], Run]) -> None:
     label, rows = METHODS[name].label, made.recorders[name].curve_rows
     try:
         made.runs[name] = job()
@@ -275,11 +283,13 @@ def _attempt(made: LabRun, name: str, job: Callable[[], Run]) -> None:
         made.diverged.add(name)
         made.notes.append(f"{label} was left out: {error}")
     else:
-        _look_back(made, name)
+        _look_back(made, name, both)
 
 
-def _look_back(made: LabRun, name: str) -> None:
-    """Say so where a run has come to its end, but not in good order."""
+def _look_back(made: LabRun, name: str, both: list[Task]) -> None:
+    """Measure a run that has come to its end, and say so if it has not done so in good order."""
+    net = made.runs[name].net
+    made.held[name] = tuple(measure_accuracy(net, t, task.validation) for t, task in enumerate(both))
     label, rows = METHODS[name].label, made.recorders[name].curve_rows
     if rows:
         far, length = rows[-1]["feature_distance"], rows[0]["feature_norm"]

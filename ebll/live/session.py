@@ -5,7 +5,6 @@ No widgets and no pictures: a panel asks, and is told when something has changed
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +16,7 @@ import pandas as pd
 
 from ebll.data import Task
 from ebll.errors import InputError, OutputError
-from ebll.live.config import LabConfig, acts_on
+from ebll.live.config import LabConfig, acts_on, changed_in
 from ebll.live.knobs import LiveKnobs, live_line
 from ebll.live.lab import LabRun, run, run_live
 from ebll.live.worker import Handle, Worker
@@ -190,12 +189,11 @@ def differences(config: LabConfig, title: bool = False) -> str:
     """What a config sets differently from the defaults, in short; for a title alpha is always told."""
     apart = () if not title else ("old", "new", "net", "seed", "methods", "alpha")
     told = [f"alpha {config.alpha:g}"] if title and acts_on("alpha", config.methods) else []
-    default = LabConfig()
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name not in apart and value != getattr(default, field.name):
+    for name in changed_in(config):
+        if name not in apart:
+            value = getattr(config, name)
             shown = f"{value:g}" if isinstance(value, float) else value
-            told.append(f"{field.name} {', '.join(value) if isinstance(value, tuple) else shown}".replace("_", " "))
+            told.append(f"{name} {', '.join(value) if isinstance(value, tuple) else shown}".replace("_", " "))
     return ", ".join(told) or "default settings"
 
 

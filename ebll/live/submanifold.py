@@ -21,12 +21,12 @@ from ebll.autoencoder import Autoencoder, AutoencoderSettings, Encoder, fit_auto
 from ebll.data import Task
 from ebll.errors import InputError, check_choice
 from ebll.experiments.plan import PRESETS
-from ebll.live.config import as_in, keywords_of, line_of
+from ebll.live.config import keywords_of, line_of
 from ebll.live.lab import learned
 from ebll.metrics import accuracy, unexplained_share
 from ebll.nets import Network, frozen
 from ebll.seeds import cpu_threads, derive_seed
-from ebll.settings import Settings, setting
+from ebll.settings import Settings, as_in, setting
 from ebll.terms import code_distance
 
 __all__ = ["Explored", "SubmanifoldConfig", "explore", "hold"]
@@ -68,7 +68,7 @@ class Explored:
     others      (n, 2) places of held-out images of the other classes
     accuracy    shares of the held-out images: direct, autoencoder, pca (of the same size)
     missed      M8 on held-out features: autoencoder, pca
-    holds       E4 for a move of length 1 along each principal direction, mean over the class
+    holds       E4 for a move by one standard deviation along each principal direction, mean over the class
     field       (rows, columns) E4 of a move from the middle of the class to each place of the plane
     extent      left, right, bottom, top of the field
     """
@@ -101,6 +101,7 @@ class _Features:
     held: Tensor
     mean: Tensor
     directions: Tensor  # a row a direction
+    spread: Tensor  # standard deviation of the training features along each
 
 
 @functools.lru_cache(maxsize=4)
@@ -110,24 +111,25 @@ def _features(net: Network, task: Task) -> _Features:
             torch.cat([net.features(b) for b in s.inputs.split(1024)]) for s in (task.train, task.validation)
         )
         mean = train.mean(dim=0)
-        _, vectors = torch.linalg.eigh((train - mean).T @ (train - mean))
-    return _Features(train, held, mean, vectors.flip(dims=(1,)).T)
+        values, vectors = torch.linalg.eigh((train - mean).T @ (train - mean))
+        spread = (values.flip(dims=(0,)).clamp_min(0) / max(1, len(train) - 1)).sqrt()
+    return _Features(train, held, mean, vectors.flip(dims=(1,)).T, spread)
 
 
-def hold(encoder: Encoder, features: Tensor, directions: Tensor) -> Tensor:
-    """E4 when features move by 1 along each direction: how firmly the code term, at alpha 1, holds them there.
+def hold(encoder: Encoder, features: Tensor, moves: Tensor) -> Tensor:
+    """E4 when features make each of these moves: how firmly the code term, at alpha 1, holds them there.
 
-    features    (batch, features)
-    directions  (count, features), of length 1
-    returns     (count,)  mean over the batch
+    features  (batch, features)
+    moves     (count, features); each is made there and, from the same place, back to the other side
+    returns   (count,)  mean over the batch and over both sides, since a principal direction has no sign
     """
     with torch.no_grad():
         before, slope = (
             torch.nn.functional.linear(features, encoder.weight, encoder.bias),
-            directions @ encoder.weight.T,
+            moves @ encoder.weight.T,
         )
-        now = torch.sigmoid(before[None] + slope[:, None])  # (count, batch, code)
-        return 0.5 * (now - torch.sigmoid(before)).square().sum(dim=2).mean(dim=1)
+        now = torch.sigmoid(before + torch.stack([slope, -slope])[:, :, None])  # (side, count, batch, code)
+        return 0.5 * (now - torch.sigmoid(before)).square().sum(dim=3).mean(dim=(0, 2))
 
 
 def explore(
@@ -208,12 +210,13 @@ def _look(
         there = (back[mine] - found.mean) @ found.directions[:2].T
         field, extent = _field(autoencoder.encode, found, found.held[mine].mean(dim=0), still.here)
         points = torch.cat([still.here[mine], there], dim=1).numpy()
+        moves = (found.directions * found.spread[:, None])[:DIRECTIONS]
         return Explored(
             *(config, epoch, epochs, pd.DataFrame(points, columns=["x", "y", "x_back", "y_back"])),
             others=still.others,
             accuracy={"direct": direct, "autoencoder": _read(net, back, task.validation.labels), "pca": pca},
             missed={"autoencoder": unexplained_share(back, found.held), "pca": still.missed},
-            holds=hold(autoencoder.encode, found.held[mine], found.directions[:DIRECTIONS]).tolist(),
+            holds=hold(autoencoder.encode, found.held[mine], moves).tolist(),
             field=field,
             extent=extent,
         )

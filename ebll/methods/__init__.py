@@ -6,6 +6,12 @@ order is the order of every table and legend.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from ebll.autoencoder import AutoencoderSettings
+from ebll.errors import check_choice
 from ebll.methods.base import Batch, Memory, Method, Recorded, Term
 from ebll.methods.code_only import CodeOnly
 from ebll.methods.codes import EncoderMemory
@@ -34,6 +40,8 @@ __all__ = [
     "Method",
     "Recorded",
     "Term",
+    "method_from",
+    "settings_of",
 ]
 
 METHODS: dict[str, type[Method]] = {
@@ -46,3 +54,22 @@ METHODS: dict[str, type[Method]] = {
     "ebll": EBLL,
     "ebll-separate": EBLLSeparate,
 }
+
+
+@functools.cache
+def settings_of(name: str) -> frozenset[str]:
+    """Names of the settings that a method has, those of its autoencoder among them."""
+    kind = METHODS[check_choice(name, METHODS, "Method")]
+    has_autoencoder = "autoencoder" in kind.__dataclass_fields__
+    return frozenset(kind.knobs()) | (_OF_AUTOENCODER if has_autoencoder else frozenset())
+
+
+def method_from(name: str, settings: Mapping[str, Any]) -> Method:
+    """A method by its name, with those of these settings that it has; for the rest, its defaults."""
+    given = {key: value for key, value in settings.items() if key in settings_of(name)}
+    inner = {key: given.pop(key) for key in _OF_AUTOENCODER if key in given}
+    autoencoder = {"autoencoder": AutoencoderSettings(**inner)} if inner else {}
+    return METHODS[name](**given, **autoencoder)
+
+
+_OF_AUTOENCODER = frozenset({"code_size", "recon_weight"})  # its other settings have names that training has, too

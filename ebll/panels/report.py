@@ -27,14 +27,15 @@ _HEADS = {
 
 
 def ended(made: LabRun | None) -> str:
-    """What each method kept of the old task and learned of the new one: test accuracies."""
+    """What each method kept of the old task and learned of the new one: accuracies on validation images."""
     if made is None or not made.runs:
         return "No method has come to its end."
     table = made.table()
     parts = [f"{LOOKS[name].label} {row['old']:.1f} / {row['new']:.1f}" for name, row in table.iterrows()
              if not math.isnan(row["old"])]  # fmt: skip
     config = made.config
-    return f"Test images right, % of {config.old} (before: {100 * made.before:.1f}) / {config.new}: {'; '.join(parts)}."
+    was = f"{100 * made.before:.1f}"
+    return f"Validation images right, % of {config.old} (before: {was}) / {config.new}: {'; '.join(parts)}."
 
 
 def going_on(made: LabRun | None, steps: int, held: bool) -> str:

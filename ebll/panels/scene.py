@@ -11,6 +11,7 @@ from ebll.figures import Picture, lab
 from ebll.figures.live import LivePlot, Mark
 from ebll.live import LabConfig
 from ebll.live.cost import main_steps_of
+from ebll.live.lab import SAMPLES
 from ebll.live.session import Session, differences, rows_of
 
 __all__ = ["Scene"]
@@ -76,7 +77,7 @@ class Scene:
         return self._plot.frame(
             traces,
             title=self.title,
-            caption=lab.lab_caption(config.old, config.new, compared),
+            caption=lab.lab_caption(config.old, config.new, SAMPLES, compared),
             legend=lab.lab_legend(self._drawn_methods()),
             inner={"terms": self._inner(rows, terms)},
             marks=[

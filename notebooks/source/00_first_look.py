@@ -53,7 +53,7 @@ lesson = ebll.lesson.setup(PROFILE)
 # $$\ell\big(T_t(T(F(x))), y\big) = -\log p_y$$
 #
 # **Predict first.** Which two tasks are most alike? Which would you expect to disturb the letters most, if it were learned
-# after them?
+# after them? (This notebook tries textures; `02_lwf_and_its_shortcomings.ipynb` tries all three.)
 
 # %% load
 names = ("mnist", "digits", "letters", "textures")
@@ -154,8 +154,9 @@ ebll.figures.feature_distance(made.curves, panels=["lwf", "ebll"])
 #
 # **Claim.** The code term is half a squared distance, summed over the code and averaged over the batch: nothing more.
 #
-# Before the network moves on to textures, EBLL fits a small autoencoder to the features of the letters (E2). It keeps the
-# encoder $\sigma(W_{enc}\,\cdot)$, which turns a feature vector into a short code. While textures are learned, the code
+# Before the network moves on to textures, EBLL fits a small **autoencoder** to the features of the letters (E2): it
+# squeezes them into a few numbers, the *code*, and rebuilds them from it. EBLL keeps the first half, the encoder
+# $\sigma(W_{enc}\,\cdot)$; $\sigma$ is the sigmoid, so every number of a code lies between 0 and 1. While textures are learned, the code
 # term (E4) holds the codes of the texture images where the old network had them:
 #
 # $$\tfrac12\,\lVert \sigma(W_{enc} F(x)) - \sigma(W_{enc} F^{\ast}(x)) \rVert_2^2$$
@@ -242,12 +243,20 @@ if {3.0, 30.0} <= set(alphas):
 # stays as a faint line. It opens at alpha 30, where both tasks lose. Without a kernel you see it as a picture.
 #
 # **Predict first.** If the term is too steep for the step size, what will a smaller learning rate do to EBLL's letters and
-# textures? And to what fine-tuning forgets? Say it, then move the slider.
+# textures? And to what fine-tuning forgets? Say it, then move the slider to 0.005.
 
 # %% lab-panel
 ebll.panels.forgetting_lab(
     "alpha=30.0", hide=["temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight"]
 )
+
+# %% lab-answer [markdown]
+# <details><summary>One answer</summary>
+#
+# EBLL keeps the letters again, so the steps were indeed too large. But fine-tuning now forgets hardly anything either:
+# smaller steps protect by themselves. Whoever compares methods has to compare them at the same step size.
+#
+# </details>
 
 # %% summary [markdown]
 # ## Summary

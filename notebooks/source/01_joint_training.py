@@ -82,7 +82,8 @@ weights.to_frame()
 # %% joint [markdown]
 # ## 2. Joint training: the reference from above
 #
-# **Claim.** With the images of both tasks at hand, one network learns both, no worse than two networks would.
+# **Claim.** With the images of both tasks at hand, one network learns both, and loses no more than a point
+# on either against two networks.
 #
 # Joint training adds up the losses of all tasks (E1), each on its own images through its own head:
 #
@@ -128,7 +129,7 @@ assert joint["letters"] > before - 1 and joint["mnist"] > alone["mnist"] - 1  # 
 # ## 3. Fine-tuning: forgetting, seen for the first time
 #
 # **Claim.** Trained on the new task alone, the same network forgets the old one, and half of what it will forget is gone
-# after a third of the training.
+# within the first third of the training.
 #
 # Fine-tuning goes on from the network that has learned letters and minimises only the new task's loss (E1). Nobody asks
 # for the letters to be answered badly. But $F$ and $T$ move, and the head for letters still expects the old features.
@@ -187,11 +188,19 @@ ebll.lesson.say(
 # middle, or go step by step. Without a kernel you see the panel as a picture, as it opens.
 #
 # **Predict first.** A learning rate of 0.005, a quarter of what it is: what becomes of the letters, and what of the
-# digits? And with twice as many epochs?
+# digits? And with twice as many epochs? (Sixteen is not on the slider: type it into the box beside it.)
 
 # %% lab-panel
 weights = ["alpha", "temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight"]
 ebll.panels.forgetting_lab('new="mnist", methods="finetune"', hide=weights)
+
+# %% lab-answer [markdown]
+# <details><summary>One answer</summary>
+#
+# Small steps forget less and learn a little less: they go less far from where the letters left the features. Twice as many
+# epochs change little, because most of the loss comes early.
+#
+# </details>
 
 # %% forgetting [markdown]
 # ### Measuring it

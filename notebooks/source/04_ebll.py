@@ -413,16 +413,27 @@ ebll.lesson.say(
 # ### Change it in mid-run
 #
 # In the panel below the weights act *while* EBLL trains: a change is marked in the curves, and the line of code at the
-# bottom holds it, so that the run can be made again. As it opens, it shows a run of the MLP in which alpha goes to 0 at
-# step 60 and back to 3 at step 110. Without a kernel you see the panel as a picture.
+# bottom holds it, so that the run can be made again. As it opens, it shows the MLP that learns textures after letters;
+# alpha goes to 0 at step 20 and back to 3 at step 60, both before the learning rate drops at step 114. Where alpha is 0,
+# so is the code term, and its line has a gap. Without a kernel you see the panel as a picture.
 #
 # **Predict first.** What does the distance do once alpha is 0? And when it is 3 again, will the features come back?
 
 # %% what-if-panel
-ebll.panels.what_if(changes=[(60, "alpha", 0.0), (110, "alpha", 3.0)])
+ebll.panels.what_if(changes=[(20, "alpha", 0.0), (60, "alpha", 3.0)])
+
+# %% what-if-answer [markdown]
+# <details><summary>One answer</summary>
+#
+# Without the term the features drift away. Once it is back the drift stops, but hardly anything of it is undone: the code
+# is where it was, and the rest of the way lies in directions that the code does not see.
+#
+# </details>
 
 # %% accuracy-text [markdown]
 # ### Distance is not forgetting
+#
+# Back to the CNN that learns mnist.
 #
 # **Predict first.** LwF's features end several times as far away as EBLL's. How much more of the letters has it
 # forgotten?
@@ -656,13 +667,22 @@ ebll.lesson.say(
 # ### Move it yourself
 #
 # The panel trains textures again, with the methods that are ticked, as soon as you move a control. Pin a run to compare
-# others with it; the table gives test accuracies. Without a kernel you see the panel as a picture, as it opens.
+# others with it; the table gives accuracies on all validation images. Without a kernel you see the panel as a picture, as it opens.
 #
 # **Predict first.** With alpha at 10, on which of the four pictures would you notice it first? And what does a code of 8
 # change, with alpha at 3?
 
 # %% lab-panel
 ebll.panels.forgetting_lab()
+
+# %% lab-answer [markdown]
+# <details><summary>One answer</summary>
+#
+# On the feature distance: the features move further than at 3, not less, and some letters are lost for it. The next
+# section asks why. A code of 8 sees few directions; in the others the features are free, so they move further, and fewer
+# letters are kept.
+#
+# </details>
 
 # %% large [markdown]
 # ### Too large

@@ -426,13 +426,15 @@ def on_validation(made):
 # %% stable-figure
 table = pd.concat([on_validation(narrow).assign(kind="64 features"), on_validation(pulled).assign(kind="256 features")])
 table = 100 * table.set_index(["kind", "knob", "seed", "task"])["accuracy"].unstack("task")
+broke = table[table["letters"].isna()].reset_index().groupby("kind")["knob"].min()
+where = " and ".join(f"{strength:g} with {kind}" for kind, strength in broke.items())
 ebll.figures.over_knob(
     table.reset_index(),
     "knob",
     {"letters": "accuracy on letters, %", "textures": "accuracy on textures, %"},
     xlabel="strength of EWC",
     title="EWC at rising strength, until it breaks (letters, then textures)",
-    caption="Validation data. A line ends where runs diverge.",
+    caption=f"Validation data. A line ends before the strength at which a run diverges: {where}.",
 )
 
 # %% stable-predict
@@ -472,17 +474,26 @@ limits.round().astype(int).rename(columns={"count": "seeds"}).rename_axis(column
 
 # ### Cross the border yourself
 #
-# The panel below trains textures with EWC as soon as you move a slider. It opens below the border of the 256 features.
-# Where a run breaks off, its line ends in a cross and a sentence says why. Without a kernel you see the panel as a picture.
+# The panel below trains textures with EWC as soon as you change a setting. It opens below the border of the 256 features.
+# Where a run breaks off, its line stops early, at a large thin cross, and a sentence says why. Without a kernel you see the
+# panel as a picture.
 #
-# **Predict first.** Which of these will cross the border: twice the strength, twice the learning rate, twice the passes?
-# And how far may the strength rise at a quarter of the learning rate?
+# **Predict first.** Which of these will cross the border: strength 8000, learning rate 0.04, or 16 epochs? And how far may
+# the strength rise at a learning rate of 0.005? (Type such values into the box beside a slider.)
 
 # %% border-panel
 ebll.panels.forgetting_lab(
     'methods="ewc", ewc_strength=4000.0',
     hide=["methods", "alpha", "temperature", "distill_weight", "code_size", "recon_weight"],
 )
+
+# %% border-answer [markdown]
+# <details><summary>One answer</summary>
+#
+# Strength and learning rate enter the border as a product, so doubling either one crosses it; the number of passes does not
+# enter, and more of them are harmless. At a quarter of the learning rate the strength may be four times as large.
+#
+# </details>
 
 # %% fronts [markdown]
 # ## 4. EWC against EBLL, at all strengths
@@ -558,7 +569,9 @@ ebll.lesson.say(
 assert top["ewc"] > top["ebll"] + 0.5  # EWC reaches further up, says the claim
 
 # %% fronts-words [markdown]
-# The bracket holds a Student-t interval over the seeds. *More* or *less* means that all of it lies on one side of zero.
+# The bracket holds a Student-t interval over the seeds. *More* or *less* means that all of it lies on one side of zero. Each
+# line is judged by itself, without a correction for how many there are, and all of them share the seeds and EWC's runs: of
+# twenty such lines one would be bold by chance.
 
 # %% turn [markdown]
 # ### Why EBLL turns back
@@ -789,7 +802,7 @@ ebll.lesson.say(
 #    $2(1+\mu) / (\eta \max_i F_i)$. It belongs to one network and one optimiser, and cannot be copied.
 # 4. **Fronts.** One strength each compares strengths. Fronts are compared at the same height, on validation images. EWC's
 #    reaches further up than EBLL's at one learning rate; where both keep as many letters, the interval says how sure it is
-#    which of the two has learned more. Test images were read once, at strengths picked before.
+#    which of the two has learned more. The cells read test images once, at strengths picked before.
 # 5. **Your own method** is a frozen dataclass with one to three hooks. Whether a constraint can do as well that is not made
 #    per parameter, the table and the test of section 5 answer as far as few seeds can; other pairs and nets are open.
 #

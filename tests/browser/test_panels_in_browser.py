@@ -32,7 +32,7 @@ def until(panel, text):
 
 
 def settled(panel):
-    until(panel, re.compile("^(Done|Stopped|Test images)"))
+    until(panel, re.compile("^(Done|Stopped|Validation images)"))
 
 
 def done_with(panel, alpha):
