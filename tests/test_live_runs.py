@@ -19,7 +19,8 @@ from ebll.errors import RunStopped
 from ebll.experiments.plan import NEW_TASK_IMAGES
 from ebll.live import LAB_METHODS, LIVE, Change, LabConfig, LabRun, LiveKnobs, run, run_live
 from ebll.live.cost import main_steps_of
-from ebll.live.lab import FAR, LOG_EVERY, learned, offered_tasks, start_of
+from ebll.live.lab import FAR, LOG_EVERY, learned, start_of
+from ebll.live.offered import offered_tasks
 from ebll.methods import Method, Term
 from ebll.methods.codes import remember_encoder
 from ebll.training import learn_first

@@ -15,8 +15,9 @@ from ebll.autoencoder import AutoencoderSettings, Encoder
 from ebll.errors import RunStopped
 from ebll.live import SubmanifoldConfig, explore
 from ebll.live.lab import learned
-from ebll.live.submanifold import DIRECTIONS, hold
+from ebll.live.submanifold import DIRECTIONS, _features, hold
 from ebll.methods.codes import fit_to_task
+from ebll.nets import build_network
 from ebll.terms import code_distance
 from ebll.turns import Control, controlled
 
@@ -256,3 +257,11 @@ def test_a_fit_leaves_the_network_free_for_the_runs_that_branch_from_it_meanwhil
         ebll.live.run_live(line, "ebll", [(2, "recon_weight", 0.5)], tasks=tasks)
     assert len(free) > 50
     assert all(free)
+
+
+def test_features_that_are_no_numbers_are_told_in_words():
+    net = build_network("mlp", TASK.input_shape)
+    with torch.no_grad():
+        next(net.features.parameters()).fill_(float("nan"))
+    with pytest.raises(InputError, match="no finite numbers"):
+        _features(net, TASK)

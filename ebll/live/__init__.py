@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from ebll.live.config import LAB_METHODS, LabConfig
 from ebll.live.knobs import LIVE, Change, LiveKnobs
-from ebll.live.lab import LabRun, offered_tasks, run, run_live
+from ebll.live.lab import LabRun, run, run_live
+from ebll.live.offered import offered_tasks
 from ebll.live.submanifold import Explored, SubmanifoldConfig, explore
 from ebll.live.worker import Handle, Worker
 

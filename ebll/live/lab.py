@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 import math
 import threading
 import time
@@ -24,12 +23,13 @@ from typing import Any
 import pandas as pd
 
 from ebll.comparison import branch, memory_of
-from ebll.data import TASKS, Task, load_task
+from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice
-from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
+from ebll.experiments.plan import PRESETS
 from ebll.live.config import LabConfig
 from ebll.live.cost import remember
 from ebll.live.knobs import Change, LiveKnobs, LiveMemory, LiveMethod
+from ebll.live.offered import cut, offered_tasks
 from ebll.methods import METHODS, Memory
 from ebll.record import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
@@ -37,7 +37,7 @@ from ebll.seeds import cpu_threads
 from ebll.training import learn_first, run_sequence
 from ebll.turns import lent
 
-__all__ = ["LabRecorder", "LabRun", "learned", "offered_tasks", "run", "run_live", "start_of"]
+__all__ = ["LabRecorder", "LabRun", "learned", "run", "run_live", "start_of"]
 
 LOG_EVERY = 15
 SAMPLES = 128
@@ -124,27 +124,6 @@ class LabRun:
         return {"sequence": sequence, "net": config.net, "method": name, "seed": config.seed}
 
 
-def offered_tasks(own: Iterable[Task] = ()) -> dict[str, Callable[[], Task]]:
-    """Name -> how to load it: the tasks that are on this machine, and the user's own."""
-    known = {name: functools.partial(_loaded, name) for name, info in TASKS.items() if info.available()[0]}
-    for task in own:
-        if not isinstance(task, Task):
-            raise InputError(f"tasks: a list of ebll.Task, such as Task.from_folder(...); got {type(task).__name__}.")
-        known[task.name] = lambda task=task: task
-    return known
-
-
-@functools.lru_cache(maxsize=8)
-def _loaded(name: str) -> Task:
-    return load_task(name)
-
-
-@functools.lru_cache(maxsize=8)
-def _cut(task: Task) -> Task:
-    """With as many training images as later tasks have in the course, evenly spread over the classes."""
-    return task.subset(NEW_TASK_IMAGES) if len(task.train) > NEW_TASK_IMAGES else task
-
-
 def learned(
     name: str, net: str, seed: int, tasks: Iterable[Task] = ()
 ) -> tuple[Task, Snapshot, dict[Any, Memory | None]]:
@@ -169,7 +148,7 @@ def start_of(config: LabConfig, tasks: Iterable[Task] = ()) -> tuple[list[Task],
     offered = offered_tasks(tasks)
     second = offered[check_choice(config.new, offered, "Task")]()
     first, start, memories = learned(config.old, config.net, config.seed, tasks)
-    return [first, _cut(second)], start, memories
+    return [first, cut(second)], start, memories
 
 
 def run(

@@ -185,12 +185,16 @@ def rows_of(made: LabRun | None) -> dict[str, list[dict[str, Any]]]:
     return {} if made is None else {name: list(r.curve_rows) for name, r in made.recorders.items()}
 
 
-def differences(config: LabConfig, title: bool = False) -> str:
-    """What a config sets differently from the defaults, in short; for a title alpha is always told."""
+def differences(config: LabConfig, title: bool = False, methods: Iterable[str] = ()) -> str:
+    """What a config sets differently from the defaults, in short; for a title alpha is always told.
+
+    methods  those that are run, where they are not the config's: what acts on none of them is not told
+    """
+    methods = tuple(methods) or config.methods
     apart = () if not title else ("old", "new", "net", "seed", "methods", "alpha")
-    told = [f"alpha {config.alpha:g}"] if title and acts_on("alpha", config.methods) else []
+    told = [f"alpha {config.alpha:g}"] if title and acts_on("alpha", methods) else []
     for name in changed_in(config):
-        if name not in apart:
+        if name not in apart and acts_on(name, methods):
             value = getattr(config, name)
             shown = f"{value:g}" if isinstance(value, float) else value
             told.append(f"{name} {', '.join(value) if isinstance(value, tuple) else shown}".replace("_", " "))

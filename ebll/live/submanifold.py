@@ -111,6 +111,8 @@ def _features(net: Network, task: Task) -> _Features:
             torch.cat([net.features(b) for b in s.inputs.split(1024)]) for s in (task.train, task.validation)
         )
         mean = train.mean(dim=0)
+        if not train.isfinite().all():
+            raise InputError(f"The features of {task.name} are no finite numbers. Are its images all alike?")
         values, vectors = torch.linalg.eigh((train - mean).T @ (train - mean))
         spread = (values.flip(dims=(0,)).clamp_min(0) / max(1, len(train) - 1)).sqrt()
     return _Features(train, held, mean, vectors.flip(dims=(1,)).T, spread)

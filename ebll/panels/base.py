@@ -16,12 +16,13 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
-from ebll.errors import EbllError, check_choice
+from ebll.errors import EbllError, InputError, check_choice
 from ebll.figures import Picture
 from ebll.panels.place import cell_key, is_static
 from ebll.panels.widgets import Status
+from ebll.settings import Settings
 
-__all__ = ["Panel", "guarded"]
+__all__ = ["Panel", "guarded", "written"]
 
 _alive: weakref.WeakValueDictionary[tuple[str, str], Panel] = weakref.WeakValueDictionary()
 _all: weakref.WeakSet[Panel] = weakref.WeakSet()
@@ -30,6 +31,8 @@ _all: weakref.WeakSet[Panel] = weakref.WeakSet()
 @atexit.register
 def _end() -> None:
     """Stop all runs before Python goes: torch aborts the process where a thread is cut off inside it."""
+    for panel in list(_all):
+        panel.closed = True  # nothing more is sent: nobody listens, and the kernel's sockets may be gone
     for seconds in (0.0, 5.0):
         for panel in list(_all):
             panel.halt(seconds)
@@ -43,8 +46,9 @@ def guarded(handler: Callable) -> Callable:
 
     @functools.wraps(handler)
     def wrapped(self: Panel, *args: Any) -> Any:
-        if not self._writing:
+        if not self._writing:  # the user does something: an earlier complaint is taken back
             self._fault = ""
+            self.tell_wrong("")
         try:
             return handler(self, *args)
         except EbllError as error:
@@ -54,6 +58,13 @@ def guarded(handler: Callable) -> Callable:
         return None
 
     return wrapped
+
+
+def written(line: str) -> str:
+    """A line of code that was typed; one that was emptied is no wish for the kit's defaults."""
+    if not line.strip():
+        raise InputError("The line of code is empty, so the setting stays. Reset goes back to the beginning.")
+    return line
 
 
 class Panel(ABC):
@@ -145,7 +156,17 @@ class Panel(ABC):
         )
         self.tell_wrong(self._fault)
 
+    def keep_locked(self, before: Settings, after: Settings) -> None:
+        """Refuse to change a setting whose control is locked, in whichever way it was asked for."""
+        for name in self.locked:
+            if getattr(before, name, None) != getattr(after, name, None):
+                raise InputError(
+                    f"{name.replace('_', ' ')} is locked in this panel: it stays {getattr(before, name)!r}."
+                )
+
     def _names(self, names: Iterable[str], what: str) -> frozenset[str]:
+        if not isinstance(names, Iterable):
+            raise InputError(f"{what}: a list of controls, such as ['seed', 'epochs']; got {names!r}.")
         names = (names,) if isinstance(names, str) else tuple(names)
         return frozenset(check_choice(name, self.controls, f"{what}, a control") for name in names)
 

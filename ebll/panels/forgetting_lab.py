@@ -63,7 +63,9 @@ class ForgettingLab(RunPanel):
     def _read(self, text: str) -> None:
         if calls_in(text, "run_live"):
             raise InputError("This is a line of what_if: paste it there, or leave only its LabConfig(...).")
-        self._change(check_tasks(LabConfig.read(text), self.offered))
+        config = check_tasks(LabConfig.read(text), self.offered)
+        self.keep_locked(self.session.config, config)
+        self._change(config)
 
     def _say_end(self, how: str) -> None:
         super()._say_end(how)
@@ -77,7 +79,7 @@ class ForgettingLab(RunPanel):
             return
         self.session.config = config
         self._write()
-        if self.widgets.auto.value and seconds_of(config) <= QUICK:
+        if "buttons" in self.hidden or (self.widgets.auto.value and seconds_of(config) <= QUICK):
             self._start(reuse=True)
         else:
             self.session.worker.stop()

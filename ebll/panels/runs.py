@@ -1,4 +1,4 @@
-"""What the panels that train have in common: one run in the background, its picture, its buttons, and words on both.
+"""What the panels that train have in common: one run in the background, its picture, and words on it.
 
 Wiring only: `ebll.live.Session` runs, `Scene` draws, `report` words it.
 """
@@ -14,24 +14,26 @@ from typing import Any, ClassVar
 import ipywidgets
 
 from ebll.data import Task
-from ebll.errors import InputError
 from ebll.figures import Picture
 from ebll.live import Handle, LabConfig, offered_tasks
-from ebll.live.cost import words
+from ebll.live.cost import seconds_of, words
+from ebll.live.offered import own_tasks
 from ebll.live.session import Session
-from ebll.panels.base import Panel, guarded
+from ebll.panels.actions import Actions
 from ebll.panels.controls import GRIDS
 from ebll.panels.lab_widgets import LabWidgets
 from ebll.panels.report import ended, going_on, progress_of, results_html
-from ebll.panels.saving import free_stem
+from ebll.panels.saving import folder_of
 from ebll.panels.scene import Scene
 
 __all__ = ["RunPanel"]
 
 FRAME = 0.09  # seconds from one picture to the next
+PATIENCE = 12.0  # seconds of cost up to which the cell itself makes the first run
+SAID = 2.0  # seconds for which a sentence stays before the progress of a run takes its place
 
 
-class RunPanel(Panel):
+class RunPanel(Actions):
     """A panel with a run. `session` holds the runs; `wait()` waits for the one that is on.
 
     Its leaves say what a changed setting does, and how a line of code is written and read.
@@ -53,30 +55,26 @@ class RunPanel(Panel):
         **session: Any,
     ) -> None:
         super().__init__(hide, lock)
-        tasks, self._begin, self.folder = tuple(tasks), begin, Path(folder)
+        tasks, self._begin, self.folder = own_tasks(tasks), begin, folder_of(folder)
         self.session = Session(begin, tasks, on_turn=self._on_turn, on_end=self._on_end, **session)
         self.offered = tuple(dict.fromkeys([*offered_tasks(tasks), begin.old, begin.new]))
         self.scene = Scene(self.session)
         self._drawn = self._told = 0.0
         self._begun = time.monotonic()
-        self.session.run_here()
+        dear = not self.static and seconds_of(begin) > PATIENCE
+        if not dear:
+            self.session.run_here()
         if not self.static:
             self._build()
             self._draw(quick=False)
             self._say_end("")
+            if dear:
+                self.tell(f"Nothing has been trained yet. {self._cost()} Press Run.")
         self._ready()
 
     @abstractmethod
     def _line(self) -> str:
         """The line of code that does what the panel does now."""
-
-    @abstractmethod
-    def _change(self, config: LabConfig) -> None:
-        """Take another config."""
-
-    @abstractmethod
-    def _read(self, text: str) -> None:
-        """Take a line of code; `InputError` where it cannot be read."""
 
     def _unused(self) -> frozenset[str]:
         """Controls that this panel has no use for."""
@@ -179,12 +177,18 @@ class RunPanel(Panel):
     def _show_pause(self, held: bool) -> None:
         self.widgets.buttons["pause"].description = "Resume" if held else "Pause"
 
-    # What the user does
+    def tell(self, text: str) -> None:
+        """Say something that is to be read before a run that is on goes on telling how far it is."""
+        super().tell(text)
+        self._told = time.monotonic() + SAID - 1.0
+
+    # Runs, and controls in step with them
 
     def _start(self, *, held: bool = False, reuse: bool = False) -> None:
-        self._begun = self._told = time.monotonic()
+        self._begun = time.monotonic()
         self._show_pause(held)
         self.tell(f"Training. {self._cost()}")  # before it begins: what is known already ends at once
+        self._told = self._begun
         self.session.start(held=held, reuse=reuse, ready=self._draw_soon)
 
     def _draw_soon(self) -> None:
@@ -200,101 +204,3 @@ class RunPanel(Panel):
         """Bring every control in step with the config."""
         with self._setting():
             self.widgets.write(self.session.config, self.scene.methods, self.scene.terms, self._line())
-
-    def _try(self, **changes: Any) -> None:
-        """Change the config; where that may not be, say why, and set the controls back."""
-        if self._writing:
-            return
-        try:
-            net = changes.pop("net", self.session.config.net)
-            self._change(self.session.config.with_net(net).replace(**changes))
-        except InputError:
-            self._write()
-            raise
-
-    @guarded
-    def _on_knob(self, event: Any) -> None:
-        name = next(name for name, widget in self.widgets.knobs.items() if widget is event["owner"])
-        value = event["new"]
-        self._try(**{name: int(value) if event["owner"].whole and value.is_integer() else value})
-
-    @guarded
-    def _on_choice(self, event: Any) -> None:
-        name = next(name for name, widget in self.widgets.choices.items() if widget is event["owner"])
-        config, other = self.session.config, {"old": "new", "new": "old"}.get(name)
-        swap = {other: getattr(config, name)} if other and event["new"] == getattr(config, other) else {}
-        self._try(**{name: event["new"]}, **swap)
-
-    @guarded
-    def _on_methods(self, _: Any) -> None:
-        self._try(methods=tuple(name for name, box in self.widgets.boxes.items() if box.value))
-
-    @guarded
-    def _on_terms(self, event: Any) -> None:
-        if not self._writing and event["new"]:
-            self.scene.terms_of = event["new"]
-            self._draw(quick=False)
-
-    @guarded
-    def _on_code(self, event: Any) -> None:
-        if self._writing:
-            return
-        try:
-            self._read(event["new"])
-            self._write()
-        except InputError:
-            self._write()
-            raise
-
-    @guarded
-    def _on_reset(self, _: Any) -> None:
-        self.session.reset(self._begin)
-        self.scene.terms_of = ""
-        self._write()
-        self._start(reuse=True)
-
-    @guarded
-    def _on_run(self, _: Any) -> None:
-        self._start()
-
-    @guarded
-    def _on_pause(self, _: Any) -> None:
-        control = self.session.control
-        if control is None:
-            raise InputError("Nothing is running: press Run, or Step.")
-        (control.resume if control.paused else control.pause)()
-        self._show_pause(control.paused)
-        self._say_progress()
-
-    @guarded
-    def _on_step(self, _: Any) -> None:
-        if self.session.control is None:
-            self._start(held=True)
-        else:
-            self.session.step()
-            self._show_pause(True)
-
-    @guarded
-    def _on_stop(self, _: Any) -> None:
-        if self.session.control is None:
-            raise InputError("Nothing is running.")
-        self.session.worker.stop()
-
-    @guarded
-    def _on_pin(self, _: Any) -> None:
-        pinned = self.session.pin()
-        self.widgets.results.value = results_html(self.session.table())
-        self._draw(quick=False)
-        self.tell(f"Pinned as {pinned.name}: it stays in the picture and in the table below.")
-
-    @guarded
-    def _on_figure(self, _: Any) -> None:
-        if self.session.current is None or not self.session.current.measured:
-            raise InputError("There is no picture to take yet: press Run, and let it come to its first measurement.")
-        files = self.picture().save(free_stem(self.folder, "figure"))
-        self.tell(f"Written: {', '.join(str(path) for path in files.values())}")
-
-    @guarded
-    def _on_data(self, _: Any) -> None:
-        files = self.session.save_data(free_stem(self.folder, "data"))
-        self.tell(f"Written: {', '.join(str(path) for path in files)}")

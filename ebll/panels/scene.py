@@ -102,7 +102,10 @@ class Scene:
     def title(self) -> str:
         """Tasks, net, seed and settings of the run on show."""
         config = self.shown
-        told = [differences(config, title=True), *(["changed in mid-run"] if self._changes() else ())]
+        told = [
+            differences(config, title=True, methods=self._drawn_methods()),
+            *(["changed in mid-run"] if self._changes() else ()),
+        ]
         return lab.lab_title(config.old, config.new, config.net, config.seed, ", ".join(told))
 
     @property

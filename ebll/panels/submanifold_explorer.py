@@ -13,14 +13,16 @@ from typing import Any, ClassVar, final
 import ipywidgets
 
 from ebll.data import Task
-from ebll.errors import InputError
+from ebll.errors import InputError, check_choice
 from ebll.figures import Picture
 from ebll.figures.explorer import ExplorerPlot, explorer_alt
 from ebll.live import Explored, Handle, SubmanifoldConfig, Worker, explore, offered_tasks
+from ebll.live.config import keywords_of
+from ebll.live.offered import own_tasks
 from ebll.panels import controls
-from ebll.panels.base import Panel, guarded
+from ebll.panels.base import Panel, guarded, written
 from ebll.panels.report import explored
-from ebll.panels.saving import free_stem
+from ebll.panels.saving import folder_of, free_stem
 from ebll.panels.widgets import Status, View
 
 __all__ = ["SubmanifoldExplorer", "submanifold_explorer"]
@@ -62,10 +64,11 @@ class SubmanifoldExplorer(Panel):
     ) -> None:
         super().__init__(hide, lock)
         self.config = self._begin = SubmanifoldConfig.read(config)
-        self.tasks, self.folder = tuple(tasks), Path(folder)
+        self.tasks, self.folder = own_tasks(tasks), folder_of(folder)
         self._offered = offered_tasks(self.tasks)
         self.worker, self._plot, self._begun = Worker(self._on_end), ExplorerPlot(), time.monotonic()
         self.found: Explored = explore(self.config, tasks=self.tasks)
+        self._whole = self.found  # the last fit that came to its end
         if not self.static:
             self._build()
             self._draw(quick=False)
@@ -180,6 +183,8 @@ class SubmanifoldExplorer(Panel):
     def _on_found(self, found: Explored) -> None:
         """In the fit's own thread, after each epoch."""
         self.found = found
+        if found.epoch == found.epochs:
+            self._whole = found
         try:
             self._draw(quick=found.epoch < found.epochs)
         except Exception as error:  # a picture that fails must not end the fit
@@ -188,14 +193,17 @@ class SubmanifoldExplorer(Panel):
     def _on_end(self, handle: Handle) -> None:
         if handle is not self.worker.current or self.closed:
             return
-        if isinstance(handle.error, InputError):
-            handle.state, error, handle.error = "done", handle.error, None
-            self.config = self.found.config  # what is on show
+        if handle.error is not None:
+            error = handle.error
+            if isinstance(error, InputError):
+                handle.state, handle.error = "done", None
+            self.found = self._whole  # a fit that was on has been stopped half-way
+            self.config = self.found.config
             self._write()
+            self._draw(quick=False)
             self.tell(f"As before. {explored(self.found)}")
-            self.tell_wrong(f"{error} The setting is that of the picture again.")
-        elif handle.error is not None:
-            self.tell_wrong(f"The fit failed: {type(handle.error).__name__}: {handle.error}")
+            what = str(error) if isinstance(error, InputError) else f"The fit failed: {type(error).__name__}: {error}"
+            self.tell_wrong(f"{what} The setting is that of the picture again.")
         else:
             self.tell(f"Done after {time.monotonic() - self._begun:.1f} s. {explored(self.found)}")
 
@@ -204,6 +212,7 @@ class SubmanifoldExplorer(Panel):
     def _change(self, config: SubmanifoldConfig) -> None:
         if config == self.config:
             return
+        self.keep_locked(self.config, config)
         if config.label not in self._classes(config):
             config = config.replace(label=self._classes(config)[0])
         self.config = config
@@ -245,10 +254,12 @@ class SubmanifoldExplorer(Panel):
         if self._writing:
             return
         try:
-            config = SubmanifoldConfig.read(event["new"])
-            if config.task not in self._offered:
-                raise InputError(f"There is no task {config.task!r} here. Choose one of: {', '.join(self._offered)}.")
+            config = SubmanifoldConfig.read(written(event["new"]))
+            check_choice(config.task, self._offered, "Task")
+            if "label" in keywords_of(event["new"], "SubmanifoldConfig"):
+                check_choice(config.label, self._classes(config), f"Class of {config.task}")
             self._change(config)
+            self._write()
         except InputError:
             self._write()
             raise

@@ -69,8 +69,11 @@ class WhatIf(RunPanel):
         folder: str | Path = "panel-results",
     ) -> None:
         begin, named, planned = read_live(config)
+        if not isinstance(changes, Iterable):
+            raise InputError(f"changes: a list such as [(60, 'alpha', 0.0)]; got {changes!r}.")
         self._first = (named or check_choice(method, LAB_METHODS, "Method"), planned or tuple(changes))
         self._speed = check_number(speed, "speed", low=0.5, high=1e6, hint="30 steps a second can be followed.")
+        self._speed_at_first = self._speed
         live, planned = self._first
         super().__init__(begin, tasks, hide, lock, folder, live=live, changes=planned)
 
@@ -106,6 +109,9 @@ class WhatIf(RunPanel):
     def _read(self, text: str) -> None:
         config, method, changes = read_live(text)
         check_tasks(config, self.offered)
+        self.keep_locked(self.session.config, config)
+        if "method" in self.locked and method not in ("", self.session.live):
+            raise InputError(f"The method is locked in this panel: it stays {self.session.live!r}.")
         self.session.config, self.session.changes = config, changes
         self.session.live = method or self.session.live
         self._start()
@@ -143,13 +149,15 @@ class WhatIf(RunPanel):
     def _say_end(self, how: str) -> None:
         super()._say_end(how)
         made = self.session.current
-        if how and self.status is not None and made is not None and made.config != self.session.config:
+        now = (self.session.config, self.session.live)
+        if how and self.status is not None and made is not None and (made.config, made.live) != now:
             self.status.text += " Settings have changed since: Run begins with them."
         self._write()  # the line of code now holds the changes that were made
 
     @guarded
     def _on_reset(self, _: Any) -> None:
         self.session.live, self.session.changes = self._first
+        self._pace.value = self._speed_at_first
         self.session.reset(self._begin)
         self._write()
         self._start()

@@ -14,8 +14,13 @@ import traitlets
 
 __all__ = ["Knob", "Status", "View"]
 
-_FRONT = Path(__file__).parent / "front"
-_CSS = _FRONT / "panels.css"
+
+def _source(name: str) -> str:
+    """The text of a file: given a path, anywidget would hold on to every widget that was ever made of it."""
+    return (Path(__file__).parent / "front" / name).read_text(encoding="utf-8")
+
+
+_CSS = _source("panels.css")
 
 
 class Knob(anywidget.AnyWidget):
@@ -29,7 +34,7 @@ class Knob(anywidget.AnyWidget):
     locked   shown, but not to be changed
     """
 
-    _esm = _FRONT / "knob.js"
+    _esm = _source("knob.js")
     _css = _CSS
     value = traitlets.Float().tag(sync=True)
     grid = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -49,7 +54,7 @@ class View(anywidget.AnyWidget):
     readout   as `ebll.figures.live.LivePlot.readout` gives it
     """
 
-    _esm = _FRONT / "view.js"
+    _esm = _source("view.js")
     _css = _CSS
     picture = traitlets.Bytes().tag(sync=True)
     count = traitlets.Int(0).tag(sync=True)
@@ -76,7 +81,7 @@ class Status(anywidget.AnyWidget):
     done    share of the run that is done, 0 to 1
     """
 
-    _esm = _FRONT / "status.js"
+    _esm = _source("status.js")
     _css = _CSS
     text = traitlets.Unicode().tag(sync=True)
     wrong = traitlets.Unicode().tag(sync=True)

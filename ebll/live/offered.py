@@ -1,0 +1,43 @@
+"""The tasks that there are to choose from: those that are on this machine, and the user's own.
+
+This room loads each task once; it trains nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+
+from ebll.data import TASKS, Task, load_task
+from ebll.errors import InputError
+from ebll.experiments.plan import NEW_TASK_IMAGES
+
+__all__ = ["cut", "offered_tasks", "own_tasks"]
+
+
+def own_tasks(tasks: Task | Iterable[Task]) -> tuple[Task, ...]:
+    """The user's own tasks, of which there may be just one."""
+    listed = (tasks,) if isinstance(tasks, Task) or not isinstance(tasks, Iterable) else tuple(tasks)
+    for task in listed:
+        if not isinstance(task, Task):
+            raise InputError(f"tasks: a list of ebll.Task, such as Task.from_folder(...); got {type(task).__name__}.")
+    return listed
+
+
+def offered_tasks(own: Iterable[Task] = ()) -> dict[str, Callable[[], Task]]:
+    """Name -> how to load it: the tasks that are on this machine, and the user's own."""
+    known = {name: functools.partial(_loaded, name) for name, info in TASKS.items() if info.available()[0]}
+    for task in own_tasks(own):
+        known[task.name] = lambda task=task: task
+    return known
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(name: str) -> Task:
+    return load_task(name)
+
+
+@functools.lru_cache(maxsize=8)
+def cut(task: Task) -> Task:
+    """With as many training images as later tasks have in the course, evenly spread over the classes."""
+    return task.subset(NEW_TASK_IMAGES) if len(task.train) > NEW_TASK_IMAGES else task
