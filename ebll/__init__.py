@@ -8,6 +8,7 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
 - `ebll.training`: the one loop; `ebll.record`: the tables it leaves; `ebll.comparison`: several methods side by side.
 - `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
+- `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
 - `ebll.live`, `ebll.panels`: runs to watch and steer, and the panels that show them in a notebook; `ebll.turns`: how
   runs share a process.
 - `ebll.lesson`, `ebll.checks`: what the notebooks need: set-up, and checks of the exercises.
@@ -64,10 +65,11 @@ _HOME = {
     "TrainSettings": "training",
     "learn_first": "training",
     "run_sequence": "training",
+    "sweep": "sweeps",
 }
 _ROOMS = (
     *("autoencoder", "checks", "comparison", "data", "environment", "experiments", "figures", "fisher", "lesson"),
-    *("live", "methods", "metrics", "nets", "panels", "record", "terms", "training", "turns"),
+    *("live", "methods", "metrics", "nets", "panels", "record", "sweeps", "terms", "training", "turns"),
 )
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
         nets,
         panels,
         record,
+        sweeps,
         terms,
         training,
         turns,
@@ -110,6 +113,7 @@ if TYPE_CHECKING:
     from ebll.nets import NETS, Network, build_network
     from ebll.record import Recorder
     from ebll.runs import Run, Snapshot
+    from ebll.sweeps import sweep
     from ebll.training import TrainSettings, learn_first, run_sequence
 
 __all__ = [
@@ -162,6 +166,8 @@ __all__ = [
     "panels",
     "record",
     "run_sequence",
+    "sweep",
+    "sweeps",
     "task_table",
     "terms",
     "training",

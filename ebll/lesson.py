@@ -31,8 +31,6 @@ __all__ = ["PROFILES", "Lesson", "examples", "progress", "say", "setup", "source
 PROFILES = {"fast": 3, "full": 10}
 """Profile -> seeds: "fast" is for a lecture on two cores; "full" also takes a GPU and every image of the new tasks."""
 
-_THREADS = {"cnn": 2}  # convolutions are worth a second thread, the small layers of the MLP are not
-
 
 @dataclass(frozen=True)
 class Lesson:
@@ -54,7 +52,7 @@ class Lesson:
 
     def options(self, net: str) -> dict[str, Any]:
         """What `ebll.compare` takes besides tasks and methods: net, its settings, seeds, device and progress."""
-        settings = PRESETS[check_choice(net, PRESETS, "Net")].train.replace(threads=_THREADS.get(net, 1))
+        settings = PRESETS[check_choice(net, PRESETS, "Net")].train
         return {"net": net, "settings": settings, "seeds": self.seeds, "device": self.device, "progress": progress()}
 
     def _cut(self, task: Task) -> Task:

@@ -14,7 +14,7 @@ from ebll.cli import cli
 from ebll.cli.knobs import build, knobs
 from ebll.errors import InputError
 
-COMMANDS = ["completion", "doctor", "methods", "reproduce", "run", "tasks"]
+COMMANDS = ["completion", "doctor", "methods", "reproduce", "run", "sweep", "tasks"]
 
 
 def invoke(*arguments):

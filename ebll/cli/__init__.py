@@ -19,6 +19,7 @@ from ebll.cli.listing import completion, doctor, methods, tasks
 from ebll.cli.main_job import reproduce
 from ebll.cli.one_run import run
 from ebll.cli.params import examples
+from ebll.cli.sweep import sweep
 from ebll.cli.terminal import say
 from ebll.errors import EbllError, TrainingDiverged, check_choice
 
@@ -117,6 +118,7 @@ _usual = signal.default_int_handler
     epilog=examples(
         "ebll reproduce --profile fast",
         "ebll run --tasks letters,textures --method ebll --alpha 3",
+        "ebll sweep alphas.toml",
         "ebll methods",
     ),
 )
@@ -129,7 +131,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
         say(ctx.get_help())
 
 
-for _command in (reproduce, run, tasks, methods, doctor, completion):
+for _command in (reproduce, run, sweep, tasks, methods, doctor, completion):
     cli.add_command(_command)
 
 

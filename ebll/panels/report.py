@@ -41,7 +41,7 @@ def ended(made: LabRun | None) -> str:
 def going_on(made: LabRun | None, steps: int, held: bool) -> str:
     """Where a run is."""
     if made is None or not made.recorders:
-        return "Learning the old task first."
+        return "Held: before the new task's first step." if held else "Learning the old task first."
     name = list(made.recorders)[-1]
     rows = made.recorders[name].curve_rows
     step = f"step {rows[-1]['step']} of {steps}" if rows else "before its first step"

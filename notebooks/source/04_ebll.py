@@ -426,7 +426,7 @@ ebll.panels.what_if(changes=[(20, "alpha", 0.0), (60, "alpha", 3.0)])
 # <details><summary>One answer</summary>
 #
 # Without the term the features drift away. Once it is back the drift stops, but hardly anything of it is undone: the code
-# is where it was, and the rest of the way lies in directions that the code does not see.
+# soon is nearly where it was (its line falls), and the rest of the way lies in directions that the code does not see.
 #
 # </details>
 

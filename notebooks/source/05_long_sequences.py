@@ -231,8 +231,8 @@ held = "what is held for the old tasks is not free for the new ones" if low > 0 
 ebll.lesson.say(
     f"Fine-tuning, which protects nothing, has the best mean of forward transfer, "
     f"**{mean['forward_transfer']['finetune']:+.1f} points**, and the worst average, "
-    f"{mean['average_accuracy']['finetune']:.1f} %. EBLL has {mean['forward_transfer']['ebll']:+.1f}. The difference is "
-    f"{sum(ahead) / len(ahead):+.1f} points (95 % interval {low:+.1f} to {high:+.1f}): {held}."
+    f"{mean['average_accuracy']['finetune']:.1f} %. EBLL has {mean['forward_transfer']['ebll']:+.1f}, a difference of "
+    f"{sum(ahead) / len(ahead):+.1f} (95 % interval {low:+.1f} to {high:+.1f}): {held}."
 )
 
 # %% summaries-think [markdown]

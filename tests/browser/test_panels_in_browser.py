@@ -63,7 +63,7 @@ def drag(page, slider, share):
 def test_notebook_04_runs_and_its_panel_obeys_mouse_and_keys(opened, keep):
     book = opened("04_ebll.ipynb")
     book.run_all(timeout=600)
-    panel = book.panel(0)
+    panel = book.panel(1)  # the first is a what_if, whose controls wait for Run
     settled(panel)
     alpha, before = knob(panel, "alpha"), (count(panel), panel.locator(".ebll-frame img").get_attribute("alt"))
 
@@ -138,6 +138,73 @@ def test_values_are_read_by_pointer_and_by_keys(opened):
     assert "step" in two
 
 
+def test_keys_on_a_panel_are_no_shortcuts_of_the_notebook(opened):
+    book = opened("two.ipynb")
+    book.run_all()
+    panel, cells = book.panel(0), book.page.locator(".jp-Notebook .jp-Cell")
+    before, frame, terms = cells.count(), panel.locator(".ebll-frame"), panel.get_by_label("loss terms of")
+    run = panel.get_by_role("button", name="Run", exact=True)
+    for part in (frame, run, panel.get_by_role("checkbox").first, terms):
+        part.focus()
+        book.page.keyboard.press("b")
+        book.page.keyboard.press("Shift+M")
+    shown = terms.input_value()
+    terms.press("ArrowUp")
+    assert terms.input_value() != shown, "the list itself has its keys"
+    frame.press("ArrowRight")
+    panel.locator(".ebll-tip").wait_for(state="visible")
+    frame.press("Escape")
+    panel.locator(".ebll-tip").wait_for(state="hidden")
+    frame.press("Tab")
+    assert not frame.evaluate("e => e === document.activeElement")
+    run.press("Enter")
+    until(panel, re.compile("^Done"))
+    cells.last.locator(".jp-InputPrompt").click()
+    book.page.keyboard.press("b")  # in the notebook it does insert a cell, and it came after all others
+    book.page.wait_for_function(f"() => document.querySelectorAll('.jp-Notebook .jp-Cell').length > {before}")
+    assert cells.count() == before + 1
+
+
+def test_what_is_typed_and_cannot_be_is_told_in_words(opened):
+    book = opened("two.ipynb")
+    book.run_all()
+    panel = book.panel(0)
+    alpha, epochs = (panel.get_by_role("spinbutton", name=re.compile(f"^{name}")) for name in ("alpha", "epochs"))
+    told, was = panel.get_by_role("alert"), alpha.input_value()
+    answers = {"-1": "got -1", "abc": "must be a number, such as 0.5 or 1e-3; got 'abc'", "": "got nothing"}
+    for typed, words in {**answers, "0,5": "Write a point", "ee-": "got 'ee-'", "1e400": "too large"}.items():
+        alpha.fill(typed)
+        alpha.press("Enter")
+        told.filter(has_text=words).wait_for()
+        book.page.wait_for_function("([e, was]) => e.value === was", arg=[alpha.element_handle(), was])
+    epochs.fill("2.5")
+    epochs.press("Enter")
+    told.filter(has_text=re.compile("epochs.*whole number.*2.5")).wait_for()
+    alpha.fill("0.5")
+    alpha.press("Enter")
+    done_with(panel, "0.5")
+    told.wait_for(state="hidden")
+    alpha.press("ArrowUp")
+    assert float(alpha.input_value()) == 1, "arrow keys move to the slider's next value"
+
+
+def test_in_a_narrow_window_nothing_is_cut(opened, keep):
+    book = opened("two.ipynb")
+    book.run_all()
+    panel = book.panel(0)
+    settled(panel)
+    panel.locator(".jp-OutputArea-output").first.evaluate("e => { e.style.flex = 'none'; e.style.width = '272px'; }")
+    table = panel.locator(".ebll-table")
+    book.page.wait_for_function("e => e.tabIndex === 0", arg=table.element_handle())
+    inside = """e => [...e.querySelectorAll('*')].filter(one => !one.closest('.ebll-table')
+        && one.getBoundingClientRect().right > e.getBoundingClientRect().right).map(one => one.outerHTML)"""
+    assert panel.locator(".ebll-panel").evaluate("e => [e.clientWidth, e.scrollWidth]") == [272, 272]
+    assert panel.locator(".ebll-panel").evaluate(inside) == []
+    assert table.evaluate("e => { e.scrollLeft = 1000; return e.scrollLeft + e.clientWidth >= e.scrollWidth - 1; }")
+    assert serious(book.page) == []
+    keep(panel, "narrow")
+
+
 def test_what_if_marks_a_change_that_is_made_in_mid_run(opened, keep):
     book = opened("panels.ipynb")
     book.run_all()
@@ -197,6 +264,10 @@ def test_a_cell_that_is_run_again_and_a_kernel_that_is_restarted_leave_one_worki
     book.menu("Kernel", "Restart Kernel…")
     book.page.locator(".jp-Dialog .jp-mod-accept").click()
     book.page.get_by_text("| Idle", exact=False).wait_for()
+    for place in range(2):
+        until(book.panel(place), re.compile("kernel of this panel has gone.*Run the cell again"))
+        assert book.panel(place).locator(":is(input, select, button):enabled").count() == 0
+        assert not book.panel(place).locator("progress").is_visible()
     book.run_all()
     press(book.panel(0), "Run")
     until(book.panel(0), re.compile("^Done"))

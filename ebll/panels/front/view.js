@@ -1,7 +1,6 @@
 // A picture that the kernel draws, with its text for screen readers, and the values under the pointer or the arrow keys.
 function render({ model, el }) {
   el.classList.add("ebll-view");
-  el.dataset.lmSuppressShortcuts = "true";
   const frame = document.createElement("div");
   const img = document.createElement("img");
   const line = document.createElement("div");
@@ -71,8 +70,10 @@ function render({ model, el }) {
   frame.addEventListener("keydown", (event) => {
     const panels = model.get("readout").length;
     const moves = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
-    if (event.key === "Escape") hide();
-    else if (event.key in moves && panels) {
+    if (event.key === "Escape" && held) {
+      hide();
+      event.stopPropagation();  // the notebook has the next one
+    } else if (event.key in moves && panels) {
       const [panel, place] = moves[event.key];
       at = { panel: (at.panel + panel + panels) % panels, place: at.place + place };
       held = true;

@@ -1,0 +1,37 @@
+"""Many runs: a grid of settings in, tidy tables out; kept as they come, resumed, spread over cores or a cluster.
+
+    found = ebll.sweep({"method": "ebll", "alpha": [0.3, 1.0, 3.0], "seed": range(3)}, store="sweep")
+    found.table
+
+`config` is one run, `grid` makes many, `single` does one, `store` keeps it, `plan` says what it will cost, `engines`
+and `cluster` spread the runs, `tables` holds what they leave, `choice` picks a setting without peeking.
+"""
+
+from __future__ import annotations
+
+from ebll.sweeps.choice import Choice, choose_alpha
+from ebll.sweeps.config import RunConfig
+from ebll.sweeps.grid import axes_of, configs_of, read_grid
+from ebll.sweeps.plan import SweepPlan
+from ebll.sweeps.single import FIGURES, RunResult, run_one
+from ebll.sweeps.store import Store
+from ebll.sweeps.sweep import load_sweep, plan_sweep, sweep
+from ebll.sweeps.tables import Sweep
+
+__all__ = [
+    "FIGURES",
+    "Choice",
+    "RunConfig",
+    "RunResult",
+    "Store",
+    "Sweep",
+    "SweepPlan",
+    "axes_of",
+    "choose_alpha",
+    "configs_of",
+    "load_sweep",
+    "plan_sweep",
+    "read_grid",
+    "run_one",
+    "sweep",
+]

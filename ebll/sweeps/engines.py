@@ -1,0 +1,271 @@
+"""Where the runs of a sweep are worked off: in this process, in a pool of processes, or on any executor.
+
+An executor is whatever has `submit(function, *arguments)` that returns a future with `done()`, `result()` and
+`cancel()`: those of `concurrent.futures`, and a Dask `Client`. This room knows executors; nothing of what runs mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import queue
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError
+from pathlib import Path
+from typing import Any, Protocol
+
+from ebll.errors import EbllError, InputError, RunStopped
+from ebll.sweeps.cluster import Flag, is_dask, told, workers_of
+from ebll.sweeps.config import RunConfig, code_version
+from ebll.sweeps.single import RunResult, run_one
+from ebll.sweeps.store import Store
+from ebll.turns import Control, controlled
+from ebll.workers import worker_pool
+
+__all__ = ["Executor", "chunks_of", "on_executor", "on_pool", "one_by_one"]
+
+LOOK = 0.05  # seconds between two looks at what has come
+LARGEST = 8  # runs in one chunk: few, so that the workers finish together
+SLICE = 2.0  # seconds after which a chunk elsewhere hands back what it has done: little is lost when a worker dies
+RECOUNT = 2.0  # seconds between two counts of a cluster's workers, which come and go
+PATIENCE = 0.7  # seconds that those who were told to stop have to hand back what they have done
+
+
+class Executor(Protocol):
+    """What takes a chunk of work."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+        """Begin a call somewhere, and return a future of it."""
+
+
+def chunks_of(configs: Sequence[RunConfig], workers: int) -> list[list[RunConfig]]:
+    """Runs in portions: those of one portion branch from the same network, which is then learned once."""
+    groups: dict[Any, list[RunConfig]] = {}
+    for config in configs:
+        groups.setdefault((config.tasks[0], config.net, config.seed), []).append(config)
+    size = max(1, min(LARGEST, len(configs) // max(1, 2 * workers)))
+    return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
+
+
+def one_by_one(configs: Sequence[RunConfig], store: Store | None, stop: Callable[[], bool]) -> Iterator[RunResult]:
+    """Run in this thread; ends early, between two runs or in the middle of one, once `stop()` says so."""
+    control = Control(on_turn=_raising(stop))
+    for config in configs:
+        if stop():
+            return
+        try:
+            with controlled(control):
+                result = _run(config, store)
+        except RunStopped:
+            return
+        yield result
+
+
+def on_pool(
+    configs: Sequence[RunConfig], workers: int, store: Store | None, stop: Callable[[], bool]
+) -> Iterator[RunResult]:
+    """Run in processes of one thread each, which write every result as soon as it is there.
+
+    raises  `EbllError` where a worker was ended from outside; what had been finished has then been delivered
+    """
+    box = multiprocessing.get_context("spawn").Queue()
+    folder, left = None if store is None else store.folder, len(configs)
+    with worker_pool(workers, _take_box, box) as pool:
+        jobs = [pool.submit(_run_into_box, chunk, folder) for chunk in _turned(chunks_of(configs, workers), store)]
+        while left and not stop():
+            for result in _in_box(box):
+                yield result
+                left -= 1
+                if stop():
+                    return
+            try:
+                for job in jobs:
+                    if job.done():
+                        job.result()  # raises what the job raised
+            except Exception:
+                yield from _in_box(box)
+                raise
+
+
+def _in_box(box: Any) -> Iterator[RunResult]:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            yield box.get(timeout=LOOK)
+
+
+_BOX: Any = None
+
+
+def _take_box(box: Any) -> None:
+    """Runs first in each worker."""
+    global _BOX
+    _BOX = box
+
+
+def _run_into_box(configs: Sequence[RunConfig], folder: Path | None) -> None:
+    for result in one_by_one(configs, None if folder is None else Store(folder), lambda: False):
+        _BOX.put(result)
+
+
+def _turned(chunks: list[list[RunConfig]], store: Store | None) -> list[list[RunConfig]]:
+    """Begin anywhere, so that two processes that share a store and began together do not do the same runs."""
+    by = random.SystemRandom().randrange(len(chunks)) if store is not None else 0
+    return chunks[by:] + chunks[:by]
+
+
+def on_executor(
+    configs: Sequence[RunConfig], executor: Executor, workers: int, stop: Callable[[], bool]
+) -> Iterator[RunResult]:
+    """Run wherever an executor runs things.
+
+    What a Dask client or a thread pool has begun is told to stop, and hands back what it has done; others finish the
+    chunk that they are at. A Dask worker that dies is made up for by the others.
+
+    raises  `InputError` for what is no executor; `EbllError`, once all else is done, where chunks were lost, or at once
+            where the executor is broken or the cluster has gone
+    """
+    if not callable(getattr(executor, "submit", None)):
+        raise InputError(
+            "executor: something with submit(function, *arguments), such as a ProcessPoolExecutor or a Dask Client; "
+            f"got {type(executor).__name__}."
+        )
+    work = _Elsewhere(executor, workers, deque(chunks_of(configs, workers)))
+    try:
+        while (work.chunks or work.waiting) and not stop():
+            work.submit()
+            came = work.come()
+            yield from came
+            if not came:
+                time.sleep(LOOK)
+            if work.broken:
+                break
+        if work.waiting and not work.broken:
+            yield from work.stop()
+    except KeyboardInterrupt:
+        yield from work.stop()
+        raise
+    finally:
+        work.drop()
+    if work.faults and (work.broken or not stop()):
+        raise work.words() from work.faults[0]
+
+
+class _Elsewhere:
+    """Chunks on their way to an executor and back."""
+
+    def __init__(self, executor: Any, workers: int, chunks: deque[list[RunConfig]]) -> None:
+        self.executor, self.workers, self.chunks = executor, workers, chunks
+        self.waiting: list[tuple[Any, list[RunConfig]]] = []
+        self.faults: list[Exception] = []
+        self.broken = False  # nothing more can come
+        self.flag, self._counted = Flag(executor), time.monotonic()
+        # Dask would take two calls with equal arguments for one.
+        self._options = {"pure": False} if is_dask(executor) else {}
+
+    def submit(self) -> None:
+        """Give away as much as keeps the workers busy; the rest may still change."""
+        if is_dask(self.executor) and time.monotonic() - self._counted > RECOUNT:
+            with contextlib.suppress(EbllError):  # what is amiss will be told by the runs under way
+                self.workers = workers_of(self.executor, self.workers)
+            self._counted = time.monotonic()
+        try:
+            while self.chunks and len(self.waiting) < 2 * self.workers:
+                given = (self.chunks[0], self.flag.token, code_version())
+                self.waiting.append((self.executor.submit(_run_chunk, *given, **self._options), self.chunks[0]))
+                self.chunks.popleft()
+        except Exception as error:
+            self.faults, self.broken = [error], True
+
+    def come(self) -> list[RunResult]:
+        """What has been handed back since the last look."""
+        ended = [pair for pair in self.waiting if pair[0].done()]
+        self.waiting = [pair for pair in self.waiting if not any(pair is one for one in ended)]
+        results: list[RunResult] = []
+        for future, chunk in ended:
+            try:
+                done = future.result()
+            except Exception as error:
+                self.faults.append(error)
+                # Dask calls off all that a client waits for when the scheduler has gone.
+                self.broken |= isinstance(error, BrokenExecutor | CancelledError | EbllError)
+                continue
+            results += done
+            if rest := chunk[len(done) :]:
+                self.chunks.appendleft(rest)  # soon again, as long as its first network is at hand
+        return results
+
+    def stop(self) -> Iterator[RunResult]:
+        """Tell those at work to stop, and wait a moment for what they have done."""
+        until = time.monotonic() + PATIENCE
+        heard = self.flag.raise_it()
+        while self.waiting and heard and not self.broken and time.monotonic() < until:
+            yield from self.come()
+            time.sleep(LOOK / 5)
+        yield from self.come()
+
+    def drop(self) -> None:
+        """Call off what has not begun."""
+        if self.waiting:
+            self.flag.raise_it()
+        for future, _ in self.waiting:
+            with contextlib.suppress(Exception):  # what cannot be called off is no reason to lose what has come
+                future.cancel()
+
+    def words(self) -> EbllError:
+        """What went wrong."""
+        first = self.faults[0]
+        if isinstance(first, EbllError):
+            return type(first)(str(first))
+        what = f"{type(first).__name__}: {' '.join(str(first).split())}"
+        if self.broken:
+            where = "The Dask cluster has gone" if is_dask(self.executor) else "The executor takes no more work"
+            return EbllError(
+                f"{where} ({what}). What was finished is kept in the store, if there is one; the same sweep goes on "
+                "from there."
+            )
+        return EbllError(
+            f"{len(self.faults)} portions of the runs came to nothing, all others are done. The first: {what}. A "
+            "worker that dies again and again most often lacks memory. The same sweep tries again what is missing."
+        )
+
+
+def _run_chunk(configs: Sequence[RunConfig], token: Any, code: str) -> list[RunResult]:
+    """A worker's part: runs one after the other, those for which there was time and until it is told to stop."""
+    if code != code_version():
+        raise EbllError(
+            "The workers have another version of ebll or of torch than this process, so that their numbers might "
+            "differ. Install the same on both sides, and start the workers anew."
+        )
+    begun, done = time.monotonic(), []
+    for result in one_by_one(configs, None, told(token)):
+        done.append(result)
+        if time.monotonic() - begun > SLICE:
+            break
+    return done
+
+
+def _run(config: RunConfig, store: Store | None) -> RunResult:
+    """Another process may have run it meanwhile."""
+    found = store.get(config) if store is not None else None
+    if found is None:
+        found = run_one(config)
+        if store is not None and found.final:
+            store.put(found)
+    return found
+
+
+def _raising(stop: Callable[[], bool]) -> Callable[[], None]:
+    """Called at every turn of a run; asks `stop` now and then only, as it is not ours and may take its time."""
+    asked = time.monotonic()
+
+    def look() -> None:
+        nonlocal asked
+        if time.monotonic() - asked > LOOK:
+            asked = time.monotonic()
+            if stop():
+                raise RunStopped("The sweep was stopped.")
+
+    return look

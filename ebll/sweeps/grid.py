@@ -1,0 +1,147 @@
+"""A grid of settings becomes a list of configs: every combination, each run once.
+
+    grid = {"method": ["lwf", "ebll"], "alpha": [0.3, 1.0, 3.0], "seed": range(3)}
+    len(configs_of(grid))             # 12: alpha does nothing for LwF, so LwF runs once a seed
+
+This room multiplies and checks; it trains nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ebll.data import TASKS
+from ebll.errors import DataMissing, InputError, check_choice
+from ebll.nets import build_network
+from ebll.sweeps.config import RunConfig
+
+__all__ = ["MOST", "axes_of", "check_runs", "configs_of", "read_grid"]
+
+MOST = 100_000
+"""Combinations beyond which a grid is refused before it is multiplied out."""
+
+NAMES = tuple(field.name for field in dataclasses.fields(RunConfig))
+
+Grid = Mapping[str, Any] | Iterable[RunConfig]
+
+
+def axes_of(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Setting -> its values, in the order given.
+
+    A list, a range or an array holds several values; a tuple or a single thing is one. One sequence of tasks may be
+    written as a list of names; as an axis it is a list of such lists.
+
+    raises  `InputError` for an unknown setting, with the near ones, for one without values, and for an empty grid
+    """
+    if not isinstance(grid, Mapping):
+        raise InputError(f"grid: a dict from settings to values, such as {{'alpha': [1, 3]}}; got {grid!r}.")
+    axes = {}
+    for name, given in grid.items():
+        check_choice(name, NAMES, "Setting of a grid")
+        axes[name] = _values(name, given)
+    if not axes:
+        raise InputError("grid: it is empty. Name a setting and its values, such as {'alpha': [0.3, 1.0, 3.0]}.")
+    return axes
+
+
+def configs_of(grid: Grid) -> list[RunConfig]:
+    """Every combination of a grid as a config, in the grid's order, the last setting changing fastest.
+
+    Combinations that are the same run, since they differ in a setting that the method does not use, come once.
+
+    raises  `InputError` for an unknown setting (with the near ones), a value out of range, an empty or too large grid
+    """
+    if isinstance(grid, Mapping):
+        axes = axes_of(grid)
+        count = math.prod(len(values) for values in axes.values())
+        if count > MOST:
+            sizes = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
+            raise InputError(f"grid: {sizes} = {count:,} runs; at most {MOST:,} go into one sweep. Take fewer values.")
+        points = (dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values()))
+        configs = [RunConfig.of(**point) for point in points]
+    else:
+        configs = list(grid) if isinstance(grid, Iterable) and not isinstance(grid, str) else [grid]
+        strange = next((one for one in configs if not isinstance(one, RunConfig)), None)
+        if strange is not None or not configs:
+            raise InputError(
+                f"grid: a dict from settings to values, or a list of RunConfig; got {strange if configs else grid!r}."
+            )
+    return list(dict.fromkeys(config.canonical() for config in configs))
+
+
+def check_runs(configs: Iterable[RunConfig]) -> None:
+    """Refuse what could not begin, before anything runs.
+
+    raises  `InputError` for an unknown task or a setting that does not fit its net, `DataMissing` for absent images
+    """
+    configs = list(configs)
+    for name in dict.fromkeys(name for config in configs for name in config.tasks):
+        there, why = TASKS[check_choice(name, TASKS, "Task")].available()
+        if not there:
+            raise DataMissing(f"Task {name!r} is not on this machine: {why}")
+    nets = {name: build_network(name, (1, 28, 28), 0) for name in dict.fromkeys(config.net for config in configs)}
+    for net, tasks, method in dict.fromkeys((c.net, len(c.tasks), c.made_method()) for c in configs):
+        method.check(nets[net], tasks)
+
+
+def read_grid(path: str | Path) -> dict[str, Any]:
+    """The table [grid] of a TOML file.
+
+    raises  `InputError` in words: no such file, not TOML, no table [grid], another table
+    """
+    path = Path(path)
+    try:
+        held = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors on Windows write the mark
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}. It should hold a table [grid], such as\n{EXAMPLE}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}. Name a TOML file.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text in UTF-8. It should look like\n{EXAMPLE}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not TOML: {error}. It should look like\n{EXAMPLE}") from None
+    for name in held:
+        check_choice(name, ["grid"], f"Table of {path}")
+    if not isinstance(held.get("grid"), dict):
+        raise InputError(f"{path} has no table [grid]. It should look like\n{EXAMPLE}")
+    return held["grid"]
+
+
+EXAMPLE = """\
+[grid]
+tasks = ["letters", "textures"]
+method = ["lwf", "ebll"]
+alpha = [0.3, 1.0, 3.0]
+seed = [0, 1, 2]
+"""
+
+
+def _values(name: str, given: Any) -> list[Any]:
+    if name == "tasks":
+        one = isinstance(given, Sequence) and not isinstance(given, str) and all(isinstance(v, str) for v in given)
+        given = [given] if one and given else given
+    several = isinstance(given, list | range) or (isinstance(given, np.ndarray) and given.ndim > 0)
+    values = [_plain(value) for value in given] if several else [_plain(given)]
+    if not values:
+        raise InputError(f"grid: {name} has no values. Give at least one, or leave it out for the default.")
+    try:
+        return list(dict.fromkeys(values))
+    except TypeError:  # a dict or a set: no value of any setting
+        raise InputError(f"grid: {name} takes a value or a list of values; got {given!r}.") from None
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy as Python's own, inner lists as tuples, whole numbers left whole."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

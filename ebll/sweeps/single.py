@@ -1,0 +1,121 @@
+"""A run of a sweep as a pure function of its config: rows out, nothing kept but networks that save time.
+
+What is kept, the networks that have learned a first task, changes no number: a run gives the same in any order, in any
+process.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ebll import metrics
+from ebll.comparison import branch
+from ebll.data import Task, load_task
+from ebll.errors import EbllError, InputError, RunStopped, TrainingDiverged
+from ebll.experiments.plan import PRESETS
+from ebll.methods import Memory
+from ebll.record import Recorder, measure_accuracy
+from ebll.runs import Run, Snapshot
+from ebll.seeds import cpu_threads
+from ebll.sweeps.config import RunConfig, code_version
+from ebll.training import TrainSettings, learn_first
+
+__all__ = ["FIGURES", "RunResult", "run_one"]
+
+FIGURES = {
+    "old": "test accuracy after the last task, mean over the tasks before it, 0..1",
+    "new": "test accuracy on the last task, 0..1",
+    "average": "M4 over all tasks, test accuracy, 0..1",
+    "forgetting": "M5 over the tasks before the last, test accuracy, 0..1",
+    "old_validation": "as `old`, on validation images: choose by these, never by test images",
+    "new_validation": "as `new`, on validation images",
+    "distance": "M2 of the held-out inputs at the last step, mean over the old tasks",
+    "code_loss": "E4 on training batches of the last task, summed over the old tasks, mean of the last quarter's rows",
+    "kept_bytes": "what the method keeps between tasks",
+}
+"""Column -> what it is: the numbers of a finished run."""
+
+
+@dataclass
+class RunResult:
+    """What one run leaves. `figures` is empty and `failure` says why where it diverged or could not begin."""
+
+    config: RunConfig
+    figures: dict[str, float] = field(default_factory=dict)
+    curves: list[dict[str, Any]] = field(default_factory=list)  #: rows of `ebll.record` about old tasks
+    failure: str = ""
+    seconds: float = 0.0  #: for estimates; in no table
+    code: str = field(default_factory=lambda: code_version())  #: version of the code that ran it
+    final: bool = True  #: False where another try may end otherwise, as after want of memory: it is not kept
+
+
+def run_one(config: RunConfig) -> RunResult:
+    """Train one config and measure it.
+
+    returns  the figures and curves; where training diverged or anything else went wrong, `failure` in their place
+    raises   `RunStopped` where this thread's run was told to stop (`ebll.turns`)
+    """
+    begun = time.perf_counter()
+    recorder, figures, failure, final = Recorder(log_every=config.log_every), {}, "", True
+    try:
+        with cpu_threads(1):
+            tasks, method = _sequence(config), config.made_method()
+            start, memories = _start(config.tasks[0], config.net, config.seed, PRESETS[config.net].train)
+            made = branch(tasks, method, start, memories, settings=config.train, seed=config.seed, recorder=recorder)
+            figures = _figures(made, tasks)
+    except RunStopped:
+        raise
+    except (TrainingDiverged, InputError) as error:
+        failure = str(error)
+    except Exception as error:  # one run in trouble must not cost the others
+        words = str(error) if isinstance(error, EbllError) else f"{type(error).__name__}: {error}"
+        failure, final = f"{words} (not kept: the same sweep tries this run again)", False
+    rows = [row for row in recorder.curve_rows if row["task"]]
+    return RunResult(config, figures, rows, failure, time.perf_counter() - begun, final=final)
+
+
+def _figures(run: Run, tasks: list[Task]) -> dict[str, float]:
+    matrix = run.accuracy_matrix().to_numpy()
+    held = [measure_accuracy(run.net, t, task.validation) for t, task in enumerate(tasks)]
+    rows = [row for row in run.recorder.curve_rows if row["task"] and row["training"] == tasks[-1].name]
+    last = [row["feature_distance"] for row in rows if row["step"] == rows[-1]["step"] and row["stage"] == "train"]
+    codes = [row["raw_code"] for row in rows if row["stage"] == "train" and row["task"] == tasks[0].name
+             and "raw_code" in row]  # fmt: skip
+    return {
+        "old": float(np.mean(matrix[-1, :-1])),
+        "new": float(matrix[-1, -1]),
+        "average": metrics.average_accuracy(matrix),
+        "forgetting": metrics.forgetting(matrix),
+        "old_validation": float(np.mean(held[:-1])),
+        "new_validation": held[-1],
+        "distance": float(np.mean(last)) if last else math.nan,
+        "code_loss": float(np.mean(codes[-max(1, len(codes) // 4) :])) if codes else math.nan,
+        "kept_bytes": float(run.memory.bytes()) if run.memory is not None else 0.0,
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def _task(name: str) -> Task:
+    return load_task(name)
+
+
+@functools.lru_cache(maxsize=16)
+def _cut(name: str, images: int) -> Task:
+    task = _task(name)
+    return task.subset(images) if 0 < images < len(task.train) else task
+
+
+def _sequence(config: RunConfig) -> list[Task]:
+    return [_task(config.tasks[0]), *(_cut(name, config.images) for name in config.tasks[1:])]
+
+
+@functools.lru_cache(maxsize=8)
+def _start(first: str, net: str, seed: int, settings: TrainSettings) -> tuple[Snapshot, dict[Any, Memory | None]]:
+    """The network that has learned the first task, and what methods keep of it, to which `branch` adds."""
+    return learn_first([_task(first)], net=net, settings=settings, seed=seed, recorder=Recorder(log_every=0)), {}

@@ -1,0 +1,199 @@
+"""One run as a frozen object and its key; a grid of settings, read from a dict or a TOML file."""
+
+import dataclasses
+import itertools
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ebll import METHODS, TASKS, InputError
+from ebll.methods import settings_of
+from ebll.sweeps import RunConfig, axes_of, configs_of, read_grid
+from ebll.sweeps.config import code_version, key_of
+from ebll.sweeps.grid import EXAMPLE, MOST, check_runs
+from ebll.sweeps.tables import in_order, settings_row
+
+METHOD_SETTINGS = ("alpha", "temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight")
+POSITIVE = st.floats(1e-3, 1e3)
+VALUES = {
+    "tasks": st.permutations(sorted(TASKS)).map(lambda names: tuple(names[:2])),
+    "net": st.sampled_from(["mlp", "cnn"]),
+    "alpha": POSITIVE | st.tuples(POSITIVE),
+    **dict.fromkeys(("temperature", "distill_weight", "ewc_strength", "recon_weight", "learning_rate"), POSITIVE),
+    **dict.fromkeys(("code_size", "epochs"), st.integers(1, 90)),
+    **dict.fromkeys(("warmup_epochs", "seed", "images", "log_every"), st.integers(0, 900)),
+}
+CONFIGS = st.builds(
+    lambda method, given: RunConfig.of(method=method, **given),
+    st.sampled_from(sorted(METHODS)),
+    st.fixed_dictionaries({}, optional=VALUES),
+)
+
+
+@given(CONFIGS, st.data())
+def test_the_key_is_equal_for_one_run_and_differs_in_every_setting_that_acts(config, data):
+    name = data.draw(st.sampled_from(sorted(VALUES)))
+    value = data.draw(VALUES[name])
+    other = config.replace(**{name: value})
+    acts = name not in METHOD_SETTINGS or name in settings_of(config.method)
+    one = value[0] if isinstance(value, tuple) and name == "alpha" else value
+    mine = config.alpha[0] if name == "alpha" and isinstance(config.alpha, tuple) else getattr(config, name)
+    if name == "net":
+        return  # it brings other defaults; the next test changes it
+    assert (other.key == config.key) is (not acts or one == mine)
+    assert (other.canonical() == config.canonical()) is (other.key == config.key)
+
+
+def test_the_key_tells_nets_methods_and_code_apart_and_outlives_the_process():
+    keys = {RunConfig.of(net=net, method=method).key for net in ("mlp", "cnn") for method in METHODS}
+    assert len(keys) == 2 * len(METHODS)
+    config = RunConfig.of(alpha=0.1, seed=3)
+    assert key_of(config.as_dict(), code_version()) == config.key != key_of(config.as_dict(), "another")
+    line = "from ebll.sweeps import RunConfig; print(RunConfig.of(alpha=0.1, seed=3).key)"
+    out = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60)
+    assert out.stdout.strip() == config.key
+
+
+@given(CONFIGS)
+def test_a_config_survives_json_and_its_canonical_form_stands_still(config):
+    assert RunConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    assert config.canonical().canonical() == config.canonical()
+    assert config.canonical().made_method() == config.replace(alpha=config.canonical().alpha).made_method()
+
+
+def test_the_defaults_are_those_chosen_for_the_net():
+    assert RunConfig.of() == RunConfig()
+    assert (RunConfig.of(net="cnn").distill_weight, RunConfig.of(net="mlp").distill_weight) == (1.0, 2.0)
+    assert RunConfig.of(net="cnn", distill_weight=5).distill_weight == 5.0
+
+
+def test_equal_alphas_for_each_task_are_one_alpha():
+    three = ("digits", "letters", "mnist")
+    one, two = (RunConfig.of(tasks=three, alpha=alpha) for alpha in (2.0, (2.0, 2.0)))
+    assert one.key == two.key != RunConfig.of(tasks=three, alpha=(2.0, 1.0)).key
+
+
+AXES = st.fixed_dictionaries(
+    {},
+    optional={
+        "method": st.lists(st.sampled_from(sorted(METHODS)), min_size=1, max_size=3, unique=True),
+        "alpha": st.lists(POSITIVE, min_size=1, max_size=3, unique=True),
+        "ewc_strength": st.lists(POSITIVE, min_size=1, max_size=2, unique=True),
+        "epochs": st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True),
+        "seed": st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True),
+    },
+).filter(bool)
+
+
+@given(AXES)
+def test_a_grid_is_its_product_without_runs_that_are_the_same(grid):
+    configs = configs_of(grid)
+    methods = grid.get("method", ["ebll"])
+    # A method multiplies by those axes alone that it has.
+    counted = [
+        math.prod(
+            len(v) for n, v in grid.items() if n != "method" and (n not in METHOD_SETTINGS or n in settings_of(m))
+        )
+        for m in methods
+    ]
+    assert len(configs) == len({config.key for config in configs}) == sum(counted)
+    product = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
+    places = [next(i for i, p in enumerate(product) if RunConfig.of(**p).key == config.key) for config in configs]
+    assert places == sorted(places)
+    assert configs_of(configs + configs) == configs
+
+
+def test_what_holds_several_values_and_what_is_one():
+    arrays = {
+        "alpha": np.array([1.0, 3.0]),
+        "seed": np.arange(2),
+        "epochs": np.int64(3),
+        "tasks": [["mnist", "digits"]],
+    }
+    axes = {"alpha": [1.0, 3.0], "seed": [0, 1], "epochs": [3], "tasks": [("mnist", "digits")]}
+    assert axes_of(arrays) == axes
+    assert configs_of(arrays) == configs_of({**axes, "seed": range(2), "tasks": ("mnist", "digits")})
+    assert axes_of({"alpha": [[1.0, 2.0], 3.0, 3.0]}) == {"alpha": [(1.0, 2.0), 3.0]}
+    assert axes_of({"tasks": ["mnist", "digits"]}) == axes_of({"tasks": [("mnist", "digits")]})
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ({}, ["it is empty", "{'alpha': [0.3"]),
+        ({"alpha": []}, ["alpha has no values"]),
+        ({"alhpa": [1]}, ["there is no 'alhpa'", "'alpha'", "ewc_strength"]),
+        ({"alpha": [1, -1]}, ["alpha", "at least 0", "got -1"]),
+        ({"alpha": ["much"]}, ["alpha", "a number", "'much'"]),
+        ({"alpha": [{1: 2}]}, ["alpha takes a value or a list", "{1: 2}"]),
+        ({"alpha": (0.3, 1.0)}, ["(0.3, 1.0)", "letters-textures needs 1", "Several values to try are a list"]),
+        ({"method": ["lfw"]}, ["'lfw'", "Did you mean 'lwf'"]),
+        ({"net": "mpl"}, ["'mpl'", "Did you mean 'mlp'"]),
+        ({"seed": [1.5]}, ["seed", "whole number", "1.5"]),
+        ({"epochs": 0}, ["epochs", "at least 1", "got 0"]),
+        ({"temperature": 0}, ["temperature", "above 0"]),
+        ({"tasks": ["letters"]}, ["tasks: at least two names", "letters"]),
+        ({"tasks": [["letters", "letters"]]}, ["each once"]),
+        ({"seed": range(1000), "alpha": list(range(1, 1001))}, ["1000 seed x 1000 alpha = 1,000,000", f"{MOST:,}"]),
+        ([], ["a dict from settings to values", "[]"]),
+        ([{"alpha": 1}], ["list of RunConfig", "{'alpha': 1}"]),
+        (3, ["a dict from settings to values", "3"]),
+    ],
+)
+def test_a_grid_that_cannot_be_run_is_refused_in_words(grid, words):
+    with pytest.raises(InputError) as error:
+        configs_of(grid)
+    assert [word for word in words if word not in str(error.value)] == []
+
+
+def test_what_could_not_begin_is_refused_before_anything_runs():
+    with pytest.raises(InputError, match=r"no 'mnits'.*Did you mean 'mnist'"):
+        check_runs([RunConfig.of(tasks=("letters", "mnits"))])
+    with pytest.raises(InputError, match="code"):
+        check_runs([RunConfig.of(code_size=1_000_000)])
+    check_runs([RunConfig.of(method="lwf", code_size=1_000_000).canonical()])
+
+
+def test_the_example_of_a_file_can_be_read(tmp_path):
+    (tmp_path / "grid.toml").write_text(EXAMPLE)
+    grid = read_grid(tmp_path / "grid.toml")
+    assert len(configs_of(grid)) == 3 * (1 + 3)
+    (tmp_path / "marked.toml").write_text("\ufeff" + EXAMPLE, encoding="utf-8")
+    assert read_grid(tmp_path / "marked.toml") == grid
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["no file", "[grid]"]),
+        (b"", ["no table [grid]"]),
+        (b"[grd]\nalpha = 1", ["'grd'", "Did you mean 'grid'"]),
+        (b"[grid\nalpha = 1", ["is not TOML", "line 1"]),
+        (b"grid = 3", ["no table [grid]"]),
+        (b"\xff\xfe", ["no text in UTF-8"]),
+    ],
+)
+def test_a_file_that_is_no_grid_is_refused_in_words(tmp_path, content, words):
+    path = tmp_path / "alphas.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_grid(path)
+    assert [word for word in [str(path), *words] if word not in str(error.value)] == []
+    with pytest.raises(InputError, match="cannot be read"):
+        read_grid(tmp_path)
+
+
+def test_configs_are_put_in_order_by_number_and_what_a_method_lacks_comes_first():
+    configs = configs_of({"method": ["ebll", "lwf"], "alpha": [10.0, 3.0]})
+    rows = [(row["method"], row["alpha"]) for row in map(settings_row, in_order(reversed(configs)))]
+    assert rows[:2] == [("ebll", 3.0), ("ebll", 10.0)]
+    assert rows[2][0] == "lwf"
+    assert math.isnan(rows[2][1])
+    assert set(settings_row(configs[0])) == {field.name for field in dataclasses.fields(RunConfig)}
