@@ -46,6 +46,7 @@ KEPT_TO = {
     "anywidget": {"panels"},
     "traitlets": {"panels"},
     "IPython": {"lesson", "panels"},
+    "distributed": {"sweeps"},
 }
 # ... that these rooms may not, and modules that nobody may: pyplot holds global state and leaks figures.
 KEPT_FROM = {"pandas": {"terms", "nets", "methods"}}
