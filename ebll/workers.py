@@ -8,18 +8,25 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from ebll.errors import EbllError
 
-__all__ = ["default_workers", "worker_pool"]
+__all__ = ["default_workers", "streamed"]
+
+Portion = TypeVar("Portion")
+Result = TypeVar("Result")
+
+LOOK = 0.05  # seconds for which results are waited for before the user may look up
+_END = "a portion has been worked off"
 
 
 def default_workers() -> int:
@@ -37,17 +44,33 @@ class _Pool(ProcessPoolExecutor):
             return super().submit(fn, *args, **kwargs)
 
 
-@contextlib.contextmanager
-def worker_pool(workers: int, first: Callable[..., None] | None = None, *given: Any) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes that ends at once when the block does, whatever its workers are at.
+def streamed(
+    work: Callable[[Portion], Iterable[Result]], portions: Sequence[Portion], workers: int
+) -> Generator[Result | None, None, None]:
+    """What `work` yields for each portion, as it comes from a pool of processes, in no fixed order.
 
-    first, given   a function that runs first in each worker, and what it is given
-    raises         `EbllError` in words where a worker was ended from outside
+    work      a function of a module, which can be sent to a process
+    returns   a generator that also yields None now and then while nothing comes, so that its user can look up; when it
+              is closed, the processes end at once, whatever they are at
+    raises    what `work` raised, and `EbllError` in words where a worker was ended from outside, after what had come
     """
     context = multiprocessing.get_context("spawn")
-    pool = _Pool(workers, mp_context=context, initializer=_start_worker, initargs=(first, given))
+    box = context.Queue()
+    pool = _Pool(workers, mp_context=context, initializer=_start_worker, initargs=(box,))
     try:
-        yield pool
+        jobs = [pool.submit(_into_box, work, portion) for portion in portions]
+        left = len(jobs)
+        while left:
+            for one in _in_box(box):
+                if one == _END:
+                    left -= 1
+                else:
+                    yield one
+            yield None
+            failed = next((job for job in jobs if job.done() and job.exception() is not None), None)
+            if failed is not None:
+                yield from (one for one in _in_box(box) if one != _END)
+                failed.result()
     except BrokenProcessPool as error:
         raise EbllError(
             "A worker process was ended from outside, most often for want of memory. What was finished is kept; try "
@@ -59,13 +82,28 @@ def worker_pool(workers: int, first: Callable[..., None] | None = None, *given: 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(first: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+def _in_box(box: Any) -> Iterator[Any]:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            yield box.get(timeout=LOOK)
+
+
+_box: Any = None  # in a worker: what its results go into
+
+
+def _into_box(work: Callable[[Any], Iterable[Any]], portion: Any) -> None:
+    for result in work(portion):
+        _box.put(result)
+    _box.put(_END)
+
+
+def _start_worker(box: Any) -> None:
     """Ctrl-C is the parent's to handle; one thread a worker, so that two workers use two cores and numbers repeat."""
+    global _box
+    _box = box
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if first is not None:
-        first(*given)
 
 
 def _end_with_parent() -> None:

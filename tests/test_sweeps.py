@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
-from tiny_sweep import CHEAP, GRID, SLOW, cheap
+from tiny_sweep import CHEAP, GRID, SLOW, cheap, same
 
 import ebll
 from ebll import EBLL, AutoencoderSettings, EbllError, InputError, LwF, Recorder
@@ -31,11 +31,6 @@ WAIT = 60  # seconds after which something hangs
 def alone():
     """The sweep in this very process, which all others must equal."""
     return ebll.sweep(GRID, workers=1)
-
-
-def same(one, other):
-    assert_frame_equal(one.table, other.table, check_exact=True)
-    assert_frame_equal(one.curves, other.curves, check_exact=True)
 
 
 def counted(monkeypatch):

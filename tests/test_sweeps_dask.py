@@ -8,8 +8,7 @@ import sys
 import time
 
 import pytest
-from pandas.testing import assert_frame_equal
-from tiny_sweep import GRID, SLOW
+from tiny_sweep import GRID, SLOW, same
 
 import ebll
 from ebll import EbllError, InputError
@@ -35,11 +34,6 @@ def client():
 @pytest.fixture(scope="module")
 def alone():
     return ebll.sweep(GRID, workers=1)
-
-
-def same(one, other):
-    assert_frame_equal(one.table, other.table, check_exact=True)
-    assert_frame_equal(one.curves, other.curves, check_exact=True)
 
 
 def test_a_cluster_gives_the_tables_of_one_process(client, alone, tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebll import METHODS, TASKS, InputError
+from ebll.experiments.plan import PRESETS
 from ebll.methods import settings_of
 from ebll.sweeps import RunConfig, axes_of, configs_of, read_grid
 from ebll.sweeps.config import code_version, key_of
@@ -69,6 +70,12 @@ def test_a_config_survives_json_and_its_canonical_form_stands_still(config):
 
 def test_the_defaults_are_those_chosen_for_the_net():
     assert RunConfig.of() == RunConfig()
+    for net, preset in PRESETS.items():
+        config = RunConfig(net=net)
+        assert config == RunConfig.of(net=net) == RunConfig.from_dict(config.as_dict())
+        assert config.train == preset.train
+        for method in METHODS:
+            assert RunConfig(net=net, method=method).made_method() == preset.method(method)
     assert (RunConfig.of(net="cnn").distill_weight, RunConfig.of(net="mlp").distill_weight) == (1.0, 2.0)
     assert RunConfig.of(net="cnn", distill_weight=5).distill_weight == 5.0
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import multiprocessing
-import queue
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +27,7 @@ from ebll.record import Recorder
 from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import learn_first
-from ebll.workers import worker_pool
+from ebll.workers import streamed
 
 __all__ = ["Job", "Result", "jobs_of", "run_job", "run_jobs"]
 
@@ -167,29 +165,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_result: Callable[[Result], No
                 for result in run_job(job):
                     on_result(result)
         return
-    results = multiprocessing.get_context("spawn").Queue()
-    with worker_pool(workers, _take_queue, results) as pool:
-        running = [pool.submit(_work, job) for job in jobs]
-        expected = sum(job.runs for job in jobs)
-        while expected:
-            with contextlib.suppress(queue.Empty):
-                on_result(results.get(timeout=0.2))
-                expected -= 1
-                continue
-            for job in running:
-                if job.done():
-                    job.result()  # raises what the job raised
-
-
-_RESULTS: Any = None
-
-
-def _take_queue(results: Any) -> None:
-    """Runs first in each worker."""
-    global _RESULTS
-    _RESULTS = results
-
-
-def _work(job: Job) -> None:
-    for result in run_job(job):
-        _RESULTS.put(result)
+    with contextlib.closing(streamed(run_job, jobs, workers)) as results:
+        for result in results:
+            if result is not None:
+                on_result(result)

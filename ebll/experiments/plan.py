@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from ebll.comparison import ALONE
 from ebll.errors import check_choice
@@ -23,10 +24,12 @@ __all__ = [
     "PRESETS",
     "PROFILES",
     "Experiment",
+    "OfNet",
     "Preset",
     "Profile",
     "experiment",
     "plan",
+    "take_own",
 ]
 
 NEW_TASK_IMAGES = 1190
@@ -52,6 +55,19 @@ PRESETS = {
     "mlp": Preset(TrainSettings(), distill_weight=2.0, alpha=3.0, ewc_strength=300.0),
     "cnn": Preset(TrainSettings(), distill_weight=1.0, alpha=3.0, ewc_strength=300.0),
 }
+
+
+class OfNet(float):
+    """A setting's default that gives way to the net's own when a config is built: see `take_own`."""
+
+
+def take_own(config: Any) -> None:
+    """Put the net's own values in the place of defaults that were left as they are; first in a `__post_init__`."""
+    preset = PRESETS[check_choice(config.net, PRESETS, "net")]
+    for name in config.__dataclass_fields__:
+        if isinstance(getattr(config, name), OfNet):
+            owner = preset if hasattr(preset, name) else preset.train
+            object.__setattr__(config, name, getattr(owner, name))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import InputError, check_choice
-from ebll.experiments.plan import PRESETS
+from ebll.experiments.plan import PRESETS, OfNet, take_own
 from ebll.methods import EBLL, EWC, METHODS, LwF, Method, method_from, settings_of
 from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings
@@ -29,10 +29,6 @@ LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "ebll", "ebll-sep
 """The methods that a panel offers: those that learn the new task without the old one's data."""
 
 _MLP = PRESETS["mlp"]
-
-
-class _OfNet(float):
-    """A default that gives way to the net's own when the config is built."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +42,18 @@ class LabConfig(Settings):
     new: str = setting("textures", "Task that is learned second.", free=True)
     net: str = setting("mlp", "Network: a small MLP, or a small CNN, which takes longer.", choices=tuple(PRESETS))
     methods: tuple[str, ...] = ("finetune", "lwf", "ebll")
-    alpha: float = as_in(EBLL, "alpha", _OfNet(_MLP.alpha), doc="Weight of the code term, in EBLL.", high=1e6)
+    alpha: float = as_in(EBLL, "alpha", OfNet(_MLP.alpha), doc="Weight of the code term, in EBLL.", high=1e6)
     temperature: float = as_in(LwF, "temperature", 2.0, high=1e3)
-    distill_weight: float = as_in(LwF, "distill_weight", _OfNet(_MLP.distill_weight), high=1e6)
-    ewc_strength: float = as_in(EWC, "ewc_strength", _OfNet(_MLP.ewc_strength), high=1e9)
+    distill_weight: float = as_in(LwF, "distill_weight", OfNet(_MLP.distill_weight), high=1e6)
+    ewc_strength: float = as_in(EWC, "ewc_strength", OfNet(_MLP.ewc_strength), high=1e9)
     code_size: int = as_in(AutoencoderSettings, "code_size", _MLP.code_size, high=100_000)
     recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 1e-2, high=1e6)
-    learning_rate: float = as_in(TrainSettings, "learning_rate", _MLP.train.learning_rate, high=1e3)
+    learning_rate: float = as_in(TrainSettings, "learning_rate", OfNet(_MLP.train.learning_rate), high=1e3)
     epochs: int = as_in(TrainSettings, "epochs", _MLP.train.epochs, high=1000)
     seed: int = setting(0, "Decides everything that is random.", high=2**31)
 
     def __post_init__(self):
-        preset = PRESETS[check_choice(self.net, PRESETS, "net")]
-        for name in ("alpha", "distill_weight", "ewc_strength"):
-            if isinstance(getattr(self, name), _OfNet):
-                object.__setattr__(self, name, getattr(preset, name))
+        take_own(self)
         super().__post_init__()
         names = (self.methods,) if isinstance(self.methods, str) else self.methods
         if not isinstance(names, Iterable) or not (names := tuple(names)):

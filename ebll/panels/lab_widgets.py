@@ -129,9 +129,9 @@ class LabWidgets:
                 *box("buttons", self.buttons),
                 *shown({"auto": self.auto, "terms": self.terms}),
             ],
-            layout={"flex": "1 1 330px", "min_width": "300px", "max_width": "420px"},
+            layout={"flex": "1 1 330px", "min_width": "min(300px, 100%)", "max_width": "420px"},
         )
-        right = ipywidgets.VBox([self.view, self.status], layout={"flex": "2 1 460px", "min_width": "300px"})
+        right = ipywidgets.VBox([self.view, self.status], layout={"flex": "2 1 460px", "min_width": "min(300px, 100%)"})
         root = ipywidgets.VBox(
             [
                 ipywidgets.Box(shown(self.choices), layout=_WRAP),

@@ -127,9 +127,9 @@ class SubmanifoldExplorer(Panel):
         row = ipywidgets.Box([widget for name, widget in buttons.items() if name not in self.hidden], layout=wrap)
         left = ipywidgets.VBox(
             [*(widget for name, widget in self.knobs.items() if name not in self.hidden), row],
-            layout={"flex": "1 1 330px", "min_width": "300px", "max_width": "420px"},
+            layout={"flex": "1 1 330px", "min_width": "min(300px, 100%)", "max_width": "420px"},
         )
-        right = ipywidgets.VBox([self.view, self.status], layout={"flex": "2 1 460px", "min_width": "300px"})
+        right = ipywidgets.VBox([self.view, self.status], layout={"flex": "2 1 460px", "min_width": "min(300px, 100%)"})
         head = [widget for name, widget in self.choices.items() if name not in self.hidden]
         foot = [] if "code" in self.hidden else [self.code]
         self.root = ipywidgets.VBox(

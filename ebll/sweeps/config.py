@@ -17,7 +17,7 @@ from typing import Any
 
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import InputError, check_choice
-from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS, Preset
+from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS, OfNet, take_own
 from ebll.methods import EBLL, EWC, METHODS, LwF, Method, method_from, settings_of
 from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings
@@ -37,19 +37,19 @@ class RunConfig(Settings):
 
     The first task is always learned with the net's own settings, so that all runs of a net and seed branch from the
     same network; `learning_rate`, `epochs` and `warmup_epochs` are those of the tasks after it. `alpha` is one number,
-    or a tuple with one for each task but the last. The defaults here are the MLP's; `RunConfig.of` takes each net's.
+    or a tuple with one for each task but the last. What is not given is as was chosen for the net (docs/settings.md).
     """
 
     tasks: tuple[str, ...] = ("letters", "textures")
     net: str = setting("mlp", "Network: a small MLP, or a small CNN, which takes longer.", choices=tuple(PRESETS))
     method: str = setting("ebll", "What is minimised.", choices=tuple(METHODS))
-    alpha: float | tuple[float, ...] = as_in(EBLL, "alpha", _MLP.alpha, per_task=True)
+    alpha: float | tuple[float, ...] = as_in(EBLL, "alpha", OfNet(_MLP.alpha), per_task=True)
     temperature: float = as_in(LwF, "temperature", 2.0)
-    distill_weight: float = as_in(LwF, "distill_weight", _MLP.distill_weight)
-    ewc_strength: float = as_in(EWC, "ewc_strength", _MLP.ewc_strength)
+    distill_weight: float = as_in(LwF, "distill_weight", OfNet(_MLP.distill_weight))
+    ewc_strength: float = as_in(EWC, "ewc_strength", OfNet(_MLP.ewc_strength))
     code_size: int = as_in(AutoencoderSettings, "code_size", _MLP.code_size)
     recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 1e-2)
-    learning_rate: float = as_in(TrainSettings, "learning_rate", _MLP.train.learning_rate)
+    learning_rate: float = as_in(TrainSettings, "learning_rate", OfNet(_MLP.train.learning_rate))
     epochs: int = as_in(TrainSettings, "epochs", _MLP.train.epochs)
     warmup_epochs: int = as_in(TrainSettings, "warmup_epochs", _MLP.train.warmup_epochs)
     seed: int = setting(0, "Decides everything that is random.", high=2**31)
@@ -57,6 +57,7 @@ class RunConfig(Settings):
     log_every: int = setting(20, "Optimiser steps between two measurements; 0 for none.")
 
     def __post_init__(self):
+        take_own(self)
         super().__post_init__()
         names = tuple(self.tasks) if isinstance(self.tasks, Iterable) and not isinstance(self.tasks, str) else ()
         if len(names) < 2 or not all(isinstance(name, str) and name.strip() for name in names):
@@ -73,14 +74,13 @@ class RunConfig(Settings):
 
     @classmethod
     def of(cls, **given: Any) -> RunConfig:
-        """A config in which what is not given is as was chosen for its net (docs/settings.md).
+        """A config from settings by name.
 
         raises  `InputError` for an unknown setting, with the near ones, and for a value out of range
         """
         for name in given:
             check_choice(name, cls.__dataclass_fields__, "Setting of RunConfig")
-        preset = PRESETS[check_choice(given.get("net", "mlp"), PRESETS, "net")]
-        return cls(**{**_own(preset), **given})
+        return cls(**given)
 
     @property
     def unused(self) -> frozenset[str]:
@@ -89,8 +89,9 @@ class RunConfig(Settings):
 
     def canonical(self) -> RunConfig:
         """The same run with what it does not use at the defaults of its net: two configs of one run become equal."""
-        own = {**_DEFAULTS, **_own(PRESETS[self.net])}
-        changes = {name: own[name] for name in self.unused if getattr(self, name) != own[name]}
+        usual = _usual(self.net)
+        own = {name: getattr(usual, name) for name in self.unused}
+        changes = {name: value for name, value in own.items() if getattr(self, name) != value}
         alpha = changes.get("alpha", self.alpha)
         if isinstance(alpha, tuple) and len(set(alpha)) == 1:
             changes["alpha"] = alpha[0]
@@ -103,7 +104,7 @@ class RunConfig(Settings):
     @property
     def train(self) -> TrainSettings:
         """How the tasks after the first are learned."""
-        own = {name: getattr(self, name) for name in _OF_TRAINING}
+        own = {name: getattr(self, name) for name in ("learning_rate", "epochs", "warmup_epochs")}
         return PRESETS[self.net].train.replace(**own)
 
     @functools.cached_property
@@ -125,16 +126,9 @@ class RunConfig(Settings):
         return cls().replace(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
-_OF_METHODS = ("alpha", "distill_weight", "ewc_strength", "code_size")
-_OF_TRAINING = ("learning_rate", "epochs", "warmup_epochs")
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RunConfig)}
-
-
 @functools.cache
-def _own(preset: Preset) -> dict[str, Any]:
-    """What a net has of its own."""
-    own = {name: getattr(preset, name) for name in _OF_METHODS}
-    return own | {name: getattr(preset.train, name) for name in _OF_TRAINING}
+def _usual(net: str) -> RunConfig:
+    return RunConfig(net=net)
 
 
 @functools.cache

@@ -7,8 +7,7 @@ An executor is whatever has `submit(function, *arguments)` that returns a future
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import queue
+import functools
 import random
 import time
 from collections import deque
@@ -23,7 +22,7 @@ from ebll.sweeps.config import RunConfig, code_version
 from ebll.sweeps.single import RunResult, run_one
 from ebll.sweeps.store import Store
 from ebll.turns import Control, controlled
-from ebll.workers import worker_pool
+from ebll.workers import streamed
 
 __all__ = ["Executor", "chunks_of", "on_executor", "on_pool", "one_by_one"]
 
@@ -71,43 +70,18 @@ def on_pool(
 
     raises  `EbllError` where a worker was ended from outside; what had been finished has then been delivered
     """
-    box = multiprocessing.get_context("spawn").Queue()
-    folder, left = None if store is None else store.folder, len(configs)
-    with worker_pool(workers, _take_box, box) as pool:
-        jobs = [pool.submit(_run_into_box, chunk, folder) for chunk in _turned(chunks_of(configs, workers), store)]
-        while left and not stop():
-            for result in _in_box(box):
+    work = functools.partial(_portion, None if store is None else store.folder)
+    with contextlib.closing(streamed(work, _turned(chunks_of(configs, workers), store), workers)) as results:
+        for result in results:
+            if result is not None:
                 yield result
-                left -= 1
-                if stop():
-                    return
-            try:
-                for job in jobs:
-                    if job.done():
-                        job.result()  # raises what the job raised
-            except Exception:
-                yield from _in_box(box)
-                raise
+            if stop():
+                return
 
 
-def _in_box(box: Any) -> Iterator[RunResult]:
-    with contextlib.suppress(queue.Empty):
-        while True:
-            yield box.get(timeout=LOOK)
-
-
-_BOX: Any = None
-
-
-def _take_box(box: Any) -> None:
-    """Runs first in each worker."""
-    global _BOX
-    _BOX = box
-
-
-def _run_into_box(configs: Sequence[RunConfig], folder: Path | None) -> None:
-    for result in one_by_one(configs, None if folder is None else Store(folder), lambda: False):
-        _BOX.put(result)
+def _portion(folder: Path | None, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
+    """A worker's part."""
+    return one_by_one(configs, None if folder is None else Store(folder), lambda: False)
 
 
 def _turned(chunks: list[list[RunConfig]], store: Store | None) -> list[list[RunConfig]]:
