@@ -69,7 +69,7 @@ _HOME = {
 }
 _ROOMS = (
     *("autoencoder", "checks", "comparison", "data", "environment", "experiments", "figures", "fisher", "lesson"),
-    *("live", "methods", "metrics", "nets", "panels", "record", "sweeps", "terms", "training", "turns"),
+    *("live", "methods", "metrics", "nets", "panels", "record", "stacked", "sweeps", "terms", "training", "turns"),
 )
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         nets,
         panels,
         record,
+        stacked,
         sweeps,
         terms,
         training,
@@ -166,6 +167,7 @@ __all__ = [
     "panels",
     "record",
     "run_sequence",
+    "stacked",
     "sweep",
     "sweeps",
     "task_table",

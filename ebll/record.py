@@ -21,7 +21,7 @@ Held-out means the validation split here; the test split is read for `accuracy` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,6 +136,25 @@ class Recorder:
             fresh = accuracy(net(new.inputs, new.task), new.labels)
             measured = [{"task": probe.name, **probe.measure(net, memory)} for probe in probes] or [{"task": ""}]
         self.curve_rows += [{**facts, **row, "accuracy_new": fresh, **losses} for row in measured]
+
+    def watching(
+        self, net: Network, tasks: Sequence[Task], t: int, memory: Memory | None, stage: str
+    ) -> Callable[[int, int, Mapping[str, Term], float], None]:
+        """An observer for `ebll.training.train` that measures where it is due.
+
+        net      as it is before the stage: distances are from its features
+        tasks    those of the sequence, of which task t is being learned
+        stage    "warm-up" or "train"
+        """
+        probes = [Probe.of(net, i, tasks[i], self.samples) for i in range(t)]
+        new = Probe.of(net, t, tasks[t], self.samples)
+        facts = {"training": tasks[t].name, "stage": stage}
+
+        def observe(step: int, total: int, terms: Mapping[str, Term], learning_rate: float) -> None:
+            if self.due(step, last=step == total):
+                self.measure(net, probes, new, memory, terms, **facts, step=step, learning_rate=learning_rate)
+
+        return observe
 
     def extend(self, other: Recorder) -> None:
         """Begin with another recorder's rows, those of the snapshot that a run branches from."""

@@ -21,13 +21,13 @@ from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice
 from ebll.methods import METHODS, Batch, FeatureExtraction, Memory, Method, Recorded, Term
 from ebll.nets import NetSpec, Network, build_network, training_only
-from ebll.record import Probe, Recorder
+from ebll.record import Recorder
 from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads, generator, seeded
 from ebll.settings import Settings, setting
 from ebll.turns import turn
 
-__all__ = ["TrainSettings", "batches_of", "learn_first", "learn_task", "run_sequence", "train"]
+__all__ = ["TrainSettings", "batches_of", "check_finite", "learn_first", "learn_task", "run_sequence", "train"]
 
 Observer = Callable[[int, int, Mapping[str, Term], float], None]
 """Called before each step, and once after the last, with: steps made, steps in all, terms, learning rate."""
@@ -97,14 +97,14 @@ def train(
             loss = functools.reduce(torch.add, [term.weighted() for term in terms.values()])
             # Reading a number back makes a GPU wait, so there only every 50th step is looked at.
             if loss.device.type == "cpu" or step % 50 == 0:
-                _check_finite(loss, terms, step, total, settings)
+                check_finite(loss, terms, step, total, settings)
             if observe:
                 observe(step, total, terms, optimizer.param_groups[0]["lr"])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         optimizer.zero_grad()  # a finished network need not carry its last gradient along
-        _check_finite(sum(parameter.sum() for parameter in parameters), {}, total, total, settings)
+        check_finite(sum(parameter.sum() for parameter in parameters), {}, total, total, settings)
         if observe:
             observe(total, total, {}, optimizer.param_groups[0]["lr"])
 
@@ -251,15 +251,8 @@ def _learn(
     recorder: Recorder,
     warm_up: bool = False,
 ) -> None:
-    """One stage of a task: record what the method asks for, set up the measuring, run the loop."""
-    probes = [Probe.of(net, i, tasks[i], recorder.samples) for i in range(t)]
-    new = Probe.of(net, t, tasks[t], recorder.samples)
-    facts = {"training": tasks[t].name, "stage": "warm-up" if warm_up else "train"}
-
-    def observe(step: int, total: int, terms: Mapping[str, Term], learning_rate: float) -> None:
-        if recorder.due(step, last=step == total):
-            recorder.measure(net, probes, new, memory, terms, **facts, step=step, learning_rate=learning_rate)
-
+    """One stage of a task: set up the measuring, record what the method asks for, run the loop."""
+    observe = recorder.watching(net, tasks, t, memory, "warm-up" if warm_up else "train")
     train(
         net,
         method,
@@ -287,7 +280,8 @@ def _checked_options(settings: TrainSettings | None, recorder: Recorder | None) 
     return settings or TrainSettings(), Recorder() if recorder is None else recorder
 
 
-def _check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:
+def check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:
+    """Raise `TrainingDiverged`, with what to try, if a loss with these terms, or a sum of weights, is not finite."""
     if math.isfinite(value.item()):
         return
     bad = [f"{name} = {term.weighted().item():g}" for name, term in terms.items() if not term.weighted().isfinite()]

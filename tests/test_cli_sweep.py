@@ -133,7 +133,7 @@ def test_files_and_folders_that_are_not_there_are_told(tmp_path, file):
 
 def test_options_and_files_are_completed():
     shell = ShellComplete(cli, {}, "ebll", "_EBLL_COMPLETE")
-    assert {one.value for one in shell.get_completions(["sweep"], "--d")} == {"--dask", "--dry-run"}
+    assert {one.value for one in shell.get_completions(["sweep"], "--d")} == {"--dask", "--device", "--dry-run"}
     assert [one.type for one in shell.get_completions(["sweep"], "al")] == ["file"]
 
 

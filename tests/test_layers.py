@@ -22,12 +22,12 @@ LEVELS = [
     {"record"},
     {"runs"},
     {"training"},
-    {"comparison"},
+    {"comparison", "stacked"},
     {"figures"},
     {"experiments"},
     {"sweeps"},
     {"live"},
-    {"panels"},
+    {"panels", "pages"},
     {"checks", "lesson", "cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -47,6 +47,8 @@ KEPT_TO = {
     "traitlets": {"panels"},
     "IPython": {"lesson", "panels"},
     "distributed": {"sweeps"},
+    "altair": {"pages"},
+    "vl_convert": {"pages"},
 }
 # ... that these rooms may not, and modules that nobody may: pyplot holds global state and leaks figures.
 KEPT_FROM = {"pandas": {"terms", "nets", "methods"}}

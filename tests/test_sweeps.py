@@ -37,11 +37,11 @@ def counted(monkeypatch):
     """The configs that `run_one` is asked for in this process."""
     asked = []
 
-    def run(config):
+    def run(config, device):
         asked.append(config)
-        return run_one(config)
+        return run_one(config, device)
 
-    monkeypatch.setattr("ebll.sweeps.engines.run_one", run)
+    monkeypatch.setattr("ebll.sweeps.stacks.run_one", run)
     return asked
 
 
@@ -188,13 +188,13 @@ def test_a_run_that_diverges_is_told_kept_and_stops_no_other(tmp_path, monkeypat
 
 
 def test_a_run_in_trouble_costs_no_other_and_is_tried_again(alone, tmp_path, monkeypatch):
-    def branch(tasks, method, *given, **options):
+    def run(tasks, method, **options):
         if method.name == "lwf":
             raise MemoryError("too much")
-        return ebll.comparison.branch(tasks, method, *given, **options)
+        return ebll.run_sequence(tasks, method, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(single, "branch", branch)
+        patch.setattr(single, "run_sequence", run)
         found = ebll.sweep(GRID, store=tmp_path, workers=1)
     assert set(found.table.loc[found.table["failure"] != "", "method"]) == {"lwf"}
     assert "MemoryError: too much (not kept" in found.failures[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ebll.cli.params import Number, examples
+from ebll.cli.params import Name, Number, device_names, examples
 from ebll.cli.terminal import Progress, facts, say, wrapped
 from ebll.errors import InputError
 
@@ -36,9 +36,20 @@ MOST_FAILURES = 5
     "--out", metavar="DIR", help="Folder for table.csv, curves.csv and the store of all runs. [default: out/FILE]"
 )
 @click.option("--workers", type=Number(), metavar="N", help="Processes. [default: as many as cores, at most 8]")
+@click.option(
+    "--device", type=Name("Device", device_names), default="cpu", show_default=True, metavar="auto|cpu|cuda",
+    help="Where to train.",
+)  # fmt: skip
+@click.option(
+    "--stack/--no-stack",
+    default=None,
+    help="Train runs that differ in numbers only as one program. [default: on a GPU, and for nets of few weights]",
+)
 @click.option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster that does the runs in their place.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
-def sweep(file: str, out: str | None, workers: Any, dask: str | None, dry_run: bool) -> None:
+def sweep(
+    file: str, out: str | None, workers: Any, device: str, stack: bool | None, dask: str | None, dry_run: bool
+) -> None:
     """Run every combination of the settings in a file once; write a table of figures and one of curves.
 
     \b
@@ -52,6 +63,7 @@ def sweep(file: str, out: str | None, workers: Any, dask: str | None, dry_run: b
     after Ctrl-C, a crash or an added value, the same command does only what is missing.
     """
     from ebll.experiments.report import prepare_folder
+    from ebll.experiments.reproduce import choose_device
     from ebll.sweeps import Sweep, plan_sweep
     from ebll.sweeps import sweep as run_all
 
@@ -75,9 +87,8 @@ def sweep(file: str, out: str | None, workers: Any, dask: str | None, dry_run: b
 
     prepare_folder(folder)
     try:
-        run_all(
-            file, store=folder / "store", workers=workers, client=dask, on_plan=start, progress=step, into=made
-        )  # fmt: skip
+        options = {"workers": workers, "device": choose_device(device), "stack": stack, "client": dask, "into": made}
+        run_all(file, store=folder / "store", on_plan=start, progress=step, **options)
     except KeyboardInterrupt:
         _close(bar)
         say(_stopped(made, folder), error=True)

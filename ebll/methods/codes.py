@@ -107,7 +107,10 @@ def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: floa
     sizes = [encoder.out_features for encoder in memory.encoders]
     pairs = zip(codes.split(sizes, dim=1), before.split(sizes, dim=1), strict=True)
     distances = torch.stack([code_distance(now, then) for now, then in pairs])
-    return Term(distances, distances.new_tensor(per_old_task(alpha, len(sizes), "alpha")))
+    weights = per_old_task(alpha, len(sizes), "alpha")
+    # In a stack of runs (`ebll.stacked.stage`) a weight is a tensor that has a value for each run.
+    stacked = any(isinstance(weight, Tensor) for weight in weights)
+    return Term(distances, torch.stack(weights) if stacked else distances.new_tensor(weights))
 
 
 @dataclass(frozen=True)

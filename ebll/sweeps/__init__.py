@@ -13,10 +13,11 @@ from ebll.sweeps.choice import Choice, choose_alpha
 from ebll.sweeps.config import RunConfig
 from ebll.sweeps.grid import axes_of, configs_of, read_grid
 from ebll.sweeps.plan import SweepPlan
+from ebll.sweeps.ready import ready_sweep
 from ebll.sweeps.single import FIGURES, RunResult, run_one
 from ebll.sweeps.store import Store
 from ebll.sweeps.sweep import load_sweep, plan_sweep, sweep
-from ebll.sweeps.tables import Sweep
+from ebll.sweeps.tables import Sweep, SweepTables
 
 __all__ = [
     "FIGURES",
@@ -26,12 +27,14 @@ __all__ = [
     "Store",
     "Sweep",
     "SweepPlan",
+    "SweepTables",
     "axes_of",
     "choose_alpha",
     "configs_of",
     "load_sweep",
     "plan_sweep",
     "read_grid",
+    "ready_sweep",
     "run_one",
     "sweep",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import random
 import time
 from collections import deque
@@ -19,7 +20,8 @@ from typing import Any, Protocol
 from ebll.errors import EbllError, InputError, RunStopped
 from ebll.sweeps.cluster import Flag, is_dask, told, workers_of
 from ebll.sweeps.config import RunConfig, code_version
-from ebll.sweeps.single import RunResult, run_one
+from ebll.sweeps.single import RunResult
+from ebll.sweeps.stacks import ALONE, How, portions, run_stack, stack_key
 from ebll.sweeps.store import Store
 from ebll.turns import Control, controlled
 from ebll.workers import streamed
@@ -40,38 +42,46 @@ class Executor(Protocol):
         """Begin a call somewhere, and return a future of it."""
 
 
-def chunks_of(configs: Sequence[RunConfig], workers: int) -> list[list[RunConfig]]:
-    """Runs in portions: those of one portion branch from the same network, which is then learned once."""
+def chunks_of(configs: Sequence[RunConfig], workers: int, how: How = ALONE) -> list[list[RunConfig]]:
+    """Runs in portions: those of one portion branch from the same network, which is then learned once, or are a stack.
+
+    So many that all workers have something to do.
+    """
     groups: dict[Any, list[RunConfig]] = {}
     for config in configs:
-        groups.setdefault((config.tasks[0], config.net, config.seed), []).append(config)
+        alike = stack_key(config) if how.stacked(config) else (config.tasks[0], config.net, config.seed)
+        groups.setdefault(alike, []).append(config)
     size = max(1, min(LARGEST, len(configs) // max(1, 2 * workers)))
+    if any(map(how.stacked, configs)):
+        size = math.ceil(len(configs) / workers)  # a worker cuts it into stacks
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
 
-def one_by_one(configs: Sequence[RunConfig], store: Store | None, stop: Callable[[], bool]) -> Iterator[RunResult]:
+def one_by_one(
+    configs: Sequence[RunConfig], store: Store | None, stop: Callable[[], bool], how: How = ALONE
+) -> Iterator[RunResult]:
     """Run in this thread; ends early, between two runs or in the middle of one, once `stop()` says so."""
     control = Control(on_turn=_raising(stop))
-    for config in configs:
+    for portion in portions(configs, how):
         if stop():
             return
         try:
             with controlled(control):
-                result = _run(config, store)
+                results = _run(portion, store, how)
         except RunStopped:
             return
-        yield result
+        yield from results
 
 
 def on_pool(
-    configs: Sequence[RunConfig], workers: int, store: Store | None, stop: Callable[[], bool]
+    configs: Sequence[RunConfig], workers: int, store: Store | None, stop: Callable[[], bool], how: How = ALONE
 ) -> Iterator[RunResult]:
     """Run in processes of one thread each, which write every result as soon as it is there.
 
     raises  `EbllError` where a worker was ended from outside; what had been finished has then been delivered
     """
-    work = functools.partial(_portion, None if store is None else store.folder)
-    with contextlib.closing(streamed(work, _turned(chunks_of(configs, workers), store), workers)) as results:
+    work = functools.partial(_portion, None if store is None else store.folder, how)
+    with contextlib.closing(streamed(work, _turned(chunks_of(configs, workers, how), store), workers)) as results:
         for result in results:
             if result is not None:
                 yield result
@@ -79,9 +89,9 @@ def on_pool(
                 return
 
 
-def _portion(folder: Path | None, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
+def _portion(folder: Path | None, how: How, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
     """A worker's part."""
-    return one_by_one(configs, None if folder is None else Store(folder), lambda: False)
+    return one_by_one(configs, None if folder is None else Store(folder), lambda: False, how)
 
 
 def _turned(chunks: list[list[RunConfig]], store: Store | None) -> list[list[RunConfig]]:
@@ -91,7 +101,7 @@ def _turned(chunks: list[list[RunConfig]], store: Store | None) -> list[list[Run
 
 
 def on_executor(
-    configs: Sequence[RunConfig], executor: Executor, workers: int, stop: Callable[[], bool]
+    configs: Sequence[RunConfig], executor: Executor, workers: int, stop: Callable[[], bool], how: How = ALONE
 ) -> Iterator[RunResult]:
     """Run wherever an executor runs things.
 
@@ -106,7 +116,7 @@ def on_executor(
             "executor: something with submit(function, *arguments), such as a ProcessPoolExecutor or a Dask Client; "
             f"got {type(executor).__name__}."
         )
-    work = _Elsewhere(executor, workers, deque(chunks_of(configs, workers)))
+    work = _Elsewhere(executor, workers, deque(chunks_of(configs, workers, how)), how)
     try:
         while (work.chunks or work.waiting) and not stop():
             work.submit()
@@ -130,8 +140,8 @@ def on_executor(
 class _Elsewhere:
     """Chunks on their way to an executor and back."""
 
-    def __init__(self, executor: Any, workers: int, chunks: deque[list[RunConfig]]) -> None:
-        self.executor, self.workers, self.chunks = executor, workers, chunks
+    def __init__(self, executor: Any, workers: int, chunks: deque[list[RunConfig]], how: How) -> None:
+        self.executor, self.workers, self.chunks, self.how = executor, workers, chunks, how
         self.waiting: list[tuple[Any, list[RunConfig]]] = []
         self.faults: list[Exception] = []
         self.broken = False  # nothing more can come
@@ -147,7 +157,7 @@ class _Elsewhere:
             self._counted = time.monotonic()
         try:
             while self.chunks and len(self.waiting) < 2 * self.workers:
-                given = (self.chunks[0], self.flag.token, code_version())
+                given = (self.chunks[0], self.flag.token, code_version(), self.how)
                 self.waiting.append((self.executor.submit(_run_chunk, *given, **self._options), self.chunks[0]))
                 self.chunks.popleft()
         except Exception as error:
@@ -206,7 +216,7 @@ class _Elsewhere:
         )
 
 
-def _run_chunk(configs: Sequence[RunConfig], token: Any, code: str) -> list[RunResult]:
+def _run_chunk(configs: Sequence[RunConfig], token: Any, code: str, how: How = ALONE) -> list[RunResult]:
     """A worker's part: runs one after the other, those for which there was time and until it is told to stop."""
     if code != code_version():
         raise EbllError(
@@ -214,21 +224,22 @@ def _run_chunk(configs: Sequence[RunConfig], token: Any, code: str) -> list[RunR
             "differ. Install the same on both sides, and start the workers anew."
         )
     begun, done = time.monotonic(), []
-    for result in one_by_one(configs, None, told(token)):
+    for result in one_by_one(configs, None, told(token), how):
         done.append(result)
         if time.monotonic() - begun > SLICE:
             break
     return done
 
 
-def _run(config: RunConfig, store: Store | None) -> RunResult:
-    """Another process may have run it meanwhile."""
-    found = store.get(config) if store is not None else None
-    if found is None:
-        found = run_one(config)
-        if store is not None and found.final:
-            store.put(found)
-    return found
+def _run(configs: Sequence[RunConfig], store: Store | None, how: How) -> list[RunResult]:
+    """Another process may have run some meanwhile."""
+    found = {config: store.get(config) for config in configs} if store is not None else dict.fromkeys(configs)
+    missing = [config for config in configs if found[config] is None]
+    for result in run_stack(missing, how.device) if missing else ():
+        found[result.config] = result
+        if store is not None and result.final:
+            store.put(result)
+    return [found[config] for config in configs]
 
 
 def _raising(stop: Callable[[], bool]) -> Callable[[], None]:

@@ -6,16 +6,18 @@ process.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ebll import metrics
-from ebll.comparison import branch
+from ebll.comparison import memory_of
 from ebll.data import Task, load_task
 from ebll.errors import EbllError, InputError, RunStopped, TrainingDiverged
 from ebll.experiments.plan import PRESETS
@@ -24,9 +26,9 @@ from ebll.record import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
 from ebll.sweeps.config import RunConfig, code_version
-from ebll.training import TrainSettings, learn_first
+from ebll.training import TrainSettings, learn_first, run_sequence
 
-__all__ = ["FIGURES", "RunResult", "run_one"]
+__all__ = ["FIGURES", "RunResult", "prepared", "run_one", "sequence_of", "settled"]
 
 FIGURES = {
     "old": "test accuracy after the last task, mean over the tasks before it, 0..1",
@@ -55,29 +57,50 @@ class RunResult:
     final: bool = True  #: False where another try may end otherwise, as after want of memory: it is not kept
 
 
-def run_one(config: RunConfig) -> RunResult:
+def run_one(config: RunConfig, device: str = "cpu") -> RunResult:
     """Train one config and measure it.
 
     returns  the figures and curves; where training diverged or anything else went wrong, `failure` in their place
     raises   `RunStopped` where this thread's run was told to stop (`ebll.turns`)
     """
-    begun = time.perf_counter()
-    recorder, figures, failure, final = Recorder(log_every=config.log_every), {}, "", True
+    begun, recorder = time.perf_counter(), Recorder(log_every=config.log_every)
+
+    def run() -> Run:
+        tasks, start = sequence_of(config, device), prepared(config, device)
+        options = {"settings": config.train, "seed": config.seed, "device": device, "recorder": recorder}
+        return run_sequence(tasks, config.made_method(), start=start, look_back_last=False, **options)
+
+    with cpu_threads(1):
+        result = settled(config, recorder, run, device)
+    result.seconds = time.perf_counter() - begun
+    return result
+
+
+def settled(config: RunConfig, recorder: Recorder, run: Callable[[], Run], device: str = "cpu") -> RunResult:
+    """The result of a run that is made or handed over here; what goes wrong is told in it and costs no other run."""
+    figures, failure, final = {}, "", True
     try:
-        with cpu_threads(1):
-            tasks, method = _sequence(config), config.made_method()
-            start, memories = _start(config.tasks[0], config.net, config.seed, PRESETS[config.net].train)
-            made = branch(tasks, method, start, memories, settings=config.train, seed=config.seed, recorder=recorder)
-            figures = _figures(made, tasks)
+        figures = _figures(run(), sequence_of(config, device))
     except RunStopped:
         raise
     except (TrainingDiverged, InputError) as error:
         failure = str(error)
-    except Exception as error:  # one run in trouble must not cost the others
+    except Exception as error:
         words = str(error) if isinstance(error, EbllError) else f"{type(error).__name__}: {error}"
         failure, final = f"{words} (not kept: the same sweep tries this run again)", False
     rows = [row for row in recorder.curve_rows if row["task"]]
-    return RunResult(config, figures, rows, failure, time.perf_counter() - begun, final=final)
+    return RunResult(config, figures, rows, failure, final=final)
+
+
+def prepared(config: RunConfig, device: str = "cpu") -> Snapshot:
+    """The network that has learned the config's first task, with what its method keeps of it.
+
+    raises  `TrainingDiverged`, `InputError`
+    """
+    settings, (first, seed) = PRESETS[config.net].train, (config.tasks[0], config.seed)
+    start, memories = _start(first, config.net, seed, settings, device)
+    kept = memory_of(config.made_method(), start, _cut(first, 0, device), memories, seed)
+    return dataclasses.replace(start, memory=kept)
 
 
 def _figures(run: Run, tasks: list[Task]) -> dict[str, float]:
@@ -106,16 +129,22 @@ def _task(name: str) -> Task:
 
 
 @functools.lru_cache(maxsize=16)
-def _cut(name: str, images: int) -> Task:
+def _cut(name: str, images: int, device: str) -> Task:
     task = _task(name)
-    return task.subset(images) if 0 < images < len(task.train) else task
+    return (task.subset(images) if 0 < images < len(task.train) else task).to(device)
 
 
-def _sequence(config: RunConfig) -> list[Task]:
-    return [_task(config.tasks[0]), *(_cut(name, config.images) for name in config.tasks[1:])]
+def sequence_of(config: RunConfig, device: str = "cpu") -> list[Task]:
+    """The config's tasks, all but the first with as many training images as it wants."""
+    first, *later = config.tasks
+    return [_cut(first, 0, device), *(_cut(name, config.images, device) for name in later)]
 
 
 @functools.lru_cache(maxsize=8)
-def _start(first: str, net: str, seed: int, settings: TrainSettings) -> tuple[Snapshot, dict[Any, Memory | None]]:
-    """The network that has learned the first task, and what methods keep of it, to which `branch` adds."""
-    return learn_first([_task(first)], net=net, settings=settings, seed=seed, recorder=Recorder(log_every=0)), {}
+def _start(
+    first: str, net: str, seed: int, settings: TrainSettings, device: str
+) -> tuple[Snapshot, dict[Any, Memory | None]]:
+    """The network that has learned the first task, and what methods keep of it, to which `memory_of` adds."""
+    recorder = Recorder(log_every=0)
+    task = _cut(first, 0, device)
+    return learn_first([task], net=net, settings=settings, seed=seed, device=device, recorder=recorder), {}

@@ -19,6 +19,7 @@ from ebll.sweeps.config import RunConfig, code_version
 from ebll.sweeps.grid import check_runs, configs_of, read_grid
 from ebll.sweeps.plan import SweepPlan, check_room, plan_of
 from ebll.sweeps.single import RunResult
+from ebll.sweeps.stacks import How
 from ebll.sweeps.store import Store
 from ebll.sweeps.tables import Sweep, in_order
 from ebll.workers import default_workers
@@ -37,6 +38,8 @@ def sweep(
     workers: int | None = None,
     executor: engines.Executor | None = None,
     client: Any = None,
+    device: str = "cpu",
+    stack: bool | None = None,
     progress: Progress | None = None,
     on_plan: Callable[[SweepPlan], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -50,6 +53,10 @@ def sweep(
     workers    processes on this machine, one thread each; all cores, at most 8, if None; 1 runs in this very process
     executor   in their place, anything with the `submit` of `concurrent.futures`
     client     in their place, a Dask `Client`, or the address of a Dask scheduler: the runs go to its cluster
+    device     where each process trains: "cpu", or a GPU such as "cuda", which one process has to itself
+    stack      train runs that differ in numbers only (weights of the terms, learning rate, seed) as one program; None
+               where that is quicker: on a GPU, and for nets of few weights. A run in a stack equals the run alone to
+               rounding, so that unstable settings may end elsewhere
     progress   called with runs done and runs in all
     on_plan    called with the `SweepPlan` before the first run
     stop       asked often; the sweep ends soon after it says so, and what is done is returned
@@ -59,7 +66,8 @@ def sweep(
     raises     `InputError` for a grid that cannot be run, `DataMissing` for absent images, `OutputError` for a folder
                that cannot be written, before anything runs; `EbllError` in words where workers or a cluster were lost
     """
-    configs, workers = _configs(grid), _workers(workers)
+    how = How(device, stack)
+    configs, workers = _configs(grid), _workers(workers, how)
     if executor is not None and client is not None:
         raise InputError("executor and client: name one of them; both say where the runs go.")
     client, executor = (executor, None) if is_dask(executor) else (client, executor)
@@ -76,7 +84,7 @@ def sweep(
             progress(len(known), len(configs))
         try:
             missing = [config for config in configs if config not in known]
-            for done, result in enumerate(_results(missing, kept, plan.workers, elsewhere, stop), len(known) + 1):
+            for done, result in enumerate(_results(missing, kept, plan.workers, elsewhere, stop, how), len(known) + 1):
                 made.results[result.config] = result
                 if kept and result.final:
                     kept.put(result)
@@ -94,7 +102,7 @@ def plan_sweep(grid: Grid, *, store: str | Path | None = None, workers: int | No
     grid, store, workers   as in `sweep`
     raises                 as `sweep` does before its first run
     """
-    configs, workers = _configs(grid), _workers(workers)
+    configs, workers = _configs(grid), _workers(workers, How())
     is_there = store is not None and (Path(store) / "format.json").exists()
     known = _known(configs, Store(store, write=False) if is_there else None, Sweep())
     plan = plan_of(configs, _seconds(known), workers, stored=store is not None)
@@ -127,8 +135,10 @@ def _configs(grid: Grid) -> list[RunConfig]:
     return configs
 
 
-def _workers(workers: int | None) -> int:
-    return default_workers() if workers is None else check_count(workers, "workers")
+def _workers(workers: int | None, how: How) -> int:
+    if workers is None:
+        return default_workers() if how.device == "cpu" else 1
+    return check_count(workers, "workers")
 
 
 def _known(configs: list[RunConfig], kept: Store | None, made: Sweep) -> dict[RunConfig, RunResult]:
@@ -146,12 +156,12 @@ def _seconds(known: Mapping[RunConfig, RunResult]) -> dict[RunConfig, float]:
 
 
 def _results(
-    missing: list[RunConfig], store: Store | None, workers: int, elsewhere: Any, stop: Callable[[], bool]
+    missing: list[RunConfig], store: Store | None, workers: int, elsewhere: Any, stop: Callable[[], bool], how: How
 ) -> Iterator[RunResult]:
     if not missing:
         return iter(())
     if elsewhere is not None:
-        return engines.on_executor(missing, elsewhere, workers, stop)
+        return engines.on_executor(missing, elsewhere, workers, stop, how)
     if workers == 1:
-        return engines.one_by_one(missing, store, stop)
-    return engines.on_pool(missing, workers, store, stop)
+        return engines.one_by_one(missing, store, stop, how)
+    return engines.on_pool(missing, workers, store, stop, how)

@@ -19,10 +19,25 @@ from ebll.record import CURVE_COLUMNS
 from ebll.sweeps.config import RunConfig
 from ebll.sweeps.single import FIGURES, RunResult
 
-__all__ = ["Sweep", "in_order", "plain", "settings_row"]
+__all__ = ["SETTINGS", "Sweep", "SweepTables", "curve_columns", "in_order", "plain", "settings_row"]
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(RunConfig))
 _RENAMED = {"learning_rate": "step_learning_rate"}  # a column of curves that would meet a setting
+
+
+@dataclass(frozen=True, eq=False)
+class SweepTables:
+    """The two tables of a sweep, cut loose from it: what maps, panels and pages are made from.
+
+    table    as `Sweep.table`
+    curves   as `Sweep.curves`
+    """
+
+    table: pd.DataFrame
+    curves: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"SweepTables({len(self.table):,} runs, {len(self.curves):,} rows of curves)"
 
 
 @dataclass(repr=False)
@@ -68,12 +83,15 @@ class Sweep:
 
         `learning_rate` is the setting here; that of the step about to be made is `step_learning_rate`.
         """
-        columns = [_RENAMED.get(name, name) for name in CURVE_COLUMNS]
         rows = []
         for config, result in self._done():
             settings = settings_row(config)
             rows += [settings | {_RENAMED.get(name, name): v for name, v in row.items()} for row in result.curves]
-        return pd.DataFrame(rows, columns=[*SETTINGS, *columns])
+        return pd.DataFrame(rows, columns=[*SETTINGS, *curve_columns()])
+
+    def tables(self) -> SweepTables:
+        """Both tables as they are now, while the sweep may go on."""
+        return SweepTables(self.table, self.curves)
 
     @property
     def varied(self) -> list[str]:
@@ -105,6 +123,11 @@ class Sweep:
 
     def _done(self) -> Iterator[tuple[RunConfig, RunResult]]:
         return ((config, self.results[config]) for config in self.configs if config in self.results)
+
+
+def curve_columns() -> list[str]:
+    """Columns of `Sweep.curves` after the settings."""
+    return [_RENAMED.get(name, name) for name in CURVE_COLUMNS]
 
 
 def settings_row(config: RunConfig) -> dict[str, Any]:
