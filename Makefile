@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-browser test-ipykernel6 lab check lint notebooks screenshots links handout bench \
-	bench-panels ready-made clean python FORCE
+	bench-panels bench-sweeps ready-made clean python FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
 PYTHON ?=
@@ -59,6 +59,9 @@ bench: $(READY)  ## what a step of LwF and EBLL costs against a fine-tuning step
 
 bench-panels: $(BROWSER)  ## how soon the panels answer in a browser, and what watching a run costs
 	$(PY) -m benchmarks.panel_speed
+
+bench-sweeps: $(READY)  ## what stacked runs and several processes gain
+	$(PY) -m benchmarks.sweep_speed
 
 ready-made: $(READY)  ## run and pack the sweep that comes with the package; goes on where it was stopped
 	$(PY) -m benchmarks.ready_made

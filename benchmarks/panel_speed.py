@@ -28,6 +28,7 @@ ROUNDS = 12
 BARS = {
     "slider to changed picture": ("ms", 100.0, "at most"),
     "slider to picture, explorer": ("ms", 100.0, "at most"),
+    "slider to picture, sweep": ("ms", 100.0, "at most"),
     "Stop to stopped": ("ms", 100.0, "at most"),
     "default run, Run to done": ("s", 1.0, "about"),
     "pictures while training": ("a second", 10.0, "at least"),
@@ -80,6 +81,7 @@ def measured():
             Path(folder) / "panel.ipynb",
             "import ebll\nlesson = ebll.lesson.setup()\npanel = ebll.panels.forgetting_lab()\npanel",
             "explorer = ebll.panels.submanifold_explorer()\nexplorer",
+            "maps = ebll.panels.sweep_explorer()\nmaps",
             IN_KERNEL,
         )
         with lab.jupyterlab(folder) as address, lab.browser() as browser:
@@ -90,11 +92,12 @@ def measured():
             for watched, plain in json.loads(re.search(r"\[\[.*\]\]", said)[0]):
                 yield "watched run / unwatched run", watched / plain
             yield from pressed(page, book.panel(0))
-            for what, place, name in (
-                ("slider to changed picture", 0, "alpha α"),
-                ("slider to picture, explorer", 1, "code size"),
+            for what, place, name, values in (
+                ("slider to changed picture", 0, "alpha α", range(3, 10)),
+                ("slider to picture, explorer", 1, "code size", range(3, 10)),
+                ("slider to picture, sweep", 2, "alpha α", range(5)),
             ):
-                yield from moved(page, book.panel(place), what, name)
+                yield from moved(page, book.panel(place), what, name, values)
 
 
 def pressed(page, panel):
@@ -113,15 +116,15 @@ def pressed(page, panel):
         page.wait_for_timeout(200)
 
 
-def moved(page, panel, what, name):
-    """A slider's event to the next picture, from rest and from place to place."""
+def moved(page, panel, what, name, values):
+    """A slider's event to the next picture, from rest and from place to place among `values`."""
     slider, image = (
         panel.get_by_role("slider", name=name).element_handle(),
         panel.locator(".ebll-frame img").element_handle(),
     )
     for i in range(ROUNDS):
-        yield what, page.evaluate(MOVE, [slider, image, 3 + (i * 2) % 7])
-        panel.get_by_role("status").filter(has_text=re.compile("^Done")).wait_for(timeout=30_000)
+        yield what, page.evaluate(MOVE, [slider, image, values[(i * 2) % len(values)]])
+        panel.get_by_role("status").filter(has_text=re.compile("^(Done|Chosen)")).wait_for(timeout=30_000)
         page.wait_for_timeout(300)
 
 

@@ -137,7 +137,7 @@ def gpu(runs: int) -> None:
 
 PAGE = """# What sweeps gain
 
-Written by `python -m benchmarks.sweep_speed`; the figures are in `sweep-speed.csv`. How many times as fast, median of
+Written by `make bench-sweeps`; the figures are in `sweep-speed.csv`. How many times as fast, median of
 {rounds} rounds with the lowest and highest; a ratio is taken within each round. Measured on {machine}, {cores} cores,
 torch {torch}, with other work {busy} on the machine. No GPU was used for this page.
 

@@ -9,8 +9,9 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.training`: the one loop; `ebll.record`: the tables it leaves; `ebll.comparison`: several methods side by side.
 - `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
+- `ebll.stacked`: runs that differ in numbers only, trained as one program.
 - `ebll.live`, `ebll.panels`: runs to watch and steer, and the panels that show them in a notebook; `ebll.turns`: how
-  runs share a process.
+  runs share a process. `ebll.pages`: a sweep as a page that needs no kernel.
 - `ebll.lesson`, `ebll.checks`: what the notebooks need: set-up, and checks of the exercises.
 
     import ebll
@@ -69,7 +70,20 @@ _HOME = {
 }
 _ROOMS = (
     *("autoencoder", "checks", "comparison", "data", "environment", "experiments", "figures", "fisher", "lesson"),
-    *("live", "methods", "metrics", "nets", "panels", "record", "stacked", "sweeps", "terms", "training", "turns"),
+    *(
+        "live",
+        "methods",
+        "metrics",
+        "nets",
+        "pages",
+        "panels",
+        "record",
+        "stacked",
+        "sweeps",
+        "terms",
+        "training",
+        "turns",
+    ),
 )
 
 if TYPE_CHECKING:
@@ -87,6 +101,7 @@ if TYPE_CHECKING:
         methods,
         metrics,
         nets,
+        pages,
         panels,
         record,
         stacked,
@@ -164,6 +179,7 @@ __all__ = [
     "methods",
     "metrics",
     "nets",
+    "pages",
     "panels",
     "record",
     "run_sequence",

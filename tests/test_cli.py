@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shlex
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from ebll.cli import cli
 from ebll.cli.knobs import build, knobs
 from ebll.errors import InputError
 
-COMMANDS = ["completion", "doctor", "methods", "reproduce", "run", "sweep", "tasks"]
+COMMANDS = ["completion", "doctor", "export", "methods", "reproduce", "run", "sweep", "tasks"]
 
 
 def invoke(*arguments):
@@ -58,7 +59,7 @@ def test_every_help_has_examples_that_parse(command):
     lines = out.stdout.partition("Examples:\n")[2].splitlines()
     assert lines
     for line in lines:
-        words = line.split()
+        words = shlex.split(line)
         if words[0] == "ebll" and ">" not in words:
             sub = cli.commands[words[1]]
             sub.make_context(words[1], words[2:], parent=cli.make_context("ebll", []))

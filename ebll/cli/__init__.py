@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ebll.cli.export import export
 from ebll.cli.listing import completion, doctor, methods, tasks
 from ebll.cli.main_job import reproduce
 from ebll.cli.one_run import run
@@ -119,6 +120,7 @@ _usual = signal.default_int_handler
         "ebll reproduce --profile fast",
         "ebll run --tasks letters,textures --method ebll --alpha 3",
         "ebll sweep alphas.toml",
+        "ebll export page.html",
         "ebll methods",
     ),
 )
@@ -131,7 +133,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
         say(ctx.get_help())
 
 
-for _command in (reproduce, run, sweep, tasks, methods, doctor, completion):
+for _command in (reproduce, run, sweep, export, tasks, methods, doctor, completion):
     cli.add_command(_command)
 
 

@@ -17,7 +17,7 @@ from ebll.sweeps.ready import ready_sweep
 from ebll.sweeps.single import FIGURES, RunResult, run_one
 from ebll.sweeps.store import Store
 from ebll.sweeps.sweep import load_sweep, plan_sweep, sweep
-from ebll.sweeps.tables import Sweep, SweepTables
+from ebll.sweeps.tables import Sweep, SweepTables, settings_row
 
 __all__ = [
     "FIGURES",
@@ -36,5 +36,6 @@ __all__ = [
     "read_grid",
     "ready_sweep",
     "run_one",
+    "settings_row",
     "sweep",
 ]

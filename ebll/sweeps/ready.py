@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import gzip
 import io
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -69,7 +70,7 @@ def unpack(folder: str | Path) -> SweepTables:
         return SweepTables(table, pd.concat([settings, own.reindex(columns=curve_columns())], axis=1))
     except FileNotFoundError as error:
         raise EbllError(f"{error.filename} is not there. Install ebll again, or pack a sweep with `pack`.") from None
-    except (OSError, EOFError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zlib.error) as error:
         raise EbllError(f"{folder} does not hold a packed sweep ({error}). Install ebll again.") from error
 
 
