@@ -51,7 +51,9 @@ class View(anywidget.AnyWidget):
     count     pictures shown so far
     alt       what is seen, in words
     hint      name of the picture, and how to read values by keyboard
-    readout   as `ebll.figures.live.LivePlot.readout` gives it
+    readout   as `ebll.figures.live.LivePlot.readout` gives it; where an entry has `words`, they stand in the place of
+              "step" (position -> text), and where its `pick` is true, a click there is told in `picked`
+    picked    place of the last such click, as shares of the picture's width and of its height from above, and a time
     """
 
     _esm = _source("view.js")
@@ -63,6 +65,7 @@ class View(anywidget.AnyWidget):
         sync=True
     )
     readout = traitlets.List().tag(sync=True)
+    picked = traitlets.List(traitlets.Float()).tag(sync=True)
 
     def show(self, picture: bytes, **more: Any) -> None:
         """Show a picture, with other traits in the same message."""

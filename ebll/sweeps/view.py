@@ -67,8 +67,8 @@ class SweepView:
 def settled(index: SweepIndex, view: SweepView | None = None) -> SweepView:
     """The view with everything chosen that was left open, and without what does not vary.
 
-    Left open, columns are alpha, rows lambda or lambda_o, where these vary; a value is the kit's default where the
-    sweep has that, and else the one in the middle.
+    Left open, columns are alpha, rows lambda or lambda_o, whichever has more values; a value is the kit's default where
+    the sweep has that, and else the one in the middle.
 
     raises  `InputError` for tasks, a method, a setting or a value that the sweep does not have
     """
@@ -119,7 +119,8 @@ def _edges(view: SweepView, axes: Mapping[str, tuple]) -> tuple[str, str]:
     if view.columns and view.columns == view.rows:
         raise InputError(f"rows and columns must be different settings; both are {view.rows!r}.")
     columns = view.columns or _first(("alpha", *axes), axes, view.rows)
-    rows = view.rows or _first(("recon_weight", "distill_weight", *axes), axes, columns)
+    lambdas = sorted(("recon_weight", "distill_weight"), key=lambda name: -len(axes.get(name, ())))
+    rows = view.rows or _first((*lambdas, *axes), axes, columns)
     return columns, rows
 
 

@@ -41,7 +41,8 @@ function render({ model, el }) {
     const share = left + (right - left) * (x - low) / (high - low);
     line.style.cssText = `display:block;left:${100 * share}%;top:${100 * top}%;height:${100 * (bottom - top)}%`;
     const rows = panel.series.map((one) => [one.name, one.y[one.x.indexOf(x)]]).filter(([, y]) => y != null);
-    tip.replaceChildren(...[`${panel.title}; step ${x}`, ...rows.map(([name, y]) => `${name}: ${y}`)].map((text, i) => {
+    const place = panel.words?.[x] ?? `step ${x}`;
+    tip.replaceChildren(...[place ? `${panel.title}; ${place}` : panel.title, ...rows.map(([name, y]) => `${name}: ${y}`)].map((text, i) => {
       const one = document.createElement(i ? "div" : "strong");
       one.textContent = text;
       return one;
@@ -66,7 +67,14 @@ function render({ model, el }) {
   }
   frame.addEventListener("pointermove", (event) => { if (!held) point(event) ? show(false) : hide(); });
   frame.addEventListener("pointerleave", () => { if (!held) hide(); });
-  frame.addEventListener("click", (event) => { if (point(event)) { held = !held; show(true); } else hide(); });
+  function click(event) {
+    if (!point(event)) { hide(); return; }
+    if (!model.get("readout")[at.panel].pick) { held = !held; show(true); return; }
+    const box = img.getBoundingClientRect();
+    model.set("picked", [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, event.timeStamp]);
+    model.save_changes();
+  }
+  frame.addEventListener("click", click);
   frame.addEventListener("keydown", (event) => {
     const panels = model.get("readout").length;
     const moves = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
