@@ -46,7 +46,7 @@ notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks
 	$(PY) -m notebooks.source.build
 
 screenshots: $(BROWSER)  ## pictures of the panels in a browser, to figures/panels/
-	EBLL_SCREENSHOTS=figures/panels $(PY) -m pytest tests/browser -k 'panel_obeys or what_if_marks or explorer_answers'
+	EBLL_SCREENSHOTS=figures/panels $(PY) -m pytest tests/browser -k 'panel_obeys or what_if_marks or explorer_answers or ready_made'
 
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
 	$(PY) -m notebooks.source.build --links '$(REPO)'

@@ -31,7 +31,7 @@ from ebll.record import Recorder
 from ebll.stacked import Member, train_stacked
 from ebll.training import TrainSettings, learn_first, train
 
-SEEDS, CODE = 4, 16
+SEEDS, CODE, EPOCHS, CORE_ROUNDS = 4, 16, 4, 2
 
 
 def small(shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
@@ -40,7 +40,7 @@ def small(shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
 
 
 CASES = [
-    *(("784-64-64, batch 32", small, 32, name, runs, 2.5) for name in ("finetune", "ebll") for runs in (8, 32)),
+    *(("784-64-64, batch 32", small, 32, name, runs, 2.5) for name in ("finetune", "ebll") for runs in (8, 32, 128)),
     *(("784-256-128, batch 64", "mlp", 64, name, runs, None) for name in ("finetune", "ebll") for runs in (8,)),
 ]
 
@@ -73,15 +73,20 @@ class Stack:
             Member(copy.deepcopy(m.net), m.method, m.seed, m.settings, m.memory, m.recorded) for m in self.begin[:count]
         ]
 
-    def stacked(self) -> str:
+    def stacked(self, members: list[Member]) -> str:
         """All in one program; returns what a GPU objected to."""
-        return train_stacked(self.members(), 1, {1: self.new}, self.settings.epochs)
+        return train_stacked(members, 1, {1: self.new}, self.settings.epochs)
 
-    def alone(self, count: int | None = None) -> None:
+    def alone(self, members: list[Member]) -> None:
         """One after the other."""
-        for m in self.members(count):
+        for m in members:
             options = {"settings": m.settings, "memory": m.memory, "recorded": m.recorded, "seed": m.seed}
             train(m.net, m.method, 1, {1: self.new}, **options)
+
+    def ratio(self) -> float:
+        """How many times as fast the stack is, the preparation of both left out."""
+        one, other = self.members(), self.members()
+        return seconds(lambda: self.alone(one)) / seconds(lambda: self.stacked(other))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -97,31 +102,37 @@ def stacks(rounds: int) -> Iterator[dict]:
     """A row a case: how many times as fast the stack is, in one thread."""
     torch.set_num_threads(1)
     for case, net, batch, name, runs, bar in CASES:
-        stack = Stack(net, batch, name, runs, "cpu", epochs=2)
-        stack.stacked(), stack.alone(4)  # warm
-        ratios = [seconds(stack.alone) / seconds(stack.stacked) for _ in range(rounds)]
+        stack = Stack(net, batch, name, runs, "cpu", epochs=EPOCHS)
+        ratios = [stack.ratio() for _ in range(rounds + 1)][1:]  # the first warms up
         yield _row(f"{runs} runs of {case}, {name}: one stack against one by one, one thread", ratios, bar)
 
 
 def cores(rounds: int, runs: int) -> Iterator[dict]:
-    """A row: how many times as fast all cores are as one process."""
-    count = os.cpu_count() or 1
-    ratios = []
+    """Two rows: how many times as fast all cores are as one process, in all, and once they have begun."""
+    count, whole, begun = os.cpu_count() or 1, [], []
     for k in range(rounds):
-        grid = {
-            "tasks": ["letters", "mnist"],
-            "alpha": [0.3 + i / 100 for i in range(runs)],
-            "seed": k,
-            "log_every": 20,
-        }
-        one, all_ = (seconds(lambda n=n, grid=grid: ebll.sweep(grid, workers=n)) for n in (1, count))
-        ratios.append(one / all_)
-    yield _row(f"{runs} runs of the MLP: {count} processes against one", ratios, 1.9 if count == 2 else None)
+        grid = {"tasks": ["letters", "mnist"], "alpha": [0.3 + i / 100 for i in range(runs)], "seed": k}
+        (one, slow), (other, quick) = (_timed(grid, workers) for workers in (1, count))
+        whole.append(one / other)
+        begun.append(quick / slow)
+    bar = 1.9 if count == 2 else None
+    what = f"{runs} runs of the MLP: {count} processes against one"
+    yield _row(f"{what}, runs a second from the first result on", begun, bar)
+    yield _row(f"{what}, with the start of the processes", whole, None)
+
+
+def _timed(grid: dict, workers: int) -> tuple[float, float]:
+    """Seconds of a sweep, and its runs a second from the first result to the last."""
+    marks: list[float] = []
+    begun = time.perf_counter()
+    ebll.sweep(grid, workers=workers, progress=lambda done, total: marks.append(time.perf_counter()))
+    return time.perf_counter() - begun, (len(marks) - 2) / (marks[-1] - marks[1])
 
 
 def _row(case: str, ratios: list[float], bar: float | None) -> dict:
     values = pd.Series(ratios)
     row = {"case": case, "ratio": values.median(), "low": values.min(), "high": values.max(), "bar": bar}
+    row["rounds"] = len(values)
     print(f"{case}: {row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})", flush=True)
     return row
 
@@ -130,16 +141,23 @@ def gpu(runs: int) -> None:
     """Prints: a thousand runs of the MLP in one stack against the eager loop, and how long they take."""
     for name in ("finetune", "ebll"):
         stack = Stack("mlp", 64, name, runs, "cuda", epochs=21)  # 399 steps of 1,190 images
-        fault = stack.stacked()
-        together, few = seconds(stack.stacked), seconds(lambda stack=stack: stack.alone(4))
-        print(f"{name}: {runs} runs in {together:.2f} s, {few / 4 * runs / together:.0f} x the eager loop. {fault}")
+        stack.stacked(stack.members())
+        many, few = stack.members(), stack.members(4)
+        fault = ""
+
+        def together(stack: Stack = stack, many: list[Member] = many) -> None:
+            nonlocal fault
+            fault = stack.stacked(many)
+
+        all_, four = seconds(together), seconds(lambda stack=stack, few=few: stack.alone(few))
+        print(f"{name}: {runs} runs in {all_:.2f} s, {four / 4 * runs / all_:.0f} x the eager loop. {fault}")
 
 
 PAGE = """# What sweeps gain
 
-Written by `make bench-sweeps`; the figures are in `sweep-speed.csv`. How many times as fast, median of
-{rounds} rounds with the lowest and highest; a ratio is taken within each round. Measured on {machine}, {cores} cores,
-torch {torch}, with other work {busy} on the machine. No GPU was used for this page.
+Written by `make bench-sweeps`; the figures are in `sweep-speed.csv`. How many times as fast, median
+with the lowest and highest; a ratio is taken within each round. Measured on {machine}, {cores} cores, torch {torch},
+with other work {busy} on the machine. No GPU was used for this page.
 
 A stack trains runs that differ in numbers only as one program ({seeds} seeds, an alpha each, two learning rates). It
 saves calls, not arithmetic: nets of up to {small:,} weights gain on a processor, and only those are stacked there
@@ -149,29 +167,44 @@ unless `stack=True` asks for it. Larger ones are spread over the cores, one thre
 
 
 def main() -> None:
-    """Time all cases and write them down."""
+    """Time what is asked for, and write it down beside what was measured before."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    arguments.add_argument("--rounds", type=int, default=9)
-    arguments.add_argument(
-        "--runs", type=int, default=200, help="runs of the sweep over the cores, or of the GPU's stack"
-    )
+    arguments.add_argument("--part", default="all", choices=("all", "stacks", "cores"), help="the rest stays as it is")
+    arguments.add_argument("--rounds", type=int, default=5, help="of the stacks")
+    arguments.add_argument("--runs", type=int, default=120, help="runs of the cores' sweep, or of the GPU's stack")
     arguments.add_argument("--busy", default="unknown", help="what else ran meanwhile, for the page: none, some")
     arguments.add_argument("--page", default=str(Path(__file__).parents[1] / "docs" / "sweep-speed.md"))
     chosen = arguments.parse_args()
     if chosen.device == "cuda":
         return gpu(max(chosen.runs, 1000))
-    result = pd.DataFrame([*stacks(chosen.rounds), *cores(3, chosen.runs)])
-    facts = {"rounds": chosen.rounds, "machine": platform.machine(), "cores": os.cpu_count(), "seeds": SEEDS}
-    facts |= {"torch": torch.__version__.partition("+")[0], "busy": chosen.busy, "small": ebll.stacked.room.SMALL}
-    told = [f"{r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})" for r in result.itertuples()]
-    bars = [
-        "" if r.bar != r.bar else f"{r.bar:g}, {'met' if r.ratio >= r.bar else 'missed'}" for r in result.itertuples()
+    rows = [*(stacks(chosen.rounds) if chosen.part != "cores" else ())]
+    rows += [*(cores(CORE_ROUNDS, chosen.runs) if chosen.part != "stacks" else ())]
+    file = Path(chosen.page).with_suffix(".csv")
+    result = pd.DataFrame(rows)
+    if file.exists() and chosen.part != "all":
+        before = pd.read_csv(file)
+        kept = before[~before["case"].isin(result["case"])]
+        result = pd.concat([kept, result] if chosen.part == "cores" else [result, kept], ignore_index=True)
+    result.to_csv(file, index=False, float_format="%.3f", lineterminator="\n")
+    Path(chosen.page).write_text(page(result, chosen.busy), encoding="utf-8")
+
+
+def page(result: pd.DataFrame, busy: str) -> str:
+    """docs/sweep-speed.md: how it was measured, and the table."""
+    facts = {"machine": platform.machine(), "cores": os.cpu_count(), "seeds": SEEDS, "busy": busy}
+    facts |= {"torch": torch.__version__.partition("+")[0], "small": ebll.stacked.room.SMALL}
+    met = {True: "met", False: "missed"}
+    told = [
+        (
+            f"{r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})",
+            f"{r.rounds}",
+            f"{r.bar:g}, {met[r.ratio >= r.bar]}" if r.bar == r.bar else "",
+        )
+        for r in result.itertuples()
     ]
-    table = pd.DataFrame({"times as fast": told, "bar": bars}, index=result["case"])
-    page = Path(chosen.page)
-    page.write_text(PAGE.format(**facts) + markdown(table, "what") + "\n", encoding="utf-8")
-    result.to_csv(page.with_suffix(".csv"), index=False, float_format="%.3f", lineterminator="\n")
+    table = pd.DataFrame(told, columns=["times as fast", "rounds", "bar"], index=result["case"])
+    return PAGE.format(**facts) + markdown(table, "what") + "\n"
 
 
 if __name__ == "__main__":

@@ -10,13 +10,25 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 
 from ebll import checks, errors, terms
-from ebll.checks import anchors, codes, components, distilling, matrices, memory, networks, objective, penalty
+from ebll.checks import (
+    anchors,
+    codes,
+    components,
+    distilling,
+    fronts,
+    honest,
+    matrices,
+    memory,
+    networks,
+    objective,
+    penalty,
+)
 from ebll.checks.calls import call
 from ebll.checks.core import CheckFailed, check
 from ebll.checks.core import _numbers as numbers_of
 from ebll.checks.core import _same as same
 
-ROOMS = (matrices, networks, distilling, components, codes, objective, memory, anchors, penalty)
+ROOMS = (matrices, networks, distilling, components, codes, objective, memory, anchors, penalty, fronts, honest)
 EXERCISES = [exercise for room in ROOMS for exercise in room.EXERCISES]
 BY_NAME = {exercise.name: exercise for exercise in EXERCISES}
 each = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)

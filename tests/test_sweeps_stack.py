@@ -10,6 +10,7 @@ from ebll import InputError, RunStopped
 from ebll.stacked import CannotStack
 from ebll.sweeps import Store, configs_of, stacks
 from ebll.sweeps.engines import chunks_of
+from ebll.sweeps.plan import plan_of
 from ebll.sweeps.stacks import ALONE, How, portions, run_stack, stack_key
 from ebll.turns import Control, controlled
 
@@ -49,7 +50,7 @@ def test_every_number_in_one_stack_and_all_else_apart():
     together = configs_of({**CHEAP, "alpha": [1.0, 2.0], "temperature": [2.0, 3.0], "learning_rate": [0.01, 0.02],
                            "recon_weight": [0.01, 0.1], "distill_weight": [1.0, 2.0], "seed": [0, 1]})  # fmt: skip
     assert len({stack_key(config) for config in together}) == 1
-    assert [len(portion) for portion in portions(together, TOGETHER)] == [32, 32]  # as many as gain on a processor
+    assert [len(portion) for portion in portions(together, TOGETHER)] == [64]
     apart = configs_of({**CHEAP, "method": ["ebll", "code-only"], "code_size": [8, 16], "epochs": [1, 2],
                         "log_every": [0, 20], "images": [100, 192]})  # fmt: skip
     assert len({stack_key(config) for config in apart}) == len(apart)
@@ -127,3 +128,14 @@ def test_an_unknown_device_is_refused(device):
 def test_a_gpu_that_is_not_there_is_said():
     with pytest.raises(InputError, match="not on this machine"):
         ebll.sweep(GRID, device="cuda")
+
+
+def test_what_a_gpu_will_take_is_not_guessed():
+    configs = configs_of(GRID)
+    plan = plan_of(configs, {}, 1, stored=False, device="cuda")
+    assert plan.words() == "8 runs: time unknown before the first."
+    known = plan_of(configs, {configs[0]: 0.01}, 1, stored=False, device="cuda")
+    assert known.words() == "8 runs, 1 of them there already; the other 7: about 1 s."
+    assert (
+        plan_of(configs, dict.fromkeys(configs, 0.01), 1, device="cuda").words() == "8 runs, all of them there already."
+    )

@@ -9,6 +9,7 @@ sizes, so that any right spelling passes; they leave random state and modes as t
 Notebook 01: `forgetting`, `new_head_only`. 02: `temperature`, `soften`, `distillation`, `recorded_targets`.
 03: `pca_reconstruction`, `reconstruction_error`, `autoencoder_loss`. 04: `code_distance`, `ebll_objective`.
 05: `average_accuracy`, `backward_transfer`, `encoder_bytes`. 06: `fisher_diagonal`, `quadratic_penalty`.
+07: `pareto_front`, `shrinkage`, `honest_alpha`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ebll.checks.codes import autoencoder_loss, reconstruction_error
 from ebll.checks.components import pca_reconstruction
 from ebll.checks.core import CheckFailed
 from ebll.checks.distilling import distillation, soften
+from ebll.checks.fronts import pareto_front
+from ebll.checks.honest import honest_alpha, shrinkage
 from ebll.checks.matrices import average_accuracy, backward_transfer, forgetting
 from ebll.checks.memory import encoder_bytes
 from ebll.checks.networks import new_head_only, recorded_targets
@@ -36,11 +39,14 @@ __all__ = [
     "encoder_bytes",
     "fisher_diagonal",
     "forgetting",
+    "honest_alpha",
     "new_head_only",
+    "pareto_front",
     "pca_reconstruction",
     "quadratic_penalty",
     "reconstruction_error",
     "recorded_targets",
+    "shrinkage",
     "soften",
     "temperature",
 ]

@@ -15,7 +15,7 @@ __all__ = ["MOST", "SMALL", "bytes_of_run", "runs_at_once", "worth_it"]
 SMALL = 100_000
 """Weights up to which a net gains from a stack on a processor: beyond, its own products keep a core busy."""
 
-MOST = {"cpu": 32, "cuda": 4096}
+MOST = {"cpu": 128, "cuda": 4096}
 """Runs beyond which a stack gains nothing more."""
 
 SHARE = 0.5  # of the free memory that a stack may take

@@ -32,7 +32,7 @@ class SweepPlan:
 
     runs: int
     known: int  #: of these, already in the store
-    seconds: float  #: for the rest, with these workers
+    seconds: float  #: for the rest, with these workers; NaN where nothing is known of such a device
     disk: int  #: bytes that the rest will take in the store; 0 without one
     memory: int  #: bytes that the tables of all will take
     workers: int  #: runs at a time
@@ -42,21 +42,24 @@ class SweepPlan:
         left, several = self.runs - self.known, f", {self.workers:,} at a time" if self.workers > 1 else ""
         if not left:
             return f"{_runs(self.runs)}, all of them there already."
-        time = f"about {_clock(self.seconds)}{several}" + (f", {_size(self.disk)} on disk" if self.disk else "")
+        time = "time unknown before the first" if math.isnan(self.seconds) else f"about {_clock(self.seconds)}{several}"
+        time += f", {_size(self.disk)} on disk" if self.disk else ""
         if not self.known:
             return f"{_runs(self.runs)}: {time}."
         return f"{_runs(self.runs)}, {self.known:,} of them there already; the other {left:,}: {time}."
 
 
 def plan_of(
-    configs: Sequence[RunConfig], known: Mapping[RunConfig, float], workers: int, *, stored: bool = True
-) -> SweepPlan:
+    configs: Sequence[RunConfig], known: Mapping[RunConfig, float], workers: int, *, stored: bool = True,
+    device: str = "cpu",
+) -> SweepPlan:  # fmt: skip
     """The plan for a sweep.
 
     configs   all runs, at least one
     known     of these, those that are done -> seconds that each has taken
     workers   runs at a time
     stored    whether the results go to a disk
+    device    where the runs are trained: guesses are of a processor
     """
     left = [config for config in configs if config not in known]
     # How much slower or faster this machine is than the guesses, by the runs that it has done.
@@ -65,6 +68,8 @@ def plan_of(
     first = 0.0 if known else sum(_FIRST[net] for _, net, _ in starts)
     seconds, workers = pace * sum(map(_seconds, left)) + first, max(1, min(workers, len(left)))
     seconds = seconds / workers + (_BEGIN if workers > 1 else 0.0)
+    if device != "cpu" and left and not known:
+        seconds = math.nan
     disk = sum(map(_bytes, left)) if stored else 0
     return SweepPlan(len(configs), len(known), seconds, disk, _IN_MEMORY * sum(map(_bytes, configs)), workers)
 

@@ -76,7 +76,7 @@ def sweep(
     known = _known(configs, kept, made)
     with contextlib.nullcontext(executor) if client is None else connected(client) as elsewhere:
         at_a_time = workers if elsewhere is None else workers_of(elsewhere, workers)
-        plan = plan_of(configs, _seconds(known), at_a_time, stored=kept is not None)
+        plan = plan_of(configs, _seconds(known), at_a_time, stored=kept is not None, device=device)
         check_room(plan, kept.folder if kept else None)
         if on_plan:
             on_plan(plan)

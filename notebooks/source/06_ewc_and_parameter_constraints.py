@@ -822,6 +822,7 @@ ebll.lesson.say(
 # - An encoder that is hardly trained. Does it matter what the code is?
 #   `raw = ours.replace(autoencoder=ours.autoencoder.replace(start="random", epochs=1, learning_rate=1e-9))`, then
 #   `raw = ebll.compare([letters, textures], {"raw": raw}, **options)` and `on_validation(raw)`.
+# - Next: `07_hyperparameter_explorer.ipynb` reads maps of thousands of runs, and asks how far a best setting can be believed.
 #
 # ## References
 #

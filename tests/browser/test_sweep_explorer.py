@@ -33,6 +33,7 @@ def notebook(folder):
         "one = ebll.panels.sweep_explorer(found.tables(), 'tasks=\"letters-mnist\"')\none",
         GROW.strip(),
         "thread.start()",
+        "ebll.panels.sweep_explorer()",
     )
     return "sweep.ipynb"
 
@@ -51,30 +52,38 @@ def shows(panel, text):
 
 def test_sliders_snap_and_the_picture_follows_keys_and_typing(book, keep):
     panel = book.panel(0)
-    shows(panel, "The chosen cell, alpha α 1, reconstruction weight λ 0.01: old task 81.0")
+    shows(panel, "The chosen cell, alpha 1, reconstruction weight 0.01: old task 81.0")
     before = count(panel)
     slider, typed = knob(panel, "alpha"), panel.get_by_role("spinbutton", name=re.compile("^alpha"))
     slider.focus()
     book.page.keyboard.press("ArrowRight")
-    shows(panel, "The chosen cell, alpha α 10, reconstruction weight λ 0.01: old task 89.5")
+    shows(panel, "The chosen cell, alpha 10, reconstruction weight 0.01: old task 89.5")
     assert slider.get_attribute("aria-valuetext") == "10"
     assert count(panel) > before
     typed.fill("0.8")
     typed.press("Enter")
-    shows(panel, "The chosen cell, alpha α 1, ")
+    shows(panel, "The chosen cell, alpha 1, ")
     panel.get_by_role("alert").filter(has_text="no 0.8; the nearest value is 1").wait_for()
     book.page.wait_for_function("e => e.value === '1'", arg=typed.element_handle())
+
+
+def test_the_ready_made_sweep_is_there_at_once(book, keep):
+    panel = book.panel(2)
+    shows(panel, "letters-digits, EBLL: alpha 3, ")
+    panel.get_by_label("tasks").select_option("letters-textures")
+    shows(panel, "letters-textures, EBLL: alpha 3, ")
+    shows(panel, "The chosen cell, alpha 3, distillation weight 2")
     keep(panel, "sweep-explorer")
 
 
 def test_lists_change_tasks_data_and_edges(book):
     panel = book.panel(0)
     panel.get_by_label("tasks").select_option("letters-textures")
-    shows(panel, "letters-textures, EBLL, validation data")
+    shows(panel, "letters-textures, EBLL: ")
     panel.get_by_label("data").select_option("test")
     shows(panel, "All of test data")
     panel.get_by_label("rows").select_option(label="alpha α")
-    shows(panel, "best at reconstruction weight λ")
+    shows(panel, "best at reconstruction weight 0")
     panel.get_by_label("method").select_option("LwF")
     shows(panel, "letters-textures, LwF")
     assert panel.get_by_role("slider").count() == 1
@@ -86,7 +95,7 @@ def test_a_click_on_a_cell_chooses_it_and_keys_read_its_values(book):
     frame.scroll_into_view_if_needed()
     box = frame.bounding_box()
     book.page.mouse.click(box["x"] + 0.14 * box["width"], box["y"] + 0.4 * box["height"])  # lower left of the first map
-    shows(panel, "The chosen cell, alpha α 0, reconstruction weight λ 0.0001")
+    shows(panel, "The chosen cell, alpha 0, reconstruction weight 0.0001")
     assert knob(panel, "alpha").get_attribute("aria-valuetext") == "0, off"
     book.page.mouse.move(2, 2)
     frame.focus()
@@ -107,7 +116,7 @@ def test_a_sweep_that_grows_is_shown_as_it_comes_and_the_choice_stays(book):
     book.page.keyboard.press("End")
     shows(panel, "alpha 10, ")
     status(panel).filter(has_text=re.compile(r"\. 90 runs\.")).wait_for(timeout=SOON)
-    shows(panel, "The chosen cell, alpha α 10")
+    shows(panel, "The chosen cell, alpha 10")
     assert slider.get_attribute("aria-valuetext") == "10"
 
 
