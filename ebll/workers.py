@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -26,6 +27,9 @@ Portion = TypeVar("Portion")
 Result = TypeVar("Result")
 
 LOOK = 0.05  # seconds for which results are waited for before the user may look up
+_IN_A_SCRIPT = (
+    'In a script, what starts processes must stand under `if __name__ == "__main__":`, since they read the script too.'
+)
 _END = "a portion has been worked off"
 
 
@@ -54,14 +58,17 @@ def streamed(
               is closed, the processes end at once, whatever they are at
     raises    what `work` raised, and `EbllError` in words where a worker was ended from outside, after what had come
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise EbllError(_IN_A_SCRIPT)  # a worker is reading the script that has started it, and would start its own
     context = multiprocessing.get_context("spawn")
     box = context.Queue()
-    pool = _Pool(workers, mp_context=context, initializer=_start_worker, initargs=(box,))
+    pool, came = _Pool(workers, mp_context=context, initializer=_start_worker, initargs=(box,)), False
     try:
         jobs = [pool.submit(_into_box, work, portion) for portion in portions]
         left = len(jobs)
         while left:
             for one in _in_box(box):
+                came = True
                 if one == _END:
                     left -= 1
                 else:
@@ -72,9 +79,10 @@ def streamed(
                 yield from (one for one in _in_box(box) if one != _END)
                 failed.result()
     except BrokenProcessPool as error:
+        begun = f" {_IN_A_SCRIPT}" if not came and hasattr(sys.modules["__main__"], "__file__") else ""
         raise EbllError(
             "A worker process was ended from outside, most often for want of memory. What was finished is kept; try "
-            f"again with fewer workers than {workers}."
+            f"again with fewer workers than {workers}.{begun}"
         ) from error
     finally:
         for process in list((pool._processes or {}).values()):

@@ -54,7 +54,7 @@ def test_plan_tables_and_store(tmp_path, file):
     table = pd.read_csv(out / "table.csv")
     assert len(table) == 6
     for alpha in (1.0, 30.0):
-        old = 100 * table.loc[table["alpha"] == alpha, "old"].mean()
+        old = 100 * table.loc[table["alpha"] == alpha, "old_validation"].mean()
         assert re.search(rf"\| ebll, {alpha:g} +\| {old:.1f} ", done.stdout)
     assert set(pd.read_csv(out / "curves.csv")["task"]) == {"digits"}
     assert len(load_sweep(out / "store").results) == 6

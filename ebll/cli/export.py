@@ -27,7 +27,7 @@ __all__ = ["export"]
 )  # fmt: skip
 @click.option("--title", default="", metavar="TEXT", help="Headline of the page.")
 def export(file: str, store: str | None, title: str) -> None:
-    """Write one self-contained page that shows a sweep: maps over alpha and lambda, curves, trade-off and seeds.
+    """Write one self-contained page that shows a sweep: maps over two settings, curves, trade-off and seeds.
 
     The page works from disk, from a course site and without a network. It is written whole or not at all; a file that
     is there is replaced. Needs the extra: pip install "ebll[page]".

@@ -135,7 +135,7 @@ def _stopped(made: Sweep, folder: Path) -> str:
 def _tell(made: Sweep, folder: Path) -> None:
     table = made.table
     if summary := _summary(table[table["failure"] == ""], [name for name in made.varied if name != "seed"]):
-        say(f"\nMean over the seeds, test accuracy and forgetting in %\n\n{summary}")
+        say(f"\nMean over the seeds in %. Choose by validation images; the others are of test images.\n\n{summary}")
     failures = made.failures
     for failure in failures[:MOST_FAILURES]:
         say(wrapped(f"failed: {failure}", "  ", ""))
@@ -157,7 +157,7 @@ def _summary(table: pd.DataFrame, varied: list[str]) -> str:
 
     if table.empty or not varied:
         return ""
-    shown = ["old", "new", "average", "forgetting"]
+    shown = ["old_validation", "new_validation", "old", "new", "forgetting"]
     means = table.groupby(varied, dropna=False, sort=False)[shown].mean()
     if len(means) > MOST_LINES:
         return ""

@@ -91,7 +91,8 @@ class TradeOff:
         rim = {"markeredgecolor": "white", "markeredgewidth": 0.6}
         self._front = _line(axes, 1.6, linewidth=1.0, linestyle="-")
         self._off = _line(axes, 1.7, marker="o", markerfacecolor="white", markersize=4.5, markeredgewidth=1.0)
-        self._out = _line(axes, 1.75, marker="v", markerfacecolor="white", markersize=4.5, markeredgewidth=1.0)
+        small = {"markerfacecolor": "white", "markersize": 4.5, "markeredgewidth": 1.0}
+        self._out, self._aside = (_line(axes, 1.75 + i / 100, marker=m, **small) for i, m in enumerate("v<"))
         self._on = _line(axes, 1.8, marker="o", markersize=6, **rim)
         self._beside = [_line(axes, 1.9 + i / 100, markersize=8, **rim) for i in range(_BESIDE)]
         self._cross = LineCollection([], linewidths=1.2, colors=INK, zorder=2.0, animated=True)
@@ -116,11 +117,13 @@ class TradeOff:
         shown = np.where(inside[:, None], points[:, :2], np.clip(points[:, :2], lows + margin, highs - margin))
         front = shown[on][np.argsort(shown[on, 0], kind="stable")]
         styles = looks([method, *references["method"]])
-        parts = {self._front: front, self._on: shown[on], self._off: shown[~on & inside], self._out: shown[~inside]}
+        aside = (points[:, 0] < lows[0]) & (points[:, 1] >= lows[1])  # only too far to the left
+        parts = {self._front: front, self._on: shown[on], self._off: shown[~on & inside]}
+        parts |= {self._out: shown[~inside & ~aside], self._aside: shown[aside]}
         for line, part in parts.items():
             line.set_data(part[:, 0], part[:, 1])
             line.set(color=styles[method].color)
-        for line in (self._off, self._out):
+        for line in (self._off, self._out, self._aside):
             line.set_markeredgecolor(styles[method].color)
         for i, line in enumerate(self._beside):
             line.set_data(*(beside[i : i + 1, :2].T))
@@ -135,7 +138,7 @@ class TradeOff:
     @property
     def moving(self) -> Moving:
         """The artists that are drawn on top, each with a key that says what it looks like."""
-        still = [self._front, self._off, self._out, self._on, *self._beside]
+        still = [self._front, self._off, self._out, self._aside, self._on, *self._beside]
         return [(one, (i, self._key)) for i, one in enumerate(still)] + [
             (one, object()) for one in (self._cross, self._ring)
         ]

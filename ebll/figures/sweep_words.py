@@ -98,7 +98,7 @@ def sweep_caption(sheet: SweepSheet) -> str:
         sheet.note,
         f"{sheet.data.capitalize()} data{held}. Cells: mean of {seeds}. Brighter is better; colours mean the same "
         "wherever the sliders are",
-        "Distances: line, mean; band, lowest to highest seed. Thin cross and ±: one standard deviation of the seeds. A "
+        "Distances: line, mean; band, lowest to highest seed. Cross and ±: one standard deviation of the seeds. A "
         "cell with a failed seed is off the front; small triangles: cells beyond the axes",
     )
 

@@ -27,7 +27,7 @@ MOST_STEPS = 60
 MOST_CELLS = 20_000
 """Combinations of settings, done or not, for one pair of tasks and one method."""
 
-_PERCENT, _DISTANCE = 2, 4  # decimals of percent; significant digits of a distance
+_PERCENT, _DISTANCE = 4, 4  # decimals of percent; significant digits of a distance
 
 
 def content(index: SweepIndex) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ebll.sweeps.indexed import SweepIndex
 
 __all__ = ["TITLE", "document"]
 
-TITLE = "How alpha and lambda trade an old task for a new one"
+TITLE = "What is kept of an old task, setting by setting"
 FRONT = Path(__file__).parent / "front"
 
 

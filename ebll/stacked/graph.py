@@ -33,7 +33,7 @@ class Replayed:
         self._next: Callable[[], None] = apply
 
     def answer(self, inputs: Sequence[Tensor]) -> Any:
-        """The first half; what it returns holds until the next call."""
+        """The first half; the inputs' shapes say which recording serves. What it returns holds until the next call."""
         self._next = self._apply
         if not self._records:
             return self._answer(inputs)

@@ -57,6 +57,7 @@ def lift(things: Sequence[Any], device: torch.device | str | None = None) -> Lif
 
     things   at least one
     device   where the numbers that differ go
+    returns  a `Lifted`; its tensors are new, and take gradients where those that they were stacked from do
     raises   `CannotStack` where structures differ, in words
     """
     made = Lifted()

@@ -18,6 +18,7 @@ from ebll.methods import FeatureExtraction, Method
 from ebll.record import Recorder
 from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads, seeded
+from ebll.stacked.lifted import CannotStack
 from ebll.stacked.stage import Member, train_stacked
 from ebll.training import TrainSettings
 
@@ -28,7 +29,12 @@ __all__ = ["Branch", "Learned", "learn_stacked"]
 class Branch:
     """One run to be: where it begins, and how it goes on.
 
-    start   a network that has learned the first task, with what the method keeps of it in `start.memory`
+    method     with its weights
+    seed       decides the new heads and the order of the batches
+    settings   how the tasks after the first are learned
+    start      a network that has learned the first task, with what the method keeps of it in `start.memory`; it is
+               copied
+    recorder   collects the run's rows
     """
 
     method: Method
@@ -55,6 +61,8 @@ def learn_stacked(tasks: Sequence[Task], branches: Sequence[Branch], *, device: 
 
     tasks      of the same input shape; the first is the one that every start has learned
     branches   of one kind of method, net and training, which differ in numbers: weights, learning rate, seed
+    device     where they are trained
+    returns    a `Learned` with a run for each branch; one that diverges stops no other
     raises     `InputError` as `run_sequence` does, `CannotStack` where branches differ in more
     """
     tasks, runs = checked_tasks(tasks, device), []
@@ -65,8 +73,10 @@ def learn_stacked(tasks: Sequence[Task], branches: Sequence[Branch], *, device: 
         branch.method.check(branch.start.net, len(tasks))
         runs.append(_begun(branch, tasks, device))
     stack, faults = _Stack(tasks, branches, runs), set[str]()
-    (threads,) = {branch.settings.threads for branch in branches}
-    with cpu_threads(threads):
+    threads = {branch.settings.threads for branch in branches}
+    if len(threads) > 1:
+        raise CannotStack("the runs of a stack are trained alike, on equally many threads too")
+    with cpu_threads(threads.pop()):
         for t in range(1, len(tasks)):
             faults.add(stack.learn(t))
     return Learned([stack.failed.get(k, run) for k, run in enumerate(runs)], "; ".join(sorted(faults - {""})))

@@ -37,6 +37,10 @@ LOOK = 50  # steps between two looks at the losses on a GPU, which must wait for
 class Member:
     """One run of a stack, as far as a stage of training needs it.
 
+    net       is changed in place
+    method, settings, memory   as in `ebll.training.train`
+    seed      decides the order of the batches
+    recorded  name -> (n, ...), a row for each training input of the task, from `method.before_task`
     observe   as in `ebll.training.train`
     diverged  why it has no result, once that is so; the others go on
     """
@@ -77,6 +81,7 @@ def train_stacked(members: Sequence[Member], t: int, data: Mapping[int, Task], e
                 stack.check(losses, terms, step, total)
             stack.observe(step, total, terms)
             step_of.apply()
+        # As the lesson's loop does at its end: the last step may have spoilt the weights, of which the sum tells.
         stack.check(sum(tensor.detach().flatten(1).sum(1) for tensor in stack.leaves), (), total, total)
         stack.observe(total, total, ())
         stack.hand_back()

@@ -4,10 +4,14 @@
     found.table
 
 `config` is one run, `grid` makes many, `single` does one, `store` keeps it, `plan` says what it will cost, `engines`
-and `cluster` spread the runs, `tables` holds what they leave, `choice` picks a setting without peeking.
+and `cluster` spread the runs, `stacks` trains many as one, `tables` holds what they leave, `choice` picks a setting
+without peeking. `ready` is a finished sweep that comes with the package; `maps` looks at one, along the settings of a
+`view`, in runs found by `indexed`.
 """
 
 from __future__ import annotations
+
+import importlib
 
 from ebll.sweeps.choice import Choice, choose_alpha
 from ebll.sweeps.config import RunConfig
@@ -39,3 +43,9 @@ __all__ = [
     "settings_row",
     "sweep",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "maps":  # on first use, since it brings the figures with it
+        return importlib.import_module("ebll.sweeps.maps")
+    raise AttributeError(f"module 'ebll.sweeps' has no attribute {name!r}")

@@ -117,11 +117,12 @@ def load_sweep(store: str | Path) -> Sweep:
     `code` of `ebll.sweeps.Sweep.table` tells them apart. `sweep` takes none but this version's. Nothing is changed on
     the disk.
 
-    store      the folder
+    store      the folder, or that in which `ebll sweep` has left it
     returns    a `Sweep`; `.damaged` and `.unknown` name the files that could not be read
     raises     `InputError` where there is no store, or one of another format
     """
-    kept = Store(store, write=False)
+    inner = Path(store, "store")
+    kept = Store(inner if (inner / "format.json").exists() else store, write=False)
     results: dict[RunConfig, RunResult] = {}
     for result in kept.all():
         if result.config not in results or result.code == code_version():

@@ -170,13 +170,15 @@ function drawCurves(chart, state, kinds, content) {
 function nearFront(drawn) {
   const held = drawn.filter((one) => one.front || one.role === "reference");
   if (!held.length) return drawn;
+  const chosen = drawn.filter((one) => one.chosen);
   const floor = (side) => {
     const values = held.map((one) => one[side]);
     const low = Math.min(...values);
-    return low - Math.max(1, (Math.max(...values) - low) / 2);
+    // The axes reach to the chosen cell, and what then is inside is shown.
+    return Math.min(low - Math.max(1, (Math.max(...values) - low) / 2), ...chosen.map((one) => one[side]));
   };
   const [old, fresh] = [floor("old"), floor("new")];
-  return drawn.filter((one) => one.chosen || (one.old >= old && one.new >= fresh));
+  return drawn.filter((one) => one.old >= old && one.new >= fresh);
 }
 
 function drawTradeoff(chart, state, cells, kinds, content) {
@@ -198,7 +200,7 @@ function drawTradeoff(chart, state, cells, kinds, content) {
   const told = front.map((one) => one.told);
   const seen = state.near ? nearFront(drawn) : drawn;
   const unseen = drawn.length - seen.length;
-  const beyond = unseen ? ` ${counted(unseen, "mark")} far below ${unseen === 1 ? "is" : "are"} left out.` : "";
+  const beyond = unseen ? ` ${counted(unseen, "mark")} below or to the left of the chart ${unseen === 1 ? "is" : "are"} left out.` : "";
   chart.show(seen, {
     ...lookSignals(kinds, content), x_title: `${newWords(task)}: accuracy, %`, y_title: `${oldWords(task)}: accuracy, %`,
   }, `Scatter plot of old-task against new-task accuracy in %, ${DATA_WORDS[data]}. On the Pareto front: ${told.join("; ") || "none"}.${beyond}`);
