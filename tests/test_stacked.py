@@ -209,6 +209,60 @@ def test_the_loop_alone_agrees_over_a_drop_of_the_learning_rate(tasks, starts):
     assert seen[0] == seen[1]
 
 
+class Exact:
+    """A training split in double precision, which tasks never are."""
+
+    def __init__(self, split):
+        self.inputs, self.labels = split.inputs.double(), split.labels
+
+    def __len__(self):
+        return len(self.labels)
+
+
+@dataclass
+class ExactTask:
+    train: Exact
+
+
+def test_in_double_precision_a_stack_is_the_lesson_to_the_last_digits(tasks, starts):
+    """What single precision leaves open: without its rounding hardly a difference is left, over many steps."""
+    data, members = {1: ExactTask(Exact(tasks[1].train))}, []
+    for k, branch in enumerate(branches("ebll", starts, tasks[:2])):
+        net = copy.deepcopy(branch.start.net)
+        torch.manual_seed(k)
+        net.add_head(tasks[1].class_count)
+        encoders = tuple(copy.deepcopy(encoder).double() for encoder in branch.start.memory.encoders)
+        memory, method = EncoderMemory(encoders, {}), branch.method.replace(distill_weight=1.0 + k, alpha=0.5 + k)
+        net = net.double()
+        recorded = method.before_task(net, 1, data[1].train.inputs, memory)
+        members.append(Member(net, method, branch.seed, branch.settings.replace(epochs=20), memory, recorded))
+    twins = [copy.deepcopy(member.net) for member in members]
+    for member, net in zip(members, twins, strict=True):
+        options = {"settings": member.settings, "memory": member.memory, "recorded": member.recorded}
+        train(net, member.method, 1, data, seed=member.seed, **options)
+    train_stacked(members, 1, data, 20)
+    for member, net in zip(members, twins, strict=True):
+        torch.testing.assert_close(list(member.net.parameters()), list(net.parameters()), rtol=0, atol=1e-12)
+        assert next(net.parameters()).dtype == torch.float64
+
+
+def test_a_start_without_memory_has_it_fitted(tasks, starts):
+    """Else EBLL would be fine-tuning, without a word."""
+    bare = [Branch(b.method, b.seed, b.settings, starts[b.seed]) for b in branches("ebll", starts, tasks[:2])]
+    assert all(branch.start.memory is None for branch in bare)
+    for run, branch in zip(learn_stacked(tasks[:2], bare).runs, branches("ebll", starts, tasks[:2]), strict=True):
+        agree_in_weights(run, alone(branch, tasks[:2]))
+
+
+def agree_in_weights(run, other):
+    torch.testing.assert_close(list(run.net.parameters()), list(other.net.parameters()), **CLOSE)
+
+
+def test_weights_come_back_in_the_usual_order_of_memory(tasks, starts):
+    for run in learn_stacked(tasks[:2], branches("lwf", starts, tasks[:2])).runs:
+        assert all(weight.is_contiguous() for weight in run.net.parameters())
+
+
 # What cannot be stacked
 
 
@@ -230,6 +284,55 @@ def test_what_cannot_be_stacked_is_said(tasks, starts):
         train_stacked([member(net)], 0, data, 1)
     with pytest.raises(InputError, match="at least one"):
         learn_stacked(tasks[:2], [])
+    other = branches("lwf", starts, tasks[:2])
+    uneven = [other[0], Branch(other[1].method, 1, other[1].settings.replace(threads=2), other[1].start)]
+    with pytest.raises(CannotStack, match="threads"):
+        learn_stacked(tasks[:2], uneven)
+
+
+def normed(eps=1e-5):
+    return lambda shape: (nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.BatchNorm1d(16, eps=eps)), nn.Identity())
+
+
+def test_nets_that_would_silently_go_wrong_are_refused(tasks, starts):
+    """Tied weights, layers of other settings, layers frozen in some, statistics that are still learned."""
+    data, settings = {0: tasks[0]}, SETTINGS.replace(epochs=1)
+
+    def members(*nets):
+        return [Member(net, METHODS["finetune"](), 0, settings) for net in nets]
+
+    def first(net):
+        return learn_first(tasks[:1], net=net, settings=settings).net
+
+    shared = nn.Linear(8, 8)
+    tied = (nn.Sequential(nn.Flatten(), nn.Linear(784, 8), shared, nn.ReLU(), shared), nn.Identity())
+    with pytest.raises(CannotStack, match="several layers share"):
+        train_stacked(members(first(tied), first(tied)), 0, data, 1)
+    with pytest.raises(CannotStack, match="BatchNorm1d that differ in eps"):
+        train_stacked(members(first(normed()), first(normed(0.5))), 0, data, 1)
+    half = first(small)
+    half.features[0][1].requires_grad_(False)
+    with pytest.raises(CannotStack, match="frozen in others"):
+        train_stacked(members(first(small), half), 0, data, 1)
+    same = first(small)
+    with pytest.raises(CannotStack, match="a network of its own"):
+        train_stacked(members(same, same), 0, data, 1)
+    learning = copy.deepcopy(first(normed()))
+    learning.statistics_frozen = False
+    with pytest.raises(CannotStack, match="still learns its statistics"):
+        train_stacked(members(learning), 0, data, 1)
+
+
+@pytest.mark.parametrize("net", [normed(), "frozen layer"])
+def test_frozen_statistics_and_frozen_layers_are_stacked(net, tasks):
+    spec = small if net == "frozen layer" else net
+    starts = {s: learn_first(tasks[:1], net=spec, seed=s, settings=SETTINGS.replace(epochs=1)) for s in set(SEEDS)}
+    if net == "frozen layer":
+        for start in starts.values():
+            start.net.features[0][1].requires_grad_(False)
+    expected = [alone(branch, tasks[:2]) for branch in branches("ebll", starts, tasks[:2])]
+    for run, other in zip(learn_stacked(tasks[:2], branches("ebll", starts, tasks[:2])).runs, expected, strict=True):
+        agree_in_weights(run, other)
 
 
 # Objects as one

@@ -108,9 +108,8 @@ def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: floa
     pairs = zip(codes.split(sizes, dim=1), before.split(sizes, dim=1), strict=True)
     distances = torch.stack([code_distance(now, then) for now, then in pairs])
     weights = per_old_task(alpha, len(sizes), "alpha")
-    # In a stack of runs (`ebll.stacked.stage`) a weight is a tensor that has a value for each run.
-    stacked = any(isinstance(weight, Tensor) for weight in weights)
-    return Term(distances, torch.stack(weights) if stacked else distances.new_tensor(weights))
+    # In a stack of runs (`ebll.stacked`) an alpha is a tensor already; `new_full` copies nothing to a GPU.
+    return Term(distances, torch.stack([w if isinstance(w, Tensor) else distances.new_full((), w) for w in weights]))
 
 
 @dataclass(frozen=True)

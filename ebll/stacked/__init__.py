@@ -3,7 +3,7 @@
     learn_stacked(tasks, [Branch(EBLL(alpha=a), seed, settings, start) for a in (0.3, 1.0, 3.0)])
 
 `lifted` makes one object of many, `stage` is the loop, `graph` records its step on a GPU, `sequence` is the protocol
-around it, `room` says how many fit. Each run ends as `ebll.run_sequence` would leave it, to rounding.
+around it, `room` says how many fit. Each run takes the steps that it takes in `ebll.run_sequence`, but for rounding.
 """
 
 from __future__ import annotations

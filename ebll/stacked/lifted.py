@@ -62,6 +62,9 @@ def lift(things: Sequence[Any], device: torch.device | str | None = None) -> Lif
     """
     made = Lifted()
     made.template = _stacked(list(things), made, device, "")
+    own = [id(sources[0]) for sources in made.sources if sources and sources[0].requires_grad]
+    if len(set(own)) < len(own):
+        raise CannotStack("weights that several layers share would come apart")
     return made
 
 
@@ -108,7 +111,17 @@ def _of_module(things: list[nn.Module], inner: Any) -> nn.Module:
         if any(parts.keys() != held[0].keys() for parts in held):
             raise CannotStack(f"modules {type(first).__name__} of different parts")
         changes[kind] = {name: inner([parts[name] for parts in held], name) for name in held[0]}
+    for name, value in vars(first).items():
+        if name not in changes and any(_differ(vars(thing).get(name), value) for thing in things[1:]):
+            raise CannotStack(f"modules {type(first).__name__} that differ in {name}")
     return _with(first, changes)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    try:
+        return bool(one != other)
+    except Exception:  # tensors, and whatever else cannot say
+        return one is not other
 
 
 def _number(values: list[float], made: Lifted, device: Any) -> _Hole:
@@ -117,6 +130,8 @@ def _number(values: list[float], made: Lifted, device: Any) -> _Hole:
 
 def _hole(stacked: Tensor, sources: list[Tensor], made: Lifted) -> _Hole:
     learns = [source.requires_grad for source in sources]
+    if len(set(learns)) > 1:
+        raise CannotStack("a weight that learns in some runs and is frozen in others")
     made.tensors.append(stacked.requires_grad_(all(learns)) if learns else stacked)
     made.sources.append(sources)
     return _Hole(len(made.tensors) - 1)

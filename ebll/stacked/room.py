@@ -30,12 +30,14 @@ def bytes_of_run(net: Network, task: Task, code_size: int, batch_size: int) -> i
     """Bytes that a run takes in a stack, roughly: float32 throughout.
 
     Weights, gradients twice (as they come and as they are stepped), momentum, and for EWC anchors and importance; what
-    is recorded of the task's inputs; a batch, its features and their gradients, three times.
+    is recorded of the task's inputs; a batch, its features and their gradients, three times; the inputs of the old and
+    the new task that measurements look at, 256 of each.
     """
     weights = sum(p.numel() for p in net.parameters())
     recorded = len(task.train) * (max(64, sum(net.classes)) + max(code_size, net.operator_size))
     batch = batch_size * (task.train.inputs[0].numel() + net.feature_size + net.operator_size + code_size)
-    return 4 * (6 * weights + recorded + 3 * batch)
+    watched = 2 * 256 * (task.train.inputs[0].numel() + net.feature_size)
+    return 4 * (6 * weights + recorded + 3 * batch + watched)
 
 
 def runs_at_once(size: int, device: str | torch.device, free: float) -> int:

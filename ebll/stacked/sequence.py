@@ -32,8 +32,8 @@ class Branch:
     method     with its weights
     seed       decides the new heads and the order of the batches
     settings   how the tasks after the first are learned
-    start      a network that has learned the first task, with what the method keeps of it in `start.memory`; it is
-               copied
+    start      a network that has learned the first task; it is copied. What the method keeps of that task is fitted
+               where `start.memory` does not hold it
     recorder   collects the run's rows
     """
 
@@ -87,8 +87,11 @@ def _begun(branch: Branch, tasks: Sequence[Task], device: Any) -> Run:
     recorder.extend(start.recorder)
     names, net = tuple(task.name for task in tasks), copy.deepcopy(start.net).to(device)
     branch.method.prepare(net)
-    recorder.add_memory(tasks[0].name, start.memory)
-    return Run(branch.method, names, start.net_name, branch.seed, net, start.memory, recorder)
+    memory = start.memory
+    if memory is None:
+        memory = branch.method.after_task(net, 0, tasks[0], None, branch.seed)
+    recorder.add_memory(tasks[0].name, memory)
+    return Run(branch.method, names, start.net_name, branch.seed, net, memory, recorder)
 
 
 class _Stack:

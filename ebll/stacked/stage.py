@@ -15,6 +15,7 @@ from itertools import groupby
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from ebll.data import Task
 from ebll.errors import TrainingDiverged
@@ -91,10 +92,19 @@ def train_stacked(members: Sequence[Member], t: int, data: Mapping[int, Task], e
 def _common(members: Sequence[Member]) -> TrainSettings:
     if any(member.net.may_draw() for member in members):
         raise CannotStack("layers that draw random numbers, such as dropout, cannot be stacked")
+    if len({id(member.net) for member in members}) < len(members):
+        raise CannotStack("each run needs a network of its own; copy it with copy.deepcopy")
+    if any(_learns_statistics(member.net) for member in members):
+        raise CannotStack("BatchNorm that still learns its statistics cannot be stacked; see `freeze_statistics`")
     settings = {member.settings.replace(learning_rate=1.0) for member in members}
     if len(settings) > 1:
         raise CannotStack("the runs of a stack are trained alike, apart from the learning rate")
     return settings.pop()
+
+
+def _learns_statistics(net: Network) -> bool:
+    kept = (part.track_running_stats for part in net.modules() if isinstance(part, _NormBase))
+    return not net.statistics_frozen and any(kept)
 
 
 class _Stack:
@@ -203,7 +213,7 @@ class _Stack:
         for leaf, sources in zip(self.parts.tensors, self.parts.sources, strict=True):
             if leaf.requires_grad:
                 for source in sources:
-                    source.data = source.data.clone()
+                    source.data = source.data.clone(memory_format=torch.contiguous_format)
 
     def _terms(self, terms: Sequence[Mapping[str, Tensor]], k: int) -> dict[str, Term]:
         """The terms of one run."""

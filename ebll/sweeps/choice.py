@@ -58,10 +58,10 @@ class Choice:
 def choose_alpha(table: pd.DataFrame, method: str = "ebll", tolerance: float = 0.05) -> Choice:
     """Choose alpha from the table of a sweep, honestly and by an oracle; both look at validation images only.
 
-    The honest choice goes from the largest alpha down and takes the first at which no seed has failed, the code loss is
-    not above that of the next smaller alpha, and the new task's validation accuracy is at least (1 - tolerance) times
-    that of fine-tuning, or, where the table has none, of the smallest alpha. Where no alpha will do, it takes the
-    smallest at which no seed has failed. The oracle takes the best mean of old and new validation accuracy, for which
+    Alphas at which a seed has failed are out. From the largest down the honest choice takes the first whose code loss
+    is not above that of the next smaller one, and whose validation accuracy on the new task is at least
+    (1 - tolerance) times that of fine-tuning, or, where the table has none, of the smallest alpha. Where no alpha will
+    do, it takes the smallest. The oracle takes the best mean of old and new validation accuracy, for which
     it needs old images.
 
     table      `Sweep.table` with rows that differ in alpha and seed only; rows of "finetune" on the same tasks and net

@@ -27,7 +27,17 @@ __all__ = ["RunConfig", "code_version", "key_of"]
 _MLP = PRESETS["mlp"]
 _ROOMS = (
     *("autoencoder.py", "comparison.py", "data", "fisher.py", "methods", "metrics.py", "nets.py", "record.py"),
-    *("runs.py", "seeds.py", "stacked", "sweeps/config.py", "sweeps/single.py", "terms.py", "training.py"),
+    *(
+        "runs.py",
+        "seeds.py",
+        "stacked/lifted.py",
+        "stacked/sequence.py",
+        "stacked/stage.py",
+        "sweeps/config.py",
+        "sweeps/single.py",
+        "terms.py",
+        "training.py",
+    ),
     "experiments/plan.py",
 )
 
