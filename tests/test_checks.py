@@ -145,6 +145,38 @@ def test_a_function_without_a_return_is_told(exercise):
     assert "`print(...)`" in hint(exercise.name, lambda *arguments: print())
 
 
+def honest_rule(grown, enough):
+    """A student's rule, from the largest alpha down: grown(code_loss, i), enough(reference, tolerance) -> at least."""
+
+    def mine(alphas, code_loss, new_accuracy, reference, tolerance):
+        for i in reversed(range(len(alphas))):
+            if not grown(code_loss, i) and new_accuracy[i] >= enough(reference, tolerance):
+                return alphas[i]
+        return alphas[0]
+
+    return mine
+
+
+def share_kept(reference, tolerance):
+    return (1 - tolerance) * reference
+
+
+def test_an_honest_alpha_below_every_smaller_code_loss_is_another_rule():
+    mine = honest_rule(lambda loss, i: loss[i] > loss[: i + 1].min(), share_kept)
+    assert "Compare with the next smaller alone" in hint("honest_alpha", mine)
+
+
+def test_an_honest_alpha_with_the_tolerance_for_what_is_kept_is_told_so():
+    mine = honest_rule(lambda loss, i: i > 0 and loss[i] > loss[i - 1], lambda r, t: t * r)
+    assert "only tolerance times the reference" in hint("honest_alpha", mine)
+
+
+def test_an_honest_alpha_may_compare_the_smallest_with_any_since_it_is_what_is_left(capsys):
+    """At i = 0 the index wraps to the largest alpha: the smallest is taken where it passes, and where it does not."""
+    checks.honest_alpha(honest_rule(lambda loss, i: loss[i] > loss[i - 1], share_kept))
+    assert "correct" in capsys.readouterr().out
+
+
 def test_what_torch_has_not_implemented_is_not_taken_for_a_stub():
     def mine(logits, temperature):
         return torch.softmax((logits / temperature).long(), dim=1)

@@ -121,7 +121,7 @@ def test_bad_input_is_one_line_with_the_way_on(tmp_path, file, content, argument
 def test_files_and_folders_that_are_not_there_are_told(tmp_path, file):
     assert "There is no file" in invoke(tmp_path / "none.toml").stderr
     (tmp_path / "taken").write_text("")
-    assert "cannot be written" in invoke(file, "--out", tmp_path / "taken" / "out").stderr
+    assert "cannot go to" in invoke(file, "--out", tmp_path / "taken" / "out").stderr
     with socket.socket() as taken, pytest.MonkeyPatch.context() as patch:
         taken.bind(("127.0.0.1", 0))
         patch.setattr(cluster, "REACH", 1.0)

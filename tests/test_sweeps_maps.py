@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sweep_rig import GRID, PAIR, config, figures_of, result, swept, whole
+from tiny_sweep import CHEAP
 
+import ebll
 from ebll import metrics
 from ebll.errors import InputError
 from ebll.figures import pareto_front
@@ -430,3 +432,22 @@ def test_one_pair_one_seed_one_value_is_one_cell():
     cells = m.map_cells(index, view)
     assert cells[["column", "row", "ended", "chosen"]].to_numpy().tolist() == [["", "", 1, True]]
     assert cells["old_sd"].isna().all()
+
+
+def test_files_that_could_not_be_read_are_named(tmp_path):
+    ebll.sweep({**CHEAP, "method": "finetune", "seed": [0, 1]}, store=tmp_path, workers=1)
+    broken = next((tmp_path / "runs").glob("*/*.json"))
+    broken.write_text("x")
+    with pytest.warns(UserWarning, match=f"1 results could not be read and are left out: {broken.name}"):
+        assert len(m.index_of(tmp_path).runs) == 1
+
+
+def test_a_sweep_that_stopped_is_told_from_one_that_goes_on():
+    found = ebll.sweep({**CHEAP, "method": "finetune", "seed": [0, 1]}, workers=1)
+    growing = ebll.sweeps.Sweep(list(found.configs), dict([next(iter(found.results.items()))]))
+    index = m.index_of(growing)
+    assert not index.stopped
+    assert not index.refresh()
+    growing.stopped = True
+    assert index.refresh()
+    assert index.stopped

@@ -6,9 +6,9 @@ from pandas.testing import assert_frame_equal
 from tiny_sweep import CHEAP, GRID, cheap
 
 import ebll
-from ebll import InputError, RunStopped
+from ebll import InputError, OutputError, RunStopped
 from ebll.stacked import CannotStack
-from ebll.sweeps import Store, configs_of, stacks
+from ebll.sweeps import Store, Sweep, configs_of, stacks
 from ebll.sweeps.engines import chunks_of
 from ebll.sweeps.plan import plan_of
 from ebll.sweeps.stacks import ALONE, How, portions, run_stack, stack_key
@@ -139,3 +139,47 @@ def test_what_a_gpu_will_take_is_not_guessed():
     assert (
         plan_of(configs, dict.fromkeys(configs, 0.01), 1, device="cuda").words() == "8 runs, all of them there already."
     )
+
+
+def test_a_full_disk_costs_no_run_that_a_stack_has_finished(tmp_path, monkeypatch):
+    """Two are written, then the disk is full; all that the stack has trained is handed over all the same."""
+    kept, write = [], Store.put
+
+    def put(store, result):
+        if len(kept) == 2:
+            raise OutputError("no space left")
+        kept.append(result)
+        write(store, result)
+
+    monkeypatch.setattr(Store, "put", put)
+    into = Sweep()
+    with pytest.raises(OutputError, match="no space left"):
+        ebll.sweep({**CHEAP, "method": "lwf", "seed": range(5)}, store=tmp_path, workers=1, stack=True, into=into)
+    assert len(into.results) == 5
+    assert len(kept) == 2
+    assert not into.stopped
+
+
+def test_a_stack_ends_once_all_have_diverged(monkeypatch):
+    steps = []
+    monkeypatch.setattr("ebll.stacked.stage.turn", lambda: steps.append(1))
+    grid = {**CHEAP, "method": "lwf", "distill_weight": [1e30, 1e31], "epochs": 50}
+    found = ebll.sweep(grid, workers=1, stack=True)
+    assert len(found.failures) == 2
+    assert len(steps) < 20  # of 3 for the warm-up and 150
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"stack": "no"}, "stack: True, False, or None"),
+        ({"stop": True}, "stop: a function"),
+        ({"progress": 3}, "progress: a function"),
+        ({"into": {}}, "into: a Sweep"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_said(options, words):
+    with pytest.raises(InputError, match=words):
+        ebll.sweep(GRID, **options)
+    with pytest.raises(InputError, match="grid: a dict"):
+        ebll.sweep(None)

@@ -36,7 +36,11 @@ def export(file: str, store: str | None, title: str) -> None:
     from ebll.pages import size_words
 
     say("Making the page takes some seconds.", error=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the line below says the same
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
         path = write(file, store, title)
-    say(wrapped(size_words(path)))
+    words = size_words(path)
+    for one in dict.fromkeys(str(one.message) for one in told if issubclass(one.category, UserWarning)):
+        if one != words:
+            say(wrapped(one), error=True)
+    say(wrapped(words))

@@ -62,7 +62,6 @@ def sweep(
     Any setting of a run can stand in the table [grid], alone or as a list. Every run is kept in DIR/store as it ends:
     after Ctrl-C, a crash or an added value, the same command does only what is missing.
     """
-    from ebll.experiments.report import prepare_folder
     from ebll.experiments.reproduce import choose_device
     from ebll.sweeps import Sweep, plan_sweep
     from ebll.sweeps import sweep as run_all
@@ -70,6 +69,7 @@ def sweep(
     if dask is not None and workers is not None:
         raise InputError("--workers and --dask: name one of them; a cluster has workers of its own.")
     folder = Path("out", Path(file).stem) if out is None else Path(out)
+    device = choose_device(device)
     if dry_run:
         say(_plan(file, plan_sweep(file, store=folder / "store", workers=workers), folder))
         return
@@ -85,9 +85,8 @@ def sweep(
         if done > total - bar[0].total + bar[0].done:  # the first call says only what was there
             bar[0].step()
 
-    prepare_folder(folder)
     try:
-        options = {"workers": workers, "device": choose_device(device), "stack": stack, "client": dask, "into": made}
+        options = {"workers": workers, "device": device, "stack": stack, "client": dask, "into": made}
         run_all(file, store=folder / "store", on_plan=start, progress=step, **options)
     except KeyboardInterrupt:
         _close(bar)

@@ -13,7 +13,7 @@ __all__ = ["counted", "course", "listed", "number", "points", "sentences", "span
 
 def number(value: float, digits: int = 3) -> str:
     """Return a number with `digits` significant digits, without an exponent where it can be read without one."""
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return "not measured"
     if value == 0:
         return "0"

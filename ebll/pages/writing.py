@@ -37,7 +37,7 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     path = _checked(path)
     document = _document()
     source = _READY if sweep is None else "a sweep"
-    data = document.document(index_of(_opened(sweep)), title.strip() or document.TITLE, source).encode()
+    data = document.document(index_of(_opened(sweep)), title.strip() or document.TITLE, source).encode(errors="replace")
     _write(path, data)
     if len(data) > MOST_BYTES:
         warnings.warn(size_words(path), stacklevel=2)
@@ -59,8 +59,12 @@ def size_words(path: Path) -> str:
 def _checked(path: str | Path) -> Path:
     if not isinstance(path, str | Path) or Path(path).suffix.lower() not in _SUFFIXES:
         raise InputError(f"A page is written to a file that ends in .html, such as 'page.html'; got {str(path)!r}.")
-    path = Path(path).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(path).expanduser()
+        folder = path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{str(path)[:80]!r} cannot be the name of a file: {error}.") from None
+    if folder:
         raise InputError(f"{path} is a folder; name a file that ends in .html, such as {path / 'page.html'}.")
     return path
 

@@ -17,6 +17,7 @@ from ebll.sweeps.maps import SweepIndex, SweepView
 
 __all__ = ["SweepScene", "label_of", "name_of"]
 
+_LONGEST = 60  # letters of a name in the title
 _SHORT = {"recon_weight": "lambda", "distill_weight": "lambda_o"}
 
 
@@ -70,7 +71,9 @@ class SweepScene:
         if not index.planned:
             return "No run has begun"
         done = len(index.runs)
-        return f"{done:,} of {index.planned:,} runs so far" if done < index.planned else ""
+        if done == index.planned:
+            return ""
+        return f"{done:,} of {index.planned:,} runs " + ("when the sweep was stopped" if index.stopped else "so far")
 
     @property
     def done(self) -> float:
@@ -89,15 +92,20 @@ class SweepScene:
         )
 
     def _counted(self) -> str:
-        return f"{self.note}." if self.note else f"{len(self.index.runs):,} runs."
+        return f"{self.note}." if self.note else f"{(n := len(self.index.runs)):,} run{'s' if n != 1 else ''}."
 
     def _title(self, view: SweepView) -> str:
         if not view.method:
             return "A sweep without a run so far"
         label = LOOKS[view.method].label if view.method in LOOKS else view.method
         told = [f"{name_of(name)} {value_words(value)}" for name, value in view.at.items()]
-        about = f"{view.tasks}, {label}"
+        about = f"{_cut(view.tasks)}, {_cut(label)}"
         return f"{about}: {', '.join(told)}" if told else about
+
+
+def _cut(name: str) -> str:
+    """A name that leaves room for the rest of a title."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def name_of(name: str) -> str:

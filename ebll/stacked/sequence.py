@@ -65,8 +65,8 @@ def learn_stacked(tasks: Sequence[Task], branches: Sequence[Branch], *, device: 
     returns    a `Learned` with a run for each branch; one that diverges stops no other
     raises     `InputError` as `run_sequence` does, `CannotStack` where branches differ in more
     """
-    tasks, runs = checked_tasks(tasks, device), []
-    if not branches:
+    tasks, branches, runs = checked_tasks(tasks, device), list(branches), []
+    if not branches or not all(isinstance(branch, Branch) for branch in branches):
         raise InputError("branches: at least one Branch(method, seed, settings, start).")
     for branch in branches:
         check_start(branch.start, tasks[0])

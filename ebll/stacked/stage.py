@@ -80,6 +80,8 @@ def train_stacked(members: Sequence[Member], t: int, data: Mapping[int, Task], e
             losses, *terms = step_of.answer(next(stack.rows))
             if stack.device.type == "cpu" or step % LOOK == 0:
                 stack.check(losses, terms, step, total)
+                if all(member.diverged is not None for member in members):
+                    break
             stack.observe(step, total, terms)
             step_of.apply()
         # As the lesson's loop does at its end: the last step may have spoilt the weights, of which the sum tells.

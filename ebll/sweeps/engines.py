@@ -60,7 +60,11 @@ def chunks_of(configs: Sequence[RunConfig], workers: int, how: How = ALONE) -> l
 def one_by_one(
     configs: Sequence[RunConfig], store: Store | None, stop: Callable[[], bool], how: How = ALONE
 ) -> Iterator[RunResult]:
-    """Run in this thread; ends early, between two runs or in the middle of one, once `stop()` says so."""
+    """Run in this thread; ends early, between two runs or in the middle of one, once `stop()` says so.
+
+    configs   to be run; what `store` holds is taken from there. Nothing is written here
+    how       whether many are trained as one; a stack is handed back when all its runs are done
+    """
     control = Control(on_turn=_raising(stop))
     for portion in portions(configs, how):
         if stop():
@@ -90,8 +94,12 @@ def on_pool(
 
 
 def _portion(folder: Path | None, how: How, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
-    """A worker's part."""
-    return one_by_one(configs, None if folder is None else Store(folder), lambda: False, how)
+    """A worker's part; it writes what it has done before it tells of it, so that a lost parent loses nothing."""
+    store = None if folder is None else Store(folder)
+    for result in one_by_one(configs, store, lambda: False, how):
+        if store is not None and result.final:
+            store.put(result)
+        yield result
 
 
 def _turned(chunks: list[list[RunConfig]], store: Store | None) -> list[list[RunConfig]]:
@@ -235,10 +243,7 @@ def _run(configs: Sequence[RunConfig], store: Store | None, how: How) -> list[Ru
     """Another process may have run some meanwhile."""
     found = {config: store.get(config) for config in configs} if store is not None else dict.fromkeys(configs)
     missing = [config for config in configs if found[config] is None]
-    for result in run_stack(missing, how.device) if missing else ():
-        found[result.config] = result
-        if store is not None and result.final:
-            store.put(result)
+    found |= {result.config: result for result in (run_stack(missing, how.device) if missing else ())}
     return [found[config] for config in configs]
 
 

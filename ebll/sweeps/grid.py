@@ -69,11 +69,10 @@ def configs_of(grid: Grid) -> list[RunConfig]:
         configs = [RunConfig.of(**point) for point in points]
     else:
         configs = list(grid) if isinstance(grid, Iterable) and not isinstance(grid, str) else [grid]
-        strange = next((one for one in configs if not isinstance(one, RunConfig)), None)
-        if strange is not None or not configs:
-            raise InputError(
-                f"grid: a dict from settings to values, or a list of RunConfig; got {strange if configs else grid!r}."
-            )
+        strange = [one for one in configs if not isinstance(one, RunConfig)]
+        if strange or not configs:
+            got = strange[0] if strange else grid
+            raise InputError(f"grid: a dict from settings to values, or a list of RunConfig; got {got!r:.80}.")
     return list(dict.fromkeys(config.canonical() for config in configs))
 
 

@@ -70,7 +70,7 @@ class SweepIndex:
     def __init__(
         self, table: pd.DataFrame | None = None, curves: pd.DataFrame | None = None, *, sweep: Sweep | None = None
     ) -> None:
-        self._sweep, self._known, self._grid, self._count = sweep, set(), [], 0
+        self._sweep, self._known, self._grid, self._count, self._ended = sweep, set(), [], 0, False
         self.runs: list[Run] = []
         if sweep is None:
             self.runs = _runs_of(table, curves)
@@ -78,15 +78,21 @@ class SweepIndex:
         elif not self.refresh():
             self._sort()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the sweep ended before all its runs were done; False while it goes on."""
+        return self._sweep is not None and self._sweep.stopped
+
     def refresh(self) -> bool:
         """Take what has come since; whether there was anything. A sweep that another thread runs may be asked."""
         sweep = self._sweep
         if sweep is None:
             return False
-        grid, count = list(sweep.configs), len(sweep.results)
-        if grid == self._grid and count == self._count:
+        grid, count, ended = list(sweep.configs), len(sweep.results), sweep.stopped
+        if (grid, count, ended) == (self._grid, self._count, self._ended):
             return False
-        changed, self._count = grid != self._grid, count
+        changed, other = grid != self._grid, ended != self._ended
+        self._count, self._ended = count, ended
         if changed:
             self._grid, self._known, self.runs = grid, set(), []
         new = [config for config in grid if config not in self._known and config in sweep.results]
@@ -96,7 +102,7 @@ class SweepIndex:
             self._known.update(new)
         if new or changed:
             self._sort()
-        return bool(new or changed)
+        return bool(new or changed or other)
 
     def found(self, tasks: str, method: str, at: Mapping[str, Value]) -> list[Run]:
         """The runs of a method on some tasks with these values of its axes, by seed."""

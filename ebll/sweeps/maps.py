@@ -10,6 +10,7 @@ This room reads an index and interpolates nothing; drawing is for `ebll.figures.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ def index_of(source: Any = None) -> SweepIndex:
         source = ready_sweep()
     elif isinstance(source, str | Path):
         source = load_sweep(source)
+        if lost := [*source.damaged, *source.unknown]:
+            warnings.warn(f"{len(lost)} results could not be read and are left out: {', '.join(lost)}.", stacklevel=2)
     if not hasattr(source, "table") or not hasattr(source, "curves"):
         raise InputError(
             "sweep: what ebll.sweep returns, its tables, or the folder of its store; None for the ready-made sweep; "

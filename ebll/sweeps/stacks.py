@@ -42,6 +42,8 @@ class How:
     stack: bool | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.stack, bool | None):
+            raise InputError(f"stack: True, False, or None for where it is quicker; got {self.stack!r:.60}.")
         try:
             kind = torch.device(self.device).type
         except (RuntimeError, TypeError):

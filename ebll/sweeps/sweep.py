@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ebll.errors import InputError, check_count
+from ebll.errors import InputError, OutputError, check_count
 from ebll.sweeps import engines
 from ebll.sweeps.cluster import connected, is_dask, workers_of
 from ebll.sweeps.config import RunConfig, code_version
@@ -67,6 +67,11 @@ def sweep(
                that cannot be written, before anything runs; `EbllError` in words where workers or a cluster were lost
     """
     how = How(device, stack)
+    for name, given in (("stop", stop), ("progress", progress), ("on_plan", on_plan)):
+        if not (callable(given) or (given is None and name != "stop")):
+            raise InputError(f"{name}: a function; got {given!r:.60}.")
+    if not isinstance(into, Sweep | None):
+        raise InputError(f"into: a Sweep() to collect the results in; got {type(into).__name__}.")
     configs, workers = _configs(grid), _workers(workers, how)
     if executor is not None and client is not None:
         raise InputError("executor and client: name one of them; both say where the runs go.")
@@ -82,14 +87,22 @@ def sweep(
             on_plan(plan)
         if progress:
             progress(len(known), len(configs))
+        full: OutputError | None = None
+        made.stopped = False
         try:
             missing = [config for config in configs if config not in known]
-            for done, result in enumerate(_results(missing, kept, plan.workers, elsewhere, stop, how), len(known) + 1):
+            work = _results(missing, kept, plan.workers, elsewhere, lambda: full is not None or stop(), how)
+            for done, result in enumerate(work, len(known) + 1):
                 made.results[result.config] = result
-                if kept and result.final:
-                    kept.put(result)
+                if kept and result.final and full is None:
+                    try:
+                        kept.put(result)
+                    except OutputError as error:  # what a stack has finished besides still goes into `made`
+                        full = error
                 if progress:
                     progress(done, len(configs))
+            if full is not None:
+                raise full
         finally:
             made.damaged[:] = kept.damaged if kept else []
             made.stopped = any(config not in made.results for config in configs)

@@ -109,7 +109,8 @@ def main_method(index: SweepIndex, name: str = "") -> str:
 
 def nearest(values: Iterable[Value], value: float) -> Value:
     """The number among a setting's values that is nearest to another one."""
-    return min((one for one in values if not isinstance(one, str)), key=lambda one: abs(one - value))
+    numbers = [one for one in values if not isinstance(one, str)]
+    return max(numbers) if value > max(numbers) else min(numbers, key=lambda one: abs(one - value))
 
 
 def _edges(view: SweepView, axes: Mapping[str, tuple]) -> tuple[str, str]:

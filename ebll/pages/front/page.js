@@ -43,7 +43,9 @@ function follow() {
   const wrong = [];
   const pick = (name, options, current) => {
     if (!asked.has(name)) return current;
-    const place = options.indexOf(asked.get(name));
+    const given = asked.get(name);
+    const same = (one) => one === given || (given.trim() !== "" && Number(one) === Number(given)); // 3.0 is 3
+    const place = options.findIndex(same);
     if (place < 0) wrong.push(`${name} ${asked.get(name)}`);
     return place < 0 ? current : place;
   };

@@ -126,7 +126,7 @@ function drawMap(chart, state, cells, quantity, title, range) {
 /** [method, its cell]: the references in the order of all legends, and last the chosen one. */
 function kindsOf(state, cell, content) {
   const beside = cell?.references ?? {};
-  const names = Object.keys(content.kinds).filter((name) => name in beside);
+  const names = Object.keys(content.kinds).filter((name) => Object.hasOwn(beside, name));
   return [...names.map((name) => [name, content.cells[beside[name]]]), [state.method.name, cell]];
 }
 
