@@ -492,7 +492,7 @@ ebll.lesson.say(
     "From alpha 3 to 10 the mean of both tasks changes by (points, with 95 % intervals): "
     + ", ".join(f"{step[pair][0]} on {pair}" for pair in facts.index)
     + f". It costs after the far tasks, and not after {near.split('-')[1]}, whose border is the widest for "
-    "both weights. And lambda_o 5 instead of 2, without any alpha, changes the old task by (points): {cost}."
+    f"both weights. And lambda_o 5 instead of 2, without any alpha, changes the old task by (points): {cost}."
 )
 
 # %% gap-think [markdown]
