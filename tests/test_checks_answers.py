@@ -179,7 +179,56 @@ def penalty_loop(now, before, fisher):
     return total
 
 
+def front_by_sorting(old, new):
+    """Sweep from the best old accuracy down: on the front is what beats all new accuracies so far."""
+    on, best = [False] * len(old), -1.0
+    ended = [i for i in range(len(old)) if old[i] == old[i] and new[i] == new[i]]
+    for value in sorted({old[i] for i in ended}, reverse=True):
+        level = [i for i in ended if old[i] == value]
+        top = max(new[i] for i in level)
+        if top > best:
+            for i in level:
+                on[i] = bool(new[i] == top)
+            best = top
+    return on
+
+
+def front_at_once(old, new):
+    at_least = (old[None] >= old[:, None]) & (new[None] >= new[:, None])
+    better = (old[None] > old[:, None]) | (new[None] > new[:, None])
+    return ~(at_least & better).any(axis=1) & np.isfinite(old) & np.isfinite(new)
+
+
+def shrinkage_loops(scores, k):
+    best, mean = 0, -1.0
+    for cell in range(len(scores)):
+        of_cell = sum(scores[cell][seed] for seed in range(k)) / k
+        if of_cell > mean:
+            best, mean = cell, of_cell
+    fresh = [scores[best][seed] for seed in range(k, len(scores[best]))]
+    return mean - sum(fresh) / len(fresh)
+
+
+def honest_by_mask(alphas, code_loss, new_accuracy, reference, tolerance):
+    good = np.append(True, np.diff(code_loss) <= 0) & (new_accuracy >= (1 - tolerance) * reference)
+    return alphas[good].max() if good.any() else alphas.min()
+
+
+def honest_upwards(alphas, code_loss, new_accuracy, reference, tolerance):
+    chosen = alphas[0]
+    for i in range(1, len(alphas)):
+        if code_loss[i] <= code_loss[i - 1] and new_accuracy[i] >= reference - tolerance * reference:
+            chosen = alphas[i]
+    return chosen
+
+
 RIGHT = table(
+    ("pareto_front", front_by_sorting),
+    ("pareto_front", front_at_once),
+    ("shrinkage", shrinkage_loops),
+    ("shrinkage", lambda s, k: np.subtract(*(part[s[:, :k].mean(1).argmax()].mean() for part in (s[:, :k], s[:, k:])))),
+    ("honest_alpha", honest_by_mask),
+    ("honest_alpha", honest_upwards),
     ("forgetting", forgetting_loops),
     ("forgetting", lambda m: (np.nanmax(m[:-1, :-1], axis=0) - m[-1, :-1]).mean()),
     ("forgetting", lambda m: float(np.mean([np.max(m[j:-1, j]) - m[-1, j] for j in range(len(m) - 1)]))),
