@@ -32,8 +32,8 @@ from ebll.errors import TrainingDiverged
 from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
 from ebll.experiments.report import markdown
 from ebll.methods import EBLL, EWC, Finetune, LwF, Method
+from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder, measure_accuracy
-from ebll.training import learn_first, run_sequence
 
 SEEDS = range(100, 105)
 NEW_TASKS = ("mnist", "digits", "textures")

@@ -25,9 +25,10 @@ from ebll.data import Task
 from ebll.experiments.report import markdown
 from ebll.methods import METHODS, Batch, EncoderMemory, Method, Term
 from ebll.nets import NetSpec, Network
+from ebll.protocol import learn_first
 from ebll.record import Recorder
 from ebll.terms import class_loss
-from ebll.training import TrainSettings, learn_first, train
+from ebll.training import TrainSettings, train
 
 METHODS_TIMED = ("finetune", "lwf", "ebll", "code-only", "ewc")
 

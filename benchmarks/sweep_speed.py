@@ -27,9 +27,10 @@ from benchmarks.step_cost import random_task
 from ebll.autoencoder import AutoencoderSettings
 from ebll.experiments.report import markdown
 from ebll.methods import METHODS
+from ebll.protocol import learn_first
 from ebll.record import Recorder
 from ebll.stacked import Member, train_stacked
-from ebll.training import TrainSettings, learn_first, train
+from ebll.training import TrainSettings, train
 
 SEEDS, CODE, EPOCHS, CORE_ROUNDS = 4, 16, 4, 3
 

@@ -6,7 +6,8 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.nets`, `ebll.autoencoder`, `ebll.fisher`: the network F / T / T_t, and what is fitted beside it.
 - `ebll.data`: tasks from images and typefaces inside packages, and your own.
 - `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
-- `ebll.training`: the one loop; `ebll.record`: the tables it leaves; `ebll.comparison`: several methods side by side.
+- `ebll.training`: the one loop; `ebll.protocol`: tasks one after the other; `ebll.record`: the tables they leave;
+  `ebll.comparison`: several methods side by side.
 - `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
 - `ebll.stacked`: runs that differ in numbers only, trained as one program.
@@ -64,8 +65,8 @@ _HOME = {
     "Run": "runs",
     "Snapshot": "runs",
     "TrainSettings": "training",
-    "learn_first": "training",
-    "run_sequence": "training",
+    "learn_first": "protocol",
+    "run_sequence": "protocol",
     "sweep": "sweeps",
 }
 _ROOMS = (
@@ -77,6 +78,7 @@ _ROOMS = (
         "nets",
         "pages",
         "panels",
+        "protocol",
         "record",
         "stacked",
         "sweeps",
@@ -103,6 +105,7 @@ if TYPE_CHECKING:
         nets,
         pages,
         panels,
+        protocol,
         record,
         stacked,
         sweeps,
@@ -127,10 +130,11 @@ if TYPE_CHECKING:
         LwF,
     )
     from ebll.nets import NETS, Network, build_network
+    from ebll.protocol import learn_first, run_sequence
     from ebll.record import Recorder
     from ebll.runs import Run, Snapshot
     from ebll.sweeps import sweep
-    from ebll.training import TrainSettings, learn_first, run_sequence
+    from ebll.training import TrainSettings
 
 __all__ = [
     "EBLL",
@@ -181,6 +185,7 @@ __all__ = [
     "nets",
     "pages",
     "panels",
+    "protocol",
     "record",
     "run_sequence",
     "stacked",

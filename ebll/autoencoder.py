@@ -6,7 +6,7 @@ This room knows of features, labels and a frozen classifier on top of them; noth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ __all__ = [
     "AutoencoderFit",
     "AutoencoderSettings",
     "Encoder",
+    "encoder_of",
     "fit_autoencoder",
     "stack_encoders",
     "start_at_principal_components",
@@ -66,11 +67,22 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(features))
 
 
+OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter], float], torch.optim.Optimizer]] = {
+    "adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
+    "adadelta": lambda parameters, rate: torch.optim.Adadelta(parameters, lr=rate, rho=0.9, eps=1e-8),
+}
+
+
 @dataclass(frozen=True)
 class AutoencoderSettings(Settings):
     """How a task's autoencoder is built and fitted."""
 
-    code_size: int = setting(64, "Numbers in the code; fewer protect less and leave more freedom.", low=1)
+    code_size: int | tuple[int, ...] = setting(
+        64,
+        "Numbers in the code, one for all tasks or one per task; fewer protect less and leave more freedom.",
+        low=1,
+        per_task=True,
+    )
     recon_weight: float = setting(
         1e-2,
         "Weight of the reconstruction beside the task's own loss; it scales with 1 / squared feature norm.",
@@ -83,7 +95,17 @@ class AutoencoderSettings(Settings):
     )
     epochs: int = setting(8, "Passes over the task's training features; a random start needs 30 or more.", low=1)
     batch_size: int = setting(128, "Features per step of the fit.", low=1, high=2**31)
-    learning_rate: float = setting(1e-3, "Step size of Adam; a random start needs 3e-3 or so.", above=True)
+    learning_rate: float = setting(1e-3, "Step size; for Adam, a random start needs 3e-3 or so.", above=True)
+    optimizer: str = setting("adam", "Adam, or the AdaDelta of the authors' code.", choices=tuple(OPTIMIZERS))
+    images: int = setting(0, "Training images that the fit looks at, drawn by the seed; 0 takes all.")
+
+    def of_task(self, t: int) -> AutoencoderSettings:
+        """The settings with task t's own code size."""
+        if not isinstance(self.code_size, tuple):
+            return self
+        if t >= len(self.code_size):
+            raise InputError(f"code_size has {len(self.code_size)} entries, but task {t + 1} needs one of its own.")
+        return self.replace(code_size=self.code_size[t])
 
 
 class AutoencoderFit(NamedTuple):
@@ -116,13 +138,13 @@ def fit_autoencoder(
     returns    an `AutoencoderFit`; weights come from `seed` alone and the global generators are left as they were
     raises     `TrainingDiverged` if the loss stops being finite
     """
-    settings = settings or AutoencoderSettings()
+    settings = (settings or AutoencoderSettings()).of_task(0)
     features = features.detach()
     with seeded(seed, "autoencoder"):
         autoencoder = Autoencoder(features.shape[1], settings.code_size).to(features.device)
         if settings.start == "pca":
             start_at_principal_components(autoencoder, features)
-    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=settings.learning_rate)
+    optimizer = OPTIMIZERS[settings.optimizer](autoencoder.parameters(), settings.learning_rate)
     order, history = generator(seed, "autoencoder batches"), []
     if watch:
         watch(0, autoencoder)
@@ -202,8 +224,13 @@ def stack_encoders(encoders: Sequence[Encoder]) -> Encoder:
     encoders  all on the same features
     returns   an `Encoder` (batch, features) -> (batch, sum of the codes), without gradients of its own
     """
-    weight = torch.cat([encoder.weight.detach() for encoder in encoders])
+    weights, biases = zip(*((encoder.weight.detach(), encoder.bias.detach()) for encoder in encoders), strict=True)
+    return encoder_of(torch.cat(weights), torch.cat(biases))
+
+
+def encoder_of(weight: Tensor, bias: Tensor) -> Encoder:
+    """An encoder with these weights (code, features) and biases (code,), copied, and without gradients of its own."""
     # Without the usual initialisation, which would draw from the global generator.
-    stacked = nn.utils.skip_init(Encoder, weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
-    stacked.load_state_dict({"weight": weight, "bias": torch.cat([encoder.bias.detach() for encoder in encoders])})
-    return stacked.requires_grad_(False).eval()
+    encoder = nn.utils.skip_init(Encoder, weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
+    encoder.load_state_dict({"weight": weight, "bias": bias})
+    return encoder.requires_grad_(False).eval()

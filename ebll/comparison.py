@@ -18,10 +18,11 @@ from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Memory, Method
 from ebll.nets import NetSpec
+from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder
 from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads
-from ebll.training import TrainSettings, learn_first, run_sequence
+from ebll.training import TrainSettings
 
 __all__ = ["ALONE", "Comparison", "alone", "branch", "compare", "memory_of"]
 

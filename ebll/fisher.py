@@ -140,7 +140,7 @@ def _add_batch(
 
     def remember(layer, arguments, output):
         repeated.extend([layer] if layer in seen else [])
-        seen[layer] = (arguments[0].detach(), output)
+        seen[layer] = (arguments[0].detach().to(layer.weight.dtype), output)  # autocast may have halved it
         return output.clone()  # so that an in-place activation after it leaves the remembered output alone
 
     with ExitStack() as stack:
@@ -161,7 +161,7 @@ def _add_batch(
         turn()
         gradients = torch.autograd.grad(log_p[:, label].sum(), outputs, retain_graph=True, materialize_grads=True)
         for layer, prepared, gradient in zip(used, squares, gradients, strict=True):
-            _add_layer(totals, layer, prepared, gradient, weights[:, label])
+            _add_layer(totals, layer, prepared, gradient.to(layer.weight.dtype), weights[:, label])
     return True
 
 

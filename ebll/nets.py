@@ -19,7 +19,9 @@ from ebll.seeds import seeded
 
 __all__ = ["NETS", "NetSpec", "Network", "build_network", "cnn", "frozen", "mlp", "training_only"]
 
-NetSpec: TypeAlias = "str | Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]] | tuple[nn.Module, nn.Module]"
+NetSpec: TypeAlias = (
+    "str | Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]] | tuple[nn.Module, nn.Module] | Network"
+)
 
 
 # Modules that draw no random numbers while they learn.
@@ -182,10 +184,17 @@ NETS: dict[str, Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]]] = {"ml
 def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Network:
     """A `Network` without heads, its weights drawn from `seed`.
 
-    net   "mlp" or "cnn"; a function input_shape -> (features, operator); or a pair of modules, which is copied
-          and keeps its weights
+    net   "mlp" or "cnn"; a function input_shape -> (features, operator); a pair of modules, which is copied and keeps
+          its weights; or a `Network` without heads, likewise, whose statistics may have been frozen
     """
     input_shape = tuple(input_shape)
+    if isinstance(net, Network):
+        if net.heads or net.input_shape != input_shape:
+            raise InputError(
+                f"A Network given as net must have no heads and take inputs of shape {input_shape}; got "
+                f"{len(net.heads)} heads and {net.input_shape}."
+            )
+        return copy.deepcopy(net)
     with seeded(seed, "network"):
         if _is_pair(net):
             features, operator = copy.deepcopy(net)

@@ -75,7 +75,8 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if rules["per_task"] and isinstance(value, (list, tuple)):
         if not value:
             raise InputError(f"{name}: one number, or one per old task; got an empty list.")
-        return tuple(_number(rules, v, f"{name}, entry {i}") for i, v in enumerate(value))
+        whole = isinstance(field.default, int)
+        return tuple((_count if whole else _number)(rules, v, f"{name}, entry {i}") for i, v in enumerate(value))
     if isinstance(field.default, bool):
         if not isinstance(value, bool):
             raise InputError(f"{name} is True or False; got {value!r}.")
@@ -87,8 +88,12 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if isinstance(field.default, str):
         return check_choice(value, rules["choices"], name)
     if isinstance(field.default, int):
-        return check_count(value, name, low=rules["low"], high=rules["high"], hint=rules["hint"])
+        return _count(rules, value, name)
     return _number(rules, value, name)
+
+
+def _count(rules: dict[str, Any], value: Any, name: str) -> int:
+    return check_count(value, name, low=rules["low"], high=rules["high"], hint=rules["hint"])
 
 
 def _number(rules: dict[str, Any], value: Any, name: str) -> float:

@@ -23,7 +23,7 @@ from ebll.live.lab import FAR, LOG_EVERY, learned, start_of
 from ebll.live.offered import offered_tasks
 from ebll.methods import Method, Term
 from ebll.methods.codes import remember_encoder
-from ebll.training import learn_first
+from ebll.protocol import learn_first
 from ebll.turns import Control, controlled
 
 TASKS = [blobs("old", 1, count=200), blobs("new", 2, count=230, classes=4)]

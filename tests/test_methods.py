@@ -16,8 +16,9 @@ from ebll.fisher import fisher_diagonal
 from ebll.methods import Batch, Method, Term
 from ebll.methods.base import per_old_task, record
 from ebll.nets import frozen
+from ebll.protocol import learn_first
 from ebll.seeds import derive_seed, seeded
-from ebll.training import batches_of, learn_first, train
+from ebll.training import batches_of, train
 
 CODE_METHODS = ["code-only", "ebll", "ebll-separate"]
 DISTILLING = ["lwf", "ebll"]

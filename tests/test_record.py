@@ -10,10 +10,10 @@ from tiny import SETTINGS, blobs, method, sequence, small
 from torch.nn import functional
 
 from ebll import METHODS, Recorder, build_network, run_sequence
+from ebll.protocol import learn_first
 from ebll.record import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
 from ebll.runs import Snapshot
 from ebll.seeds import generator, seeded
-from ebll.training import learn_first
 
 WEIGHTS = {"lwf": {"distill": 0.5}, "ewc": {"penalty": 30}, "ebll": {"distill": 0.5, "code": 0.8}}
 WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}}

@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ebll import METHODS, AutoencoderSettings, InputError, Recorder, TrainingDiverged, TrainSettings, load_task
+from ebll.data import Split
 from ebll.autoencoder import Encoder
 from ebll.methods import Batch, Method, Term
 from ebll.methods.codes import EncoderMemory
+from ebll.protocol import learn_first, run_sequence
 from ebll.settings import setting
 from ebll.stacked import Branch, CannotStack, Member, learn_stacked, runs_at_once, train_stacked
 from ebll.stacked.graph import EAGER, Replayed
 from ebll.stacked.lifted import lift
 from ebll.stacked.room import MOST, bytes_of_run, worth_it
-from ebll.training import batches_of, learn_first, run_sequence, train
+from ebll.training import batches_of, train
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 SETTINGS = TrainSettings(epochs=3, warmup_epochs=1, batch_size=32, learning_rate=0.05)
@@ -211,6 +213,8 @@ def test_the_loop_alone_agrees_over_a_drop_of_the_learning_rate(tasks, starts):
 
 class Exact:
     """A training split in double precision, which tasks never are."""
+
+    versions, batches = Split.versions, Split.batches
 
     def __init__(self, split):
         self.inputs, self.labels = split.inputs.double(), split.labels

@@ -30,8 +30,9 @@ from ebll import (
     build_network,
     run_sequence,
 )
+from ebll.protocol import learn_first
 from ebll.seeds import derive_seed, generator, seeded
-from ebll.training import batches_of, learn_first, train
+from ebll.training import batches_of, train
 
 
 def learn(name, tasks=None, net=small, settings=SETTINGS, seed=0, log_every=3, **options):
@@ -571,7 +572,7 @@ def test_a_run_uses_its_threads_and_gives_the_old_count_back(monkeypatch):
         seen.append(torch.get_num_threads())
         return original(*arguments, **options)
 
-    monkeypatch.setattr(ebll.training, "train", spy)
+    monkeypatch.setattr(ebll.protocol, "train", spy)
     learn("lwf", settings=SETTINGS.replace(threads=2))
     assert seen
     assert set(seen) == {2}

@@ -13,9 +13,9 @@ from ebll.autoencoder import fit_autoencoder
 from ebll.errors import RunStopped
 from ebll.fisher import fisher_diagonal, fisher_diagonal_loop
 from ebll.methods.base import record
+from ebll.protocol import learn_first
 from ebll.record import measure_accuracy
 from ebll.seeds import cpu_threads, seeded
-from ebll.training import learn_first
 from ebll.turns import PROCESS, Control, controlled
 
 

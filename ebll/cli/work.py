@@ -16,8 +16,8 @@ from ebll.experiments import report
 from ebll.experiments.jobs import Result
 from ebll.experiments.plan import Experiment
 from ebll.experiments.reproduce import Collector, write_tables
+from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder
-from ebll.training import learn_first, run_sequence
 
 if TYPE_CHECKING:
     from ebll.data import Task

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +54,19 @@ class Split:
 
     def __repr__(self) -> str:
         return f"Split({len(self):,} x {' x '.join(map(str, self.inputs.shape[1:]))})"
+
+    @property
+    def changing(self) -> bool:
+        """Whether every epoch sees the inputs anew, as other crops; what is recorded of them must then follow."""
+        return False
+
+    def versions(self, order: torch.Generator) -> object:
+        """What an epoch draws for the inputs besides their order, to be handed to `batches`: nothing here."""
+        return None
+
+    def batches(self, rows: Tensor, batch_size: int, versions: object = None) -> Iterable[Tensor]:
+        """The inputs of `rows` (int64, (m,)) in portions of (batch_size, *input_shape)."""
+        return self.inputs[rows].split(batch_size)
 
     def take(self, indices: Tensor) -> Split:
         """The rows `indices` (int64, (m,)) as a split of their own (a copy)."""

@@ -23,10 +23,10 @@ from ebll.methods import Memory, Method
 from ebll.methods.base import record
 from ebll.methods.codes import fit_to_task
 from ebll.metrics import unexplained_share
+from ebll.protocol import learn_first
 from ebll.record import Recorder
 from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
-from ebll.training import learn_first
 from ebll.workers import streamed
 
 __all__ = ["Job", "Result", "jobs_of", "run_job", "run_jobs"]

@@ -31,10 +31,10 @@ from ebll.live.cost import remember
 from ebll.live.knobs import Change, LiveKnobs, LiveMemory, LiveMethod
 from ebll.live.offered import cut, offered_tasks
 from ebll.methods import METHODS, Memory
+from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
-from ebll.training import learn_first, run_sequence
 from ebll.turns import lent
 
 __all__ = ["LabRecorder", "LabRun", "learned", "run", "run_live", "start_of"]

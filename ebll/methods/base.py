@@ -8,7 +8,7 @@ with one final class, entered in `ebll.methods.METHODS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -66,6 +66,17 @@ class Memory(ABC):
         """Figures worth keeping about what was fitted after the newest task."""
         return {}
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it but the report as tensors by name, for a file; `from_tensors` reads them."""
+        raise InputError(
+            f"{type(self).__name__} cannot be kept in a checkpoint: give its class tensors() and from_tensors()."
+        )
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], report: Mapping[str, float]) -> Memory:
+        """A memory from what `tensors` and `report` gave."""
+        raise NotImplementedError
+
 
 class Method(Settings, ABC):
     """Base of the methods; all hooks but `loss_terms` do nothing unless filled in, at most once each.
@@ -111,12 +122,14 @@ def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: C
     answers   name -> function of features (batch, feature_size) giving (batch, ...)
     returns   name -> (n, ...)
     """
+    parts: dict[str, list[Tensor]] = {name: [] for name in answers}
     with frozen(net), torch.no_grad():
-        features = []
         for batch in inputs.split(batch_size):
             turn()
-            features.append(net.features(batch))
-        return {name: torch.cat([answer(batch) for batch in features]) for name, answer in answers.items()}
+            features = net.features(batch)
+            for name, answer in answers.items():
+                parts[name].append(answer(features))
+        return {name: torch.cat(several) for name, several in parts.items()}
 
 
 def per_old_task(value: float | tuple[float, ...], count: int, name: str) -> tuple[float, ...]:

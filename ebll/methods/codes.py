@@ -16,6 +16,7 @@ from ebll.autoencoder import (
     AutoencoderSettings,
     Encoder,
     check_code_size,
+    encoder_of,
     fit_autoencoder,
     stack_encoders,
 )
@@ -23,7 +24,7 @@ from ebll.data import Task
 from ebll.errors import InputError
 from ebll.methods.base import Batch, Memory, Method, Recorded, Term, per_old_task, record
 from ebll.nets import Network, frozen
-from ebll.seeds import derive_seed
+from ebll.seeds import derive_seed, generator
 from ebll.settings import setting
 from ebll.terms import class_loss, code_distance
 
@@ -56,24 +57,39 @@ class EncoderMemory(Memory):
         """E2a and E1 at the end of the newest fit, and accuracy with and without the autoencoder."""
         return dict(self.newest)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """weight.t (code, features) and bias.t (code,) of each old task's encoder."""
+        return {f"{name}.{t}": value for t, e in enumerate(self.encoders) for name, value in e.state_dict().items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], report: Mapping[str, float]) -> EncoderMemory:
+        """The encoders again."""
+        pairs = [(tensors[f"weight.{t}"], tensors[f"bias.{t}"]) for t in range(len(tensors) // 2)]
+        return cls(tuple(encoder_of(weight, bias) for weight, bias in pairs), dict(report))
+
 
 def check_codes(net: Network, tasks: int, settings: AutoencoderSettings, alpha: float | tuple[float, ...]) -> None:
     """Refuse a code as large as the features, and a list of alphas that is too short for the sequence."""
     if not isinstance(settings, AutoencoderSettings):
         raise InputError(f"autoencoder takes AutoencoderSettings(code_size=..., ...); got {type(settings).__name__}.")
     if tasks > 1:
-        check_code_size(net.feature_size, settings.code_size)
+        for size in per_old_task(settings.code_size, tasks - 1, "code_size"):
+            check_code_size(net.feature_size, size)
         per_old_task(alpha, tasks - 1, "alpha")
 
 
 def fit_to_task(net: Network, t: int, task: Task, settings: AutoencoderSettings, seed: int) -> AutoencoderFit:
     """E2 on a task's own data with F, T and T_t frozen."""
-    features = record(net, task.train.inputs, features=lambda f: f)["features"]
+    settings, train = settings.of_task(t), task.train
+    if 0 < settings.images < len(train):
+        some = torch.randperm(len(train), generator=generator(seed, "autoencoder images", t))[: settings.images]
+        train = train.take(some.sort().values.to(train.labels.device))
+    features = record(net, train.inputs, features=lambda f: f)["features"]
     held_out = record(net, task.validation.inputs, features=lambda f: f)["features"], task.validation.labels
     with frozen(net):
         return fit_autoencoder(
             features,
-            task.train.labels,
+            train.labels,
             lambda reconstructed: net.heads[t](net.operator(reconstructed)),
             settings,
             seed=derive_seed(seed, "autoencoder", t),

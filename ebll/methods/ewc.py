@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -30,6 +30,17 @@ class EWCMemory(Memory):
     def bytes(self) -> int:
         """Memory kept between tasks; it does not grow with their number."""
         return sum(tensor.nbytes for tensor in [*self.anchors, *self.fisher])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """anchor.i and fisher.i, shaped like the shared parameter i."""
+        kinds = (("anchor", self.anchors), ("fisher", self.fisher))
+        return {f"{name}.{i}": value for name, values in kinds for i, value in enumerate(values)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], report: Mapping[str, float]) -> EWCMemory:
+        """Anchors and importances again."""
+        count = range(len(tensors) // 2)
+        return cls([tensors[f"anchor.{i}"] for i in count], [tensors[f"fisher.{i}"] for i in count])
 
 
 @final

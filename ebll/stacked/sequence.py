@@ -1,4 +1,4 @@
-"""Tasks one after the other for many runs at once: `ebll.training.run_sequence` with the stacked loop.
+"""Tasks one after the other for many runs at once: `ebll.protocol.run_sequence` with the stacked loop.
 
 This room keeps to the protocol of the lesson's; what a step is stands in `stage`.
 """
@@ -102,7 +102,7 @@ class _Stack:
         self.failed: dict[int, TrainingDiverged] = {}
 
     def learn(self, t: int) -> str:
-        """The protocol for one task, as `ebll.training.learn_task` has it; returns what a GPU objected to."""
+        """The protocol for one task, as `ebll.protocol.learn_task` has it; returns what a GPU objected to."""
         faults = set[str]()
         for _, run in self._left():
             with seeded(run.seed, "head", t):

@@ -26,8 +26,9 @@ __all__ = ["RunConfig", "code_version", "key_of"]
 
 _MLP = PRESETS["mlp"]
 _ROOMS = (
-    *("autoencoder.py", "comparison.py", "data", "fisher.py", "methods", "metrics.py", "nets.py", "record.py"),
+    *("autoencoder.py", "comparison.py", "data", "fisher.py", "methods", "metrics.py", "nets.py", "protocol.py"),
     *(
+        "record.py",
         "runs.py",
         "seeds.py",
         "stacked/lifted.py",

@@ -22,11 +22,12 @@ from ebll.data import Task, load_task
 from ebll.errors import EbllError, InputError, RunStopped, TrainingDiverged
 from ebll.experiments.plan import PRESETS
 from ebll.methods import Memory
+from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
 from ebll.sweeps.config import RunConfig, code_version
-from ebll.training import TrainSettings, learn_first, run_sequence
+from ebll.training import TrainSettings
 
 __all__ = ["FIGURES", "RunResult", "prepared", "run_one", "sequence_of", "settled"]
 

@@ -82,7 +82,7 @@ def learn(method, seed):
     method.prepare(net)  # separate operators, where the method has them
     for t, task in enumerate(tasks):
         if t > 0:  # add a head and warm it up; record targets and codes; train
-            ebll.training.learn_task(net, method, tasks, t, memory, **arguments)
+            ebll.protocol.learn_task(net, method, tasks, t, memory, **arguments)
         if t < len(tasks) - 1:  # the next task will need it: fit an autoencoder, keep its encoder
             memory = method.after_task(net, t, task, memory, seed)
             recorder.add_memory(task.name, memory)

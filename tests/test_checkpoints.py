@@ -1,0 +1,273 @@
+"""Checkpoints: a run that was stopped anywhere and goes on ends with the very bits of one that was not."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import ebll
+from ebll.checkpoints import Checkpoints, read_checkpoint, write_checkpoint
+from ebll.checkpoints import files as checkpoint_files
+from ebll.data import Task
+from ebll.errors import InputError, OutputError, RunStopped
+from ebll.methods import METHODS, Memory
+from ebll.protocol import learn_first, run_sequence
+from ebll.record import Recorder
+from ebll.training import TrainSettings
+from ebll.turns import controlled
+
+SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=0.05)
+
+
+def task(name, classes, seed):
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.arange(30) % classes
+    inputs = torch.randn(30, 6, generator=draw) + labels[:, None]
+    return Task.from_tensors(name, (inputs, labels), (inputs + 0.1, labels), (inputs - 0.1, labels))
+
+
+TASKS = [task("one", 3, 0), task("two", 2, 1), task("three", 4, 2)]
+
+
+def net(input_shape):
+    return nn.Sequential(nn.Linear(6, 10), nn.ReLU()), nn.Sequential(nn.Linear(10, 8), nn.ReLU(), nn.Dropout(0.3))
+
+
+@pytest.fixture(scope="module")
+def start():
+    return learn_first(TASKS[:1], net=net, settings=SETTINGS, recorder=Recorder(log_every=2))
+
+
+def method(name):
+    made = METHODS[name]()
+    return made.replace(autoencoder=made.autoencoder.replace(code_size=4)) if hasattr(made, "autoencoder") else made
+
+
+def whole(name, start, keep=ebll.runs.NOTHING_KEPT, recorder=None):
+    recorder = Recorder(log_every=2) if recorder is None else recorder
+    return run_sequence(TASKS, method(name), start=start, settings=SETTINGS, recorder=recorder, keep=keep)
+
+
+class Stopping(Checkpoints):
+    """Is told to stop once so many steps have been made in all, and forgets nothing else."""
+
+    left = 0
+
+    def step(self, made, net, optimizer):
+        self.left -= 1
+        if self.left == 0:
+            self.stop()
+        super().step(made, net, optimizer)
+
+
+def stopped_after(steps, name, start, folder, **options):
+    keep = Stopping(folder, {"method": name}, **options)
+    keep.left = steps
+    with pytest.raises(RunStopped):
+        whole(name, start, keep)
+
+
+def same(run, other):
+    weights, others = run.net.state_dict(), other.net.state_dict()
+    assert list(weights) == list(others)
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    for rows in ("curve_rows", "accuracy_rows", "memory_rows"):
+        # NaN is not equal to itself, but its text is.
+        assert json.dumps(getattr(run.recorder, rows)) == json.dumps(getattr(other.recorder, rows))
+    if run.memory is not None:
+        kept, others = run.memory.tensors(), other.memory.tensors()
+        assert all(torch.equal(kept[n], others[n]) for n in {*kept, *others})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bits(name, start, tmp_path):
+    stopped_after(17, name, start, tmp_path)  # in the training of the third task
+    same(whole(name, start, Checkpoints(tmp_path, {"method": name})), whole(name, start))
+
+
+STEPS = 2 * (4 + 8)  # two later tasks: 26 training inputs (of 30) in batches of 8
+
+
+def test_the_number_of_steps_is_as_supposed(start):
+    seen = []
+
+    class Counting(ebll.runs.Keeper):
+        def step(self, made, net, optimizer):
+            seen.append(made)
+
+    whole("ebll", start, Counting())
+    assert len(seen) == STEPS
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 5, 8, 12, 13, STEPS - 1, STEPS])
+def test_it_may_be_stopped_at_any_step(steps, start, tmp_path):
+    stopped_after(steps, "ebll", start, tmp_path)
+    same(whole("ebll", start, Checkpoints(tmp_path, {"method": "ebll"})), whole("ebll", start))
+
+
+def test_it_may_be_stopped_again_and_again(start, tmp_path):
+    for _ in range(7):
+        stopped_after(3, "lwf", start, tmp_path)
+    same(whole("lwf", start, Checkpoints(tmp_path, {"method": "lwf"})), whole("lwf", start))
+
+
+def test_a_finished_run_is_not_trained_again(start, tmp_path):
+    first = whole("ebll", start, Checkpoints(tmp_path, {"method": "ebll"}))
+
+    class Refusing(Checkpoints):
+        def step(self, made, net, optimizer):
+            raise AssertionError("a step was made")
+
+    same(whole("ebll", start, Refusing(tmp_path, {"method": "ebll"})), first)
+
+
+def test_resume_false_begins_anew(start, tmp_path):
+    stopped_after(9, "ebll", start, tmp_path)
+    keep = Checkpoints(tmp_path, {"method": "ebll"}, resume=False)
+    assert list(tmp_path.iterdir()) == []
+    same(whole("ebll", start, keep), whole("ebll", start))
+
+
+def test_the_first_task_goes_on_as_well(tmp_path):
+    options = dict(net=net, settings=SETTINGS)
+    keep = Stopping(tmp_path, {})
+    keep.left = 5
+    with pytest.raises(RunStopped):
+        learn_first(TASKS[:1], recorder=Recorder(log_every=2), keep=keep, **options)
+    again = learn_first(TASKS[:1], recorder=Recorder(log_every=2), keep=Checkpoints(tmp_path, {}), **options)
+    plain = learn_first(TASKS[:1], recorder=Recorder(log_every=2), **options)
+    for one, other in zip(again.net.parameters(), plain.net.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert json.dumps(again.recorder.curve_rows) == json.dumps(plain.recorder.curve_rows)
+    third = learn_first(TASKS[:1], recorder=Recorder(log_every=2), keep=Checkpoints(tmp_path, {}), **options)
+    assert third.recorder.accuracy_rows == plain.recorder.accuracy_rows
+    assert third.net.statistics_frozen
+
+
+def test_minutes_decide_how_often_and_two_files_stay(start, tmp_path):
+    seen = []
+
+    class Often(Checkpoints):
+        def step(self, made, net, optimizer):
+            super().step(made, net, optimizer)
+            seen.append(len(self._files("step")))
+
+    whole("lwf", start, Often(tmp_path / "often", {}, minutes=1e-9))
+    assert max(seen) == 2
+    assert len(list((tmp_path / "often").glob("stage-*"))) == 2
+    assert list((tmp_path / "often").glob("step-*")) == []  # the end of the stage has taken their place
+    seen.clear()
+    whole("lwf", start, Often(tmp_path / "seldom", {}, minutes=60))
+    assert max(seen) == 0
+
+
+def newest(folder, kind):
+    return sorted(folder.glob(f"{kind}-*"))[-1]
+
+
+@pytest.mark.parametrize("kind", ["step", "stage"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "other"])
+def test_a_damaged_file_is_told_of_and_the_one_before_it_used(kind, damage, start, tmp_path):
+    keep = Stopping(tmp_path, {"method": "ebll"}, minutes=1e-9)
+    keep.left = 17
+    with pytest.raises(RunStopped):
+        whole("ebll", start, keep)
+    path = newest(tmp_path, kind)
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[-5] ^= 0xFF
+        path.write_bytes(content)
+    else:
+        path.write_bytes(b"something else")
+    words = []
+    same(whole("ebll", start, Checkpoints(tmp_path, {"method": "ebll"}, say=words.append)), whole("ebll", start))
+    assert any(path.name in told and ("damaged" in told or "not a checkpoint" in told) for told in words)
+
+
+def test_another_runs_files_are_refused_by_name_of_what_differs(start, tmp_path):
+    stopped_after(9, "ebll", start, tmp_path)
+    words = []
+    whole("lwf", start, Checkpoints(tmp_path, {"method": "lwf"}, say=words.append))
+    assert any("another run: it differs in method" in told for told in words)
+
+
+def test_a_full_disk_is_told_of_and_the_run_goes_on(start, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_files, "save_file", full)
+    words = []
+    run = whole("ebll", start, Checkpoints(tmp_path, {}, minutes=1e-9, say=words.append))
+    same(run, whole("ebll", start))
+    assert "No space left on device. The run goes on without this checkpoint" in words[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_folder_is_refused_before_the_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="Choose another folder"):
+        Checkpoints(tmp_path / "file" / "folder", {})
+
+
+def test_outside_the_loop_it_stops_at_the_next_turn_and_goes_on_from_the_stage(start, tmp_path, monkeypatch):
+    keep = Checkpoints(tmp_path, {})
+    original = Checkpoints.reached
+
+    def reached(self, t, stage):
+        original(self, t, stage)
+        if (t, stage) == (1, "train"):
+            self.stop()  # what follows is the fit of an autoencoder
+
+    monkeypatch.setattr(Checkpoints, "reached", reached)
+    with pytest.raises(RunStopped), controlled(keep.control):
+        whole("ebll", start, keep)
+    assert keep.stages[-1] == (1, "train")
+    monkeypatch.undo()
+    same(whole("ebll", start, Checkpoints(tmp_path, {})), whole("ebll", start))
+
+
+def test_a_memory_that_cannot_be_kept_is_refused_in_words(start, tmp_path):
+    class Own(Memory):
+        def bytes(self):
+            return 0
+
+    class Mine(type(METHODS["finetune"]())):
+        def after_task(self, net, t, task, memory, seed):
+            return Own()
+
+    with pytest.raises(InputError, match=r"Own cannot be kept in a checkpoint: .*from_tensors"):
+        run_sequence(TASKS, Mine(), start=start, settings=SETTINGS, keep=Checkpoints(tmp_path, {}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
+def test_tensors_come_back_bit_by_bit(dtype, tmp_path):
+    values = {"a": torch.arange(12).reshape(3, 4).to(dtype), "b.c": torch.tensor(1).to(dtype), "e": torch.zeros(0, 2)}
+    write_checkpoint(tmp_path / "x.safetensors", values, {"n": 3})
+    tensors, facts = read_checkpoint(tmp_path / "x.safetensors")
+    assert facts == {"n": 3}
+    assert all(
+        torch.equal(tensors[name], values[name]) and tensors[name].dtype == values[name].dtype for name in values
+    )
+
+
+def test_a_write_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
+    path = tmp_path / "x.safetensors"
+    write_checkpoint(path, {"a": torch.ones(2)}, {})
+
+    def half(tensors, where, header):
+        where.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_files, "save_file", half)
+    with pytest.raises(OutputError, match="No space left"):
+        write_checkpoint(path, {"a": torch.zeros(2)}, {})
+    assert torch.equal(read_checkpoint(path)[0]["a"], torch.ones(2))
+    assert [file.name for file in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_a_missing_file_is_refused_in_words(tmp_path):
+    with pytest.raises(InputError, match="damaged"):
+        read_checkpoint(tmp_path / "none.safetensors")
