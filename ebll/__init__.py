@@ -13,6 +13,8 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.stacked`: runs that differ in numbers only, trained as one program.
 - `ebll.live`, `ebll.panels`: runs to watch and steer, and the panels that show them in a notebook; `ebll.turns`: how
   runs share a process. `ebll.pages`: a sweep as a page that needs no kernel.
+- `ebll.photos`, `ebll.backbones`, `ebll.checkpoints`, `ebll.paper`: the paper's own experiments, on photo sets and
+  pretrained networks that are not part of this package.
 - `ebll.lesson`, `ebll.checks`: what the notebooks need: set-up, and checks of the exercises.
 
     import ebll
@@ -70,27 +72,17 @@ _HOME = {
     "sweep": "sweeps",
 }
 _ROOMS = (
-    *("autoencoder", "checks", "comparison", "data", "environment", "experiments", "figures", "fisher", "lesson"),
-    *(
-        "live",
-        "methods",
-        "metrics",
-        "nets",
-        "pages",
-        "panels",
-        "protocol",
-        "record",
-        "stacked",
-        "sweeps",
-        "terms",
-        "training",
-        "turns",
-    ),
+    *("autoencoder", "backbones", "checkpoints", "checks", "comparison", "data", "environment"),
+    *("experiments", "figures", "fisher", "lesson", "live", "methods", "metrics"),
+    *("nets", "pages", "panels", "paper", "photos", "protocol", "record"),
+    *("stacked", "sweeps", "terms", "training", "turns"),
 )
 
 if TYPE_CHECKING:
     from ebll import (
         autoencoder,
+        backbones,
+        checkpoints,
         checks,
         comparison,
         data,
@@ -105,6 +97,8 @@ if TYPE_CHECKING:
         nets,
         pages,
         panels,
+        paper,
+        photos,
         protocol,
         record,
         stacked,
@@ -166,7 +160,9 @@ __all__ = [
     "TrainSettings",
     "TrainingDiverged",
     "autoencoder",
+    "backbones",
     "build_network",
+    "checkpoints",
     "checks",
     "compare",
     "comparison",
@@ -185,6 +181,8 @@ __all__ = [
     "nets",
     "pages",
     "panels",
+    "paper",
+    "photos",
     "protocol",
     "record",
     "run_sequence",

@@ -79,7 +79,7 @@ class AutoencoderSettings(Settings):
 
     code_size: int | tuple[int, ...] = setting(
         64,
-        "Numbers in the code, one for all tasks or one per task; fewer protect less and leave more freedom.",
+        "Numbers in the code, for all tasks or one per task; fewer protect less and leave more freedom.",
         low=1,
         per_task=True,
     )
@@ -100,12 +100,10 @@ class AutoencoderSettings(Settings):
     images: int = setting(0, "Training images that the fit looks at, drawn by the seed; 0 takes all.")
 
     def of_task(self, t: int) -> AutoencoderSettings:
-        """The settings with task t's own code size."""
+        """The settings with task t's own code size; the last one given serves the tasks after it."""
         if not isinstance(self.code_size, tuple):
             return self
-        if t >= len(self.code_size):
-            raise InputError(f"code_size has {len(self.code_size)} entries, but task {t + 1} needs one of its own.")
-        return self.replace(code_size=self.code_size[t])
+        return self.replace(code_size=self.code_size[min(t, len(self.code_size) - 1)])
 
 
 class AutoencoderFit(NamedTuple):

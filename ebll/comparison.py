@@ -24,7 +24,7 @@ from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
 
-__all__ = ["ALONE", "Comparison", "alone", "branch", "compare", "memory_of"]
+__all__ = ["ALONE", "Comparison", "alone", "branch", "compare", "kept_by", "memory_of"]
 
 ALONE = "alone"
 """Name in the tables of the reference that trains a fresh network on each task alone."""
@@ -158,7 +158,7 @@ def memory_of(
     method: Method, start: Snapshot, task: Task, memories: dict[Any, Memory | None], seed: int
 ) -> Memory | None:
     """What a method keeps of the first task, from `memories` or else fitted and put there."""
-    key = _kept(method)
+    key = kept_by(method)
     if key not in memories:
         # On a copy: a fit freezes the network, and gives way to other runs that may be branching from it.
         memories[key] = method.after_task(copy.deepcopy(start.net), 0, task, None, seed)
@@ -181,7 +181,7 @@ def alone(
         yield from recorder.accuracy_rows
 
 
-def _kept(method: Method) -> Any:
+def kept_by(method: Method) -> Any:
     """What decides what a method keeps of a task; by exact type, since a reader's own class may keep something else."""
     if type(method) in (EBLL, EBLLSeparate, CodeOnly):
         return method.autoencoder

@@ -11,7 +11,7 @@ that takes one sample at a time, and serves any layer. They agree (tests/test_fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import torch
@@ -157,12 +157,21 @@ def _add_batch(
     if not log_p.requires_grad:
         return True  # the answer depends on none of them
     squares = [_input_squares(layer, seen[layer][0]) for layer in used]
-    for label in weights.any(dim=0).nonzero()[:, 0]:
+    for answer, weight in _passes(log_p, weights):
         turn()
-        gradients = torch.autograd.grad(log_p[:, label].sum(), outputs, retain_graph=True, materialize_grads=True)
+        gradients = torch.autograd.grad(answer, outputs, retain_graph=True, materialize_grads=True)
         for layer, prepared, gradient in zip(used, squares, gradients, strict=True):
-            _add_layer(totals, layer, prepared, gradient.to(layer.weight.dtype), weights[:, label])
+            _add_layer(totals, layer, prepared, gradient.to(layer.weight.dtype), weight)
     return True
+
+
+def _passes(log_p: Tensor, weights: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """(what to take the gradient of, weight of each sample): once a class, or once in all if each has one label."""
+    if bool(((weights == 0) | (weights == 1)).all()):
+        yield (log_p * weights).sum(), weights.sum(dim=1)
+        return
+    for label in weights.any(dim=0).nonzero()[:, 0]:
+        yield log_p[:, label].sum(), weights[:, label]
 
 
 def _input_squares(layer: nn.Module, inputs: Tensor) -> Tensor:

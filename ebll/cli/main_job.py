@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ebll.experiments import Claim, Outcome
     from ebll.experiments.jobs import Job
 
-__all__ = ["reproduce"]
+__all__ = ["reproduce", "tell"]
 
 
 def _profiles() -> Any:
@@ -73,7 +73,7 @@ def reproduce(
         raise click.exceptions.Exit(130) from None
     finally:
         _close(bar)
-    _tell(outcome)
+    tell(outcome)
     if outcome.failures:
         say(f"error: {len(outcome.failures)} of {bar[0].total} runs ended early; they are named above", error=True)
         raise click.exceptions.Exit(1)
@@ -112,7 +112,8 @@ def _stopped(bar: Sequence[Progress], out: str) -> str:
     )
 
 
-def _tell(outcome: Outcome) -> None:
+def tell(outcome: Outcome) -> None:
+    """Print tables, claims, what ended early, and where the files are."""
     from ebll.experiments.report import LEGEND
 
     say(f"\n{LEGEND}".rstrip())

@@ -17,6 +17,7 @@ from ebll.cli.terminal import Progress, facts, say
 from ebll.errors import check_choice, check_count
 
 if TYPE_CHECKING:
+    from ebll.cli.knobs import Knob
     from ebll.cli.work import Work
     from ebll.data import Task
 
@@ -31,12 +32,16 @@ class RunCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own options, then one for every setting."""
         if self._rooms is None:
-            from ebll.cli.knobs import ROOMS, knobs
-
-            every = knobs()
-            self.params = [*self.params, *(knob.as_option() for knob in every)]
-            self._rooms = {knob.parameter: ROOMS[knob.room] for knob in every}
+            every = self.every()
+            self.params = [*self.params, *(knob.as_option() for _, knob in every)]
+            self._rooms = {knob.parameter: title for title, knob in every}
         return super().get_params(ctx)
+
+    def every(self) -> list[tuple[str, Knob]]:
+        """Headline and knob of each setting."""
+        from ebll.cli.knobs import ROOMS, knobs
+
+        return [(ROOMS[knob.room], knob) for knob in knobs()]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options under a headline each for the command, the method, its autoencoder and the training."""

@@ -18,7 +18,7 @@ from ebll.data.arrays import listed
 from ebll.data.splits import stratified_split
 from ebll.errors import DataMissing, InputError, check_count, check_number
 
-__all__ = ["read_folder"]
+__all__ = ["class_files", "eight_bit", "read_folder", "refuse_twice", "same_classes", "split_folders"]
 
 _VALIDATION_NAMES = ("validation", "val", "valid")
 _LAYOUTS = "Put the images in <folder>/<class>/, or in <folder>/train/<class>/ and <folder>/test/<class>/."
@@ -41,14 +41,14 @@ def read_folder(
     if not root.is_dir():
         what = "a file" if root.is_file() else "not there"
         raise DataMissing(f"no image folder at {root}: it is {what}. {_LAYOUTS}")
-    parts = _parts(root)
+    parts = split_folders(root)
     if parts:
-        files = {key: _files(folder) for key, folder in parts.items()}
-        _refuse_twice(file for found in files.values() for part in found.values() for file in part)
-        classes = _same_classes(files, root)
+        files = {key: class_files(folder) for key, folder in parts.items()}
+        refuse_twice(file for found in files.values() for part in found.values() for file in part)
+        classes = same_classes(files, root)
         return {key: _read(found, classes, size, channels) for key, found in files.items()}, classes
-    found = _files(root)
-    _refuse_twice(file for part in found.values() for file in part)
+    found = class_files(root)
+    refuse_twice(file for part in found.values() for file in part)
     classes = tuple(found)
     inputs, labels = _read(found, classes, size, channels)
     number = max(1, round(fraction * len(labels)))
@@ -61,7 +61,7 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _parts(root: Path) -> dict[str, Path]:
+def split_folders(root: Path) -> dict[str, Path]:
     """The split folders, or nothing where the subfolders are classes (of which one may be called "train")."""
     inside = {p.name.lower(): p for p in _subfolders(root)}
     if "train" not in inside or not _subfolders(inside["train"]):
@@ -73,7 +73,7 @@ def _parts(root: Path) -> dict[str, Path]:
     return parts | ({"validation": validation[0]} if validation else {})
 
 
-def _files(folder: Path) -> dict[str, list[str]]:
+def class_files(folder: Path) -> dict[str, list[str]]:
     """The image files of each class, both in alphabetical order; every class has at least one."""
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
@@ -106,7 +106,7 @@ def _refuse_loops(folder: Path) -> None:
         seen.add(real)
 
 
-def _refuse_twice(files: Iterable[str]) -> None:
+def refuse_twice(files: Iterable[str]) -> None:
     """Links may also lead sideways: to another class, or from test/ to train/."""
     seen: dict[str, str] = {}
     for file in files:
@@ -115,7 +115,8 @@ def _refuse_twice(files: Iterable[str]) -> None:
             raise InputError(f"{file} is the same file as {first}, by way of a link. Remove one of the two.")
 
 
-def _same_classes(files: dict[str, dict[str, list[str]]], root: Path) -> tuple[str, ...]:
+def same_classes(files: dict[str, dict[str, list[str]]], root: Path) -> tuple[str, ...]:
+    """The class names that all splits have; raises `InputError` where they differ."""
     train = set(files["train"])
     for key, found in files.items():
         lacking, extra = sorted(train - set(found)), sorted(set(found) - train)
@@ -136,7 +137,7 @@ def _image(file: str, size: int, channels: int) -> np.ndarray:
     """One image as uint8 (channels, size, size): upright, central square, resized with anti-aliasing."""
     try:
         with Image.open(file) as opened:
-            image = _eight_bit(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
+            image = eight_bit(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
             f"{file} cannot be read as an image: {error}. Delete it or save it again as PNG or JPEG."
@@ -145,7 +146,8 @@ def _image(file: str, size: int, channels: int) -> np.ndarray:
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
+def eight_bit(image: Image.Image) -> Image.Image:
+    """The image with 8 bits a channel."""
     # Pillow would clip 16-bit grey to white instead of scaling it down.
     if not image.mode.startswith("I"):
         return image

@@ -206,6 +206,11 @@ class Task:
 
         The same map is applied to all three splits. A constant channel becomes 0. Repeating it changes nothing.
         """
+        if not isinstance(self.train.inputs, Tensor):
+            raise InputError(
+                f"task {self.name!r} is of photographs, which are standardised as the network was pretrained: give mean "
+                "and deviation to load_photos."
+            )
         mean, deviation = channel_affine(self.train.inputs)
         moved = {
             key: Split(apply_affine(split.inputs, mean, deviation), split.labels)

@@ -16,6 +16,7 @@ from ebll.experiments.outcomes import curve_shapes, seed_outcomes
 from ebll.experiments.plan import DEFAULT_HEADLINE, HEADLINE, Experiment
 from ebll.experiments.verdicts import Claim, Part
 from ebll.methods import METHODS
+from ebll.nets import NETS
 
 __all__ = ["claims_of"]
 
@@ -39,9 +40,9 @@ def claims_of(
     for regime, group in regimes.items():
         order = _by_gap([e for e in group if len(e.tasks) == 2], gaps)
         evidence = Evidence(outcomes, tuple(e.id for e in order))
-        where = f"{regime[0].upper()}, {regime[1]} first"
+        where = f"{_net(regime[0])}, {regime[1]} first"
         claims = _method_claims(evidence, where) + _curve_claims(shapes, order, where)
-        claims += _gap_claims(evidence, order, where)
+        claims += _gap_claims(evidence, order, where, not gaps.empty)
         claims += [claim for e in group if len(e.tasks) > 2 for claim in _sequence_claims(evidence, e)]
         for claim in claims:
             if claim.parts and all(part.values for part in claim.parts):
@@ -137,9 +138,9 @@ def _curve_claims(shapes: pd.DataFrame, pairs: list[Experiment], where: str) -> 
     ]
 
 
-def _gap_claims(evidence: Evidence, pairs: list[Experiment], where: str) -> list[Claim]:
-    """C8: forgetting and gain from pair to pair, in the order of the measured domain gap."""
-    if len(pairs) < 2:
+def _gap_claims(evidence: Evidence, pairs: list[Experiment], where: str, measured: bool) -> list[Claim]:
+    """C8: forgetting and gain from pair to pair, in the order of the domain gap; nothing where none was measured."""
+    if len(pairs) < 2 or not measured:
         return []
     parts = []
     for near, far in pairwise(pairs):
@@ -162,7 +163,7 @@ def _sequence_claims(evidence: Evidence, e: Experiment) -> list[Claim]:
     """C9: EBLL against LwF over a longer sequence."""
     values = evidence.difference("forgetting", "lwf", "ebll", [e.id])
     statement = (
-        f"EBLL's gain over LwF holds over a sequence of {len(e.tasks)} tasks ({e.net.upper()}; {', '.join(e.tasks)})."
+        f"EBLL's gain over LwF holds over a sequence of {len(e.tasks)} tasks ({_net(e.net)}; {', '.join(e.tasks)})."
     )
     return [Claim("C9", statement, (Part("forgetting, LwF minus EBLL", values),))]
 
@@ -172,6 +173,10 @@ COLUMNS = {"forgetting": "forgetting", "new": "accuracy on the new tasks", "aver
 
 def _label(method: str) -> str:
     return METHODS[method].label
+
+
+def _net(name: str) -> str:
+    return name.upper() if name in NETS else name
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,12 @@ from ebll.experiments.verdicts import Claim, interval
 from ebll.methods import METHODS
 
 __all__ = [
+    "LABELS",
     "LEGEND",
+    "cell",
     "draw",
     "drop_conclusions",
+    "final_numbers",
     "final_table",
     "markdown",
     "prepare_folder",
@@ -42,19 +45,27 @@ def final_table(accuracy: pd.DataFrame, e: Experiment) -> pd.DataFrame:
     The change is in points against the reference that the paper prints: for the first task the network that has learned
     it alone, for a later one fine-tuning just after learning it. The last column is the mean over the tasks.
     """
+    numbers, reference = final_numbers(accuracy, e)
+    table = {}
+    for name, last in numbers.items():
+        mean = pd.concat(last, axis=1).mean(axis=1)
+        cells = {t: cell(values, reference[t]) for t, values in last.items()}
+        table[LABELS[name]] = {**cells, "mean": cell(mean, float(np.mean(list(reference.values()))))}
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def final_numbers(accuracy: pd.DataFrame, e: Experiment) -> tuple[dict[str, dict[str, pd.Series]], dict[str, float]]:
+    """Method -> task -> accuracy in % at the end of a sequence, a number a seed; and task -> the mean reference."""
     rows = accuracy[accuracy["sequence"] == e.id]
     reference = {
         task: _seeds(rows, "finetune" if i else None, after=task, task=task).mean() for i, task in enumerate(e.tasks)
     }
-    table = {}
+    numbers = {}
     for name in [m for m in LABELS if m in set(rows["method"])]:
-        last = {t: _seeds(rows, name, after=t if name == ALONE else e.tasks[-1], task=t) for t in e.tasks}
+        numbers[name] = {t: _seeds(rows, name, after=t if name == ALONE else e.tasks[-1], task=t) for t in e.tasks}
         if name == ALONE:
-            last[e.tasks[0]] = _seeds(rows, None, after=e.tasks[0], task=e.tasks[0])
-        mean = pd.concat(last, axis=1).mean(axis=1)
-        cells = {t: _cell(values, reference[t]) for t, values in last.items()}
-        table[LABELS[name]] = {**cells, "mean": _cell(mean, float(np.mean(list(reference.values()))))}
-    return pd.DataFrame.from_dict(table, orient="index")
+            numbers[name][e.tasks[0]] = _seeds(rows, None, after=e.tasks[0], task=e.tasks[0])
+    return numbers, reference
 
 
 def _seeds(rows: pd.DataFrame, method: str | None, after: str, task: str) -> pd.Series:
@@ -64,7 +75,8 @@ def _seeds(rows: pd.DataFrame, method: str | None, after: str, task: str) -> pd.
     return 100 * rows.set_index("seed")["accuracy"]
 
 
-def _cell(values: pd.Series, reference: float) -> str:
+def cell(values: pd.Series, reference: float) -> str:
+    """A number a seed as text: mean, half of the 95 % interval where there is one, change against the reference."""
     values = values.dropna()
     if values.empty:
         return "no run"
@@ -151,17 +163,21 @@ def draw(
     """Draw every figure that the tables allow into a folder; returns the stems written."""
     pairs = [e for e in experiments if len(e.tasks) == 2]
     long = [e for e in experiments if len(e.tasks) > 2]
-    curve = next((e for e in pairs if e.net == "cnn"), pairs[0])
+    curve = next((e for e in pairs if e.net == "cnn"), next(iter(pairs), experiments[0]))
     present = set(curves["method"])
     shown = [m for m in ("finetune", "lwf", "ebll", "ebll-separate") if m in present] or sorted(present)
     terms = [m for m in ("finetune", "lwf", "ewc", "code-only", "ebll") if m in present] or sorted(present)
     pictures = {
         "feature-distance": figures.feature_distance(curves, curve.id, methods=shown),
-        "feature-distance-far": figures.feature_distance(curves, _last_of(pairs, curve.net).id, methods=shown),
-        "forgetting": figures.forgetting_bars(accuracy, [e.id for e in pairs]),
-        "stability-plasticity": figures.stability_plasticity(accuracy, [e.id for e in pairs if e.net == pairs[0].net]),
         "loss-terms": figures.loss_terms(curves, curve.id, terms),
     }
+    if pairs:
+        alike = [e.id for e in pairs if (e.net, e.tasks[0]) == (curve.net, curve.tasks[0])]
+        same_net = [e.id for e in pairs if e.net == pairs[0].net]
+        pictures["forgetting"] = figures.forgetting_bars(accuracy, [e.id for e in pairs])
+        pictures["stability-plasticity"] = figures.stability_plasticity(accuracy, same_net)
+        if len(alike) > 1:
+            pictures["feature-distance-far"] = figures.feature_distance(curves, alike[-1], methods=shown)
     for net, order in _by_gap(pairs, gaps).items():
         if {"finetune", "lwf", "ebll"} <= present and len(order) > 1:
             pictures[f"forgetting-by-gap-{net}"] = figures.forgetting_by_gap(accuracy, order)
@@ -188,7 +204,3 @@ def _by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> dict[str, list[s
         ids = [e.id for e in pairs if e.net == net and e.tasks[0] == usual]
         orders[net] = sorted(ids, key=lambda name: mean.get(name, 0.0))
     return orders
-
-
-def _last_of(pairs: Sequence[Experiment], net: str) -> Experiment:
-    return [e for e in pairs if e.net == net and e.tasks[0] == "letters"][-1]

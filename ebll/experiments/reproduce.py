@@ -6,10 +6,11 @@ reproduce("fast", out="out")        # what `ebll reproduce --profile fast --out 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -25,7 +26,7 @@ from ebll.methods import METHODS
 from ebll.record import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
 from ebll.workers import default_workers
 
-__all__ = ["Collector", "Outcome", "choose_device", "reproduce", "write_tables"]
+__all__ = ["Collector", "Outcome", "choose_device", "conclude", "reproduce", "versions", "write_tables"]
 
 FACTS = ["sequence", "net", "method", "seed"]
 
@@ -117,7 +118,15 @@ def reproduce(
             write_tables(collector, folder)
             report.drop_conclusions(folder)  # those of an earlier run would not belong to these tables
         raise
-    return _finish(collector, chosen.experiments, folder, profile, range(first_seed, first_seed + seeds), device)
+    about = {
+        "profile": profile,
+        "seeds": list(range(first_seed, first_seed + seeds)),
+        "sequences": [e.id for e in chosen.experiments],
+        "settings": {net: repr(preset) for net, preset in PRESETS.items()},
+        **versions(),
+        "device": device,
+    }
+    return conclude(collector, chosen.experiments, folder, about)
 
 
 def choose_device(name: str) -> str:
@@ -150,14 +159,16 @@ def write_tables(collector: Collector, folder: Path) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _finish(
-    collector: Collector,
-    experiments: tuple[Experiment, ...],
-    folder: Path,
-    profile: str,
-    seeds: range,
-    device: str,
+def versions() -> dict[str, str]:
+    """Of ebll, torch and Python, for the description of a run."""
+    python = platform.python_version()
+    return {"ebll": version("ebll"), "torch": torch.__version__.partition("+")[0], "python": python}
+
+
+def conclude(
+    collector: Collector, experiments: Sequence[Experiment], folder: Path, about: Mapping[str, Any]
 ) -> Outcome:
+    """Write tables, claims, summaries and pictures of results, and what the run was (`about`, as JSON can hold it)."""
     tables = write_tables(collector, folder)
     report.drop_conclusions(folder)  # a stop from here on must not leave those of an earlier run beside these tables
     failures = [result.failure for result in collector.results if result.failure]
@@ -167,19 +178,7 @@ def _finish(
     report.write_table(seed_outcomes(tables["accuracy"]), folder / "outcomes.csv")
     text = [report.markdown(report.final_table(tables["accuracy"], e), e.id) for e in experiments]
     report.write_text("\n\n".join(["# Methods and tasks", report.LEGEND, *text]) + "\n", folder / "tables.md")
-    report.write_json(
-        {
-            "profile": profile,
-            "seeds": list(seeds),
-            "sequences": [e.id for e in experiments],
-            "settings": {net: repr(preset) for net, preset in PRESETS.items()},
-            "ebll": version("ebll"),
-            "torch": torch.__version__.partition("+")[0],
-            "python": platform.python_version(),
-            "device": device,
-        },
-        folder / "run.json",
-    )
-    outcome = Outcome(**tables, claims=claims, experiments=experiments, failures=failures, folder=folder)
+    report.write_json(dict(about), folder / "run.json")
+    outcome = Outcome(**tables, claims=claims, experiments=tuple(experiments), failures=failures, folder=folder)
     report.draw(tables["accuracy"], tables["curves"], tables["gaps"], claims, experiments, folder)
     return outcome

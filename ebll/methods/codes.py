@@ -73,8 +73,8 @@ def check_codes(net: Network, tasks: int, settings: AutoencoderSettings, alpha: 
     if not isinstance(settings, AutoencoderSettings):
         raise InputError(f"autoencoder takes AutoencoderSettings(code_size=..., ...); got {type(settings).__name__}.")
     if tasks > 1:
-        for size in per_old_task(settings.code_size, tasks - 1, "code_size"):
-            check_code_size(net.feature_size, size)
+        for t in range(tasks):
+            check_code_size(net.feature_size, settings.of_task(t).code_size)
         per_old_task(alpha, tasks - 1, "alpha")
 
 

@@ -26,7 +26,7 @@ from ebll.sweeps.store import Store
 from ebll.turns import Control, controlled
 from ebll.workers import streamed
 
-__all__ = ["Executor", "chunks_of", "on_executor", "on_pool", "one_by_one"]
+__all__ = ["Executor", "chunks_of", "handed_out", "on_executor", "on_pool", "one_by_one", "refuse_other"]
 
 LOOK = 0.05  # seconds between two looks at what has come
 LARGEST = 8  # runs in one chunk: few, so that the workers finish together
@@ -119,12 +119,28 @@ def on_executor(
     raises  `InputError` for what is no executor; `EbllError`, once all else is done, where chunks were lost, or at once
             where the executor is broken or the cluster has gone
     """
+    return handed_out(chunks_of(configs, workers, how), executor, workers, stop, _run_chunk, how)
+
+
+def handed_out(
+    chunks: Sequence[list[Any]],
+    executor: Executor,
+    workers: int,
+    stop: Callable[[], bool],
+    run: Callable[..., list[Any]],
+    *more: Any,
+) -> Iterator[Any]:
+    """What `run(chunk, token, code version, *more)` gives somewhere else for each chunk, as it comes.
+
+    run   does as many of a chunk as it has time for, in their order, and returns a result each; `cluster.told(token)`
+          says whether it should stop
+    """
     if not callable(getattr(executor, "submit", None)):
         raise InputError(
             "executor: something with submit(function, *arguments), such as a ProcessPoolExecutor or a Dask Client; "
             f"got {type(executor).__name__}."
         )
-    work = _Elsewhere(executor, workers, deque(chunks_of(configs, workers, how)), how)
+    work = _Elsewhere(executor, workers, deque(chunks), run, more)
     try:
         while (work.chunks or work.waiting) and not stop():
             work.submit()
@@ -148,9 +164,11 @@ def on_executor(
 class _Elsewhere:
     """Chunks on their way to an executor and back."""
 
-    def __init__(self, executor: Any, workers: int, chunks: deque[list[RunConfig]], how: How) -> None:
-        self.executor, self.workers, self.chunks, self.how = executor, workers, chunks, how
-        self.waiting: list[tuple[Any, list[RunConfig]]] = []
+    def __init__(
+        self, executor: Any, workers: int, chunks: deque[list[Any]], run: Callable[..., list[Any]], more: Sequence[Any]
+    ) -> None:
+        self.executor, self.workers, self.chunks, self.run, self.more = executor, workers, chunks, run, more
+        self.waiting: list[tuple[Any, list[Any]]] = []
         self.faults: list[Exception] = []
         self.broken = False  # nothing more can come
         self.flag, self._counted = Flag(executor), time.monotonic()
@@ -165,17 +183,17 @@ class _Elsewhere:
             self._counted = time.monotonic()
         try:
             while self.chunks and len(self.waiting) < 2 * self.workers:
-                given = (self.chunks[0], self.flag.token, code_version(), self.how)
-                self.waiting.append((self.executor.submit(_run_chunk, *given, **self._options), self.chunks[0]))
+                given = (self.chunks[0], self.flag.token, code_version(), *self.more)
+                self.waiting.append((self.executor.submit(self.run, *given, **self._options), self.chunks[0]))
                 self.chunks.popleft()
         except Exception as error:
             self.faults, self.broken = [error], True
 
-    def come(self) -> list[RunResult]:
+    def come(self) -> list[Any]:
         """What has been handed back since the last look."""
         ended = [pair for pair in self.waiting if pair[0].done()]
         self.waiting = [pair for pair in self.waiting if not any(pair is one for one in ended)]
-        results: list[RunResult] = []
+        results: list[Any] = []
         for future, chunk in ended:
             try:
                 done = future.result()
@@ -189,7 +207,7 @@ class _Elsewhere:
                 self.chunks.appendleft(rest)  # soon again, as long as its first network is at hand
         return results
 
-    def stop(self) -> Iterator[RunResult]:
+    def stop(self) -> Iterator[Any]:
         """Tell those at work to stop, and wait a moment for what they have done."""
         until = time.monotonic() + PATIENCE
         heard = self.flag.raise_it()
@@ -226,17 +244,22 @@ class _Elsewhere:
 
 def _run_chunk(configs: Sequence[RunConfig], token: Any, code: str, how: How = ALONE) -> list[RunResult]:
     """A worker's part: runs one after the other, those for which there was time and until it is told to stop."""
-    if code != code_version():
-        raise EbllError(
-            "The workers have another version of ebll or of torch than this process, so that their numbers might "
-            "differ. Install the same on both sides, and start the workers anew."
-        )
+    refuse_other(code)
     begun, done = time.monotonic(), []
     for result in one_by_one(configs, None, told(token), how):
         done.append(result)
         if time.monotonic() - begun > SLICE:
             break
     return done
+
+
+def refuse_other(code: str) -> None:
+    """In a worker: raise `EbllError` where its version is another than the one that asked."""
+    if code != code_version():
+        raise EbllError(
+            "The workers have another version of ebll or of torch than this process, so that their numbers might "
+            "differ. Install the same on both sides, and start the workers anew."
+        )
 
 
 def _run(configs: Sequence[RunConfig], store: Store | None, how: How) -> list[RunResult]:

@@ -1,0 +1,172 @@
+"""A net's weights: torchvision's own, those inside a package, or a file; checked before they are used.
+
+This room reads tensors and nothing else from a file: no code that a file may hold is ever run. It knows nothing of
+cuts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ebll.backbones.chains import build, build_empty, head_name
+from ebll.backbones.listing import BACKBONES
+from ebll.backbones.lite0 import packaged_weights, renamed
+from ebll.errors import DataMissing, InputError
+
+__all__ = ["net_with_weights"]
+
+CLASSES = 1000  # of a pretrained head
+_COUNTER = ".num_batches_tracked"  # absent from files older than it; only BatchNorm without momentum reads it
+_SHOWN = 3
+
+
+def net_with_weights(name: str, weights: str | os.PathLike) -> tuple[nn.Module, str]:
+    """The whole net `name` with its weights in float32, and in words where they come from.
+
+    weights   "default", "none" (drawn from torch's global generator, which the other two leave alone), or a file
+    raises    `DataMissing` where there is no file and none can be fetched; `InputError` for one that does not fit
+    """
+    if not isinstance(weights, str | os.PathLike):
+        raise InputError(f"weights must be 'default', 'none' or a file; got {type(weights).__name__}.")
+    if weights == "none":
+        return build(name), "random initialisation"
+    if weights == "default":
+        net = BACKBONES[name]
+        path = packaged_weights() if name == "efficientnet_lite0" else _fetched(name)
+        source = f"pretrained: {net.weights.source}"
+    else:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "not there"
+            raise DataMissing(
+                f"no file of weights at {path}: it is {what}. Give 'default', 'none', or a .pth or .safetensors file "
+                f"with the names of {_whose(name)}."
+            )
+        source = f"the file {path}"
+    return _filled(name, _tensors(_read(path), path), path), source
+
+
+def _fetched(name: str) -> Path:
+    """torchvision's file in torch's cache, downloaded if it is not there yet."""
+    url = BACKBONES[name].weights.url
+    file = url.rpartition("/")[2]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if path.is_file():
+        return path
+    stem, _, digest = file.removesuffix(".pth").rpartition("-")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), digest if stem else None)
+    except (OSError, RuntimeError) as error:  # no network, no space, or not the bytes that were published
+        raise DataMissing(
+            f"The weights of {name} are not here, and fetching them failed ({error}). Get {url} on a machine with a "
+            f"network and put the file at {path}, or name where it lies: --weights FILE, as in --weights {file}."
+        ) from error
+    return path
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        try:
+            from safetensors.torch import load_file
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f'{path} needs the package safetensors, which `pip install "ebll[pretrained]"` brings.'
+            ) from error
+        load = load_file
+    else:
+
+        def load(file: Path) -> Any:
+            return torch.load(file, map_location="cpu", weights_only=True)
+
+    try:
+        return load(path)
+    except Exception as error:  # a damaged file may raise anything
+        # What torch advises in its text, to load the file without care, is left out.
+        raise InputError(
+            f"{path} cannot be read as weights: it is damaged, or holds more than tensors "
+            f"({type(error).__name__}). Fetch it again, or save the net's tensors alone: "
+            "torch.save(net.state_dict(), FILE)."
+        ) from error
+
+
+def _tensors(found: Any, path: Path) -> dict[str, Tensor]:
+    """Names and tensors, out of the checkpoint around them and without DataParallel's prefix."""
+    for wrapper in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
+            found = found[wrapper]
+    if not isinstance(found, Mapping) or not found:
+        raise InputError(f"{path} must hold a state dict, names and tensors; it holds {_kind(found)}.")
+    strange = [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
+    if strange:
+        raise InputError(
+            f"{path} must hold a state dict, names and tensors; under {_some(strange)} it holds "
+            f"{_kind(found[strange[0]])}."
+        )
+    if all(name.startswith("module.") for name in found):
+        found = {name.removeprefix("module."): value for name, value in found.items()}
+    return dict(found)
+
+
+def _filled(name: str, state: dict[str, Tensor], path: Path) -> nn.Module:
+    """The net with these tensors for its own; its head takes as many classes as the file's."""
+    state = _today(name, state)
+    net = build_empty(name)
+    head = head_name(net)
+    last = state.get(f"{head}.weight")
+    if last is not None and last.ndim == 2 and len(last) not in (0, CLASSES):
+        net = build_empty(name, len(last))
+    wanted = net.state_dict()
+    uncounted = (key for key in wanted if key.endswith(_COUNTER) and key not in state)
+    state |= {key: torch.tensor(0) for key in uncounted if key.replace(_COUNTER, ".running_mean") in state}
+    _check(name, wanted, state, path)
+    net.load_state_dict({key: _own(value) for key, value in state.items()}, assign=True)
+    return net
+
+
+def _today(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names as they are now: torchvision's published DenseNet has older ones, the package's Lite0 others."""
+    if name.startswith("densenet"):
+        return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", key): v for key, v in state.items()}
+    return renamed(state) if name == "efficientnet_lite0" else state
+
+
+def _own(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def _check(name: str, wanted: Mapping[str, Tensor], came: Mapping[str, Tensor], path: Path) -> None:
+    missing, unknown = [key for key in wanted if key not in came], [key for key in came if key not in wanted]
+    faults = [f"{len(missing)} of {len(wanted)} are missing ({_some(missing)})"] if missing else []
+    faults += [f"{len(unknown)} are not of this net ({_some(unknown)})"] if unknown else []
+    other = [key for key in wanted if key in came and came[key].shape != wanted[key].shape]
+    if other:
+        first = other[0]
+        faults.append(
+            f"{len(other)} have another shape ({first}: wanted {tuple(wanted[first].shape)}, came "
+            f"{tuple(came[first].shape)})"
+        )
+    if faults:
+        raise InputError(
+            f"{path} does not hold the weights of {name}: {'; '.join(faults)}. Give the net that the file was made "
+            f"with, or a file with the names of {_whose(name)}."
+        )
+
+
+def _whose(name: str) -> str:
+    return BACKBONES[name].weights.source if name == "efficientnet_lite0" else f"torchvision's {name}"
+
+
+def _some(names: list[Any]) -> str:
+    return ", ".join(map(str, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _kind(thing: Any) -> str:
+    return "nothing" if isinstance(thing, Mapping) and not thing else type(thing).__name__

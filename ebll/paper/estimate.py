@@ -1,0 +1,188 @@
+"""What a run at paper scale would take, before anything is done: data, disk, memory, time.
+
+Numbers of images are those found, or the published ones; times are those of a few steps, scaled up.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ebll.errors import DataMissing, InputError
+from ebll.methods import METHODS, FeatureExtraction
+from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
+from ebll.paper.speed import Speed, measured_speed
+from ebll.paper.start import Place
+from ebll.photos import PHOTO_SETS, default_cache, find_photos
+
+__all__ = ["Cost", "SetSize", "estimate", "seconds_of", "set_size", "steps_of", "words_of"]
+
+RECORDING = ("feature-extraction", "lwf", "ebll", "ebll-separate", "code-only")  # ask the old network
+
+
+@dataclass(frozen=True)
+class SetSize:
+    """How large a set is, in images; `windows` are what one epoch sees."""
+
+    name: str
+    classes: int
+    train: int
+    windows: int
+    validation: int
+    test: int
+    bytes: int  #: once converted, training and test images
+    note: str  #: "" if it is there
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it comes to: headline -> lines of (name, words)."""
+
+    data: list[tuple[str, str]]
+    disk: list[tuple[str, str]]
+    memory: list[tuple[str, str]]
+    time: list[tuple[str, str]]
+
+
+def set_size(place: Place, settings: PaperSettings, name: str) -> SetSize:
+    """Of the set as it lies there, or as it was published; an own folder that is not there raises `DataMissing`."""
+    photos, note = settings.photos_of(name), ""
+    try:
+        found = find_photos(name, place.root, incomplete=True)
+        classes, train, test = len(found.classes), len(found.train.paths), len(found.test.paths)
+        if name in PHOTO_SETS and (train, test) != (PHOTO_SETS[name].train, PHOTO_SETS[name].test):
+            note = f"incomplete: {train:,} training and {test:,} test images"
+    except (DataMissing, InputError) as error:
+        if name not in PHOTO_SETS:
+            raise
+        info, note = PHOTO_SETS[name], str(error)
+        classes, train, test = info.classes, info.train, info.test
+    train = min(train, photos.images) if photos.images else train
+    validation = max(1, round(photos.held_out * train))
+    versions = photos.versions if photos.augment == "fixed" else 1
+    stored = (train + test) * 3 * photos.stored**2
+    return SetSize(name, classes, train, (train - validation) * versions, validation, test, stored, note)
+
+
+def steps_of(units: Sequence[Unit], settings: PaperSettings, sizes: dict[str, SetSize]) -> list[int]:
+    """Optimiser steps of each run; those of learning a first set are counted with the first run that needs it."""
+    steps, begun = [], set()
+    for unit in units:
+        first, *later = unit.experiment.tasks
+        batches = {name: math.ceil(sizes[name].windows / settings.train.batch_size) for name in unit.experiment.tasks}
+        made = sum(batches[name] for name in later) * (settings.train.warmup_epochs + settings.train.epochs)
+        if (first, unit.seed) not in begun and (first != PRETRAINED_ON or settings.weights == "none"):
+            made += settings.train.epochs * batches[first]
+        begun.add((first, unit.seed))
+        steps.append(made)
+    return steps
+
+
+def seconds_of(unit: Unit, settings: PaperSettings, sizes: dict[str, SetSize], speed: Speed) -> float:
+    """One run, its autoencoder of the first set included, that set's own learning not."""
+    method = METHODS[unit.method]
+    tasks = [sizes[name] for name in unit.experiment.tasks]
+    recorded = unit.method in RECORDING
+    total = _look_back(tasks[0], settings, speed) if "autoencoder" in method.__dataclass_fields__ else 0.0
+    for t, size in enumerate(tasks[1:], 1):
+        step, epochs = speed.step, settings.train.epochs
+        if method is FeatureExtraction:
+            step = 0.0
+        passes = settings.train.warmup_epochs + (epochs if recorded else 0)
+        asked = (passes if settings.photos.augment == "random" else 1 + recorded) * size.windows * speed.forward
+        others = t if unit.method == "joint" else 0
+        steps = epochs * size.windows * step * (1 + others)
+        looks = 0 if not settings.log_every else epochs * size.windows / settings.train.batch_size / settings.log_every
+        seen = looks * 256 * (t + 1) + sum(s.test for s in tasks[: t + 1])
+        total += steps + asked + seen * speed.forward
+        if t < len(tasks) - 1 and "autoencoder" in method.__dataclass_fields__:
+            total += _look_back(size, settings, speed)
+    return total
+
+
+def _look_back(size: SetSize, settings: PaperSettings, speed: Speed) -> float:
+    """The fit of an autoencoder: one pass for the features, then products with code and T, forwards and backwards."""
+    rows = min(size.windows, settings.autoencoder_images or size.windows)
+    code = settings.code_size_imagenet if size.name == PRETRAINED_ON else settings.code_size
+    fit = settings.method("ebll", (size.name, "")).autoencoder
+    each = 6 * (2 * code * speed.features + speed.operator)
+    return rows * speed.forward + fit.epochs * rows * each * speed.product
+
+
+def estimate(place: Place, settings: PaperSettings, units: Sequence[Unit], speed: Speed | None = None) -> Cost:
+    """Everything that can be said beforehand; `speed` is measured here unless given."""
+    names = list(dict.fromkeys(name for unit in units for name in unit.experiment.tasks))
+    sizes = {name: set_size(place, settings, name) for name in names}
+    speed = speed or measured_speed(settings, place.device)
+    firsts = {(u.experiment.tasks[0], u.seed) for u in units if u.experiment.tasks[0] != PRETRAINED_ON}
+    begin = sum(settings.train.epochs * sizes[name].windows * speed.step for name, _ in firsts)
+    runs = [seconds_of(unit, settings, sizes, speed) for unit in units]
+    return Cost(
+        _data(sizes), _disk(place, sizes, speed), _memory(settings, sizes, speed), _time(begin, runs, speed, place)
+    )
+
+
+def _data(sizes: dict[str, SetSize]) -> list[tuple[str, str]]:
+    lines = []
+    for size in sizes.values():
+        words = f"{size.classes:,} classes; {size.windows:,} training windows an epoch, {size.validation:,} validation"
+        lines.append((size.name, f"{words} and {size.test:,} test images" + (f". {size.note}" if size.note else "")))
+    return lines
+
+
+def _disk(place: Place, sizes: dict[str, SetSize], speed: Speed) -> list[tuple[str, str]]:
+    cache = default_cache(place.root) if place.cache is None else place.cache
+    images, files = sum(size.bytes for size in sizes.values()), 6 * 4 * speed.weights
+    return [
+        ("converted images", f"{_gb(images)} in {cache} ({_free(cache)})"),
+        ("checkpoints", f"up to {_gb(files)} for the run in work, in {place.out} ({_free(place.out)})"),
+    ]
+
+
+def _memory(settings: PaperSettings, sizes: dict[str, SetSize], speed: Speed) -> list[tuple[str, str]]:
+    windows, largest = max(s.windows for s in sizes.values()), max(s.bytes for s in sizes.values())
+    rows = min(windows, settings.autoencoder_images or windows)
+    # The answers of all heads, and codes, to the windows of a later set; ImageNet is never one of the paper's.
+    later = max((s.windows for s in sizes.values() if s.name != PRETRAINED_ON), default=0)
+    recorded = later * 4 * (sum(s.classes for s in sizes.values()) + settings.code_size_imagenet)
+    lines = [
+        ("images", f"{_gb(largest)} for the largest set, held where it fits, else read from disk"),
+        ("network", f"{_gb(4 * 4 * speed.weights)}: weights, gradient, momentum, and the copy of before"),
+        ("recorded", f"up to {_gb(recorded)} of answers and codes"),
+        ("autoencoder", f"up to {_gb(2 * rows * 4 * speed.features)} of features while it is fitted"),
+    ]
+    return lines + ([("step", f"{_gb(speed.peak)} at batch {speed.batch}, measured")] if speed.peak else [])
+
+
+def _time(begin: float, runs: list[float], speed: Speed, place: Place) -> list[tuple[str, str]]:
+    step, forward = 1e3 * speed.step, 1e3 * speed.forward
+    return [
+        (
+            "measured",
+            f"{step:.3g} ms to learn a window, {forward:.3g} ms to look at one; on {place.device}, "
+            f"{speed.batch} at a time, just now, on noise",
+        ),
+        ("first sets", words_of(begin) if begin else "nothing to learn: the pretrained network is taken over"),
+        ("runs", f"{len(runs)}, from {words_of(min(runs))} to {words_of(max(runs))} each"),
+        ("in all", f"about {words_of(begin + sum(runs))} one after the other, without the conversion of images"),
+    ]
+
+
+def words_of(seconds: float) -> str:
+    """Seconds in words, such as 40 s, 12 min, 3.5 h or 2.1 days."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{math.ceil(seconds)} s"
+
+
+def _gb(count: float) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.3g} MB"
+
+
+def _free(path: Path) -> str:
+    there = next((p for p in (Path(path), *Path(path).absolute().parents) if p.exists()), Path("/"))
+    return f"{_gb(shutil.disk_usage(there).free)} free"

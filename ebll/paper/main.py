@@ -1,0 +1,174 @@
+"""The paper's protocol from end to end: data made ready, every run, then tables, claims and pictures.
+
+paper("data/", experiments=["flowers-birds"], out="out/paper")    # what `ebll paper --root data/ ...` calls
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ebll.backbones import BACKBONES
+from ebll.errors import DataMissing, InputError, check_choice, check_count
+from ebll.experiments import Outcome
+from ebll.experiments.plan import Experiment
+from ebll.experiments.report import drop_conclusions, prepare_folder, write_table, write_text
+from ebll.experiments.reproduce import Collector, choose_device, conclude, versions, write_tables
+from ebll.methods import METHODS
+from ebll.paper.estimate import set_size, steps_of
+from ebll.paper.plan import PaperSettings, Unit, experiments_of, units_of
+from ebll.paper.report import layout_text, layouts
+from ebll.paper.runs import Brake, begun, run_units
+from ebll.paper.spread import on_devices, on_executor, prepare_starts
+from ebll.paper.start import Place
+from ebll.photos import default_cache, find_photos
+from ebll.photos.loading import converted
+from ebll.sweeps.engines import Executor
+
+__all__ = ["chosen_units", "paper", "prepare_data"]
+
+
+def chosen_units(
+    settings: PaperSettings,
+    experiments: Sequence[str] = (),
+    methods: str | Sequence[str] | None = None,
+    seeds: int = 1,
+    first_seed: int = 0,
+) -> list[Unit]:
+    """The runs that these words ask for; see `paper`.
+
+    raises   `InputError` for a sequence, a method, a backbone or a number that cannot be
+    """
+    net, at, cut = settings.backbone.partition("@")
+    check_choice(net, BACKBONES, "Backbone")
+    if at:
+        check_choice(cut, BACKBONES[net].stages, f"Cut of {net}")
+    methods = [methods] if isinstance(methods, str) else methods or METHODS
+    names = tuple(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
+    seeds, first_seed = check_count(seeds, "seeds"), check_count(first_seed, "first_seed", low=0)
+    found = experiments_of(tuple(experiments), settings.backbone)
+    return units_of(found, names, range(first_seed, first_seed + seeds))
+
+
+def paper(
+    root: str | os.PathLike,
+    *,
+    experiments: Sequence[str] = (),
+    methods: str | Sequence[str] | None = None,
+    seeds: int = 1,
+    first_seed: int = 0,
+    settings: PaperSettings | None = None,
+    out: str | os.PathLike = "out/paper",
+    device: str = "auto",
+    devices: Sequence[str] = (),
+    executor: Executor | None = None,
+    workers: int = 1,
+    resume: bool = False,
+    brake: Brake | None = None,
+    on_data: Callable[[str], Callable[[int, int], None]] | None = None,
+    on_start: Callable[[Sequence[Unit], Sequence[int]], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
+    on_result: Callable[[int, int, str], None] | None = None,
+    say: Callable[[str], None] = print,
+    **place: Any,
+) -> Outcome:
+    """Run the paper's sequences and write tables, claims, figures and the paper's table layout.
+
+    root          the data root; `ebll.photos` says how the sets lie under it
+    experiments   names such as "imagenet-scenes", or sets joined by "-"; all of `SEQUENCES` for none
+    methods       one name, or several; all for None
+    seeds         how many, counted up from `first_seed`
+    settings      `PaperSettings`
+    out           folder for results, and for the checkpoints of what is not done
+    device        "auto", "cpu" or "cuda"
+    devices       several, such as ("cuda:0", "cuda:1"): each gets a process and its share of the runs
+    executor      runs them elsewhere: whatever has submit(), such as a Dask Client; `workers` says how many at a time
+    resume        go on with what an earlier call with this `out` has begun
+    brake         pressed, it stops the run in work at its next step
+    on_data, on_start, on_step, on_result   told of images converted, of the runs and about how many steps each takes,
+                  of steps made, of runs done
+    say           told in words of checkpoints that cannot be read or written
+    place         cache, room, minutes, incomplete, skip_unreadable, download, keep_weights: see `Place`
+    returns       an `Outcome`; where it is stopped, the tables so far are in `out` before the error goes on
+    raises        `DataMissing`, `InputError`, `OutputError` in words; `RunStopped` once the brake is pressed
+    """
+    settings, brake = settings or PaperSettings(), brake or Brake()
+    units = chosen_units(settings, experiments, methods, seeds, first_seed)
+    folder = prepare_folder(out)
+    here = Place(Path(root).expanduser(), folder, device=_device(device, devices), **place)
+    known = begun(here, settings, units)
+    if known and not resume:
+        raise InputError(
+            f"{folder} holds {len(known)} of these {len(units)} runs, begun or done, such as {known[0].name}. Go on "
+            "with them by --resume, or choose another folder with --out."
+        )
+    sequences = list(dict.fromkeys(unit.experiment for unit in units))
+    prepare_data(here, settings, sequences, on_data)
+    collector = Collector(sequences)
+    if on_start:
+        sizes = {name: set_size(here, settings, name) for e in sequences for name in e.tasks}
+        on_start(units, steps_of(units, settings, sizes))
+    brake.ready = True
+    try:
+        for result in _results(here, settings, units, devices, executor, workers, brake, say, on_step):
+            collector.results.append(result)
+            if on_result:
+                on_result(len(collector.results), len(units), f"{result.facts['sequence']} {result.facts['method']}")
+    except BaseException:
+        if collector.results:
+            write_tables(collector, folder)
+            drop_conclusions(folder)
+        raise
+    about = {
+        "sequences": [e.id for e in sequences],
+        "seeds": sorted({unit.seed for unit in units}),
+        "settings": settings.as_dict(),
+        "device": here.device,
+        **versions(),
+    }
+    outcome = conclude(collector, sequences, folder, about)
+    tables = layouts(outcome.accuracy, sequences)
+    write_text(layout_text(tables), folder / "paper-layout.md")
+    for i, table in enumerate(tables.values(), 1):
+        write_table(table.rename_axis("method").reset_index(), folder / f"paper-layout-{i}.csv")
+    return outcome
+
+
+def prepare_data(
+    place: Place,
+    settings: PaperSettings,
+    experiments: Sequence[Experiment],
+    on_data: Callable[[str], Callable[[int, int], None]] | None = None,
+) -> None:
+    """Find every set before anything is done, so that all that is missing is said at once; then convert them.
+
+    raises   `DataMissing` for all missing sets together; see `find_photos` and `convert`
+    """
+    names, listings, missing = list(dict.fromkeys(t for e in experiments for t in e.tasks)), {}, []
+    for name in names:
+        try:
+            options = {"incomplete": place.incomplete, "download": place.download}
+            listings[name] = find_photos(name, place.root, **options)
+        except DataMissing as error:
+            missing.append(str(error))
+    if missing:
+        raise DataMissing("\n".join(missing))
+    cache = default_cache(place.root) if place.cache is None else place.cache
+    for name, listing in listings.items():
+        options = {"progress": on_data, "skip_unreadable": place.skip_unreadable}
+        converted(listing, cache, settings.photos_of(name), **options)
+
+
+def _device(device: str, devices: Sequence[str]) -> str:
+    return devices[0] if devices else choose_device(device)
+
+
+def _results(place, settings, units, devices, executor, workers, brake, say, on_step):
+    if executor is None and len(devices) < 2:
+        return run_units(place, settings, units, brake, say=say, on_step=on_step)
+    prepare_starts(place, settings, units, brake, on_step)
+    if executor is not None:
+        return on_executor(place, settings, units, executor, workers, lambda: brake.pressed)
+    return on_devices(place, settings, units, devices, lambda: brake.pressed)

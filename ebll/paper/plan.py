@@ -1,0 +1,137 @@
+"""What the paper ran: its sequences of photo sets, and the settings that a source gives for them.
+
+Sources: the paper (EBLL, ICCV 2017) for alpha, lambda and the sizes of the codes; the authors' MATLAB code for epochs,
+learning rate, batch and the augmented versions. Nothing here was tuned by us, as the photo sets do not come with ebll.
+This room knows settings and names, nothing of how they are run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from ebll.autoencoder import AutoencoderSettings
+from ebll.errors import InputError, check_choice
+from ebll.experiments.plan import Experiment
+from ebll.methods import METHODS, Method, method_from
+from ebll.photos import PhotoSettings
+from ebll.settings import Settings, as_in, setting
+from ebll.training import TrainSettings
+
+__all__ = ["PRETRAINED_ON", "SEQUENCES", "PaperSettings", "Unit", "experiments_of", "units_of"]
+
+SEQUENCES: dict[str, tuple[str, ...]] = {
+    "imagenet-scenes": ("imagenet", "scenes"),
+    "imagenet-birds": ("imagenet", "birds"),
+    "imagenet-flowers": ("imagenet", "flowers"),
+    "flowers-scenes": ("flowers", "scenes"),
+    "flowers-birds": ("flowers", "birds"),
+    "imagenet-scenes-birds": ("imagenet", "scenes", "birds"),
+}
+"""Name -> photo sets in the order learned: five pairs and a sequence of three."""
+
+PRETRAINED_ON = "imagenet"
+"""The set that a pretrained backbone has learned already: as a first task it is taken over, head and all."""
+
+RECIPES = {
+    "pca": dict(start="pca", optimizer="adam", learning_rate=1e-3, epochs=20, batch_size=512),
+    "authors": dict(start="random", optimizer="adadelta", learning_rate=1.0, epochs=100, batch_size=5000),
+}
+"""How an autoencoder is fitted: from the principal components, as everywhere in ebll, or as the authors' code does."""
+
+
+@dataclass(frozen=True)
+class PaperSettings(Settings):
+    """Everything that decides the result of a run at paper scale, but its tasks, its method and its seed."""
+
+    backbone: str = setting("alexnet", "Pretrained network; NET@CUT cuts it elsewhere.", free=True)
+    weights: str = setting("default", "Its weights: torchvision's, 'none' for a random start, or a file.", free=True)
+    dropout: float = setting(0.0, "Dropout in T while it learns; the authors' fine-tuning has none.", high=0.99)
+    alpha: float = as_in(METHODS["ebll"], "alpha", 1e-2, doc="Weight of the code term of every set but ImageNet.")
+    alpha_imagenet: float = as_in(METHODS["ebll"], "alpha", 1e-3, doc="Weight of ImageNet's code term.")
+    temperature: float = as_in(METHODS["lwf"], "temperature", 2.0)
+    distill_weight: float = as_in(METHODS["lwf"], "distill_weight", 1.0)
+    ewc_strength: float = as_in(METHODS["ewc"], "ewc_strength", 300.0)
+    fisher: str = as_in(METHODS["ewc"], "fisher", "sampled")
+    fisher_samples: int = as_in(METHODS["ewc"], "fisher_samples", 512)
+    code_size: int = as_in(AutoencoderSettings, "code_size", 100, doc="Numbers in the code of every other set.")
+    code_size_imagenet: int = as_in(AutoencoderSettings, "code_size", 300, doc="Numbers in ImageNet's code.")
+    recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 1e-6)
+    autoencoder: str = setting("pca", "How autoencoders are fitted.", choices=tuple(RECIPES))
+    autoencoder_images: int = setting(100_000, "Training windows that the fit looks at; 0 takes all.")
+    imagenet_images: int = setting(100_000, "Training images of ImageNet that are used; 0 takes all 1.28 million.")
+    log_every: int = setting(200, "Optimiser steps between two measurements; 0 for none.")
+    precision: str = setting(
+        "auto", "Of products in F and T; auto: bfloat16 on a GPU.", choices=("auto", "float32", "bfloat16")
+    )
+    compile: bool = setting(False, "Compile F and T, which takes minutes once and pays on long runs.")
+    photos: PhotoSettings = field(default_factory=PhotoSettings)
+    train: TrainSettings = field(
+        default_factory=lambda: TrainSettings(
+            epochs=72, warmup_epochs=72, batch_size=128, learning_rate=4e-4, drop_at=0.75, threads=0
+        )
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, kind in (("photos", PhotoSettings), ("train", TrainSettings)):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"{name} takes {kind.__name__}(...); got {type(getattr(self, name)).__name__}.")
+
+    def method(self, name: str, tasks: tuple[str, ...]) -> Method:
+        """A method with these settings for a sequence: its alphas and the sizes of its codes go by the set."""
+        old = tasks[:-1]
+        values = {key: getattr(self, key) for key in ("temperature", "distill_weight", "ewc_strength", "recon_weight")}
+        values |= {"fisher": self.fisher, "fisher_samples": self.fisher_samples}
+        values["alpha"] = tuple(self.alpha_imagenet if t == PRETRAINED_ON else self.alpha for t in old)
+        values["code_size"] = tuple(self.code_size_imagenet if t == PRETRAINED_ON else self.code_size for t in old)
+        made = method_from(check_choice(name, METHODS, "Method"), values)
+        if not hasattr(made, "autoencoder"):
+            return made
+        recipe = RECIPES[self.autoencoder] | {"images": self.autoencoder_images}
+        return made.replace(autoencoder=made.autoencoder.replace(**recipe))
+
+    def photos_of(self, name: str) -> PhotoSettings:
+        """How a set's images are kept and cut."""
+        return self.photos.replace(images=self.imagenet_images) if name == PRETRAINED_ON else self.photos
+
+    def as_dict(self) -> dict[str, Any]:
+        """Name -> value, as JSON can hold it."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One run: a sequence, a method, a seed. Nothing of it depends on another."""
+
+    experiment: Experiment
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Also the name of its folder."""
+        return f"{'-'.join(self.experiment.tasks)}/{self.method}-{self.seed}"
+
+
+def experiments_of(names: tuple[str, ...] | list[str], backbone: str) -> list[Experiment]:
+    """The sequences of these names on a backbone; all for none. Sets joined by "-" make a sequence of one's own.
+
+    raises   `InputError` for a sequence of one set, or with a set in it twice
+    """
+    found = []
+    for name in dict.fromkeys(names or SEQUENCES):
+        tasks = SEQUENCES.get(name) or tuple(part for part in name.split("-") if part)
+        if len(tasks) < 2 or len(set(tasks)) < len(tasks):
+            raise InputError(
+                f"Experiment: {name!r} is neither one of {', '.join(SEQUENCES)} nor different sets joined by '-'."
+            )
+        found.append(Experiment(backbone, tasks))
+    return found
+
+
+def units_of(experiments: list[Experiment], methods: tuple[str, ...], seeds: range) -> list[Unit]:
+    """All runs; those with the same first task and seed side by side, as they begin with the same network."""
+    order = sorted(experiments, key=lambda e: list(dict.fromkeys(x.tasks[0] for x in experiments)).index(e.tasks[0]))
+    return [Unit(e, method, seed) for seed in seeds for e in order for method in methods]

@@ -1,0 +1,237 @@
+"""The runs of the paper's protocol, one after the other; each can be stopped and goes on where it was.
+
+A run is a pure function of settings and unit; its folder holds its checkpoints while it goes on and its rows when it is
+done. This room draws nothing and decides nothing about claims.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ebll.checkpoints import Checkpoints, write_checkpoint
+from ebll.errors import OutputError, RunStopped, TrainingDiverged
+from ebll.experiments.jobs import Result
+from ebll.methods import Memory
+from ebll.paper.plan import PaperSettings, Unit
+from ebll.paper.start import Place, first_memory, load_task, start_of
+from ebll.protocol import run_sequence
+from ebll.record import Recorder
+from ebll.runs import Snapshot
+from ebll.seeds import cpu_threads
+from ebll.turns import Control, controlled
+
+__all__ = ["Brake", "Told", "begun", "finished", "prepare_start", "run_unit", "run_units"]
+
+RESULT = "result.json"
+
+
+class Brake:
+    """Stops whatever runs at the next step, and all that would follow; pressed from a signal handler, say."""
+
+    def __init__(self) -> None:
+        self.pressed = False
+        self.ready = False  #: whether there is something that it would stop
+        self._keeper: Checkpoints | None = None
+        self.control = Control(on_turn=self._look)
+
+    def press(self) -> None:
+        """Stop soon, keeping what was done."""
+        self.pressed = True
+        if self._keeper is not None:
+            self._keeper.stop()
+
+    @contextlib.contextmanager
+    def on(self, keeper: Checkpoints) -> Iterator[Checkpoints]:
+        """Inside the block a run with this keeper is what runs."""
+        self._keeper = keeper
+        if self.pressed:
+            keeper.stop()
+        try:
+            with controlled(keeper.control):
+                yield keeper
+        finally:
+            self._keeper = None
+
+    def _look(self) -> None:
+        if self.pressed:
+            raise RunStopped("Stopped between two runs; the same command with --resume goes on.")
+
+
+class Told(Checkpoints):
+    """Checkpoints that also tell of every step."""
+
+    def __init__(self, *given: Any, on_step: Callable[[int], None] | None = None, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.on_step, self._made = on_step, 0
+
+    def resumed(self, net: Any, optimizer: torch.optim.Optimizer) -> int:
+        """As `Checkpoints.resumed`; the steps made before count as well."""
+        self._made = 0
+        made = super().resumed(net, optimizer)
+        self._tell(made)
+        return made
+
+    def step(self, made: int, net: Any, optimizer: torch.optim.Optimizer) -> None:
+        """As `Checkpoints.step`."""
+        self._tell(made)
+        super().step(made, net, optimizer)
+
+    def _tell(self, made: int) -> None:
+        if self.on_step and made > self._made:
+            self.on_step(made - self._made)
+        self._made = made
+
+
+def folder_of(place: Place, unit: Unit) -> Path:
+    """Where a run's checkpoints and result are."""
+    return place.out / "runs" / unit.name
+
+
+def start_folder(place: Place, settings: PaperSettings, first: str, seed: int) -> Path:
+    """Where the network that has learned a first set with these settings is, and what methods keep of that set."""
+    which = hashlib.sha256(json.dumps(_identity(settings, first, seed), sort_keys=True).encode()).hexdigest()[:8]
+    return place.out / "starts" / f"{first}-{seed}-{which}"
+
+
+def finished(place: Place, settings: PaperSettings, unit: Unit) -> Result | None:
+    """The result of a run that came to its end with these settings, or None."""
+    try:
+        kept = json.loads((folder_of(place, unit) / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = kept.get("run") == _as_json(_identity(settings, unit.name, unit.seed))
+    return Result(**kept["result"]) if same else None
+
+
+def begun(place: Place, settings: PaperSettings, units: Sequence[Unit]) -> list[Unit]:
+    """Runs of which there is anything in the output folder, done or not, their first set included."""
+
+    def anything(folder: Path) -> bool:
+        return folder.is_dir() and any(folder.iterdir())
+
+    return [
+        unit
+        for unit in units
+        if anything(folder_of(place, unit))
+        or anything(start_folder(place, settings, unit.experiment.tasks[0], unit.seed))
+    ]
+
+
+def prepare_start(
+    place: Place,
+    settings: PaperSettings,
+    first: str,
+    seed: int,
+    brake: Brake,
+    say: Callable[[str], None] = print,
+    on_step: Callable[[int], None] | None = None,
+) -> tuple[Snapshot, dict[Any, Memory | None]]:
+    """The network that has learned a first set, from its file where there is one, and an empty place for memories.
+
+    raises   `RunStopped`, `TrainingDiverged`, and what loading the set raises
+    """
+    task = load_task(place, settings, first)
+    keep = Told(
+        start_folder(place, settings, first, seed),
+        _identity(settings, f"start {first}", seed),
+        minutes=place.minutes,
+        say=say,
+        on_step=on_step,
+    )
+    with brake.on(keep):
+        return start_of(place, settings, task, seed, keep, Recorder(log_every=settings.log_every)), {}
+
+
+def run_unit(
+    place: Place,
+    settings: PaperSettings,
+    unit: Unit,
+    start: Snapshot,
+    memories: dict[Any, Memory | None],
+    brake: Brake,
+    *,
+    say: Callable[[str], None] = print,
+    on_step: Callable[[int], None] | None = None,
+) -> Result:
+    """One run from a network that has learned the first set; a divergence is told in the result.
+
+    memories  of that network, shared by the methods that keep the same; filled here
+    raises    `RunStopped` once the brake is pressed
+    """
+    tasks, names = [load_task(place, settings, name) for name in unit.experiment.tasks], unit.experiment.tasks
+    method, folder, recorder = settings.method(unit.method, names), folder_of(place, unit), Recorder(settings.log_every)
+    identity = _identity(settings, unit.name, unit.seed)
+    facts = {"sequence": unit.experiment.id, "net": unit.experiment.net, "method": unit.method, "seed": unit.seed}
+    result, run = Result(facts), None
+    try:
+        kept_in = start_folder(place, settings, names[0], unit.seed)
+        with controlled(brake.control), cpu_threads(settings.train.threads):
+            memory = first_memory(kept_in, method, start, tasks[0], unit.seed, memories)
+        begin = dataclasses.replace(start, memory=memory)
+        keep = Told(folder, identity, minutes=place.minutes, say=say, on_step=on_step)
+        options = {"settings": settings.train, "seed": unit.seed, "device": place.device, "recorder": recorder}
+        with brake.on(keep):
+            run = run_sequence(tasks, method, start=begin, look_back_last=False, keep=keep, **options)
+    except TrainingDiverged as error:
+        result.failure = f"{unit.experiment.id}: {error}"
+    result.curves, result.accuracy, result.kept = recorder.curve_rows, recorder.accuracy_rows, recorder.memory_rows
+    _write_result(folder, identity, result)
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    if place.keep_weights and run is not None:
+        write_checkpoint(folder / "network.safetensors", run.net.state_dict(), {"run": identity, **facts})
+    return result
+
+
+def run_units(
+    place: Place,
+    settings: PaperSettings,
+    units: Sequence[Unit],
+    brake: Brake,
+    *,
+    say: Callable[[str], None] = print,
+    on_step: Callable[[int], None] | None = None,
+) -> Iterator[Result]:
+    """Run one after the other, those that are done excepted, and give each result as it comes.
+
+    raises   `RunStopped` once the brake is pressed; what is finished has then been given
+    """
+    ready: dict[tuple[str, int], tuple[Snapshot, dict[Any, Memory | None]]] = {}
+    for unit in units:
+        done = finished(place, settings, unit)
+        if done is None:
+            key = (unit.experiment.tasks[0], unit.seed)
+            if key not in ready:
+                ready.clear()  # a network and its memories at a time
+                ready[key] = prepare_start(place, settings, *key, brake, say, on_step)
+            done = run_unit(place, settings, unit, *ready[key], brake, say=say, on_step=on_step)
+        yield done
+
+
+def _identity(settings: PaperSettings, name: str, seed: int) -> dict[str, Any]:
+    """What decides a run, for its files: those of another run, or of other settings, are not taken for it."""
+    from importlib.metadata import version
+
+    return {"name": name, "seed": seed, "ebll": version("ebll"), **settings.as_dict()}
+
+
+def _as_json(value: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _write_result(folder: Path, identity: Mapping[str, Any], result: Result) -> None:
+    path, half = folder / RESULT, folder / f".{RESULT}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        half.write_text(json.dumps({"run": identity, "result": dataclasses.asdict(result)}), encoding="utf-8")
+        half.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}. Free some space; --resume goes on.") from error

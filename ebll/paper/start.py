@@ -1,0 +1,170 @@
+"""Where the runs of a sequence begin: the photo sets as tasks, and the network that has learned the first of them.
+
+A network pretrained on ImageNet has learned that set already and keeps its head; any other first set is learned here,
+once for all methods, and kept in a file. This room knows files and backbones; the loop is another's.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ebll.backbones import BACKBONES, CutNet, accelerated, load_backbone
+from ebll.checkpoints import read_checkpoint, write_checkpoint
+from ebll.comparison import kept_by, memory_of
+from ebll.data import Task
+from ebll.errors import InputError
+from ebll.methods import EncoderMemory, EWCMemory, Memory, Method
+from ebll.nets import Network
+from ebll.paper.plan import PRETRAINED_ON, PaperSettings
+from ebll.photos import load_photos
+from ebll.protocol import learn_first
+from ebll.record import Recorder
+from ebll.runs import Keeper, Snapshot
+from ebll.seeds import cpu_threads, seeded
+
+__all__ = ["Place", "first_memory", "first_network", "load_task", "network_of", "start_of"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where data are found and results are left, and what may be used on the way; no number depends on it.
+
+    root     the data root, under which the photo sets lie
+    out      folder for results and checkpoints
+    device   "cpu", "cuda" or "cuda:1"
+    cache    for converted images, by default under the root
+    room     bytes of images to hold in memory; by default half of what is free
+    minutes  between two checkpoints
+    """
+
+    root: Path
+    out: Path
+    device: str = "cpu"
+    cache: Path | None = None
+    room: int | None = None
+    minutes: float = 10.0
+    incomplete: bool = False  #: accept fewer images than were published
+    skip_unreadable: bool = False
+    download: bool = False
+    keep_weights: bool = False  #: keep the network of every finished run
+
+    def elsewhere(self, device: str) -> Place:
+        """The same place on another device."""
+        return replace(self, device=device)
+
+
+def bfloat16(settings: PaperSettings, device: str) -> bool:
+    """Whether products are made in bfloat16 on this device."""
+    if settings.precision == "auto":
+        return torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
+    return settings.precision == "bfloat16"
+
+
+def cut_net(settings: PaperSettings, seed: int) -> CutNet:
+    """The backbone; its weights come from `seed` where it is not pretrained."""
+    with seeded(seed, "network"):
+        return load_backbone(
+            settings.backbone, weights=settings.weights, dropout=settings.dropout, input_size=settings.photos.size
+        )
+
+
+def network_of(settings: PaperSettings, seed: int, device: str) -> tuple[Network, CutNet]:
+    """A network without heads on a device, and the backbone that it was made of."""
+    made = cut_net(settings, seed)
+    quick = {
+        "precision": "bfloat16" if bfloat16(settings, device) else "float32",
+        "channels_last": True,
+        "compile": settings.compile,
+    }
+    network = Network(accelerated(made.features, **quick), accelerated(made.operator, **quick), made.input_shape)
+    if made.keeps_statistics:
+        network.freeze_statistics()
+    return network.to(device), made
+
+
+_loaded: dict[Any, Task] = {}
+
+
+def load_task(place: Place, settings: PaperSettings, name: str, progress: Callable[[str], Any] | None = None) -> Task:
+    """A photo set as a task for this backbone, on the place's device; the newest four stay in memory."""
+    mean, deviation = _standardising(settings)
+    key = (place, settings.photos_of(name), name, mean, deviation)
+    if key not in _loaded:
+        while len(_loaded) > 3:
+            del _loaded[next(iter(_loaded))]
+        _loaded[key] = load_photos(
+            name, place.root, settings.photos_of(name), mean=mean, deviation=deviation, device=place.device,
+            cache=place.cache, room=place.room, progress=progress, incomplete=place.incomplete,
+            skip_unreadable=place.skip_unreadable, download=place.download,
+        )  # fmt: skip
+    return _loaded[key]
+
+
+def _standardising(settings: PaperSettings) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    published = BACKBONES[settings.backbone.partition("@")[0]].weights
+    return published.mean, published.std
+
+
+def start_of(
+    place: Place, settings: PaperSettings, task: Task, seed: int, keep: Keeper, recorder: Recorder
+) -> Snapshot:
+    """The network that has learned the first task.
+
+    raises   `InputError` where a pretrained head does not fit the set's classes; what `learn_first` raises
+    """
+    network, made = network_of(settings, seed, place.device)
+    if task.name == PRETRAINED_ON and settings.weights != "none":
+        return first_network(network, made, task, settings, recorder)
+    options = {"settings": settings.train, "seed": seed, "device": place.device}
+    start = learn_first([task], net=network, recorder=recorder, keep=keep, **options)
+    return replace(start, net_name=settings.backbone)
+
+
+def first_network(network: Network, made: CutNet, task: Task, settings: PaperSettings, recorder: Recorder) -> Snapshot:
+    """A pretrained network with its own head as one that has learned the set it was pretrained on."""
+    if made.head.out_features != task.class_count:
+        raise InputError(
+            f"{task.name} has {task.class_count} classes here, but the pretrained head of {settings.backbone} has "
+            f"{made.head.out_features}. Complete the set (a part of the images of all classes will do), or begin with "
+            "another set."
+        )
+    with seeded(0, "head"):
+        network.add_head(task.class_count)
+    network.heads[0].load_state_dict(made.head.state_dict())
+    with cpu_threads(settings.train.threads):
+        recorder.add_accuracies(network, [task], 0)
+    return Snapshot(network, recorder, settings.backbone)
+
+
+def first_memory(
+    folder: Path, method: Method, start: Snapshot, task: Task, seed: int, memories: dict[Any, Memory | None]
+) -> Memory | None:
+    """What a method keeps of the first task: from `memories`, else from a file in `folder`, else fitted.
+
+    folder   for this start alone, as its networks are not told apart
+    """
+    key = kept_by(method)
+    if key in memories:
+        return memories[key]
+    path = folder / f"memory-{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}.safetensors"
+    known = {cls.__name__: cls for cls in (EncoderMemory, EWCMemory)}
+    if path.is_file():
+        try:
+            tensors, facts = read_checkpoint(path)
+            device = next(start.net.parameters()).device
+            on_device = {name: value.to(device) for name, value in tensors.items()}
+            memories[key] = known[facts["memory"]].from_tensors(on_device, facts["report"])
+            return memories[key]
+        except InputError:
+            path.unlink()  # damaged: fitted anew
+    memory = memory_of(method, replace(start, net=copy.deepcopy(start.net)), task, memories, seed)
+    if memory is not None and type(memory).__name__ in known:
+        write_checkpoint(path, memory.tensors(), {"memory": type(memory).__name__, "report": memory.report()})
+    return memory

@@ -1,0 +1,74 @@
+"""Caltech's 200 kinds of birds, from the four text files that name, label and divide them.
+
+This room knows the published files; it opens no image.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from ebll.errors import InputError
+from ebll.photos.listing import Listing, Part, PhotoSet, read_lines, refuse_absent, refuse_both
+
+__all__ = ["read_birds"]
+
+Numbered = dict[int, tuple[int, str]]  # number at a line's start: (number of the line, rest of it)
+
+
+def read_birds(base: Path, info: PhotoSet) -> Listing:
+    """The listing of the birds in `base`, in the order of images.txt.
+
+    Raises:
+        InputError: a line that cannot be used, with its file and number; an image that is not there.
+    """
+    classes, images = _numbered(base / "classes.txt"), _numbered(base / "images.txt")
+    labels = _column(base / "image_class_labels.txt", images, classes, "a class of classes.txt")
+    chosen = _column(base / "train_test_split.txt", images, (0, 1), "0 (test) or 1 (train)")
+    order = {number: label for label, number in enumerate(sorted(classes))}
+    parts: tuple[list[tuple[str, int]], ...] = ([], [])
+    for number, (line, path) in images.items():
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise InputError(f"{base / 'images.txt'}, line {line}: {path!r} leads out of images/. Fetch it again.")
+        parts[chosen[number]].append((f"images/{path}", order[labels[number]]))
+    test, train = (_part(pairs) for pairs in parts)
+    refuse_both(base, train.paths, test.paths)
+    refuse_absent(base, (*train.paths, *test.paths), "images.txt")
+    names = tuple(_plain(classes[number][1]) for number in order)
+    return Listing(info.name, base, names, train, test, source=info.source, licence=info.licence)
+
+
+def _part(pairs: list[tuple[str, int]]) -> Part:
+    return Part(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
+
+
+def _plain(name: str) -> str:
+    """`001.Black_footed_Albatross` -> `Black footed Albatross`."""
+    number, _, rest = name.partition(".")
+    return (rest if number.isdigit() and rest else name).replace("_", " ")
+
+
+def _numbered(file: Path) -> Numbered:
+    found: Numbered = {}
+    for line, text in read_lines(file):
+        head, _, rest = text.partition(" ")
+        if not (head.isascii() and head.isdigit() and rest.strip()):
+            raise InputError(f"{file}, line {line}: wanted a number, a blank and a text; got {text!r}. Fetch it again.")
+        if int(head) in found:
+            raise InputError(f"{file}, line {line}: number {head} stands in line {found[int(head)][0]} already.")
+        found[int(head)] = line, rest.strip()
+    return found
+
+
+def _column(file: Path, images: Numbered, allowed: Numbered | tuple[int, ...], what: str) -> dict[int, int]:
+    """The whole number that `file` gives each image."""
+    column = {}
+    for number, (line, text) in _numbered(file).items():
+        if number not in images:
+            raise InputError(f"{file}, line {line}: image {number} is not in images.txt. Fetch both again.")
+        if not (text.isascii() and text.isdigit() and int(text) in allowed):
+            raise InputError(f"{file}, line {line}: wanted {what}; got {text!r}. Fetch it again.")
+        column[number] = int(text)
+    without = next((number for number in images if number not in column), None)
+    if without is not None:
+        raise InputError(f"{file} says nothing of image {without} of images.txt. Fetch both again.")
+    return column

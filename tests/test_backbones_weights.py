@@ -1,0 +1,254 @@
+"""A pretrained net's weights: read from files in torchvision's layout, fetched once, refused where they do not fit."""
+
+import os
+import pickle
+import sys
+import urllib.error
+
+import pytest
+import torch
+from backbone_rig import SMALL, as_file, filled, one_state, same_answers, torchvision_net, whole
+from torch import nn
+from torchvision import models
+
+from ebll.backbones import BACKBONES, load_backbone
+from ebll.backbones.chains import build_empty
+from ebll.errors import DataMissing, InputError
+
+# Weights from a file.
+
+
+@pytest.mark.parametrize("kind", ["plain", "state_dict", "model", "DataParallel", "ordered"])
+def test_a_file_in_torchvisions_layout_is_read(tmp_path, kind):
+    state = one_state()
+    wrapped = {
+        "plain": dict(state),
+        "ordered": state,
+        "state_dict": {"state_dict": state, "epoch": 90, "best": 55.1},
+        "model": {"model": state, "optimizer": {"lr": 0.1}},
+        "DataParallel": {"state_dict": {f"module.{key}": value for key, value in state.items()}},
+    }[kind]
+    before = torch.get_rng_state()
+    cut = load_backbone(SMALL, weights=str(as_file(tmp_path, wrapped)), input_size=64)
+    assert torch.equal(torch.get_rng_state(), before)
+    same_answers(cut, torchvision_net(state))
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in whole(cut).parameters())
+
+
+def test_safetensors_are_read(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    state = one_state()
+    safetensors.save_file(state, tmp_path / "net.safetensors")
+    same_answers(load_backbone(SMALL, weights=tmp_path / "net.safetensors", input_size=64), torchvision_net(state))
+
+
+def test_a_missing_safetensors_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    (tmp_path / "net.safetensors").write_bytes(b"8")
+    with pytest.raises(InputError, match=r'needs the package safetensors, which `pip install "ebll\[pretrained\]"`'):
+        load_backbone(SMALL, weights=tmp_path / "net.safetensors")
+
+
+def test_half_precision_becomes_single(tmp_path):
+    stored = {key: value.half() for key, value in filled("alexnet").state_dict().items()}
+    cut = load_backbone("alexnet", weights=as_file(tmp_path, stored))
+    assert {p.dtype for p in whole(cut).parameters()} == {torch.float32}
+    assert torch.equal(cut.head.weight, stored["classifier.6.weight"].float())
+    assert torch.equal(cut.operator.fc6[1].weight, stored["classifier.1.weight"].float())
+    assert cut.head.out_features == 1000
+
+
+def test_a_head_of_other_classes_is_kept(tmp_path):
+    state = one_state(classes=7)
+    cut = load_backbone(SMALL, weights=as_file(tmp_path, state), input_size=64)
+    assert cut.head.out_features == 7
+    same_answers(cut, torchvision_net(state))
+
+
+def test_counters_that_older_files_lack_are_no_fault(tmp_path):
+    state = one_state()
+    old = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    assert len(old) < len(state)
+    same_answers(load_backbone(SMALL, weights=as_file(tmp_path, old), input_size=64), torchvision_net(state))
+
+
+def test_the_published_densenets_older_names_are_understood(tmp_path):
+    state = one_state(name="densenet121")
+    old = {key.replace(".norm1.", ".norm.1.").replace(".conv2.", ".conv.2."): v for key, v in state.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    cut = load_backbone("densenet121", weights=as_file(tmp_path, old), input_size=64)
+    same_answers(cut, torchvision_net(state, "densenet121"))
+
+
+def test_a_file_of_another_net_is_refused_with_what_came(tmp_path):
+    path = as_file(tmp_path, one_state(name="resnet18"))
+    with pytest.raises(InputError) as error:
+        load_backbone(SMALL, weights=path)
+    wanted = len(build_empty(SMALL).state_dict())
+    assert str(error.value) == (
+        f"{path} does not hold the weights of mobilenet_v3_small: {wanted} of {wanted} are missing "
+        "(features.0.0.weight, features.0.1.weight, features.0.1.bias, ...); 122 are not of this net (conv1.weight, "
+        "bn1.weight, bn1.bias, ...). Give the net that the file was made with, or a file with the names of "
+        "torchvision's mobilenet_v3_small."
+    )
+
+
+def test_a_file_of_a_sibling_is_refused_by_its_shapes(tmp_path):
+    state = one_state()
+    state["features.0.0.weight"] = torch.zeros(16, 3, 5, 5)
+    state["classifier.3.weight"] = torch.zeros(1000, 77)
+    with pytest.raises(InputError) as error:
+        load_backbone(SMALL, weights=as_file(tmp_path, state))
+    assert (
+        "weights of mobilenet_v3_small: 2 have another shape (features.0.0.weight: wanted (16, 3, 3, 3), came "
+        "(16, 3, 5, 5))."
+    ) in str(error.value)
+
+
+class Trap:
+    """An object that runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return os.system, ("exit 7",)
+
+
+def write(path, kind):
+    if kind == "text":
+        path.write_text("no weights at all")
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "cut short":
+        torch.save(one_state(), path)
+        path.write_bytes(path.read_bytes()[:100_000])
+    elif kind == "code":
+        path.write_bytes(pickle.dumps({"conv1.weight": Trap()}, protocol=2))
+    elif kind == "whole net":
+        torch.save(nn.Linear(2, 2), path)
+    elif kind == "tensor":
+        torch.save(torch.zeros(2), path)
+    elif kind == "nothing":
+        torch.save({}, path)
+    else:
+        torch.save({"conv1.weight": torch.zeros(2), "epoch": 3}, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("text", "cannot be read as weights: it is damaged, or holds more than tensors"),
+        ("empty", "cannot be read as weights"),
+        ("cut short", "cannot be read as weights"),
+        ("code", "cannot be read as weights"),
+        ("whole net", "save the net's tensors alone: torch.save(net.state_dict(), FILE)"),
+        ("tensor", "must hold a state dict, names and tensors; it holds Tensor"),
+        ("nothing", "must hold a state dict, names and tensors; it holds nothing"),
+        ("number", "must hold a state dict, names and tensors; under epoch it holds int"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_refused(tmp_path, monkeypatch, kind, words):
+    ran = []
+    monkeypatch.setattr(os, "system", ran.append)
+    path = tmp_path / "weights.pth"
+    write(path, kind)
+    with pytest.raises(InputError) as error:
+        load_backbone(SMALL, weights=path)
+    assert str(error.value).startswith(str(path))
+    assert words in str(error.value)
+    assert "weights_only" not in str(error.value)  # torch's own advice would run what the file holds
+    assert ran == []
+
+
+def test_a_damaged_safetensors_is_refused(tmp_path):
+    pytest.importorskip("safetensors")
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(bytes(range(40)))
+    with pytest.raises(InputError, match="cannot be read as weights"):
+        load_backbone(SMALL, weights=path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataMissing) as error:
+        load_backbone("alexnet", weights="defautl")
+    assert str(error.value) == (
+        "no file of weights at defautl: it is not there. Give 'default', 'none', or a .pth or .safetensors file with "
+        "the names of torchvision's alexnet."
+    )
+    with pytest.raises(DataMissing, match="it is a folder"):
+        load_backbone("alexnet", weights=tmp_path)
+
+
+# Weights from torchvision.
+
+
+class Cache:
+    """torch's cache, empty; a download is noted in `asked`, and fails with `fault` or leaves `state`."""
+
+    def __init__(self, hub):
+        self.folder, self.asked = hub / "checkpoints", []
+        self.state, self.fault = None, urllib.error.URLError("no route to host")
+
+    def download(self, url, file, hash_prefix=None, progress=True):
+        self.asked.append((url, file, hash_prefix))
+        if self.state is None:
+            raise self.fault
+        torch.save(self.state, file)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    made = Cache(tmp_path / "hub")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", made.download)
+    return made
+
+
+@pytest.mark.parametrize(
+    "fault", [urllib.error.URLError("no route to host"), RuntimeError('invalid hash value (expected "7be5be79")')]
+)
+def test_offline_the_error_says_where_the_file_is_and_where_it_goes(cache, fault):
+    cache.fault = fault
+    with pytest.raises(DataMissing) as error:
+        load_backbone("alexnet")
+    file = "alexnet-owt-7be5be79.pth"
+    url, place = f"https://download.pytorch.org/models/{file}", cache.folder / file
+    assert cache.asked == [(url, str(place), "7be5be79")]
+    assert str(error.value) == (
+        f"The weights of alexnet are not here, and fetching them failed ({fault}). Get {url} on a machine with a "
+        f"network and put the file at {place}, or name where it lies: --weights FILE, as in --weights {file}."
+    )
+
+
+def test_what_is_in_torchs_cache_is_not_fetched_again(cache):
+    state = one_state()
+    cache.folder.mkdir(parents=True)
+    as_file(cache.folder, state, "mobilenet_v3_small-047dcff4.pth")
+    cut = load_backbone(SMALL, input_size=64)
+    same_answers(cut, torchvision_net(state))
+    assert cache.asked == []
+    assert cut.weights_from == "pretrained: torchvision's IMAGENET1K_V1 (mobilenet_v3_small-047dcff4.pth)"
+    assert cut.keeps_statistics
+
+
+def test_the_file_is_fetched_into_torchs_cache(cache):
+    cache.state = state = one_state()
+    same_answers(load_backbone(SMALL, input_size=64), torchvision_net(state))
+    same_answers(load_backbone(SMALL, input_size=64), torchvision_net(state))
+    assert len(cache.asked) == 1
+
+
+def test_a_damaged_file_in_the_cache_is_named(cache):
+    cache.folder.mkdir(parents=True)
+    place = cache.folder / "mobilenet_v3_small-047dcff4.pth"
+    place.write_bytes(b"half of it")
+    with pytest.raises(InputError) as error:
+        load_backbone(SMALL)
+    assert str(error.value).startswith(f"{place} cannot be read as weights: it is damaged")
+
+
+@pytest.mark.parametrize("name", [n for n in BACKBONES if n != "efficientnet_lite0"])
+def test_the_check_of_a_download_is_the_hash_in_its_name(cache, name):
+    with pytest.raises(DataMissing):
+        load_backbone(name)
+    ((url, file, digest),) = cache.asked
+    assert torch.hub.HASH_REGEX.search(file).group(1) == digest
+    assert url == models.get_model_weights(name).DEFAULT.url
