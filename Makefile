@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-browser test-ipykernel6 lab check lint notebooks screenshots links handout bench \
-	bench-panels bench-sweeps ready-made clean python FORCE
+	bench-panels bench-paper bench-sweeps ready-made clean python FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
 PYTHON ?=
@@ -56,6 +56,9 @@ handout: $(READY)  ## write student copies without solutions to handout/, for a 
 
 bench: $(READY)  ## what a step of LwF and EBLL costs against a fine-tuning step
 	$(PY) -m benchmarks.step_cost
+
+bench-paper: $(READY)  ## how many photographs a second AlexNet learns (PAPER_FLAGS="--device cuda --compile" on a GPU)
+	$(PY) -m benchmarks.paper_speed $(PAPER_FLAGS)
 
 bench-panels: $(BROWSER)  ## how soon the panels answer in a browser, and what watching a run costs
 	$(PY) -m benchmarks.panel_speed

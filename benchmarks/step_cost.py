@@ -21,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmarks.section import write_section
 from ebll.data import Task
 from ebll.experiments.report import markdown
 from ebll.methods import METHODS, Batch, EncoderMemory, Method, Term
@@ -118,7 +119,7 @@ def summary(times: pd.DataFrame) -> pd.DataFrame:
     ).rename_axis("method")
 
 
-PAGE = """# What a training step costs
+PAGE = """## What a training step costs
 
 Written by `make bench`, that is `python -m benchmarks.step_cost`; the figures are in `benchmarks/step_cost.csv`.
 
@@ -178,7 +179,7 @@ def main() -> None:
     where = {"device": chosen.device, "threads": chosen.threads, "torch": torch.__version__.partition("+")[0]}
     result = pd.concat(parts).assign(**where, machine=platform.machine(), rounds=chosen.rounds)
     result.to_csv(chosen.out, index=False, float_format="%.4f", lineterminator="\n")
-    Path(chosen.page).write_text(page(result, chosen.busy), encoding="utf-8")
+    write_section(Path(chosen.page), "step cost", page(result, chosen.busy))
 
 
 if __name__ == "__main__":

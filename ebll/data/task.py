@@ -208,7 +208,7 @@ class Task:
         """
         if not isinstance(self.train.inputs, Tensor):
             raise InputError(
-                f"task {self.name!r} is of photographs, which are standardised as the network was pretrained: give mean "
+                f"task {self.name!r} is of photographs, standardised as their network was pretrained: give mean "
                 "and deviation to load_photos."
             )
         mean, deviation = channel_affine(self.train.inputs)

@@ -92,7 +92,9 @@ def seconds_of(unit: Unit, settings: PaperSettings, sizes: dict[str, SetSize], s
         if method is FeatureExtraction:
             step = 0.0
         passes = settings.train.warmup_epochs + (epochs if recorded else 0)
-        asked = (passes if settings.photos.augment == "random" else 1 + recorded) * size.windows * speed.forward
+        if settings.photos.augment != "random":  # the old network answers once in each stage
+            passes = bool(settings.train.warmup_epochs) + recorded
+        asked = passes * size.windows * speed.forward
         others = t if unit.method == "joint" else 0
         steps = epochs * size.windows * step * (1 + others)
         looks = 0 if not settings.log_every else epochs * size.windows / settings.train.batch_size / settings.log_every
@@ -117,7 +119,9 @@ def estimate(place: Place, settings: PaperSettings, units: Sequence[Unit], speed
     names = list(dict.fromkeys(name for unit in units for name in unit.experiment.tasks))
     sizes = {name: set_size(place, settings, name) for name in names}
     speed = speed or measured_speed(settings, place.device)
-    firsts = {(u.experiment.tasks[0], u.seed) for u in units if u.experiment.tasks[0] != PRETRAINED_ON}
+    firsts = {(u.experiment.tasks[0], u.seed) for u in units}
+    if settings.weights != "none":
+        firsts = {(first, seed) for first, seed in firsts if first != PRETRAINED_ON}
     begin = sum(settings.train.epochs * sizes[name].windows * speed.step for name, _ in firsts)
     runs = [seconds_of(unit, settings, sizes, speed) for unit in units]
     return Cost(

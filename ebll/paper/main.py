@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ebll.backbones import BACKBONES
-from ebll.errors import DataMissing, InputError, check_choice, check_count
+from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, check_choice, check_count
 from ebll.experiments import Outcome
 from ebll.experiments.plan import Experiment
 from ebll.experiments.report import drop_conclusions, prepare_folder, write_table, write_text
@@ -92,7 +92,8 @@ def paper(
     say           told in words of checkpoints that cannot be read or written
     place         cache, room, minutes, incomplete, skip_unreadable, download, keep_weights: see `Place`
     returns       an `Outcome`; where it is stopped, the tables so far are in `out` before the error goes on
-    raises        `DataMissing`, `InputError`, `OutputError` in words; `RunStopped` once the brake is pressed
+    raises        `DataMissing`, `InputError`, `OutputError` in words; `RunStopped` once the brake is pressed;
+                  `TrainingDiverged` where no run came to its end
     """
     settings, brake = settings or PaperSettings(), brake or Brake()
     units = chosen_units(settings, experiments, methods, seeds, first_seed)
@@ -116,10 +117,13 @@ def paper(
             collector.results.append(result)
             if on_result:
                 on_result(len(collector.results), len(units), f"{result.facts['sequence']} {result.facts['method']}")
+        if len(collector.results) < len(units):  # processes and executors end without an error when they are stopped
+            raise RunStopped("Stopped; what was done is kept, and the same command with --resume goes on.")
+        sequences = _learned(collector, sequences)
     except BaseException:
         if collector.results:
             write_tables(collector, folder)
-            drop_conclusions(folder)
+            _drop_conclusions(folder)
         raise
     about = {
         "sequences": [e.id for e in sequences],
@@ -128,12 +132,31 @@ def paper(
         "device": here.device,
         **versions(),
     }
+    _drop_conclusions(folder)
     outcome = conclude(collector, sequences, folder, about)
     tables = layouts(outcome.accuracy, sequences)
     write_text(layout_text(tables), folder / "paper-layout.md")
     for i, table in enumerate(tables.values(), 1):
         write_table(table.rename_axis("method").reset_index(), folder / f"paper-layout-{i}.csv")
     return outcome
+
+
+def _learned(collector: Collector, sequences: Sequence[Experiment]) -> list[Experiment]:
+    """The sequences that some run came to the end of: there is nothing to conclude from the others.
+
+    raises   `TrainingDiverged` where no run did
+    """
+    ended = {result.facts["sequence"] for result in collector.results if not result.failure}
+    if not ended:
+        failures = list(dict.fromkeys(result.failure for result in collector.results))
+        raise TrainingDiverged(f"All {len(collector.results)} runs ended early. The first: {failures[0]}")
+    return [e for e in sequences if e.id in ended]
+
+
+def _drop_conclusions(folder: Path) -> None:
+    drop_conclusions(folder)
+    for path in folder.glob("paper-layout*"):
+        path.unlink(missing_ok=True)
 
 
 def prepare_data(

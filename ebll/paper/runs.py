@@ -19,7 +19,7 @@ import torch
 from ebll.checkpoints import Checkpoints, write_checkpoint
 from ebll.errors import OutputError, RunStopped, TrainingDiverged
 from ebll.experiments.jobs import Result
-from ebll.methods import Memory
+from ebll.methods import METHODS, Memory
 from ebll.paper.plan import PaperSettings, Unit
 from ebll.paper.start import Place, first_memory, load_task, start_of
 from ebll.protocol import run_sequence
@@ -169,7 +169,7 @@ def run_unit(
     tasks, names = [load_task(place, settings, name) for name in unit.experiment.tasks], unit.experiment.tasks
     method, folder, recorder = settings.method(unit.method, names), folder_of(place, unit), Recorder(settings.log_every)
     identity = _identity(settings, unit.name, unit.seed)
-    facts = {"sequence": unit.experiment.id, "net": unit.experiment.net, "method": unit.method, "seed": unit.seed}
+    facts = _facts(unit)
     result, run = Result(facts), None
     try:
         kept_in = start_folder(place, settings, names[0], unit.seed)
@@ -202,18 +202,33 @@ def run_units(
 ) -> Iterator[Result]:
     """Run one after the other, those that are done excepted, and give each result as it comes.
 
+    A first set that cannot be learned is told in the result of every run that would begin with it; the others go on.
+
     raises   `RunStopped` once the brake is pressed; what is finished has then been given
     """
+    lost: dict[tuple[str, int], str] = {}
     ready: dict[tuple[str, int], tuple[Snapshot, dict[Any, Memory | None]]] = {}
     for unit in units:
         done = finished(place, settings, unit)
         if done is None:
             key = (unit.experiment.tasks[0], unit.seed)
-            if key not in ready:
+            if key not in ready and key not in lost:
                 ready.clear()  # a network and its memories at a time
-                ready[key] = prepare_start(place, settings, *key, brake, say, on_step)
-            done = run_unit(place, settings, unit, *ready[key], brake, say=say, on_step=on_step)
+                try:
+                    ready[key] = prepare_start(place, settings, *key, brake, say, on_step)
+                except TrainingDiverged as error:
+                    lost[key] = str(error)
+            if key in lost:
+                who = f"{unit.experiment.id}, {METHODS[unit.method].label}"
+                done = Result(_facts(unit), failure=f"{who}: {lost[key]}")
+            else:
+                done = run_unit(place, settings, unit, *ready[key], brake, say=say, on_step=on_step)
         yield done
+
+
+def _facts(unit: Unit) -> dict[str, Any]:
+    e = unit.experiment
+    return {"sequence": e.id, "net": e.net, "method": unit.method, "seed": unit.seed}
 
 
 def _identity(settings: PaperSettings, name: str, seed: int) -> dict[str, Any]:

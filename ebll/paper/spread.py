@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ebll.errors import RunStopped
+from ebll.errors import RunStopped, TrainingDiverged
 from ebll.experiments.jobs import Result
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
 from ebll.paper.runs import Brake, prepare_start, run_units
@@ -32,11 +32,15 @@ LOOK = 0.5  # seconds between two looks at whether a worker should stop
 def prepare_starts(
     place: Place, settings: PaperSettings, units: Sequence[Unit], brake: Brake, on_step: Callable[[int], None] | None
 ) -> None:
-    """Learn the first sets that no pretraining gives, once, so that the runs elsewhere find them in their files."""
+    """Learn the first sets that no pretraining gives, once, so that the runs elsewhere find them in their files.
+
+    One that diverges is left to its runs, which tell of it.
+    """
     wanted = {(unit.experiment.tasks[0], unit.seed): unit for unit in units}
     for first, seed in wanted:
         if first != PRETRAINED_ON or settings.weights == "none":
-            prepare_start(place, settings, first, seed, brake, on_step=on_step)
+            with contextlib.suppress(TrainingDiverged):
+                prepare_start(place, settings, first, seed, brake, on_step=on_step)
 
 
 def on_devices(

@@ -6,6 +6,7 @@ once for all methods, and kept in a file. This room knows files and backbones; t
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from ebll.backbones import BACKBONES, CutNet, accelerated, load_backbone
 from ebll.checkpoints import read_checkpoint, write_checkpoint
 from ebll.comparison import kept_by, memory_of
 from ebll.data import Task
-from ebll.errors import InputError
+from ebll.errors import InputError, OutputError, check_number
 from ebll.methods import EncoderMemory, EWCMemory, Memory, Method
 from ebll.nets import Network
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings
@@ -41,7 +42,9 @@ class Place:
     device   "cpu", "cuda" or "cuda:1"
     cache    for converted images, by default under the root
     room     bytes of images to hold in memory; by default half of what is free
-    minutes  between two checkpoints
+    minutes  between two checkpoints, above 0
+
+    raises   `InputError` for minutes that cannot be
     """
 
     root: Path
@@ -54,6 +57,9 @@ class Place:
     skip_unreadable: bool = False
     download: bool = False
     keep_weights: bool = False  #: keep the network of every finished run
+
+    def __post_init__(self):
+        check_number(self.minutes, "minutes", above=True)
 
     def elsewhere(self, device: str) -> Place:
         """The same place on another device."""
@@ -96,15 +102,17 @@ def load_task(place: Place, settings: PaperSettings, name: str, progress: Callab
     """A photo set as a task for this backbone, on the place's device; the newest four stay in memory."""
     mean, deviation = _standardising(settings)
     key = (place, settings.photos_of(name), name, mean, deviation)
-    if key not in _loaded:
-        while len(_loaded) > 3:
-            del _loaded[next(iter(_loaded))]
-        _loaded[key] = load_photos(
+    task = _loaded.get(key)
+    if task is None:  # the runs of several threads may be here at once
+        task = load_photos(
             name, place.root, settings.photos_of(name), mean=mean, deviation=deviation, device=place.device,
             cache=place.cache, room=place.room, progress=progress, incomplete=place.incomplete,
             skip_unreadable=place.skip_unreadable, download=place.download,
         )  # fmt: skip
-    return _loaded[key]
+        for old in list(_loaded)[:-3]:
+            _loaded.pop(old, None)
+        _loaded[key] = task
+    return task
 
 
 def _standardising(settings: PaperSettings) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -163,8 +171,9 @@ def first_memory(
             memories[key] = known[facts["memory"]].from_tensors(on_device, facts["report"])
             return memories[key]
         except InputError:
-            path.unlink()  # damaged: fitted anew
+            path.unlink(missing_ok=True)  # damaged: fitted anew
     memory = memory_of(method, replace(start, net=copy.deepcopy(start.net)), task, memories, seed)
     if memory is not None and type(memory).__name__ in known:
-        write_checkpoint(path, memory.tensors(), {"memory": type(memory).__name__, "report": memory.report()})
+        with contextlib.suppress(OutputError):  # it can be fitted again
+            write_checkpoint(path, memory.tensors(), {"memory": type(memory).__name__, "report": memory.report()})
     return memory
