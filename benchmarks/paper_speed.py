@@ -34,7 +34,7 @@ from ebll.methods import EncoderMemory
 from ebll.nets import Network
 from ebll.paper import PaperSettings
 from ebll.paper.speed import noise_task
-from ebll.paper.start import network_of
+from ebll.paper.start import network_of, quick_products
 from ebll.training import train
 
 ROWS = ("finetune", "lwf", "ebll", "ebll-separate", "feature-extraction")
@@ -189,7 +189,8 @@ def main() -> None:
     precision = "bfloat16" if gpu else "float32"
     usual = PaperSettings(precision=precision, compile=chosen.compile)
     settings = usual.replace(train=usual.train.replace(batch_size=batch, threads=chosen.threads))
-    times = measured(settings, chosen.device, batch, chosen.rounds, epochs)
+    with quick_products(settings, chosen.device):
+        times = measured(settings, chosen.device, batch, chosen.rounds, epochs)
     result = summary(times, operations(settings, batch))
     name = torch.cuda.get_device_name() if gpu else f"{platform.machine()}, {os.cpu_count()} cores"
     facts = {

@@ -22,7 +22,7 @@ from ebll.paper.plan import PaperSettings, Unit, experiments_of, units_of
 from ebll.paper.report import layout_text, layouts
 from ebll.paper.runs import Brake, begun, run_units
 from ebll.paper.spread import on_devices, on_executor, prepare_starts
-from ebll.paper.start import Place
+from ebll.paper.start import Place, cut_net
 from ebll.photos import default_cache, find_photos
 from ebll.photos.loading import converted
 from ebll.sweeps.engines import Executor
@@ -106,6 +106,8 @@ def paper(
             "with them by --resume, or choose another folder with --out."
         )
     sequences = list(dict.fromkeys(unit.experiment for unit in units))
+    if settings.weights != "none":
+        cut_net(settings, first_seed)  # what is amiss with the weights is said before an hour of conversion
     prepare_data(here, settings, sequences, on_data)
     collector = Collector(sequences)
     if on_start:

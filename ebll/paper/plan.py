@@ -1,7 +1,7 @@
 """What the paper ran: its sequences of photo sets, and the settings that a source gives for them.
 
-Sources: a published summary of the paper for alpha; the authors' MATLAB code for lambda, the sizes of the codes, epochs,
-learning rate, batch and augmented versions. Nothing here was tuned by us, as the photo sets do not come with ebll.
+Sources: a published summary of the paper for alpha; the authors' MATLAB code for lambda, sizes of codes, epochs, step
+size, batch and augmented versions. Nothing here was tuned by us, as the photo sets do not come with ebll.
 This room knows settings and names, nothing of how they are run.
 """
 

@@ -21,7 +21,7 @@ from ebll.errors import OutputError, RunStopped, TrainingDiverged
 from ebll.experiments.jobs import Result
 from ebll.methods import METHODS, Memory
 from ebll.paper.plan import PaperSettings, Unit
-from ebll.paper.start import Place, first_memory, load_task, start_of
+from ebll.paper.start import Place, first_memory, load_task, quick_products, start_of
 from ebll.protocol import run_sequence
 from ebll.record import Recorder
 from ebll.runs import Snapshot
@@ -146,7 +146,7 @@ def prepare_start(
         say=say,
         on_step=on_step,
     )
-    with brake.on(keep):
+    with brake.on(keep), quick_products(settings, place.device):
         return start_of(place, settings, task, seed, keep, Recorder(log_every=settings.log_every)), {}
 
 
@@ -173,12 +173,13 @@ def run_unit(
     result, run = Result(facts), None
     try:
         kept_in = start_folder(place, settings, names[0], unit.seed)
-        with controlled(brake.control), cpu_threads(settings.train.threads):
+        quick = quick_products(settings, place.device)
+        with controlled(brake.control), cpu_threads(settings.train.threads), quick:
             memory = first_memory(kept_in, method, start, tasks[0], unit.seed, memories)
         begin = dataclasses.replace(start, memory=memory)
         keep = Told(folder, identity, minutes=place.minutes, say=say, on_step=on_step)
         options = {"settings": settings.train, "seed": unit.seed, "device": place.device, "recorder": recorder}
-        with brake.on(keep):
+        with brake.on(keep), quick_products(settings, place.device):
             run = run_sequence(tasks, method, start=begin, look_back_last=False, keep=keep, **options)
     except TrainingDiverged as error:
         result.failure = f"{unit.experiment.id}: {error}"

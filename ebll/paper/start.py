@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from ebll.record import Recorder
 from ebll.runs import Keeper, Snapshot
 from ebll.seeds import cpu_threads, seeded
 
-__all__ = ["Place", "first_memory", "first_network", "load_task", "network_of", "start_of"]
+__all__ = ["Place", "first_memory", "first_network", "load_task", "network_of", "quick_products", "start_of"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,18 @@ def bfloat16(settings: PaperSettings, device: str) -> bool:
     if settings.precision == "auto":
         return torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
     return settings.precision == "bfloat16"
+
+
+@contextlib.contextmanager
+def quick_products(settings: PaperSettings, device: str) -> Iterator[None]:
+    """Where F and T run in bfloat16, let products of heads, encoders and autoencoders on a GPU run in TF32."""
+    before = torch.get_float32_matmul_precision()
+    if torch.device(device).type == "cuda" and bfloat16(settings, device):
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def cut_net(settings: PaperSettings, seed: int) -> CutNet:
