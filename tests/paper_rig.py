@@ -13,6 +13,7 @@ import tiny_photos
 from torch import nn
 
 import ebll.experiments.report
+import ebll.paper.main
 import ebll.paper.spread
 import ebll.paper.start
 from ebll.backbones import CutNet
@@ -71,7 +72,8 @@ def portion(*given):
 def small_net(draw=False):
     """Every backbone is the tiny net; pictures, which take longest, are drawn only if wanted."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ebll.paper.start, "cut_net", cut_net)
+        for room in (ebll.paper.start, ebll.paper.main):
+            patch.setattr(room, "cut_net", cut_net)
         patch.setattr(ebll.paper.start, "_loaded", {})
         if not draw:
             patch.setattr(ebll.experiments.report, "draw", lambda *given: [])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ebll.backbones.chains import build, build_empty, head_name
@@ -73,21 +74,10 @@ def _fetched(name: str) -> Path:
 
 
 def _read(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        try:
-            from safetensors.torch import load_file
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f'{path} needs the package safetensors, which `pip install "ebll[pretrained]"` brings.'
-            ) from error
-        load = load_file
-    else:
-
-        def load(file: Path) -> Any:
-            return torch.load(file, map_location="cpu", weights_only=True)
-
     try:
-        return load(path)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may raise anything
         # What torch advises in its text, to load the file without care, is left out.
         raise InputError(

@@ -231,12 +231,29 @@ def _plan(units: Sequence[Unit], settings: PaperSettings, devices: Sequence[str]
     epochs = f"{settings.train.warmup_epochs} epochs of warm-up, {settings.train.epochs} of training"
     rows = [
         ("sequences", ", ".join(sequences)),
+        ("network", _network(settings)),
         ("methods", ", ".join(methods)),
         ("seeds", ", ".join(map(str, seeds))),
         ("runs", f"{len(units)}, {where}; {epochs}, batch {settings.train.batch_size}"),
         ("results", out),
     ]
     return "The paper's protocol\n" + facts(rows)
+
+
+def _network(settings: PaperSettings) -> str:
+    """The backbone, where it is cut, and what happens to its statistics."""
+    from math import prod
+
+    from ebll.backbones import BACKBONES
+    from ebll.backbones.chains import shapes
+
+    name, _, cut = settings.backbone.partition("@")
+    net = BACKBONES[name]
+    features = prod(shapes(name, settings.photos.size)[cut or net.cut])
+    weights = {"default": net.weights.source, "none": "random weights"}.get(settings.weights, settings.weights)
+    words = f"{name} cut at {cut or net.cut}, {features:,} features; {weights}"
+    kept = net.batch_norm and settings.weights != "none"
+    return words + ("; BatchNorm statistics stay as they were pretrained" if kept else "")
 
 
 def _costs(cost: Cost) -> str:

@@ -1,0 +1,222 @@
+"""What a run would take: sizes, steps and bytes counted by hand or against what is really made, and times by laws."""
+
+import dataclasses
+
+import pytest
+from paper_rig import COUNTS, QUIET, photos, settings, small_net
+
+from ebll.errors import DataMissing
+from ebll.paper import Place, estimate, paper
+from ebll.paper.estimate import seconds_of, set_size, steps_of, words_of
+from ebll.paper.main import chosen_units
+from ebll.paper.speed import Speed, measured_speed
+from ebll.photos import load_photos
+
+SPEED = Speed(step=3e-3, forward=1e-3, product=1e-11, weights=500, features=36, operator=370, batch=8, peak=0)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    photos(folder)
+    return folder
+
+
+def place(root, out="out"):
+    return Place(root, root / out, incomplete=True)
+
+
+def sizes_of(units, chosen, root):
+    return {name: set_size(place(root), chosen, name) for unit in units for name in unit.experiment.tasks}
+
+
+def seconds(chosen, method, root, experiment="flowers-birds", speed=SPEED):
+    (unit,) = chosen_units(chosen, [experiment], method)
+    return seconds_of(unit, chosen, sizes_of([unit], chosen, root), speed)
+
+
+# ---- sizes
+
+
+@pytest.mark.parametrize("augment", ["fixed", "random", "none"])
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_set_that_is_there_is_as_large_as_the_task_made_of_it(name, augment, root):
+    chosen = settings(augment=augment, imagenet_images=20)
+    task = load_photos(name, root, chosen.photos_of(name), incomplete=True)
+    size = set_size(place(root), chosen, name)
+    assert (size.classes, size.windows) == (task.class_count, len(task.train))
+    assert (size.validation, size.test) == (len(task.validation), len(task.test))
+    classes, train, test = COUNTS[name]
+    assert size.train == min(classes * train, 20 if name == "imagenet" else 1000)
+    assert size.windows == (size.train - size.validation) * (2 if augment == "fixed" else 1)
+    assert size.bytes == (size.train + classes * test) * 3 * 32 * 32
+    assert size.note == f"incomplete: {classes * train:,} training and {classes * test:,} test images"
+
+
+@pytest.mark.parametrize("name", ["flowers", "birds"])
+def test_the_bytes_are_those_that_are_held(name, root):
+    task = load_photos(name, root, settings().photos_of(name), incomplete=True)
+    kept = [split.inputs.shelf.images for split in (task.train, task.test)]
+    assert set_size(place(root), settings(), name).bytes == sum(images.nbytes for images in kept)
+
+
+def test_a_set_that_is_not_there_counts_as_it_was_published(tmp_path):
+    chosen = settings(versions=5, stored=256, size=224)
+    flowers = set_size(place(tmp_path), chosen, "flowers")
+    assert (flowers.classes, flowers.train, flowers.test) == (102, 2040, 6149)
+    assert (flowers.validation, flowers.windows) == (204, 5 * 1836)
+    assert flowers.bytes == (2040 + 6149) * 3 * 256**2
+    assert "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/" in flowers.note
+    imagenet = set_size(place(tmp_path), chosen, "imagenet")
+    assert (imagenet.train, imagenet.test, imagenet.windows) == (100_000, 50_000, 450_000)
+    whole = set_size(place(tmp_path), settings(imagenet_images=0), "imagenet")
+    assert whole.train == 1_281_167
+
+
+def test_a_folder_of_ones_own_has_to_be_there(tmp_path):
+    with pytest.raises(DataMissing, match="photos 'leaves': neither one of"):
+        set_size(place(tmp_path), settings(), "leaves")
+
+
+# ---- steps
+
+
+@pytest.mark.parametrize("augment", ["fixed", "random"])
+def test_the_steps_are_those_that_are_made(augment, root, tmp_path):
+    chosen = settings(augment=augment, epochs=3, warmup_epochs=2, imagenet_images=20)
+    experiments, methods = ["flowers-scenes-birds", "flowers-birds", "imagenet-birds"], ["joint", "lwf", "ebll-separate"]
+    foreseen, made, upto = [], [], [0]
+
+    def on_step(count):
+        upto[0] += count
+
+    def on_result(done, total, name):
+        made.append(upto[0] - sum(made))
+
+    with small_net():
+        paper(
+            root, experiments=experiments, methods=methods, settings=chosen, out=tmp_path, on_step=on_step, seeds=2,
+            on_result=on_result, on_start=lambda units, steps: foreseen.extend(steps), **QUIET,
+        )  # fmt: skip
+    assert made == foreseen
+    assert len(made) == 18
+    assert len(set(made)) > 3  # first runs learn the first set as well, longer sequences take longer
+
+
+def test_the_steps_by_hand(root):
+    """Flowers 22 of 24 images, birds 29 of 32, two windows each, in batches of 8: 6 and 8 steps an epoch."""
+    chosen = settings(epochs=3, warmup_epochs=1)
+    units = chosen_units(chosen, ["flowers-birds"], ["lwf", "ebll"], seeds=2)
+    sizes = sizes_of(units, chosen, root)
+    assert [sizes[name].windows for name in ("flowers", "birds")] == [44, 58]
+    assert steps_of(units, chosen, sizes) == [3 * 6 + 4 * 8, 4 * 8, 3 * 6 + 4 * 8, 4 * 8]
+
+
+def test_a_pretrained_first_set_takes_no_steps_and_one_from_random_weights_does(root):
+    for weights, first in (("default", 0), ("none", 2 * 7)):  # imagenet: 27 images, 54 windows
+        chosen = settings(weights=weights)
+        units = chosen_units(chosen, ["imagenet-flowers"], "lwf")
+        assert steps_of(units, chosen, sizes_of(units, chosen, root)) == [first + 3 * 6]
+
+
+# ---- times
+
+
+def test_fine_tuning_by_hand(root):
+    """58 windows of birds: 2 epochs of steps, one look for the warm-up; then the tests, and no measurements."""
+    chosen = settings(log_every=0)
+    seen = 3 * 3 + 4 * 2  # test images of flowers and birds
+    assert seconds(chosen, "finetune", root) == pytest.approx(2 * 58 * 3e-3 + 58 * 1e-3 + seen * 1e-3)
+    assert seconds(chosen, "lwf", root) == pytest.approx(2 * 58 * 3e-3 + 2 * 58 * 1e-3 + seen * 1e-3)
+    # Every second of 2 * 58 / 8 steps looks at 256 images of both sets.
+    looks = 2 * 58 / 8 / 2 * 256 * 2
+    assert seconds(settings(), "finetune", root) == pytest.approx(seconds(chosen, "finetune", root) + looks * 1e-3)
+
+
+@pytest.mark.parametrize("augment", ["fixed", "random"])
+@pytest.mark.parametrize("method", ["finetune", "feature-extraction", "joint", "lwf", "ebll", "ewc"])
+def test_time_grows_by_the_same_with_every_epoch(method, augment, root):
+    times = [seconds(settings(epochs=n, augment=augment), method, root) for n in (1, 2, 3, 10)]
+    each = times[1] - times[0]
+    assert each > 0
+    assert times[2] - times[1] == pytest.approx(each)
+    assert times[3] - times[2] == pytest.approx(7 * each)
+
+
+def test_new_windows_each_epoch_cost_those_that_ask_the_old_network_more(root):
+    """With as many windows; in the one epoch of warm-up fine-tuning asks it once in either case."""
+    fixed, anew = settings(versions=1), settings(augment="random")
+    for method in ("finetune", "ewc", "joint"):
+        assert seconds(anew, method, root) == pytest.approx(seconds(fixed, method, root))
+    for method in ("lwf", "ebll", "code-only", "ebll-separate"):
+        more = seconds(anew, method, root) - seconds(fixed, method, root)
+        assert more == pytest.approx(29 * 1e-3)  # a second pass over the birds' windows
+
+
+def test_without_a_warm_up_nobody_is_asked_for_it(root):
+    with_it, without = settings(log_every=0), settings(log_every=0, warmup_epochs=0)
+    assert seconds(with_it, "finetune", root) - seconds(without, "finetune", root) == pytest.approx(58e-3)
+
+
+def test_feature_extraction_moves_no_deep_weight_and_joint_training_goes_through_all(root):
+    quiet = settings(log_every=0)
+    times = {name: seconds(quiet, name, root) for name in ("feature-extraction", "finetune", "joint")}
+    assert times["joint"] - times["finetune"] == pytest.approx(2 * 58 * 3e-3)
+    assert times["finetune"] - times["feature-extraction"] == pytest.approx(2 * 58 * 3e-3 - 58e-3)
+
+
+def test_an_autoencoder_costs_by_code_and_images(root):
+    """44 windows of flowers, 20 epochs, codes of 5 numbers for 36 features, and T of 370 weights behind them."""
+    base, product = seconds(settings(), "lwf", root), dataclasses.replace(SPEED, product=1e-6)
+    fitted = 44 * 1e-3 + 20 * 44 * 6 * (2 * 5 * 36 + 370) * 1e-6
+    assert seconds(settings(), "ebll", root, speed=product) - base == pytest.approx(fitted)
+    fewer = settings(autoencoder_images=22)
+    assert seconds(fewer, "ebll", root, speed=product) - base == pytest.approx(fitted / 2)
+    first = seconds(settings(), "ebll", root, "imagenet-birds", product) - seconds(
+        settings(), "lwf", root, "imagenet-birds"
+    )
+    assert first == pytest.approx(54 * 1e-3 + 20 * 54 * 6 * (2 * 7 * 36 + 370) * 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("took", "words"),
+    [(0, "0 s"), (0.2, "1 s"), (89, "89 s"), (90, "1.5 min"), (720, "12 min"), (12600, "3.5 h"), (181440, "2.1 days")],
+)
+def test_times_in_words(took, words):
+    assert words_of(took) == words
+
+
+def test_the_speed_is_measured_on_the_backbone_that_will_run():
+    with small_net():
+        speed = measured_speed(settings(), "cpu", rounds=1)
+    assert speed.features == 4 * 3 * 3
+    assert speed.operator == 36 * 10 + 10
+    assert speed.weights == speed.operator + (3 * 25 + 1) * 6 + (6 * 9 + 1) * 4
+    assert (speed.batch, speed.peak) == (8, 0)
+    assert min(speed.step, speed.forward, speed.product) > 0
+
+
+# ---- all of it
+
+
+def test_everything_is_said_and_nothing_written(root):
+    chosen = settings()
+    units = chosen_units(chosen, ["flowers-birds", "imagenet-birds"], ["finetune", "ebll"], seeds=2)
+    before = sorted(path for path in root.rglob("*") if "ebll-cache" not in str(path))
+    cost = estimate.estimate(place(root, "new"), chosen, units, SPEED)
+    assert sorted(path for path in root.rglob("*") if "ebll-cache" not in str(path)) == before
+    assert not (root / "new").exists()
+    assert [name for name, _ in cost.data] == ["flowers", "birds", "imagenet"]
+    assert "4 classes; 58 training windows an epoch, 3 validation and 8 test images" in dict(cost.data)["birds"]
+    bytes_ = sum(set_size(place(root), chosen, name).bytes for name, _ in cost.data)
+    assert dict(cost.disk)["converted images"].startswith(f"{bytes_ / 1e6:.3g} MB in {root / 'ebll-cache'} (")
+    assert dict(cost.memory)["network"].startswith(f"{16 * 500 / 1e6:.3g} MB")
+    assert dict(cost.time)["first sets"] == words_of(2 * 2 * 44 * 3e-3)  # two seeds, two epochs
+    assert dict(cost.time)["runs"].startswith("8, from ")
+
+
+def test_the_first_sets_are_nothing_to_learn_where_they_are_pretrained(root):
+    for weights, words in (("default", "nothing to learn"), ("none", words_of(2 * 54 * 3e-3))):
+        chosen = settings(weights=weights)
+        units = chosen_units(chosen, ["imagenet-birds"], "lwf")
+        assert dict(estimate.estimate(place(root), chosen, units, SPEED).time)["first sets"].startswith(words)
