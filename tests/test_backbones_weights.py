@@ -151,7 +151,6 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path, monkeypatch, kind, word
 
 
 def test_a_damaged_safetensors_is_refused(tmp_path):
-    pytest.importorskip("safetensors")
     path = tmp_path / "net.safetensors"
     path.write_bytes(bytes(range(40)))
     with pytest.raises(InputError, match="cannot be read as weights"):

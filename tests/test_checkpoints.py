@@ -271,3 +271,21 @@ def test_a_write_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
 def test_a_missing_file_is_refused_in_words(tmp_path):
     with pytest.raises(InputError, match="damaged"):
         read_checkpoint(tmp_path / "none.safetensors")
+
+
+def test_momentum_lies_as_its_weight_does_when_it_comes_back(tmp_path):
+    """SGD's fused step pairs a weight and its momentum by where they lie; channels last is not row by row."""
+
+    def last(input_shape):
+        first = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return nn.Sequential(first, nn.ReLU(), nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)), nn.Identity()
+
+    images = Task.from_tensors("images", *[(torch.randn(24, 3, 8, 8), torch.arange(24) % 3)] * 3)
+    options = {"net": last, "settings": SETTINGS}
+    keep = Stopping(tmp_path, {})
+    keep.left = 4
+    with pytest.raises(RunStopped):
+        learn_first([images], keep=keep, **options)
+    again = learn_first([images], keep=Checkpoints(tmp_path, {}), **options)
+    plain = learn_first([images], **options)
+    assert all(torch.equal(a, b) for a, b in zip(again.net.parameters(), plain.net.parameters(), strict=True))

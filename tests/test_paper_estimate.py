@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import tiny_photos
 from paper_rig import COUNTS, QUIET, photos, settings, small_net
 
 from ebll.errors import DataMissing
@@ -60,6 +61,13 @@ def test_the_bytes_are_those_that_are_held(name, root):
     assert set_size(place(root), settings(), name).bytes == sum(images.nbytes for images in kept)
 
 
+def test_a_class_of_one_image_is_told_of_where_the_published_numbers_stand_in(tmp_path):
+    tiny_photos.write_imagenet(tmp_path, 3, 1, 2)
+    size = set_size(place(tmp_path), settings(), "imagenet")
+    assert "has 1 image where 2 are needed" in size.note
+    assert size.test == 50_000
+
+
 def test_a_set_that_is_not_there_counts_as_it_was_published(tmp_path):
     chosen = settings(versions=5, stored=256, size=224)
     flowers = set_size(place(tmp_path), chosen, "flowers")
@@ -84,7 +92,10 @@ def test_a_folder_of_ones_own_has_to_be_there(tmp_path):
 @pytest.mark.parametrize("augment", ["fixed", "random"])
 def test_the_steps_are_those_that_are_made(augment, root, tmp_path):
     chosen = settings(augment=augment, epochs=3, warmup_epochs=2, imagenet_images=20)
-    experiments, methods = ["flowers-scenes-birds", "flowers-birds", "imagenet-birds"], ["joint", "lwf", "ebll-separate"]
+    experiments, methods = (
+        ["flowers-scenes-birds", "flowers-birds", "imagenet-birds"],
+        ["joint", "lwf", "ebll-separate"],
+    )
     foreseen, made, upto = [], [], [0]
 
     def on_step(count):
@@ -100,16 +111,16 @@ def test_the_steps_are_those_that_are_made(augment, root, tmp_path):
         )  # fmt: skip
     assert made == foreseen
     assert len(made) == 18
-    assert len(set(made)) > 3  # first runs learn the first set as well, longer sequences take longer
+    assert len(set(made)) >= 3  # first runs learn the first set as well, longer sequences take longer
 
 
 def test_the_steps_by_hand(root):
-    """Flowers 22 of 24 images, birds 29 of 32, two windows each, in batches of 8: 6 and 8 steps an epoch."""
+    """Flowers 21 of 24 images, birds 28 of 32, two windows each, in batches of 8: 6 and 7 steps an epoch."""
     chosen = settings(epochs=3, warmup_epochs=1)
     units = chosen_units(chosen, ["flowers-birds"], ["lwf", "ebll"], seeds=2)
     sizes = sizes_of(units, chosen, root)
-    assert [sizes[name].windows for name in ("flowers", "birds")] == [44, 58]
-    assert steps_of(units, chosen, sizes) == [3 * 6 + 4 * 8, 4 * 8, 3 * 6 + 4 * 8, 4 * 8]
+    assert [sizes[name].windows for name in ("flowers", "birds")] == [42, 56]
+    assert steps_of(units, chosen, sizes) == [3 * 6 + 4 * 7, 4 * 7, 3 * 6 + 4 * 7, 4 * 7]
 
 
 def test_a_pretrained_first_set_takes_no_steps_and_one_from_random_weights_does(root):
@@ -123,13 +134,13 @@ def test_a_pretrained_first_set_takes_no_steps_and_one_from_random_weights_does(
 
 
 def test_fine_tuning_by_hand(root):
-    """58 windows of birds: 2 epochs of steps, one look for the warm-up; then the tests, and no measurements."""
+    """56 windows of birds: 2 epochs of steps, one look for the warm-up; then the tests, and no measurements."""
     chosen = settings(log_every=0)
     seen = 3 * 3 + 4 * 2  # test images of flowers and birds
-    assert seconds(chosen, "finetune", root) == pytest.approx(2 * 58 * 3e-3 + 58 * 1e-3 + seen * 1e-3)
-    assert seconds(chosen, "lwf", root) == pytest.approx(2 * 58 * 3e-3 + 2 * 58 * 1e-3 + seen * 1e-3)
-    # Every second of 2 * 58 / 8 steps looks at 256 images of both sets.
-    looks = 2 * 58 / 8 / 2 * 256 * 2
+    assert seconds(chosen, "finetune", root) == pytest.approx(2 * 56 * 3e-3 + 56 * 1e-3 + seen * 1e-3)
+    assert seconds(chosen, "lwf", root) == pytest.approx(2 * 56 * 3e-3 + 2 * 56 * 1e-3 + seen * 1e-3)
+    # Every second of 2 * 56 / 8 steps looks at 256 images of both sets.
+    looks = 2 * 56 / 8 / 2 * 256 * 2
     assert seconds(settings(), "finetune", root) == pytest.approx(seconds(chosen, "finetune", root) + looks * 1e-3)
 
 
@@ -150,27 +161,27 @@ def test_new_windows_each_epoch_cost_those_that_ask_the_old_network_more(root):
         assert seconds(anew, method, root) == pytest.approx(seconds(fixed, method, root))
     for method in ("lwf", "ebll", "code-only", "ebll-separate"):
         more = seconds(anew, method, root) - seconds(fixed, method, root)
-        assert more == pytest.approx(29 * 1e-3)  # a second pass over the birds' windows
+        assert more == pytest.approx(28 * 1e-3)  # a second pass over the birds' windows
 
 
 def test_without_a_warm_up_nobody_is_asked_for_it(root):
     with_it, without = settings(log_every=0), settings(log_every=0, warmup_epochs=0)
-    assert seconds(with_it, "finetune", root) - seconds(without, "finetune", root) == pytest.approx(58e-3)
+    assert seconds(with_it, "finetune", root) - seconds(without, "finetune", root) == pytest.approx(56e-3)
 
 
 def test_feature_extraction_moves_no_deep_weight_and_joint_training_goes_through_all(root):
     quiet = settings(log_every=0)
     times = {name: seconds(quiet, name, root) for name in ("feature-extraction", "finetune", "joint")}
-    assert times["joint"] - times["finetune"] == pytest.approx(2 * 58 * 3e-3)
-    assert times["finetune"] - times["feature-extraction"] == pytest.approx(2 * 58 * 3e-3 - 58e-3)
+    assert times["joint"] - times["finetune"] == pytest.approx(2 * 56 * 3e-3)
+    assert times["finetune"] - times["feature-extraction"] == pytest.approx(2 * 56 * 3e-3 - 56e-3)
 
 
 def test_an_autoencoder_costs_by_code_and_images(root):
-    """44 windows of flowers, 20 epochs, codes of 5 numbers for 36 features, and T of 370 weights behind them."""
+    """42 windows of flowers, 20 epochs, codes of 5 numbers for 36 features, and T of 370 weights behind them."""
     base, product = seconds(settings(), "lwf", root), dataclasses.replace(SPEED, product=1e-6)
-    fitted = 44 * 1e-3 + 20 * 44 * 6 * (2 * 5 * 36 + 370) * 1e-6
+    fitted = 42 * 1e-3 + 20 * 42 * 6 * (2 * 5 * 36 + 370) * 1e-6
     assert seconds(settings(), "ebll", root, speed=product) - base == pytest.approx(fitted)
-    fewer = settings(autoencoder_images=22)
+    fewer = settings(autoencoder_images=21)
     assert seconds(fewer, "ebll", root, speed=product) - base == pytest.approx(fitted / 2)
     first = seconds(settings(), "ebll", root, "imagenet-birds", product) - seconds(
         settings(), "lwf", root, "imagenet-birds"
@@ -207,11 +218,11 @@ def test_everything_is_said_and_nothing_written(root):
     assert sorted(path for path in root.rglob("*") if "ebll-cache" not in str(path)) == before
     assert not (root / "new").exists()
     assert [name for name, _ in cost.data] == ["flowers", "birds", "imagenet"]
-    assert "4 classes; 58 training windows an epoch, 3 validation and 8 test images" in dict(cost.data)["birds"]
+    assert "4 classes; 56 training windows an epoch, 4 validation and 8 test images" in dict(cost.data)["birds"]
     bytes_ = sum(set_size(place(root), chosen, name).bytes for name, _ in cost.data)
     assert dict(cost.disk)["converted images"].startswith(f"{bytes_ / 1e6:.3g} MB in {root / 'ebll-cache'} (")
     assert dict(cost.memory)["network"].startswith(f"{16 * 500 / 1e6:.3g} MB")
-    assert dict(cost.time)["first sets"] == words_of(2 * 2 * 44 * 3e-3)  # two seeds, two epochs
+    assert dict(cost.time)["first sets"] == words_of(2 * 2 * 42 * 3e-3)  # two seeds, two epochs
     assert dict(cost.time)["runs"].startswith("8, from ")
 
 

@@ -1,11 +1,13 @@
 """The paper's runs: the bits of the same thing done by hand, wherever they are stopped; and runs that diverge."""
 
 import json
+import shutil
 import sys
 from collections import Counter
 
 import pandas as pd
 import pytest
+import tiny_photos
 import torch
 from paper_rig import QUIET, cut_net, photos, same_results, same_rows, settings, small_net
 from torch import nn
@@ -17,6 +19,7 @@ from ebll.backbones import accelerated
 from ebll.checkpoints import read_checkpoint
 from ebll.comparison import branch
 from ebll.errors import InputError, OutputError, RunStopped, TrainingDiverged
+from ebll.experiments.report import draw
 from ebll.nets import Network
 from ebll.paper import Brake, Place, paper, runs, start
 from ebll.paper.main import chosen_units
@@ -107,7 +110,7 @@ def test_a_sequence_is_to_the_last_bit_what_it_is_by_hand(tmp_path, root, augmen
     tasks = tasks_of(names, root, chosen)
     net, _ = bare(chosen, 3)
     begun = ebll.learn_first(tasks[:1], net=net, settings=chosen.train, seed=3, recorder=Recorder(log_every=2))
-    begun = Snapshot(begun.net, begun.recorder, "alexnet")
+    begun = Snapshot(begun.net, begun.recorder, "resnet18")
     made = methods_by_hand((0.3, 0.3), (5, 5))
     if augment == "random":
         made = {name: made[name] for name in ("lwf", "ebll")}
@@ -125,7 +128,7 @@ def test_a_pretrained_head_is_taken_over_and_imagenet_has_its_own_alpha_and_code
         net.heads[0].bias.copy_(head.bias)
     recorder = Recorder(log_every=2)
     recorder.add_accuracies(net, tasks, 0)
-    begun = Snapshot(net, recorder, "alexnet")
+    begun = Snapshot(net, recorder, "resnet18")
     made = methods_by_hand((0.1,), (7,))
     some = {name: made[name] for name in ("lwf", "ewc", "feature-extraction", "ebll")}
     same_as_by_hand(tmp_path, root, chosen, "imagenet-birds", begun, tasks, some, 1)
@@ -144,9 +147,12 @@ def test_a_set_of_other_classes_than_the_pretrained_head_is_refused_in_words(tmp
         made = cut_net(*given)
         return type(made)(**{**vars(made), "head": nn.Linear(10, 4)})
 
-    monkeypatch.setattr(start, "cut_net", four)
-    with pytest.raises(InputError, match=r"imagenet has 3 classes here, but the pretrained head of alexnet has 4\..*"):
-        run(root, tmp_path, experiments=["imagenet-birds"])
+    with monkeypatch.context() as patch:  # undone before the tiny net is
+        patch.setattr(start, "cut_net", four)
+        with pytest.raises(
+            InputError, match=r"imagenet has 3 classes here, but the pretrained head of resnet18 has 4\."
+        ):
+            run(root, tmp_path, experiments=["imagenet-birds"])
 
 
 def test_the_pretrained_weights_are_those_of_the_start_and_the_seed_draws_only_what_is_new(tmp_path, root):
@@ -257,9 +263,7 @@ def test_finished_runs_are_not_run_again(whole, root, tmp_path, monkeypatch):
         return original(place, settings, unit, *given, **options)
 
     monkeypatch.setattr(runs, "run_unit", noted)
-    with pytest.raises(
-        InputError, match=r"2 of these 2 runs, begun or done, such as flowers-birds/lwf-0\. Go on"
-    ):
+    with pytest.raises(InputError, match=r"2 of these 2 runs, begun or done, such as flowers-birds/lwf-0\. Go on"):
         run(root, tmp_path)
     assert seen == []
     run(root, tmp_path, resume=True)
@@ -277,7 +281,7 @@ def test_stopped_between_runs_the_tables_of_what_is_done_are_there(root, tmp_pat
         run(root, tmp_path, brake=brake, resume=True, on_result=lambda *told: brake.press())
     assert set(pd.read_csv(tmp_path / "accuracy.csv")["method"]) == {"lwf"}
     left = {path.name for path in tmp_path.iterdir() if path.is_file()}
-    assert left == {"accuracy.csv", "curves.csv", "kept.csv"}  # no claims or layout of before
+    assert left == {"accuracy.csv", "curves.csv", "kept.csv", "inputs.json"}  # no claims or layout of before
 
 
 def test_other_settings_in_the_same_folder_are_kept_apart(whole, root, tmp_path):
@@ -326,7 +330,7 @@ def test_the_same_method_of_another_sequence_and_seed_has_its_own_memories(root,
             alone = run(root, out, methods="ebll", experiments=[experiment], first_seed=seed)
             for name in ("accuracy", "curves", "kept"):
                 table, mine = getattr(together, name), getattr(alone, name)
-                rows = table[(table["sequence"] == f"alexnet:{experiment}") & (table["seed"] == seed)]
+                rows = table[(table["sequence"] == f"resnet18:{experiment}") & (table["seed"] == seed)]
                 assert rows.to_csv(index=False) == mine.to_csv(index=False)
 
 
@@ -360,9 +364,7 @@ def test_a_result_that_cannot_be_written_is_told_in_words(root, tmp_path):
     folder = tmp_path / "runs/flowers-birds/lwf-0"
     folder.mkdir(parents=True)
     (folder / ".result.json").mkdir()
-    with pytest.raises(
-        OutputError, match=r"result\.json cannot be written: Is a directory\. Free some space"
-    ):
+    with pytest.raises(OutputError, match=r"result\.json cannot be written: Is a directory\. Free some space"):
         run(root, tmp_path, methods="lwf", resume=True)
 
 
@@ -379,7 +381,7 @@ def test_minutes_that_cannot_be_are_refused_before_anything_is_done(minutes, roo
 def test_a_run_that_diverges_is_told_as_a_failure_and_the_others_go_on(root, tmp_path):
     outcome = run(root, tmp_path, methods=("ewc", "finetune"), chosen=settings(ewc_strength=1e12))
     (failure,) = outcome.failures
-    assert failure.startswith("alexnet:flowers-birds: EWC, seed 0: training diverged")
+    assert failure.startswith("resnet18:flowers-birds: EWC, seed 0: training diverged")
     rows = outcome.accuracy
     assert list(rows.loc[rows["method"] == "ewc", "after"]) == ["flowers"]
     assert list(rows.loc[rows["method"] == "finetune", "after"]) == ["flowers", "birds", "birds"]
@@ -396,9 +398,7 @@ def test_a_first_set_that_diverges_costs_its_own_runs_only(root, tmp_path, monke
     chosen = settings(learning_rate=1e9)
     experiments = ["flowers-birds", "imagenet-birds"]
     seen = []
-    with pytest.raises(
-        TrainingDiverged, match=r"All 4 runs ended early\. The first: alexnet:flowers-birds, LwF: F"
-    ):
+    with pytest.raises(TrainingDiverged, match=r"All 4 runs ended early\. The first: resnet18:flowers-birds, LwF: F"):
         run(root, tmp_path, chosen=chosen, experiments=experiments, on_result=lambda *told: seen.append(told[2]))
     assert len(seen) == 4
     assert set(pd.read_csv(tmp_path / "accuracy.csv")["after"]) == {"imagenet"}
@@ -413,10 +413,29 @@ def test_a_first_set_that_diverges_costs_its_own_runs_only(root, tmp_path, monke
         patch.setattr(runs, "prepare_start", broken)
         outcome = run(root, tmp_path / "one", experiments=experiments)
     assert outcome.failures == [
-        "alexnet:flowers-birds, LwF: First task, seed 0: not finite.",
-        "alexnet:flowers-birds, EBLL: First task, seed 0: not finite.",
+        "resnet18:flowers-birds, LwF: First task, seed 0: not finite.",
+        "resnet18:flowers-birds, EBLL: First task, seed 0: not finite.",
     ]
-    assert [e.id for e in outcome.experiments] == ["alexnet:imagenet-birds"]
+    assert [e.id for e in outcome.experiments] == ["resnet18:imagenet-birds"]
     run(root, tmp_path / "two", experiments=["imagenet-birds"])
     same_results(tmp_path / "one", tmp_path / "two")
-    assert json.loads((tmp_path / "one" / "run.json").read_text())["sequences"] == ["alexnet:imagenet-birds"]
+    assert json.loads((tmp_path / "one" / "run.json").read_text())["sequences"] == ["resnet18:imagenet-birds"]
+
+
+def test_it_does_not_go_on_with_other_images(root, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(root, data)
+    run(data, tmp_path / "out", methods=("lwf",))
+    tiny_photos.write_birds(data, *(2 * [6] + [2]))  # two classes more, and fewer images of each
+    with pytest.raises(InputError, match=r"birds: other files .* Bring them back, or choose another folder"):
+        run(data, tmp_path / "out", methods=("lwf",), resume=True)
+
+
+def test_nothing_logged_leaves_out_the_curves_and_nothing_else(root, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(ebll.experiments.report, "draw", draw)
+        run(root, tmp_path, methods=("finetune", "lwf", "ebll"), chosen=settings(log_every=0))
+    assert (tmp_path / "paper-layout.md").is_file()
+    assert (tmp_path / "forgetting.png").is_file()
+    assert not list(tmp_path.glob("feature-distance*"))
+    assert len(pd.read_csv(tmp_path / "curves.csv")) == 0

@@ -229,7 +229,8 @@ def test_a_missing_file_of_the_layout_is_named(tiny, tmp_path, name):
 
 def test_a_name_that_is_no_set_and_no_folder(tmp_path):
     assert refusal("flower", tmp_path, DataMissing) == (
-        f"photos 'flower': neither one of flowers, scenes, birds, imagenet nor a folder; looked for {tmp_path}/flower "
+        "photos 'flower': neither one of flowers, scenes, birds, imagenet nor a folder (did you mean 'flowers'?); "
+        f"looked for {tmp_path}/flower "
         "and flower. Put one's own images in DIR/<name>/<class>/, or DIR/<name>/train/<class>/ and "
         "DIR/<name>/test/<class>/, and name DIR with --root DIR."
     )

@@ -229,6 +229,9 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, kept: _Kept) -> None:
     state["state"] = {int(i): {"momentum_buffer": value} for i, value in kept.of("momentum.").items()}
     state["param_groups"][0]["lr"] = kept.facts["rate"]
     optimizer.load_state_dict(state)
+    for parameter, held in optimizer.state.items():
+        # Read from a file it lies row by row; SGD's fused step takes it to lie as its weight does, maybe channels last.
+        held["momentum_buffer"] = torch.empty_like(parameter).copy_(held["momentum_buffer"])
 
 
 def _random_state() -> dict[str, Tensor]:

@@ -39,7 +39,7 @@ __all__ = ["paper"]
 @click.option(
     "--experiment", type=SequenceNames(), multiple=True, metavar="A-B[,...]",
     help="Sequences: imagenet-scenes, imagenet-birds, imagenet-flowers, flowers-scenes, flowers-birds, "
-    "imagenet-scenes-birds, or sets and folders of your own joined by '-'. [default: these six]",
+    "imagenet-scenes-birds, or sets and folders of your own joined by '-' or ':'. [default: these six]",
 )  # fmt: skip
 @click.option(
     "--methods", type=Name("Method", method_names, many=True), multiple=True, metavar="A,B",
@@ -209,7 +209,7 @@ def _stopping(brake: Brake) -> Iterator[None]:
         if brake.pressed or not brake.ready:
             raise KeyboardInterrupt
         brake.press()
-        say("stopping at the next step; a checkpoint is written. Once more ends at once", error=True)
+        say("stopping, with a checkpoint of the step that it is at. Once more ends at once", error=True)
 
     try:
         before = {number: signal.signal(number, press) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ebll.cli.one_run import RunCommand
+from ebll.cli.params import listed
 
 if TYPE_CHECKING:
     from ebll.cli.knobs import Knob
@@ -50,7 +51,7 @@ class SequenceNames(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Split at the commas; what they stand for is checked by the library."""
-        return value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(",") if part.strip())
+        return value if isinstance(value, tuple) else listed(value, "Experiment")
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The paper's sequences."""

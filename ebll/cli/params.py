@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from ebll.errors import InputError, check_choice
 
-__all__ = ["Name", "Number", "TaskNames", "device_names", "examples", "flat", "method_names", "net_names"]
+__all__ = ["Name", "Number", "TaskNames", "device_names", "examples", "flat", "listed", "method_names", "net_names"]
 
 
 class Name(click.ParamType):
@@ -29,7 +29,7 @@ class Name(click.ParamType):
         """Check each name; an unknown one is refused with its near matches."""
         if not self.many:
             return check_choice(value, self.options(), self.what)
-        return tuple(check_choice(name, self.options(), self.what) for name in _listed(value, self.what))
+        return tuple(check_choice(name, self.options(), self.what) for name in listed(value, self.what))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The names that go on from what has been typed, after the last comma where there may be several."""
@@ -43,7 +43,7 @@ class TaskNames(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Split at the commas."""
-        return value if isinstance(value, tuple) else _listed(value, "Tasks")
+        return value if isinstance(value, tuple) else listed(value, "Tasks")
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names of tasks, or folders once a path has been begun."""
@@ -81,7 +81,8 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-def _listed(value: str, what: str) -> tuple[str, ...]:
+def listed(value: str, what: str) -> tuple[str, ...]:
+    """Names separated by commas; raises `InputError` where there is none."""
     names = tuple(name.strip() for name in value.split(",") if name.strip())
     if not names:
         raise InputError(f"{what}: name at least one, or several separated by commas; got {value!r}.")

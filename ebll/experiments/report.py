@@ -167,16 +167,16 @@ def draw(
     present = set(curves["method"])
     shown = [m for m in ("finetune", "lwf", "ebll", "ebll-separate") if m in present] or sorted(present)
     terms = [m for m in ("finetune", "lwf", "ewc", "code-only", "ebll") if m in present] or sorted(present)
-    pictures = {
-        "feature-distance": figures.feature_distance(curves, curve.id, methods=shown),
-        "loss-terms": figures.loss_terms(curves, curve.id, terms),
-    }
+    pictures, watched = {}, bool((curves["task"] != "").any())  # nothing was where no step was logged
+    if watched:
+        pictures["feature-distance"] = figures.feature_distance(curves, curve.id, methods=shown)
+        pictures["loss-terms"] = figures.loss_terms(curves, curve.id, terms)
     if pairs:
         alike = [e.id for e in pairs if (e.net, e.tasks[0]) == (curve.net, curve.tasks[0])]
         same_net = [e.id for e in pairs if e.net == pairs[0].net]
         pictures["forgetting"] = figures.forgetting_bars(accuracy, [e.id for e in pairs])
         pictures["stability-plasticity"] = figures.stability_plasticity(accuracy, same_net)
-        if len(alike) > 1:
+        if len(alike) > 1 and watched:
             pictures["feature-distance-far"] = figures.feature_distance(curves, alike[-1], methods=shown)
     for net, order in _by_gap(pairs, gaps).items():
         if {"finetune", "lwf", "ebll"} <= present and len(order) > 1:

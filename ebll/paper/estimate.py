@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from ebll.data.splits import stratified_split
 from ebll.errors import DataMissing, InputError
 from ebll.methods import METHODS, FeatureExtraction
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
 from ebll.paper.speed import Speed, measured_speed
 from ebll.paper.start import Place
-from ebll.photos import PHOTO_SETS, default_cache, find_photos
+from ebll.photos import PHOTO_SETS, PhotoSettings, default_cache, find_photos
 
 __all__ = ["Cost", "SetSize", "estimate", "seconds_of", "set_size", "steps_of", "words_of"]
 
@@ -53,6 +57,7 @@ def set_size(place: Place, settings: PaperSettings, name: str) -> SetSize:
     try:
         found = find_photos(name, place.root, incomplete=True)
         classes, train, test = len(found.classes), len(found.train.paths), len(found.test.paths)
+        taken, validation = _shares(found.train.labels, photos)
         if name in PHOTO_SETS and (train, test) != (PHOTO_SETS[name].train, PHOTO_SETS[name].test):
             note = f"incomplete: {train:,} training and {test:,} test images"
     except (DataMissing, InputError) as error:
@@ -60,15 +65,32 @@ def set_size(place: Place, settings: PaperSettings, name: str) -> SetSize:
             raise
         info, note = PHOTO_SETS[name], str(error)
         classes, train, test = info.classes, info.train, info.test
-    train = min(train, photos.images) if photos.images else train
-    validation = max(1, round(photos.held_out * train))
+        taken = min(train, photos.images) if photos.images else train
+        validation = max(1, round(photos.held_out * taken))
     versions = photos.versions if photos.augment == "fixed" else 1
-    stored = (train + test) * 3 * photos.stored**2
-    return SetSize(name, classes, train, (train - validation) * versions, validation, test, stored, note)
+    stored = (taken + test) * 3 * photos.stored**2
+    return SetSize(name, classes, taken, (taken - validation) * versions, validation, test, stored, note)
+
+
+def _shares(labels: Sequence[int], photos: PhotoSettings) -> tuple[int, int]:
+    """How many training images are taken, and how many of them held out, each class giving its share."""
+
+    def chosen(labels: Tensor, number: int) -> Tensor:
+        present, compact = labels.unique(return_inverse=True)
+        options = {"classes": list(map(str, present.tolist())), "what": "a part"}
+        return labels[stratified_split(compact, number, torch.Generator(), **options)[1]]
+
+    taken = torch.tensor(labels)
+    if 0 < photos.images < len(taken):
+        taken = chosen(taken, photos.images)
+    return len(taken), len(chosen(taken, max(1, round(photos.held_out * len(taken)))))
 
 
 def steps_of(units: Sequence[Unit], settings: PaperSettings, sizes: dict[str, SetSize]) -> list[int]:
-    """Optimiser steps of each run; those of learning a first set are counted with the first run that needs it."""
+    """Optimiser steps of each run; those of learning a first set are counted with the first run that needs it.
+
+    It may come to fewer: where files are left out as unreadable, or a run ends early.
+    """
     steps, begun = [], set()
     for unit in units:
         first, *later = unit.experiment.tasks

@@ -5,6 +5,9 @@ paper("data/", experiments=["flowers-birds"], out="out/paper")    # what `ebll p
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +17,7 @@ from ebll.backbones import BACKBONES
 from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, check_choice, check_count
 from ebll.experiments import Outcome
 from ebll.experiments.plan import Experiment
-from ebll.experiments.report import drop_conclusions, prepare_folder, write_table, write_text
+from ebll.experiments.report import drop_conclusions, prepare_folder, write_json, write_table, write_text
 from ebll.experiments.reproduce import Collector, choose_device, conclude, versions, write_tables
 from ebll.methods import METHODS
 from ebll.paper.estimate import set_size, steps_of
@@ -108,7 +111,8 @@ def paper(
     sequences = list(dict.fromkeys(unit.experiment for unit in units))
     if settings.weights != "none":
         cut_net(settings, first_seed)  # what is amiss with the weights is said before an hour of conversion
-    prepare_data(here, settings, sequences, on_data)
+    inputs = prepare_data(here, settings, sequences, on_data) | {"weights": _weights(settings)}
+    _keep_inputs(folder, inputs, known)
     collector = Collector(sequences)
     if on_start:
         sizes = {name: set_size(here, settings, name) for e in sequences for name in e.tasks}
@@ -166,9 +170,10 @@ def prepare_data(
     settings: PaperSettings,
     experiments: Sequence[Experiment],
     on_data: Callable[[str], Callable[[int, int], None]] | None = None,
-) -> None:
+) -> dict[str, str]:
     """Find every set before anything is done, so that all that is missing is said at once; then convert them.
 
+    returns  set -> a hash of which images it has, with their labels
     raises   `DataMissing` for all missing sets together; see `find_photos` and `convert`
     """
     names, listings, missing = list(dict.fromkeys(t for e in experiments for t in e.tasks)), {}, []
@@ -181,9 +186,32 @@ def prepare_data(
     if missing:
         raise DataMissing("\n".join(missing))
     cache = default_cache(place.root) if place.cache is None else place.cache
-    for name, listing in listings.items():
-        options = {"progress": on_data, "skip_unreadable": place.skip_unreadable}
-        converted(listing, cache, settings.photos_of(name), **options)
+    options = {"progress": on_data, "skip_unreadable": place.skip_unreadable}
+    stores = {name: converted(one, cache, settings.photos_of(name), **options) for name, one in listings.items()}
+    return {name: " ".join(store.digest for store in both) for name, both in stores.items()}
+
+
+def _weights(settings: PaperSettings) -> str:
+    """The name of the weights, or a hash of their file."""
+    file = Path(settings.weights).expanduser()
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else settings.weights
+
+
+def _keep_inputs(folder: Path, inputs: dict[str, str], known: Sequence[Unit]) -> None:
+    """Note which images and weights the runs of a folder are of; refuse to go on with others.
+
+    raises   `InputError` where they have changed
+    """
+    path, before = folder / "inputs.json", {}
+    with contextlib.suppress(OSError, ValueError):
+        before = json.loads(path.read_text(encoding="utf-8")) if known else {}
+    changed = [name for name, which in inputs.items() if before.get(name, which) != which]
+    if changed:
+        raise InputError(
+            f"{', '.join(changed)}: other files than those that the runs in {folder} were begun with. Bring them back, "
+            "or choose another folder with --out."
+        )
+    write_json(before | inputs, path)
 
 
 def _device(device: str, devices: Sequence[str]) -> str:

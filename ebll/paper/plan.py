@@ -116,13 +116,15 @@ class Unit:
 
 
 def experiments_of(names: tuple[str, ...] | list[str], backbone: str) -> list[Experiment]:
-    """The sequences of these names on a backbone; all for none. Sets joined by "-" make a sequence of one's own.
+    """The sequences of these names on a backbone; all for none. Sets joined by "-" make a sequence of one's own, as do
+    those joined by ":", for folders with a "-" in their names.
 
     raises   `InputError` for a sequence of one set, or with a set in it twice
     """
     found = []
     for name in dict.fromkeys(names or SEQUENCES):
-        tasks = SEQUENCES.get(name) or tuple(part for part in name.split("-") if part)
+        between = ":" if ":" in name else "-"
+        tasks = SEQUENCES.get(name) or tuple(part for part in name.split(between) if part)
         if len(tasks) < 2 or len(set(tasks)) < len(tasks):
             raise InputError(
                 f"Experiment: {name!r} is neither one of {', '.join(SEQUENCES)} nor different sets joined by '-'."

@@ -76,10 +76,6 @@ class Told(Checkpoints):
         """As `Checkpoints.resumed`; the steps made before count as well."""
         self._made = 0
         made = super().resumed(net, optimizer)
-        for parameter, state in optimizer.state.items():
-            # Read from a file it lies row by row; SGD's fused step takes it to lie as its weight, channels last.
-            if (momentum := state.get("momentum_buffer")) is not None:
-                state["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
         self._tell(made)
         return made
 

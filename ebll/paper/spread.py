@@ -100,6 +100,8 @@ def run_elsewhere(units: list[Unit], token: Any, code: str, place: Place, settin
                 brake.press()
 
     results: list[Result] = []
+    if should_stop():  # told while it waited for its turn
+        return results
     with contextlib.suppress(RunStopped):
         for result in run_units(place, settings, units, brake, on_step=lambda steps: look()):
             results.append(result)

@@ -5,6 +5,7 @@ This room knows numbers, names and words; the room of each set reads its files. 
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,13 +142,18 @@ def _own(name: str | os.PathLike, root: Path, test_fraction: float, seed: int) -
     base = next((place for place in places if os.fspath(name) and place.is_dir()), None)
     if base is None:
         raise DataMissing(
-            f"photos {os.fspath(name)!r}: neither one of {', '.join(PHOTO_SETS)} nor a folder; looked for "
+            f"photos {os.fspath(name)!r}: neither one of {', '.join(PHOTO_SETS)} nor a folder{_near(name)}; looked for "
             f"{' and '.join(dict.fromkeys(map(str, places)))}. Put one's own images in {_OWN}, and name DIR with "
             "--root DIR."
         )
     from ebll.photos.folders import read_own
 
     return read_own(base, test_fraction=test_fraction, seed=seed)
+
+
+def _near(name: str | os.PathLike) -> str:
+    near = difflib.get_close_matches(os.fspath(name).lower(), list(PHOTO_SETS), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _how_to_get(info: PhotoSet, root: Path, missing: tuple[str, ...]) -> str:

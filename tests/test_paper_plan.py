@@ -1,0 +1,168 @@
+"""The paper's plan: what is run in which order with which numbers, each held against the reference notes."""
+
+import itertools
+
+import pytest
+import torch
+
+import ebll
+from ebll.autoencoder import AutoencoderSettings
+from ebll.errors import InputError
+from ebll.experiments.plan import Experiment
+from ebll.methods import METHODS
+from ebll.paper import SEQUENCES, PaperSettings, Unit
+from ebll.paper.main import chosen_units
+from ebll.paper.plan import experiments_of, units_of
+from ebll.photos import PHOTO_SETS, PhotoSettings
+from ebll.training import TrainSettings, train
+
+THREE = ("imagenet", "scenes", "birds")
+
+
+def test_the_sequences_are_the_five_pairs_and_the_three():
+    pairs = [("imagenet", "scenes"), ("imagenet", "birds"), ("imagenet", "flowers")]
+    pairs += [("flowers", "scenes"), ("flowers", "birds")]
+    assert list(SEQUENCES.values()) == [*pairs, THREE]
+    assert all(name == "-".join(tasks) for name, tasks in SEQUENCES.items())
+    assert {task for tasks in SEQUENCES.values() for task in tasks} == set(PHOTO_SETS)
+
+
+def test_the_numbers_are_those_of_the_authors_code():
+    """Momentum SGD of 4e-4 in batches of 128 for 54 epochs, a tenth of that for 18; temperature 2, five versions."""
+    usual = PaperSettings()
+    assert usual.train == TrainSettings(
+        epochs=72, warmup_epochs=72, batch_size=128, learning_rate=4e-4, momentum=0.9, weight_decay=5e-4, drop_at=0.75,
+        threads=0,
+    )  # fmt: skip
+    assert round(usual.train.drop_at * usual.train.epochs) == 54
+    assert (usual.backbone, usual.weights, usual.dropout) == ("alexnet", "default", 0.0)
+    assert (usual.temperature, usual.distill_weight, usual.recon_weight) == (2.0, 1.0, 1e-6)
+    assert (usual.photos.augment, usual.photos.versions, usual.photos.stored) == ("fixed", 5, 256)
+
+
+def test_the_step_size_falls_after_54_epochs():
+    """As the loop itself sees it, with as many steps an epoch as there are batches."""
+    inputs, labels = torch.randn(8, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
+    task = ebll.Task.from_tensors("t", (inputs, labels), (inputs, labels), (inputs, labels))
+    rates, usual = [], PaperSettings().train.replace(batch_size=4, threads=1)
+    net = ebll.nets.build_network("mlp", (1, 28, 28))
+    net.add_head(2)
+    train(net, ebll.Finetune(), 0, {0: task}, settings=usual, observe=lambda *seen: rates.append(seen[3]))
+    assert rates[:-1] == pytest.approx([4e-4] * 54 * 2 + [4e-5] * 18 * 2)
+
+
+@pytest.mark.parametrize("tasks", [*SEQUENCES.values(), ("birds", "leaves", "imagenet"), ("birds", "imagenet", "x")])
+def test_alpha_and_code_go_by_the_set_in_the_order_learned(tasks):
+    made = PaperSettings().method("ebll", tasks)
+    assert isinstance(made, ebll.EBLL)
+    assert made.alpha == tuple({"imagenet": 1e-3}.get(t, 1e-2) for t in tasks[:-1])
+    assert made.autoencoder.code_size == tuple({"imagenet": 300}.get(t, 100) for t in tasks[:-1])
+
+
+def test_the_three_by_hand():
+    made = PaperSettings().method("ebll", THREE)
+    assert made.alpha == (1e-3, 1e-2)
+    assert made.autoencoder == AutoencoderSettings(
+        code_size=(300, 100), recon_weight=1e-6, start="pca", optimizer="adam", learning_rate=1e-3, epochs=20,
+        batch_size=512, images=100_000,
+    )  # fmt: skip
+    authors = PaperSettings(autoencoder="authors", autoencoder_images=0).method("ebll-separate", THREE).autoencoder
+    assert authors == AutoencoderSettings(
+        code_size=(300, 100), recon_weight=1e-6, start="random", optimizer="adadelta", learning_rate=1.0, epochs=100,
+        batch_size=5000, images=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_takes_what_it_has_of_the_settings(name):
+    changed = PaperSettings(
+        alpha=0.5, alpha_imagenet=0.25, temperature=3.0, distill_weight=4.0, ewc_strength=5.0, fisher="exact",
+        fisher_samples=6, code_size=7, code_size_imagenet=8, recon_weight=9.0,
+    )  # fmt: skip
+    made = changed.method(name, THREE)
+    assert type(made) is type(METHODS[name]())
+    wanted = dict(alpha=(0.25, 0.5), temperature=3.0, distill_weight=4.0, ewc_strength=5.0, fisher="exact")
+    wanted |= dict(fisher_samples=6)
+    has = {field: value for field, value in wanted.items() if hasattr(made, field)}
+    assert {field: getattr(made, field) for field in has} == has
+    if hasattr(made, "autoencoder"):
+        assert (made.autoencoder.code_size, made.autoencoder.recon_weight) == ((8, 7), 9.0)
+
+
+def test_only_imagenet_is_taken_in_part():
+    usual = PaperSettings()
+    assert usual.photos_of("imagenet") == PhotoSettings(images=100_000)
+    assert usual.photos_of("birds") == PhotoSettings()
+    assert PaperSettings(imagenet_images=0).photos_of("imagenet").images == 0
+
+
+def test_sets_of_ones_own_are_joined_by_a_hyphen():
+    assert experiments_of(("leaves-birds", "flowers-birds"), "resnet18@layer3") == [
+        Experiment("resnet18@layer3", ("leaves", "birds")), Experiment("resnet18@layer3", ("flowers", "birds")),
+    ]  # fmt: skip
+    assert [e.tasks for e in experiments_of((), "alexnet")] == list(SEQUENCES.values())
+    assert len(experiments_of(("flowers-birds", "flowers-birds"), "alexnet")) == 1
+
+
+@pytest.mark.parametrize("name", ["birds", "birds-birds", "a-b-a", "-", "", "-birds"])
+def test_a_sequence_of_one_set_or_of_one_twice_is_refused(name):
+    with pytest.raises(InputError, match=r"is neither one of imagenet-scenes, .* nor different sets joined by '-'\."):
+        experiments_of((name,), "alexnet")
+
+
+def test_runs_that_begin_with_the_same_network_stand_side_by_side():
+    names = ("flowers-scenes", "imagenet-birds", "flowers-birds", "imagenet-scenes-birds")
+    units = units_of(experiments_of(names, "alexnet"), ("lwf", "ebll"), range(3, 5))
+    assert len(units) == len(set(units)) == 4 * 2 * 2
+    begins = [(unit.seed, unit.experiment.tasks[0]) for unit in units]
+    changes = sum(one != other for one, other in itertools.pairwise(begins))
+    assert changes == len(set(begins)) - 1 == 3
+    assert begins[0] == (3, "flowers")
+    assert units[0].name == "flowers-scenes/lwf-3"
+
+
+def test_units_differ_in_name_wherever_they_differ():
+    units = chosen_units(PaperSettings(), seeds=2)
+    assert len(units) == 6 * len(METHODS) * 2
+    assert len({unit.name for unit in units}) == len(units)
+    assert isinstance(units[0], Unit)
+
+
+def test_methods_are_each_taken_once():
+    units = chosen_units(PaperSettings(), ["flowers-birds"], ["lwf", "ebll", "lwf"], first_seed=7)
+    assert [(unit.method, unit.seed) for unit in units] == [("lwf", 7), ("ebll", 7)]
+    assert [unit.method for unit in chosen_units(PaperSettings(), ["flowers-birds"], "lwf")] == ["lwf"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "words"),
+    [
+        ({}, {"methods": "lfw"}, "Method.*'lfw'"),
+        ({}, {"seeds": 0}, "seeds must be a whole number of at least 1"),
+        ({}, {"first_seed": -1}, "first_seed must be a whole number of at least 0"),
+        ({"backbone": "alexnte"}, {}, "Backbone.*'alexnte'.*alexnet"),
+        ({"backbone": "alexnet@pool4"}, {}, "Cut of alexnet.*'pool4'.*pool5"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, given, words):
+    with pytest.raises(InputError, match=words):
+        chosen_units(PaperSettings(**settings), **given)
+
+
+def test_the_rooms_of_settings_take_their_own_kind_only():
+    with pytest.raises(InputError, match=r"train takes TrainSettings\(\.\.\.\); got dict\."):
+        PaperSettings(train={"epochs": 1})
+    with pytest.raises(InputError, match=r"photos takes PhotoSettings\(\.\.\.\); got NoneType\."):
+        PaperSettings(photos=None)
+
+
+def test_as_a_dict_it_holds_every_setting():
+    held = PaperSettings().as_dict()
+    assert held["photos"]["versions"] == 5
+    assert held["train"]["learning_rate"] == 4e-4
+    assert held["alpha_imagenet"] == 1e-3
+
+
+def test_folders_with_a_dash_in_their_names_are_joined_by_colons():
+    (found,) = experiments_of(["my-leaves:birds"], "alexnet")
+    assert found.tasks == ("my-leaves", "birds")
