@@ -166,6 +166,13 @@ def _run(
             told = dict(on_data=on_data, on_start=start, on_step=step, on_result=result, say=tell_of)
             several = devices if len(devices) > 1 else ()
             outcome = run_all(root, brake=brake, devices=several, **elsewhere, **options, **told)
+    except KeyboardInterrupt:
+        _close(bars)
+        where = (
+            "at once, without a last checkpoint" if brake.ready else "while images were made ready; those done are kept"
+        )
+        say(f"stopped {where}. The same command{' with --resume' * brake.ready} goes on", error=True)
+        raise click.exceptions.Exit(130) from None
     except RunStopped:
         _close(bars)
         say(f"stopped after {done[0]} of {len(units)} runs; the same command with --resume goes on", error=True)
