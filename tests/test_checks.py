@@ -22,13 +22,18 @@ from ebll.checks import (
     networks,
     objective,
     penalty,
+    scaling,
+    windows,
 )
 from ebll.checks.calls import call
 from ebll.checks.core import CheckFailed, check
 from ebll.checks.core import _numbers as numbers_of
 from ebll.checks.core import _same as same
 
-ROOMS = (matrices, networks, distilling, components, codes, objective, memory, anchors, penalty, fronts, honest)
+ROOMS = (
+    *(matrices, networks, distilling, components, codes, objective, memory, anchors, penalty, fronts, honest),
+    *(scaling, windows),
+)
 EXERCISES = [exercise for room in ROOMS for exercise in room.EXERCISES]
 BY_NAME = {exercise.name: exercise for exercise in EXERCISES}
 each = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)

@@ -9,7 +9,7 @@ sizes, so that any right spelling passes; they leave random state and modes as t
 Notebook 01: `forgetting`, `new_head_only`. 02: `temperature`, `soften`, `distillation`, `recorded_targets`.
 03: `pca_reconstruction`, `reconstruction_error`, `autoencoder_loss`. 04: `code_distance`, `ebll_objective`.
 05: `average_accuracy`, `backward_transfer`, `encoder_bytes`. 06: `fisher_diagonal`, `quadratic_penalty`.
-07: `pareto_front`, `shrinkage`, `honest_alpha`.
+07: `pareto_front`, `shrinkage`, `honest_alpha`. 08: `alpha_from_mse`, `window_targets`, `recorded_bytes`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ from ebll.checks.memory import encoder_bytes
 from ebll.checks.networks import new_head_only, recorded_targets
 from ebll.checks.objective import code_distance, ebll_objective
 from ebll.checks.penalty import quadratic_penalty
+from ebll.checks.scaling import alpha_from_mse, recorded_bytes
+from ebll.checks.windows import window_targets
 
 __all__ = [
     "CheckFailed",
+    "alpha_from_mse",
     "autoencoder_loss",
     "average_accuracy",
     "backward_transfer",
@@ -45,8 +48,10 @@ __all__ = [
     "pca_reconstruction",
     "quadratic_penalty",
     "reconstruction_error",
+    "recorded_bytes",
     "recorded_targets",
     "shrinkage",
     "soften",
     "temperature",
+    "window_targets",
 ]
