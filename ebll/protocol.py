@@ -20,7 +20,7 @@ from ebll.runs import NOTHING_KEPT, Keeper, Run, Snapshot, check_start, checked_
 from ebll.seeds import cpu_threads, seeded
 from ebll.training import Teacher, TrainSettings, train
 
-__all__ = ["learn_first", "learn_task", "run_sequence"]
+__all__ = ["learn_first", "learn_task", "old_answers", "run_sequence"]
 
 
 def learn_first(
@@ -176,7 +176,7 @@ def _learn(
         {i: tasks[i] for i in method.tasks_for(t, tasks)},
         settings=settings,
         memory=memory,
-        recorded=_answers(net, method, tasks[t], t, memory),
+        recorded=old_answers(net, method, tasks[t], t, memory),
         epochs=settings.warmup_epochs if warm_up else settings.epochs,
         seed=seed,
         observe=observe,
@@ -184,10 +184,11 @@ def _learn(
     )
 
 
-def _answers(net: Network, method: Method, task: Task, t: int, memory: Memory | None) -> Recorded | Teacher:
-    """What the method records of the new inputs; where they are cut anew in each epoch, a frozen copy is asked then.
+def old_answers(net: Network, method: Method, task: Task, t: int, memory: Memory | None) -> Recorded | Teacher:
+    """What the network of before task t says of its training inputs: rows, or a function that gives them.
 
-    So what a batch is held to belongs to the very pixels in it.
+    The method records rows, one an input. Where inputs are cut anew in each epoch, a frozen copy of the network is asked
+    about each batch instead, so that what a batch is held to belongs to the very pixels in it.
     """
     if t == 0 or not task.train.changing or type(method).before_task is Method.before_task:
         return method.before_task(net, t, task.train.inputs, memory)

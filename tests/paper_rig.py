@@ -42,7 +42,7 @@ def cut_net(settings, seed):
         operator, head = nn.Sequential(nn.Linear(4 * 3 * 3, 10), nn.ReLU()), nn.Linear(10, 3)
     about = {"name": "tiny", "cut": "conv2", "weights_from": "the seed", "note": "", "keeps_statistics": False}
     shape = (3, SIZE, SIZE)
-    return CutNet(features, operator, head, (0.5,) * 3, (0.25,) * 3, shape, **about)
+    return CutNet(features, operator, head, (0.5,) * 3, (0.25,) * 3, shape, 4 * 3 * 3, **about)
 
 
 def settings(**changes):

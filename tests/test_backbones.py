@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from backbone_rig import SIZE, SMALL, as_file, filled, leaves, one_state, parts_at, whole
+from backbone_rig import SIZE, SMALL, as_file, filled, leaves, one_state, parts_at, torchvision_net, whole
 from torch import nn
 from torchvision import models
 from torchvision.ops import StochasticDepth
@@ -208,6 +208,20 @@ def test_the_notes_say_what_is_particular_to_a_net(tmp_path):
     assert read.note == "BatchNorm statistics stay as they were pretrained"
     assert (read.mean, read.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert "no block is left out at random" in load_backbone("convnext_tiny", weights="none").note
+
+
+def test_a_cut_net_gives_a_network_with_its_own_T_or_another_and_pretrained_statistics_frozen(tmp_path):
+    state = one_state()
+    cut = load_backbone(SMALL, weights=as_file(tmp_path, state), input_size=64)
+    net, other = cut.network(), cut.network(nn.Sequential(nn.Linear(cut.feature_size, 7), nn.ReLU()))
+    assert (net.statistics_frozen, net.feature_size) == (True, cut.feature_size)
+    assert (other.statistics_frozen, other.feature_size, other.operator_size) == (True, cut.feature_size, 7)
+    images = torch.randn(2, *cut.input_shape)
+    with torch.no_grad():
+        logits = cut.head(net.eval().operator(net.features(images)))
+        torch.testing.assert_close(logits, torchvision_net(state).eval()(images))
+        assert torch.equal(other.eval().features(images), net.features(images))
+    assert not load_backbone(SMALL, weights="none", input_size=64).network().statistics_frozen
 
 
 # Weights at random.

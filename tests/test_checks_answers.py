@@ -222,6 +222,43 @@ def honest_upwards(alphas, code_loss, new_accuracy, reference, tolerance):
     return chosen
 
 
+def windows_by_grid(teacher, stored, top, left, size, temperature):
+    """All windows at once, by their rows' and columns' numbers."""
+    rows = top[:, None] + torch.arange(size)
+    columns = left[:, None] + torch.arange(size)
+    picked = torch.arange(len(stored))[:, None, None]
+    windows = stored[picked, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    other = copy.deepcopy(teacher).eval()
+    return F.softmax(other.heads[0](other.operator(other.features(windows))).detach() / temperature, dim=-1)
+
+
+@torch.no_grad()
+def windows_one_by_one(teacher, stored, top, left, size, temperature):
+    was = [(m, m.training) for m in teacher.modules()]
+    teacher.eval()
+    said = []
+    for i in range(len(stored)):
+        window = stored[i : i + 1].narrow(2, int(top[i]), size).narrow(3, int(left[i]), size)
+        said.append(teacher(window, 0)[0])
+    for m, mode in was:
+        m.training = mode
+    logits = torch.stack(said) / temperature
+    return logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+
+
+def recorded_bytes_built(windows, classes, code_sizes):
+    rows = [torch.empty(windows, c) for c in classes] + [torch.empty(windows, size) for size in code_sizes]
+    return sum(row.numel() * row.element_size() for row in rows)
+
+
+def recorded_bytes_loop(windows, classes, code_sizes):
+    total = 0
+    for task in range(len(classes)):
+        total += 4 * windows * classes[task]
+        total += 4 * windows * code_sizes[task]
+    return total
+
+
 RIGHT = table(
     ("pareto_front", front_by_sorting),
     ("pareto_front", front_at_once),
@@ -282,6 +319,12 @@ RIGHT = table(
     ("fisher_diagonal", fisher_vmap),
     ("fisher_diagonal", fisher_library),
     ("fisher_diagonal", fisher_doubles),
+    ("alpha_from_mse", lambda weight, code_size: weight / (0.5 * code_size)),
+    ("alpha_from_mse", lambda w, n: w * F.mse_loss(torch.ones(n), torch.zeros(n)).item() / (0.5 * n)),
+    ("window_targets", windows_by_grid),
+    ("window_targets", windows_one_by_one),
+    ("recorded_bytes", recorded_bytes_built),
+    ("recorded_bytes", recorded_bytes_loop),
     ("quadratic_penalty", penalty_flat),
     ("quadratic_penalty", penalty_loop),
     ("quadratic_penalty", lambda a, b, f: sum((w * (x - y).square()).sum() for x, y, w in zip(a, b, f)) * 0.5),  # noqa: B905
@@ -389,7 +432,32 @@ def fisher_unsquared(net, parameters, inputs):
     return list(torch.autograd.grad((log_p.exp().detach() * log_p).sum(dim=1).mean(), parameters))
 
 
+def windows_mislaid(teacher, stored, top, left, size, temperature):
+    """Recorded once, of the central windows."""
+    at = (stored.shape[2] - size) // 2
+    other = copy.deepcopy(teacher).eval()
+    return F.softmax(other(stored[:, :, at : at + size, at : at + size], 0).detach() / temperature, dim=1)
+
+
+def windows_swapped(teacher, stored, top, left, size, temperature):
+    return windows_one_by_one(teacher, stored, left, top, size, temperature)
+
+
+def windows_noisy(teacher, stored, top, left, size, temperature):
+    cut = torch.stack([image[:, y : y + size, x : x + size] for image, y, x in zip(stored, top, left, strict=True)])
+    return F.softmax(teacher(cut, 0).detach() / temperature, dim=1)
+
+
 WRONG = table(
+    ("alpha_from_mse", lambda w, n: w, "takes the weight over as it is"),
+    ("alpha_from_mse", lambda w, n: 0.5 * w * n, "goes the other way"),
+    ("alpha_from_mse", lambda w, n: w / n, "forgets the half"),
+    ("window_targets", windows_mislaid, "central window"),
+    ("window_targets", windows_swapped, "rows and columns swapped"),
+    ("window_targets", windows_noisy, "in train mode"),
+    ("recorded_bytes", lambda n, c, s: n * (sum(c) + sum(s)), "not bytes"),
+    ("recorded_bytes", lambda n, c, s: 4 * (sum(c) + sum(s)), "for one window"),
+    ("recorded_bytes", lambda n, c, s: 4 * n * sum(c), "leaves the codes out"),
     ("forgetting", lambda m: np.mean([m[j:, j].max() - m[-1, j] for j in range(len(m) - 1)]), "never score below zero"),
     ("forgetting", lambda m: sum(m[j:-1, j].max() - m[-1, j] for j in range(len(m) - 1)) / len(m), "number of all"),
     ("forgetting", lambda m: (np.diag(m) - m[-1])[:-1].mean(), "just after learning"),

@@ -214,7 +214,7 @@ def test_stopped_at_any_turn_it_goes_on_to_the_same_bytes(whole, root, tmp_path,
         out, brake = tmp_path / str(turn), Brake()
         with monkeypatch.context() as patch:
             Tracing(patch, turn, brake.press)
-            with pytest.raises(RunStopped, match="--resume goes on"):
+            with pytest.raises(RunStopped, match="goes on"):
                 run(root, out, brake=brake)
         assert not (out / "claims.json").exists()
         run(root, out, resume=True)

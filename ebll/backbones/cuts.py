@@ -5,6 +5,7 @@ Together the three give the net's own answers. This room knows chains and weight
 
 from __future__ import annotations
 
+import math
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ebll.backbones.chains import Chain, chain_of, shapes
 from ebll.backbones.listing import BACKBONES
 from ebll.backbones.weights import net_with_weights
 from ebll.errors import InputError, check_choice, check_number
+from ebll.nets import Network
 
 __all__ = ["CutNet", "load_backbone"]
 
@@ -33,8 +35,8 @@ class CutNet:
     name, cut          of the net and of F's last stage
     weights_from       where the weights come from, in words
     note               what is particular to this net, in words; "" for nothing
-    keeps_statistics   whether BatchNorm's statistics are pretrained and to be kept from the start:
-                       call `freeze_statistics()` of the `Network` that is made of it
+    feature_size       how many features F gives of one image
+    keeps_statistics   whether BatchNorm's statistics are pretrained and to be kept from the start, as `network()` does
     """
 
     features: nn.Module
@@ -43,11 +45,23 @@ class CutNet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     input_shape: tuple[int, int, int]
+    feature_size: int
     name: str
     cut: str
     weights_from: str
     note: str
     keeps_statistics: bool
+
+    def network(self, operator: nn.Module | None = None) -> Network:
+        """F and T as a `Network` without heads, pretrained statistics frozen.
+
+        operator   another T in place of what stood between F and the head: `nn.Module`, (batch, features) -> (batch,
+                   size). Modules are taken over, not copied
+        """
+        net = Network(self.features, self.operator if operator is None else operator, self.input_shape)
+        if self.keeps_statistics:
+            net.freeze_statistics()
+        return net
 
 
 def load_backbone(
@@ -83,6 +97,7 @@ def load_backbone(
         mean=published.mean,
         std=published.std,
         input_shape=(3, int(input_size), int(input_size)),
+        feature_size=math.prod(sizes[cut]),
         name=name,
         cut=cut,
         weights_from=weights_from,

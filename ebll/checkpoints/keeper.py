@@ -145,11 +145,11 @@ class Checkpoints(Keeper):
         self._last = time.monotonic()
         if self._stopping:
             self._in_loop = False
-            raise RunStopped("The run was stopped; the same command with --resume goes on from here.")
+            raise RunStopped("The run was stopped; started again with the same folder, it goes on from here.")
 
     def _on_turn(self) -> None:
         if self._stopping and not self._in_loop:
-            raise RunStopped("The run was stopped; the same command with --resume goes on from its last stage.")
+            raise RunStopped("The run was stopped; started again with the same folder, it goes on from its last stage.")
 
     def _write(self, kind: str, number: int, tensors: Mapping[str, Tensor], more: Mapping[str, Any]) -> bool:
         facts = {"run": self.identity, "stages": self._stages, **more}

@@ -101,10 +101,8 @@ def network_of(settings: PaperSettings, seed: int, device: str) -> tuple[Network
         "channels_last": True,
         "compile": settings.compile,
     }
-    network = Network(accelerated(made.features, **quick), accelerated(made.operator, **quick), made.input_shape)
-    if made.keeps_statistics:
-        network.freeze_statistics()
-    return network.to(device), made
+    fast = replace(made, features=accelerated(made.features, **quick), operator=accelerated(made.operator, **quick))
+    return fast.network().to(device), made
 
 
 _loaded: dict[Any, Task] = {}
