@@ -148,9 +148,9 @@ def fit_autoencoder(
         watch(0, autoencoder)
     for epoch in range(settings.epochs):
         permutation = torch.randperm(len(labels), generator=order).to(features.device)
-        batches = zip(*(column[permutation].split(settings.batch_size) for column in (features, labels)), strict=True)
-        for batch, batch_labels in batches:
+        for rows in permutation.split(settings.batch_size):
             turn()
+            batch, batch_labels = features[rows], labels[rows]  # a batch at a time: all at once would double the memory
             reconstructed = autoencoder(batch)
             logits = classify(reconstructed)
             loss = autoencoder_loss(reconstructed, batch, logits, batch_labels, settings.recon_weight)

@@ -184,7 +184,7 @@ def alone(
 def kept_by(method: Method) -> Any:
     """What decides what a method keeps of a task; by exact type, since a reader's own class may keep something else."""
     if type(method) in (EBLL, EBLLSeparate, CodeOnly):
-        return method.autoencoder
+        return method.autoencoder.of_task(0)  # it is asked of first tasks
     if type(method) is EWC:
         return method.replace(ewc_strength=0.0)
     return method if _hashes(method) else id(method)

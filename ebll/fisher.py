@@ -26,6 +26,7 @@ from ebll.turns import turn
 __all__ = ["FISHER_KINDS", "fisher_diagonal", "fisher_diagonal_loop"]
 
 FISHER_KINDS = ("exact", "sampled", "empirical")
+_VALUES = 2**22  # of inputs in a batch: AlexNet's patches and gradients of 27 images are about 0.6 GB
 
 
 def fisher_diagonal_loop(
@@ -74,7 +75,7 @@ def fisher_diagonal(
     labels: Tensor,
     kind: str = "exact",
     seed: int = 0,
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> list[Tensor]:
     r"""E7 with one backward pass a class and batch: the same numbers as `fisher_diagonal_loop`, many times sooner.
 
@@ -83,7 +84,9 @@ def fisher_diagonal(
     squaring. Falls back to the loop where a parameter belongs to another kind of layer, or a layer runs more than once
     in a forward pass.
 
-    Arguments and result as in `fisher_diagonal_loop`; `batch_size` bounds the memory only.
+    Arguments and result as in `fisher_diagonal_loop`; `batch_size` bounds the memory only: 512 unless given, and fewer
+    for large inputs, as a convolution's patches of all samples lie in memory at once. A compiled network is asked
+    uncompiled, since compiled code passes the layers by.
     """
     if len(inputs) == 0:
         raise InputError("The Fisher information needs at least one sample; got none.")
@@ -91,6 +94,7 @@ def fisher_diagonal(
     layers = _layers_of(network, parameters)
     if layers is None:
         return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
+    batch_size = batch_size or max(1, min(512, _VALUES // max(1, inputs[0].numel())))
     totals = {parameter: torch.zeros_like(parameter) for parameter in parameters}
     with frozen(network), torch.no_grad():
         weights = _label_weights(forward(inputs), labels, kind, seed)
@@ -149,6 +153,7 @@ def _add_batch(
             layer.requires_grad_(True)
             hook = layer.register_forward_hook(remember)
             stack.callback(hook.remove)
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
         log_p = torch.log_softmax(forward(inputs), dim=1)
     used = [layer for layer in layers if layer in seen]
     if repeated or any(seen[layer][0].ndim != 2 for layer in used if type(layer) is nn.Linear):

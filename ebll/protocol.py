@@ -187,8 +187,8 @@ def _learn(
 def old_answers(net: Network, method: Method, task: Task, t: int, memory: Memory | None) -> Recorded | Teacher:
     """What the network of before task t says of its training inputs: rows, or a function that gives them.
 
-    The method records rows, one an input. Where inputs are cut anew in each epoch, a frozen copy of the network is asked
-    about each batch instead, so that what a batch is held to belongs to the very pixels in it.
+    The method records rows, one an input. Where inputs are cut anew in each epoch, a frozen copy of the network is
+    asked about each batch instead, so that what a batch is held to belongs to the very pixels in it.
     """
     if t == 0 or not task.train.changing or type(method).before_task is Method.before_task:
         return method.before_task(net, t, task.train.inputs, memory)

@@ -140,6 +140,7 @@ def batches_of(
         for inputs, labels, *answers in zip(split.batches(rows, batch_size, versions), *parts, strict=True):
             known = teacher(inputs) if teacher else dict(zip(columns, answers, strict=True))
             yield Batch(index, inputs, labels, known)
+        del parts, inputs, labels, answers, known  # views of the epoch's copy: it goes before the next one is made
 
 
 def _dropout(net: Network, seed: int, t: int) -> contextlib.AbstractContextManager[None]:

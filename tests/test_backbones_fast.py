@@ -9,8 +9,12 @@ import torch
 from torch import nn
 
 from ebll.backbones import Fast, accelerated
+from ebll.data import Task
 from ebll.errors import InputError
+from ebll.methods import METHODS
 from ebll.nets import Network, frozen, training_only
+from ebll.seeds import seeded
+from ebll.training import TrainSettings, train
 
 # The compiler's eager backend traces and guards as any other does, but makes no machine code.
 WAYS = {
@@ -337,3 +341,24 @@ def test_an_unknown_precision_is_refused():
 def test_what_is_no_module_is_refused():
     with pytest.raises(InputError, match=r"accelerated takes an nn\.Module; got function\."):
         accelerated(lambda inputs: inputs, channels_last=True)
+
+
+@pytest.mark.parametrize("parts", ["both", "features"])
+def test_fisher_information_of_a_compiled_net_is_that_of_the_plain_one(parts):
+    """Compiled code passes the layers by, whose inputs and outputs it is made of; T may have no weights of its own."""
+    images = torch.randn(24, 3, 13, 11)
+    task = Task.from_tensors("images", *[(images, torch.arange(24) % 3)] * 3)
+    backends, found = {"aot": {"compile": True, "backend": "aot_eager"}, "plain": {}}, {}
+    for name, how in backends.items():
+        with seeded(0, "network"):
+            operator = nn.Sequential(nn.Linear(16, 7), nn.ReLU()) if parts == "both" else nn.Sequential(nn.ReLU())
+            features = nn.Sequential(nn.Conv2d(3, 6, 4, stride=2), nn.ReLU(), nn.Conv2d(6, 4, 2), nn.AvgPool2d((1, 2)))
+            features.append(nn.Flatten())
+            made = Network(accelerated(features, **how), accelerated(operator, **how), (3, 13, 11))
+            made.add_head(3)
+        finetuned = TrainSettings(epochs=1, warmup_epochs=0, batch_size=8)
+        train(made, METHODS["finetune"](), 0, {0: task}, settings=finetuned)
+        found[name] = METHODS["ewc"](fisher="exact").after_task(made, 0, task, None, 0).fisher
+    assert all(value.sum() > 0 for value in found["plain"])
+    for got, wanted in zip(found["aot"], found["plain"], strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-7)

@@ -14,6 +14,7 @@ from ebll.errors import InputError, OutputError, RunStopped
 from ebll.methods import METHODS, Memory
 from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder
+from ebll.terms import quadratic_penalty
 from ebll.training import TrainSettings
 from ebll.turns import controlled
 
@@ -289,3 +290,65 @@ def test_momentum_lies_as_its_weight_does_when_it_comes_back(tmp_path):
     again = learn_first([images], keep=Checkpoints(tmp_path, {}), **options)
     plain = learn_first([images], **options)
     assert all(torch.equal(a, b) for a, b in zip(again.net.parameters(), plain.net.parameters(), strict=True))
+
+
+class Telling(Stopping):
+    """Notes the step at which each loop goes on."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        self.begun_at = []
+
+    def resumed(self, net, optimizer):
+        self.begun_at.append(super().resumed(net, optimizer))
+        return self.begun_at[-1]
+
+
+def goes_on_at(name, start, folder):
+    """Where the loops of the run that goes on begin; it must end as one that was never stopped."""
+    again = Telling(folder, {"method": name}, say=lambda words: None)
+    same(whole(name, start, again), whole(name, start))
+    return again.begun_at
+
+
+def test_files_of_another_run_with_higher_numbers_do_not_push_out_this_ones(start, tmp_path):
+    """Settings were changed and the folder kept: the old run had come further than the new one."""
+    stopped_after(20, "ebll", start, tmp_path, minutes=1e-9)
+    foreign = {path: path.read_bytes() for path in tmp_path.glob("*.safetensors")}
+    for folder in (tmp_path, tmp_path / "alone"):
+        stopped_after(9, "lwf", start, folder, minutes=1e-9, say=lambda words: None)
+    begun_at = goes_on_at("lwf", start, tmp_path)
+    assert begun_at == goes_on_at("lwf", start, tmp_path / "alone")
+    assert begun_at[0] > 0
+    assert len(begun_at) == 3  # the warm-up of the second task was not gone through once more
+    assert all(path.read_bytes() == there for path, there in foreign.items() if path.name.startswith("step"))
+
+
+def test_steps_of_a_stage_that_is_gone_through_once_more_go_first(start, tmp_path):
+    """The newest stage file is damaged: its stage is begun anew, and the step files after it lead nowhere."""
+    stopped_after(11, "ebll", start, tmp_path, minutes=1e-9)
+    assert len(list(tmp_path.glob("step-*"))) == 2
+    newest(tmp_path, "stage").write_bytes(b"something else")
+    stopped_after(3, "ebll", start, tmp_path, minutes=1e-9, say=lambda words: None)
+    begun_at = goes_on_at("ebll", start, tmp_path)
+    assert begun_at[0] > 0
+
+
+def test_a_penalty_read_from_a_file_is_the_very_one_where_weights_lie_channels_last(tmp_path):
+    """Large enough that torch adds up in another order where a tensor lies in another."""
+
+    def last(input_shape):
+        convolutions = nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 48, 3), nn.AdaptiveAvgPool2d(1)
+        return nn.Sequential(*convolutions).to(memory_format=torch.channels_last), nn.Linear(48, 8)
+
+    images = Task.from_tensors("images", *[(torch.randn(24, 3, 8, 8), torch.arange(24) % 3)] * 3)
+    net = learn_first([images], net=last, settings=SETTINGS).net
+    kept = METHODS["ewc"]().after_task(net, 0, images, None, 0)
+    write_checkpoint(tmp_path / "kept.safetensors", kept.tensors(), {})
+    again = type(kept).from_tensors(read_checkpoint(tmp_path / "kept.safetensors")[0], {})
+    assert not net.features[0][2].weight.is_contiguous()
+    for _ in range(20):
+        now = [value.detach() + 1e-3 * torch.randn_like(value) for value in net.parameters()][: len(kept.anchors)]
+        assert torch.equal(
+            quadratic_penalty(now, kept.anchors, kept.fisher), quadratic_penalty(now, again.anchors, again.fisher)
+        )

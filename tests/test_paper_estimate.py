@@ -6,14 +6,19 @@ import pytest
 import tiny_photos
 from paper_rig import COUNTS, QUIET, photos, settings, small_net
 
+from ebll.checkpoints import read_checkpoint, write_checkpoint
 from ebll.errors import DataMissing
+from ebll.methods import METHODS, Method
 from ebll.paper import Place, estimate, paper
-from ebll.paper.estimate import seconds_of, set_size, steps_of, words_of
+from ebll.paper.estimate import gb, seconds_of, set_size, steps_of, words_of
+from ebll.paper.footprint import footprint_of
 from ebll.paper.main import chosen_units
+from ebll.paper.runs import Brake, Told, prepare_start, run_unit
 from ebll.paper.speed import Speed, measured_speed
 from ebll.photos import load_photos
+from ebll.protocol import old_answers
 
-SPEED = Speed(step=3e-3, forward=1e-3, product=1e-11, weights=500, features=36, operator=370, batch=8, peak=0)
+SPEED = Speed(step=3e-3, forward=1e-3, product=1e-11, weights=500, features=36, operator=370, width=10, batch=8, peak=0)
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +212,80 @@ def test_the_speed_is_measured_on_the_backbone_that_will_run():
     assert min(speed.step, speed.forward, speed.product) > 0
 
 
+# ---- memory and disk, against what is really made
+
+
+def prints(chosen, root, units):
+    return [footprint_of(unit, chosen, sizes_of(units, chosen, root), measured) for unit in units]
+
+
+measured = dataclasses.replace(SPEED, weights=(3 * 25 + 1) * 6 + (6 * 9 + 1) * 4 + 370)
+
+
+@pytest.mark.parametrize("augment", ["fixed", "random"])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_bytes_are_those_of_the_run(method, augment, root, tmp_path):
+    chosen = settings(augment=augment)
+    (unit,) = chosen_units(chosen, ["flowers-scenes-birds"], method)
+    (foreseen,) = prints(chosen, root, [unit])
+    made, recorded, learned, teachers = [], [0], [], [0]
+    here = Place(root, tmp_path, incomplete=True, minutes=1e-9)
+
+    class Kept(Told):
+        """Looks at what there is at every step of the last task."""
+
+        def step(self, done, net, optimizer):
+            super().step(done, net, optimizer)
+            learned.append(sum(state["momentum_buffer"].nbytes for state in optimizer.state.values()))
+            made.append((sum(p.nbytes for p in net.parameters()), self._run.memory))
+
+    def asked(net, one, task, t, memory):
+        answers = old_answers(net, one, task, t, memory)
+        if callable(answers):
+            teachers.append(sum(p.nbytes for p in net.parameters()))
+        elif answers and t:
+            recorded.append(sum(rows.nbytes for rows in answers.values()))
+        return answers
+
+    with small_net(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ebll.protocol.old_answers", asked)
+        patch.setattr("ebll.paper.runs.Told", Kept)
+        snapshot, memories = prepare_start(here, chosen, "flowers", 0, Brake())
+        start = sum(p.nbytes for p in snapshot.net.parameters())
+        del made[:], learned[:]
+        run_unit(here, chosen, unit, snapshot, memories, Brake())
+    network, memory = made[-1]
+    assert foreseen.start == start
+    assert foreseen.network == network
+    assert foreseen.learned == learned[-1]
+    assert foreseen.memory == (memory.bytes() if memory is not None else 0)
+    assert foreseen.recorded == (2 * max(recorded) if augment == "fixed" else 0)
+    if method != "feature-extraction":  # its old network is the one that it has
+        warm_up_only = METHODS[method].before_task is Method.before_task
+        assert foreseen.teacher == (0 if warm_up_only or augment == "fixed" else max(teachers))
+
+
+@pytest.mark.parametrize("method", ["finetune", "ewc", "ebll", "ebll-separate", "joint"])
+def test_the_checkpoints_are_no_larger_than_foreseen(method, root, tmp_path):
+    """All files that ever lay side by side, each with its header of a few kB."""
+    chosen = settings(log_every=0)
+    (unit,) = chosen_units(chosen, ["flowers-scenes-birds"], method)
+    (foreseen,) = prints(chosen, root, [unit])
+    here, most = Place(root, tmp_path, incomplete=True, minutes=1e-9), [0]
+    write = write_checkpoint
+
+    def written(path, tensors, facts):
+        write(path, tensors, facts)
+        files = [p for p in path.parent.glob("*.safetensors") if "runs" in str(p)]
+        tensors = [v for p in files for name, v in read_checkpoint(p)[0].items() if not name.startswith("random.")]
+        most.append(sum(v.nbytes for v in tensors))
+
+    with small_net(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ebll.checkpoints.keeper.write_checkpoint", written)
+        run_unit(here, chosen, unit, *prepare_start(here, chosen, "flowers", 0, Brake()), Brake())
+    assert 0.5 * foreseen.checkpoints < max(most) <= foreseen.checkpoints
+
+
 # ---- all of it
 
 
@@ -221,7 +300,8 @@ def test_everything_is_said_and_nothing_written(root):
     assert "4 classes; 56 training windows an epoch, 4 validation and 8 test images" in dict(cost.data)["birds"]
     bytes_ = sum(set_size(place(root), chosen, name).bytes for name, _ in cost.data)
     assert dict(cost.disk)["converted images"].startswith(f"{bytes_ / 1e6:.3g} MB in {root / 'ebll-cache'} (")
-    assert dict(cost.memory)["network"].startswith(f"{16 * 500 / 1e6:.3g} MB")
+    most = max(footprint_of(unit, chosen, sizes_of(units, chosen, root), SPEED).in_memory for unit in units)
+    assert dict(cost.memory)["network"].startswith(f"up to {gb(most)}: ")
     assert dict(cost.time)["first sets"] == words_of(2 * 2 * 42 * 3e-3)  # two seeds, two epochs
     assert dict(cost.time)["runs"].startswith("8, from ")
 

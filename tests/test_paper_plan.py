@@ -6,13 +6,14 @@ import pytest
 import torch
 
 import ebll
-from ebll.autoencoder import AutoencoderSettings
+from ebll.autoencoder import AutoencoderSettings, fit_autoencoder
 from ebll.errors import InputError
 from ebll.experiments.plan import Experiment
 from ebll.methods import METHODS
+from ebll.metrics import unexplained_share
 from ebll.paper import SEQUENCES, PaperSettings, Unit
 from ebll.paper.main import chosen_units
-from ebll.paper.plan import experiments_of, units_of
+from ebll.paper.plan import RECIPES, experiments_of, units_of
 from ebll.photos import PHOTO_SETS, PhotoSettings
 from ebll.training import TrainSettings, train
 
@@ -63,7 +64,7 @@ def test_the_three_by_hand():
     made = PaperSettings().method("ebll", THREE)
     assert made.alpha == (1e-3, 1e-2)
     assert made.autoencoder == AutoencoderSettings(
-        code_size=(300, 100), recon_weight=1e-6, start="pca", optimizer="adam", learning_rate=1e-3, epochs=20,
+        code_size=(300, 100), recon_weight=1e-6, start="pca", optimizer="adam", learning_rate=1e-5, epochs=20,
         batch_size=512, images=100_000,
     )  # fmt: skip
     authors = PaperSettings(autoencoder="authors", autoencoder_images=0).method("ebll-separate", THREE).autoencoder
@@ -166,3 +167,33 @@ def test_as_a_dict_it_holds_every_setting():
 def test_folders_with_a_dash_in_their_names_are_joined_by_colons():
     (found,) = experiments_of(["my-leaves:birds"], "alexnet")
     assert found.tasks == ("my-leaves", "birds")
+
+
+def test_with_as_many_features_as_alexnets_a_fit_keeps_what_the_principal_components_gave():
+    """Adam moves each weight by its step size, and a code's argument by that times the sum of the features."""
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(640, 40, generator=draw)
+    features = torch.relu(hidden @ torch.randn(40, 9216, generator=draw) / 6 + 0.1)
+    head = torch.nn.Linear(9216, 5).requires_grad_(False)
+    labels = head(features).argmax(dim=1)
+    recipe = RECIPES["pca"] | {"epochs": 3, "batch_size": 64}
+    shares = {}
+    for rate in (recipe["learning_rate"], 1e-3):
+        settings = AutoencoderSettings(code_size=30, recon_weight=1e-6, **recipe | {"learning_rate": rate})
+        fitted = fit_autoencoder(features, labels, head, settings).autoencoder
+        with torch.no_grad():
+            codes = fitted.encode(features)
+            flat = ((codes < 0.02) | (codes > 0.98)).float().mean().item()
+            shares[rate] = (flat, unexplained_share(fitted.decode(codes), features))
+    kept, undone = shares.values()
+    assert kept[0] < 0.05
+    assert kept[1] < 0.8
+    assert undone[0] > 0.2
+    assert undone[1] > 1.2
+
+
+def test_sequences_of_folders_with_a_hyphen_are_told_apart():
+    first, second = experiments_of(["a-b:c", "a:b-c"], "alexnet")
+    assert (first.id, second.id) == ("alexnet:a-b+c", "alexnet:a+b-c")
+    with pytest.raises(InputError, match="would both be called 'a-b\\+c\\+d'"):
+        experiments_of(["a-b+c:d", "a-b:c+d"], "alexnet")

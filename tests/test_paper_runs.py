@@ -30,7 +30,7 @@ from ebll.runs import Snapshot
 from ebll.turns import Control
 
 PAIR = ["flowers-birds"]
-FIT = dict(recon_weight=1e-6, start="pca", optimizer="adam", learning_rate=1e-3, epochs=20, batch_size=512)
+FIT = dict(recon_weight=1e-6, start="pca", optimizer="adam", learning_rate=1e-5, epochs=20, batch_size=512)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ebll.errors import InputError, OutputError
 
-__all__ = ["read_checkpoint", "reason", "write_checkpoint"]
+__all__ = ["read_checkpoint", "read_facts", "reason", "write_checkpoint"]
 
 FORMAT = "ebll checkpoint 1"
 
@@ -67,6 +67,16 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if header.get("checksum") != _checksum(tensors):
         raise InputError(f"{path} is damaged: its checksum does not fit.")
     return tensors, facts
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts of a file alone, its tensors not looked at; empty for one that cannot be read."""
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+        return json.loads(header["facts"]) if header.get("format") == FORMAT else {}
+    except (OSError, SafetensorError, ValueError, KeyError):
+        return {}
 
 
 def reason(error: Exception) -> str:

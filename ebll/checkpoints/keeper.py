@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebll.checkpoints.files import read_checkpoint, reason, write_checkpoint
+from ebll.checkpoints.files import read_checkpoint, read_facts, reason, write_checkpoint
 from ebll.errors import InputError, OutputError, RunStopped, check_number
 from ebll.methods import Memory
 from ebll.nets import Network
@@ -55,7 +55,7 @@ class Checkpoints(Keeper):
     run       what the run is: whatever decides its result, as JSON can hold it. Files of another run are refused
     minutes   between two files within a stage
     say       told in words what could not be read or written; a run goes on without a file that cannot be written
-    resume    False leaves what is in the folder aside and begins anew
+    resume    False removes the checkpoints in the folder and begins anew
 
     `stop()` ends the run at its next step, once that is written: it raises `RunStopped`. Outside the loop it ends at
     the next turn of `controlled(keeper.control)`, and goes on from the end of the last stage. Call it from anywhere, a
@@ -117,7 +117,7 @@ class Checkpoints(Keeper):
         self._in_loop, self._step = False, None
         self._stages = [*self._stages, [t, stage]]
         if self._write("stage", len(self._stages), _state(self._run), {}):
-            for path in self._files("step"):
+            for path in self._mine("step"):
                 path.unlink(missing_ok=True)
 
     def resumed(self, net: Network, optimizer: torch.optim.Optimizer) -> int:
@@ -161,9 +161,15 @@ class Checkpoints(Keeper):
         except OutputError as error:
             self.say(f"{error} The run goes on without this checkpoint; free some space.")
             return False
-        for old in self._files(kind)[:-KEPT]:
+        mine = self._mine(kind)
+        abandoned = [old for old in mine if old > path]  # of a stage that is being gone through once more
+        for old in abandoned + [old for old in mine if old <= path][:-KEPT]:
             old.unlink(missing_ok=True)
         return True
+
+    def _mine(self, kind: str) -> list[Path]:
+        """This run's files of a kind, damaged ones included where their heads can still be read, the oldest first."""
+        return [path for path in self._files(kind) if read_facts(path).get("run") == self.identity]
 
     def _files(self, kind: str) -> list[Path]:
         return sorted(self.folder.glob(f"{kind}-*.safetensors"))

@@ -41,7 +41,7 @@ def claims_of(
         order = _by_gap([e for e in group if len(e.tasks) == 2], gaps)
         evidence = Evidence(outcomes, tuple(e.id for e in order))
         where = f"{_net(regime[0])}, {regime[1]} first"
-        claims = _method_claims(evidence, where) + _curve_claims(shapes, order, where)
+        claims = _method_claims(evidence, order, where) + _curve_claims(shapes, order, where)
         claims += _gap_claims(evidence, order, where, not gaps.empty)
         claims += [claim for e in group if len(e.tasks) > 2 for claim in _sequence_claims(evidence, e)]
         for claim in claims:
@@ -67,11 +67,11 @@ def _by_gap(pairs: list[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
     return sorted(pairs, key=lambda e: mean.get(e.id, 0.0))
 
 
-def _method_claims(evidence: Evidence, where: str) -> list[Claim]:
+def _method_claims(evidence: Evidence, pairs: list[Experiment], where: str) -> list[Claim]:
     """C1 to C6: what separates the methods, averaged over the regime's pairs."""
     present = set(evidence.outcomes["method"])
     diff = evidence.difference
-    over = f"{where}; mean over {', '.join(pair.split(':')[1].split('-')[1] for pair in evidence.pairs)}"
+    over = f"{where}; mean over {', '.join(e.tasks[1] for e in pairs)}"
 
     def against(column: str, methods: Iterable[str], best: str | None = None, worst: str | None = None) -> list[Part]:
         pairs = [(best or m, worst or m) for m in methods if m in present and m not in (best, worst)]

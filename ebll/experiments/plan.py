@@ -79,8 +79,13 @@ class Experiment:
 
     @property
     def id(self) -> str:
-        """The name in the column `sequence`, such as mlp:letters-textures."""
-        return f"{self.net}:{'-'.join(self.tasks)}"
+        """The name in the column `sequence`, such as mlp:letters-textures; joined by "+" where a name holds a "-"."""
+        return f"{self.net}:{self.joined}"
+
+    @property
+    def joined(self) -> str:
+        """The tasks as one name, such as letters-textures."""
+        return ("+" if any("-" in task for task in self.tasks) else "-").join(self.tasks)
 
 
 EXPERIMENTS = (

@@ -85,7 +85,9 @@ class EWC(Method):
         )
         if memory is not None:
             fisher = [self.fisher_decay * old + new for old, new in zip(memory.fisher, fisher, strict=True)]
-        return EWCMemory([parameter.detach().clone() for parameter in _shared(net)], fisher)
+        # Row by row, whatever the network's own order (channels last): sums then repeat once it was read from a file.
+        kept = ([parameter.detach() for parameter in _shared(net)], fisher)
+        return EWCMemory(*([value.clone(memory_format=torch.contiguous_format) for value in part] for part in kept))
 
 
 def _shared(net: Network) -> list[torch.nn.Parameter]:

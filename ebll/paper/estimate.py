@@ -17,14 +17,15 @@ from torch import Tensor
 from ebll.data.splits import stratified_split
 from ebll.errors import DataMissing, InputError
 from ebll.methods import METHODS, FeatureExtraction
+from ebll.paper.footprint import asks, footprint_of
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
 from ebll.paper.speed import Speed, measured_speed
 from ebll.paper.start import Place
 from ebll.photos import PHOTO_SETS, PhotoSettings, default_cache, find_photos
 
-__all__ = ["Cost", "SetSize", "estimate", "seconds_of", "set_size", "steps_of", "words_of"]
+__all__ = ["Cost", "SetSize", "estimate", "gb", "seconds_of", "set_size", "steps_of", "words_of"]
 
-RECORDING = ("feature-extraction", "lwf", "ebll", "ebll-separate", "code-only")  # ask the old network
+HELD_SETS = 4  # whose images `ebll.paper.start` keeps in memory
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def seconds_of(unit: Unit, settings: PaperSettings, sizes: dict[str, SetSize], s
     """One run, its autoencoder of the first set included, that set's own learning not."""
     method = METHODS[unit.method]
     tasks = [sizes[name] for name in unit.experiment.tasks]
-    recorded = unit.method in RECORDING
+    recorded = asks(method)
     total = _look_back(tasks[0], settings, speed) if "autoencoder" in method.__dataclass_fields__ else 0.0
     for t, size in enumerate(tasks[1:], 1):
         step, epochs = speed.step, settings.train.epochs
@@ -147,7 +148,10 @@ def estimate(place: Place, settings: PaperSettings, units: Sequence[Unit], speed
     begin = sum(settings.train.epochs * sizes[name].windows * speed.step for name, _ in firsts)
     runs = [seconds_of(unit, settings, sizes, speed) for unit in units]
     return Cost(
-        _data(sizes), _disk(place, sizes, speed), _memory(settings, sizes, speed), _time(begin, runs, speed, place)
+        _data(sizes),
+        _disk(place, settings, units, sizes, speed),
+        _memory(settings, units, sizes, speed),
+        _time(begin, runs, speed, place),
     )
 
 
@@ -159,28 +163,48 @@ def _data(sizes: dict[str, SetSize]) -> list[tuple[str, str]]:
     return lines
 
 
-def _disk(place: Place, sizes: dict[str, SetSize], speed: Speed) -> list[tuple[str, str]]:
+def _disk(
+    place: Place, settings: PaperSettings, units: Sequence[Unit], sizes: dict[str, SetSize], speed: Speed
+) -> list[tuple[str, str]]:
     cache = default_cache(place.root) if place.cache is None else place.cache
-    images, files = sum(size.bytes for size in sizes.values()), 6 * 4 * speed.weights
-    return [
-        ("converted images", f"{_gb(images)} in {cache} ({_free(cache)})"),
-        ("checkpoints", f"up to {_gb(files)} for the run in work, in {place.out} ({_free(place.out)})"),
-    ]
-
-
-def _memory(settings: PaperSettings, sizes: dict[str, SetSize], speed: Speed) -> list[tuple[str, str]]:
-    windows, largest = max(s.windows for s in sizes.values()), max(s.bytes for s in sizes.values())
-    rows = min(windows, settings.autoencoder_images or windows)
-    # The answers of all heads, and codes, to the windows of a later set; ImageNet is never one of the paper's.
-    later = max((s.windows for s in sizes.values() if s.name != PRETRAINED_ON), default=0)
-    recorded = later * 4 * (sum(s.classes for s in sizes.values()) + settings.code_size_imagenet)
+    prints = {unit: footprint_of(unit, settings, sizes, speed) for unit in units}
+    firsts: dict[tuple[str, int], dict[int, int]] = {}  # first set and seed -> what is kept of it, by its size
+    for unit, one in prints.items():
+        kept = firsts.setdefault((unit.experiment.tasks[0], unit.seed), {0: one.start})
+        kept[one.memory_of_first] = one.memory_of_first
     lines = [
-        ("images", f"{_gb(largest)} for the largest set, held where it fits, else read from disk"),
-        ("network", f"{_gb(4 * 4 * speed.weights)}: weights, gradient, momentum, and the copy of before"),
-        ("recorded", f"up to {_gb(recorded)} of answers and codes"),
-        ("autoencoder", f"up to {_gb(2 * rows * 4 * speed.features)} of features while it is fitted"),
+        ("converted images", f"{gb(sum(size.bytes for size in sizes.values()))} in {cache} ({_free(cache)})"),
+        (
+            "checkpoints",
+            f"up to {gb(max(one.checkpoints for one in prints.values()))} for the run in work, and "
+            f"{gb(sum(sum(kept.values()) for kept in firsts.values()))} for first sets, in {place.out} "
+            f"({_free(place.out)})",
+        ),
     ]
-    return lines + ([("step", f"{_gb(speed.peak)} at batch {speed.batch}, measured")] if speed.peak else [])
+    if place.keep_weights:
+        lines.append(("networks", f"{gb(sum(one.network for one in prints.values()))} of finished runs"))
+    return lines
+
+
+def _memory(
+    settings: PaperSettings, units: Sequence[Unit], sizes: dict[str, SetSize], speed: Speed
+) -> list[tuple[str, str]]:
+    prints = [footprint_of(unit, settings, sizes, speed) for unit in units]
+    fitted = [unit for unit in units if "autoencoder" in METHODS[unit.method].__dataclass_fields__]
+    rows = max((sizes[name].windows for unit in fitted for name in unit.experiment.tasks[:-1]), default=0)
+    rows = min(rows, settings.autoencoder_images or rows)
+    images = sum(sorted(size.bytes for size in sizes.values())[-HELD_SETS:])
+    lines = [
+        ("images", f"{gb(images)}, each set held where it fits, else read from disk"),
+        (
+            "network",
+            f"up to {gb(max(one.in_memory for one in prints))}: weights, gradient, momentum, the network of before, "
+            "and what a method keeps",
+        ),
+        ("recorded", f"up to {gb(max(one.recorded for one in prints))} of answers and codes"),
+        ("autoencoder", f"up to {gb(2 * rows * 4 * speed.features)} of features while it is fitted"),
+    ]
+    return lines + ([("step", f"{gb(speed.peak)} at batch {speed.batch}, measured")] if speed.peak else [])
 
 
 def _time(begin: float, runs: list[float], speed: Speed, place: Place) -> list[tuple[str, str]]:
@@ -205,10 +229,11 @@ def words_of(seconds: float) -> str:
     return f"{math.ceil(seconds)} s"
 
 
-def _gb(count: float) -> str:
+def gb(count: float) -> str:
+    """Bytes in words: 3.69 MB, 1.2 GB."""
     return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.3g} MB"
 
 
 def _free(path: Path) -> str:
     there = next((p for p in (Path(path), *Path(path).absolute().parents) if p.exists()), Path("/"))
-    return f"{_gb(shutil.disk_usage(there).free)} free"
+    return f"{gb(shutil.disk_usage(there).free)} free"

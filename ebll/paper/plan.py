@@ -35,10 +35,14 @@ PRETRAINED_ON = "imagenet"
 """The set that a pretrained backbone has learned already: as a first task it is taken over, head and all."""
 
 RECIPES = {
-    "pca": dict(start="pca", optimizer="adam", learning_rate=1e-3, epochs=20, batch_size=512),
+    "pca": dict(start="pca", optimizer="adam", learning_rate=1e-5, epochs=20, batch_size=512),
     "authors": dict(start="random", optimizer="adadelta", learning_rate=1.0, epochs=100, batch_size=5000),
 }
-"""How an autoencoder is fitted: from the principal components, as everywhere in ebll, or as the authors' code does."""
+"""How an autoencoder is fitted: from the principal components, as everywhere in ebll, or as the authors' code does.
+
+Adam moves every weight by about its step size, so a code's argument by that times the sum of some 10,000 features:
+with the small nets' 1e-3 the first steps would undo the start, and many codes would end flat.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class PaperSettings(Settings):
 
     backbone: str = setting("alexnet", "Pretrained network; NET@CUT cuts it elsewhere.", free=True)
     weights: str = setting("default", "Its weights: torchvision's, 'none' for a random start, or a file.", free=True)
-    dropout: float = setting(0.0, "Dropout in T while it learns; the authors' fine-tuning has none.", high=0.99)
+    dropout: float = setting(0.0, "Dropout in T while it learns; 0 for none.", high=0.99)
     alpha: float = as_in(METHODS["ebll"], "alpha", 1e-2, doc="Weight of the code term of every set but ImageNet.")
     alpha_imagenet: float = as_in(METHODS["ebll"], "alpha", 1e-3, doc="Weight of ImageNet's code term.")
     temperature: float = as_in(METHODS["lwf"], "temperature", 2.0)
@@ -112,7 +116,7 @@ class Unit:
     @property
     def name(self) -> str:
         """Also the name of its folder."""
-        return f"{'-'.join(self.experiment.tasks)}/{self.method}-{self.seed}"
+        return f"{self.experiment.joined}/{self.method}-{self.seed}"
 
 
 def experiments_of(names: tuple[str, ...] | list[str], backbone: str) -> list[Experiment]:
@@ -130,6 +134,12 @@ def experiments_of(names: tuple[str, ...] | list[str], backbone: str) -> list[Ex
                 f"Experiment: {name!r} is neither one of {', '.join(SEQUENCES)} nor different sets joined by '-'."
             )
         found.append(Experiment(backbone, tasks))
+    for one in found:
+        if any(other.joined == one.joined and other.tasks != one.tasks for other in found):
+            raise InputError(
+                f"Experiment: two sequences would both be called {one.joined!r}. Rename a folder, so that no name in "
+                "them holds '+'."
+            )
     return found
 
 

@@ -21,7 +21,7 @@ from ebll.errors import OutputError, RunStopped, TrainingDiverged
 from ebll.experiments.jobs import Result
 from ebll.methods import METHODS, Memory
 from ebll.paper.plan import PaperSettings, Unit
-from ebll.paper.start import Place, first_memory, load_task, quick_products, start_of
+from ebll.paper.start import Place, bfloat16, first_memory, load_task, quick_products, start_of
 from ebll.protocol import run_sequence
 from ebll.record import Recorder
 from ebll.runs import Snapshot
@@ -97,7 +97,7 @@ def folder_of(place: Place, unit: Unit) -> Path:
 
 def start_folder(place: Place, settings: PaperSettings, first: str, seed: int) -> Path:
     """Where the network that has learned a first set with these settings is, and what methods keep of that set."""
-    which = hashlib.sha256(json.dumps(_identity(settings, first, seed), sort_keys=True).encode()).hexdigest()[:8]
+    which = hashlib.sha256(json.dumps(_identity(place, settings, first, seed), sort_keys=True).encode()).hexdigest()[:8]
     return place.out / "starts" / f"{first}-{seed}-{which}"
 
 
@@ -107,7 +107,7 @@ def finished(place: Place, settings: PaperSettings, unit: Unit) -> Result | None
         kept = json.loads((folder_of(place, unit) / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = kept.get("run") == _as_json(_identity(settings, unit.name, unit.seed))
+    same = kept.get("run") == _as_json(_identity(place, settings, unit.name, unit.seed, unit.experiment.tasks))
     return Result(**kept["result"]) if same else None
 
 
@@ -141,7 +141,7 @@ def prepare_start(
     task = load_task(place, settings, first)
     keep = Told(
         start_folder(place, settings, first, seed),
-        _identity(settings, f"start {first}", seed),
+        _identity(place, settings, f"start {first}", seed),
         minutes=place.minutes,
         say=say,
         on_step=on_step,
@@ -168,7 +168,7 @@ def run_unit(
     """
     tasks, names = [load_task(place, settings, name) for name in unit.experiment.tasks], unit.experiment.tasks
     method, folder, recorder = settings.method(unit.method, names), folder_of(place, unit), Recorder(settings.log_every)
-    identity = _identity(settings, unit.name, unit.seed)
+    identity = _identity(place, settings, unit.name, unit.seed, names)
     facts = _facts(unit)
     result, run = Result(facts), None
     try:
@@ -232,11 +232,13 @@ def _facts(unit: Unit) -> dict[str, Any]:
     return {"sequence": e.id, "net": e.net, "method": unit.method, "seed": unit.seed}
 
 
-def _identity(settings: PaperSettings, name: str, seed: int) -> dict[str, Any]:
+def _identity(place: Place, settings: PaperSettings, name: str, seed: int, tasks: Sequence[str] = ()) -> dict[str, Any]:
     """What decides a run, for its files: those of another run, or of other settings, are not taken for it."""
     from importlib.metadata import version
 
-    return {"name": name, "seed": seed, "ebll": version("ebll"), **settings.as_dict()}
+    precision = "bfloat16" if bfloat16(settings, place.device) else "float32"
+    own = {"name": name, "tasks": list(tasks), "seed": seed, "ebll": version("ebll")}
+    return own | settings.as_dict() | {"precision": precision}
 
 
 def _as_json(value: Mapping[str, Any]) -> Any:

@@ -35,6 +35,7 @@ class Speed:
     weights: int  #: parameters of F and T
     features: int
     operator: int  #: parameters of T
+    width: int  #: numbers that T gives, which a head sees
     batch: int
     peak: int  #: bytes on a GPU in such a step, at this batch; 0 on a processor
 
@@ -62,7 +63,7 @@ def measured_speed(settings: PaperSettings, device: str, batch: int | None = Non
         square = torch.randn(1024, 1024, device=device)
         product = _median(lambda: square @ square, device, rounds) / (2 * 1024**3)
     parts = [sum(p.numel() for p in part.parameters()) for part in (net.features, net.operator)]
-    return Speed(seconds, forward, product, sum(parts), net.feature_size, parts[1], batch, peak)
+    return Speed(seconds, forward, product, sum(parts), net.feature_size, parts[1], net.operator_size, batch, peak)
 
 
 def noise_task(settings: PaperSettings, batch: int, device: str) -> Task:

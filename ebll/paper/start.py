@@ -30,12 +30,23 @@ from ebll.record import Recorder
 from ebll.runs import Keeper, Snapshot
 from ebll.seeds import cpu_threads, seeded
 
-__all__ = ["Place", "first_memory", "first_network", "load_task", "network_of", "quick_products", "start_of"]
+__all__ = [
+    "Place",
+    "bfloat16",
+    "first_memory",
+    "first_network",
+    "load_task",
+    "network_of",
+    "quick_products",
+    "start_of",
+]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where data are found and results are left, and what may be used on the way; no number depends on it.
+    """Where data are found and results are left, and what may be used on the way.
+
+    No number depends on it, but that a GPU works in bfloat16 where the settings leave it the choice.
 
     root     the data root, under which the photo sets lie
     out      folder for results and checkpoints
