@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
 
 __all__ = [
     "DataMissing",
@@ -20,6 +22,7 @@ __all__ = [
     "check_choice",
     "check_count",
     "check_number",
+    "expanded",
 ]
 
 
@@ -60,6 +63,17 @@ class TrainingDiverged(EbllError, ArithmeticError):
 
     def __reduce__(self):
         return type(self), (self.args[0], self.run)
+
+
+def expanded(path: object, name: str) -> Path:
+    """A path with ~ and ~user put in; anything that is no path, or empty, is refused."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise InputError(f"{name} takes a path; got {path!r}.")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        text = os.fspath(path)
+        raise InputError(f"{name}: there is no home directory for {text!r}. Write the path in full.") from None
 
 
 def check_choice(value: object, options: Iterable[str], what: str) -> str:

@@ -1,6 +1,9 @@
 """Checkpoints: a run that was stopped anywhere and goes on ends with the very bits of one that was not."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -352,3 +355,63 @@ def test_a_penalty_read_from_a_file_is_the_very_one_where_weights_lie_channels_l
         assert torch.equal(
             quadratic_penalty(now, kept.anchors, kept.fisher), quadratic_penalty(now, again.anchors, again.fisher)
         )
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, "lacks run, stages"),
+        ({"run": []}, "lacks run, stages"),
+        ({"run": {}, "stages": []}, "lacks curve_rows, accuracy_rows, memory_rows, stages"),
+        ([1], "says nothing of what it is"),
+    ],
+)
+def test_a_whole_file_that_holds_something_else_is_told_of_and_passed_over(facts, words, start, tmp_path):
+    stopped_after(9, "lwf", start, tmp_path)
+    path, told = tmp_path / "stage-999-00000999.safetensors", []
+    if isinstance(facts, dict):
+        write_checkpoint(path, {"x": torch.zeros(1)}, facts)
+    else:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checkpoint_files, "dict", lambda given: given, raising=False)
+            write_checkpoint(path, {"x": torch.zeros(1)}, facts)
+    (tmp_path / "step-999-00000999.safetensors").mkdir()
+    same(whole("lwf", start, Checkpoints(tmp_path, {"method": "lwf"}, say=told.append)), whole("lwf", start))
+    assert any(words in one for one in told)
+
+
+def test_a_changed_fact_is_found_out(tmp_path):
+    path = tmp_path / "kept.safetensors"
+    write_checkpoint(path, {"x": torch.arange(3.0)}, {"step": 14})
+    content = path.read_bytes()
+    assert content.count(b'{\\"step\\": 14}') == 1
+    path.write_bytes(content.replace(b'{\\"step\\": 14}', b'{\\"step\\": 15}'))
+    with pytest.raises(InputError, match="damaged: its checksum does not fit"):
+        read_checkpoint(path)
+
+
+def test_half_files_of_a_process_that_was_killed_are_cleared_away_and_those_of_a_living_one_not(tmp_path):
+    living = tmp_path / f".stage-001-00000001.safetensors.{os.getpid()}.1"
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        killed = tmp_path / f".step-001-00000001.safetensors.{gone.pid}.1"
+    other = tmp_path / ".notes.txt"
+    for path in (living, killed, other):
+        path.write_text("half")
+    Checkpoints(tmp_path, {})
+    assert sorted(tmp_path.iterdir()) == sorted([living, other])
+
+
+@pytest.mark.parametrize(
+    ("folder", "run", "words"),
+    [
+        (None, {}, "folder takes a path; got None"),
+        ("there", None, "run takes a dict"),
+        ("there", {"a": torch.zeros(1)}, "what JSON can hold, without NaN"),
+        ("there", {"a": float("nan")}, "what JSON can hold, without NaN"),
+        ("~nobody-of-this-name/x", {}, "there is no home directory"),
+    ],
+)
+def test_what_cannot_name_a_run_is_refused_in_words(folder, run, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=words):
+        Checkpoints(folder, run)

@@ -281,31 +281,98 @@ def test_stopped_between_runs_the_tables_of_what_is_done_are_there(root, tmp_pat
         run(root, tmp_path, brake=brake, resume=True, on_result=lambda *told: brake.press())
     assert set(pd.read_csv(tmp_path / "accuracy.csv")["method"]) == {"lwf"}
     left = {path.name for path in tmp_path.iterdir() if path.is_file()}
-    assert left == {"accuracy.csv", "curves.csv", "kept.csv", "inputs.json"}  # no claims or layout of before
+    assert left == {"accuracy.csv", "curves.csv", "kept.csv", "inputs.json", ".lock"}  # no claims or layout of before
 
 
-def test_other_settings_in_the_same_folder_are_kept_apart(whole, root, tmp_path):
-    """Results, first networks and what methods keep of the first set: neither is taken for the other's."""
+def test_other_settings_in_the_same_folder_are_kept_apart(root, tmp_path):
+    """Of a run that is new there: neither the first network nor what methods keep of it is taken for the other's."""
     other = settings(code_size=4, learning_rate=0.01)
-    run(root, tmp_path / "other", chosen=other)
-    run(root, tmp_path / "both")
+    run(root, tmp_path / "other", methods="ebll", chosen=other)
+    run(root, tmp_path / "both", methods="lwf")
     words = []
-    run(root, tmp_path / "both", chosen=other, resume=True, say=words.append)
+    run(root, tmp_path / "both", methods="ebll", chosen=other, say=words.append)
     same_results(tmp_path / "both", tmp_path / "other")
-    run(root, tmp_path / "both", resume=True, say=words.append)
-    same_results(tmp_path / "both", whole[0])
     assert words == []
-    assert (whole[0] / "curves.csv").read_bytes() != (tmp_path / "other" / "curves.csv").read_bytes()
 
 
-def test_a_checkpoint_of_other_settings_is_told_of_and_not_taken(whole, root, tmp_path):
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_of_other_settings_is_not_gone_on_with_nor_overwritten(stopped, root, tmp_path):
     brake = Brake()
-    with pytest.raises(RunStopped):  # in the run itself: the first set takes 12 steps, and its warm-up 8
-        run(root, tmp_path, chosen=settings(alpha=0.5), brake=brake, on_step=pressing(brake, 23), methods="ebll")
-    words = []
-    run(root, tmp_path, resume=True, say=words.append)
-    assert any("belongs to another run: it differs in alpha" in told for told in words)
-    same_results(tmp_path, whole[0])
+    if stopped:  # in the run itself: the first set takes 12 steps, and its warm-up 8
+        with pytest.raises(RunStopped):
+            run(root, tmp_path, chosen=settings(alpha=0.5), brake=brake, on_step=pressing(brake, 23), methods="ebll")
+    else:
+        run(root, tmp_path, chosen=settings(alpha=0.5), methods="ebll")
+    before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
+    for changes, told in (
+        ({"alpha": 0.25}, "alpha was 0.5, now it is 0.25"),
+        ({"alpha": 0.5, "versions": 3}, "versions was 2, now it is 3"),
+    ):
+        with pytest.raises(InputError, match=f"was begun with other settings: {told}. Go on with those, or choose"):
+            run(root, tmp_path, chosen=settings(**changes), resume=True, methods="ebll")
+    assert {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()} == before
+    run(root, tmp_path, chosen=settings(alpha=0.5), resume=True, methods="ebll")
+
+
+@pytest.mark.parametrize("content", ["null", "[]", '{"run": 3}', "{", '{"run": {}, "result": {}}'])
+def test_a_damaged_result_is_made_once_more(content, root, tmp_path):
+    run(root, tmp_path, methods="lwf")
+    (result,) = (tmp_path / "runs").rglob("result.json")
+    before = result.read_bytes()
+    result.write_text(content)
+    run(root, tmp_path, methods="lwf", resume=True)
+    assert result.read_bytes() == before
+
+
+def test_the_note_of_the_images_keeps_those_of_other_runs_and_is_not_believed_once_damaged(root, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(root, data)
+    run(data, out, methods="lwf")
+    run(data, out, methods="lwf", experiments=["scenes-imagenet"])
+    assert set(json.loads((out / "inputs.json").read_text())) == {"flowers", "birds", "scenes", "imagenet", "weights"}
+    (out / "inputs.json").write_text("[]")
+    with pytest.raises(InputError, match=r"inputs.json is damaged: .* Delete it if they are the same"):
+        run(data, out, methods="lwf", resume=True)
+
+
+def test_two_at_once_in_one_folder_are_refused(root, tmp_path):
+    def second(units, steps):
+        with pytest.raises(OutputError, match="Another process works in"):
+            run(root, tmp_path, methods="lwf", resume=True)
+
+    run(root, tmp_path, methods="lwf", on_start=second)
+
+
+def test_a_network_that_is_asked_for_too_late_is_told_of(root, tmp_path):
+    words, network = [], tmp_path / "runs" / "flowers-birds" / "lwf-0" / "network.safetensors"
+    run(root, tmp_path, methods="lwf")
+    run(root, tmp_path, methods="lwf", resume=True, keep_weights=True, say=words.append)
+    assert words == [
+        "flowers-birds/lwf-0 was done before, without --keep-weights: its network is not there to be kept."
+    ]
+    run(root, tmp_path / "new", methods="lwf", keep_weights=True, say=words.append)
+    assert (tmp_path / "new" / network.relative_to(tmp_path)).exists()
+    assert len(words) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["/data/own:birds", "../own:birds", "x/own:birds", "~me:birds", "flowers:..", "a\\b:c"]
+)
+def test_folders_elsewhere_are_refused_as_their_names_would_be_paths_in_the_results(name, root, tmp_path):
+    with pytest.raises(InputError, match=r"is a path\. Name folders that lie directly under the data root"):
+        run(root, tmp_path, methods="lwf", experiments=[name])
+
+
+def test_unreadable_images_that_are_left_out_are_named(root, tmp_path):
+    data, words = tmp_path / "data", []
+    shutil.copytree(root, data)
+    bad = sorted((data / "CUB_200_2011").rglob("*.jpg"))[0]
+    bad.write_text("no image")
+    run(data, tmp_path / "out", methods="lwf", skip_unreadable=True, say=words.append)
+    (told,) = words
+    assert told.startswith("birds: 1 unreadable image files are left out: ")
+    assert bad.name in told
+    assert bad.name in json.loads((tmp_path / "out" / "run.json").read_text())["unreadable"]["birds"][0]
 
 
 def pressing(brake, steps, parts=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ebll.checkpoints.files import read_checkpoint, write_checkpoint
+from ebll.checkpoints.files import read_checkpoint, read_facts, write_checkpoint
 from ebll.checkpoints.keeper import Checkpoints
 
-__all__ = ["Checkpoints", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Checkpoints", "read_checkpoint", "read_facts", "write_checkpoint"]

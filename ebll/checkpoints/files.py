@@ -30,11 +30,12 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[s
     """Write tensors and facts as one safetensors file, in one move.
 
     tensors   any shapes and types, from any device
-    facts     what JSON can hold; kept in the header, with a checksum of the tensors
+    facts     what JSON can hold; kept in the header, with a checksum of them and the tensors
     raises    `OutputError` where the file cannot be written, such as on a full disk; an older one stays as it was
     """
     there = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"format": FORMAT, "facts": json.dumps(dict(facts)), "checksum": _checksum(there)}
+    told = json.dumps(dict(facts))
+    header = {"format": FORMAT, "facts": told, "checksum": _checksum(there, told)}
     half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         save_file(there, half, header)
@@ -59,13 +60,16 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             if header.get("format") != FORMAT:
                 raise InputError(f"{path} is not a checkpoint of this version of ebll.")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file has no iterator
-            facts = json.loads(header["facts"])
+            told = header["facts"]
+            facts = json.loads(told)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is cut off or damaged: {reason(error)}.") from error
-    if header.get("checksum") != _checksum(tensors):
+    if header.get("checksum") != _checksum(tensors, told):
         raise InputError(f"{path} is damaged: its checksum does not fit.")
+    if not isinstance(facts, dict):
+        raise InputError(f"{path} is not a checkpoint of ebll: it says nothing of what it is.")
     return tensors, facts
 
 
@@ -74,7 +78,8 @@ def read_facts(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
-        return json.loads(header["facts"]) if header.get("format") == FORMAT else {}
+        facts = json.loads(header["facts"]) if header.get("format") == FORMAT else {}
+        return facts if isinstance(facts, dict) else {}
     except (OSError, SafetensorError, ValueError, KeyError):
         return {}
 
@@ -84,8 +89,8 @@ def reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).rstrip(".")
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    total = 0
+def _checksum(tensors: Mapping[str, Tensor], told: str) -> str:
+    total = zlib.crc32(told.encode())
     for name in sorted(tensors):
         total = zlib.crc32(name.encode(), total)
         total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), total)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ebll.checkpoints.files import read_checkpoint, read_facts, reason, write_checkpoint
-from ebll.errors import InputError, OutputError, RunStopped, check_number
+from ebll.errors import InputError, OutputError, RunStopped, check_number, expanded
 from ebll.methods import Memory
 from ebll.nets import Network
 from ebll.runs import Keeper, Run
@@ -71,7 +71,7 @@ class Checkpoints(Keeper):
         say: Callable[[str], None] = print,
         resume: bool = True,
     ) -> None:
-        self.folder, self.identity, self.say = Path(folder), json.loads(json.dumps(dict(run))), say
+        self.folder, self.identity, self.say = expanded(folder, "folder"), _as_json(run), say
         self.seconds = 60 * check_number(minutes, "minutes", above=True)
         self.control = Control(on_turn=self._on_turn)
         self._stopping = self._in_loop = False
@@ -83,6 +83,7 @@ class Checkpoints(Keeper):
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.folder} cannot be made: {reason(error)}. Choose another folder.") from error
+        _clear(self.folder)
         if not resume:
             for path in self._files("stage") + self._files("step"):
                 path.unlink(missing_ok=True)
@@ -172,13 +173,14 @@ class Checkpoints(Keeper):
         return [path for path in self._files(kind) if read_facts(path).get("run") == self.identity]
 
     def _files(self, kind: str) -> list[Path]:
-        return sorted(self.folder.glob(f"{kind}-*.safetensors"))
+        return sorted(path for path in self.folder.glob(f"{kind}-*.safetensors") if path.is_file())
 
     def _readable(self, kind: str) -> Iterator[_Kept]:
         """The files of a kind that can be used, the newest first; the others are told of."""
         for path in reversed(self._files(kind)):
             try:
                 tensors, facts = read_checkpoint(path)
+                _check(path, facts, kind)
                 if facts["run"] != self.identity:
                     differing = sorted(k for k in {*facts["run"], *self.identity}
                                        if facts["run"].get(k) != self.identity.get(k))  # fmt: skip
@@ -187,6 +189,45 @@ class Checkpoints(Keeper):
                 self.say(f"{error} The checkpoint before it is used, or the run begins anew.")
                 continue
             yield _Kept(path, tensors, facts)
+
+
+def _as_json(run: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(run, Mapping):
+        raise InputError(f"run takes a dict that says what the run is, such as {{'seed': 0}}; got {run!r}.")
+    try:
+        return json.loads(json.dumps(dict(run), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"run takes what JSON can hold, without NaN; got {dict(run)!r} ({error}).") from error
+
+
+def _check(path: Path, facts: Mapping[str, Any], kind: str) -> None:
+    """Refuse a file that holds something else than a run's state."""
+    kinds = {"run": dict, "stages": list} | dict.fromkeys(_ROWS, list) | ({"step": int} if kind == "step" else {})
+    lacking = [name for name, wanted in kinds.items() if not isinstance(facts.get(name), wanted)]
+    if kind == "stage" and not facts.get("stages"):
+        lacking.append("stages")
+    if "memory" in facts and facts["memory"] not in {cls.__name__ for cls in _subclasses(Memory)}:
+        lacking.append(f"a memory of a kind that is known here ({facts['memory']!r} is not)")
+    if lacking:
+        raise InputError(f"{path} is not a checkpoint of a run: it lacks {', '.join(dict.fromkeys(lacking))}.")
+
+
+def _clear(folder: Path) -> None:
+    """Remove half files of processes that were killed while they wrote them."""
+    for half in folder.glob(".st*.safetensors.*.*"):
+        process = half.name.rsplit(".", 2)[1]
+        if process.isdigit() and not _lives(int(process)):
+            half.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
 
 
 def _state(run: Run) -> dict[str, Tensor]:

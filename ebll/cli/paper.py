@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +14,7 @@ from ebll.cli.main_job import tell
 from ebll.cli.paper_options import BackboneName, PaperCommand, SequenceNames, settings_from
 from ebll.cli.params import Name, Number, examples, flat, method_names
 from ebll.cli.terminal import Progress, facts, say, wrapped
-from ebll.errors import InputError, RunStopped
+from ebll.errors import InputError, RunStopped, expanded
 
 if TYPE_CHECKING:
     from ebll.paper import Brake, PaperSettings, Unit
@@ -100,11 +99,11 @@ def paper(
             "--device and --dask: several devices or a cluster, not both; a cluster's workers have their own."
         )
     units = chosen_units(settings, **wanted)
-    place |= {"cache": None if cache is None else Path(cache), "minutes": minutes}
+    place |= {"cache": None if cache is None else expanded(cache, "--cache"), "minutes": minutes}
     if dry_run:
         from ebll.paper.estimate import estimate
 
-        here = Place(Path(root).expanduser(), Path(out), device=devices[0], **place)
+        here = Place(expanded(root, "--root"), expanded(out, "--out"), device=devices[0], **place)
         say(_plan(units, settings, devices, out, dask))
         say(_costs(estimate(here, settings, units)))
         return
@@ -219,7 +218,8 @@ def _stopping(brake: Brake) -> Iterator[None]:
         say("stopping, with a checkpoint of the step that it is at. Once more ends at once", error=True)
 
     try:
-        before = {number: signal.signal(number, press) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+        before = {number: signal.signal(number, press) for number in heard}
     except ValueError:  # not in the main thread, where nobody can press Ctrl-C
         yield
         return

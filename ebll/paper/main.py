@@ -5,29 +5,29 @@ paper("data/", experiments=["flowers-birds"], out="out/paper")    # what `ebll p
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ebll.backbones import BACKBONES
-from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, check_choice, check_count
+from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, check_choice, check_count, expanded
 from ebll.experiments import Outcome
 from ebll.experiments.plan import Experiment
-from ebll.experiments.report import drop_conclusions, prepare_folder, write_json, write_table, write_text
+from ebll.experiments.report import drop_conclusions, prepare_folder, write_table, write_text
 from ebll.experiments.reproduce import Collector, choose_device, conclude, versions, write_tables
 from ebll.methods import METHODS
 from ebll.paper.estimate import set_size, steps_of
 from ebll.paper.plan import PaperSettings, Unit, experiments_of, units_of
 from ebll.paper.report import layout_text, layouts
+from ebll.paper.resume import alone_in, keep_inputs, refuse_other_settings
 from ebll.paper.runs import Brake, begun, run_units
 from ebll.paper.spread import on_devices, on_executor, prepare_starts
 from ebll.paper.start import Place, cut_net
 from ebll.photos import default_cache, find_photos
 from ebll.photos.loading import converted
+from ebll.photos.store import Store
 from ebll.sweeps.engines import Executor
 
 __all__ = ["chosen_units", "paper", "prepare_data"]
@@ -35,7 +35,7 @@ __all__ = ["chosen_units", "paper", "prepare_data"]
 
 def chosen_units(
     settings: PaperSettings,
-    experiments: Sequence[str] = (),
+    experiments: str | Sequence[str] | None = (),
     methods: str | Sequence[str] | None = None,
     seeds: int = 1,
     first_seed: int = 0,
@@ -48,17 +48,27 @@ def chosen_units(
     check_choice(net, BACKBONES, "Backbone")
     if at:
         check_choice(cut, BACKBONES[net].stages, f"Cut of {net}")
-    methods = [methods] if isinstance(methods, str) else methods or METHODS
-    names = tuple(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
-    seeds, first_seed = check_count(seeds, "seeds"), check_count(first_seed, "first_seed", low=0)
-    found = experiments_of(tuple(experiments), settings.backbone)
+    names = tuple(
+        dict.fromkeys(check_choice(name, METHODS, "Method") for name in _several(methods, "methods") or METHODS)
+    )
+    seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0)
+    found = experiments_of(_several(experiments, "experiments"), settings.backbone)
     return units_of(found, names, range(first_seed, first_seed + seeds))
+
+
+def _several(given: Any, name: str) -> tuple[str, ...]:
+    """One name or several as a tuple; none for None."""
+    several = () if given is None else (given,) if isinstance(given, str) else given
+    several = tuple(several) if isinstance(several, Iterable) else (None,)
+    if not all(isinstance(one, str) for one in several):
+        raise InputError(f"{name} takes a name, or several such as ['flowers-birds']; got {given!r}.")
+    return several
 
 
 def paper(
     root: str | os.PathLike,
     *,
-    experiments: Sequence[str] = (),
+    experiments: str | Sequence[str] | None = (),
     methods: str | Sequence[str] | None = None,
     seeds: int = 1,
     first_seed: int = 0,
@@ -80,7 +90,7 @@ def paper(
     """Run the paper's sequences and write tables, claims, figures and the paper's table layout.
 
     root          the data root; `ebll.photos` says how the sets lie under it
-    experiments   names such as "imagenet-scenes", or sets joined by "-"; all of `SEQUENCES` for none
+    experiments   one or several, such as "imagenet-scenes", or sets joined by "-"; all of `SEQUENCES` for none
     methods       one name, or several; all for None
     seeds         how many, counted up from `first_seed`
     settings      `PaperSettings`
@@ -99,20 +109,51 @@ def paper(
                   `TrainingDiverged` where no run came to its end
     """
     settings, brake = settings or PaperSettings(), brake or Brake()
+    if not isinstance(settings, PaperSettings):
+        raise InputError(f"settings takes PaperSettings(...); got {type(settings).__name__}.")
     units = chosen_units(settings, experiments, methods, seeds, first_seed)
-    folder = prepare_folder(out)
-    here = Place(Path(root).expanduser(), folder, device=_device(device, devices), **place)
-    known = begun(here, settings, units)
+    folder = prepare_folder(expanded(out, "out"))
+    here = Place(expanded(root, "root"), folder, device=_device(device, devices), **place)
+    told = dict(on_data=on_data, on_start=on_start, on_step=on_step, on_result=on_result, say=say)
+    with alone_in(folder):
+        return _all_of(here, settings, units, devices, executor, workers, resume, brake, **told)
+
+
+def _all_of(
+    here: Place,
+    settings: PaperSettings,
+    units: list[Unit],
+    devices: Sequence[str],
+    executor: Executor | None,
+    workers: int,
+    resume: bool,
+    brake: Brake,
+    *,
+    on_data: Callable[[str], Callable[[int, int], None]] | None,
+    on_start: Callable[[Sequence[Unit], Sequence[int]], None] | None,
+    on_step: Callable[[int], None] | None,
+    on_result: Callable[[int, int, str], None] | None,
+    say: Callable[[str], None],
+) -> Outcome:
+    """See `paper`; nobody else works in the folder."""
+    folder, known = here.out, begun(here, settings, units)
     if known and not resume:
         raise InputError(
             f"{folder} holds {len(known)} of these {len(units)} runs, begun or done, such as {known[0].name}. Go on "
             "with them by --resume, or choose another folder with --out."
         )
+    refuse_other_settings(here, settings, units)
     sequences = list(dict.fromkeys(unit.experiment for unit in units))
     if settings.weights != "none":
-        cut_net(settings, first_seed)  # what is amiss with the weights is said before an hour of conversion
-    inputs = prepare_data(here, settings, sequences, on_data) | {"weights": _weights(settings)}
-    _keep_inputs(folder, inputs, known)
+        cut_net(settings, units[0].seed)  # what is amiss with the weights is said before an hour of conversion
+    stores = prepare_data(here, settings, sequences, on_data)
+    left_out = {name: both[0].skipped + both[1].skipped for name, both in stores.items()}
+    left_out = {name: list(files) for name, files in left_out.items() if files}
+    for name, files in left_out.items():
+        few = ", ".join(files[:3]) + f" and {len(files) - 3} more" * (len(files) > 3)
+        say(f"{name}: {len(files)} unreadable image files are left out: {few}. All are named in run.json.")
+    digests = {name: " ".join(store.digest for store in both) for name, both in stores.items()}
+    keep_inputs(folder, digests | {"weights": _weights(settings)})
     collector = Collector(sequences)
     if on_start:
         sizes = {name: set_size(here, settings, name) for e in sequences for name in e.tasks}
@@ -135,6 +176,7 @@ def paper(
         "sequences": [e.id for e in sequences],
         "seeds": sorted({unit.seed for unit in units}),
         "settings": settings.as_dict(),
+        "unreadable": left_out,
         "device": here.device,
         **versions(),
     }
@@ -170,12 +212,14 @@ def prepare_data(
     settings: PaperSettings,
     experiments: Sequence[Experiment],
     on_data: Callable[[str], Callable[[int, int], None]] | None = None,
-) -> dict[str, str]:
+) -> dict[str, tuple[Store, Store]]:
     """Find every set before anything is done, so that all that is missing is said at once; then convert them.
 
-    returns  set -> a hash of which images it has, with their labels
+    returns  set -> its converted training and test images
     raises   `DataMissing` for all missing sets together; see `find_photos` and `convert`
     """
+    if place.cache is not None and not str(place.cache).strip():
+        raise InputError("The folder for converted images has an empty name. Name one with --cache.")
     names, listings, missing = list(dict.fromkeys(t for e in experiments for t in e.tasks)), {}, []
     for name in names:
         try:
@@ -187,31 +231,13 @@ def prepare_data(
         raise DataMissing("\n".join(missing))
     cache = default_cache(place.root) if place.cache is None else place.cache
     options = {"progress": on_data, "skip_unreadable": place.skip_unreadable}
-    stores = {name: converted(one, cache, settings.photos_of(name), **options) for name, one in listings.items()}
-    return {name: " ".join(store.digest for store in both) for name, both in stores.items()}
+    return {name: converted(one, cache, settings.photos_of(name), **options) for name, one in listings.items()}
 
 
 def _weights(settings: PaperSettings) -> str:
     """The name of the weights, or a hash of their file."""
-    file = Path(settings.weights).expanduser()
+    file = expanded(settings.weights, "weights")
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else settings.weights
-
-
-def _keep_inputs(folder: Path, inputs: dict[str, str], known: Sequence[Unit]) -> None:
-    """Note which images and weights the runs of a folder are of; refuse to go on with others.
-
-    raises   `InputError` where they have changed
-    """
-    path, before = folder / "inputs.json", {}
-    with contextlib.suppress(OSError, ValueError):
-        before = json.loads(path.read_text(encoding="utf-8")) if known else {}
-    changed = [name for name, which in inputs.items() if before.get(name, which) != which]
-    if changed:
-        raise InputError(
-            f"{', '.join(changed)}: other files than those that the runs in {folder} were begun with. Bring them back, "
-            "or choose another folder with --out."
-        )
-    write_json(before | inputs, path)
 
 
 def _device(device: str, devices: Sequence[str]) -> str:

@@ -128,7 +128,13 @@ def experiments_of(names: tuple[str, ...] | list[str], backbone: str) -> list[Ex
     found = []
     for name in dict.fromkeys(names or SEQUENCES):
         between = ":" if ":" in name else "-"
-        tasks = SEQUENCES.get(name) or tuple(part for part in name.split(between) if part)
+        tasks = SEQUENCES.get(name) or tuple(part.rstrip("/") for part in name.split(between) if part)
+        for task in tasks:
+            if task in ("", ".", "..") or task.startswith("~") or "/" in task or "\\" in task:
+                raise InputError(
+                    f"Experiment: {task!r} is a path. Name folders that lie directly under the data root, such as "
+                    "'leaves:birds'; a link there will do."
+                )
         if len(tasks) < 2 or len(set(tasks)) < len(tasks):
             raise InputError(
                 f"Experiment: {name!r} is neither one of {', '.join(SEQUENCES)} nor different sets joined by '-'."

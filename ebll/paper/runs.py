@@ -28,9 +28,10 @@ from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
 from ebll.turns import Control, controlled
 
-__all__ = ["Brake", "Told", "begun", "finished", "prepare_start", "run_unit", "run_units"]
+__all__ = ["Brake", "Told", "begun", "finished", "folder_of", "identity", "prepare_start", "run_unit", "run_units"]
 
 RESULT = "result.json"
+NETWORK = "network.safetensors"
 
 
 class Brake:
@@ -97,7 +98,7 @@ def folder_of(place: Place, unit: Unit) -> Path:
 
 def start_folder(place: Place, settings: PaperSettings, first: str, seed: int) -> Path:
     """Where the network that has learned a first set with these settings is, and what methods keep of that set."""
-    which = hashlib.sha256(json.dumps(_identity(place, settings, first, seed), sort_keys=True).encode()).hexdigest()[:8]
+    which = hashlib.sha256(json.dumps(identity(place, settings, first, seed), sort_keys=True).encode()).hexdigest()[:8]
     return place.out / "starts" / f"{first}-{seed}-{which}"
 
 
@@ -105,10 +106,10 @@ def finished(place: Place, settings: PaperSettings, unit: Unit) -> Result | None
     """The result of a run that came to its end with these settings, or None."""
     try:
         kept = json.loads((folder_of(place, unit) / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        same = kept["run"] == _as_json(identity(place, settings, unit.name, unit.seed, unit.experiment.tasks))
+        return Result(**kept["result"]) if same else None
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: it is made once more
         return None
-    same = kept.get("run") == _as_json(_identity(place, settings, unit.name, unit.seed, unit.experiment.tasks))
-    return Result(**kept["result"]) if same else None
 
 
 def begun(place: Place, settings: PaperSettings, units: Sequence[Unit]) -> list[Unit]:
@@ -141,7 +142,7 @@ def prepare_start(
     task = load_task(place, settings, first)
     keep = Told(
         start_folder(place, settings, first, seed),
-        _identity(place, settings, f"start {first}", seed),
+        identity(place, settings, f"start {first}", seed),
         minutes=place.minutes,
         say=say,
         on_step=on_step,
@@ -168,7 +169,7 @@ def run_unit(
     """
     tasks, names = [load_task(place, settings, name) for name in unit.experiment.tasks], unit.experiment.tasks
     method, folder, recorder = settings.method(unit.method, names), folder_of(place, unit), Recorder(settings.log_every)
-    identity = _identity(place, settings, unit.name, unit.seed, names)
+    who = identity(place, settings, unit.name, unit.seed, names)
     facts = _facts(unit)
     result, run = Result(facts), None
     try:
@@ -177,18 +178,19 @@ def run_unit(
         with controlled(brake.control), cpu_threads(settings.train.threads), quick:
             memory = first_memory(kept_in, method, start, tasks[0], unit.seed, memories)
         begin = dataclasses.replace(start, memory=memory)
-        keep = Told(folder, identity, minutes=place.minutes, say=say, on_step=on_step)
+        keep = Told(folder, who, minutes=place.minutes, say=say, on_step=on_step)
         options = {"settings": settings.train, "seed": unit.seed, "device": place.device, "recorder": recorder}
         with brake.on(keep), quick_products(settings, place.device):
             run = run_sequence(tasks, method, start=begin, look_back_last=False, keep=keep, **options)
     except TrainingDiverged as error:
         result.failure = f"{unit.experiment.id}: {error}"
     result.curves, result.accuracy, result.kept = recorder.curve_rows, recorder.accuracy_rows, recorder.memory_rows
-    _write_result(folder, identity, result)
-    for path in folder.glob("*.safetensors"):
-        path.unlink()
     if place.keep_weights and run is not None:
-        write_checkpoint(folder / "network.safetensors", run.net.state_dict(), {"run": identity, **facts})
+        write_checkpoint(folder / NETWORK, run.net.state_dict(), {"run": who, **facts})
+    _write_result(folder, who, result)
+    for path in folder.glob("*.safetensors"):
+        if path.name != NETWORK:
+            path.unlink(missing_ok=True)
     return result
 
 
@@ -211,6 +213,8 @@ def run_units(
     ready: dict[tuple[str, int], tuple[Snapshot, dict[Any, Memory | None]]] = {}
     for unit in units:
         done = finished(place, settings, unit)
+        if done is not None and place.keep_weights and not (folder_of(place, unit) / NETWORK).exists():
+            say(f"{unit.name} was done before, without --keep-weights: its network is not there to be kept.")
         if done is None:
             key = (unit.experiment.tasks[0], unit.seed)
             if key not in ready and key not in lost:
@@ -232,24 +236,31 @@ def _facts(unit: Unit) -> dict[str, Any]:
     return {"sequence": e.id, "net": e.net, "method": unit.method, "seed": unit.seed}
 
 
-def _identity(place: Place, settings: PaperSettings, name: str, seed: int, tasks: Sequence[str] = ()) -> dict[str, Any]:
-    """What decides a run, for its files: those of another run, or of other settings, are not taken for it."""
+def identity(place: Place, settings: PaperSettings, name: str, seed: int, tasks: Sequence[str] = ()) -> dict[str, Any]:
+    """What decides a run, for its files: those of another run, or of other settings, are not taken for it.
+
+    A file of weights goes by its name: what is in it is noted once for the whole folder.
+    """
     from importlib.metadata import version
 
+    weights = settings.weights if settings.weights in ("default", "none") else Path(settings.weights).name
     precision = "bfloat16" if bfloat16(settings, place.device) else "float32"
     own = {"name": name, "tasks": list(tasks), "seed": seed, "ebll": version("ebll")}
-    return own | settings.as_dict() | {"precision": precision}
+    return own | settings.as_dict() | {"precision": precision, "weights": weights}
 
 
 def _as_json(value: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _write_result(folder: Path, identity: Mapping[str, Any], result: Result) -> None:
+def _write_result(folder: Path, who: Mapping[str, Any], result: Result) -> None:
     path, half = folder / RESULT, folder / f".{RESULT}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps({"run": identity, "result": dataclasses.asdict(result)}), encoding="utf-8")
+        half.write_text(json.dumps({"run": who, "result": dataclasses.asdict(result)}), encoding="utf-8")
         half.replace(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}. Free some space; --resume goes on.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            half.unlink(missing_ok=True)

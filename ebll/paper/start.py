@@ -191,8 +191,8 @@ def first_memory(
             on_device = {name: value.to(device) for name, value in tensors.items()}
             memories[key] = known[facts["memory"]].from_tensors(on_device, facts["report"])
             return memories[key]
-        except InputError:
-            path.unlink(missing_ok=True)  # damaged: fitted anew
+        except (InputError, KeyError, TypeError, AttributeError):
+            path.unlink(missing_ok=True)  # damaged, or something else: fitted anew
     memory = memory_of(method, replace(start, net=copy.deepcopy(start.net)), task, memories, seed)
     if memory is not None and type(memory).__name__ in known:
         with contextlib.suppress(OutputError):  # it can be fitted again
