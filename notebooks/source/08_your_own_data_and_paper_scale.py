@@ -128,6 +128,7 @@ made = ebll.compare(tasks, methods, net=net, settings=settings, seeds=lesson.see
 accuracy, starts = made.accuracy, made.starts  # networks that have learned the pictures, and no more
 memory = made.runs["ebll", 0].memory  # the encoder of the pictures
 pictures, coloured = tasks
+del made  # every run's network is in it
 accuracy.query("after == 'letters'").pivot_table(index="method", columns="task", values="accuracy").round(2)
 
 # %% own-images
@@ -169,6 +170,7 @@ best = logits.softmax(dim=0).topk(3)
 names = AlexNet_Weights.DEFAULT.meta["categories"]  # all ImageNet classes, in the usual order
 told = ", ".join(f"{names[i]} ({100 * p:.0f} %)" for p, i in zip(best.values, best.indices, strict=True))
 ebll.lesson.say(f"What it says of the photograph of the cat Chelsea: {told}.")
+del whole
 
 # %% know-stages-text [markdown]
 # Now our two tasks, with no training at all: an image gets the class whose mean features are nearest (M1). Half of the
@@ -205,6 +207,7 @@ for seed in lesson.seeds:
         rows += [
             {"kind": kind, "seed": seed, "stage": s} | {n: of[s] for n, of in table.items()} for s in table["letters"]
         ]
+del random
 stages = pd.DataFrame(rows)
 axes = {"x": "stage", "ys": {"pictures": "pictures, %", "letters": "letters, %"}, "log": False}
 axes |= {"xlabel": "stages of EfficientNet-Lite0 that the image has gone through"}
@@ -219,8 +222,8 @@ assert not PRETRAINED or last.loc["as loaded", "letters"] > last.loc["random sta
 ebll.lesson.say(
     f"After the last stage {last.loc['as loaded', 'pictures']:.0f} % of the pictures and "
     f"{last.loc['as loaded', 'letters']:.0f} % of the letters are told apart, with a random start "
-    f"{last.loc['random start', 'pictures']:.0f} % and {last.loc['random start', 'letters']:.0f} %; by chance it would be "
-    f"{100 / pictures.class_count:.0f} %. The pictures are best after stage {peak['pictures'].idxmax()} "
+    f"{last.loc['random start', 'pictures']:.0f} % and {last.loc['random start', 'letters']:.0f} %; by chance it would "
+    f"be {100 / pictures.class_count:.0f} %. The pictures are best after stage {peak['pictures'].idxmax()} "
     f"({peak['pictures'].max():.0f} %), the letters after stage {peak['letters'].idxmax()} "
     f"({peak['letters'].max():.0f} %)."
 )
@@ -294,8 +297,8 @@ first = cuts[cuts["kind"] == "alexnet"].iloc[0]
 ours_here = 4 * (32 * net.feature_size + 32) / 1e6
 assert first["encoder"] > 10 * at["encoder"]
 ebll.lesson.say(
-    f"AlexNet at pool5: {int(at['features']):,} features, an encoder of {at['encoder']:.2f} MB, **{at['share']:.1f} %** of the "
-    f"net. At {first['cut']}: {first['features']:,} features and {first['encoder']:.0f} MB. Our own cut has "
+    f"AlexNet at pool5: {int(at['features']):,} features, an encoder of {at['encoder']:.2f} MB, **{at['share']:.1f} %**"
+    f" of the net. At {first['cut']}: {first['features']:,} features and {first['encoder']:.0f} MB. Our own cut has "
     f"{net.feature_size:,} features at 32 pixels; its encoder takes {ours_here:.2f} MB."
 )
 
@@ -344,7 +347,8 @@ ebll.lesson.say("\n".join(lines))
 # %% scale-paper
 alike = (2 * weighs[0] / 1e-6) ** 0.5
 ebll.lesson.say(
-    f"The paper's lambda of 1e-6 would weigh as much as the kit's on the small net for features of length **{alike:,.0f}**. "
+    "The paper's lambda of 1e-6 would weigh as much as the kit's on the small net for features of length "
+    f"**{alike:,.0f}**. "
     "That is what one would have to measure on AlexNet to say whether it does: its weights do not come with the kit."
 )
 
@@ -436,9 +440,9 @@ mean = drift.groupby(["kind", "batches"])["kept"].mean()
 assert mean["frozen"].nunique() == 1
 assert not PRETRAINED or mean["free to follow", 32] < mean["frozen", 32] - 5
 ebll.lesson.say(
-    f"With frozen statistics {mean['frozen', 32]:.1f} % of the pictures stay right, whatever is shown. With statistics that "
-    f"follow it is {mean['free to follow', 8]:.1f} % after 8 batches and **{mean['free to follow', 32]:.1f} %** after 32, "
-    "with every weight where it was."
+    f"With frozen statistics {mean['frozen', 32]:.1f} % of the pictures stay right, whatever is shown. With statistics "
+    f"that follow it is {mean['free to follow', 8]:.1f} % after 8 batches and "
+    f"**{mean['free to follow', 32]:.1f} %** after 32, with every weight where it was."
 )
 
 # %% statistics-think [markdown]
@@ -498,8 +502,8 @@ assert moved_by["moved", 0] < 1e-3  # the same window: the same answer
 assert moved_by["moved", 4] > moved_by["moved", 1] > 0
 ebll.lesson.say(
     f"Four pixels move {moved_by['moved', 4]:.1f} % of the probability to other classes, mirroring alone "
-    f"{moved_by['moved and mirrored', 0]:.1f} %, both together {moved_by['moved and mirrored', 4]:.1f} %. Targets of the "
-    "central window are wrong by that much."
+    f"{moved_by['moved and mirrored', 0]:.1f} %, both together {moved_by['moved and mirrored', 4]:.1f} %. Targets of "
+    "the central window are wrong by that much."
 )
 
 # %% pixels-ways [markdown]
@@ -581,10 +585,10 @@ flowers = ebll.photos.PHOTO_SETS["flowers"].train * 5
 once, more = forward.get_total_flops(), asking.get_total_flops()
 assert 0.9 < more / once < 1.1
 ebll.lesson.say(
-    f"For 16 windows the way forward through the network takes {once / 1e9:.2f} billion operations, and the way back for the "
-    f"gradients about twice as many. Asking a teacher adds {more / 1e9:.2f} billion, so **about a third** of a step. "
-    f"Recorded here: {here / 1e3:.1f} kB. For five windows of each training image of Flowers after ImageNet, 1,000 classes "
-    f"and a code of 300, it would be {4 * flowers * 1300 / 1e6:.0f} MB."
+    f"For 16 windows the way forward through the network takes {once / 1e9:.2f} billion operations, and the way back "
+    f"for the gradients about twice as many. Asking a teacher adds {more / 1e9:.2f} billion, **about a third** of a "
+    f"step. Recorded here: {here / 1e3:.1f} kB. For five windows of each training image of Flowers after ImageNet, 1,000 "
+    f"classes and a code of 300, it would be {4 * flowers * 1300 / 1e6:.0f} MB."
 )
 
 # %% cost-time tags=["environment"]
@@ -628,9 +632,7 @@ class Interrupted(ebll.checkpoints.Checkpoints):
 def run(recorder, keep=ebll.runs.NOTHING_KEPT):
     """Two epochs of EBLL on the letters, measured at every step."""
     short = settings.replace(epochs=2, warmup_epochs=1)
-    start = copy.deepcopy(starts[0])
-    start.net.to(memory_format=torch.contiguous_format)
-    options = {"start": start, "look_back_last": False, "device": lesson.device, "settings": short}
+    options = {"start": starts[0], "look_back_last": False, "device": lesson.device, "settings": short}
     return ebll.run_sequence(tasks, ours, recorder=recorder, keep=keep, **options)
 
 
