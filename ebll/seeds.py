@@ -72,7 +72,8 @@ def _changing(kind: str) -> Iterator[None]:
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """A 63-bit seed from the run's seed and a purpose such as ("batches", 2); stable across machines and versions."""
     check_count(seed, "seed", low=0, high=2**63 - 1)
-    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in purpose]
+    # A folder's name need not be text: its other bytes stand in a str as lone surrogates.
+    words = [zlib.crc32(part.encode(errors="surrogateescape")) if isinstance(part, str) else part for part in purpose]
     high, low = np.random.SeedSequence([seed, *words]).generate_state(2)
     return (int(high) << 32 | int(low)) >> 1
 

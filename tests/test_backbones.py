@@ -10,7 +10,7 @@ from torchvision import models
 from torchvision.ops import StochasticDepth
 
 from ebll.backbones import BACKBONES, load_backbone
-from ebll.backbones.chains import _shapes, build_empty, chain_of, parameters, shapes
+from ebll.backbones.chains import LARGEST, _shapes, build_empty, chain_of, parameters, shapes
 from ebll.backbones.cuts import _features, _operator, _set_chances
 from ebll.errors import InputError
 from ebll.nets import Network
@@ -92,6 +92,12 @@ def test_the_smallest_image_that_a_net_takes_still_has_features(name):
         shapes(name, smallest - 1)
 
 
+def test_the_largest_image_has_its_shapes():
+    """AlexNet: (4096 + 4 - 11) // 4 + 1 positions of the first convolution; the adaptive pooling gives 6 x 6 of all."""
+    given = shapes("alexnet", LARGEST)
+    assert (given["conv1"], given["pool5"]) == ((64, 1023, 1023), (256, 6, 6))
+
+
 @pytest.mark.parametrize(("name", "cut"), [("alexnet", "pool5"), ("resnet18", "layer2")])
 def test_gradients_are_those_of_the_net(name, cut):
     net, images, labels = filled(name), torch.randn(2, 3, SIZE, SIZE), torch.tensor([7, 901])
@@ -147,6 +153,24 @@ def test_a_cut_is_part_of_the_name_or_stands_beside_it():
         ({"name": "alexnet", "input_size": 62}, "input_size must be a whole number of at least 63; got 62"),
         ({"name": "alexnet", "input_size": 224.0}, "input_size must be a whole number of at least 63; got 224.0"),
         ({"name": "alexnet", "weights": None}, "weights must be 'default', 'none' or a file; got NoneType"),
+        ({"name": "alexnet", "weights": 3}, "weights must be 'default', 'none' or a file; got int"),
+        ({"name": "alexnet", "weights": b"x"}, "weights must be 'default', 'none' or a file; got bytes"),
+        ({"name": None}, "Backbone: there is no None"),
+        ({"name": ["alexnet"]}, "Backbone: there is no ['alexnet']"),
+        ({"name": "resnet18", "cut": 3}, "Cut of resnet18: there is no 3"),
+        ({"name": "resnet18@layer3", "cut": ["layer3"]}, "Cut of resnet18: there is no ['layer3']"),
+        (
+            {"name": "alexnet", "dropout": "0.5"},
+            "dropout must be a number of at least 0 and at most 0.99; got '0.5' of",
+        ),
+        ({"name": "alexnet", "dropout": None}, "dropout must be a number of at least 0 and at most 0.99; got None of"),
+        ({"name": "alexnet", "input_size": None}, "input_size must be a whole number of at least 63; got None of type"),
+        (
+            {"name": "alexnet", "input_size": "224"},
+            "input_size must be a whole number of at least 63; got '224' of type",
+        ),
+        ({"name": "alexnet", "input_size": 10**9}, "and at most 4096; got 1000000000. Beyond it the maps of a single"),
+        ({"name": "alexnet", "input_size": 4097}, "input_size must be a whole number of at least 63 and at most 4096"),
     ],
 )
 def test_what_does_not_exist_is_refused(asked, words):

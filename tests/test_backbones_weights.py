@@ -13,6 +13,7 @@ from torchvision import models
 
 from ebll.backbones import BACKBONES, load_backbone
 from ebll.backbones.chains import build_empty
+from ebll.backbones.weights import to_fetch
 from ebll.errors import DataMissing, InputError
 
 # Weights from a file.
@@ -48,6 +49,32 @@ def test_half_precision_becomes_single(tmp_path):
     assert torch.equal(cut.head.weight, stored["classifier.6.weight"].float())
     assert torch.equal(cut.operator.fc6[1].weight, stored["classifier.1.weight"].float())
     assert cut.head.out_features == 1000
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_every_floating_type_becomes_single_in_statistics_too_and_counters_stay_whole(tmp_path, dtype):
+    state = {key: v.to(dtype) if v.is_floating_point() else v.int() for key, v in one_state().items()}
+    read = whole(load_backbone(SMALL, weights=as_file(tmp_path, state))).state_dict()
+    assert {v.dtype for key, v in read.items() if not key.endswith("num_batches_tracked")} == {torch.float32}
+    assert {v.dtype for key, v in read.items() if key.endswith("num_batches_tracked")} == {torch.int64}
+    wanted = [v for v in state.values() if v.is_floating_point()]
+    got = [v for v in read.values() if v.is_floating_point()]
+    assert all(torch.equal(one, other.float()) for one, other in zip(got, wanted, strict=True))
+
+
+def test_tensors_that_share_memory_in_the_file_get_their_own(tmp_path):
+    """A bias spread from one number, and two statistics in one place; training writes into both."""
+    state = dict(one_state())
+    state["features.0.1.bias"] = torch.full((1,), 0.25).expand(16)
+    state["features.0.1.weight"] = state["features.0.1.running_var"]
+    norm = load_backbone(SMALL, weights=as_file(tmp_path, state)).features.stem[0][1]
+    assert norm.bias.stride() == (1,)
+    assert norm.bias.tolist() == [0.25] * 16
+    with torch.no_grad():
+        norm.bias[3] = 7.0
+        norm.weight.fill_(5.0)
+    assert norm.bias.tolist() == [0.25] * 3 + [7.0] + [0.25] * 12
+    assert norm.running_var.tolist() == [1.0] * 16
 
 
 def test_a_head_of_other_classes_is_kept(tmp_path):
@@ -97,6 +124,55 @@ def test_a_file_of_a_sibling_is_refused_by_its_shapes(tmp_path):
     ) in str(error.value)
 
 
+STEM, HEAD, NORM = "features.0.0.weight", "classifier.3.weight", "features.0.1"
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "words"),
+    [
+        (STEM, lambda v: v.long(), f"{STEM} holds numbers of the type int64."),
+        (STEM, lambda v: v > 0, f"{STEM} holds numbers of the type bool."),
+        (STEM, lambda v: torch.quantize_per_tensor(v, 0.1, 0, torch.qint8), f"{STEM} holds numbers of the type qint8."),
+        (STEM, lambda v: v.cfloat(), f"{STEM} holds numbers of the type complex64."),
+        (STEM, lambda v: v.to_sparse(), f"{STEM} holds a tensor of the layout sparse_coo."),
+        (HEAD, lambda v: v.to_sparse_csr(), f"{HEAD} holds a tensor of the layout sparse_csr."),
+        (STEM, lambda v: v.to("meta"), f"{STEM} holds no numbers but only their shape (it lies on the device meta)."),
+        (STEM, lambda v: v.index_fill(0, torch.tensor([2]), torch.nan), f"{STEM} holds 27 of 432 numbers that are NaN"),
+        (f"{NORM}.bias", lambda v: v + torch.inf, f"{NORM}.bias holds 16 of 16 numbers that are NaN or infinite"),
+        (f"{NORM}.bias", lambda v: v.double() + 1e39, f"{NORM}.bias holds 16 of 16 numbers that are NaN or infinite"),
+        (f"{NORM}.running_var", lambda v: v - 1.5, f"{NORM}.running_var holds a variance of -0.5."),
+        (f"{NORM}.num_batches_tracked", lambda v: v > 0, f"{NORM}.num_batches_tracked holds numbers of the type bool."),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Sparse", "ignore:torch.quantize", "ignore:TypedStorage")
+def test_a_tensor_that_nothing_can_be_learned_with_is_named_with_what_it_holds(tmp_path, key, change, words):
+    state = one_state()
+    path = as_file(tmp_path, state | {key: change(state[key])})
+    with pytest.raises(InputError) as error:
+        load_backbone(SMALL, weights=path)
+    assert str(error.value).startswith(f"{path} cannot be used as the weights of {SMALL}: {words}")
+    assert str(error.value).endswith(
+        "Wanted are finite floating-point numbers on the processor, dense and not quantized, and no variance below 0. "
+        "Save such a net anew: torch.save(net.state_dict(), FILE)."
+    )
+
+
+def test_several_such_tensors_are_counted(tmp_path):
+    state = {key: v / 0 if key.endswith("running_mean") else v for key, v in one_state().items()}
+    with pytest.raises(InputError) as error:
+        load_backbone(SMALL, weights=as_file(tmp_path, state))
+    assert (
+        f"{NORM}.running_mean holds 16 of 16 numbers that are NaN or infinite in float32; 33 more are amiss "
+        "(features.1.block.0.1.running_mean, "
+    ) in str(error.value)
+
+
+def test_a_file_of_another_net_is_refused_as_such_whatever_its_tensors_hold(tmp_path):
+    state = {key: value.long() for key, value in one_state(name="resnet18").items()}
+    with pytest.raises(InputError, match="does not hold the weights of mobilenet_v3_small: 244 of 244 are missing"):
+        load_backbone(SMALL, weights=as_file(tmp_path, state))
+
+
 class Trap:
     """An object that runs code when it is unpickled."""
 
@@ -120,6 +196,8 @@ def write(path, kind):
         torch.save(torch.zeros(2), path)
     elif kind == "nothing":
         torch.save({}, path)
+    elif kind == "nested":
+        torch.save({"conv1.weight": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])}, path)
     else:
         torch.save({"conv1.weight": torch.zeros(2), "epoch": 3}, path)
 
@@ -135,8 +213,10 @@ def write(path, kind):
         ("tensor", "must hold a state dict, names and tensors; it holds Tensor"),
         ("nothing", "must hold a state dict, names and tensors; it holds nothing"),
         ("number", "must hold a state dict, names and tensors; under epoch it holds int"),
+        ("nested", "must hold a state dict, names and tensors; under conv1.weight it holds a nested tensor"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_what_is_no_file_of_weights_is_refused(tmp_path, monkeypatch, kind, words):
     ran = []
     monkeypatch.setattr(os, "system", ran.append)
@@ -166,6 +246,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     )
     with pytest.raises(DataMissing, match="it is a folder"):
         load_backbone("alexnet", weights=tmp_path)
+    with pytest.raises(DataMissing, match="it is not there"):
+        load_backbone("alexnet", weights="x" * 5000)  # longer than a file's name may be
+
+
+def test_the_home_of_nobody_is_refused_in_words():
+    with pytest.raises(InputError) as error:
+        load_backbone("alexnet", weights="~nosuch/x")
+    assert "no home" in str(error.value)
+    assert "'~nosuch/x'" in str(error.value)
 
 
 # Weights from torchvision.
@@ -225,6 +314,19 @@ def test_the_file_is_fetched_into_torchs_cache(cache):
     same_answers(load_backbone(SMALL, input_size=64), torchvision_net(state))
     same_answers(load_backbone(SMALL, input_size=64), torchvision_net(state))
     assert len(cache.asked) == 1
+
+
+def test_what_would_be_fetched_is_said_without_fetching_it(cache):
+    url, place = "https://download.pytorch.org/models/resnet18-f37072fd.pth", cache.folder / "resnet18-f37072fd.pth"
+    assert to_fetch("resnet18") == (
+        f"not here yet. The run fetches 45 MB from {url} before all else. Where there is no network, put that file at "
+        f"{place}, or name where it lies: --weights FILE, as in --weights resnet18-f37072fd.pth."
+    )
+    place.parent.mkdir(parents=True)
+    place.touch()
+    assert to_fetch("resnet18") == ""
+    assert to_fetch("efficientnet_lite0") == ""  # a package brings it
+    assert cache.asked == []
 
 
 def test_a_damaged_file_in_the_cache_is_named(cache):

@@ -4,18 +4,22 @@ import dataclasses
 
 import pytest
 import tiny_photos
+import torch
+from backbone_rig import as_file, one_state
 from paper_rig import COUNTS, QUIET, photos, settings, small_net
 
+from ebll.backbones.weights import to_fetch
 from ebll.checkpoints import read_checkpoint, write_checkpoint
-from ebll.errors import DataMissing
+from ebll.errors import DataMissing, InputError
 from ebll.methods import METHODS, Method
 from ebll.paper import Place, estimate, paper
-from ebll.paper.estimate import gb, seconds_of, set_size, steps_of, words_of
+from ebll.paper.estimate import gb, seconds_of, steps_of, words_of
 from ebll.paper.footprint import footprint_of
 from ebll.paper.main import chosen_units
 from ebll.paper.runs import Brake, Told, prepare_start, run_unit
-from ebll.paper.speed import Speed, measured_speed
-from ebll.photos import load_photos
+from ebll.paper.sizes import set_size
+from ebll.paper.speed import Speed, measured_speed, refuse_one
+from ebll.photos import find_photos, load_photos
 from ebll.protocol import old_answers
 
 SPEED = Speed(step=3e-3, forward=1e-3, product=1e-11, weights=500, features=36, operator=370, width=10, batch=8, peak=0)
@@ -39,6 +43,22 @@ def sizes_of(units, chosen, root):
 def seconds(chosen, method, root, experiment="flowers-birds", speed=SPEED):
     (unit,) = chosen_units(chosen, [experiment], method)
     return seconds_of(unit, chosen, sizes_of([unit], chosen, root), speed)
+
+
+def refusal(root, chosen, name):
+    """What a run says to a set that it does not take."""
+    with pytest.raises(InputError) as error:
+        load_photos(name, root, chosen.photos_of(name), incomplete=True)
+    return str(error.value)
+
+
+@pytest.fixture(autouse=True)
+def hub(tmp_path_factory, monkeypatch):
+    """torch's cache is empty, and nothing may be fetched into it."""
+    folder = tmp_path_factory.mktemp("hub")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *given: pytest.fail("a plan fetches nothing"))
+    return folder
 
 
 # ---- sizes
@@ -66,11 +86,57 @@ def test_the_bytes_are_those_that_are_held(name, root):
     assert set_size(place(root), settings(), name).bytes == sum(images.nbytes for images in kept)
 
 
-def test_a_class_of_one_image_is_told_of_where_the_published_numbers_stand_in(tmp_path):
+def test_a_set_that_is_there_counts_as_it_lies_there_though_a_run_would_refuse_a_class_of_one_image(tmp_path):
     tiny_photos.write_imagenet(tmp_path, 3, 1, 2)
     size = set_size(place(tmp_path), settings(), "imagenet")
-    assert "has 1 image where 2 are needed" in size.note
-    assert size.test == 50_000
+    assert (size.classes, size.train, size.validation, size.windows, size.test) == (3, 3, 1, 2 * 2, 6)
+    assert size.note == refusal(tmp_path, settings(), "imagenet")
+    assert "has 1 image where 2 are needed to split off a validation set" in size.note
+
+
+@pytest.mark.parametrize("images", [1, 3, 4])
+def test_too_few_images_for_all_classes_are_told_in_the_words_of_the_run(images, root):
+    """Four classes of 8: one to three images leave a class without any, four leave none to learn where one is held."""
+    chosen = settings(images=images)
+    size = set_size(place(root), chosen, "birds")
+    assert size.note == refusal(root, chosen, "birds")
+    assert (size.note == f"images: {images} do not give each of 4 classes one. Take 4 or more.") == (images < 4)
+    assert (size.classes, size.train, size.validation, size.windows, size.test) == (4, 32, 3, 29 * 2, 8)
+
+
+def test_too_few_images_of_a_set_that_is_not_there_are_told_as_well(tmp_path):
+    size = set_size(place(tmp_path), settings(images=1), "flowers")
+    assert size.note.startswith("photo set 'flowers' (Flowers-102) is not under ")
+    assert size.note.endswith(". images: 1 do not give each of 102 classes one. Take 102 or more.")
+    assert (size.classes, size.train, size.validation, size.windows) == (102, 2040, 204, 2 * 1836)
+
+
+def test_other_numbers_than_published_are_told_in_the_words_of_the_run_and_counted(root, tmp_path, monkeypatch):
+    strict = dataclasses.replace(place(root), incomplete=False)
+    size = set_size(strict, settings(), "flowers")
+    assert (size.train, size.test) == (24, 9)
+    with pytest.raises(InputError) as error:
+        find_photos("flowers", root)
+    assert size.note == str(error.value)
+    tiny_photos.counts(monkeypatch, "birds", (4, 31, 8))  # of 32 that are there
+    more = set_size(place(root), settings(), "birds")
+    assert "There are more than were published" in more.note
+    assert (more.classes, more.train, more.test) == (4, 32, 8)
+
+
+def test_a_set_whose_files_cannot_be_listed_counts_as_it_was_published_and_says_why(tmp_path):
+    tiny_photos.write_flowers(tmp_path)
+    (tmp_path / "flowers-102/setid.mat").write_bytes(b"no such file")
+    size = set_size(place(tmp_path), settings(), "flowers")
+    assert "setid.mat cannot be read as a .mat file" in size.note
+    assert (size.classes, size.train, size.test) == (102, 2040, 6149)
+
+
+def test_a_folder_of_ones_own_is_refused_as_the_run_refuses_it(tmp_path):
+    tiny_photos.write_folder(tmp_path, "own", classes=3)
+    with pytest.raises(InputError) as error:
+        set_size(place(tmp_path), settings(images=2), "own")
+    assert str(error.value) == refusal(tmp_path, settings(images=2), "own")
 
 
 def test_a_set_that_is_not_there_counts_as_it_was_published(tmp_path):
@@ -296,9 +362,9 @@ def test_everything_is_said_and_nothing_written(root):
     cost = estimate.estimate(place(root, "new"), chosen, units, SPEED)
     assert sorted(path for path in root.rglob("*") if "ebll-cache" not in str(path)) == before
     assert not (root / "new").exists()
-    assert [name for name, _ in cost.data] == ["flowers", "birds", "imagenet"]
+    assert [name for name, _ in cost.data] == ["flowers", "birds", "imagenet", "weights"]
     assert "4 classes; 56 training windows an epoch, 4 validation and 8 test images" in dict(cost.data)["birds"]
-    bytes_ = sum(set_size(place(root), chosen, name).bytes for name, _ in cost.data)
+    bytes_ = sum(set_size(place(root), chosen, name).bytes for name, _ in cost.data[:3])
     assert dict(cost.disk)["converted images"].startswith(f"{bytes_ / 1e6:.3g} MB in {root / 'ebll-cache'} (")
     most = max(footprint_of(unit, chosen, sizes_of(units, chosen, root), SPEED).in_memory for unit in units)
     assert dict(cost.memory)["network"].startswith(f"up to {gb(most)}: ")
@@ -311,3 +377,63 @@ def test_the_first_sets_are_nothing_to_learn_where_they_are_pretrained(root):
         chosen = settings(weights=weights)
         units = chosen_units(chosen, ["imagenet-birds"], "lwf")
         assert dict(estimate.estimate(place(root), chosen, units, SPEED).time)["first sets"].startswith(words)
+
+
+# ---- what the run would refuse
+
+
+def lines(root, chosen, experiments=("flowers-birds",)):
+    units = chosen_units(chosen, experiments, "lwf")
+    return dict(estimate.estimate(place(root, "new"), chosen, units, SPEED).data)
+
+
+def test_weights_that_the_run_would_refuse_are_told_in_its_words_and_the_plan_goes_on(root, tmp_path):
+    other = as_file(tmp_path, one_state())
+    for file in (other, tmp_path / "none.pth"):
+        chosen = settings(weights=str(file), size=32)
+        told = lines(root, chosen)
+        with pytest.raises((InputError, DataMissing)) as error:
+            paper(root, experiments=["flowers-birds"], settings=chosen, out=tmp_path / "out", **QUIET)
+        assert told["weights"] == str(error.value)
+        assert str(file) in told["weights"]
+        assert "56 training windows" in told["birds"]
+
+
+def test_weights_that_fit_or_are_drawn_need_no_line_and_those_not_here_say_where_they_come_from(root, tmp_path, hub):
+    file = as_file(tmp_path, one_state(name="resnet18"))
+    assert "weights" not in lines(root, settings(weights=str(file), size=32))
+    assert "weights" not in lines(root, settings(weights="none", size=32))
+    told = lines(root, settings(size=32))["weights"]
+    assert told == to_fetch("resnet18")
+    assert str(hub) in told
+    (hub / "checkpoints").mkdir()
+    cached = hub / "checkpoints" / "resnet18-f37072fd.pth"
+    cached.write_bytes(b"half of it")
+    assert lines(root, settings(size=32))["weights"].startswith(f"{cached} cannot be read as weights: it is damaged")
+    cached.write_bytes(file.read_bytes())
+    assert "weights" not in lines(root, settings(size=32))
+
+
+@pytest.mark.parametrize("batch", [1, 41])  # 42 windows of flowers: the last batch holds one
+def test_a_last_batch_of_one_input_is_refused_in_the_words_of_the_run(batch, root, tmp_path):
+    chosen = settings(weights="none", size=32, batch_size=batch)
+    units = chosen_units(chosen, ["flowers-birds"], "finetune")
+    with pytest.raises(InputError) as run:
+        paper(root, experiments=["flowers-birds"], methods="finetune", settings=chosen, out=tmp_path, **QUIET)
+    with pytest.raises(InputError) as plan:
+        estimate.estimate(place(root, "new"), chosen, units)
+    assert str(plan.value) == str(run.value)
+    assert str(plan.value).startswith(f"The last batch of flowers would hold one input (42 in batches of {batch})")
+
+
+def test_a_last_batch_of_one_input_is_planned_where_nothing_refuses_it(root):
+    for chosen in (
+        settings(size=32, batch_size=1),  # pretrained statistics stay as they are
+        settings(weights="none", size=32, batch_size=40),
+        settings(weights="none", size=224, stored=224, batch_size=1),  # 49 values a channel in one image
+        settings(weights="none", size=64, stored=64, batch_size=1, backbone="alexnet"),
+    ):
+        refuse_one(chosen, {"flowers": 42})
+    speed = measured_speed(settings(size=32, batch_size=1), "cpu", rounds=1)
+    assert speed.batch == 1
+    assert speed.step > 0

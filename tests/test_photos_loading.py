@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import pytest
 import tiny_photos
@@ -14,13 +15,13 @@ from torch import nn
 from ebll.checkpoints import Checkpoints
 from ebll.data import Split, Task
 from ebll.errors import DataMissing, InputError, RunStopped
-from ebll.photos import PhotoSettings, load_photos, loading
+from ebll.photos import PhotoSettings, load_photos, loading, skipped
 from ebll.photos.crops import fixed_windows
 from ebll.photos.loading import free_memory, held_out, photo_task
 from ebll.photos.split import PhotoSplit, Resident, Streamed
 from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder
-from ebll.seeds import generator
+from ebll.seeds import derive_seed, generator
 from ebll.training import TrainSettings
 
 TINY = PhotoSettings(stored=12, size=8, versions=3)
@@ -300,6 +301,54 @@ def test_an_unreadable_image_is_refused_or_left_out_with_its_label(tmp_path):
     found = torch.cat([numbers(task, name)[0] for name in ("train", "validation")])
     assert sorted(found.tolist()) == [n for n in range(36) if n != 3]
     assert torch.equal(task.train.labels, TRAIN[numbers(task, "train")[0]])
+
+
+def two_kinds(root, unreadable):
+    """Three training and two test images of each of two classes, some of them no images."""
+    numbers = {"train": torch.tensor([0, 0, 0, 1, 1, 1]), "test": torch.tensor([0, 0, 1, 1])}
+    write_photos(root, "own", **{part: (coded(range(len(of)), 12), of) for part, of in numbers.items()})
+    for path in unreadable:
+        (root / "own" / path).write_bytes(b"no image")
+
+
+def test_a_task_tells_which_unreadable_images_it_lacks(tmp_path, root):
+    bad = ["train/class0/0001.png", "test/class1/0003.png"]
+    two_kinds(tmp_path, bad)
+    task = load(tmp_path, skip_unreadable=True)
+    assert skipped(task) == bad
+    assert skipped(load(tmp_path, skip_unreadable=True, room=0)) == bad  # converted before, and streamed
+    assert skipped(task.to("cpu")) == skipped(task.subset(2)) == bad
+    assert skipped(load(root)) == skipped(as_tensors(task)) == []
+    assert refusal(lambda: skipped("own")) == "skipped takes a Task, as load_photos makes it; got str."
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (["train/class1/0003.png", "train/class1/0004.png", "train/class1/0005.png"], "training image left, since 3"),
+        (["test/class0/0000.png", "test/class0/0001.png"], "test image left, since 2"),
+    ],
+)
+def test_a_class_of_which_no_image_can_be_read_is_refused(tmp_path, bad, words):
+    two_kinds(tmp_path, bad)
+    kind = bad[0].split("/")[1]
+    assert refusal(lambda: load(tmp_path, skip_unreadable=True)) == (
+        f"photos 'own': class '{kind}' has no {words} files of it cannot be read, such as {bad[0]}. Fetch them again, "
+        "or take the class out of the set."
+    )
+
+
+def test_a_folder_whose_name_is_no_text_is_learned_like_any_other(tmp_path):
+    two_kinds(tmp_path, [])
+    strange = os.fsdecode(b"le\xfflt")  # as a disk written with another encoding has it
+    for part in ("train", "test"):
+        (tmp_path / "own" / part / "class1").rename(tmp_path / "own" / part / f"class{strange}")
+    (tmp_path / "own").rename(tmp_path / strange)
+    task = load_photos(strange, tmp_path, TINY, workers=2)
+    again = load_photos(strange, tmp_path, TINY, workers=1)
+    assert (task.name, task.classes) == (strange, ("class0", f"class{strange}"))
+    assert torch.equal(task.train.inputs[:], again.train.inputs[:])
+    assert derive_seed(0, strange) != derive_seed(0, "lelt")
 
 
 def test_a_published_set_is_found_by_its_name_whole_or_in_part(tmp_path, monkeypatch):

@@ -435,6 +435,106 @@ def test_an_image_in_both_parts_is_refused_in_any_case(tiny, tmp_path):
     assert "is the same file as" in refusal("own", tmp_path)
 
 
+def test_an_image_that_is_named_twice_in_one_part_is_refused_with_its_file(tiny, tmp_path):
+    def told(name):
+        return refusal(name, tmp_path, incomplete=True)
+
+    base = tiny("flowers")
+    splits = scipy.io.loadmat(base / "setid.mat", squeeze_me=True)
+    for key in ("trnid", "valid", "tstid"):
+        number = int(splits[key][0])
+        resave(
+            base / "setid.mat", **{k: splits[k] for k in ("trnid", "valid", "tstid")} | {key: [*splits[key], number]}
+        )
+        assert told("flowers") == (
+            f"{base / 'setid.mat'} names 1 image more than once: jpg/image_{number:05d}.jpg. Fetch it again, or take "
+            "out what is there twice."
+        )
+
+    base = tiny("birds")
+    edit(base / "images.txt", lambda t: t.replace("bird_0001", "bird_0000").replace("1/bird_0000", "1/./bird_0000"))
+    assert told("birds").startswith(
+        f"{base / 'images.txt'} names 3 images more than once: images/001.Tiny_bird_0/bird_0000.jpg, images/002."
+    )
+
+    base = tiny("scenes")
+    for file, view in (("TrainImages.txt", 1), ("TestImages.txt", 5)):
+        good = (base / file).read_text()
+        edit(base / file, lambda t, view=view: f"bar\\view {view}.jpg\n{t}")
+        text = told("scenes")
+        assert text.startswith(f"{base / file} names 1 image more than once: Images/bar/view {view}.jpg. Fetch")
+        (base / file).write_text(good)
+    find_photos("scenes", tmp_path)
+
+
+LISTED = ("flowers", "birds", "scenes")  # a folder in a class folder of one's own holds more of its images
+NO_FILES = [*((name, kind) for name in LISTED for kind in ("pipe", "folder", "link")), ("own", "pipe"), ("own", "link")]
+
+
+@pytest.mark.parametrize(("name", "kind"), NO_FILES)
+def test_what_is_named_as_an_image_and_is_no_file_is_refused(tiny, tmp_path, name, kind):
+    if name == "own":
+        write_folder(tmp_path)
+    base = tmp_path / "own" if name == "own" else tiny(name)
+    path = find_photos(name, tmp_path).train.paths[1]
+    (base / path).unlink()
+    {"pipe": os.mkfifo, "folder": os.mkdir, "link": lambda file: file.symlink_to("nowhere")}[kind](base / path)
+    assert refusal(name, tmp_path, incomplete=True) == (
+        f"{base}: 1 image is no file, but a folder, a pipe or a link that leads nowhere: {path}. Put the image there, "
+        "or take the name away."
+    )
+
+
+@pytest.mark.parametrize("file", ["images.txt", "classes.txt", "image_class_labels.txt", "train_test_split.txt"])
+def test_a_number_of_thousands_of_digits_is_refused_with_the_start_of_its_line(tiny, tmp_path, file):
+    base = tiny("birds")
+    edit(base / file, lambda t: f"{'9' * 5000} x.jpg\n{t}")
+    text = refusal("birds", tmp_path, incomplete=True)
+    assert text == (f"{base / file}, line 1: wanted a number, a blank and a text; got '{'9' * 80}'.... Fetch it again.")
+
+
+@pytest.mark.parametrize("file", ["image_class_labels.txt", "train_test_split.txt"])
+def test_a_value_of_thousands_of_digits_is_refused_with_its_line(tiny, tmp_path, file):
+    base = tiny("birds")
+    edit(base / file, lambda t: t.replace("1 1\n", f"1 {'1' * 5000}\n", 1))
+    assert refusal("birds", tmp_path, incomplete=True).startswith(f"{base / file}, line 1: wanted ")
+
+
+HELD = {
+    "an empty tuple": (),
+    "an empty list": [],
+    "a number": 5,
+    "a tensor of no dimension": torch.tensor(1.0),
+    "an empty tensor": torch.tensor([]),
+    "a tensor": torch.ones(2, 3),
+    "no names": ({}, []),
+    "a name that is a text": ({"n01440764": "tench"}, []),
+    "a name that is a number": ({"n01440764": (5,)}, []),
+    "a class without a name": ({"n01440764": ()}, []),
+    "numbers by class": ({1: ("tench",)}, []),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_a_list_of_names_that_holds_something_else_is_refused(tiny, tmp_path, held):
+    base = tiny("imagenet")
+    torch.save(HELD[held], base / "meta.bin")
+    assert refusal("imagenet", tmp_path) == (
+        f"{base}: torchvision's list of class names (meta.bin, or ILSVRC2012_devkit_t12.tar.gz) cannot be read: it "
+        "holds no names by class. Remove it to go without names, or let torchvision.datasets.ImageNet make it again."
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 50, b"PK\x03\x04", pickle.dumps({1: os.getcwd}), b"no pickle at all"])
+def test_a_list_of_names_that_is_damaged_is_refused_without_torchs_advice(tiny, tmp_path, data):
+    base = tiny("imagenet")
+    (base / "meta.bin").write_bytes(data)
+    text = refusal("imagenet", tmp_path)
+    assert "cannot be read: it is damaged, or torchvision has not written it (" in text
+    assert "weights_only" not in text
+    assert "\n" not in text
+
+
 def test_folders_of_imagenet_that_cannot_be_used(tiny, tmp_path, monkeypatch):
     base = tiny("imagenet")
 
@@ -460,7 +560,7 @@ def test_a_folder_that_may_not_be_read_is_told(tiny, tmp_path, monkeypatch, name
     def closed(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr(os, "scandir" if name == "imagenet" else "listdir", closed)
+    monkeypatch.setattr(os, "scandir", closed)
     assert refusal(name, tmp_path).endswith(" cannot be read: Permission denied. See to its permissions.")
 
 

@@ -152,6 +152,26 @@ def test_a_big_jpeg_is_decoded_at_a_fraction_and_looks_the_same(tmp_path):
     assert np.abs(found - np.rot90(found)).max() > 20  # the picture would show a wrong turn
 
 
+@pytest.mark.parametrize("shape", [(20, 3000), (3000, 20), (1, 700), (9, 500), (2, 60), (1500, 13)])
+def test_the_middle_of_a_long_strip_is_that_of_the_resized_strip_to_rounding(tmp_path, shape):
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    file = save(tmp_path / "a.png", noise)
+    found, whole = square(file, SIZE).astype(int), expected(file).astype(int)
+    assert found.shape == (SIZE, SIZE, 3)
+    assert np.abs(found - whole).max() <= 1
+    assert whole.std() > 10  # the picture would show another place
+
+
+@pytest.mark.parametrize("shape", [(1, 60_001), (2_000_001, 1)])
+def test_a_strip_of_one_pixel_by_many_shows_the_pixel_in_its_middle(tmp_path, shape):
+    # Resized as a whole, the first would take 15 GB. The bilinear rule looks at one neighbour to either side.
+    strip = np.zeros((*shape, 3), dtype=np.uint8)
+    middle = max(shape) // 2
+    strip.reshape(-1, 3)[middle - 1 : middle + 2] = (9, 90, 200)
+    found = square(save(tmp_path / "a.png", strip), 256)
+    assert (found == np.array([9, 90, 200], dtype=np.uint8)).all()
+
+
 # --- converting and reading
 
 
@@ -445,6 +465,82 @@ def test_a_set_without_one_readable_image_is_refused(listing):
         made(listing, skip_unreadable=True)
 
 
+@pytest.mark.parametrize("skip", [False, True])
+def test_an_image_too_large_for_the_memory_counts_as_unreadable(listing, monkeypatch, skip):
+    def too_large(file, size):
+        if file.name == os.path.basename(listing.train.paths[5]):
+            raise MemoryError
+        return square(file, size)
+
+    monkeypatch.setattr(shards_room, "square", too_large)
+    large = [path for path in listing.train.paths if path.endswith(os.path.basename(listing.train.paths[5]))]
+    if skip:
+        assert made(listing, skip_unreadable=True).skipped == tuple(large)
+    else:
+        with pytest.raises(
+            InputError, match=r"3 of 18 images .*/bird_0005\.jpg \(too large for the memory that is free"
+        ):
+            made(listing)
+
+
+# --- sets of one name
+
+
+def own(*places):
+    """Listings of own folders that are named by their paths, each of more images than the one before."""
+    for count, place in enumerate(places, start=2):
+        write_folder(place.parent, place.name, classes=2, train=count, test=1)
+    return [find_photos(place, place.parents[1]) for place in places]
+
+
+def test_own_folders_of_one_name_keep_their_converted_images_apart(tmp_path):
+    listings = own(tmp_path / "x/leaves", tmp_path / "y/leaves", tmp_path / "z/flowers")
+    first = [convert(one, "train", tmp_path / "c", size=SIZE) for one in listings]
+    before = [contents(store.folder) for store in first]
+    assert len({store.folder for store in first}) == 3
+    for one, store in zip(listings, first, strict=True):
+        again = convert(one, "train", tmp_path / "c", size=SIZE)
+        assert again.folder == store.folder
+        assert torch.equal(again.whole(), squares(one))
+    assert [contents(store.folder) for store in first] == before
+    # A set of that name under the root itself, and the published one, go by the name alone.
+    names = {store.folder.name for store in first}
+    assert not names & {f"leaves-train-{SIZE}", f"flowers-train-{SIZE}"}
+    assert all(name.startswith(("leaves-", "flowers-")) and name.endswith(f"-train-{SIZE}") for name in names)
+
+
+def test_an_own_folder_goes_by_its_name_alone_if_it_lies_right_under_the_root(tmp_path):
+    write_folder(tmp_path, "leaves", classes=2)
+    for name in ("leaves", tmp_path / "leaves", "./leaves/"):
+        store = convert(find_photos(name, tmp_path), "test", tmp_path / "c", size=SIZE)
+        assert store.folder == tmp_path / "c" / f"leaves-test-{SIZE}"
+    # The folder and its converted images may be moved together.
+    before = contents(store.folder)
+    (tmp_path / "moved").mkdir()
+    for name in ("leaves", "c"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    moved = convert(find_photos("leaves", tmp_path / "moved"), "test", tmp_path / "moved/c", size=SIZE)
+    assert moved.folder == tmp_path / "moved/c" / f"leaves-test-{SIZE}"
+    assert contents(moved.folder) == before
+
+
+def test_folders_of_one_name_under_two_roots_share_a_cache_without_harm(tmp_path):
+    stores = {}
+    for _ in range(2):
+        for count, root in enumerate((tmp_path / "one", tmp_path / "two"), start=2):
+            # Uncompressed images of one size are all of one length: nothing but their place tells them apart.
+            for label in range(2):
+                for part in ("train", "test"):
+                    file = root / f"leaves/{part}/kind {label}/0.bmp"
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(photo(label, count)).save(file)
+            listing = find_photos("leaves", root)
+            store = convert(listing, "train", tmp_path / "c", size=SIZE)
+            assert torch.equal(store.whole(), squares(listing))
+            assert stores.setdefault(root, store.folder) == store.folder
+    assert len(set(stores.values())) == 2
+
+
 # --- stores that cannot be used
 
 
@@ -507,6 +603,64 @@ def test_manifests_that_cannot_be_used(listing):
     assert refusal(store.folder).startswith(f"{path} is damaged: UnicodeDecodeError")
     # Each of them is mended by converting again.
     assert torch.equal(made(listing).whole(), squares(listing))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"what": "leaves"}, "is another program's: it does not say 'photographs converted by ebll'. Name another"),
+        ({"version": 2}, "has version 2; this ebll reads version 1. Convert the set again into another folder, or use"),
+    ],
+)
+def test_a_manifest_of_another_program_or_version_is_not_overwritten(listing, opened, change, words):
+    store = made(listing)
+    path = store.folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    before = contents(store.folder)
+    opened.clear()
+    with pytest.raises(InputError) as caught:
+        made(listing)
+    assert str(caught.value).startswith(f"{path} {words}")
+    assert contents(store.folder) == before
+    assert opened == []
+
+
+@pytest.mark.parametrize("edit", ["labels", "classes", "skipped", "fewer"])
+def test_a_manifest_that_was_edited_is_written_anew_from_the_source(listing, opened, edit):
+    spoil(listing, 9)
+    store = made(listing, skip_unreadable=True)
+    path, before = store.folder / "manifest.json", contents(store.folder)
+    held = json.loads(path.read_text())
+    if edit == "labels":
+        held["labels"] = held["labels"][::-1]
+    elif edit == "classes":
+        held["classes"] = held["classes"][::-1]
+    elif edit == "skipped":
+        held["skipped"] = [listing.train.paths[8]]
+    else:
+        held["labels"], held["shards"] = held["labels"][:15], held["shards"][:4]
+    path.write_text(json.dumps(held))
+    assert open_store(store.folder).digest == store.digest  # by itself it cannot be told
+    opened.clear()
+    again = made(listing, skip_unreadable=True)
+    assert again.labels.tolist() == [label for n, label in enumerate(listing.train.labels) if n != 9]
+    assert (again.classes, again.skipped) == (listing.classes, (listing.train.paths[9],))
+    assert contents(store.folder) == before
+    assert opened == []
+
+
+@pytest.mark.parametrize("skipped", [[99], [1, 1], [-1]])
+def test_a_line_that_leaves_out_images_its_shard_never_had_is_made_again(listing, opened, skipped):
+    spoil(listing, 9)
+    store = made(listing, skip_unreadable=True)
+    before = contents(store.folder)
+    (store.folder / "manifest.json").unlink()
+    line = shard_files(store)[2].with_name(f"{store.shards[2].file}.json")
+    line.write_text(json.dumps(json.loads(line.read_text()) | {"skipped": skipped, "rows": 4 - len(skipped)}))
+    opened.clear()
+    made(listing, skip_unreadable=True)
+    assert len(opened) == 4
+    assert contents(store.folder) == before
 
 
 def test_a_shard_of_another_length_is_named(listing):

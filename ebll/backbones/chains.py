@@ -16,9 +16,11 @@ from ebll.backbones.listing import BACKBONES
 from ebll.backbones.lite0 import Lite0
 from ebll.errors import check_count
 
-__all__ = ["Chain", "build", "build_empty", "chain_of", "head_name", "parameters", "shapes"]
+__all__ = ["Chain", "build", "build_empty", "chain_of", "checked_size", "head_name", "parameters", "shapes"]
 
 Stages = dict[str, list[nn.Module]]
+
+LARGEST = 4096  # pixels a side; as photographs may be kept. The first maps of VGG then take 4.3 GB of a single image
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,17 @@ def head_name(model: nn.Module) -> str:
 def shapes(name: str, input_size: int | None = None) -> dict[str, tuple[int, ...]]:
     """What each stage gives for one image: (channels, height, width), or (size,) where it is flat.
 
-    Nothing is computed: the net is built without memory. Raises `InputError` for images that are too small.
+    Nothing is computed: the net is built without memory. Raises `InputError` as `checked_size` does.
     """
-    net = BACKBONES[name]
-    low, hint = net.weights.min_size, f"{name} takes no smaller images."
-    size = check_count(net.input_size if input_size is None else input_size, "input_size", low=low, hint=hint)
-    return dict(_shapes(name, size))
+    return dict(_shapes(name, checked_size(name, BACKBONES[name].input_size if input_size is None else input_size)))
+
+
+def checked_size(name: str, input_size: object) -> int:
+    """Height and width of an image for the net `name`; raises `InputError` for what is none, too small or too large."""
+    low = BACKBONES[name].weights.min_size
+    size = check_count(input_size, "input_size", low=low, hint=f"{name} takes no smaller images.")
+    hint = "Beyond it the maps of a single image may take many gigabytes. Make the images smaller."
+    return check_count(size, "input_size", low=low, high=LARGEST, hint=hint)
 
 
 @cache

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from ebll.backbones.chains import Chain, chain_of, shapes
+from ebll.backbones.chains import Chain, chain_of, checked_size, shapes
 from ebll.backbones.listing import BACKBONES
 from ebll.backbones.weights import net_with_weights
 from ebll.errors import InputError, check_choice, check_number
@@ -79,13 +79,15 @@ def load_backbone(
                  torch's global generator, or a .pth or .safetensors file with torchvision's names
     dropout      probability in every dropout layer. 0 as in the authors' own fine-tuning; more is drawn anew in each
                  pass, so that F or T of one image differs from pass to pass
-    input_size   height and width of an image; another than 224 changes the number of features at most cuts
+    input_size   height and width of an image, at most 4,096; another than 224 changes the number of features at most
+                 cuts
     raises       `InputError` for a name, a cut, a size or a file that does not fit; `DataMissing` where the weights
                  are not there and cannot be fetched
     """
     name, cut = _named(name, cut)
     rate = check_number(dropout, "dropout", high=0.99)
-    sizes = shapes(name, input_size)
+    size = checked_size(name, input_size)
+    sizes = shapes(name, size)
     model, weights_from = net_with_weights(name, weights)
     skips = _set_chances(model, rate)
     chain = chain_of(name, model)
@@ -96,7 +98,7 @@ def load_backbone(
         head=chain.head,
         mean=published.mean,
         std=published.std,
-        input_shape=(3, int(input_size), int(input_size)),
+        input_shape=(3, size, size),
         feature_size=math.prod(sizes[cut]),
         name=name,
         cut=cut,
@@ -110,6 +112,8 @@ def _named(name: str, cut: str | None) -> tuple[str, str]:
     """Net and cut, from "net", "net@cut", or the two apart."""
     net, at, within = name.partition("@") if isinstance(name, str) else (name, "", "")
     check_choice(net, BACKBONES, "Backbone")
+    if cut is not None:
+        check_choice(cut, BACKBONES[net].stages, f"Cut of {net}")
     if at and cut is not None and cut != within:
         raise InputError(f"Two cuts of {net} were asked for, {within!r} in its name and {cut!r}. Give one of them.")
     wanted = within if at else BACKBONES[net].cut if cut is None else cut

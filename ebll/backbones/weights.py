@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from ebll.backbones.chains import build, build_empty, head_name
 from ebll.backbones.listing import BACKBONES
 from ebll.backbones.lite0 import packaged_weights, renamed
-from ebll.errors import DataMissing, InputError
+from ebll.errors import DataMissing, InputError, expanded
 
-__all__ = ["net_with_weights"]
+__all__ = ["net_with_weights", "to_fetch"]
 
 CLASSES = 1000  # of a pretrained head
 _COUNTER = ".num_batches_tracked"  # absent from files older than it; only BatchNorm without momentum reads it
@@ -34,7 +34,7 @@ def net_with_weights(name: str, weights: str | os.PathLike) -> tuple[nn.Module, 
     weights   "default", "none" (drawn from torch's global generator, which the other two leave alone), or a file
     raises    `DataMissing` where there is no file and none can be fetched; `InputError` for one that does not fit
     """
-    if not isinstance(weights, str | os.PathLike):
+    if not isinstance(weights, str | os.PathLike) or isinstance(os.fspath(weights), bytes):
         raise InputError(f"weights must be 'default', 'none' or a file; got {type(weights).__name__}.")
     if weights == "none":
         return build(name), "random initialisation"
@@ -43,9 +43,9 @@ def net_with_weights(name: str, weights: str | os.PathLike) -> tuple[nn.Module, 
         path = packaged_weights() if name == "efficientnet_lite0" else _fetched(name)
         source = f"pretrained: {net.weights.source}"
     else:
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            what = "a folder" if path.is_dir() else "not there"
+        path = expanded(weights, "weights")
+        if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
+            what = "a folder" if os.path.isdir(path) else "not there"
             raise DataMissing(
                 f"no file of weights at {path}: it is {what}. Give 'default', 'none', or a .pth or .safetensors file "
                 f"with the names of {_whose(name)}."
@@ -54,11 +54,26 @@ def net_with_weights(name: str, weights: str | os.PathLike) -> tuple[nn.Module, 
     return _filled(name, _tensors(_read(path), path), path), source
 
 
+def to_fetch(name: str) -> str:
+    """In words what `net_with_weights(name, "default")` would fetch first; "" where it is here. Fetches nothing."""
+    path, published = _cached(name), BACKBONES[name].weights
+    if name == "efficientnet_lite0" or path.is_file():
+        return ""
+    return (
+        f"not here yet. The run fetches {published.megabytes:.0f} MB from {published.url} before all else. Where there "
+        f"is no network, put that file at {path}, or name where it lies: --weights FILE, as in --weights {path.name}."
+    )
+
+
+def _cached(name: str) -> Path:
+    """Where torch keeps torchvision's file, whether it is there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / BACKBONES[name].weights.url.rpartition("/")[2]
+
+
 def _fetched(name: str) -> Path:
     """torchvision's file in torch's cache, downloaded if it is not there yet."""
-    url = BACKBONES[name].weights.url
-    file = url.rpartition("/")[2]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / file
+    url, path = BACKBONES[name].weights.url, _cached(name)
+    file = path.name
     if path.is_file():
         return path
     stem, _, digest = file.removesuffix(".pth").rpartition("-")
@@ -94,7 +109,11 @@ def _tensors(found: Any, path: Path) -> dict[str, Tensor]:
             found = found[wrapper]
     if not isinstance(found, Mapping) or not found:
         raise InputError(f"{path} must hold a state dict, names and tensors; it holds {_kind(found)}.")
-    strange = [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
+    strange = [
+        name
+        for name, value in found.items()
+        if not (isinstance(name, str) and isinstance(value, Tensor)) or value.is_nested  # which has no shape to compare
+    ]
     if strange:
         raise InputError(
             f"{path} must hold a state dict, names and tensors; under {_some(strange)} it holds "
@@ -117,7 +136,7 @@ def _filled(name: str, state: dict[str, Tensor], path: Path) -> nn.Module:
     uncounted = (key for key in wanted if key.endswith(_COUNTER) and key not in state)
     state |= {key: torch.tensor(0) for key in uncounted if key.replace(_COUNTER, ".running_mean") in state}
     _check(name, wanted, state, path)
-    net.load_state_dict({key: _own(value) for key, value in state.items()}, assign=True)
+    net.load_state_dict({key: _own(key, value) for key, value in state.items()}, assign=True)
     return net
 
 
@@ -128,8 +147,33 @@ def _today(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed(state) if name == "efficientnet_lite0" else state
 
 
-def _own(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value
+def _own(key: str, value: Tensor) -> Tensor:
+    """The values in memory of their own: a file may spread one number over a tensor, or keep two in one place."""
+    dtype = torch.int64 if key.endswith(_COUNTER) else torch.float32
+    return value.detach().to(dtype, copy=True, memory_format=torch.contiguous_format)
+
+
+def _amiss(key: str, value: Tensor) -> str:
+    """What a tensor holds in words, where nothing can be computed or learned with it; "" where something can."""
+    if value.is_meta:
+        return "no numbers but only their shape (it lies on the device meta)"
+    if value.layout is not torch.strided:
+        return f"a tensor of the layout {_short(value.layout)}"
+    whole = not (value.is_floating_point() or value.is_complex() or value.is_quantized or value.dtype == torch.bool)
+    if whole and key.endswith(_COUNTER):
+        return ""
+    if not value.is_floating_point():
+        return f"numbers of the type {_short(value.dtype)}"
+    numbers = value.detach().float()
+    bad = numbers.numel() - int(numbers.isfinite().sum())
+    if bad:
+        return f"{bad:,} of {numbers.numel():,} numbers that are NaN or infinite in float32"
+    lowest = numbers.min().item() if key.endswith(".running_var") else 0.0
+    return f"a variance of {lowest:g}" if lowest < 0 else ""
+
+
+def _short(kind: torch.dtype | torch.layout) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def _check(name: str, wanted: Mapping[str, Tensor], came: Mapping[str, Tensor], path: Path) -> None:
@@ -148,6 +192,15 @@ def _check(name: str, wanted: Mapping[str, Tensor], came: Mapping[str, Tensor], 
             f"{path} does not hold the weights of {name}: {'; '.join(faults)}. Give the net that the file was made "
             f"with, or a file with the names of {_whose(name)}."
         )
+    amiss = {key: words for key, value in came.items() if (words := _amiss(key, value))}
+    if amiss:
+        (first, words), *more = amiss.items()
+        also = f"; {len(more)} more are amiss ({_some([key for key, _ in more])})" if more else ""
+        raise InputError(
+            f"{path} cannot be used as the weights of {name}: {first} holds {words}{also}. Wanted are finite "
+            "floating-point numbers on the processor, dense and not quantized, and no variance below 0. Save such a "
+            "net anew: torch.save(net.state_dict(), FILE)."
+        )
 
 
 def _whose(name: str) -> str:
@@ -159,4 +212,6 @@ def _some(names: list[Any]) -> str:
 
 
 def _kind(thing: Any) -> str:
+    if isinstance(thing, Tensor) and thing.is_nested:
+        return "a nested tensor"
     return "nothing" if isinstance(thing, Mapping) and not thing else type(thing).__name__

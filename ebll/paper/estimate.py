@@ -11,80 +11,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from ebll.data.splits import stratified_split
+from ebll.backbones.weights import to_fetch
 from ebll.errors import DataMissing, InputError
 from ebll.methods import METHODS, FeatureExtraction
+from ebll.paper import start
 from ebll.paper.footprint import asks, footprint_of
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
-from ebll.paper.speed import Speed, measured_speed
+from ebll.paper.sizes import SetSize, set_size
+from ebll.paper.speed import Speed, measured_speed, refuse_one
 from ebll.paper.start import Place
-from ebll.photos import PHOTO_SETS, PhotoSettings, default_cache, find_photos
+from ebll.photos import default_cache
 
-__all__ = ["Cost", "SetSize", "estimate", "gb", "seconds_of", "set_size", "steps_of", "words_of"]
+__all__ = ["Cost", "estimate", "gb", "seconds_of", "steps_of", "words_of"]
 
 HELD_SETS = 4  # whose images `ebll.paper.start` keeps in memory
-
-
-@dataclass(frozen=True)
-class SetSize:
-    """How large a set is, in images; `windows` are what one epoch sees."""
-
-    name: str
-    classes: int
-    train: int
-    windows: int
-    validation: int
-    test: int
-    bytes: int  #: once converted, training and test images
-    note: str  #: "" if it is there
 
 
 @dataclass(frozen=True)
 class Cost:
     """What it comes to: headline -> lines of (name, words)."""
 
-    data: list[tuple[str, str]]
+    data: list[tuple[str, str]]  #: the sets, and "weights" where they are not here or do not fit
     disk: list[tuple[str, str]]
     memory: list[tuple[str, str]]
     time: list[tuple[str, str]]
-
-
-def set_size(place: Place, settings: PaperSettings, name: str) -> SetSize:
-    """Of the set as it lies there, or as it was published; an own folder that is not there raises `DataMissing`."""
-    photos, note = settings.photos_of(name), ""
-    try:
-        found = find_photos(name, place.root, incomplete=True)
-        classes, train, test = len(found.classes), len(found.train.paths), len(found.test.paths)
-        taken, validation = _shares(found.train.labels, photos)
-        if name in PHOTO_SETS and (train, test) != (PHOTO_SETS[name].train, PHOTO_SETS[name].test):
-            note = f"incomplete: {train:,} training and {test:,} test images"
-    except (DataMissing, InputError) as error:
-        if name not in PHOTO_SETS:
-            raise
-        info, note = PHOTO_SETS[name], str(error)
-        classes, train, test = info.classes, info.train, info.test
-        taken = min(train, photos.images) if photos.images else train
-        validation = max(1, round(photos.held_out * taken))
-    versions = photos.versions if photos.augment == "fixed" else 1
-    stored = (taken + test) * 3 * photos.stored**2
-    return SetSize(name, classes, taken, (taken - validation) * versions, validation, test, stored, note)
-
-
-def _shares(labels: Sequence[int], photos: PhotoSettings) -> tuple[int, int]:
-    """How many training images are taken, and how many of them held out, each class giving its share."""
-
-    def chosen(labels: Tensor, number: int) -> Tensor:
-        present, compact = labels.unique(return_inverse=True)
-        options = {"classes": list(map(str, present.tolist())), "what": "a part"}
-        return labels[stratified_split(compact, number, torch.Generator(), **options)[1]]
-
-    taken = torch.tensor(labels)
-    if 0 < photos.images < len(taken):
-        taken = chosen(taken, photos.images)
-    return len(taken), len(chosen(taken, max(1, round(photos.held_out * len(taken)))))
 
 
 def steps_of(units: Sequence[Unit], settings: PaperSettings, sizes: dict[str, SetSize]) -> list[int]:
@@ -138,9 +88,13 @@ def _look_back(size: SetSize, settings: PaperSettings, speed: Speed) -> float:
 
 
 def estimate(place: Place, settings: PaperSettings, units: Sequence[Unit], speed: Speed | None = None) -> Cost:
-    """Everything that can be said beforehand; `speed` is measured here unless given."""
+    """Everything that can be said beforehand; `speed` is measured here unless given. Nothing is fetched.
+
+    raises   `InputError` for a last batch of one input that BatchNorm would refuse, as the run does; see `set_size`
+    """
     names = list(dict.fromkeys(name for unit in units for name in unit.experiment.tasks))
     sizes = {name: set_size(place, settings, name) for name in names}
+    refuse_one(settings, {unit.experiment.tasks[0]: sizes[unit.experiment.tasks[0]].windows for unit in units})
     speed = speed or measured_speed(settings, place.device)
     firsts = {(u.experiment.tasks[0], u.seed) for u in units}
     if settings.weights != "none":
@@ -148,11 +102,24 @@ def estimate(place: Place, settings: PaperSettings, units: Sequence[Unit], speed
     begin = sum(settings.train.epochs * sizes[name].windows * speed.step for name, _ in firsts)
     runs = [seconds_of(unit, settings, sizes, speed) for unit in units]
     return Cost(
-        _data(sizes),
+        _data(sizes) + _weights(settings),
         _disk(place, settings, units, sizes, speed),
         _memory(settings, units, sizes, speed),
         _time(begin, runs, speed, place),
     )
+
+
+def _weights(settings: PaperSettings) -> list[tuple[str, str]]:
+    """A line on weights that are still to be fetched, or that the run would refuse; none where they are as wanted."""
+    if settings.weights == "none":
+        return []
+    words = to_fetch(settings.backbone.partition("@")[0]) if settings.weights == "default" else ""
+    try:
+        if not words:
+            start.cut_net(settings, 0)
+    except (DataMissing, InputError) as error:
+        words = str(error)
+    return [("weights", words)] if words else []
 
 
 def _data(sizes: dict[str, SetSize]) -> list[tuple[str, str]]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ebll.methods import METHODS, FeatureExtraction, Joint, Method
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
-
-if TYPE_CHECKING:
-    from ebll.paper.estimate import SetSize
-    from ebll.paper.speed import Speed
+from ebll.paper.sizes import SetSize
+from ebll.paper.speed import Speed
 
 __all__ = ["Footprint", "footprint_of"]
 

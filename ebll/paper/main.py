@@ -18,11 +18,12 @@ from ebll.experiments.plan import Experiment
 from ebll.experiments.report import drop_conclusions, prepare_folder, write_table, write_text
 from ebll.experiments.reproduce import Collector, choose_device, conclude, versions, write_tables
 from ebll.methods import METHODS
-from ebll.paper.estimate import set_size, steps_of
+from ebll.paper.estimate import steps_of
 from ebll.paper.plan import PaperSettings, Unit, experiments_of, units_of
 from ebll.paper.report import layout_text, layouts
 from ebll.paper.resume import alone_in, keep_inputs, refuse_other_settings
 from ebll.paper.runs import Brake, begun, run_units
+from ebll.paper.sizes import set_size
 from ebll.paper.spread import on_devices, on_executor, prepare_starts
 from ebll.paper.start import Place, cut_net
 from ebll.photos import default_cache, find_photos

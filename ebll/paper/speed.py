@@ -6,12 +6,13 @@ This room measures and keeps nothing; what a whole run would take is another's t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
 from ebll.data import Task
+from ebll.errors import InputError
 from ebll.methods import Finetune
 from ebll.methods.base import record
 from ebll.paper.plan import PaperSettings
@@ -22,7 +23,7 @@ from ebll.photos.split import Pixels, Resident
 from ebll.seeds import cpu_threads
 from ebll.training import train
 
-__all__ = ["Speed", "measured_speed", "noise_task"]
+__all__ = ["Speed", "measured_speed", "noise_task", "refuse_one"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Speed:
 def measured_speed(settings: PaperSettings, device: str, batch: int | None = None, rounds: int = 3) -> Speed:
     """Seconds for one window, from a few steps of fine-tuning on noise with a network of random weights.
 
+    BatchNorm's statistics stay as they are, as in every run but while a first set is learned from random weights.
+
     batch   windows a step; the settings' own on a GPU, at most 8 of them on a processor
     """
     gpu = torch.device(device).type == "cuda"
@@ -50,6 +53,7 @@ def measured_speed(settings: PaperSettings, device: str, batch: int | None = Non
     net, _ = network_of(settings.replace(weights="none"), 0, device)
     net.add_head(100)
     net.add_head(100)
+    net.freeze_statistics()
     task = noise_task(settings, batch, device)
     quick = settings.train.replace(epochs=1, batch_size=batch, learning_rate=1e-6)
 
@@ -64,6 +68,25 @@ def measured_speed(settings: PaperSettings, device: str, batch: int | None = Non
         product = _median(lambda: square @ square, device, rounds) / (2 * 1024**3)
     parts = [sum(p.numel() for p in part.parameters()) for part in (net.features, net.operator)]
     return Speed(seconds, forward, product, sum(parts), net.feature_size, parts[1], net.operator_size, batch, peak)
+
+
+def refuse_one(settings: PaperSettings, windows: Mapping[str, int]) -> None:
+    """Refuse what `ebll.protocol.learn_first` will, in its words: BatchNorm that learns from a batch of one input.
+
+    windows   first set -> training windows of an epoch
+    raises    `InputError` for the first set that would end in such a batch
+    """
+    batch = settings.train.batch_size
+    ends = [name for name, count in windows.items() if (count % batch or batch) == 1]
+    if not ends or settings.weights != "none":  # pretrained statistics are never learned
+        return
+    net, _ = network_of(settings, 0, "cpu")
+    net.add_head(2)
+    if net.needs_batches():
+        raise InputError(
+            f"The last batch of {ends[0]} would hold one input ({windows[ends[0]]} in batches of {batch}), and "
+            "BatchNorm needs more while it learns. Choose another batch_size."
+        )
 
 
 def noise_task(settings: PaperSettings, batch: int, device: str) -> Task:

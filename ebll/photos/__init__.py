@@ -5,6 +5,7 @@
     store = open_store("data/ebll-cache/flowers-train-256")     # squares that `ebll.photos.convert` has made
     store.read([5, 3])                                          # uint8 (2, 256, 256, 3)
     task = load_photos("flowers", "data/")                      # all of that, as a task to learn
+    skipped(task)                                               # files that were left out as unreadable
 
 None of the sets comes with ebll, and some ask for registration; a missing one is answered with its official page.
 This room knows nothing of networks, methods or training.
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ebll.photos.listing import Listing, Part, PhotoSet
     from ebll.photos.loading import PhotoSettings, load_photos
     from ebll.photos.sets import PHOTO_SETS, find_photos, photos_table
-    from ebll.photos.split import PhotoSplit
+    from ebll.photos.split import PhotoSplit, skipped
     from ebll.photos.store import Store, default_cache, open_store
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "load_photos",
     "open_store",
     "photos_table",
+    "skipped",
 ]
 
 # A list of the sets needs neither torch nor Pillow.
@@ -49,6 +51,7 @@ _ROOMS = {
     "default_cache": "store",
     "open_store": "store",
     "PhotoSplit": "split",
+    "skipped": "split",
     "PhotoSettings": "loading",
     "load_photos": "loading",
 }

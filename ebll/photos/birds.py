@@ -8,7 +8,17 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from ebll.errors import InputError
-from ebll.photos.listing import Listing, Part, PhotoSet, read_lines, refuse_absent, refuse_both
+from ebll.photos.listing import (
+    Listing,
+    Part,
+    PhotoSet,
+    quoted,
+    read_lines,
+    refuse_absent,
+    refuse_both,
+    refuse_repeated,
+    whole_number,
+)
 
 __all__ = ["read_birds"]
 
@@ -19,7 +29,7 @@ def read_birds(base: Path, info: PhotoSet) -> Listing:
     """The listing of the birds in `base`, in the order of images.txt.
 
     Raises:
-        InputError: a line that cannot be used, with its file and number; an image that is not there.
+        InputError: a line that cannot be used, with its file and number; an image that is there twice, or not at all.
     """
     classes, images = _numbered(base / "classes.txt"), _numbered(base / "images.txt")
     labels = _column(base / "image_class_labels.txt", images, classes, "a class of classes.txt")
@@ -27,11 +37,15 @@ def read_birds(base: Path, info: PhotoSet) -> Listing:
     order = {number: label for label, number in enumerate(sorted(classes))}
     parts: tuple[list[tuple[str, int]], ...] = ([], [])
     for number, (line, path) in images.items():
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise InputError(f"{base / 'images.txt'}, line {line}: {path!r} leads out of images/. Fetch it again.")
-        parts[chosen[number]].append((f"images/{path}", order[labels[number]]))
+        inside = PurePosixPath(path)  # "a//b" and "a/./b" are the same file as "a/b"
+        if inside.is_absolute() or ".." in inside.parts:
+            raise InputError(
+                f"{base / 'images.txt'}, line {line}: {quoted(path)} leads out of images/. Fetch it again."
+            )
+        parts[chosen[number]].append((f"images/{inside}", order[labels[number]]))
     test, train = (_part(pairs) for pairs in parts)
     refuse_both(base, train.paths, test.paths)
+    refuse_repeated(base / "images.txt", (*train.paths, *test.paths))
     refuse_absent(base, (*train.paths, *test.paths), "images.txt")
     names = tuple(_plain(classes[number][1]) for number in order)
     return Listing(info.name, base, names, train, test, source=info.source, licence=info.licence)
@@ -51,11 +65,14 @@ def _numbered(file: Path) -> Numbered:
     found: Numbered = {}
     for line, text in read_lines(file):
         head, _, rest = text.partition(" ")
-        if not (head.isascii() and head.isdigit() and rest.strip()):
-            raise InputError(f"{file}, line {line}: wanted a number, a blank and a text; got {text!r}. Fetch it again.")
-        if int(head) in found:
-            raise InputError(f"{file}, line {line}: number {head} stands in line {found[int(head)][0]} already.")
-        found[int(head)] = line, rest.strip()
+        number = whole_number(head)
+        if number is None or not rest.strip():
+            raise InputError(
+                f"{file}, line {line}: wanted a number, a blank and a text; got {quoted(text)}. Fetch it again."
+            )
+        if number in found:
+            raise InputError(f"{file}, line {line}: number {head} stands in line {found[number][0]} already.")
+        found[number] = line, rest.strip()
     return found
 
 
@@ -65,9 +82,10 @@ def _column(file: Path, images: Numbered, allowed: Numbered | tuple[int, ...], w
     for number, (line, text) in _numbered(file).items():
         if number not in images:
             raise InputError(f"{file}, line {line}: image {number} is not in images.txt. Fetch both again.")
-        if not (text.isascii() and text.isdigit() and int(text) in allowed):
-            raise InputError(f"{file}, line {line}: wanted {what}; got {text!r}. Fetch it again.")
-        column[number] = int(text)
+        value = whole_number(text)
+        if value is None or value not in allowed:
+            raise InputError(f"{file}, line {line}: wanted {what}; got {quoted(text)}. Fetch it again.")
+        column[number] = value
     without = next((number for number in images if number not in column), None)
     if without is not None:
         raise InputError(f"{file} says nothing of image {without} of images.txt. Fetch both again.")

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ebll.errors import DataMissing, InputError, OutputError, check_count
+from ebll.errors import DataMissing, InputError, OutputError, check_count, expanded
+from ebll.photos.arguments import check_function
 from ebll.photos.listing import Listing, Part, shown, some
-from ebll.photos.shards import ROOM, Job, Made, gigabytes, in_words, make
-from ebll.photos.store import VERSION, Store, open_store, row_numbers, store_folder, write_manifest
+from ebll.photos.shards import ROOM, Job, Made, Shard, gigabytes, in_words, make
+from ebll.photos.store import VERSION, OthersStore, Store, open_store, row_numbers, store_folder, write_manifest
 from ebll.turns import turn
 from ebll.workers import default_workers, streamed
 
@@ -45,8 +46,9 @@ def convert(
 ) -> Store:
     """The photographs of a part of a set as squares of `size` pixels, made where they are not there yet.
 
-    They go to `store_folder(folder, listing.name, part, size, rows)`. What an earlier conversion has made of the same
-    files stays; a file counts as the same while its path and its length are.
+    They go to `store_folder(folder, listing.name, part, size, rows)`, or, where another folder of that name could have
+    its own there, to one with the listing's mark in its name. What an earlier conversion has made of the same files
+    stays; a file counts as the same while its path and its length are.
 
     Args:
         listing: which files.
@@ -59,22 +61,26 @@ def convert(
         skip_unreadable: leave out images that cannot be read, and list them, rather than refuse.
 
     Raises:
-        InputError: images that cannot be read, all of them counted; the other shards have been made then.
+        InputError: images that cannot be read, all of them counted; the other shards have been made then. Converted
+            images of another version of ebll, or another program's files, where these would go.
         OutputError: the folder cannot be written, or the disk has too little room; what was finished stays.
     """
     size = check_count(size, "size", low=4)
     workers = default_workers() if workers is None else check_count(workers, "workers")
+    check_function(progress, "progress", "images done and of how many")
     progress = progress or (lambda done, total: None)
     images, rows = _chosen(listing.part(part), rows)
-    target = store_folder(folder, listing.name, part, size, rows)
+    origin = _origin(listing.base, expanded(folder, "cache"))
+    target, before = _place(listing, origin, lambda name: store_folder(folder, name, part, size, rows))
     jobs = _jobs(listing.base, images.paths, target, size, skip_unreadable)
     digest = _digest([listing.classes, images.labels, [job.file for job in jobs]])
-    before = _before(target)
-    if before is not None and before.digest == digest and (skip_unreadable or not before.skipped):
+    done = before is not None and before.digest == digest and _says(before, listing.classes, images, jobs)
+    if done and (skip_unreadable or not before.skipped):
         progress(len(images.paths), len(images.paths))
         return before
     made = _all_made(jobs, workers, progress)
     about = {"name": listing.name, "part": part, "size": size, "digest": digest, "classes": listing.classes}
+    about |= {"origin": origin}
     _finish(target, images, made, about)
     _tidy(target, before, {job.file for job in jobs})
     return open_store(target)
@@ -114,11 +120,54 @@ def _digest(held: object) -> str:
     return hashlib.sha256(json.dumps(held).encode()).hexdigest()
 
 
+def _origin(base: Path, cache: Path) -> str:
+    """Where a set lies as seen from the folder of converted sets, so that both may be moved together."""
+    try:
+        return os.path.relpath(base.resolve(), cache.resolve())
+    except ValueError:  # another drive
+        return str(base.resolve())
+
+
+def _place(listing: Listing, origin: str, folder_of: Callable[[str], Path]) -> tuple[Path, Store | None]:
+    """(the folder for a set's squares, the store that is there already).
+
+    A folder of one's own goes by its name alone where it lies right under the data root, unless those of a folder of
+    the same name under another root are there.
+    """
+    if not listing.mark or listing.usual:
+        target = folder_of(listing.name)
+        before = _before(target)
+        if not listing.mark or before is None or before.origin in ("", origin):
+            return target, before
+    target = folder_of(f"{listing.name}-{listing.mark}")
+    return target, _before(target)
+
+
 def _before(target: Path) -> Store | None:
     try:
         return open_store(target)
+    except OthersStore:
+        raise
     except (InputError, DataMissing):
         return None
+
+
+def _says(store: Store, classes: tuple[str, ...], images: Part, jobs: list[Job]) -> bool:
+    """Whether a store's manifest says of its images what the listing says: someone may have edited it."""
+    held = {shard.file: shard for shard in store.shards}
+    # A shard without one readable image stands in no manifest.
+    shards = [held.get(job.file) or Shard(job.file, 0, 0, "", tuple(range(len(job.paths)))) for job in jobs]
+    if store.classes != classes or not all(job.fits(shard) for job, shard in zip(jobs, shards, strict=True)):
+        return False
+    said = (store.labels.tolist(), list(store.skipped), list(store.shards))
+    return said == (*_kept(images, shards), [shard for shard in shards if shard.rows])
+
+
+def _kept(images: Part, shards: Sequence[Shard]) -> tuple[list[int], list[str]]:
+    """(labels of the images that are in the shards, paths of those that were left out)."""
+    skipped = {i * ROWS + position for i, shard in enumerate(shards) for position in shard.skipped}
+    labels = [label for i, label in enumerate(images.labels) if i not in skipped]
+    return labels, [images.paths[i] for i in sorted(skipped)]
 
 
 def _all_made(jobs: list[Job], workers: int, progress: Callable[[int, int], None]) -> list[Made]:
@@ -172,11 +221,10 @@ def _finish(target: Path, images: Part, made: list[Made], about: dict[str, objec
             "--skip-unreadable leaves them out."
         )
     shards = [m.shard for m in made if m.shard is not None]
-    skipped = {i * ROWS + position for i, shard in enumerate(shards) for position in shard.skipped}
-    if len(skipped) == len(images.paths):
+    labels, skipped = _kept(images, shards)
+    if not labels:
         raise InputError(f"none of {some(images.paths, 'image')} can be read. Fetch the set again.")
-    labels = [label for i, label in enumerate(images.labels) if i not in skipped]
-    about = {**about, "labels": labels, "skipped": [images.paths[i] for i in sorted(skipped)]}
+    about = {**about, "labels": labels, "skipped": skipped}
     with in_words(target, 0):
         write_manifest(target, [shard for shard in shards if shard.rows], about)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ebll.errors import DataMissing, InputError
-from ebll.photos.listing import Listing, Part, PhotoSet, refuse_absent, refuse_both, shown
+from ebll.photos.listing import Listing, Part, PhotoSet, refuse_absent, refuse_both, refuse_repeated, shown
 
 __all__ = ["fetch_flowers", "read_flowers"]
 
@@ -20,8 +20,8 @@ def read_flowers(base: Path, info: PhotoSet) -> Listing:
     """The listing of the flowers in `base`; the published training and validation images are its training part.
 
     Raises:
-        InputError: a .mat file that is damaged, has a label or a number out of range, puts an image into two splits,
-            or names an image that is not there.
+        InputError: a .mat file that is damaged, has a label or a number out of range, puts an image into two splits or
+            twice into one, or names an image that is not there.
     """
     labels = _whole_numbers(base / "imagelabels.mat", "labels", info.classes, "classes")
     train, validation, test = (
@@ -31,6 +31,7 @@ def read_flowers(base: Path, info: PhotoSet) -> Listing:
     refuse_both(base, _chosen(paths, train), _chosen(paths, validation), ("trnid", "valid"))
     numbers = np.concatenate([train, validation])
     refuse_both(base, _chosen(paths, numbers), _chosen(paths, test))
+    refuse_repeated(base / "setid.mat", _chosen(paths, np.concatenate([numbers, test])))
     refuse_absent(base, _chosen(paths, np.concatenate([numbers, test])), "setid.mat")
     return Listing(
         name=info.name,

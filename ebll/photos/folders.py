@@ -5,6 +5,7 @@ This room knows the layouts of `ebll.data.folder`; it opens no image.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from itertools import chain
@@ -15,7 +16,7 @@ import torch
 from ebll.data import folder as layouts
 from ebll.data.splits import seeded, stratified_split
 from ebll.errors import check_number
-from ebll.photos.listing import Listing, Part
+from ebll.photos.listing import Listing, Part, refuse_no_files
 
 __all__ = ["read_own"]
 
@@ -27,7 +28,8 @@ def read_own(base: Path, *, test_fraction: float, seed: int) -> Listing:
     `test_fraction` of each class to the test part.
 
     Raises:
-        InputError: empty or different class folders, links that bring an image in twice, a class too small to divide.
+        InputError: empty or different class folders, links that bring an image in twice, an image that is no file, a
+            class too small to divide.
     """
     fraction = check_number(test_fraction, "test_fraction", above=True, high=0.9)
     inside = layouts.split_folders(base)
@@ -64,5 +66,8 @@ def _part(base: Path, groups: list[list[str]], labels: Sequence[int]) -> Part:
 
 
 def _listing(base: Path, classes: tuple[str, ...], train: Part, test: Part) -> Listing:
-    name = base.resolve().name or "photos"
-    return Listing(name, base, classes, train, test, source=str(base), licence="the user's own images")
+    refuse_no_files(base, [path for path in (*train.paths, *test.paths) if not os.path.isfile(base / path)])
+    place = base.resolve()
+    mark = hashlib.sha256(os.fsencode(place)).hexdigest()[:8]
+    licence = "the user's own images"
+    return Listing(place.name or "photos", base, classes, train, test, source=str(base), licence=licence, mark=mark)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def _known(base: Path) -> dict[str, tuple[str, ...]]:
         RuntimeError,
         ValueError,
         TypeError,
-        KeyError,
+        LookupError,
         AttributeError,
         EOFError,
         pickle.PickleError,
@@ -109,7 +110,22 @@ def _known(base: Path) -> dict[str, tuple[str, ...]]:
 def _meta(file: Path) -> dict[str, tuple[str, ...]]:
     import torch
 
-    names = torch.load(file, weights_only=True)[0]
-    if not all(isinstance(wnid, str) and names[wnid] and isinstance(names[wnid][0], str) for wnid in names):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle that torch has not written
+            held = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file may raise anything
+        # What torch advises in its text, to load the file without care, is left out.
+        raise ValueError(f"it is damaged, or torchvision has not written it ({type(error).__name__})") from error
+    names = held[0] if isinstance(held, tuple | list) and held else None
+    if not isinstance(names, dict) or not names or not all(map(_is_entry, names.items())):
         raise ValueError("it holds no names by class")
     return {wnid: tuple(words) for wnid, words in names.items()}
+
+
+def _is_entry(entry: tuple[object, object]) -> bool:
+    """Whether this is a class's folder with its names, of which there is at least one."""
+    wnid, words = entry
+    if not isinstance(wnid, str) or not isinstance(words, tuple | list):
+        return False
+    return bool(words) and all(isinstance(word, str) for word in words)

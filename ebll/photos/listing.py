@@ -6,7 +6,7 @@ This room knows names of files and folders; it opens no image, and knows nothing
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +20,21 @@ __all__ = [
     "Part",
     "PhotoSet",
     "image_names",
+    "quoted",
     "read_lines",
     "refuse_absent",
     "refuse_both",
+    "refuse_no_files",
+    "refuse_repeated",
     "shown",
     "some",
+    "whole_number",
 ]
 
 PARTS = ("train", "test")
 _SHOWN = 5  # names in one error before it says "and more"
+_DIGITS = 18  # of the largest number that is read
+_LETTERS = 80  # of a line that an error quotes
 
 
 class Part(NamedTuple):
@@ -52,6 +58,8 @@ class Listing:
         classes: class names; a label is a position in them.
         train, test: the two parts.
         source, licence: of the images, in words.
+        mark: tells a folder of one's own from others of its name, by where it lies; empty for a published set.
+        usual: whether it lies right under the data root, so that its name alone is enough.
     """
 
     name: str
@@ -61,6 +69,8 @@ class Listing:
     test: Part
     source: str
     licence: str
+    mark: str = ""
+    usual: bool = True
 
     def part(self, name: str) -> Part:
         """The part called `name`; raises `InputError` for any other than "train" and "test"."""
@@ -148,21 +158,50 @@ def image_names(folder: Path) -> list[str]:
 
 
 def refuse_absent(base: Path, paths: Iterable[str], named_in: str) -> None:
-    """Raise `InputError` where a file of `paths` is not under `base`; each folder is looked into once.
+    """Raise `InputError` where a path of `paths` is not under `base`, or no file; each folder is looked into once.
 
     named_in   the file that names the paths, for the error
     """
     wanted: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         wanted[os.path.dirname(path)].append(path)
-    absent = []
+    absent, strange = [], []
     for folder, inside in wanted.items():
-        here = set(os.listdir(base / folder)) if (base / folder).is_dir() else set()
+        here = _files_by_name(base / folder)
         absent += [path for path in inside if os.path.basename(path) not in here]
+        strange += [path for path in inside if not here.get(os.path.basename(path), True)]
     if absent:
         raise InputError(
             f"{base}: {some(absent, 'image')} named in {named_in} {'is' if len(absent) == 1 else 'are'} not there: "
             f"{shown(absent)}. Unpack or fetch the set again."
+        )
+    refuse_no_files(base, strange)
+
+
+def _files_by_name(folder: Path) -> dict[str, bool]:
+    """Name -> whether it is a file, of what is right in `folder`; nothing where there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.is_file() for entry in entries}
+
+
+def refuse_no_files(base: Path, strange: Sequence[str]) -> None:
+    """Raise `InputError` if there are paths that are named as images and are no files: reading a pipe waits forever."""
+    if strange:
+        raise InputError(
+            f"{base}: {some(strange, 'image')} {'is' if len(strange) == 1 else 'are'} no file, but a folder, a pipe or "
+            f"a link that leads nowhere: {shown(strange)}. Put the image there, or take the name away."
+        )
+
+
+def refuse_repeated(file: Path, paths: Iterable[str]) -> None:
+    """Raise `InputError` where `file` names an image twice: it could come into training and validation both."""
+    repeated = [path for path, count in Counter(paths).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"{file} names {some(repeated, 'image')} more than once: {shown(repeated)}. Fetch it again, or take out "
+            "what is there twice."
         )
 
 
@@ -179,6 +218,16 @@ def refuse_both(base: Path, one: Iterable[str], other: Iterable[str], names: tup
 def some(items: Sequence[object], what: str) -> str:
     """How many there are: "1 image", "7 images"."""
     return f"{len(items)} {what}{'' if len(items) == 1 else 's'}"
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number from 0 that a text says in digits, or None; those too long to be one are none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+
+def quoted(text: str) -> str:
+    """A text from a file in quotes, cut off where it is long."""
+    return repr(text) if len(text) <= _LETTERS else f"{text[:_LETTERS]!r}..."
 
 
 def shown(items: Sequence[object], limit: int = _SHOWN) -> str:

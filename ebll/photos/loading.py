@@ -15,10 +15,11 @@ from torch import Tensor
 
 from ebll.data import Task
 from ebll.data.splits import stratified_split
-from ebll.errors import InputError
+from ebll.errors import InputError, check_count, expanded
+from ebll.photos.arguments import check_channels, check_device, check_function
 from ebll.photos.convert import convert
 from ebll.photos.crops import fixed_windows
-from ebll.photos.listing import Listing
+from ebll.photos.listing import Listing, some
 from ebll.photos.sets import find_photos
 from ebll.photos.split import PhotoSplit, Pixels, Resident, Shelf, Streamed
 from ebll.photos.store import Store, default_cache
@@ -82,13 +83,15 @@ def load_photos(
                      they are needed
     progress         called with the name of a part, gives a function of images done and of how many
     incomplete       accept fewer images than were published
-    skip_unreadable  leave out files that cannot be read
+    skip_unreadable  leave out files that cannot be read, which `skipped` then names, as long as every class keeps some
     download         fetch what torchvision can fetch
     raises           `DataMissing`, `InputError`, `OutputError` in words; see `find_photos` and `convert`
     """
-    settings = settings or PhotoSettings()
+    settings = PhotoSettings() if settings is None else settings
+    device, mean, deviation = _checked(settings, device, room, mean, deviation)
+    check_function(progress, "progress", "a part's name")
+    cache = default_cache(root) if cache is None else expanded(cache, "cache")
     listing = find_photos(name, root, incomplete=incomplete, download=download)
-    cache = default_cache(root) if cache is None else cache
     options = {"workers": workers, "progress": progress, "skip_unreadable": skip_unreadable}
     train, test = converted(listing, cache, settings, **options)
     return photo_task(
@@ -106,13 +109,34 @@ def converted(
     progress: Callable[[str], Callable[[int, int], None]] | None = None,
     skip_unreadable: bool = False,
 ) -> tuple[Store, Store]:
-    """The stores of training and test images, made where they are not there yet; arguments as in `load_photos`."""
+    """The stores of training and test images, made where they are not there yet; arguments as in `load_photos`.
+
+    raises   `InputError` where a class has images of which none can be read; see `convert`
+    """
     stores = []
+    check_function(progress, "progress", "a part's name")
     for part, rows in (("train", _some(listing, settings)), ("test", None)):
         told = progress(f"{listing.name} {part}") if progress else None
         options = {"size": settings.stored, "workers": workers, "progress": told, "skip_unreadable": skip_unreadable}
         stores.append(convert(listing, part, cache, rows=rows, **options))
+        _refuse_lost(listing, part, stores[-1])
     return stores[0], stores[1]
+
+
+def _refuse_lost(listing: Listing, part: str, store: Store) -> None:
+    """Raise `InputError` where leaving unreadable files out has taken all images of a class."""
+    label_of = dict(zip(*listing.part(part), strict=True)) if store.skipped else {}
+    left, lost = set(store.labels.tolist()), {}
+    for path in store.skipped:
+        if label_of[path] not in left:
+            lost.setdefault(label_of[path], []).append(path)
+    kind = {"train": "training", "test": "test"}[part]
+    for label, paths in lost.items():
+        raise InputError(
+            f"photos {listing.name!r}: class {listing.classes[label]!r} has no {kind} image left, since "
+            f"{some(paths, 'file')} of it cannot be read, such as {paths[0]}. Fetch them again, or take the class out "
+            "of the set."
+        )
 
 
 def _some(listing: Listing, settings: PhotoSettings) -> np.ndarray | None:
@@ -143,8 +167,7 @@ def photo_task(
     licence: str = "",
 ) -> Task:
     """A task from two converted stores; arguments as in `load_photos`."""
-    if len(mean) != 3 or len(deviation) != 3 or min(deviation) <= 0:
-        raise InputError(f"mean and deviation are three numbers each, a deviation above 0; got {mean} and {deviation}.")
+    device, mean, deviation = _checked(settings, device, room, mean, deviation)
     shelves, left = {}, free_memory(device) // 2 if room is None else room
     for part, store in (("train", train), ("test", test)):
         shelves[part] = _shelf(store, device, left)
@@ -155,10 +178,10 @@ def photo_task(
         draw = generator(settings.split_seed, "windows", name)
         windows = fixed_windows(len(rows), versions, shelf.size, settings.size, draw)
         several = rows.repeat_interleave(versions)
-        return Pixels(shelf, several, windows, settings.size, tuple(mean), tuple(deviation)).to(shelf.device)
+        return Pixels(shelf, several, windows, settings.size, mean, deviation).to(shelf.device)
 
-    def split(part: str, labels: Tensor, rows: Tensor) -> PhotoSplit:
-        return PhotoSplit(pixels(shelves[part], rows), labels[rows].to(shelves[part].device))
+    def split(part: str, labels: Tensor, rows: Tensor, skipped: tuple[str, ...] = ()) -> PhotoSplit:
+        return PhotoSplit(pixels(shelves[part], rows), labels[rows].to(shelves[part].device), skipped=skipped)
 
     versions = settings.versions if settings.augment == "fixed" else 1
     inputs = pixels(shelves["train"], kept, versions)
@@ -166,14 +189,25 @@ def photo_task(
     return Task(
         name,
         tuple(train.classes),
-        PhotoSplit(inputs, labels, anew=settings.augment == "random"),
+        PhotoSplit(inputs, labels, anew=settings.augment == "random", skipped=train.skipped),
         split("train", train.labels, held),
-        split("test", test.labels, torch.arange(len(test))),
+        split("test", test.labels, torch.arange(len(test)), test.skipped),
         source=source,
         licence=licence,
-        offset=tuple(mean),
-        scale=tuple(deviation),
+        offset=mean,
+        scale=deviation,
     )
+
+
+def _checked(
+    settings: object, device: object, room: object, mean: object, deviation: object
+) -> tuple[torch.device, tuple[float, ...], tuple[float, ...]]:
+    """(device, mean, deviation) as they are used; raises `InputError` for what cannot be."""
+    if not isinstance(settings, PhotoSettings):
+        raise InputError(f"settings takes PhotoSettings(...); got {type(settings).__name__}.")
+    if room is not None:
+        check_count(room, "room", low=0, hint="It is a number of bytes; None takes half of what is free.")
+    return check_device(device), *check_channels(mean, deviation)
 
 
 def held_out(labels: Tensor, settings: PhotoSettings, classes: tuple[str, ...], name: str) -> tuple[Tensor, Tensor]:

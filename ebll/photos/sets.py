@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ebll.errors import DataMissing, EbllError, InputError
+from ebll.errors import DataMissing, EbllError, InputError, expanded
 from ebll.photos.birds import read_birds
 from ebll.photos.flowers import fetch_flowers, read_flowers
 from ebll.photos.imagenet import read_imagenet
@@ -113,9 +114,14 @@ def find_photos(
     Raises:
         DataMissing: not there, with the official page and the layout.
         InputError: other numbers than published, split files that cannot be used, images that are named and not
-            there, or are in both parts.
+            there, or are there twice; a name or a root that is no path.
     """
-    root = Path(root).expanduser()
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(
+            f"photos are called by a name ({', '.join(PHOTO_SETS)}) or by a folder's path; got {name!r} of type "
+            f"{type(name).__name__}."
+        )
+    root = expanded(root, "root")
     info = PHOTO_SETS.get(os.fspath(name))
     if info is None:
         return _own(name, root, test_fraction, seed)
@@ -138,7 +144,7 @@ def find_photos(
 
 
 def _own(name: str | os.PathLike, root: Path, test_fraction: float, seed: int) -> Listing:
-    places = [root / name, Path(name).expanduser()]
+    places = [root / name, expanded(name or ".", "photos")]
     base = next((place for place in places if os.fspath(name) and place.is_dir()), None)
     if base is None:
         raise DataMissing(
@@ -148,7 +154,9 @@ def _own(name: str | os.PathLike, root: Path, test_fraction: float, seed: int) -
         )
     from ebll.photos.folders import read_own
 
-    return read_own(base, test_fraction=test_fraction, seed=seed)
+    listing = read_own(base, test_fraction=test_fraction, seed=seed)
+    usual = listing.name not in PHOTO_SETS and (root / listing.name).resolve() == base.resolve()
+    return replace(listing, usual=usual)
 
 
 def _near(name: str | os.PathLike) -> str:
@@ -184,14 +192,15 @@ def photos_table(root: str | os.PathLike) -> pd.DataFrame:
     """One row a set: name, label, classes, train, test, found, note, source, licence. Opens no file.
 
     The three numbers are the published ones. `found` says whether the set's files and folders are under `root`; the
-    note says where, or what is missing.
+    note says where, or what is missing. A root that is no path is an `InputError`.
     """
     import pandas as pd
 
+    root = expanded(root, "root")
     columns = ("name", "label", "classes", "train", "test")
     rows = []
     for info in PHOTO_SETS.values():
-        base, missing = info.look(Path(root).expanduser())
+        base, missing = info.look(root)
         place = f"missing: {', '.join(missing)}; get it from {info.source}" if missing else f"in {base}"
         note = f"{place}; {info.remark}" if info.remark else place
         about = {"found": not missing, "note": note, "source": info.source, "licence": info.licence}

@@ -95,8 +95,13 @@ class Job:
             shard = Shard.from_dict(held)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        complete = shard.file == self.file and shard.rows + len(shard.skipped) == len(self.paths)
-        return shard if complete and (self.skip or not shard.skipped) and not shard.fault(self.folder) else None
+        complete = self.fits(shard) and (self.skip or not shard.skipped)
+        return shard if complete and not shard.fault(self.folder) else None
+
+    def fits(self, shard: Shard) -> bool:
+        """Whether a shard can be what came of this job: each image is in it, or left out."""
+        left_out = set(shard.skipped) & set(range(len(self.paths)))
+        return shard.file == self.file and len(shard.skipped) == len(left_out) == len(self.paths) - shard.rows
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ebll.data import Split
+from ebll.data import Split, Task
 from ebll.errors import InputError
 from ebll.photos.crops import Windows, cut, drawn_windows
 from ebll.photos.store import Store
 
-__all__ = ["PhotoSplit", "Pixels", "Resident", "Shelf", "Streamed"]
+__all__ = ["PhotoSplit", "Pixels", "Resident", "Shelf", "Streamed", "skipped"]
 
 PORTION = 256  # images in one portion of a pass that asks for more: 150 MB as floats
 AHEAD = 3  # batches that a disk is read ahead of their use
@@ -170,12 +170,15 @@ class Pixels:
 class PhotoSplit(Split):
     """A split whose inputs are `Pixels`.
 
-    anew   True: every epoch cuts other windows, so that what a method records must be asked of a teacher in the loop;
-           False: the windows are those of `inputs`, once and for all
+    anew      True: every epoch cuts other windows, so that what a method records must be asked of a teacher in the
+              loop; False: the windows are those of `inputs`, once and for all
+    skipped   paths, relative to the set's folder, of the images of this part that were left out as unreadable; those
+              of validation stand with training's, of which it is taken
     """
 
     inputs: Pixels
     anew: bool = False
+    skipped: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"PhotoSplit({len(self):,} x 3 x {self.inputs.size} x {self.inputs.size}{', cut anew' * self.anew})"
@@ -202,3 +205,17 @@ class PhotoSplit(Split):
     def to(self, device: torch.device | str) -> PhotoSplit:
         """The same split on `device`."""
         return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
+
+
+def skipped(task: Task) -> list[str]:
+    """Paths of the images that a task's set has and the task lacks, since they could not be read; mostly none.
+
+    They are relative to the set's folder, those of the training part first. A task that is not of photographs has none.
+
+    Raises:
+        InputError: no task.
+    """
+    if not isinstance(task, Task):
+        raise InputError(f"skipped takes a Task, as load_photos makes it; got {type(task).__name__}.")
+    splits = (task.train, task.validation, task.test)
+    return [path for split in splits if isinstance(split, PhotoSplit) for path in split.skipped]

@@ -22,16 +22,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ebll.errors import DataMissing, EbllError, InputError
+from ebll.errors import DataMissing, EbllError, InputError, expanded
 from ebll.photos.shards import Shard, write_whole
 
-__all__ = ["VERSION", "Store", "default_cache", "open_store", "row_numbers", "store_folder", "write_manifest"]
+__all__ = [
+    "VERSION",
+    "OthersStore",
+    "Store",
+    "default_cache",
+    "open_store",
+    "row_numbers",
+    "store_folder",
+    "write_manifest",
+]
 
 VERSION = 1
 MANIFEST = "manifest.json"
 _WHAT = "photographs converted by ebll"
 _AGAIN = "Delete it and convert the set again: shards that are whole are kept."
 _HEADER = 1024  # numpy's header is shorter
+
+
+class OthersStore(InputError):
+    """A manifest that is not damaged but another program's, or another version's: it is not ours to overwrite."""
 
 
 class Store:
@@ -46,12 +59,14 @@ class Store:
         labels: int64 (n,), positions in `classes`.
         skipped: paths of the images that were left out as unreadable.
         digest: hash of the listing that it was made from.
+        origin: where that lies, as seen from the folder of all converted sets; empty if that was not noted.
         shards: what its files must be.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder, self.name, self.part = folder, str(manifest["name"]), str(manifest["part"])
         self.size, self.digest = int(manifest["size"]), str(manifest["digest"])
+        self.origin = str(manifest.get("origin", ""))
         self.classes, self.skipped = tuple(manifest["classes"]), tuple(manifest["skipped"])
         self.labels = torch.tensor(manifest["labels"], dtype=torch.int64)
         self.shards = tuple(Shard.from_dict(held) for held in manifest["shards"])
@@ -136,9 +151,10 @@ def open_store(folder: str | os.PathLike) -> Store:
 
     Raises:
         DataMissing: no manifest there.
-        InputError: a manifest that is damaged, another program's or another version's; a shard of another length.
+        InputError: a manifest that is damaged; a shard of another length; no path. As `OthersStore`: a manifest of
+            another program or another version.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder, "folder")
     path = folder / MANIFEST
     if not path.is_file():
         raise DataMissing(
@@ -161,9 +177,9 @@ def open_store(folder: str | os.PathLike) -> Store:
 def _manifest(path: Path) -> dict[str, Any]:
     found = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(found, dict) or found.get("what") != _WHAT:
-        raise InputError(f"{path} is another program's: it does not say {_WHAT!r}. Name another folder.")
+        raise OthersStore(f"{path} is another program's: it does not say {_WHAT!r}. Name another folder.")
     if found.get("version") != VERSION:
-        raise InputError(
+        raise OthersStore(
             f"{path} has version {found.get('version')!r}; this ebll reads version {VERSION}. Convert the set again "
             "into another folder, or use the version that wrote it."
         )
@@ -193,7 +209,7 @@ def row_numbers(rows: Tensor | np.ndarray | Sequence[int], count: int) -> np.nda
 
 def default_cache(root: str | os.PathLike) -> Path:
     """The folder for converted photographs under a data root."""
-    return Path(root).expanduser() / "ebll-cache"
+    return expanded(root, "root") / "ebll-cache"
 
 
 def store_folder(
@@ -201,4 +217,4 @@ def store_folder(
 ) -> Path:
     """Where `convert` puts a part of a set under `cache`; a choice of rows gets a folder of its own, by their hash."""
     some = "" if rows is None else "-" + hashlib.sha256(np.asarray(rows, dtype="<i8").tobytes()).hexdigest()[:10]
-    return Path(cache).expanduser() / f"{name}-{part}-{size}{some}"
+    return expanded(cache, "cache") / f"{name}-{part}-{size}{some}"

@@ -587,8 +587,8 @@ assert 0.9 < more / once < 1.1
 ebll.lesson.say(
     f"For 16 windows the way forward through the network takes {once / 1e9:.2f} billion operations, and the way back "
     f"for the gradients about twice as many. Asking a teacher adds {more / 1e9:.2f} billion, **about a third** of a "
-    f"step. Recorded here: {here / 1e3:.1f} kB. For five windows of each training image of Flowers after ImageNet, 1,000 "
-    f"classes and a code of 300, it would be {4 * flowers * 1300 / 1e6:.0f} MB."
+    f"step. Recorded here: {here / 1e3:.1f} kB. For five windows of each training image of Flowers after ImageNet, "
+    f"1,000 classes and a code of 300, it would be {4 * flowers * 1300 / 1e6:.0f} MB."
 )
 
 # %% cost-time tags=["environment"]
