@@ -212,7 +212,7 @@ Written by `make bench-peers`, that is `python -m benchmarks.peers.against`; fig
 same 784-256-256 net with a head a task, the same weights at the start, batches of {batch} in the same order, SGD with
 momentum, {threads} thread(s), no metrics and no logger on either side. One epoch of 100 steps on the second task, in
 {rounds} rounds in which both sides take turns. "Times quicker" is Avalanche's time over ebll's in the same round; "with
-all around it" adds what either side does before and after the epoch. Avalanche has no EBLL: its LwF stands against ours.
+all around it" adds what either side does before and after the epoch. Avalanche has no EBLL: its LwF stands there.
 
 {table}
 
