@@ -76,14 +76,14 @@ def expanded(path: object, name: str) -> Path:
         raise InputError(f"{name}: there is no home directory for {text!r}. Write the path in full.") from None
 
 
-def check_choice(value: object, options: Iterable[str], what: str) -> str:
+def check_choice(value: object, options: Iterable[str], what: str, hint: str = "") -> str:
     """Return `value` if it is one of `options`; otherwise say which exist and which is nearest."""
     options = list(options)
     if isinstance(value, str) and value in options:
         return value
     near = difflib.get_close_matches(str(value).lower(), options, n=2, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    raise InputError(f"{what}: there is no {value!r}.{hint} Choose one of: {', '.join(options)}.")
+    meant = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    raise InputError(f"{what}: there is no {value!r}.{meant} Choose one of: {', '.join(options)}.{_next(hint)}")
 
 
 def check_number(

@@ -189,10 +189,15 @@ def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Ne
     """
     input_shape = tuple(input_shape)
     if isinstance(net, Network):
-        if net.heads or net.input_shape != input_shape:
+        if net.heads:
             raise InputError(
-                f"A Network given as net must have no heads and take inputs of shape {input_shape}; got "
-                f"{len(net.heads)} heads and {net.input_shape}."
+                f"A Network given as net must have no heads, as each task gets one of its own; this one has "
+                f"{len(net.heads)}. Give it as it was before it learned anything."
+            )
+        if net.input_shape != input_shape:
+            raise InputError(
+                f"The network takes inputs of shape {net.input_shape}, the tasks have {input_shape}. Give both one "
+                "size: load_backbone(..., input_size=...) for a backbone, PhotoSettings(size=...) for photographs."
             )
         return copy.deepcopy(net)
     with seeded(seed, "network"):
@@ -207,11 +212,13 @@ def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Ne
                 )
             features, operator = made
         elif isinstance(net, str):
-            features, operator = NETS[check_choice(net, NETS, "Network")](input_shape)
+            pretrained = "A pretrained one is given as ebll.backbones.load_backbone(name).network()."
+            features, operator = NETS[check_choice(net, NETS, "Network", pretrained)](input_shape)
         else:
             raise InputError(
-                f"net must be one of {', '.join(map(repr, NETS))}, a function input_shape -> (features, operator), or "
-                f"a pair of nn.Modules (features, operator); got {type(net).__name__}."
+                f"net must be one of {', '.join(map(repr, NETS))}, a function input_shape -> (features, operator), "
+                "a pair of nn.Modules (features, operator), or a Network, such as load_backbone(name).network(); got "
+                f"{type(net).__name__}."
             )
         return Network(features, operator, input_shape)
 

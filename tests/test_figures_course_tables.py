@@ -136,6 +136,28 @@ def test_submanifold_keeps_the_points_and_measures_the_way_back():
     assert "share of the spread that is missed: 25.0 %, accuracy 50.0 %. Classes: A and B." in picture.alt
 
 
+def test_task_images_in_colour_are_drawn_in_colour_and_called_images():
+    images = np.zeros((2, 4, 5, 3))
+    images[0, :, :, 0], images[1] = 1, 0.5
+    picture = figures.task_images({"own": (images, ["red", "grey"])})
+    assert picture.alt == "Images of the task. 1 row of up to 2 images. own: red, grey."
+    drawn = [one.get_array() for axes in picture.axes for one in axes.get_images()]
+    assert [np.asarray(one).shape for one in drawn] == [(4, 5, 3)] * 2
+    np.testing.assert_array_equal(np.asarray(drawn[0])[0, 0], (1, 0, 0))
+    assert picture.table[["height", "width"]].to_numpy().tolist() == [[4, 5]] * 2
+    assert picture.table["mean"].tolist() == pytest.approx([1 / 3, 0.5])
+
+
+def test_over_knob_has_a_logarithmic_axis_upwards_for_values_above_0_alone():
+    picture = figures.over_knob(sizes(), "code", {"accuracy": "a, %"}, log_y=True, **HEADS)
+    assert [axes.get_yscale() for axes in picture.axes] == ["log"]
+    low, high = picture.axes[0].get_ylim()
+    assert 0 < low < sizes()["accuracy"].min()
+    assert high > sizes()["accuracy"].max()
+    with pytest.raises(InputError, match="log_y takes values above 0; the smallest given is 0"):
+        figures.over_knob(sizes().assign(accuracy=0.0), "code", {"accuracy": "a, %"}, log_y=True, **HEADS)
+
+
 def test_over_knob_by_hand():
     rows = [(2, "mine", s, 10.0 + s, 1.0) for s in range(3)] + [(8, "mine", 0, 20.0, 2.0), (2, "ebll", 0, 5.0, np.nan)]
     table = pd.DataFrame(rows, columns=["code", "kind", "seed", "accuracy", "share"])
@@ -217,10 +239,10 @@ HEADS = {"xlabel": "x", "title": "t"}
         (lambda: over(pd.concat([sizes(), sizes()])), "The given table has more than one row for code 2, kind autoenc"),
         (lambda: figures.task_images({}), "rows must map the name of at least one task to its images"),
         (lambda: figures.task_images({"a": (np.zeros((2, 3, 4, 4)), "ab")}),
-         "a: images must be an array (n, height, width); got the shape (2, 3, 4, 4)."),
+         "a: images must be an array (n, height, width), or (n, height, width, 3) in colour; got the shape (2, 3, 4,"),
         (lambda: figures.task_images({"a": (np.zeros((2, 4, 4)), "abc")}), "a: there are 2 images but 3 labels."),
         (lambda: figures.task_images({"a": (np.full((1, 4, 4), 255), "a")}),
-         "a: images must hold greys from 0 to 1; got 255 to 255."),
+         "a: images must hold values from 0 to 1; got 255 to 255."),
     ],
 )  # fmt: skip
 def test_refusals_in_words(call, words):

@@ -234,7 +234,9 @@ def test_an_unknown_net_names_the_near_one():
 
 @pytest.mark.parametrize("net", [None, 3, nn.Linear(12, 3), (nn.Linear(12, 3),), (nn.Linear(12, 3), "T")], ids=repr)
 def test_a_net_of_another_kind_is_refused(net):
-    with pytest.raises(InputError, match=r"net must be one of 'mlp', 'cnn', a function .* or a pair of nn\.Modules"):
+    with pytest.raises(
+        InputError, match=r"net must be one of 'mlp', 'cnn', a function .* or a Network, such as load_backbone"
+    ):
         build_network(net, (12,))
 
 
@@ -307,3 +309,23 @@ def test_the_cnn_wants_images():
 def test_a_head_needs_two_classes(classes):
     with pytest.raises(InputError, match="classes of a head must be a whole number of at least 2"):
         build_network(small, (12,)).add_head(classes)
+
+
+def test_a_network_of_another_size_or_with_heads_is_refused_with_the_way_out():
+    made = build_network("mlp", (1, 28, 28))
+    with pytest.raises(
+        InputError, match=r"takes inputs of shape \(1, 28, 28\), the tasks have \(3, 32, 32\)\. Give both"
+    ):
+        build_network(made, (3, 32, 32))
+    made.add_head(3)
+    with pytest.raises(
+        InputError, match=r"must have no heads, as each task gets one of its own; this one has 1\. Give"
+    ):
+        build_network(made, (1, 28, 28))
+
+
+def test_the_name_of_a_pretrained_net_is_refused_with_the_way_to_it():
+    with pytest.raises(
+        InputError, match=r"no 'resnet18'.* given as ebll\.backbones\.load_backbone\(name\)\.network\(\)"
+    ):
+        build_network("resnet18", (3, 224, 224))

@@ -210,7 +210,7 @@ def test_a_listing_is_printed_short_and_has_two_parts(tiny, tmp_path):
 def test_a_set_that_is_not_there_is_answered_with_its_page_and_its_layout(tmp_path, name):
     info = PHOTO_SETS[name]
     text = refusal(name, tmp_path, DataMissing)
-    by_itself = ", or add --download, which fetches it there" if name == "flowers" else ""
+    by_itself = ", or take download=True (--download), which fetches it there" if name == "flowers" else ""
     assert text == (
         f"photo set '{name}' ({info.label}) is not under {tmp_path}: {tmp_path / info.folders[0]}/ missing. Get it "
         f"from {info.source} and name its place with --root DIR, so that DIR has {info.layout}{by_itself}."
@@ -231,7 +231,7 @@ def test_a_name_that_is_no_set_and_no_folder(tmp_path):
     assert refusal("flower", tmp_path, DataMissing) == (
         "photos 'flower': neither one of flowers, scenes, birds, imagenet nor a folder (did you mean 'flowers'?); "
         f"looked for {tmp_path}/flower "
-        "and flower. Put one's own images in DIR/<name>/<class>/, or DIR/<name>/train/<class>/ and "
+        "and flower. Put your own images in DIR/<name>/<class>/, or DIR/<name>/train/<class>/ and "
         "DIR/<name>/test/<class>/, and name DIR with --root DIR."
     )
     refusal("", tmp_path, DataMissing)
@@ -276,7 +276,7 @@ def test_fewer_images_than_published_need_a_word(tiny, tmp_path, monkeypatch, na
     assert refusal(name, tmp_path) == (
         f"photo set '{name}' in {base}: wanted 3 classes, 13 training images, 6 test images; came 3 classes, 12 "
         f"training images, 6 test images. Fetch what is missing from {PHOTO_SETS[name].source} , or accept fewer "
-        "images with --incomplete."
+        "images with incomplete=True (--incomplete)."
     )
     assert len(find_photos(name, tmp_path, incomplete=True).train.paths) == 12
 
@@ -612,3 +612,17 @@ def test_the_table_opens_no_image(tiny, tmp_path):
         file.write_bytes(b"")
     assert photos_table(tmp_path).found.sum() == 1
     write_scenes(tmp_path)
+
+
+def test_an_own_folder_called_like_a_published_set_is_pointed_to_its_path(tmp_path):
+    for name in ("train", "test"):
+        for label in ("rose", "tulip"):
+            (tmp_path / "flowers" / name / label).mkdir(parents=True)
+    with pytest.raises(DataMissing) as told:
+        find_photos("flowers", tmp_path)
+    assert str(told.value).endswith(f" A folder of your own goes by its path: {tmp_path / 'flowers'}.")
+
+
+def test_a_root_that_does_not_exist_is_told(tmp_path):
+    with pytest.raises(DataMissing, match="is not under .*none, which does not exist: "):
+        find_photos("birds", tmp_path / "none")

@@ -416,7 +416,9 @@ def test_all_unreadable_images_are_named_and_the_rest_is_kept(listing, opened):
         made(listing)
     head, tail = str(caught.value).split(f", {listing.train.paths[9]} (")
     assert head == f"2 of 18 images cannot be read: {listing.train.paths[0]} (no image that Pillow knows)"
-    assert tail.endswith("). Delete them or fetch them again; --skip-unreadable leaves them out.")
+    assert tail.endswith(
+        "). Delete them or fetch them again; skip_unreadable=True (--skip-unreadable) leaves them out."
+    )
     for n in (0, 9):
         write_photo(listing.base / listing.train.paths[n], 1, n)
     opened.clear()

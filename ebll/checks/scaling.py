@@ -41,9 +41,13 @@ _ALPHA = Exercise(
     slips=(
         Slip(
             "your answer goes the other way: it is the weight in front of `MSELoss` that an alpha amounts to. Here it "
-            "is given. `MSELoss` divides by the code, E4 does not, so alpha must be the smaller of the two.",
+            "is given. `MSELoss` divides by the code, E4 does not, so for a long code alpha must be the smaller.",
             lambda weight, size: weight * size / 2,
-            (lambda weight, size: weight * size, lambda weight, size: 2 * weight * size),
+            (
+                lambda weight, size: weight * size,
+                lambda weight, size: 2 * weight * size,
+                lambda weight, size: size / (2 * weight),
+            ),
         ),
         Slip(
             "your answer takes the weight over as it is. `MSELoss` is a mean over the code and E4 a sum, so the same "
@@ -109,6 +113,21 @@ _RECORDED = Exercise(
             "classes of all old heads and the codes of all old tasks.",
             lambda n, classes, sizes: 4 * n * (classes[0] + sizes[0]),
             (lambda n, classes, sizes: 4 * n * (classes[-1] + sizes[-1]),),
+        ),
+        Slip(
+            "your answer counts the tasks, not what is recorded of them. `classes` and `code_sizes` are lists: add up "
+            "what is in them.",
+            lambda n, classes, sizes: 4 * n * (len(classes) + len(sizes)),
+            (
+                lambda n, classes, sizes: 4 * n * (len(classes) + sum(sizes)),
+                lambda n, classes, sizes: 4 * n * (sum(classes) + len(sizes)),
+            ),
+        ),
+        Slip(
+            "your answer turns only one of the two into bytes. Every recorded number takes 4: the heads' answers, and "
+            "the codes.",
+            lambda n, classes, sizes: n * (4 * sum(classes) + sum(sizes)),
+            (lambda n, classes, sizes: n * (sum(classes) + 4 * sum(sizes)),),
         ),
         Slip(
             "your answer is for one window. A row is recorded for every window of the new task: each image has as many "

@@ -22,9 +22,9 @@ _MOST = 10  # images in a row
 
 
 def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> pd.DataFrame:
-    """Return what `task_images` draws, a row per image: task, place, label, height, width (pixels), mean (grey)."""
+    """Return what `task_images` draws, a row per image: task, place, label, height, width (pixels), mean (0 to 1)."""
     facts = [
-        (task, place, label, *image.shape, float(image.mean()))
+        (task, place, label, *image.shape[:2], float(image.mean()))
         for task, (images, labels) in _checked(rows).items()
         for place, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
@@ -37,7 +37,8 @@ def task_images(
 ) -> Picture:
     """Draw images of several tasks as a contact sheet: a row a task, at most ten images each.
 
-    rows    for each task its images (n, height, width), grey from 0 (black) to 1 (white), and the class of each
+    rows    for each task its images, and the class of each: (n, height, width), grey from 0 (black) to 1 (white), or
+            (n, height, width, 3), red, green and blue from 0 to 1
     labels  write the class below each image
     title   in place of the one that counts the tasks
     """
@@ -63,7 +64,8 @@ def task_images(
                 under = layout.shorten(label, cell - 0.04)
                 axes.text(0.5, -0.02, under, transform=axes.transAxes, ha="center", va="top", size=SMALL, color=INK)
     words = [f"{task}: {', '.join(classes)}" for task, (_, classes) in checked.items()]
-    lead = f"{alt.counted(len(checked), 'row')} of up to {alt.counted(columns, 'grey image')}"
+    kind = "grey image" if all(images.ndim == 3 for images, _ in checked.values()) else "image"
+    lead = f"{alt.counted(len(checked), 'row')} of up to {alt.counted(columns, kind)}"
     return layout.finish(picture, table, alt.sentences(title, lead, *words))
 
 
@@ -76,12 +78,16 @@ def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise InputError(f"{task}: give a pair, the images and the list of their labels.")
         images, labels = np.asarray(pair[0]), [str(label) for label in pair[1]]
-        if images.ndim != 3 or not len(images):
-            raise InputError(f"{task}: images must be an array (n, height, width); got the shape {images.shape}.")
+        colour = images.ndim == 4 and images.shape[-1] == 3
+        if not (images.ndim == 3 or colour) or not len(images):
+            raise InputError(
+                f"{task}: images must be an array (n, height, width), or (n, height, width, 3) in colour; got the "
+                f"shape {images.shape}."
+            )
         if len(labels) != len(images):
             raise InputError(f"{task}: there are {len(images)} images but {len(labels)} labels.")
         low, high = images.min(), images.max()
         if not (low >= -1e-4 and high <= 1 + 1e-4):  # standardising and back leaves the last bits
-            raise InputError(f"{task}: images must hold greys from 0 to 1; got {low:g} to {high:g}.")
+            raise InputError(f"{task}: images must hold values from 0 to 1; got {low:g} to {high:g}.")
         out[str(task)] = (images[:_MOST].clip(0, 1), labels[:_MOST])
     return out

@@ -58,7 +58,8 @@ def over_knob_table(
 @styled
 def over_knob(
     table: pd.DataFrame, x: str, ys: Mapping[str, str], *, by: str = "kind", xlabel: str, title: str,
-    references: Mapping[str, Mapping[str, float]] | None = None, log: bool = True, caption: str = "",
+    references: Mapping[str, Mapping[str, float]] | None = None, log: bool = True, log_y: bool = False,
+    caption: str = "",
 ) -> Picture:  # fmt: skip
     """Draw quantities over a setting, such as accuracy over code size: a panel each, one above the other.
 
@@ -67,12 +68,15 @@ def over_knob(
     by          column that tells lines apart; methods keep their looks, anything else gets a spare one
     references  level lines: {"joint": {"accuracy": 91.2}}; a method's name keeps its look
     log         a logarithmic axis; 0, where it occurs, then stands left of it
+    log_y       the same for all quantities, which must then be above 0
     caption     what else to say below, such as which data
 
     Ticks are the values in the table, or round numbers where these are too many for a linear axis. Lines are means over
     seeds; bands are 95 % t-intervals of these means.
     """
     drawn = over_knob_table(table, x, ys, by=by, references=references)
+    if log_y and not (drawn["mean"] > 0).all():
+        raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
     lined = drawn[drawn[x].notna()]
     kinds = [kind for kind in _kinds(table[by]) if (lined[by] == kind).any()]
     styles = {kind: looks(kinds)[kind] for kind in kinds}
@@ -98,8 +102,10 @@ def over_knob(
         lines.draw_lines(one, part, by, present, markers="all", x="place")
         layout.end_labels(one, [(references[name][y], look) for name, look in levels.items() if y in references[name]])
         # An interval may reach beyond what can be: below nothing, above the whole.
+        if log_y:
+            one.set_yscale("log")
         low, high = one.get_ylim()
-        if (part["mean"] >= 0).all():
+        if (part["mean"] >= 0).all() and not log_y:
             low = max(low, -0.02 * high)
         if "%" in label and part["mean"].between(0, 100).all():
             high = min(high, 100)

@@ -218,7 +218,7 @@ def _finish(target: Path, images: Part, made: list[Made], about: dict[str, objec
         raise InputError(
             f"{len(bad):,} of {some(images.paths, 'image')} cannot be read: "
             f"{shown([f'{path} ({why})' for path, why in bad], _SHOWN)}. Delete them or fetch them again; "
-            "--skip-unreadable leaves them out."
+            "skip_unreadable=True (--skip-unreadable) leaves them out."
         )
     shards = [m.shard for m in made if m.shard is not None]
     labels, skipped = _kept(images, shards)

@@ -149,7 +149,7 @@ def _own(name: str | os.PathLike, root: Path, test_fraction: float, seed: int) -
     if base is None:
         raise DataMissing(
             f"photos {os.fspath(name)!r}: neither one of {', '.join(PHOTO_SETS)} nor a folder{_near(name)}; looked for "
-            f"{' and '.join(dict.fromkeys(map(str, places)))}. Put one's own images in {_OWN}, and name DIR with "
+            f"{' and '.join(dict.fromkeys(map(str, places)))}. Put your own images in {_OWN}, and name DIR with "
             "--root DIR."
         )
     from ebll.photos.folders import read_own
@@ -165,10 +165,12 @@ def _near(name: str | os.PathLike) -> str:
 
 
 def _how_to_get(info: PhotoSet, root: Path, missing: tuple[str, ...]) -> str:
-    by_itself = ", or add --download, which fetches it there" if info.fetch else ""
+    by_itself = ", or take download=True (--download), which fetches it there" if info.fetch else ""
+    absent = "" if root.exists() else ", which does not exist"
+    own = f" A folder of your own goes by its path: {root / info.name}." if (root / info.name).is_dir() else ""
     return (
-        f"photo set {info.name!r} ({info.label}) is not under {root}: {', '.join(missing)} missing. Get it from "
-        f"{info.source} and name its place with --root DIR, so that DIR has {info.layout}{by_itself}."
+        f"photo set {info.name!r} ({info.label}) is not under {root}{absent}: {', '.join(missing)} missing. Get it "
+        f"from {info.source} and name its place with --root DIR, so that DIR has {info.layout}{by_itself}.{own}"
     )
 
 
@@ -181,7 +183,10 @@ def _check_numbers(listing: Listing, info: PhotoSet, incomplete: bool) -> None:
     if not all(came):
         raise InputError(f"{said} Both parts need images. Fetch the set again from {info.source} .")
     if came != wanted and not incomplete:
-        raise InputError(f"{said} Fetch what is missing from {info.source} , or accept fewer images with --incomplete.")
+        raise InputError(
+            f"{said} Fetch what is missing from {info.source} , or accept fewer images with incomplete=True "
+            "(--incomplete)."
+        )
 
 
 def _numbers(counts: tuple[int, int, int]) -> str:
