@@ -152,6 +152,7 @@ def test_over_knob_has_a_logarithmic_axis_upwards_for_values_above_0_alone():
     picture = figures.over_knob(sizes(), "code", {"accuracy": "a, %"}, log_y=True, **HEADS)
     assert [axes.get_yscale() for axes in picture.axes] == ["log"]
     low, high = picture.axes[0].get_ylim()
+    assert picture.axes[0].yaxis.get_major_formatter()(10_000, 0) == "10,000"
     assert 0 < low < sizes()["accuracy"].min()
     assert high > sizes()["accuracy"].max()
     with pytest.raises(InputError, match="log_y takes values above 0; the smallest given is 0"):

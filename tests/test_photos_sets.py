@@ -624,5 +624,5 @@ def test_an_own_folder_called_like_a_published_set_is_pointed_to_its_path(tmp_pa
 
 
 def test_a_root_that_does_not_exist_is_told(tmp_path):
-    with pytest.raises(DataMissing, match="is not under .*none, which does not exist: "):
+    with pytest.raises(DataMissing, match=r"is not under .*none, which does not exist: "):
         find_photos("birds", tmp_path / "none")

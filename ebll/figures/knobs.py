@@ -104,6 +104,7 @@ def over_knob(
         # An interval may reach beyond what can be: below nothing, above the whole.
         if log_y:
             one.set_yscale("log")
+            one.yaxis.set_major_formatter(lambda value, place: f"{value:,.10g}")
         low, high = one.get_ylim()
         if (part["mean"] >= 0).all() and not log_y:
             low = max(low, -0.02 * high)

@@ -400,7 +400,7 @@ ebll.lesson.say(
 # The learning rate goes with the norm as well: the gradient of a layer is its error times its inputs, so a step changes its
 # outputs by the rate times a squared norm. A `LayerNorm` takes the size of each feature away, which is why our T begins with
 # one. Their number stays: what it gives has as squared norm just that number. Our cut has 448 features at 32 pixels and
-# 21,952 at 224, and there the rate of `own-ten` is too large: a tenth of it learns.
+# 21,952 at 224, 49 times as many, and there the rate has to be smaller.
 #
 # And alpha? Several numbers are about: 1.0 in `own-ten`, 3 for the kit's small nets, 1e-2 (1e-3 for ImageNet) in a summary
 # of the paper, 0.1 in its authors' demonstration. All weigh the same E4, a sum with a half. What goes with them differs: the
