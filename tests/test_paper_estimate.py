@@ -437,3 +437,10 @@ def test_a_last_batch_of_one_input_is_planned_where_nothing_refuses_it(root):
     speed = measured_speed(settings(size=32, batch_size=1), "cpu", rounds=1)
     assert speed.batch == 1
     assert speed.step > 0
+
+
+def test_what_would_take_more_than_a_day_is_told_how_to_shorten(root):
+    units = chosen_units(settings(), ["flowers-birds"], "lwf")
+    for step, words in ((3e-3, ""), (3e3, "make it shorter")):
+        cost = estimate.estimate(place(root), settings(), units, dataclasses.replace(SPEED, step=step))
+        assert dict(cost.time)["in all"].endswith(words or "without the conversion of images")

@@ -175,7 +175,8 @@ def _memory(
 
 
 def _time(begin: float, runs: list[float], speed: Speed, place: Place) -> list[tuple[str, str]]:
-    step, forward = 1e3 * speed.step, 1e3 * speed.forward
+    step, forward, whole = 1e3 * speed.step, 1e3 * speed.forward, begin + sum(runs)
+    shorter = ". Fewer sequences, methods or epochs, or a GPU, make it shorter" if whole > 86400 else ""
     return [
         (
             "measured",
@@ -184,7 +185,7 @@ def _time(begin: float, runs: list[float], speed: Speed, place: Place) -> list[t
         ),
         ("first sets", words_of(begin) if begin else "nothing to learn: the pretrained network is taken over"),
         ("runs", f"{len(runs)}, from {words_of(min(runs))} to {words_of(max(runs))} each"),
-        ("in all", f"about {words_of(begin + sum(runs))} one after the other, without the conversion of images"),
+        ("in all", f"about {words_of(whole)} one after the other, without the conversion of images{shorter}"),
     ]
 
 
