@@ -54,7 +54,7 @@ def test_a_kit_that_was_not_installed_is_held_to_its_pyproject(monkeypatch):
 
     monkeypatch.setattr(environment.metadata, "requires", requires)
     monkeypatch.setattr(environment.metadata, "version", lambda name: "2.0.1" if name == "torch" else real(name))
-    assert environment.problems() == ["torch 2.0.1 is installed; ebll needs >=2.4, <3."]
+    assert environment.problems() == ["torch 2.0.1 is installed; ebll needs >=2.6, <3."]
 
 
 def test_packages_of_an_extra_are_not_asked_for():
