@@ -20,7 +20,7 @@ from ebll.runs import NOTHING_KEPT, Keeper, Run, Snapshot, check_start, checked_
 from ebll.seeds import cpu_threads, seeded
 from ebll.training import Teacher, TrainSettings, train
 
-__all__ = ["learn_first", "learn_task", "old_answers", "run_sequence"]
+__all__ = ["learn_first", "learn_task", "old_answers", "refuse_batch_of_one", "run_sequence"]
 
 
 def learn_first(
@@ -38,12 +38,7 @@ def learn_first(
     network = build_network(net, tasks[0].input_shape, seed).to(device)
     with seeded(seed, "head", 0):
         network.add_head(tasks[0].class_count)
-    last = len(tasks[0].train) % settings.batch_size or settings.batch_size
-    if last == 1 and network.needs_batches():
-        raise InputError(
-            f"The last batch of {tasks[0].name} would hold one input ({len(tasks[0].train)} in batches of "
-            f"{settings.batch_size}), and BatchNorm needs more while it learns. Choose another batch_size."
-        )
+    refuse_batch_of_one(network, tasks[0].name, len(tasks[0].train), settings)
     method, name = METHODS["finetune"](), net if isinstance(net, str) else "own"
     run = Run(method, tuple(task.name for task in tasks), name, seed, network, None, recorder)
     keep.begin(run)
@@ -57,6 +52,18 @@ def learn_first(
         keep.reached(0, "train")
     network.freeze_statistics()
     return Snapshot(network, recorder, name)
+
+
+def refuse_batch_of_one(network: Network, name: str, inputs: int, settings: TrainSettings) -> None:
+    """Raise `InputError` where a task's last batch would hold one input, and the network cannot learn from one.
+
+    network   with a head; name and inputs, of the training split, are the task's
+    """
+    if (inputs % settings.batch_size or settings.batch_size) == 1 and network.needs_batches():
+        raise InputError(
+            f"The last batch of {name} would hold one input ({inputs} in batches of {settings.batch_size}), and "
+            "BatchNorm needs more while it learns. Choose another batch_size."
+        )
 
 
 def run_sequence(

@@ -620,7 +620,7 @@ def test_an_own_folder_called_like_a_published_set_is_pointed_to_its_path(tmp_pa
             (tmp_path / "flowers" / name / label).mkdir(parents=True)
     with pytest.raises(DataMissing) as told:
         find_photos("flowers", tmp_path)
-    assert str(told.value).endswith(f" A folder of your own goes by its path: {tmp_path / 'flowers'}.")
+    assert str(told.value).endswith(f" A folder of your own needs another name, or its path: {tmp_path / 'flowers'}.")
 
 
 def test_a_root_that_does_not_exist_is_told(tmp_path):

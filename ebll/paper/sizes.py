@@ -12,6 +12,7 @@ from ebll.errors import DataMissing, EbllError, InputError
 from ebll.paper.plan import PaperSettings
 from ebll.paper.start import Place
 from ebll.photos import PHOTO_SETS, Listing, PhotoSettings, find_photos
+from ebll.photos.loading import refuse_few
 
 __all__ = ["SetSize", "set_size"]
 
@@ -77,7 +78,7 @@ def _foreseen(train: int, classes: int, photos: PhotoSettings) -> tuple[int, int
     """As `_shares`, of so many images in classes of about one size."""
     taken = min(train, photos.images) if photos.images else train
     if taken < train:
-        _refuse_few(photos, classes)
+        refuse_few(photos, classes)
     return taken, max(1, round(photos.held_out * taken))
 
 
@@ -96,11 +97,6 @@ def _shares(found: Listing, photos: PhotoSettings) -> tuple[int, int]:
     if not len(taken):
         return 0, 0
     if 0 < photos.images < len(taken):
-        _refuse_few(photos, len(taken.unique()))
+        refuse_few(photos, len(taken.unique()))
         taken = chosen(taken, photos.images, "a part")
     return len(taken), len(chosen(taken, max(1, round(photos.held_out * len(taken))), "a validation set"))
-
-
-def _refuse_few(photos: PhotoSettings, classes: int) -> None:
-    if photos.images < classes:
-        raise InputError(f"images: {photos.images} do not give each of {classes} classes one. Take {classes} or more.")

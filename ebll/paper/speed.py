@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 
 from ebll.data import Task
-from ebll.errors import InputError
 from ebll.methods import Finetune
 from ebll.methods.base import record
 from ebll.paper.plan import PaperSettings
@@ -20,6 +19,7 @@ from ebll.paper.start import network_of
 from ebll.photos import PhotoSplit
 from ebll.photos.crops import fixed_windows
 from ebll.photos.split import Pixels, Resident
+from ebll.protocol import refuse_batch_of_one
 from ebll.seeds import cpu_threads
 from ebll.training import train
 
@@ -71,7 +71,7 @@ def measured_speed(settings: PaperSettings, device: str, batch: int | None = Non
 
 
 def refuse_one(settings: PaperSettings, windows: Mapping[str, int]) -> None:
-    """Refuse what `ebll.protocol.learn_first` will, in its words: BatchNorm that learns from a batch of one input.
+    """Refuse what learning a first set will: BatchNorm that learns from a batch of one input.
 
     windows   first set -> training windows of an epoch
     raises    `InputError` for the first set that would end in such a batch
@@ -82,11 +82,8 @@ def refuse_one(settings: PaperSettings, windows: Mapping[str, int]) -> None:
         return
     net, _ = network_of(settings, 0, "cpu")
     net.add_head(2)
-    if net.needs_batches():
-        raise InputError(
-            f"The last batch of {ends[0]} would hold one input ({windows[ends[0]]} in batches of {batch}), and "
-            "BatchNorm needs more while it learns. Choose another batch_size."
-        )
+    for name in ends:
+        refuse_batch_of_one(net, name, windows[name], settings.train)
 
 
 def noise_task(settings: PaperSettings, batch: int, device: str) -> Task:

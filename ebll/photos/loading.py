@@ -26,7 +26,16 @@ from ebll.photos.store import Store, default_cache
 from ebll.seeds import generator
 from ebll.settings import Settings, setting
 
-__all__ = ["AUGMENTATIONS", "PhotoSettings", "converted", "free_memory", "held_out", "load_photos", "photo_task"]
+__all__ = [
+    "AUGMENTATIONS",
+    "PhotoSettings",
+    "converted",
+    "free_memory",
+    "held_out",
+    "load_photos",
+    "photo_task",
+    "refuse_few",
+]
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AUGMENTATIONS = {
@@ -144,13 +153,17 @@ def _some(listing: Listing, settings: PhotoSettings) -> np.ndarray | None:
     labels = torch.tensor(listing.train.labels)
     if not 0 < settings.images < len(labels):
         return None
-    classes = len(labels.unique())
+    refuse_few(settings, len(labels.unique()))
+    draw = generator(settings.split_seed, "images", listing.name)
+    return _split(labels, settings.images, draw, listing.classes, "a part")[1].numpy()
+
+
+def refuse_few(settings: PhotoSettings, classes: int) -> None:
+    """Raise `InputError` where `settings.images` are fewer than the classes that each need one."""
     if settings.images < classes:
         raise InputError(
             f"images: {settings.images} do not give each of {classes} classes one. Take {classes} or more."
         )
-    draw = generator(settings.split_seed, "images", listing.name)
-    return _split(labels, settings.images, draw, listing.classes, "a part")[1].numpy()
 
 
 def photo_task(

@@ -167,7 +167,11 @@ def _near(name: str | os.PathLike) -> str:
 def _how_to_get(info: PhotoSet, root: Path, missing: tuple[str, ...]) -> str:
     by_itself = ", or take download=True (--download), which fetches it there" if info.fetch else ""
     absent = "" if root.exists() else ", which does not exist"
-    own = f" A folder of your own goes by its path: {root / info.name}." if (root / info.name).is_dir() else ""
+    own = (
+        f" A folder of your own needs another name, or its path: {root / info.name}."
+        if (root / info.name).is_dir()
+        else ""
+    )
     return (
         f"photo set {info.name!r} ({info.label}) is not under {root}{absent}: {', '.join(missing)} missing. Get it "
         f"from {info.source} and name its place with --root DIR, so that DIR has {info.layout}{by_itself}.{own}"
