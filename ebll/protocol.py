@@ -175,7 +175,8 @@ def _learn(
     warm_up: bool = False,
 ) -> None:
     """One stage of a task: set up the measuring, record what the method asks for, run the loop."""
-    observe = recorder.watching(net, tasks, t, memory, "warm-up" if warm_up else "train")
+    stage, trained = "warm-up" if warm_up else "train", method.trained_parts(net, t)
+    observe = recorder.watching(net, tasks, t, memory, stage, trained)
     train(
         net,
         method,

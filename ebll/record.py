@@ -27,7 +27,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebll.data import Split, Task
 from ebll.errors import check_count
@@ -62,16 +62,21 @@ def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 1024)
 
 @dataclass
 class Probe:
-    """Held-out inputs of one old task, with what the network said of them before the present task."""
+    """Held-out inputs of one task, with what the network said of them before the present task.
+
+    still   F and T do not change while this is in use, so that one pass through them serves every measurement
+    """
 
     name: str
     task: int
     inputs: Tensor
     labels: Tensor
     features_before: Tensor
+    still: bool = False
+    _said: tuple[Tensor, Tensor] | None = None
 
     @classmethod
-    def of(cls, net: Network, t: int, task: Task, samples: int) -> Probe:
+    def of(cls, net: Network, t: int, task: Task, samples: int, still: bool = False) -> Probe:
         """Record F*(x) on up to `samples` inputs of the validation split."""
         split = task.validation
         count = min(samples, len(split))
@@ -79,11 +84,22 @@ class Probe:
         rows = torch.arange(count, device=split.labels.device) * len(split) // count
         inputs, labels = split.inputs[rows], split.labels[rows]
         with frozen(net), torch.no_grad():
-            return cls(task.name, t, inputs, labels, net.features(inputs))
+            return cls(task.name, t, inputs, labels, net.features(inputs), still)
+
+    def answers(self, net: Network) -> tuple[Tensor, Tensor]:
+        """F(x) and T(F(x)) of the network as it is now (call inside `frozen` and no_grad)."""
+        if self._said is None or not self.still:
+            features = net.features(self.inputs)
+            self._said = features, net.operator(features)
+        return self._said
+
+    def accuracy(self, net: Network) -> float:
+        """M1 of the network as it is now."""
+        return accuracy(net.heads[self.task](self.answers(net)[1]), self.labels)
 
     def measure(self, net: Network, memory: Memory | None) -> dict[str, float]:
         """M2, M3, M1 and, where there is a code, E4 of the network as it is now (call inside `frozen` and no_grad)."""
-        features = net.features(self.inputs)
+        features, hidden = self.answers(net)
         encoder = memory.encoder(self.task) if memory is not None else None
         return {
             "feature_distance": feature_distance(features, self.features_before),
@@ -91,7 +107,7 @@ class Probe:
             "code_distance": float("nan")
             if encoder is None
             else code_distance(encoder(features), encoder(self.features_before)).item(),
-            "accuracy": accuracy(net.heads[self.task](net.operator(features)), self.labels),
+            "accuracy": accuracy(net.heads[self.task](hidden), self.labels),
         }
 
 
@@ -133,21 +149,29 @@ class Recorder:
         """Add a row per old task, or one row with an empty task while there is none."""
         losses = _losses(terms)
         with frozen(net), torch.no_grad():
-            fresh = accuracy(net(new.inputs, new.task), new.labels)
+            fresh = new.accuracy(net)
             measured = [{"task": probe.name, **probe.measure(net, memory)} for probe in probes] or [{"task": ""}]
         self.curve_rows += [{**facts, **row, "accuracy_new": fresh, **losses} for row in measured]
 
     def watching(
-        self, net: Network, tasks: Sequence[Task], t: int, memory: Memory | None, stage: str
+        self,
+        net: Network,
+        tasks: Sequence[Task],
+        t: int,
+        memory: Memory | None,
+        stage: str,
+        trained: nn.Module | None = None,
     ) -> Callable[[int, int, Mapping[str, Term], float], None]:
         """An observer for `ebll.training.train` that measures where it is due.
 
         net      as it is before the stage: distances are from its features
         tasks    those of the sequence, of which task t is being learned
         stage    "warm-up" or "train"
+        trained  the module that the stage trains, all of the network if None
         """
-        probes = [Probe.of(net, i, tasks[i], self.samples) for i in range(t)]
-        new = Probe.of(net, t, tasks[t], self.samples)
+        still = trained is not None and not _share(trained, nn.ModuleList([net.features, net.operator]))
+        probes = [Probe.of(net, i, tasks[i], self.samples, still) for i in range(t)]
+        new = Probe.of(net, t, tasks[t], self.samples, still)
         facts = {"training": tasks[t].name, "stage": stage}
 
         def observe(step: int, total: int, terms: Mapping[str, Term], learning_rate: float) -> None:
@@ -186,6 +210,12 @@ class Recorder:
     def memory(self) -> pd.DataFrame:
         """after, bytes, and for the EBLL methods the newest autoencoder's losses and accuracies."""
         return pd.DataFrame(self.memory_rows)
+
+
+def _share(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules have a layer or a weight in common."""
+    apart = set(one.modules()).isdisjoint(other.modules()) and set(one.parameters()).isdisjoint(other.parameters())
+    return not apart
 
 
 def _losses(terms: Mapping[str, Term]) -> dict[str, float]:

@@ -93,8 +93,9 @@ def distillation(logits_now: Tensor, soft_targets: Tensor, temperature: float) -
     returns       ()                factor 1 (no theta squared), sum over the classes, mean over the batch
     source        LwF; EBLL section 3.3.3
     note          the gradient is (Z - Z*) / theta, so raising theta also weakens the term; KL differs by a constant
+    many tasks    (batch, tasks, classes) for both gives (tasks,), one value an old head of as many classes
     """
-    return -(soft_targets * torch.log_softmax(logits_now / temperature, dim=1)).sum(dim=1).mean()
+    return -(soft_targets * torch.log_softmax(logits_now / temperature, dim=-1)).sum(dim=-1).mean(dim=0)
 
 
 def code_distance(code_now: Tensor, code_before: Tensor) -> Tensor:
@@ -105,8 +106,9 @@ def code_distance(code_now: Tensor, code_before: Tensor) -> Tensor:
     returns      ()             factor 1/2, sum over the code, mean over the batch
     source       EBLL section 3.3.3; alpha is its weight
     note         with `MSELoss` instead (mean over the code), its weight w equals alpha = 2 * w / code
+    many tasks   (batch, tasks, code) for both gives (tasks,), one value an old task's code of the same size
     """
-    return 0.5 * functional.mse_loss(code_now, code_before, reduction="sum") / len(code_now)
+    return (code_now - code_before).square().sum(dim=(0, -1)) / (2 * len(code_now))
 
 
 def quadratic_penalty(now: Iterable[Tensor], before: Iterable[Tensor], fisher: Iterable[Tensor]) -> Tensor:

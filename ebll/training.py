@@ -125,7 +125,8 @@ def batches_of(
 
     skip   batches to leave out at the beginning, as if they had been drawn: a run that goes on gets those that follow
 
-    An epoch is shuffled at once and its batches are views of it: cheaper than gathering each, and than a DataLoader.
+    Labels and recorded rows are shuffled once an epoch, and a batch of them is a view; inputs are large, so a split draws
+    them as they are needed. Both are cheaper than a DataLoader, which collates samples one by one.
     """
     teacher = recorded if callable(recorded) else None
     columns = {} if teacher or recorded is None else recorded
@@ -140,7 +141,7 @@ def batches_of(
         for inputs, labels, *answers in zip(split.batches(rows, batch_size, versions), *parts, strict=True):
             known = teacher(inputs) if teacher else dict(zip(columns, answers, strict=True))
             yield Batch(index, inputs, labels, known)
-        del parts, inputs, labels, answers, known  # views of the epoch's copy: it goes before the next one is made
+        del parts, labels, answers, known  # views of the epoch's copy: it goes before the next one is made
 
 
 def _dropout(net: Network, seed: int, t: int) -> contextlib.AbstractContextManager[None]:

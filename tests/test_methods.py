@@ -18,6 +18,7 @@ from ebll.methods.base import per_old_task, record
 from ebll.nets import frozen
 from ebll.protocol import learn_first
 from ebll.seeds import derive_seed, seeded
+from ebll.terms import code_distance
 from ebll.training import batches_of, train
 
 CODE_METHODS = ["code-only", "ebll", "ebll-separate"]
@@ -186,6 +187,35 @@ def test_E3_after_a_move_is_one_soft_cross_entropy_an_old_head_and_reaches_f_t_a
     assert untouched(gradients(term, midway.net.heads[2]))
 
 
+class OneByOne(nn.Linear):
+    """A head that is not known to be a plain linear layer, so that it is asked by itself."""
+
+
+def of_sizes(sizes):
+    return [blobs(f"task{i}", i, classes=classes) for i, classes in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("sizes", [(3, 3, 3, 3), (3, 2, 4, 3), (2, 4)])
+@pytest.mark.parametrize("name", DISTILLING)
+def test_E3_all_old_heads_as_one_product_are_the_old_heads_one_by_one(name, sizes):
+    midway = Midway(name, of_sizes(sizes))
+    move(midway.net, 0.2)
+    quick = midway.terms()["distill"]
+    plain = copy.deepcopy(midway.net)
+    for head in plain.heads:
+        head.__class__ = OneByOne
+    calls = []
+    for head in [*midway.net.heads, *plain.heads]:
+        head.register_forward_hook(lambda head, *_: calls.append(type(head)))
+    quick = midway.method.loss_terms(midway.net, [midway.batch], midway.memory)["distill"]
+    slow = midway.method.loss_terms(plain, [midway.batch], midway.memory)["distill"]
+    alone = 1 if len(sizes) > 2 else 2  # the new head, and an old one where there is no other
+    assert (calls.count(nn.Linear), calls.count(OneByOne)) == (alone, len(sizes))
+    close(quick.raw, slow.raw)
+    for one, other in zip(gradients(quick, midway.net), gradients(slow, plain), strict=True):
+        close(torch.zeros(1) if one is None else one, torch.zeros(1) if other is None else other)
+
+
 # E4: the code term.
 
 
@@ -237,6 +267,23 @@ def test_E4_is_half_the_squared_norm_of_each_old_tasks_code_weighted_by_its_alph
     ]
     assert term.raw.tolist() == pytest.approx(by_hand, rel=1e-5)
     assert term.weighted().item() == pytest.approx(0.25 * by_hand[0] + 4.0 * by_hand[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (2, 4, 3)])
+@pytest.mark.parametrize("alpha", [0.7, (0.25, 4.0, 1.5)])
+def test_E4_of_codes_of_equal_and_of_different_sizes_is_that_of_each_encoder(sizes, alpha):
+    settings = AUTOENCODER.replace(code_size=sizes)
+    midway = Midway("ebll", sequence(4), alpha=alpha, autoencoder=settings)
+    move(midway.net, 0.3)
+    term = midway.terms()["code"]
+    now, then = midway.net.features(midway.inputs), midway.before.features(midway.inputs)
+    by_hand = torch.stack([code_distance(encoder(now), encoder(then)) for encoder in midway.memory.encoders])
+    close(term.raw, by_hand)
+    weights = torch.tensor(alpha if isinstance(alpha, tuple) else (alpha,) * 3)
+    close(term.weighted(), (weights * by_hand).sum())
+    ours = gradients(term, midway.net.features)
+    for one, other in zip(ours, gradients(Term(by_hand, weights), midway.net.features), strict=True):
+        close(one, other)
 
 
 def test_E5_is_the_sum_of_its_three_parts():

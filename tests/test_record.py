@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import SETTINGS, blobs, method, sequence, small
+from tiny import SETTINGS, blobs, method, noisy, sequence, small
+from torch import nn
 from torch.nn import functional
 
+import ebll.record
 from ebll import METHODS, Recorder, build_network, run_sequence
 from ebll.protocol import learn_first
 from ebll.record import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
@@ -271,3 +273,34 @@ def test_a_users_own_term_gets_its_columns():
     table = recorder.curves()
     assert list(table.columns) == [*CURVE_COLUMNS, "loss_mine", "raw_mine"]
     assert table.loc[0, "loss_mine"] == 2.0
+
+
+@pytest.mark.parametrize("name", ["feature-extraction", "finetune"])
+def test_asking_a_network_that_stands_still_once_gives_the_rows_of_asking_it_each_time(name, monkeypatch):
+    def rows(seen):
+        start = learn_first(sequence(2), net=noisy, settings=SETTINGS, seed=1)
+        asked = []
+        hook = torch.nn.modules.module.register_module_forward_hook(lambda m, i, o: asked.append(m))
+        try:
+            run = run_sequence(sequence(2), name, start=start, settings=SETTINGS, seed=1, recorder=seen)
+        finally:
+            hook.remove()
+        return run.recorder.curves(), len(asked)
+
+    quick, few = rows(Recorder(log_every=1))
+    monkeypatch.setattr(ebll.record, "_share", lambda one, other: True)
+    plain, many = rows(Recorder(log_every=1))
+    pd.testing.assert_frame_equal(quick, plain, check_exact=True)
+    assert few < many  # and the warm-up was spared some
+
+
+def test_only_a_stage_that_leaves_features_and_operator_alone_is_asked_once():
+    net = learn_first(sequence(1), net=noisy, settings=SETTINGS).net
+    net.add_head(3)
+    shared = nn.ModuleList([net.features, net.operator])
+    assert not ebll.record._share(net.heads[1], shared)
+    assert ebll.record._share(net, shared)
+    assert ebll.record._share(net.features[0][0], shared)
+    tied = nn.Linear(4, 4)
+    tied.weight = next(net.operator.parameters())
+    assert ebll.record._share(tied, shared)

@@ -304,3 +304,13 @@ def test_E1_and_E3_stay_finite_where_the_softmax_saturates(size):
     for loss in (class_loss(logits, torch.tensor([2])), distillation(logits, targets, 2.0)):
         assert loss.isfinite()
         assert gradient(loss, logits).isfinite().all()
+
+
+@given(batch=sizes, tasks=st.integers(1, 5), size=st.integers(2, 20), seed=seeds)
+def test_E3_E4_of_many_tasks_at_once_are_those_of_each_alone(batch, tasks, size, seed):
+    now = normal(seed, batch, tasks, size, grad=True)
+    before = normal(seed + 1, batch, tasks, size).softmax(dim=-1)
+    for term in (lambda a, b: distillation(a, b, 2.0), code_distance):
+        together, alone = term(now, before), torch.stack([term(now[:, t], before[:, t]) for t in range(tasks)])
+        close(together, alone)
+        close(gradient(together.sum(), now), gradient(alone.sum(), now))

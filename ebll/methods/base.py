@@ -22,7 +22,7 @@ from ebll.nets import Network, frozen
 from ebll.settings import Settings
 from ebll.turns import turn
 
-__all__ = ["Batch", "Memory", "Method", "Recorded", "Term", "per_old_task", "record"]
+__all__ = ["Batch", "Memory", "Method", "Recorded", "Term", "each_task", "per_old_task", "record"]
 
 Recorded = dict[str, Tensor]
 """Name -> tensor with a row per training input of the new task: what the network answered before it was changed."""
@@ -140,3 +140,18 @@ def per_old_task(value: float | tuple[float, ...], count: int, name: str) -> tup
             "per old task in the order learned."
         )
     return value[:count] if isinstance(value, tuple) else (value,) * count
+
+
+def each_task(term: Callable[[Tensor, Tensor], Tensor], pair: tuple[Tensor, Tensor], sizes: Sequence[int]) -> Tensor:
+    """A term of two tensors whose columns belong to the old tasks side by side: one value an old task.
+
+    term      (batch, columns of a task) twice -> (), and (batch, tasks, columns) twice -> (tasks,)
+    pair      (batch, sum of the sizes) each: now, and before the task
+    sizes     columns of each old task
+    returns   () for one old task, else (tasks,)
+    """
+    if len(sizes) == 1:
+        return term(*pair)
+    if len(set(sizes)) == 1:  # alike: all of them in one computation
+        return term(*(side.unflatten(1, (len(sizes), sizes[0])) for side in pair))
+    return torch.stack([term(*parts) for parts in zip(*(side.split(list(sizes), dim=1) for side in pair), strict=True)])

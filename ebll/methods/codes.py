@@ -22,7 +22,7 @@ from ebll.autoencoder import (
 )
 from ebll.data import Task
 from ebll.errors import InputError
-from ebll.methods.base import Batch, Memory, Method, Recorded, Term, per_old_task, record
+from ebll.methods.base import Batch, Memory, Method, Recorded, Term, each_task, per_old_task, record
 from ebll.nets import Network, frozen
 from ebll.seeds import derive_seed, generator
 from ebll.settings import setting
@@ -117,13 +117,13 @@ def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: floa
 
     features  (batch, feature_size)  F(x) of the new inputs, carries gradient
     """
-    codes, before = memory.codes(features), batch.recorded["codes"]
-    if len(memory.encoders) == 1:
-        return Term(code_distance(codes, before), per_old_task(alpha, 1, "alpha")[0])
     sizes = [encoder.out_features for encoder in memory.encoders]
-    pairs = zip(codes.split(sizes, dim=1), before.split(sizes, dim=1), strict=True)
-    distances = torch.stack([code_distance(now, then) for now, then in pairs])
+    distances = each_task(code_distance, (memory.codes(features), batch.recorded["codes"]), sizes)
     weights = per_old_task(alpha, len(sizes), "alpha")
+    if len(sizes) == 1:
+        return Term(distances, weights[0])
+    if not isinstance(alpha, tuple):
+        return Term(distances, alpha)  # one weight for all
     # In a stack of runs (`ebll.stacked`) an alpha is a tensor already; `new_full` copies nothing to a GPU.
     return Term(distances, torch.stack([w if isinstance(w, Tensor) else distances.new_full((), w) for w in weights]))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from ebll.methods.base import Batch, Term
+from ebll.methods.base import Batch, Term, each_task
 from ebll.nets import Network
 from ebll.terms import distillation, soften
 
-__all__ = ["distill_term", "soft_answers"]
+__all__ = ["distill_term", "old_logits", "soft_answers"]
 
 
 def soft_answers(net: Network, t: int, features: Tensor, temperature: float) -> Tensor:
@@ -23,8 +24,21 @@ def distill_term(net: Network, batch: Batch, hidden: Tensor, temperature: float,
 
     hidden  (batch, operator_size)  T(F(x)) of the new inputs, carries gradient
     """
-    # Indexed one by one: a slice of a ModuleList is a new ModuleList, which costs as much as the heads themselves.
-    logits = [net.heads[i](hidden) for i in range(batch.task)]
-    targets = batch.recorded["soft_targets"].split([answer.shape[1] for answer in logits], dim=1)
-    distances = [distillation(now, before, temperature) for now, before in zip(logits, targets, strict=True)]
-    return Term(distances[0] if len(distances) == 1 else torch.stack(distances), weight)
+    logits = old_logits(net, batch.task, hidden)
+    distances = each_task(
+        lambda now, before: distillation(now, before, temperature),
+        (logits, batch.recorded["soft_targets"]),
+        net.classes[: batch.task],
+    )
+    return Term(distances, weight)
+
+
+def old_logits(net: Network, t: int, hidden: Tensor) -> Tensor:
+    """Logits of all heads before t, side by side: hidden (batch, operator_size) -> (batch, sum of their classes)."""
+    heads = [*net.heads][:t]  # not net.heads[:t]: that builds a new ModuleList, which costs as much as the heads
+    if t > 1 and all(type(head) is nn.Linear and head.bias is not None for head in heads):
+        # One product for all old heads instead of one each, so that a step costs much the same after many tasks.
+        weights, biases = torch.cat([h.weight for h in heads]), torch.cat([h.bias for h in heads])
+        return functional.linear(hidden, weights, biases)
+    logits = [head(hidden) for head in heads]
+    return logits[0] if t == 1 else torch.cat(logits, dim=1)

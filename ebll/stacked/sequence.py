@@ -120,7 +120,8 @@ class _Stack:
         members: dict[int, Member] = {}
         for k, run in self._left():
             method, inputs = method_of(run), self.tasks[t].train.inputs
-            observe = run.recorder.watching(run.net, self.tasks, t, run.memory, stage)
+            trained = method.trained_parts(run.net, t)
+            observe = run.recorder.watching(run.net, self.tasks, t, run.memory, stage, trained)
             recorded = method.before_task(run.net, t, inputs, run.memory)
             settings = self.branches[k].settings
             members[k] = Member(run.net, method, run.seed, settings, run.memory, recorded, observe)
