@@ -88,7 +88,7 @@ def write_part(
     """Replace a part's rows in the table and its section on the page, and the table of all bars at the top.
 
     text    Markdown above the part's own table; None of its numbers is typed by hand
-    facts   of `benchmarks.rounds.machine`
+    facts   of `benchmarks.rounds.machine`; empty where the text says what was measured on
     """
     rows = pd.DataFrame([{"part": part, **dataclasses.asdict(one), "met": one.met, **facts} for one in figures])
     before = pd.read_csv(table) if table.is_file() else pd.DataFrame(columns=[*COLUMNS, *FACTS])
@@ -99,7 +99,8 @@ def write_part(
         page.write_text(HEAD, encoding="utf-8")
         write_section(page, "bars", bars(table))
     told = ", ".join(f"{name} {value}" if name != "machine" else value for name, value in facts.items())
-    write_section(page, part, f"## {title}\n\n{text.strip()}\n\n{table_of(figures)}\n\nMeasured on {told}.")
+    last = f"\n\nMeasured on {told}." if told else ""
+    write_section(page, part, f"## {title}\n\n{text.strip()}\n\n{table_of(figures)}{last}")
     write_section(page, "bars", bars(table))
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 import ebll
-from benchmarks.step_cost import random_task
+from benchmarks.made import random_task
 from ebll.autoencoder import AutoencoderSettings
 from ebll.experiments.report import markdown
 from ebll.methods import METHODS

@@ -74,6 +74,7 @@ class Probe:
     features_before: Tensor
     still: bool = False
     _said: tuple[Tensor, Tensor] | None = None
+    _code_before: Tensor | None = None
 
     @classmethod
     def of(cls, net: Network, t: int, task: Task, samples: int, still: bool = False) -> Probe:
@@ -101,12 +102,14 @@ class Probe:
         """M2, M3, M1 and, where there is a code, E4 of the network as it is now (call inside `frozen` and no_grad)."""
         features, hidden = self.answers(net)
         encoder = memory.encoder(self.task) if memory is not None else None
+        if encoder is not None and self._code_before is None:
+            self._code_before = encoder(self.features_before)
         return {
             "feature_distance": feature_distance(features, self.features_before),
             "feature_norm": feature_norm(features),
             "code_distance": float("nan")
             if encoder is None
-            else code_distance(encoder(features), encoder(self.features_before)).item(),
+            else code_distance(encoder(features), self._code_before).item(),
             "accuracy": accuracy(net.heads[self.task](hidden), self.labels),
         }
 

@@ -1,0 +1,108 @@
+"""What is fitted after a task: EWC's Fisher diagonal, closed form against loop, and EBLL's autoencoder.
+
+The two ways to the Fisher diagonal are compared before they are timed: the text says how far their numbers differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from benchmarks.made import wide_mlp
+from benchmarks.rounds import Figure, figure, interleaved, ratio_of
+from ebll.data import Task, load_task
+from ebll.experiments.report import markdown
+from ebll.fisher import FISHER_KINDS, fisher_diagonal, fisher_diagonal_loop
+from ebll.methods import EBLL
+from ebll.methods.codes import fit_to_task
+from ebll.nets import NetSpec, Network
+from ebll.protocol import learn_first, run_sequence
+from ebll.record import Recorder
+from ebll.runs import Snapshot
+from ebll.seeds import cpu_threads
+from ebll.training import TrainSettings
+
+__all__ = ["TITLE", "difference", "fisher_ways", "run"]
+
+TITLE = "What the fits after a task cost"
+TASKS = ("mnist", "letters")
+BAR = 0.1  # of the loop's time
+ROUNDS = 5  # at most, of the loop
+SAMPLES, FEW = 512, 64
+NETS: dict[str, NetSpec] = {"mlp": "mlp", "784-256-256": wide_mlp, "cnn": "cnn"}
+CASES: dict[tuple[str, str], float | None] = {
+    **{("mlp", kind): BAR if kind == "exact" else None for kind in FISHER_KINDS},
+    ("784-256-256", "exact"): BAR,
+    ("cnn", "exact"): None,
+}
+TEXT = """The Fisher diagonal of F and T in a network that has learned {first}, a head of {classes} classes, over
+{samples} of its training images ({few} with `cnn`, to keep the loop short): `fisher_diagonal`, the closed form, against
+`fisher_diagonal_loop`, one sample and label at a time, in turns. Before that their numbers were compared; the largest
+difference between two entries, over the largest entry of the same parameter:
+
+{agreed}
+
+The autoencoder is fitted to the features of {first} with default settings (`fit_to_task`: features of all its training
+images, principal components, {epochs} epochs), in turns with a run of the second task ({second}, `ebll`, default
+settings, nothing measured), from which that fit is left out.
+"""
+
+
+def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
+    """Closed form to loop for each net and kind; the autoencoder's fit in seconds, and to a run of the second task."""
+    tasks = [load_task(name).to(device) for name in TASKS]
+    quiet = {"device": device, "recorder": Recorder(log_every=0)}
+    starts = {name: learn_first(tasks[:1], net=net, **quiet) for name, net in NETS.items()}
+    ready = torch.cuda.synchronize if device == "cuda" else None
+    figures, agreed = [], {}
+    with cpu_threads(TrainSettings().threads):  # as in a run
+        for (net, kind), bar in CASES.items():
+            samples = FEW if net == "cnn" else SAMPLES
+            ways = fisher_ways(starts[net].net, tasks[0], kind, samples)
+            agreed[f"{net}, {kind}"] = difference(ways["closed form"](), ways["loop"]())  # the first call of both
+            times = interleaved(ways, min(rounds, ROUNDS), warm_up=0, ready=ready)
+            case = f"{net}, Fisher, {kind}, {samples} samples"
+            figures.append(ratio_of(times, "closed form", "loop", case, "closed form to loop", bar))
+    for net in ("mlp", "cnn"):
+        times = interleaved(fit_and_run(tasks, starts[net], device), rounds, ready=ready)
+        case = f"{net}, autoencoder of {TASKS[0]}"
+        figures.append(figure(case, "fit", "s", times["fit"]))
+        figures.append(ratio_of(times, "fit", "run", case, "fit to one run of the second task"))
+    rows = pd.DataFrame([f"{value:.1e}" for value in agreed.values()], columns=["difference"], index=list(agreed))
+    facts = {"first": TASKS[0], "second": TASKS[1], "classes": tasks[0].class_count, "samples": SAMPLES, "few": FEW}
+    return TEXT.format(**facts, epochs=EBLL().autoencoder.epochs, agreed=markdown(rows, "net, kind")), figures
+
+
+def fisher_ways(net: Network, task: Task, kind: str, samples: int) -> dict[str, Callable[[], list[Tensor]]]:
+    """The closed form and the loop on the same images of a task that the network has learned first."""
+    shared = [*net.features.parameters(), *net.operator.parameters()]
+    rows = torch.randperm(len(task.train), generator=torch.Generator().manual_seed(0))[:samples]
+    some = task.train.take(rows.to(task.train.labels.device))
+    given = (net, lambda inputs: net(inputs, 0), shared, some.inputs, some.labels, kind)
+    return {"closed form": lambda: fisher_diagonal(*given), "loop": lambda: fisher_diagonal_loop(*given)}
+
+
+def difference(some: Sequence[Tensor], others: Sequence[Tensor]) -> float:
+    """The largest difference between entries, over the largest entry of the same parameter among `others`."""
+    pairs = zip(some, others, strict=True)
+    return max(((one - other).abs().max() / other.abs().max()).item() for one, other in pairs)
+
+
+def fit_and_run(tasks: Sequence[Task], start: Snapshot, device: str) -> Mapping[str, Callable[[], object]]:
+    """The first task's autoencoder, and the second task with one that is already there."""
+    method, settings = EBLL(), TrainSettings()
+    ready = dataclasses.replace(start, memory=method.after_task(start.net, 0, tasks[0], None, 0))
+
+    def fit() -> None:
+        with cpu_threads(settings.threads):
+            fit_to_task(start.net, 0, tasks[0], method.autoencoder, 0)
+
+    def learn() -> None:
+        options = {"settings": settings, "device": device, "recorder": Recorder(log_every=0)}
+        run_sequence(tasks, method, start=ready, look_back_last=False, **options)
+
+    return {"fit": fit, "run": learn}

@@ -1,0 +1,124 @@
+"""How long it takes until something happens: imports, `ebll --help`, the built-in tasks, the main job.
+
+Everything runs in fresh Python processes, as a user's first command does. Files have been read before by the warm-up,
+so that the disk plays no part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.rounds import Figure, figure, interleaved, ratio_of
+
+__all__ = ["TITLE", "python", "run"]
+
+TITLE = "How soon it starts"
+IMPORT_BAR, HELP_BAR, FULL_BAR = 0.1, 0.3, 60.0  # seconds
+TASKS = ("mnist", "digits", "letters", "textures")
+LOADS, FAST, FULL = 5, 2, 1  # rounds at most
+FULL_FROM = 5  # rounds with which the full profile is run too, unless EBLL_BENCH_FULL says 0 or 1
+
+TORCH, EBLL, BOTH, READY, HELP = (
+    "import torch",
+    "import ebll",
+    "import torch, ebll",
+    "import torch, ebll; ebll.run_sequence",
+    "ebll --help",
+)
+SCRIPTS = {"pass": "pass", TORCH: TORCH, EBLL: EBLL, BOTH: BOTH}
+CLOCKED = """import torch, time
+begun = time.perf_counter()
+import ebll
+ebll.run_sequence
+print(time.perf_counter() - begun)"""
+LOAD = """import json, sys, time, torch, ebll
+load, marks = ebll.load_task, [time.perf_counter()]
+for _ in range(2):
+    load(sys.argv[1])
+    marks.append(time.perf_counter())
+print(json.dumps([1e3 * (marks[1] - marks[0]), 1e3 * (marks[2] - marks[1])]))"""
+
+TEXT = """Whole processes, from their start to their end, in turns. `import ebll` alone loads neither torch nor the
+parts of `ebll`: they come when they are first named, so `ebll.run_sequence` stands for what a user touches first, and
+brings the core and pandas with it. What is beyond torch is the time of a process less that of `import torch` in the
+same round; the import of torch varies from round to round, so the last of these figures is taken by the clock of one
+process, between the import of torch and the end of its own.
+
+A task is loaded in a process that has imported torch: the first time, which also imports what its images are read
+with, and once more in the same process. `ebll reproduce` is timed as a command of its own, with as many processes as
+cores ({cores}); its files go to a temporary folder. {full}
+"""
+
+
+def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
+    """Imports and help, the built-in tasks, the main job.
+
+    device   not used: none of this computes on a GPU
+    """
+    full = bool(int(os.environ.get("EBLL_BENCH_FULL") or rounds >= FULL_FROM))
+    figures = [*imports(rounds), *loads(min(rounds, LOADS)), *main_job("fast", min(rounds, FAST))]
+    if full:
+        figures += main_job("full", FULL, FULL_BAR, " (make reproduce, after set-up)")
+    told = "" if full else "The full profile was left out; EBLL_BENCH_FULL=1 asks for it."
+    return TEXT.format(cores=os.cpu_count(), full=told), figures
+
+
+def imports(rounds: int) -> list[Figure]:
+    """What `import ebll` and `ebll --help` take, and what of it is ebll's own."""
+    clock: list[float] = []
+    cases = {name: lambda code=code: python("-c", code) for name, code in SCRIPTS.items()}
+    cases[READY] = lambda: clock.append(float(python("-c", CLOCKED)))
+    cases[HELP] = lambda: python(*ebll("--help"))
+    times = interleaved(cases, rounds)
+    python_itself = times["pass"]
+    return [
+        figure(TORCH, "beyond Python itself", "s", times[TORCH] - python_itself),
+        figure(EBLL, "beyond Python itself", "s", times[EBLL] - python_itself),
+        figure(BOTH, "import ebll beyond torch itself", "s", times[BOTH] - times[TORCH], IMPORT_BAR),
+        ratio_of(times, BOTH, TORCH, BOTH, "to import torch"),
+        figure(READY, "import ebll beyond torch itself", "s", times[READY] - times[TORCH], IMPORT_BAR),
+        ratio_of(times, READY, TORCH, READY, "to import torch"),
+        figure(READY, "the same, by the clock of one process", "s", clock[-rounds:]),
+        figure(HELP, "whole process", "s", times[HELP], HELP_BAR),
+    ]
+
+
+def loads(rounds: int) -> list[Figure]:
+    """Milliseconds of each built-in task, when it is loaded first in a process and when again."""
+    turns = [{name: json.loads(python("-c", LOAD, name)) for name in TASKS} for _ in range(1 + rounds)]
+    times = pd.DataFrame(turns[1:])  # the first warms up
+    return [
+        figure(f"load_task({name!r})", what, "ms", times[name].str[place])
+        for name in TASKS
+        for place, what in enumerate(("first time", "again"))
+    ]
+
+
+def main_job(profile: str, rounds: int, bar: float | None = None, note: str = "") -> list[Figure]:
+    """Seconds of `ebll reproduce`, its processes, tables and pictures included."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = {profile: lambda: python(*ebll("reproduce", "--profile", profile, "--out", folder))}
+        times = interleaved(work, rounds, warm_up=0)
+    return [figure(f"reproduce --profile {profile}{note}", "whole command", "s", times[profile], bar)]
+
+
+def ebll(*arguments: str) -> Sequence[str]:
+    """The command line of `ebll`: its script beside this Python, or the module where there is none."""
+    script = Path(sys.executable).with_name("ebll")
+    return (str(script) if script.is_file() else "-mebll", *arguments)
+
+
+def python(*arguments: str) -> str:
+    """Run a Python process to its end; returns what it printed."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
+    return done.stdout
