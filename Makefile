@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-browser test-ipykernel6 lab check lint notebooks screenshots links handout bench \
-	bench-panels bench-paper bench-sweeps ready-made clean python FORCE
+	bench-peers bench-panels bench-paper bench-sweeps ready-made clean python FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
 PYTHON ?=
@@ -15,6 +15,7 @@ JOBS ?= auto
 PY := .venv/bin/python
 READY := .venv/.ready
 BROWSER := .venv/.ready-browser
+PEERS := .venv-peers/.ready
 
 help:  ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
@@ -54,8 +55,18 @@ links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for th
 handout: $(READY)  ## write student copies without solutions to handout/, for a course
 	$(PY) -m notebooks.source.build --handout handout
 
-bench: $(READY)  ## what a step of LwF and EBLL costs against a fine-tuning step
-	$(PY) -m benchmarks.step_cost
+bench: $(READY)  ## how fast it is, to benchmarks/RESULTS.md; about half an hour (BENCH_FLAGS="steps --rounds 3")
+	$(PY) -m benchmarks $(BENCH_FLAGS)
+
+bench-peers: $(READY) $(PEERS)  ## the same work under Avalanche, which gets an environment of its own (.venv-peers)
+	$(PY) -m benchmarks.peers.against $(PEERS_FLAGS)
+
+# The version that the figures in benchmarks/RESULTS.md are against.
+$(PEERS):
+	rm -rf .venv-peers
+	$(PY) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --disable-pip-version-check --quiet 'avalanche-lib==0.6.0'
+	touch $(PEERS)
 
 bench-paper: $(READY)  ## how many photographs a second AlexNet learns (PAPER_FLAGS="--device cuda --compile" on a GPU)
 	$(PY) -m benchmarks.paper_speed $(PAPER_FLAGS)
@@ -69,8 +80,8 @@ bench-sweeps: $(READY)  ## what stacked runs and several processes gain
 ready-made: $(READY)  ## run and pack the sweep that comes with the package; goes on where it was stopped
 	$(PY) -m benchmarks.ready_made
 
-clean:  ## remove .venv, caches and build products; figures/ stays
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist handout ebll.egg-info
+clean:  ## remove .venv, .venv-peers, caches and build products; figures/ stays
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .hypothesis build dist handout ebll.egg-info
 	find ebll tests benchmarks notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 # Leaves the first Python that is new enough and can make environments in $found, or says in words why there is none.

@@ -26,14 +26,15 @@ TASKS = ("mnist", "digits", "letters", "textures")
 LOADS, FAST, FULL = 5, 2, 1  # rounds at most
 FULL_FROM = 5  # rounds with which the full profile is run too, unless EBLL_BENCH_FULL says 0 or 1
 
-TORCH, EBLL, BOTH, READY, HELP = (
+TORCH, PANDAS, EBLL, BOTH, READY, HELP = (
     "import torch",
+    "import torch, pandas",
     "import ebll",
     "import torch, ebll",
     "import torch, ebll; ebll.run_sequence",
     "ebll --help",
 )
-SCRIPTS = {"pass": "pass", TORCH: TORCH, EBLL: EBLL, BOTH: BOTH}
+SCRIPTS = {"pass": "pass", TORCH: TORCH, PANDAS: PANDAS, EBLL: EBLL, BOTH: BOTH}
 CLOCKED = """import torch, time
 begun = time.perf_counter()
 import ebll
@@ -81,6 +82,7 @@ def imports(rounds: int) -> list[Figure]:
     python_itself = times["pass"]
     return [
         figure(TORCH, "beyond Python itself", "s", times[TORCH] - python_itself),
+        figure(PANDAS, "pandas beyond torch itself", "s", times[PANDAS] - times[TORCH]),
         figure(EBLL, "beyond Python itself", "s", times[EBLL] - python_itself),
         figure(BOTH, "import ebll beyond torch itself", "s", times[BOTH] - times[TORCH], IMPORT_BAR),
         ratio_of(times, BOTH, TORCH, BOTH, "to import torch"),

@@ -196,3 +196,10 @@ def test_public_names_are_described(path):
             # A dataclass or NamedTuple without a docstring gets its own signature as one.
             bare = (thing.__doc__ or f"{public}(").startswith(f"{public}(")
             assert not bare, f"{name}.{public} has no docstring"
+
+
+def test_the_one_training_loop_can_be_read_at_a_glance():
+    tree = ast.parse((PACKAGE / "training.py").read_text(encoding="utf-8"))
+    (loop,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train"]
+    first, *_, last = loop.body[1:]  # without the docstring
+    assert last.end_lineno - first.lineno + 1 < 40
