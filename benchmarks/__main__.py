@@ -24,6 +24,7 @@ MEASURED = {"steps": steps, "tasks": tasks, "measuring": measuring, "fits": fits
 TAKEN_OVER = {
     "sweeps": ("Many runs at once", elsewhere.sweeps),
     "panels": ("Panels in a browser", elsewhere.panels),
+    "alexnet": ("AlexNet", elsewhere.alexnet),
 }
 
 

@@ -10,20 +10,42 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.panel_speed import BARS
+from benchmarks.paper_speed import BARS as GPU_BARS
 from benchmarks.rounds import Figure, figure
 
-__all__ = ["panels", "sweeps"]
+__all__ = ["alexnet", "panels", "sweeps"]
 
 DOCS = Path(__file__).parents[1] / "docs"
 ABOUT = 1.1  # how far a panel's page lets a number go beyond a bar of "about"
 
+ALEXNET = """Measured by `make bench-paper`; details are in [docs/performance.md](../docs/performance.md). Batch
+{batch}, {precision}, device {device}, {threads} threads, on {machine}, torch {torch}. The project's bars for AlexNet
+are set for an H100 (`make bench-paper PAPER_FLAGS="--device cuda --compile"`), so none stands below unless the device
+is a GPU.
+"""
 SWEEPS = """Measured by `make bench-sweeps`; details, and the machine of that run, are in
 [docs/sweep-speed.md](../docs/sweep-speed.md). How many times as fast: one stack against the same runs one by one, and
-several processes against one.
+several processes against one. On a GPU, `python -m benchmarks.sweep_speed --device cuda` prints how many times as fast
+a thousand runs in one stack are as the loop; those figures are not kept here.
 """
 PANELS = """Measured by `make bench-panels` in JupyterLab and a Chromium; details, and the machine of that run, are in
 [docs/panel-speed.md](../docs/panel-speed.md). {loose}{missing}
 """
+
+
+def alexnet() -> tuple[str, list[Figure]]:
+    """What a step of AlexNet costs beside fine-tuning's, from benchmarks/paper_speed.csv."""
+    rows, figures = pd.read_csv(Path(__file__).with_name("paper_speed.csv")), []
+    facts = rows.iloc[0]
+    for row in rows.itertuples():
+        case = f"AlexNet, {row.windows} windows, {row.method}"
+        if row.method != "finetune":
+            bar = GPU_BARS.get((row.method, row.windows)) if facts["device"] == "cuda" else None
+            figures.append(Figure(case, "to fine-tuning", "x", row.ratio, row.low, row.high, row.rounds, bar))
+        elif not pd.isna(row.share):
+            share = 100 * row.share
+            figures.append(Figure(case, "share of the matrix product", "%", share, share, share, 1))
+    return ALEXNET.format(**facts[["batch", "precision", "device", "threads", "machine", "torch"]]), figures
 
 
 def sweeps() -> tuple[str, list[Figure]]:

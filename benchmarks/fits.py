@@ -59,7 +59,7 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
     starts = {name: learn_first(tasks[:1], net=net, **quiet) for name, net in NETS.items()}
     ready = torch.cuda.synchronize if device == "cuda" else None
     figures, agreed = [], {}
-    with cpu_threads(TrainSettings().threads):  # as in a run
+    with cpu_threads(torch.get_num_threads()):
         for (net, kind), bar in CASES.items():
             samples = FEW if net == "cnn" else SAMPLES
             ways = fisher_ways(starts[net].net, tasks[0], kind, samples)
@@ -94,7 +94,7 @@ def difference(some: Sequence[Tensor], others: Sequence[Tensor]) -> float:
 
 def fit_and_run(tasks: Sequence[Task], start: Snapshot, device: str) -> Mapping[str, Callable[[], object]]:
     """The first task's autoencoder, and the second task with one that is already there."""
-    method, settings = EBLL(), TrainSettings()
+    method, settings = EBLL(), TrainSettings(threads=torch.get_num_threads())
     ready = dataclasses.replace(start, memory=method.after_task(start.net, 0, tasks[0], None, 0))
 
     def fit() -> None:

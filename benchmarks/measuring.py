@@ -48,7 +48,7 @@ Measurements in a run, and the steps of the optimiser:
 
 def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
     """Both nets: how many times as long a run takes with measurements, and their share of it."""
-    tasks, settings = [load_task(name).to(device) for name in TASKS], TrainSettings()
+    tasks, settings = [load_task(name).to(device) for name in TASKS], TrainSettings(threads=torch.get_num_threads())
     few = settings.replace(epochs=min(EPOCHS, settings.epochs))
     figures, counted = [], {}
     for net in NETS:

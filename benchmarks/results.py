@@ -49,7 +49,9 @@ def verdict(one: Figure) -> str:
     if one.bar is None:
         return ""
     bar = f"at {'most' if one.most else 'least'} {one.bar:g} {one.unit}"
-    return f"{bar}: {'met' if one.met else f'missed by {number(abs(one.value - one.bar), one.unit)}'}"
+    by = number(abs(one.value - one.bar), one.unit)
+    missed = "missed by " + (by if by.strip("0.,") else "less than its last digit")
+    return f"{bar}: {'met' if one.met else missed}"
 
 
 def table_of(figures: Sequence[Figure]) -> str:

@@ -29,6 +29,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from ebll.autoencoder import Encoder
 from ebll.data import Split, Task
 from ebll.errors import check_count
 from ebll.methods import Memory, Term
@@ -74,7 +75,7 @@ class Probe:
     features_before: Tensor
     still: bool = False
     _said: tuple[Tensor, Tensor] | None = None
-    _code_before: Tensor | None = None
+    _code_before: tuple[Encoder, Tensor] | None = None
 
     @classmethod
     def of(cls, net: Network, t: int, task: Task, samples: int, still: bool = False) -> Probe:
@@ -89,10 +90,13 @@ class Probe:
 
     def answers(self, net: Network) -> tuple[Tensor, Tensor]:
         """F(x) and T(F(x)) of the network as it is now (call inside `frozen` and no_grad)."""
-        if self._said is None or not self.still:
-            features = net.features(self.inputs)
-            self._said = features, net.operator(features)
-        return self._said
+        if self._said is not None:
+            return self._said
+        features = net.features(self.inputs)
+        said = features, net.operator(features)
+        if self.still:
+            self._said = said
+        return said
 
     def accuracy(self, net: Network) -> float:
         """M1 of the network as it is now."""
@@ -102,14 +106,14 @@ class Probe:
         """M2, M3, M1 and, where there is a code, E4 of the network as it is now (call inside `frozen` and no_grad)."""
         features, hidden = self.answers(net)
         encoder = memory.encoder(self.task) if memory is not None else None
-        if encoder is not None and self._code_before is None:
-            self._code_before = encoder(self.features_before)
+        if encoder is not None and (self._code_before is None or self._code_before[0] is not encoder):
+            self._code_before = encoder, encoder(self.features_before)
         return {
             "feature_distance": feature_distance(features, self.features_before),
             "feature_norm": feature_norm(features),
             "code_distance": float("nan")
             if encoder is None
-            else code_distance(encoder(features), self._code_before).item(),
+            else code_distance(encoder(features), self._code_before[1]).item(),
             "accuracy": accuracy(net.heads[self.task](hidden), self.labels),
         }
 
@@ -172,7 +176,7 @@ class Recorder:
         stage    "warm-up" or "train"
         trained  the module that the stage trains, all of the network if None
         """
-        still = trained is not None and not _share(trained, nn.ModuleList([net.features, net.operator]))
+        still = trained is not None and set(trained.parameters()) <= set(net.heads.parameters())
         probes = [Probe.of(net, i, tasks[i], self.samples, still) for i in range(t)]
         new = Probe.of(net, t, tasks[t], self.samples, still)
         facts = {"training": tasks[t].name, "stage": stage}
@@ -213,12 +217,6 @@ class Recorder:
     def memory(self) -> pd.DataFrame:
         """after, bytes, and for the EBLL methods the newest autoencoder's losses and accuracies."""
         return pd.DataFrame(self.memory_rows)
-
-
-def _share(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules have a layer or a weight in common."""
-    apart = set(one.modules()).isdisjoint(other.modules()) and set(one.parameters()).isdisjoint(other.parameters())
-    return not apart
 
 
 def _losses(terms: Mapping[str, Term]) -> dict[str, float]:

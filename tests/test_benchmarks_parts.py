@@ -26,7 +26,7 @@ def barred(figures):
 def tiny(monkeypatch):
     for part in (measuring, fits):
         monkeypatch.setattr(part, "load_task", tiny_task)
-        monkeypatch.setattr(part, "TrainSettings", lambda: SETTINGS)
+        monkeypatch.setattr(part, "TrainSettings", lambda **changes: SETTINGS.replace(**changes))
     monkeypatch.setattr(fits, "SAMPLES", 8)
     monkeypatch.setattr(fits, "FEW", 4)
 

@@ -15,6 +15,7 @@ from ebll.autoencoder import Encoder, fit_autoencoder
 from ebll.fisher import fisher_diagonal
 from ebll.methods import Batch, Method, Term
 from ebll.methods.base import per_old_task, record
+from ebll.methods.soft_targets import old_logits
 from ebll.nets import frozen
 from ebll.protocol import learn_first
 from ebll.seeds import derive_seed, seeded
@@ -197,23 +198,37 @@ def of_sizes(sizes):
 
 @pytest.mark.parametrize("sizes", [(3, 3, 3, 3), (3, 2, 4, 3), (2, 4)])
 @pytest.mark.parametrize("name", DISTILLING)
-def test_E3_all_old_heads_as_one_product_are_the_old_heads_one_by_one(name, sizes):
+def test_E3_all_old_heads_as_one_product_are_the_old_heads_one_by_one(name, sizes, monkeypatch):
     midway = Midway(name, of_sizes(sizes))
     move(midway.net, 0.2)
-    quick = midway.terms()["distill"]
     plain = copy.deepcopy(midway.net)
     for head in plain.heads:
         head.__class__ = OneByOne
     calls = []
-    for head in [*midway.net.heads, *plain.heads]:
-        head.register_forward_hook(lambda head, *_: calls.append(type(head)))
+    for kind in (nn.Linear, OneByOne):
+        forward = kind.forward
+        monkeypatch.setattr(kind, "forward", lambda self, x, f=forward: calls.append(self) or f(self, x))
     quick = midway.method.loss_terms(midway.net, [midway.batch], midway.memory)["distill"]
     slow = midway.method.loss_terms(plain, [midway.batch], midway.memory)["distill"]
     alone = 1 if len(sizes) > 2 else 2  # the new head, and an old one where there is no other
-    assert (calls.count(nn.Linear), calls.count(OneByOne)) == (alone, len(sizes))
+    asked = [[sum(call is head for call in calls) > 0 for head in net.heads] for net in (midway.net, plain)]
+    assert (sum(asked[0]), sum(asked[1])) == (alone, len(sizes))
     close(quick.raw, slow.raw)
     for one, other in zip(gradients(quick, midway.net), gradients(slow, plain), strict=True):
         close(torch.zeros(1) if one is None else one, torch.zeros(1) if other is None else other)
+
+
+def test_E3_heads_with_more_to_them_than_weight_and_bias_are_asked_themselves():
+    midway = Midway("lwf", sequence(4))
+    move(midway.net, 0.2)
+    hidden = midway.net.operator(midway.net.features(midway.inputs))
+    plain = old_logits(midway.net, 3, hidden)
+    midway.net.heads[1].register_forward_hook(lambda head, inputs, output: output + 1)
+    hooked = old_logits(midway.net, 3, hidden)
+    first, second, *_ = midway.net.classes
+    close(hooked - plain, torch.zeros_like(plain).index_fill(1, torch.arange(first, first + second), 1.0))
+    torch.nn.utils.parametrizations.weight_norm(midway.net.heads[2])
+    close(old_logits(midway.net, 3, hidden), hooked)
 
 
 # E4: the code term.

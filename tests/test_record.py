@@ -6,17 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import SETTINGS, blobs, method, noisy, sequence, small
+from tiny import AUTOENCODER, SETTINGS, blobs, method, noisy, sequence, small
 from torch import nn
 from torch.nn import functional
 
-import ebll.record
 from ebll import METHODS, Recorder, build_network, run_sequence
+from ebll.methods import Finetune
 from ebll.protocol import learn_first
 from ebll.record import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
 from ebll.runs import Snapshot
 from ebll.seeds import generator, seeded
 
+watching = Recorder.watching
 WEIGHTS = {"lwf": {"distill": 0.5}, "ewc": {"penalty": 30}, "ebll": {"distill": 0.5, "code": 0.8}}
 WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}}
 FACTS = ["sequence", "net", "method", "seed"]
@@ -275,6 +276,11 @@ def test_a_users_own_term_gets_its_columns():
     assert table.loc[0, "loss_mine"] == 2.0
 
 
+def watching_all(self, net, tasks, t, memory, stage, trained=None):
+    """As `Recorder.watching`, but as if the whole network were trained."""
+    return watching(self, net, tasks, t, memory, stage)
+
+
 @pytest.mark.parametrize("name", ["feature-extraction", "finetune"])
 def test_asking_a_network_that_stands_still_once_gives_the_rows_of_asking_it_each_time(name, monkeypatch):
     def rows(seen):
@@ -288,19 +294,37 @@ def test_asking_a_network_that_stands_still_once_gives_the_rows_of_asking_it_eac
         return run.recorder.curves(), len(asked)
 
     quick, few = rows(Recorder(log_every=1))
-    monkeypatch.setattr(ebll.record, "_share", lambda one, other: True)
+    monkeypatch.setattr(Recorder, "watching", watching_all)
     plain, many = rows(Recorder(log_every=1))
     pd.testing.assert_frame_equal(quick, plain, check_exact=True)
     assert few < many  # and the warm-up was spared some
 
 
-def test_only_a_stage_that_leaves_features_and_operator_alone_is_asked_once():
-    net = learn_first(sequence(1), net=noisy, settings=SETTINGS).net
-    net.add_head(3)
-    shared = nn.ModuleList([net.features, net.operator])
-    assert not ebll.record._share(net.heads[1], shared)
-    assert ebll.record._share(net, shared)
-    assert ebll.record._share(net.features[0][0], shared)
-    tied = nn.Linear(4, 4)
-    tied.weight = next(net.operator.parameters())
-    assert ebll.record._share(tied, shared)
+class Adapted(Finetune):
+    """Trains the new head and a layer that a hook adds to F, which is no part of the network's own features."""
+
+    name = "adapted"
+
+    def prepare(self, net):
+        net.adapter = nn.Linear(net.feature_size, net.feature_size)
+        net.features.register_forward_hook(lambda module, inputs, output: output + net.adapter(output))
+
+    def trained_parts(self, net, t):
+        return nn.ModuleList([net.adapter, net.heads[t]]) if t else net
+
+
+def test_a_stage_that_trains_more_than_heads_is_asked_each_time():
+    run = run_sequence(sequence(2), Adapted(), net=small, settings=SETTINGS, recorder=Recorder(log_every=1))
+    moved = run.curves.query("stage == 'train'")["feature_distance"]
+    assert moved.iloc[-1] > 1e-3
+
+
+def test_the_code_before_is_that_of_the_encoder_at_hand():
+    tasks = sequence(2)
+    net = learn_first(tasks, net=small, settings=SETTINGS).net
+    probe = Probe.of(net, 0, tasks[0], 20)
+    for code_size in (2, 4):
+        changed = method("ebll", autoencoder=AUTOENCODER.replace(code_size=code_size))
+        memory = changed.after_task(net, 0, tasks[0], None, 0)
+        with torch.no_grad():
+            assert probe.measure(net, memory)["code_distance"] == 0

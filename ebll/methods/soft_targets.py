@@ -36,9 +36,15 @@ def distill_term(net: Network, batch: Batch, hidden: Tensor, temperature: float,
 def old_logits(net: Network, t: int, hidden: Tensor) -> Tensor:
     """Logits of all heads before t, side by side: hidden (batch, operator_size) -> (batch, sum of their classes)."""
     heads = [*net.heads][:t]  # not net.heads[:t]: that builds a new ModuleList, which costs as much as the heads
-    if t > 1 and all(type(head) is nn.Linear and head.bias is not None for head in heads):
+    if t > 1 and all(map(_is_plain, heads)):
         # One product for all old heads instead of one each, so that a step costs much the same after many tasks.
         weights, biases = torch.cat([h.weight for h in heads]), torch.cat([h.bias for h in heads])
         return functional.linear(hidden, weights, biases)
     logits = [head(hidden) for head in heads]
     return logits[0] if t == 1 else torch.cat(logits, dim=1)
+
+
+def _is_plain(head: nn.Module) -> bool:
+    """Whether a head is its weight and bias and nothing else: no hooks, no weight that is computed from others."""
+    hooks = head._forward_hooks or head._forward_pre_hooks or head._backward_hooks
+    return type(head) is nn.Linear and not hooks and head._parameters.keys() == {"weight", "bias"}
