@@ -40,11 +40,8 @@ def alexnet() -> tuple[str, list[Figure]]:
     for row in rows.itertuples():
         case = f"AlexNet, {row.windows} windows, {row.method}"
         if row.method != "finetune":
-            bar = GPU_BARS.get((row.method, row.windows)) if facts["device"] == "cuda" else None
+            bar = GPU_BARS.get((row.method, row.windows)) if facts["device"].startswith("cuda") else None
             figures.append(Figure(case, "to fine-tuning", "x", row.ratio, row.low, row.high, row.rounds, bar))
-        elif not pd.isna(row.share):
-            share = 100 * row.share
-            figures.append(Figure(case, "share of the matrix product", "%", share, share, share, 1))
     return ALEXNET.format(**facts[["batch", "precision", "device", "threads", "machine", "torch"]]), figures
 
 
@@ -54,7 +51,9 @@ def sweeps() -> tuple[str, list[Figure]]:
     for row in pd.read_csv(DOCS / "sweep-speed.csv").itertuples():
         case, _, what = row.case.partition(": ")
         bar = None if pd.isna(row.bar) else row.bar
-        figures.append(Figure(case, what, "x", row.ratio, row.low, row.high, row.rounds, bar, most=False))
+        figures.append(
+            Figure(case, f"times as fast, {what}", "x", row.ratio, row.low, row.high, row.rounds, bar, most=False)
+        )
     return SWEEPS, figures
 
 

@@ -16,16 +16,19 @@ from benchmarks.rounds import Figure
 from benchmarks.section import write_section
 from ebll.experiments.report import markdown
 
-__all__ = ["PAGE", "TABLE", "number", "read", "spread", "table_of", "write_part"]
+__all__ = ["PAGE", "TABLE", "check_outputs", "number", "read", "spread", "table_of", "write_part"]
 
 PAGE, TABLE = (Path(__file__).with_name(name) for name in ("RESULTS.md", "results.csv"))
 COLUMNS = ["part", *(field.name for field in dataclasses.fields(Figure)), "met"]
 FACTS = ["machine", "torch", "python", "threads", "load"]
 HEAD = """# How fast it is
 
-Every figure is a ratio, a share or a time measured in one run, in rounds that take turns: the median, and in brackets
-the lowest and the highest round. Written by `make bench`, `make bench-peers`, `make bench-sweeps` and
-`make bench-panels`, each its own sections; the numbers are in `results.csv`. A bar is what the project aims for.
+Each section is written by a command (`make bench`, `make bench-peers`; sweeps, panels and AlexNet are taken over from
+pages that theirs write), which also keeps the numbers in `results.csv`. A figure is the median over the rounds of one
+run, with the lowest and the highest round in brackets; cases take turns within a round, and a ratio is taken there.
+"A to B" in x is how many times as long A takes as B, so less is better for A. A bar is what the project aims for; where
+the rounds lie on both sides of it, the verdict says so. Why a bar is missed stands in the text of its section, as far
+as operations counted and a profile can tell.
 """
 
 
@@ -35,6 +38,8 @@ def number(value: float, unit: str) -> str:
         return f"{value:,.0f}"
     if unit == "%":
         return f"{value:.1f}"
+    if abs(value) < 0.095:
+        return f"{value:.3f}"
     return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
@@ -51,17 +56,46 @@ def verdict(one: Figure) -> str:
     bar = f"at {'most' if one.most else 'least'} {one.bar:g} {one.unit}"
     by = number(abs(one.value - one.bar), one.unit)
     missed = "missed by " + (by if by.strip("0.,") else "less than its last digit")
-    return f"{bar}: {'met' if one.met else missed}"
+    close = one.low < one.bar < one.high
+    return f"{bar}: {'met' if one.met else missed}{', rounds on both sides' if close else ''}"
 
 
 def table_of(figures: Sequence[Figure]) -> str:
-    """A Markdown table, one row a figure."""
-    rows = pd.DataFrame(
-        [(one.what, f"{spread(one)} {one.unit}", verdict(one)) for one in figures],
-        columns=["what", "median (lowest to highest)", "bar"],
-        index=[one.case for one in figures],
-    )
-    return markdown(rows, "case")
+    """A Markdown table: a row a case and a column a number where most cases have them all, else a row a figure."""
+    told = {(one.case, one.what): _told(one) for one in figures}
+    cases, whats = ([*dict.fromkeys(names)] for names in zip(*told, strict=True))
+    if len(whats) <= 4 and 2 * len(cases) * len(whats) < 3 * len(told) and len(told) > len(cases):
+        columns = {what: [told.get((case, what), "") for case in cases] for what in whats}
+        return markdown(pd.DataFrame(columns, index=cases), "case")
+    rows = pd.DataFrame([(one.what, _told(one)) for one in figures], columns=["what", "measured"])
+    return markdown(rows.set_axis([one.case for one in figures]), "case")
+
+
+def _told(one: Figure) -> str:
+    bar = verdict(one)
+    return f"{spread(one)} {one.unit}" + (f"; {bar}" if bar else "")
+
+
+def check_outputs(page: Path, table: Path) -> None:
+    """Refuse, before anything is measured, files that could not be read or written afterwards.
+
+    raises   `SystemExit`, in words
+    """
+    if page.resolve() == table.resolve():
+        raise SystemExit(f"--page and --table are both {page}: give each a file of its own.")
+    try:
+        for path in (page, table):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8"):
+                pass
+            if not path.stat().st_size:
+                path.unlink()
+        if table.is_file() and list(pd.read_csv(table, nrows=1).columns) != [*COLUMNS, *FACTS]:
+            raise ValueError("its columns are others")
+        if page.is_file():
+            page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{page} and {table} cannot be used: {error}. Name others with --page and --table.") from error
 
 
 def read(table: Path = TABLE) -> list[tuple[str, Figure]]:
@@ -96,14 +130,17 @@ def write_part(
     before = pd.read_csv(table) if table.is_file() else pd.DataFrame(columns=[*COLUMNS, *FACTS])
     kept = before[before["part"] != part]
     rows = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
-    rows.to_csv(table, index=False, float_format="%.6g", lineterminator="\n")
+    part_file = table.with_name(f"{table.name}.part")  # so that a stop in between leaves the table as it was
+    rows.to_csv(part_file, index=False, float_format="%.6g", lineterminator="\n")
+    part_file.replace(table)
+    figures = [one for name, one in read(table) if name == part]  # as the table of all bars reads them
     if not page.is_file():
         page.write_text(HEAD, encoding="utf-8")
-        write_section(page, "bars", bars(table))
-    told = ", ".join(f"{name} {value}" if name != "machine" else value for name, value in facts.items())
-    last = f"\n\nMeasured on {told}." if told else ""
-    write_section(page, part, f"## {title}\n\n{text.strip()}\n\n{table_of(figures)}{last}")
     write_section(page, "bars", bars(table))
+    told = ", ".join(f"{name} {value}" if name != "machine" else value for name, value in facts.items())
+    rounds = f", in {max(one.rounds for one in figures)} rounds at most"
+    last = f"\n\nMeasured on {told}{rounds}." if told else ""
+    write_section(page, part, f"## {title}\n\n{text.strip()}\n\n{table_of(figures)}{last}")
 
 
 def bars(table: Path = TABLE) -> str:

@@ -16,6 +16,7 @@ from importlib.metadata import version
 
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 __all__ = ["Figure", "figure", "interleaved", "machine", "ratio_of"]
 
@@ -64,7 +65,7 @@ def interleaved(
     ready     called after each case before the clock stops, such as `torch.cuda.synchronize`
     """
     rows, names = [], list(cases)
-    for number in range(warm_up + rounds):
+    for number in tqdm(range(warm_up + rounds), desc=f"rounds of {len(names)} cases", leave=False):
         row = {}
         for name in names[number % len(names) :] + names[: number % len(names)]:
             begun = time.perf_counter()
@@ -89,10 +90,11 @@ def ratio_of(
     return figure(case, what, "x", times[of] / times[to], bar, most=most)
 
 
-def machine() -> dict[str, str]:
+def machine(device: str = "cpu") -> dict[str, str]:
     """What the figures were measured on; the load is that of the minute before, in running processes."""
+    gpu = f", {torch.cuda.get_device_name()}" if device == "cuda" else ""
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores{gpu}",
         "torch": version("torch").partition("+")[0],
         "python": platform.python_version(),
         "threads": str(torch.get_num_threads()),

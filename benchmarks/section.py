@@ -13,9 +13,14 @@ def write_section(page: Path, name: str, text: str) -> None:
     begin, end = f"<!-- {name}: written by a benchmark -->", f"<!-- end of {name} -->"
     there = page.read_text(encoding="utf-8") if page.is_file() else ""
     section = f"{begin}\n\n{text.strip()}\n\n{end}"
-    if begin in there and end in there:
-        before, rest = there.split(begin, 1)
-        after = rest.split(end, 1)[1]
-    else:
+    before, found, rest = there.partition(begin)
+    inside, closed, after = rest.partition(end)
+    if not found:
         before, after = (there.rstrip() + "\n\n" if there.strip() else ""), "\n"
-    page.write_text(f"{before}{section}{after}", encoding="utf-8")
+    elif not closed or "<!-- end of" in inside:
+        raise ValueError(
+            f"{page}: the section {name!r} begins and does not end. Put `{end}` where it ends, or delete it."
+        )
+    part = page.with_name(f"{page.name}.part")  # so that a stop in between leaves the page as it was
+    part.write_text(f"{before}{section}{after}", encoding="utf-8")
+    part.replace(page)

@@ -70,10 +70,18 @@ def bytes_a_task(ready: dict[tuple[str, str], Ready], name: str) -> int:
     return grown + sum(parameter.nbytes for parameter in last.net.heads[0].parameters())
 
 
-def figures_of(name: str, times: pd.DataFrame, kept: int) -> list[Figure]:
+def bytes_in_all(ready: Ready) -> int:
+    """Of the memory and of all old heads."""
+    heads = sum(p.nbytes for head in [*ready.net.heads][: ready.t] for p in head.parameters())
+    return heads + (ready.memory.bytes() if ready.memory else 0)
+
+
+def figures_of(name: str, times: pd.DataFrame, kept: int, whole: int) -> list[Figure]:
     """Ratios to the first task of `OLD`, and bytes.
 
     times   seconds a step, columns (method, task)
+    kept    bytes for each further task
+    whole   bytes of the memory and the old heads at the last task of `OLD`
     """
     case, (first, *later) = f"{NET}, batch {BATCH}, {name}", OLD
     barred = later[-1] if name in ("lwf", "ebll") else None
@@ -81,7 +89,11 @@ def figures_of(name: str, times: pd.DataFrame, kept: int) -> list[Figure]:
         ratio_of(times, (name, task), (name, first), case, f"{task} task to {first}", BAR if task == barred else None)
         for task in later
     ]
-    return [*ratios, figure(case, "bytes kept a task", "bytes", [kept])]
+    return [
+        *ratios,
+        figure(case, "bytes kept for each further task", "bytes", [kept]),
+        figure(case, f"bytes kept in all, {later[-1]} task", "bytes", [whole]),
+    ]
 
 
 def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
@@ -104,4 +116,8 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
         operations=markdown(told.add_suffix(" task"), "method"), kept=kept["ebll"],
         share=100 * kept["ebll"] / whole, whole=whole, heads=len(net.heads),
     )  # fmt: skip
-    return text, [one for name in METHODS_TIMED for one in figures_of(name, times, kept[name])]
+    return text, [
+        one
+        for name in METHODS_TIMED
+        for one in figures_of(name, times, kept[name], bytes_in_all(ready[name, [*OLD][-1]]))
+    ]

@@ -141,13 +141,17 @@ def test_processes_are_real_and_a_failed_one_says_why():
         start.python("-c", "raise ValueError('no such thing')")
 
 
-def test_sweeps_are_those_of_their_table():
+def test_sweeps_are_those_of_their_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(elsewhere, "DOCS", tmp_path)
+    rows = "8 runs of a net: a stack,1.5,1.2,1.9,2.5,5\n9 runs: processes,2.0,1.5,2.5,1.9,3\n9 runs: all,1.7,1,2,,3\n"
+    (tmp_path / "sweep-speed.csv").write_text("case,ratio,low,high,bar,rounds\n" + rows)
     _, figures = elsewhere.sweeps()
-    rows = pd.read_csv(elsewhere.DOCS / "sweep-speed.csv")
-    assert [f"{one.case}: {one.what}" for one in figures] == list(rows["case"])
-    assert [one.value for one in figures] == list(rows["ratio"])
-    assert [one.met for one in figures] == [
-        None if bar != bar else ratio >= bar for ratio, bar in rows[["ratio", "bar"]].values
+    assert [one.case for one in figures] == ["8 runs of a net", "9 runs", "9 runs"]
+    assert [one.what for one in figures] == [f"times as fast, {what}" for what in ("a stack", "processes", "all")]
+    assert [(one.value, one.low, one.high, one.met) for one in figures] == [
+        (1.5, 1.2, 1.9, False),
+        (2.0, 1.5, 2.5, True),
+        (1.7, 1.0, 2.0, None),
     ]
 
 

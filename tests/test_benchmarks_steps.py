@@ -91,12 +91,13 @@ def test_tasks_run_gives_all_cases_and_the_bytes(monkeypatch):
         monkeypatch.setattr(tasks, name, value)
     text, figures = tasks.run(1, "cpu")
     found = {(one.case.rpartition(", ")[2], one.what): one for one in figures}
-    whats = ("5th task to 2nd", "10th task to 2nd", "bytes kept a task")
+    whats = ("5th task to 2nd", "10th task to 2nd", "bytes kept for each further task")
+    whats += ("bytes kept in all, 10th task",)
     assert set(found) == {(name, what) for name in tasks.METHODS_TIMED for what in whats}
     barred = {key for key, one in found.items() if one.bar is not None}
     assert barred == {("lwf", "10th task to 2nd"), ("ebll", "10th task to 2nd")}
     head, encoder = 4 * (128 * 10 + 10), 4 * (256 * 64 + 64)
-    kept = {name: found[name, "bytes kept a task"].value for name in tasks.METHODS_TIMED}
+    kept = {name: found[name, "bytes kept for each further task"].value for name in tasks.METHODS_TIMED}
     assert kept == {"finetune": head, "lwf": head, "ewc": head, "ebll": head + encoder}
     assert f"{head + encoder:,}" in text
 

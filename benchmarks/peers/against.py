@@ -19,14 +19,16 @@ from typing import Any
 
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from benchmarks.peers.sides import BATCH, CLASSES, IMAGES, METHODS, PEERS, SIZES, agreement, made_data, ours, peer
-from benchmarks.results import PAGE, TABLE, table_of, write_part
+from benchmarks.results import PAGE, TABLE, check_outputs, table_of, write_part
 from benchmarks.rounds import Figure, figure, machine
 from ebll.autoencoder import AutoencoderSettings
 from ebll.seeds import cpu_threads
 
 BARS = {"lwf": 4.0, "ebll": 3.5}
+TOLERANCE = 1e-5  # of losses and weights on both sides, in single precision over all steps
 TITLE = "Against Avalanche"
 
 TEXT = """ebll and Avalanche {avalanche} learn the second of two tasks: the same {sizes} net with a head a task, the
@@ -78,7 +80,8 @@ def measured(python: str, threads: int, rounds: int) -> tuple[pd.DataFrame, pd.D
         for name in METHODS:
             if name != "ebll":
                 agreements[name] = agreement(name, data, other)
-        for number in range(rounds + 1):
+        told(pd.DataFrame.from_dict(agreements, orient="index"), threads)  # stops here if the work is not the same
+        for number in tqdm(range(rounds + 1), desc=f"rounds, {threads} thread(s)", leave=False):
             for name in METHODS:
                 bare = products(name)
                 begun = time.perf_counter()
@@ -112,14 +115,28 @@ def figures_of(times: pd.DataFrame) -> tuple[list[Figure], list[Figure]]:
     return found, floors
 
 
-def told(agreements: pd.DataFrame) -> str:
-    """How far both sides agree, a line a method."""
-    lines = [
-        f"- `{name}`: first step {row['first loss']:.0e}"
-        + ("." if name == "ewc" else f", every step {row['every loss']:.0e}, weights {row['weights']:.0e}.")
-        for name, row in agreements.iterrows()
-    ]
+def told(agreements: pd.DataFrame, threads: int) -> str:
+    """How far both sides agree, a line a method.
+
+    raises   `SystemExit` where they do not do the same work
+    """
+    lines = []
+    for name, row in agreements.iterrows():
+        found = row[["first loss"]] if name == "ewc" else row
+        if not (found < TOLERANCE).all():
+            raise SystemExit(f"{name}: the sides do not do the same work: {found.to_dict()}, tolerance {TOLERANCE}.")
+        parts = ", ".join(f"{what} {value:.0e}" for what, value in found.items())
+        lines.append(f"- `{name}`, {threads} thread{'s' * (threads > 1)}: {parts}.")
     return "\n".join(lines)
+
+
+def version_of(python: str) -> str:
+    """Of Avalanche in that environment."""
+    asked = "import importlib.metadata as m; print(m.version('avalanche-lib'))"
+    try:
+        return subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"No Avalanche to be had from {python}: `make bench-peers` makes its environment.") from error
 
 
 def main() -> None:
@@ -127,20 +144,23 @@ def main() -> None:
     root = Path(__file__).parents[2]
     arguments = argparse.ArgumentParser("python -m benchmarks.peers.against", description=__doc__.partition("\n")[0])
     arguments.add_argument("--python", default=str(root / ".venv-peers/bin/python"), help="of Avalanche's environment")
-    arguments.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="torch threads on both sides")
-    arguments.add_argument("--rounds", type=int, default=15)
+    arguments.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="on both sides (default: 1 2)")
+    arguments.add_argument("--rounds", type=int, default=15, help="(default: 15)")
     arguments.add_argument("--page", type=Path, default=PAGE)
     arguments.add_argument("--table", type=Path, default=TABLE)
     chosen = arguments.parse_args()
+    if min(chosen.rounds, *chosen.threads) < 1:
+        arguments.error("--rounds and --threads must be at least 1")
+    check_outputs(chosen.page, chosen.table)
+    version = version_of(chosen.python)
     facts: dict[str, Any] = machine() | {"threads": " and ".join(map(str, chosen.threads))}
-    parts = [measured(chosen.python, threads, chosen.rounds) for threads in chosen.threads]
-    found, floors = figures_of(pd.concat([times for times, _ in parts]))
-    asked = "import importlib.metadata as m; print(m.version('avalanche-lib'))"
-    version = subprocess.run([chosen.python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
+    parts = {threads: measured(chosen.python, threads, chosen.rounds) for threads in chosen.threads}
+    found, floors = figures_of(pd.concat([times for times, _ in parts.values()]))
+    agreed = "\n".join(told(agreements, threads) for threads, (_, agreements) in parts.items())
     words = {"avalanche": version, "sizes": "-".join(map(str, SIZES)), "images": IMAGES, "batch": BATCH}
-    words |= {"rounds": chosen.rounds, "agreement": told(parts[0][1]), "floors": table_of(floors)}
+    words |= {"rounds": chosen.rounds, "agreement": agreed, "floors": table_of(floors)}
     write_part("peers", TITLE, TEXT.format(**words), found, facts, chosen.page, chosen.table)
-    print(table_of([*found, *floors]), "\n", parts[0][1])
+    print(table_of(found), table_of(floors), agreed, sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -112,11 +112,11 @@ class Peer:
 
     def __init__(self, python: str, threads: int, folder: Path):
         worker = Path(__file__).with_name("avalanche_worker.py")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        self.faults = (folder / "faults.txt").open("w+")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.faults, "text": True}
         self.process = subprocess.Popen([python, str(worker), str(threads)], **pipes)
-        self.folder, ready = folder, self.process.stdout.readline()
-        if not ready:
-            raise SystemExit(f"{python} could not start Avalanche's side. Make its environment: make bench-peers")
+        self.folder = folder
+        self._answer()
 
     def run(self, name: str, losses: bool) -> dict[str, Any]:
         """One order, one answer."""
@@ -128,7 +128,14 @@ class Peer:
         }  # fmt: skip
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self.process.stdout.readline()
+        if not line:
+            self.faults.seek(0)
+            raise SystemExit(f"Avalanche's side ended:\n{self.faults.read()[-2000:]}")
+        return json.loads(line)
 
     def weights(self) -> np.ndarray:
         """F's weights at the end of the last order."""
