@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from ebll.errors import InputError, check_choice, check_count
 from ebll.seeds import seeded
 
-__all__ = ["NETS", "NetSpec", "Network", "build_network", "cnn", "frozen", "mlp", "training_only"]
+__all__ = ["NETS", "NetSpec", "Network", "build_network", "cnn", "evaluating", "frozen", "mlp", "training_only"]
 
 NetSpec: TypeAlias = (
     "str | Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]] | tuple[nn.Module, nn.Module] | Network"
@@ -228,22 +228,31 @@ def _is_pair(net: object) -> bool:
 
 
 @contextlib.contextmanager
-def frozen(module: nn.Module) -> Iterator[nn.Module]:
-    """Eval mode and no gradients to the module's parameters inside the block, everything as it was after it.
-
-    Gradients still flow *through* the module to what comes before it.
-    """
+def evaluating(module: nn.Module) -> Iterator[nn.Module]:
+    """Eval mode inside the block, and the modes as they were after it."""
     modes = [(part, part.training) for part in module.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     module.eval()
-    module.requires_grad_(False)
     try:
         yield module
     finally:
         for part, mode in modes:
             part.training = mode
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
+
+
+@contextlib.contextmanager
+def frozen(module: nn.Module) -> Iterator[nn.Module]:
+    """Eval mode and no gradients to the module's parameters inside the block, everything as it was after it.
+
+    Gradients still flow *through* the module to what comes before it.
+    """
+    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    with evaluating(module):
+        module.requires_grad_(False)
+        try:
+            yield module
+        finally:
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
 
 
 @contextlib.contextmanager

@@ -23,9 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -34,9 +33,12 @@ from ebll.data import Split, Task
 from ebll.errors import check_count
 from ebll.methods import Memory, Term
 from ebll.metrics import accuracy, feature_distance, feature_norm
-from ebll.nets import Network, frozen
+from ebll.nets import Network, evaluating
 from ebll.terms import code_distance
 from ebll.turns import turn
+
+if TYPE_CHECKING:  # pandas is imported where a table is made: it would take most of what `import ebll` takes
+    import pandas as pd
 
 __all__ = ["ACCURACY_COLUMNS", "CURVE_COLUMNS", "TERMS", "Probe", "Recorder", "measure_accuracy"]
 
@@ -52,7 +54,7 @@ CURVE_COLUMNS = [
 
 def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 1024) -> float:
     """M1 of task t's head on a split, in eval mode and without gradients."""
-    with frozen(net), torch.no_grad():
+    with evaluating(net), torch.no_grad():
         parts = []
         for batch in split.inputs.split(batch_size):
             turn()
@@ -85,26 +87,28 @@ class Probe:
         # Evenly spread: a split may be sorted by class, and its first rows would show the first classes only.
         rows = torch.arange(count, device=split.labels.device) * len(split) // count
         inputs, labels = split.inputs[rows], split.labels[rows]
-        with frozen(net), torch.no_grad():
-            return cls(task.name, t, inputs, labels, net.features(inputs), still)
+        with evaluating(net), torch.no_grad():
+            features = net.features(inputs)
+            return cls(task.name, t, inputs, labels, features, still, (features, net.operator(features)))
 
-    def answers(self, net: Network) -> tuple[Tensor, Tensor]:
-        """F(x) and T(F(x)) of the network as it is now (call inside `frozen` and no_grad)."""
-        if self._said is not None:
-            return self._said
-        features = net.features(self.inputs)
-        said = features, net.operator(features)
-        if self.still:
-            self._said = said
-        return said
+    def answers(self, net: Network, moved: bool) -> tuple[Tensor, Tensor]:
+        """F(x) and T(F(x)) of the network as it is now (call inside `evaluating` and no_grad).
 
-    def accuracy(self, net: Network) -> float:
+        moved   whether a step has been made since `of`
+        """
+        if self._said is None or (moved and not self.still):
+            self._said = None  # before the next is made, so that there is one at a time
+            features = net.features(self.inputs)
+            self._said = features, net.operator(features)
+        return self._said
+
+    def accuracy(self, net: Network, moved: bool = True) -> float:
         """M1 of the network as it is now."""
-        return accuracy(net.heads[self.task](self.answers(net)[1]), self.labels)
+        return accuracy(net.heads[self.task](self.answers(net, moved)[1]), self.labels)
 
-    def measure(self, net: Network, memory: Memory | None) -> dict[str, float]:
-        """M2, M3, M1 and, where there is a code, E4 of the network as it is now (call inside `frozen` and no_grad)."""
-        features, hidden = self.answers(net)
+    def measure(self, net: Network, memory: Memory | None, moved: bool = True) -> dict[str, float]:
+        """M2, M3, M1 and, where there is a code, E4 of the network as it is now (inside `evaluating` and no_grad)."""
+        features, hidden = self.answers(net, moved)
         encoder = memory.encoder(self.task) if memory is not None else None
         if encoder is not None and (self._code_before is None or self._code_before[0] is not encoder):
             self._code_before = encoder, encoder(self.features_before)
@@ -154,10 +158,10 @@ class Recorder:
         **facts: Any,
     ) -> None:
         """Add a row per old task, or one row with an empty task while there is none."""
-        losses = _losses(terms)
-        with frozen(net), torch.no_grad():
-            fresh = new.accuracy(net)
-            measured = [{"task": probe.name, **probe.measure(net, memory)} for probe in probes] or [{"task": ""}]
+        losses, moved = _losses(terms), facts.get("step") != 0
+        with evaluating(net), torch.no_grad():
+            fresh = new.accuracy(net, moved)
+            measured = [{"task": probe.name, **probe.measure(net, memory, moved)} for probe in probes] or [{"task": ""}]
         self.curve_rows += [{**facts, **row, "accuracy_new": fresh, **losses} for row in measured]
 
     def watching(
@@ -207,15 +211,21 @@ class Recorder:
 
     def curves(self) -> pd.DataFrame:
         """The rows so far; columns as at the top of this file, then those of a user's own terms."""
+        import pandas as pd
+
         own = dict.fromkeys(name for row in self.curve_rows for name in row if name not in CURVE_COLUMNS)
         return pd.DataFrame(self.curve_rows, columns=[*CURVE_COLUMNS, *own])
 
     def accuracy(self) -> pd.DataFrame:
         """after, task, accuracy (0..1, test split): the accuracy matrix in long form."""
+        import pandas as pd
+
         return pd.DataFrame(self.accuracy_rows, columns=ACCURACY_COLUMNS)
 
     def memory(self) -> pd.DataFrame:
         """after, bytes, and for the EBLL methods the newest autoencoder's losses and accuracies."""
+        import pandas as pd
+
         return pd.DataFrame(self.memory_rows)
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 
 from ebll import metrics
@@ -17,6 +17,9 @@ from ebll.errors import InputError
 from ebll.methods import Memory, Method
 from ebll.nets import Network
 from ebll.record import Recorder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["NOTHING_KEPT", "Keeper", "Run", "Snapshot", "check_start", "checked_tasks"]
 
@@ -75,6 +78,8 @@ class Run:
 
         alone  accuracy of a fresh network trained on each task alone, one a task in the order learned
         """
+        import pandas as pd
+
         matrix = self.accuracy_matrix()
         if matrix.empty:
             raise InputError("No task was learned to its end, so there is nothing to sum up; see run.curves.")
@@ -88,6 +93,8 @@ class Run:
         return pd.Series(figures, name=self.method.name)
 
     def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
         facts = pd.DataFrame([self.facts] * len(table), index=table.index, columns=list(self.facts))
         return pd.concat([facts, table], axis=1)
 

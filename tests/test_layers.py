@@ -4,6 +4,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,3 +205,8 @@ def test_the_one_training_loop_can_be_read_at_a_glance():
     (loop,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train"]
     first, *_, last = loop.body[1:]  # without the docstring
     assert last.end_lineno - first.lineno + 1 < 40
+
+
+def test_what_a_user_touches_first_does_not_wait_for_pandas():
+    code = "import sys, ebll; ebll.run_sequence, ebll.load_task; print('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
