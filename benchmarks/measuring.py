@@ -6,16 +6,23 @@ the first. What its text says of measurements is counted in the records that the
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Sequence
 
 import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import steps
+from benchmarks.made import Ready
 from benchmarks.rounds import Figure, figure, interleaved, ratio_of
 from ebll.data import Task, load_task
 from ebll.experiments.report import markdown
+from ebll.methods import EBLL
+from ebll.nets import Network
 from ebll.protocol import learn_first, run_sequence
-from ebll.record import Recorder
+from ebll.record import Probe, Recorder
 from ebll.runs import Snapshot
 from ebll.training import TrainSettings
 
@@ -43,6 +50,14 @@ that this takes less time. The share is what of a run with the default goes if n
 Measurements in a run, and the steps of the optimiser:
 
 {counted}
+
+What is in the way is arithmetic. A measurement sends {samples} inputs of either task through the network, forwards
+only, and a step a batch of {batch}, forwards and backwards; in millions of operations (products and convolutions), as
+`torch.utils.flop_counter` counts them:
+
+{operations}
+
+In the warm-up F and T stand still, and are asked once for all measurements of that stage.
 """
 
 
@@ -50,11 +65,12 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
     """Both nets: how many times as long a run takes with measurements, and their share of it."""
     tasks, settings = [load_task(name).to(device) for name in TASKS], TrainSettings(threads=torch.get_num_threads())
     few = settings.replace(epochs=min(EPOCHS, settings.epochs))
-    figures, counted = [], {}
+    figures, counted, asked = [], {}, {}
     for net in NETS:
         case = f"{net}, {' -> '.join(TASKS)}, ebll"
         options = {"settings": settings, "device": device, "recorder": Recorder(log_every=0)}
         start = learn_first(tasks, net=net, **options)
+        asked[net] = operations(tasks, start.net, settings.batch_size)
         times, counts = timed(tasks, start, settings, (NEVER, DEFAULT, OFTEN), rounds, device)
         figures += [ratio_of(times, name, NEVER, case, f"{name} to never") for name in (DEFAULT, OFTEN)]
         share = 100 * (1 - times[NEVER] / times[DEFAULT])
@@ -72,8 +88,25 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
         samples=Recorder.samples,
         few=few.epochs,
         counted=markdown(rows, "run"),
+        batch=settings.batch_size,
+        operations=markdown(pd.DataFrame(asked), "one of"),
     )
     return text, figures
+
+
+def operations(tasks: Sequence[Task], net: Network, batch: int) -> dict[str, str]:
+    """Millions of floating-point operations of a measurement with one old task, and of a step of EBLL."""
+    method, net = EBLL(), copy.deepcopy(net)
+    memory = method.after_task(net, 0, tasks[0], None, 0)
+    net.add_head(tasks[1].class_count)
+    some = tasks[1].train.take(torch.arange(batch))
+    recorded = method.before_task(net, 1, some.inputs, memory)
+    drawn = Ready(method, net, memory, recorded, dataclasses.replace(tasks[1], train=some))
+    seen, probe = Recorder(), [Probe.of(net, t, task, Recorder.samples) for t, task in enumerate(tasks)]
+    with FlopCounterMode(display=False) as counter:
+        seen.measure(net, probe[:1], probe[1], memory, {}, step=1)
+    counts = {"measurement": counter.get_total_flops(), "step": steps.operations(drawn, batch)}
+    return {name: f"{count / 1e6:,.1f}" for name, count in counts.items()}
 
 
 def timed(

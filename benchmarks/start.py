@@ -17,6 +17,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.rounds import Figure, figure, interleaved, ratio_of
+from ebll.experiments.jobs import jobs_of
+from ebll.experiments.plan import plan
+from ebll.methods import METHODS
 
 __all__ = ["TITLE", "python", "run"]
 
@@ -58,6 +61,8 @@ A task is loaded in a process that has imported torch: the first time, which als
 with, and once more in the same process. `ebll reproduce` is timed as a command of its own, with as many processes as
 cores ({cores}); its files go to a temporary folder. {full}
 """
+STORY = """The full profile has {runs} runs: {whole:.0f} s are {spent:.2f} s of a core for each, and {bar:.0f} s would
+leave {left:.2f} s. What the runs are made of is in the sections above: steps, measurements and fits."""
 
 
 def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
@@ -70,8 +75,19 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
     figures = [*imports(rounds), *loads(min(rounds, LOADS)), *main_job("fast", min(rounds, FAST))]
     if full:
         figures += main_job("full", FULL, FULL_BAR, " (make reproduce, after set-up)")
-    told = "" if full else "The full profile was left out; EBLL_BENCH_FULL=1 asks for it."
-    return TEXT.format(cores=os.cpu_count(), full=told), figures
+    return words(figures), figures
+
+
+def words(figures: Sequence[Figure]) -> str:
+    """How it was measured, and what the time of the full profile comes to for a run."""
+    whole = [one.value for one in figures if one.bar == FULL_BAR]
+    told = "The full profile was left out; EBLL_BENCH_FULL=1 asks for it."
+    if whole:
+        chosen, cores = plan("full"), os.cpu_count() or 1
+        runs = sum(job.runs for job in jobs_of(chosen.experiments, list(METHODS), range(chosen.seeds)))
+        spent, left = (cores * seconds / runs for seconds in (whole[0], FULL_BAR))
+        told = STORY.format(runs=runs, whole=whole[0], spent=spent, bar=FULL_BAR, left=left)
+    return TEXT.format(cores=os.cpu_count(), full=told)
 
 
 def imports(rounds: int) -> list[Figure]:
