@@ -25,9 +25,10 @@ is a GPU.
 """
 SWEEPS = """Measured by `make bench-sweeps`; details, and the machine of that run, are in
 [docs/sweep-speed.md](../docs/sweep-speed.md). How many times as fast: one stack against the same runs one by one, and
-several processes against one. A stack saves calls and not arithmetic, so the larger the net and the batch, the less
-there is to gain, and few runs gain less than many. On a GPU, `python -m benchmarks.sweep_speed --device cuda` prints
-how many times as fast a thousand runs in one stack are as the loop; those figures are not kept here.
+several processes against one, whose two rows are of an earlier run than the stacks (the last lines of that page say
+more). A stack saves calls and not arithmetic: the runs of a stack share what a call costs, so few runs save less of it
+than many, and large nets and batches have less of it to save. On a GPU, `python -m benchmarks.sweep_speed --device
+cuda` prints how many times as fast a thousand runs in one stack are as the loop; those figures are not kept here.
 """
 PANELS = """Measured by `make bench-panels` in JupyterLab and a Chromium; details, and the machine of that run, are in
 [docs/panel-speed.md](../docs/panel-speed.md). {loose}{missing}

@@ -43,9 +43,10 @@ LOG_EVERY = {NEVER: 0, DEFAULT: Recorder.log_every, OFTEN: 10, ALWAYS: 1}
 
 TEXT = """A run of {tasks} with `ebll` and default settings, from the network that has learned {first}: the fit of the
 old task's autoencoder, {warmup} epochs of warm-up, {epochs} of training, and the test accuracies at the end, which are
-taken in every case. Only the recorder's `log_every` differs between the cases, which take turns. A measurement looks at
-{samples} held-out inputs of either task. Where every step is measured, both sides train for {few} epochs instead, so
-that this takes less time. The share is what of a run with the default goes if nothing is measured.
+taken in every case. Only the recorder's `log_every` differs between the cases, which take turns: it measures at every
+so many steps, five times as often at the beginning of each stage, and after the last step. A measurement looks at
+{samples} held-out inputs of either task. Where every step is measured, both sides train for {few} epochs after the
+warm-up, so that this takes less time. The share is what of a run with the default goes if nothing is measured.
 
 Measurements in a run, and the steps of the optimiser:
 
@@ -57,7 +58,7 @@ only, and a step a batch of {batch}, forwards and backwards; in millions of oper
 
 {operations}
 
-In the warm-up F and T stand still, and are asked once for all measurements of that stage.
+In the warm-up F and T stand still: its steps run through a head only, and they are asked once for all its measurements.
 """
 
 

@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 
 from torch.profiler import ProfilerActivity, profile
 
-__all__ = ["GROUPS", "REST", "group_of", "shares"]
+__all__ = ["GROUPS", "PRODUCTS", "REST", "group_of", "shares"]
 
 # Group -> names of operators, as patterns, without "aten::"; the first group that fits counts.
+PRODUCTS = "products and convolutions"
 GROUPS = {
-    "products and convolutions": "addmm* mm bmm baddbmm* addmv* mv dot linear matmul conv* *_convolution* *_conv2d*",
+    PRODUCTS: "addmm* mm bmm baddbmm* addmv* mv dot linear matmul conv* *_convolution* *_conv2d*",
     "optimiser step": "Optimizer.* _fused_sgd* _fused_adam*",
     "drawing the batch": "index index_select randperm",
     "softmax and cross-entropy": "*softmax* nll_loss* cross_entropy*",

@@ -25,10 +25,14 @@ HEAD = """# How fast it is
 
 Each section is written by a command (`make bench`, `make bench-peers`; sweeps, panels and AlexNet are taken over from
 pages that theirs write), which also keeps the numbers in `results.csv`. A figure is the median over the rounds of one
-run, with the lowest and the highest round in brackets; cases take turns within a round, and a ratio is taken there.
-"A to B" in x is how many times as long A takes as B, so less is better for A. A bar is what the project aims for; where
-the rounds lie on both sides of it, the verdict says so. Why a bar is missed stands in the text of its section, as far
-as operations counted and a profile can tell.
+run, with the lowest and the highest round in brackets; without brackets it is one measurement. Cases take turns within
+a round, and a ratio is taken there. "A to B" in x is how many times as long A takes as B; where only B is named, A is
+the case. A bar is what the project aims for: where it says "at most", less is better, and where "at least", more. Where
+the rounds lie on both sides of a bar, the verdict says so. Why one is missed stands in the text of its section, where
+counted operations or a profile tell it.
+
+`mlp` is 784-256-128 and `cnn` two convolutions and a layer ([ebll/nets.py](../ebll/nets.py)), each with a head a task;
+[glossary](../docs/glossary.md) and [equations](../docs/equations.md) explain the methods' words.
 """
 
 
@@ -54,7 +58,8 @@ def verdict(one: Figure) -> str:
     if one.bar is None:
         return ""
     bar = f"at {'most' if one.most else 'least'} {one.bar:g} {one.unit}"
-    by = number(abs(one.value - one.bar), one.unit)
+    digits = len(number(one.value, one.unit).partition(".")[2])
+    by = f"{abs(one.value - one.bar):,.{digits}f}"
     missed = "missed by " + (by if by.strip("0.,") else "less than its last digit")
     close = one.low < one.bar < one.high
     return f"{bar}: {'met' if one.met else missed}{', rounds on both sides' if close else ''}"
@@ -62,18 +67,26 @@ def verdict(one: Figure) -> str:
 
 def table_of(figures: Sequence[Figure]) -> str:
     """A Markdown table: a row a case and a column a number where most cases have them all, else a row a figure."""
-    told = {(one.case, one.what): _told(one) for one in figures}
+    usual = usual_rounds(figures)
+    told = {(one.case, one.what): _told(one, usual) for one in figures}
     cases, whats = ([*dict.fromkeys(names)] for names in zip(*told, strict=True))
     if len(whats) <= 4 and 2 * len(cases) * len(whats) < 3 * len(told) and len(told) > len(cases):
         columns = {what: [told.get((case, what), "") for case in cases] for what in whats}
         return markdown(pd.DataFrame(columns, index=cases), "case")
-    rows = pd.DataFrame([(one.what, _told(one)) for one in figures], columns=["what", "measured"])
+    rows = pd.DataFrame([(one.what, _told(one, usual)) for one in figures], columns=["what", "measured"])
     return markdown(rows.set_axis([one.case for one in figures]), "case")
 
 
-def _told(one: Figure) -> str:
+def usual_rounds(figures: Sequence[Figure]) -> int:
+    """The rounds of most figures that were measured more than once."""
+    counts = [one.rounds for one in figures if one.rounds > 1]
+    return int(pd.Series(counts or [1]).mode()[0])
+
+
+def _told(one: Figure, usual: int) -> str:
     bar = verdict(one)
-    return f"{spread(one)} {one.unit}" + (f"; {bar}" if bar else "")
+    rounds = f", {one.rounds} rounds" if one.rounds not in (1, usual) else ""
+    return f"{spread(one)} {one.unit}{rounds}" + (f"; {bar}" if bar else "")
 
 
 def check_outputs(page: Path, table: Path) -> None:
@@ -131,14 +144,14 @@ def write_part(
     kept = before[before["part"] != part]
     rows = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
     part_file = table.with_name(f"{table.name}.part")  # so that a stop in between leaves the table as it was
-    rows.to_csv(part_file, index=False, float_format="%.6g", lineterminator="\n")
+    rows.to_csv(part_file, index=False, float_format="%.9g", lineterminator="\n")
     part_file.replace(table)
     figures = [one for name, one in read(table) if name == part]  # as the table of all bars reads them
     if not page.is_file():
         page.write_text(HEAD, encoding="utf-8")
     write_section(page, "bars", bars(table))
     told = ", ".join(f"{name} {value}" if name != "machine" else value for name, value in facts.items())
-    rounds = f", in {max(one.rounds for one in figures)} rounds at most"
+    rounds = f", in {usual_rounds(figures)} rounds where a row does not say otherwise"
     last = f"\n\nMeasured on {told}{rounds}." if told else ""
     write_section(page, part, f"## {title}\n\n{text.strip()}\n\n{table_of(figures)}{last}")
 
@@ -152,4 +165,6 @@ def bars(table: Path = TABLE) -> str:
         columns=["what", "measured", "bar"],
         index=[f"{part}: {one.case}" for part, one in held],
     )
-    return f"## The bars\n\n{len(held) - missed} met, {missed} missed.\n\n{markdown(rows, 'figure')}"
+    torn = sum("both sides" in verdict(one) for _, one in held)
+    counted = f"{len(held) - missed} met, {missed} missed; {torn} of them with rounds on both sides."
+    return f"## The bars\n\n{counted}\n\n{markdown(rows, 'figure')}"

@@ -53,9 +53,9 @@ print(json.dumps([1e3 * (marks[1] - marks[0]), 1e3 * (marks[2] - marks[1])]))"""
 
 TEXT = """Whole processes, from their start to their end, in turns. `import ebll` alone loads neither torch nor the
 parts of `ebll`: they come when they are first named, so `ebll.run_sequence` stands for what a user touches first, and
-brings the core and pandas with it. What is beyond torch is the time of a process less that of `import torch` in the
-same round; the import of torch varies from round to round, so the last of these figures is taken by the clock of one
-process, between the import of torch and the end of its own.
+brings the core with it (pandas comes where a table is made). What is beyond torch is the time of a process less that of
+`import torch` in the same round; the import of torch varies from round to round, more than ebll's takes, so the bar
+is put to the figure by the clock of one process, between the import of torch and the end of its own.
 
 A task is loaded in a process that has imported torch: the first time, which also imports what its images are read
 with, and once more in the same process. `ebll reproduce` is timed as a command of its own, with as many processes as
@@ -102,11 +102,11 @@ def imports(rounds: int) -> list[Figure]:
         figure(TORCH, "beyond Python itself", "s", times[TORCH] - python_itself),
         figure(PANDAS, "pandas beyond torch itself", "s", times[PANDAS] - times[TORCH]),
         figure(EBLL, "beyond Python itself", "s", times[EBLL] - python_itself),
-        figure(BOTH, "import ebll beyond torch itself", "s", times[BOTH] - times[TORCH], IMPORT_BAR),
+        figure(BOTH, "import ebll beyond torch itself", "s", times[BOTH] - times[TORCH]),
         ratio_of(times, BOTH, TORCH, BOTH, "to import torch"),
-        figure(READY, "import ebll beyond torch itself", "s", times[READY] - times[TORCH], IMPORT_BAR),
+        figure(READY, "import ebll beyond torch itself", "s", times[READY] - times[TORCH]),
         ratio_of(times, READY, TORCH, READY, "to import torch"),
-        figure(READY, "the same, by the clock of one process", "s", clock[-rounds:]),
+        figure(READY, "the same, by the clock of one process", "s", clock[-rounds:], IMPORT_BAR),
         figure(HELP, "whole process", "s", times[HELP], HELP_BAR),
     ]
 

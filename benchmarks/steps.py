@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.made import Ready, random_task, wide_mlp
-from benchmarks.profiled import shares
+from benchmarks.profiled import PRODUCTS, shares
 from benchmarks.results import spread
 from benchmarks.rounds import Figure, figure, interleaved, ratio_of
 from ebll.experiments.report import markdown
@@ -50,8 +50,8 @@ fine-tuning plus two plain products, the old head's and the encoder's, without t
 
 In the same round, in the same threads, a product of two {size:,} x {size:,} float32 matrices tells how many
 floating-point operations a second the machine reaches then. The share is a step's operations, divided by its time and
-by that number. A step's operations, in millions, as `torch.utils.flop_counter` counts one forward and backward pass
-(products and convolutions only):
+by that number: of operations a second, not of time. A step's operations, in millions, as `torch.utils.flop_counter`
+counts one forward and backward pass (products and convolutions only):
 
 {operations}
 
@@ -60,7 +60,13 @@ running, which slows small calls down. What no operator accounts for is in the l
 
 {profile}
 
-With products alone, the ratio to fine-tuning would be:
+What is in the way of a share: products and convolutions run about as fast here as the large product, and take
+
+{parts}
+
+of the time of fine-tuning's step, with the profiler running. What is in the way of EBLL's ratio: the two products that
+it cannot do without, called one by one, and then its elementwise operations and calls. With these products alone, the
+ratio to fine-tuning would be
 
 {floors}"""
 
@@ -158,7 +164,7 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
         limits.append(limit_of(times) / 1e9)
     figures.append(figure("the machine, in the rounds of all cases", PRODUCT, "GFLOP/s", pd.concat(limits)))
     for case, (_, batch) in CASES.items():  # EBLL has a bar in all of them
-        for name in ("finetune", "ebll"):
+        for name in ("finetune", "lwf", "ebll"):
             work = partial(ready[case][name].learn, STEPS, batch)
             profiles[f"{case}, {name}"] = {group: f"{100 * part:.1f}" for group, part in shares(work).items()}
     millions = pd.DataFrame.from_dict(counts, orient="index").map(lambda count: f"{count / 1e6:,.1f}")
@@ -167,11 +173,16 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
         operations=markdown(millions, "net, batch"),
         profile=markdown(pd.DataFrame.from_dict(profiles, orient="index"), "net, batch, method"),
         floors="\n".join(floors(figures)),
+        parts="\n".join(f"- {case}: {profiles[f'{case}, finetune'][PRODUCTS]} %" for case in SHARE_CASES if case in ready),
     ), figures  # fmt: skip
 
 
 def floors(figures: Sequence[Figure]) -> list[str]:
-    """For each case, the ratio of the products alone beside EBLL's."""
-    ratios = {one.case: spread(one) for one in figures if one.what == "to fine-tuning"}
-    named = ((case, ratios[f"{case}, {BareProducts.name}"], ratios[f"{case}, ebll"]) for case in CASES)
-    return [f"- {case}: {floor}; EBLL as it is: {whole}." for case, floor, whole in named]
+    """For each case, the ratio of the products alone beside EBLL's, and on which side of the bar it is."""
+    ratios = {one.case: one for one in figures if one.what == "to fine-tuning"}
+    lines = []
+    for case in CASES:
+        floor, whole = (ratios[f"{case}, {name}"] for name in (BareProducts.name, "ebll"))
+        side = "above" if floor.value > RATIO_BAR else "below"
+        lines.append(f"- {case}: {spread(floor)}, {side} the bar; EBLL as it is: {spread(whole)}.")
+    return lines

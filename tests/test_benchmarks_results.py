@@ -82,7 +82,7 @@ def test_figures_come_back_from_the_table_as_they_were_written(tmp_path):
     write_part("some", "Title", "Words.", figures, {"machine": "m", "torch": "2"}, page, table)
     assert read(table) == [("some", f) for f in figures]
     assert page.read_text().startswith(HEAD)
-    assert "0 met, 1 missed." in page.read_text()
+    assert "0 met, 1 missed;" in page.read_text()
     assert not list(tmp_path.glob("*.part"))
 
 

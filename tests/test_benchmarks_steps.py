@@ -158,12 +158,12 @@ def test_a_part_replaces_its_own_section_and_rows_only(tmp_path):
         results.write_part(part, f"Of {part}", f"Text of {part}.", figures, FACTS, **where)
         return where["page"].read_text(encoding="utf-8")
 
-    assert "1 met, 1 missed." in write("one", 1.5)
-    assert "3 met, 1 missed." in write("two", 1.05)
+    assert "1 met, 1 missed;" in write("one", 1.5)
+    assert "3 met, 1 missed;" in write("two", 1.05)
     kept = [(part, one.value) for part, one in results.read(where["table"])]
     assert kept == [("one", 1.5), ("one", 90), ("two", 1.05), ("two", 90)]
     page = write("one", 1.02)
-    assert "4 met, 0 missed." in page
+    assert "4 met, 0 missed;" in page
     assert page.count("## Of one") == page.count("Text of one.") == page.count("Text of two.") == 1
     assert page.index("## The bars") < page.index("## Of one") < page.index("## Of two")
     assert "1.50" not in page
@@ -179,5 +179,5 @@ def test_a_part_without_bars_is_written_and_read_again(tmp_path):
     where = {"page": tmp_path / "page.md", "table": tmp_path / "table.csv"}
     results.write_part("plain", "Plain", "Text.", [figure("case", "step", "ms", [1.0, 2.0, 4.0])], FACTS, **where)
     assert results.read(where["table"]) == [("plain", Figure("case", "step", "ms", 2.0, 1.0, 4.0, 3))]
-    assert "0 met, 0 missed." in where["page"].read_text(encoding="utf-8")
+    assert "0 met, 0 missed;" in where["page"].read_text(encoding="utf-8")
     assert "2.00 (1.00 to 4.00) ms" in where["page"].read_text(encoding="utf-8")

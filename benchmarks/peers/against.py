@@ -37,7 +37,7 @@ metrics and no logger on either side. In each of {rounds} rounds every method ru
 "Avalanche to ebll" is how many times as long Avalanche's epoch takes; "with all around it" adds what either side does
 before and after the epoch: recording answers, a loader's set-up, importances over all images, and for ebll's EBLL the
 fit of the second task's autoencoder, to which nothing corresponds on the other side. Avalanche has no EBLL, so its LwF
-stands against ours.
+stands against ours; what EBLL costs in all is the column with all around it. `naive` is fine-tuning.
 
 That the same work is timed: largest difference of the class losses over all steps, and of F's weights after them.
 EWC's importances differ by definition (Avalanche squares the mean gradient of a batch), so there only the first step
@@ -47,7 +47,7 @@ can agree. Our EBLL is compared with nothing.
 
 "Avalanche to the products alone" is the ratio that a step would have whose matrix products (forward, backward, and
 recorded answers in place of a teacher) ran as they are called here, one after the other, and in which nothing else took
-any time.
+any time. What the rest of a step is made of, for this net, stands in the profile of the section on steps.
 
 {floors}
 """
