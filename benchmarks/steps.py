@@ -173,7 +173,9 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
         operations=markdown(millions, "net, batch"),
         profile=markdown(pd.DataFrame.from_dict(profiles, orient="index"), "net, batch, method"),
         floors="\n".join(floors(figures)),
-        parts="\n".join(f"- {case}: {profiles[f'{case}, finetune'][PRODUCTS]} %" for case in SHARE_CASES if case in ready),
+        parts="\n".join(
+            f"- {case}: {profiles[f'{case}, finetune'][PRODUCTS]} %" for case in SHARE_CASES if case in ready
+        ),
     ), figures  # fmt: skip
 
 

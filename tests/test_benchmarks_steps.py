@@ -52,7 +52,7 @@ def test_steps_run_gives_all_cases_and_the_tables_of_its_text(monkeypatch):
     assert figures[-1].what == "matrix product"
     assert figures[-1].unit == "GFLOP/s"
     assert len(figures) == len(found) == 3 * len(methods)
-    assert text.count("tiny, batch 32") == 1 + 2 + 1  # operations, two profiles, what products alone would cost
+    assert text.count("tiny, batch 32") == 1 + 3 + 1  # operations, three profiles, what products alone would cost
     assert profiled.REST in text
 
 
