@@ -4,8 +4,9 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test test-browser test-ipykernel6 lab check lint notebooks screenshots links handout bench \
-	bench-peers bench-panels bench-paper bench-sweeps ready-made clean python FORCE
+.PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint \
+	notebooks screenshots links handout bench bench-peers bench-panels bench-paper bench-sweeps ready-made clean python \
+	FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
 PYTHON ?=
@@ -24,20 +25,34 @@ help:  ## list the targets
 reproduce: $(READY)  ## set up .venv, run the main job with five seeds, write its tables and figures to figures/
 	.venv/bin/ebll reproduce --profile full --out figures
 
-test: $(READY)  ## set up .venv, run the tests
-	$(PY) -m pytest -n $(JOBS) --maxprocesses 4
+# A file's tests stay in one process, so that its fixtures are made once.
+PYTEST = $(PY) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
-test-browser: $(BROWSER)  ## set up .venv, drive the panels in a Chromium that is on this machine
-	$(PY) -m pytest tests/browser
+test: $(READY)  ## set up .venv, run the fast tests: all that proves the lesson right
+	$(PYTEST)
+
+test-all: test test-slow test-processors test-ipykernel6 test-browser  ## every test there is
+
+test-slow: $(READY)  ## processes and clusters, notebooks at their real size, paper scale
+	$(PYTEST) -m 'slow or notebook or paper'
+
+test-browser: $(BROWSER)  ## drive the panels in a Chromium that is on this machine
+	$(PY) -m pytest -m browser
 
 test-ipykernel6: $(READY)  ## the panels' kernel tests once more, on ipykernel 6
 	$(PY) -m pip install --disable-pip-version-check --quiet --upgrade --no-deps --target .venv/ipykernel6 'ipykernel<7'
-	EBLL_IPYKERNEL6=.venv/ipykernel6 $(PY) -m pytest tests/test_panels_kernel.py
+	EBLL_IPYKERNEL6=.venv/ipykernel6 $(PY) -m pytest -m 'slow or not slow' tests/test_panels_kernel.py
+
+test-processors: $(READY)  ## the numeric tests with the kernels of other processors (SETTINGS="all")
+	$(PY) -m tests.processors $(SETTINGS)
+
+mutants: $(READY)  ## put faults into a copy of the library, one at a time: the fast tests must find each
+	$(PY) -m tests.mutants $(MUTANTS_FLAGS)
 
 lab: $(READY)  ## set up .venv, open the notebooks in JupyterLab
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_first_look.ipynb $(LAB_FLAGS)
 
-check: lint test  ## lint, format check and tests: what must pass before a commit
+check: lint test  ## lint, format check and fast tests: what must pass before a commit
 
 lint: $(READY)  ## ruff's lint and format checks, notebooks included
 	$(PY) -m ruff check .
@@ -47,7 +62,7 @@ notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks
 	$(PY) -m notebooks.source.build
 
 screenshots: $(BROWSER)  ## pictures of the panels in a browser, to figures/panels/
-	EBLL_SCREENSHOTS=figures/panels $(PY) -m pytest tests/browser -k 'panel_obeys or what_if_marks or explorer_answers or ready_made'
+	EBLL_SCREENSHOTS=figures/panels $(PY) -m pytest -m browser -k 'panel_obeys or what_if_marks or explorer_answers or ready_made'
 
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
 	$(PY) -m notebooks.source.build --links '$(REPO)'

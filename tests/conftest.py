@@ -1,32 +1,47 @@
-"""What every test runs under: one torch thread a process, fixed seeds, no window to draw on, and no network."""
+"""The tiers of the tests, and what each test runs under: one torch thread, fixed seeds, no display, no network."""
 
 import os
 
 # Before torch is imported, and inherited by every process that a test starts.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ.get("EBLL_TEST_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"
 
+import difflib
 import ipaddress
 import random
+import re
 import socket
+from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 # The first example pays for torch's own start-up, so time is no criterion. CI repeats the same examples every time.
 hypothesis.settings.register_profile("ebll", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("ebll")
 
 
-def pytest_ignore_collect(collection_path, config):
-    """The browser tests have a command of their own, `make test-browser`."""
-    if collection_path.name == "browser" and not any("browser" in str(arg) for arg in config.invocation_params.args):
-        return True
-    return None
+def pytest_configure(config):
+    """Refuse a marker that does not exist, which pytest would take for one that no test has."""
+    known = [line.partition(":")[0].partition("(")[0].strip() for line in config.getini("markers")]
+    for name in set(re.findall(r"[^\W\d]\w*", config.option.markexpr)) - {"and", "or", "not", *known}:
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        tiers = "slow, notebook, browser, paper"
+        raise pytest.UsageError(f"-m: there is no marker {name!r}.{meant} The tiers of the tests are {tiers}.")
+    if any("::" in str(argument) for argument in config.invocation_params.args):
+        config.option.markexpr = ""  # a test that is named is run, whatever its tier
+
+
+def pytest_collection_modifyitems(items):
+    """Every test of the folder needs a browser."""
+    for item in items:
+        if Path(__file__).with_name("browser") in item.path.parents:
+            item.add_marker("browser")
 
 
 @pytest.fixture(autouse=True)
