@@ -1,8 +1,11 @@
 """A folder of images as a task: layouts, resizing, and folders that cannot be used."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from messages import raises
 from PIL import Image
 
 from ebll.data import Task
@@ -21,10 +24,9 @@ def fill(root, counts, suffix="png"):
             paint(root / name / f"{i:02}.{suffix}", 60 * c + i)
 
 
-def refusal(root, kind=InputError, **options):
-    with pytest.raises(kind) as caught:
+def refuses(root, *named, kind=InputError, **options):
+    with raises(kind, *named):
         Task.from_folder(root, **options)
-    return str(caught.value)
 
 
 def greys(split):
@@ -114,32 +116,28 @@ def test_photographs_are_turned_upright(tmp_path):
     assert image[4:].min() == 1
 
 
-LAYOUTS = "Put the images in <folder>/<class>/, or in <folder>/train/<class>/ and <folder>/test/<class>/."
+LAYOUTS = "<folder>/<class>/", "<folder>/train/<class>/", "<folder>/test/<class>/"
 
 
 def test_folders_that_are_missing_or_empty(tmp_path):
     gone = tmp_path / "gone"
-    assert refusal(gone, DataMissing) == f"no image folder at {gone}: it is not there. {LAYOUTS}"
+    refuses(gone, gone, "not there", *LAYOUTS, kind=DataMissing)
     gone.write_text("")
-    assert refusal(gone, DataMissing) == f"no image folder at {gone}: it is a file. {LAYOUTS}"
+    refuses(gone, gone, "a file", *LAYOUTS, kind=DataMissing)
     empty = tmp_path / "empty"
     empty.mkdir()
     for _ in range(2):
-        text = refusal(empty)
-        assert text.startswith(f"{empty} holds no class folder with images (.jpg, .jpeg, .png, ")
-        assert text.endswith(LAYOUTS)
+        refuses(empty, empty, ".jpg", ".jpeg", ".png", *LAYOUTS)
         (empty / "a").mkdir(exist_ok=True)
     paint(empty / "b" / "0.png", 3)
-    assert refusal(empty) == f"{empty} has class folders without images: a. Fill them or delete them."
+    refuses(empty, empty, "without images: a")
 
 
 def test_splits_with_different_classes_are_named(tmp_path):
     fill(tmp_path / "train", {"ash": 4, "oak": 4, "yew": 4})
-    assert refusal(tmp_path) == f"{tmp_path} has train/ but no test/; found: train. {LAYOUTS}"
+    refuses(tmp_path, tmp_path, "no test/", "found: train", *LAYOUTS)
     fill(tmp_path / "test", {"ash": 2, "elm": 2, "oak": 2})
-    assert refusal(tmp_path) == (
-        f"{tmp_path}: train and test must have the same class folders; only in train: yew; only in test: elm."
-    )
+    refuses(tmp_path, tmp_path, "only in train: yew", "only in test: elm")
 
 
 @pytest.mark.parametrize("damage", ["text", "cut"])
@@ -149,27 +147,23 @@ def test_a_broken_image_is_named(tmp_path, damage):
     noise = np.random.default_rng(0).integers(0, 255, (40, 40), dtype=np.uint8)
     Image.fromarray(noise).save(broken)
     broken.write_bytes(b"no image" if damage == "text" else broken.read_bytes()[:400])
-    text = refusal(tmp_path)
-    assert text.startswith(f"{broken} cannot be read as an image: ")
-    assert text.endswith("Delete it or save it again as PNG or JPEG.")
+    with pytest.raises(InputError, match=rf"^{re.escape(str(broken))} .*: .*PNG or JPEG"):  # in it the words of Pillow
+        Task.from_folder(tmp_path)
 
 
 def test_too_few_images_to_split(tmp_path):
     fill(tmp_path, {"a": 4, "b": 1})
-    assert refusal(tmp_path) == (
-        "class 'b' has 1 image where 2 are needed to split off a test set. "
-        "Add images of it, or bring a test set of your own."
-    )
+    refuses(tmp_path, "class 'b'", "1 image", "2 are needed", "test set")
     fill(tmp_path, {"a": 4, "b": 2})
-    assert "class 'b' has 1 image where 2 are needed to split off a validation set." in refusal(tmp_path)
+    refuses(tmp_path, "class 'b'", "1 image", "2 are needed", "validation set")
 
 
 def test_one_class_and_settings_out_of_range(tmp_path):
     fill(tmp_path, {"a": 4})
-    assert "a task needs at least 2 classes; got 1 ('a')" in refusal(tmp_path)
-    assert refusal(tmp_path, channels=2) == "channels must be 1 (grey) or 3 (RGB); got 2."
-    assert "size must be a whole number of at least 4; got 2." in refusal(tmp_path, size=2)
-    assert "test_fraction must be a number above 0 and at most 0.9; got 0." in refusal(tmp_path, test_fraction=0)
+    refuses(tmp_path, "at least 2 classes", "got 1", "'a'")
+    refuses(tmp_path, "channels", "1 (grey)", "3 (RGB)", "got 2", channels=2)
+    refuses(tmp_path, "size", "at least 4", "got 2", size=2)
+    refuses(tmp_path, "test_fraction", "above 0", "at most 0.9", "got 0", test_fraction=0)
 
 
 @pytest.mark.parametrize("aim", [".", "..", "../.."])
@@ -179,9 +173,7 @@ def test_a_link_that_leads_back_is_refused_since_its_images_would_come_in_twice(
     (root / "oak" / "more").mkdir()
     link = root / "oak" / "more" / "link"
     link.symlink_to(aim, target_is_directory=True)
-    assert refusal(root) == (
-        f"{link} leads back to {link.resolve()}, so its images would come in twice. Remove that link."
-    )
+    refuses(root, link, link.resolve())
 
 
 def test_a_class_may_be_a_link_to_a_folder_elsewhere(tmp_path):
@@ -200,12 +192,12 @@ def test_a_link_sideways_is_refused_since_an_image_would_be_in_two_classes_or_in
     root = tmp_path / "leaves"
     fill(root, {"ash": 5, "oak": 5})
     (root / "elm").symlink_to(root / "oak", target_is_directory=True)
-    with pytest.raises(InputError, match="is the same file as"):
+    with raises(InputError, "same file"):  # which of the two comes first is the file system's choice
         Task.from_folder(root, size=4)
     for part in ("train", "test"):
         fill(tmp_path / "parts" / part, {"ash": 5, "oak": 5})
     file = next((tmp_path / "parts" / "test" / "oak").iterdir())
     file.unlink()
     file.symlink_to(next((tmp_path / "parts" / "train" / "oak").iterdir()))
-    with pytest.raises(InputError, match="by way of a link"):
+    with raises(InputError, file, "link"):
         Task.from_folder(tmp_path / "parts", size=4)

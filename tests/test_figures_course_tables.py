@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from messages import raises
 from test_figures_course import cloud, diverged, knob_accuracy, over, sheet, sizes
 from test_figures_data import CLAIMS, accuracy_table, curves_table
 from test_figures_tables import HALF, PAIR, small_accuracy
@@ -155,7 +156,7 @@ def test_over_knob_has_a_logarithmic_axis_upwards_for_values_above_0_alone():
     assert picture.axes[0].yaxis.get_major_formatter()(10_000, 0) == "10,000"
     assert 0 < low < sizes()["accuracy"].min()
     assert high > sizes()["accuracy"].max()
-    with pytest.raises(InputError, match="log_y takes values above 0; the smallest given is 0"):
+    with raises(InputError, "log_y", "above 0", "given is 0"):
         figures.over_knob(sizes().assign(accuracy=0.0), "code", {"accuracy": "a, %"}, log_y=True, **HEADS)
 
 
@@ -198,64 +199,53 @@ HEADS = {"xlabel": "x", "title": "t"}
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "named"),
     [
-        (lambda: figures.accuracy_over_steps(STEPS.drop(columns="accuracy_new")),
-         "The curves table lacks the columns: accuracy_new."),
-        (lambda: figures.accuracy_over_steps(STEPS[:0]), "The curves table is empty: there is nothing to draw."),
+        (lambda: figures.accuracy_over_steps(STEPS.drop(columns="accuracy_new")), ["curves table", "accuracy_new"]),
+        (lambda: figures.accuracy_over_steps(STEPS[:0]), ["curves table", "empty"]),
         (lambda: figures.accuracy_over_steps(STEPS.assign(accuracy=np.nan)),
-         "The curves table holds no accuracy on an old task for lwf and ebll: all are empty."),
+         ["curves table", "accuracy", "lwf and ebll"]),
         (lambda: figures.accuracy_over_steps(STEPS.assign(accuracy=80.0)),
-         "The column accuracy of the curves table must hold fractions from 0 to 1; got 80 to 80. Percent? Divide by"),
-        (lambda: figures.accuracy_over_steps(STEPS.assign(accuracy="high")),
-         "The curves table must hold numbers in the column accuracy; got 'high'."),
+         ["accuracy", "curves table", "0 to 1", "got 80 to 80"]),
+        (lambda: figures.accuracy_over_steps(STEPS.assign(accuracy="high")), ["curves table", "accuracy", "'high'"]),
         (lambda: figures.forgetting_bars(ACCURACY.assign(accuracy=["0.9"] + [0.5] * (len(ACCURACY) - 1))),
-         "The accuracy table must hold numbers in the column accuracy; got '0.9'."),
-        (lambda: figures.average_along_sequence(ACCURACY[ACCURACY["after"] == "letters"]),
-         "There is no way along a sequence of one task (letters). Choose a longer sequence."),
-        (lambda: figures.average_along_sequence(ACCURACY.assign(accuracy=np.nan)),
-         "No run of lwf and ebll was measured on all of its tasks so far: nothing to draw."),
-        (lambda: figures.tradeoff_fronts(ACCURACY), "The accuracy table lacks the columns: knob."),
-        (lambda: figures.tradeoff_fronts(ACCURACY.assign(knob="weak")),
-         "The accuracy table must hold numbers in the column knob; got 'weak'."),
-        (lambda: figures.tradeoff_fronts(ACCURACY.assign(knob=np.inf)),
-         "The accuracy table must hold finite numbers in the column knob."),
+         ["accuracy table", "column accuracy", "'0.9'"]),
+        (lambda: figures.average_along_sequence(ACCURACY[ACCURACY["after"] == "letters"]), ["one task", "letters"]),
+        (lambda: figures.average_along_sequence(ACCURACY.assign(accuracy=np.nan)), ["lwf and ebll", "nothing to draw"]),
+        (lambda: figures.tradeoff_fronts(ACCURACY), ["accuracy table", "columns: knob"]),
+        (lambda: figures.tradeoff_fronts(ACCURACY.assign(knob="weak")), ["accuracy table", "knob", "'weak'"]),
+        (lambda: figures.tradeoff_fronts(ACCURACY.assign(knob=np.inf)), ["accuracy table", "finite", "column knob"]),
         (lambda: figures.tradeoff_fronts(pd.concat([ACCURACY.assign(knob=0), ACCURACY.assign(knob=np.nan)])),
-         "The accuracy table has more than one row for sequence mlp:letters-textures, method lwf, knob 0.0, seed 0"),
-        (lambda: figures.submanifold(cloud().drop(columns="x_back")), "The points table lacks the columns: x_back."),
-        (lambda: figures.submanifold(cloud(classes="ABCDEFG")),
-         "At most 6 classes can be told apart in one picture; got 7: A, B, C, D, E, F, G. Keep the rows of a few."),
+         ["accuracy table", "mlp:letters-textures, method lwf, knob 0.0, seed 0"]),
+        (lambda: figures.submanifold(cloud().drop(columns="x_back")), ["points table", "x_back"]),
+        (lambda: figures.submanifold(cloud(classes="ABCDEFG")), ["6 classes", "got 7", "A, B, C, D, E, F, G"]),
         (lambda: figures.submanifold(cloud().assign(share=np.arange(180) / 180)),
-         "The points table must hold one share a panel; panel code of 2 has several."),
-        (lambda: figures.submanifold(cloud().assign(x=np.nan)),
-         "The points table must hold finite numbers in the columns x, y, x_back and y_back."),
-        (lambda: figures.over_knob(sizes(), "code", {}, **HEADS), "ys must map at least one column to the label"),
+         ["points table", "share", "code of 2"]),
+        (lambda: figures.submanifold(cloud().assign(x=np.nan)), ["points table", "x, y, x_back and y_back"]),
+        (lambda: figures.over_knob(sizes(), "code", {}, **HEADS), ["ys", "at least one"]),
         (lambda: figures.over_knob(sizes(), "alpha", {"share": "s"}, **HEADS),
-         "The given table lacks the columns: alpha. It has: code, kind, seed, accuracy, share."),
-        (lambda: over(sizes().assign(share=np.nan)), "The given table holds no share: all of its values are empty."),
-        (lambda: over(sizes([-1, 1])), "A logarithmic axis has no place for -1. Pass log=False."),
-        (lambda: over(sizes(), references={"joint": 90}), "references: 'joint' must map a column to its level"),
+         ["given table", "alpha", "code, kind, seed, accuracy, share"]),
+        (lambda: over(sizes().assign(share=np.nan)), ["given table", "share", "empty"]),
+        (lambda: over(sizes([-1, 1])), ["-1", "log=False"]),
+        (lambda: over(sizes(), references={"joint": 90}), ["references", "'joint'"]),
         (lambda: over(sizes(), references={"joint": {"acuracy": 90}}),
-         "reference 'joint', column: there is no 'acuracy'. Did you mean 'accuracy'?"),
-        (lambda: over(pd.concat([sizes(), sizes()])), "The given table has more than one row for code 2, kind autoenc"),
-        (lambda: figures.task_images({}), "rows must map the name of at least one task to its images"),
-        (lambda: figures.task_images({"a": (np.zeros((2, 3, 4, 4)), "ab")}),
-         "a: images must be an array (n, height, width), or (n, height, width, 3) in colour; got the shape (2, 3, 4,"),
-        (lambda: figures.task_images({"a": (np.zeros((2, 4, 4)), "abc")}), "a: there are 2 images but 3 labels."),
-        (lambda: figures.task_images({"a": (np.full((1, 4, 4), 255), "a")}),
-         "a: images must hold values from 0 to 1; got 255 to 255."),
+         ["'joint'", "'acuracy'", "Did you mean 'accuracy'"]),
+        (lambda: over(pd.concat([sizes(), sizes()])), ["given table", "code 2, kind autoencoder"]),
+        (lambda: figures.task_images({}), ["rows", "at least one"]),
+        (lambda: figures.task_images({"a": (np.zeros((2, 3, 4, 4)), "ab")}), ["a", "(n, height, width)", "(2, 3, 4,"]),
+        (lambda: figures.task_images({"a": (np.zeros((2, 4, 4)), "abc")}), ["a", "2 images", "3 labels"]),
+        (lambda: figures.task_images({"a": (np.full((1, 4, 4), 255), "a")}), ["a", "0 to 1", "got 255 to 255"]),
     ],
 )  # fmt: skip
-def test_refusals_in_words(call, words):
-    with pytest.raises(InputError) as caught:
+def test_refusals(call, named):
+    with raises(InputError, *named):
         call()
-    assert str(caught.value).startswith(words)
 
 
 @pytest.mark.parametrize("name", ["", ".", "/", "figures/.."])
 def test_a_picture_without_a_name_is_not_saved(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="A picture is saved under a name, such as 'figures/forgetting'; got "):
+    with raises(InputError, f"got {name!r}"):
         figures.claims_overview(CLAIMS).save(name)
     assert list(tmp_path.iterdir()) == []
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from messages import raises
 from test_figures_data import CLAIMS, accuracy_table, curves_table
 
 from ebll import figures
@@ -62,9 +63,9 @@ def test_ipython_takes_the_bundle(picture):
 
 def test_save_refuses_a_picture_without_words_or_numbers(tmp_path):
     table = pd.DataFrame({"a": [1]})
-    with pytest.raises(InputError, match=r"is saved with its alt text, and this one has none\. Pass alt="):
+    with raises(InputError, "alt text", "alt="):
         figures.save(Figure(), tmp_path / "x", table, " ")
-    with pytest.raises(InputError, match="is saved with the table it shows, and this one has none"):
+    with raises(InputError, "table"):
         figures.save(Figure(), tmp_path / "x", table[:0], "A line.")
     assert list(tmp_path.iterdir()) == []
 
@@ -82,11 +83,8 @@ def test_any_figure_can_be_saved(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     picture = figures.claims_overview(CLAIMS)
-    with pytest.raises(OutputError) as caught:
+    with raises(OutputError, "'claims'", f"'{tmp_path / 'file'}'"):
         picture.save(tmp_path / "file" / "claims")
-    folder = str(tmp_path / "file")
-    assert str(caught.value).startswith(f"Cannot write the picture 'claims' into the folder '{folder}': ")
-    assert str(caught.value).endswith("Choose a folder that you may write to.")
 
 
 def test_a_failed_replacement_leaves_the_old_file(tmp_path, monkeypatch):
@@ -97,7 +95,7 @@ def test_a_failed_replacement_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OutputError, match="No space left on device"):
+    with raises(OutputError, "'bars'", tmp_path, "No space left on device"):
         picture.save(tmp_path / "bars")
     assert (tmp_path / "bars.csv").read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 4

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from messages import raises
 from test_figures_data import CLAIMS, accuracy_table, curves_table
 
 from ebll import figures
@@ -142,55 +143,46 @@ def test_claims_table_fills_what_may_be_missing():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "named"),
     [
         (lambda a: figures.forgetting_bars(a.drop(columns=["seed", "after"])),
-         "The accuracy table lacks the columns: seed, after. It has: sequence, net, method, task, accuracy."),
-        (lambda a: figures.forgetting_bars(a[:0]),
-         "The accuracy table is empty: there is nothing to draw. Run an experiment first."),
-        (lambda a: figures.forgetting_bars([1]), "The accuracy table must be a pandas DataFrame; got list."),
-        (lambda a: figures.forgetting_bars(a.assign(accuracy=92.0)),
-         "The accuracy table must hold fractions from 0 to 1; got 92 to 92. Percent? Divide by 100."),
+         ["accuracy table", "seed, after", "sequence, net, method, task, accuracy"]),
+        (lambda a: figures.forgetting_bars(a[:0]), ["accuracy table", "empty"]),
+        (lambda a: figures.forgetting_bars([1]), ["accuracy table", "got list"]),
+        (lambda a: figures.forgetting_bars(a.assign(accuracy=92.0)), ["accuracy table", "0 to 1", "got 92 to 92"]),
         (lambda a: figures.forgetting_bars(pd.concat([a, a], ignore_index=True)),
-         "The accuracy table has more than one row for sequence mlp:letters-textures, method lwf, seed 0, after "
-         "letters, task letters. Pick one setting (say, one alpha) before drawing."),
+         ["accuracy table", "mlp:letters-textures, method lwf, seed 0, after letters, task letters"]),
         (lambda a: figures.accuracy_matrix(a, "mlp:letters"),
-         "sequence: there is no 'mlp:letters'. Did you mean 'mlp:letters-textures'? Choose one of: "
-         "mlp:letters-textures."),
-        (lambda a: figures.accuracy_matrix(a, PAIR, ["lfw"]),
-         "method: there is no 'lfw'. Did you mean 'lwf'? Choose one of: lwf, ebll."),
-        (lambda a: figures.accuracy_matrix(a, PAIR, []),
-         "methods: name at least one. The table has: lwf, ebll."),
+         ["sequence", "'mlp:letters'", "Did you mean 'mlp:letters-textures'"]),
+        (lambda a: figures.accuracy_matrix(a, PAIR, ["lfw"]), ["method", "'lfw'", "Did you mean 'lwf'", "lwf, ebll"]),
+        (lambda a: figures.accuracy_matrix(a, PAIR, []), ["methods", "at least one", "lwf, ebll"]),
         (lambda a: figures.stability_plasticity(a[a["after"] == "letters"]),
-         "mlp:letters-textures: nothing can be forgotten with one task (letters). Choose a longer sequence."),
+         ["mlp:letters-textures", "one task", "letters"]),
         (lambda a: figures.forgetting_by_gap(a, [PAIR, PAIR], methods=["lwf"]),
-         "order: each sequence has one place from near to far; got mlp:letters-textures, mlp:letters-textures."),
-        (lambda a: figures.claims_overview([]),
-         "There are no claims to draw. Check them first; each is a dict with id, statement, estimate, low, high, "
-         "verdict."),
+         ["order", "mlp:letters-textures, mlp:letters-textures"]),
+        (lambda a: figures.claims_overview([]), ["claims", "id, statement, estimate, low, high, verdict"]),
         (lambda a: figures.claims_overview([{"id": "C1", "statement": "x", "estimate": 1.0}]),
-         "Claim C1 lacks: low, high, verdict."),
+         ["C1", "low, high, verdict"]),
     ],
 )  # fmt: skip
-def test_refusals_in_words(call, words):
-    with pytest.raises(InputError) as caught:
+def test_refusals(call, named):
+    with raises(InputError, *named):
         call(accuracy_table(PAIR, methods=["lwf", "ebll"], seeds=2))
-    assert str(caught.value) == words
 
 
 def test_refusals_of_the_curves_table():
     curves = curves_table(seeds=1, methods=["lwf"], steps=20)
     sequence = "cnn:letters-textures"
-    with pytest.raises(InputError, match="The curves table lacks the columns: loss_code"):
+    with raises(InputError, "curves table", "loss_code"):
         figures.loss_terms(curves.drop(columns="loss_code"), sequence, "lwf")
-    with pytest.raises(InputError, match="no rows of stage 'train' for textures"):
+    with raises(InputError, "stage 'train'", "textures"):
         figures.feature_distance(curves[curves["stage"] == "warm-up"], sequence)
     empty = curves.assign(**{f"loss_{term}": np.nan for term in figures.TERMS})
-    with pytest.raises(InputError, match="holds no loss terms for lwf: all of them are empty"):
+    with raises(InputError, "no loss terms", "lwf"):
         figures.loss_terms(empty, sequence, "lwf")
-    with pytest.raises(InputError, match=r"panel: there is no 'ewc'\. Choose one of: lwf\."):
+    with raises(InputError, "panel", "'ewc'", "lwf"):
         figures.feature_distance(curves, sequence, panels=["ewc"])
-    with pytest.raises(InputError, match=r"old task: there is no 'mnist'\. Choose one of: letters\."):
+    with raises(InputError, "old task", "'mnist'", "letters"):
         figures.feature_distance(curves, sequence, task="mnist")
 
 

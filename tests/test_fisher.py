@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import raises
 from tiny import blobs, small
 from torch import nn
 
@@ -325,7 +326,7 @@ def test_E7_quick_equals_loop_for_any_sizes(size, hidden, classes, count, seed):
 
 def test_bad_input_is_refused():
     network, parameters, inputs, labels = made("linear")
-    with pytest.raises(InputError, match=r"Fisher: there is no 'exat'\. Did you mean 'exact'"):
+    with raises(InputError, "Fisher", "'exat'", "Did you mean 'exact'"):
         fisher_diagonal(network, network, parameters, inputs, labels, "exat")
-    with pytest.raises(InputError, match="needs at least one sample; got none"):
+    with raises(InputError, "none"):
         fisher_diagonal(network, network, parameters, inputs[:0], labels[:0])

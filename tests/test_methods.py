@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import raises
 from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, same, sequence, small, state
 from torch import nn
 
@@ -90,9 +91,7 @@ def test_a_term_weighs_its_values_one_by_one_or_together():
 def test_one_weight_serves_all_tasks_or_each_has_its_own():
     assert per_old_task(0.5, 3, "alpha") == (0.5, 0.5, 0.5)
     assert per_old_task((1.0, 2.0, 3.0), 2, "alpha") == (1.0, 2.0)
-    with pytest.raises(
-        InputError, match=r"alpha has 1 entries, but there are 2 old tasks by now: give one number for all"
-    ):
+    with raises(InputError, "alpha", "1 entries", "2 old tasks"):
         per_old_task((1.0,), 2, "alpha")
 
 
@@ -445,8 +444,8 @@ def test_E4_equal_alphas_in_a_list_equal_one_alpha(name):
 
 
 @pytest.mark.parametrize("name", CODE_METHODS)
-def test_E4_too_few_alphas_are_refused_in_words(name):
-    with pytest.raises(InputError, match=r"alpha has 1 entr.*2 old tasks.*one per old task in the order learned"):
+def test_E4_too_few_alphas_are_refused(name):
+    with raises(InputError, "alpha", "1 entries", "2 old tasks"):
         final(name, alpha=(0.7,))
     assert final(name, tasks=sequence(2), alpha=(0.7,))
 

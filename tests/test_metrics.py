@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from messages import raises
 
 from ebll.errors import InputError
 from ebll.metrics import (
@@ -181,12 +182,12 @@ def test_M7_is_zero_against_its_own_diagonal(matrix):
 @pytest.mark.parametrize("summary", [average_accuracy, forgetting, backward_transfer])
 def test_matrices_that_are_not_square_or_have_gaps_are_refused(summary):
     for matrix in ([[0.1, 0.2]], [0.1, 0.2], [], np.zeros((0, 0))):
-        with pytest.raises(InputError, match="square, a row and a column a task; got shape"):
+        with raises(InputError, np.shape(matrix)):
             summary(matrix)
-    with pytest.raises(InputError, match=r"gaps .* measure every task"):
+    with raises(InputError, "NaN"):
         summary([[0.1, NAN], [NAN, 0.2]])
 
 
 def test_M7_wants_one_accuracy_a_task():
-    with pytest.raises(InputError, match=r"must have 3 entries, one a task; got \(2,\)"):
+    with raises(InputError, "3 entries", "(2,)"):
         forward_transfer(MATRIX, [0.1, 0.2])

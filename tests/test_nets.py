@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import raises
 from tiny import FEATURES, HIDDEN, move, noisy, same, small, state
 from torch import nn
 
@@ -220,7 +221,7 @@ def test_a_new_task_begins_with_a_copy_of_the_newest_operator():
 
 
 def test_separating_needs_a_head():
-    with pytest.raises(InputError, match=r"separate_operators needs at least one head; call add_head\(classes\) first"):
+    with raises(InputError, "separate_operators", "add_head(classes)"):
         build_network(small, (12,)).separate_operators()
 
 
@@ -228,21 +229,19 @@ def test_separating_needs_a_head():
 
 
 def test_an_unknown_net_names_the_near_one():
-    with pytest.raises(InputError, match=r"there is no 'mpl'\. Did you mean 'mlp'"):
+    with raises(InputError, "'mpl'", "Did you mean 'mlp'"):
         build_network("mpl", (12,))
 
 
 @pytest.mark.parametrize("net", [None, 3, nn.Linear(12, 3), (nn.Linear(12, 3),), (nn.Linear(12, 3), "T")], ids=repr)
 def test_a_net_of_another_kind_is_refused(net):
-    with pytest.raises(
-        InputError, match=r"net must be one of 'mlp', 'cnn', a function .* or a Network, such as load_backbone"
-    ):
+    with raises(InputError, "net", "'mlp'", "'cnn'", "Network", "load_backbone"):
         build_network(net, (12,))
 
 
 @pytest.mark.parametrize("made", [None, nn.Linear(12, 3), [nn.Identity(), None]], ids=repr)
 def test_a_function_that_returns_no_pair_of_modules_is_refused(made):
-    with pytest.raises(InputError, match=r"pair of nn\.Modules"):
+    with raises(InputError, "nn.Modules"):
         build_network(lambda shape: made, (12,))
 
 
@@ -252,18 +251,18 @@ def test_a_function_that_returns_no_pair_of_modules_is_refused(made):
     ids=["Linear", "Conv2d", "BatchNorm2d", "tuple output"],
 )
 def test_a_net_that_does_not_take_the_inputs_is_refused_with_their_shape(features):
-    with pytest.raises(InputError, match=r"does not take inputs of shape \(12,\)"):
+    with raises(InputError, "(12,)"):
         build_network((features, nn.Identity()), (12,))
 
 
 def test_an_operator_must_return_one_row_a_sample():
-    with pytest.raises(InputError, match=r"`operator` must return \(batch, size\).*\(1, 3, 4\)"):
+    with raises(InputError, "`operator`", "(batch, size)", "(1, 3, 4)"):
         build_network((nn.Flatten(), nn.Unflatten(1, (3, 4))), (12,))
 
 
 @pytest.mark.parametrize("operator", [nn.LSTM(12, 4), nn.GRU(12, 4)], ids=["LSTM", "GRU"])
 def test_an_operator_that_returns_no_tensor_is_refused(operator):
-    with pytest.raises(InputError, match=r"`operator` must return a tensor \(batch, size\); it returned tuple\."):
+    with raises(InputError, "`operator`", "(batch, size)", "tuple"):
         build_network((nn.Flatten(), operator), (12,))
 
 
@@ -272,7 +271,7 @@ def test_an_operator_that_changes_the_features_in_place_is_refused():
         def forward(self, features):
             return nn.functional.relu_(features)
 
-    with pytest.raises(InputError, match="`operator` changes its input in place"):
+    with raises(InputError, "`operator`"):
         build_network((nn.Linear(12, 8), Hasty()), (12,))
 
 
@@ -281,7 +280,7 @@ def test_features_that_would_change_the_data_are_refused_and_in_place_layers_of_
         def forward(self, inputs):
             return inputs.sub_(1)
 
-    with pytest.raises(InputError, match="`features` changes its input in place"):
+    with raises(InputError, "`features`"):
         build_network((Hasty(), nn.Identity()), (12,))
     net = build_network((nn.Sequential(nn.ReLU(inplace=True), nn.Linear(12, 8)), nn.Identity()), (12,))
     inputs = torch.randn(5, 12)
@@ -301,31 +300,25 @@ def test_in_place_layers_of_an_operator_leave_the_features_alone(layers):
 
 
 def test_the_cnn_wants_images():
-    with pytest.raises(InputError, match="'cnn' takes images"):
+    with raises(InputError, "'cnn'"):
         build_network("cnn", (12,))
 
 
 @pytest.mark.parametrize("classes", [1, 0, 2.0, "3"], ids=repr)
 def test_a_head_needs_two_classes(classes):
-    with pytest.raises(InputError, match="classes of a head must be a whole number of at least 2"):
+    with raises(InputError, "classes", "at least 2"):
         build_network(small, (12,)).add_head(classes)
 
 
 def test_a_network_of_another_size_or_with_heads_is_refused_with_the_way_out():
     made = build_network("mlp", (1, 28, 28))
-    with pytest.raises(
-        InputError, match=r"takes inputs of shape \(1, 28, 28\), the tasks have \(3, 32, 32\)\. Give both"
-    ):
+    with raises(InputError, "(1, 28, 28)", "(3, 32, 32)"):
         build_network(made, (3, 32, 32))
     made.add_head(3)
-    with pytest.raises(
-        InputError, match=r"must have no heads, as each task gets one of its own; this one has 1\. Give"
-    ):
+    with raises(InputError, "no heads", 1):
         build_network(made, (1, 28, 28))
 
 
 def test_the_name_of_a_pretrained_net_is_refused_with_the_way_to_it():
-    with pytest.raises(
-        InputError, match=r"no 'resnet18'.* given as ebll\.backbones\.load_backbone\(name\)\.network\(\)"
-    ):
+    with raises(InputError, "'resnet18'", "ebll.backbones.load_backbone(name).network()"):
         build_network("resnet18", (3, 224, 224))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import raises
 
 from ebll import EBLL, EWC, METHODS, AutoencoderSettings, CodeOnly, EBLLSeparate, InputError, LwF, TrainSettings
 from ebll.settings import Settings, setting
@@ -32,23 +33,25 @@ COUNTS = [
 ]
 
 
-def refusal(kind, **values):
+def refuses(kind, *named, **values):
+    """That each of many settings refuses each of many values; the wording is reviewed for a few of them below."""
     with pytest.raises(InputError) as caught:
         kind(**values)
-    return str(caught.value)
+    assert [part for part in named if part not in str(caught.value)] == []
 
 
 @pytest.mark.parametrize(("kind", "field"), AT_LEAST_0 + ABOVE_0)
 @pytest.mark.parametrize(
-    "value",
-    [-1e-9, -3, math.nan, math.inf, -math.inf, "1", "", True, None, 1j, [[1.0]], pytest.param(10**400, id="huge")],
-    ids=repr,
+    ("value", "shown"),
+    [
+        *((value, f"{value:g}") for value in (-1e-9, -3, math.nan, math.inf, -math.inf)),
+        *((value, f"{value!r} of type {type(value).__name__}") for value in ("1", "", True, None, 1j)),
+        ([[1.0]], "[1.0]"),
+        pytest.param(10**400, "inf", id="huge"),
+    ],
 )
-def test_numbers_that_make_no_sense_are_refused_by_name(kind, field, value):
-    text = refusal(kind, **{field: value})
-    assert text.startswith(field)
-    assert "must be a number" in text
-    assert "got" in text
+def test_numbers_that_make_no_sense_are_refused_by_name(kind, field, value, shown):
+    refuses(kind, field, shown, **{field: value})
 
 
 @pytest.mark.parametrize(("kind", "field"), AT_LEAST_0)
@@ -58,13 +61,13 @@ def test_zero_is_a_weight_like_any_other(kind, field):
 
 @pytest.mark.parametrize(("kind", "field"), ABOVE_0)
 def test_zero_is_refused_where_it_is_senseless(kind, field):
-    assert "must be a number above 0; got 0." in refusal(kind, **{field: 0})
+    refuses(kind, field, "above 0", "got 0", **{field: 0})
 
 
 @pytest.mark.parametrize(("kind", "field"), COUNTS)
 @pytest.mark.parametrize("value", [0, -1, 2.0, "2", True, math.nan, None, np.array([1, 2])], ids=repr)
 def test_counts_are_whole_numbers_of_at_least_one(kind, field, value):
-    assert f"{field} must be a whole number of at least 1; got {value!r}" in refusal(kind, **{field: value})
+    refuses(kind, field, "at least 1", f"got {value!r}", **{field: value})
 
 
 @pytest.mark.parametrize(
@@ -78,31 +81,33 @@ def test_counts_are_whole_numbers_of_at_least_one(kind, field, value):
 def test_counts_that_torch_cannot_take_are_refused(kind, field, high):
     assert getattr(kind(**{field: high}), field) == high
     for value in (high + 1, 10**30):
-        assert f"{field} must be a whole number of at least" in refusal(kind, **{field: value})
-        assert f"and at most {high}; got {value}." in refusal(kind, **{field: value})
+        with raises(InputError, field, f"at most {high}", f"got {value}"):
+            kind(**{field: value})
 
 
 def test_no_warm_up_is_allowed_and_less_is_not():
     assert TrainSettings(warmup_epochs=0).warmup_epochs == 0
-    assert "at least 0; got -1" in refusal(TrainSettings, warmup_epochs=-1)
+    with raises(InputError, "warmup_epochs", "at least 0", "got -1"):
+        TrainSettings(warmup_epochs=-1)
 
 
 @pytest.mark.parametrize(("kind", "field", "high"), [(TrainSettings, "drop_at", 1), (EWC, "fisher_decay", 1)])
 def test_shares_end_at_one(kind, field, high):
     assert getattr(kind(**{field: high}), field) == high
-    assert "at most 1; got 1.01" in refusal(kind, **{field: 1.01})
+    with raises(InputError, field, "at most 1", "got 1.01"):
+        kind(**{field: 1.01})
 
 
 def test_momentum_stays_below_one():
-    assert "at most 0.999; got 1." in refusal(TrainSettings, momentum=1)
+    with raises(InputError, "momentum", "at most 0.999", "got 1"):
+        TrainSettings(momentum=1)
 
 
 def test_messages_carry_symbol_and_hint():
-    assert (
-        refusal(LwF, temperature=0)
-        == "temperature (θ) must be a number above 0; got 0. LwF and the authors' EBLL code use 2."
-    )
-    assert refusal(EBLL, alpha="1") == "alpha (α) must be a number of at least 0; got '1' of type str."
+    with raises(InputError, "temperature (θ)", "above 0", "got 0", "use 2"):
+        LwF(temperature=0)
+    with raises(InputError, "alpha (α)", "at least 0", "got '1' of type str"):
+        EBLL(alpha="1")
 
 
 @pytest.mark.parametrize("kind", WITH_ALPHA)
@@ -110,19 +115,25 @@ def test_alpha_is_one_number_or_one_per_old_task(kind):
     assert kind(alpha=3).alpha == 3.0
     assert kind(alpha=[1, 2.5]).alpha == (1.0, 2.5)
     assert kind(alpha=(0,)).alpha == (0.0,)
-    assert "got an empty list" in refusal(kind, alpha=[])
-    assert refusal(kind, alpha=[1, -2]) == "alpha (α), entry 1 must be a number of at least 0; got -2."
-    assert "entry 0 must be" in refusal(kind, alpha=(math.nan, 1))
-    assert "entry 1 must be" in refusal(kind, alpha=(1, "2"))
+    with raises(InputError, "alpha (α)", "empty"):
+        kind(alpha=[])
+    for alpha, named in [
+        ([1, -2], ["entry 1", "-2"]),
+        ((math.nan, 1), ["entry 0", "nan"]),
+        ((1, "2"), ["entry 1", "'2'"]),
+    ]:
+        with raises(InputError, "alpha (α)", *named):
+            kind(alpha=alpha)
 
 
 def test_a_list_is_refused_where_one_number_serves_all_tasks():
-    assert "must be a number above 0; got [2, 2] of type list" in refusal(EBLL, temperature=[2, 2])
+    with raises(InputError, "temperature (θ)", "above 0", "got [2, 2] of type list"):
+        EBLL(temperature=[2, 2])
 
 
 def test_an_unknown_choice_names_the_near_one():
-    text = refusal(EWC, fisher="exakt")
-    assert text == "fisher: there is no 'exakt'. Did you mean 'exact'? Choose one of: exact, sampled, empirical."
+    with raises(InputError, "fisher", "'exakt'", "Did you mean 'exact'", "exact, sampled, empirical"):
+        EWC(fisher="exakt")
 
 
 def test_numpy_numbers_are_numbers():
@@ -134,9 +145,9 @@ def test_numpy_numbers_are_numbers():
 def test_replace_checks_again_and_names_near_settings():
     changed = EBLL().replace(alpha=2, temperature=3)
     assert (changed.alpha, changed.temperature, changed.distill_weight) == (2.0, 3.0, 1.0)
-    with pytest.raises(InputError, match=r"alpha \(α\) must be"):
+    with raises(InputError, "alpha (α)", "at least 0", "got -1"):
         EBLL().replace(alpha=-1)
-    with pytest.raises(InputError, match=r"Setting of EBLL: there is no 'temprature'\. Did you mean 'temperature'"):
+    with raises(InputError, "Setting of EBLL", "'temprature'", "Did you mean 'temperature'"):
         EBLL().replace(temprature=1)
 
 
@@ -181,10 +192,11 @@ def test_exactly_the_finite_numbers_within_the_limits_pass(value):
         if fits:
             assert getattr(Example(**{name: value}), name) == value
         else:
-            assert refusal(Example, **{name: value}).startswith(name)
+            refuses(Example, name, f"got {value:g}", **{name: value})
 
 
 @pytest.mark.parametrize("value", [0, 1, "yes", None])
 def test_a_switch_is_true_or_false(value):
     assert Example(flag=False).flag is False
-    assert refusal(Example, flag=value) == f"flag is True or False; got {value!r}."
+    with raises(InputError, "flag", f"got {value!r}"):
+        Example(flag=value)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from messages import raises
 from tiny import AUTOENCODER, SETTINGS, blobs, method, noisy, same, sequence, small, state
 from torch import nn
 from torch.nn import functional
@@ -408,14 +409,18 @@ def test_every_method_learns_what_can_be_learned():
 
 
 def test_an_unknown_method_names_the_near_one():
-    with pytest.raises(InputError, match=r"Method: there is no 'elbb'\. Did you mean 'ebll'"):
+    with raises(InputError, "Method", "'elbb'", "Did you mean 'ebll'"):
         run_sequence(sequence(2), "elbb")
 
 
-@pytest.mark.parametrize("chosen", [EBLL, None, 3, nn.Identity()], ids=["class", "None", "number", "module"])
-def test_a_method_of_another_kind_is_refused_before_anything_is_learned(chosen):
+@pytest.mark.parametrize(
+    ("chosen", "named"),
+    [(EBLL, "EBLL"), (None, "None"), (3, 3), (nn.Identity(), "Identity()")],
+    ids=["class", "None", "number", "module"],
+)
+def test_a_method_of_another_kind_is_refused_before_anything_is_learned(chosen, named):
     recorder = Recorder()
-    with pytest.raises(InputError, match=r"[Mm]ethod"):
+    with raises(InputError, named):
         run_sequence(sequence(2), chosen, net=small, settings=SETTINGS, recorder=recorder)
     assert not recorder.accuracy_rows
 
@@ -426,32 +431,32 @@ def test_a_method_of_another_kind_is_refused_before_anything_is_learned(chosen):
     ids=["empty", "names", "nothing", "str", "None", "number", "dict", "set", "task"],
 )
 def test_a_sequence_is_a_list_of_tasks(tasks):
-    with pytest.raises(InputError, match="must be a list of at least one Task"):
+    with raises(InputError, "tasks", "at least one Task"):
         run_sequence(tasks, "lwf")
 
 
 def test_tasks_need_different_names():
-    with pytest.raises(InputError, match="need different names; got a, b, a"):
+    with raises(InputError, "got a, b, a"):
         run_sequence([blobs("a", 0), blobs("b", 1), blobs("a", 2)], "lwf")
 
 
 def test_tasks_need_inputs_of_one_shape():
-    with pytest.raises(InputError, match=r"one shape, since they share F; got a \(12,\), b \(1, 4, 4\)"):
+    with raises(InputError, "got a (12,), b (1, 4, 4)"):
         run_sequence([blobs("a", 0), blobs("b", 1, shape=(1, 4, 4))], "lwf")
 
 
 @pytest.mark.parametrize(
-    ("net", "text"),
+    ("net", "named"),
     [
-        ("cnn", "takes images"),
-        ("resnet", "there is no 'resnet'"),
-        (nn.Linear(12, 3), "pair of nn.Modules"),
-        ((nn.Linear(9, 3), nn.Identity()), r"does not take inputs of shape \(12,\)"),
+        ("cnn", "'cnn' takes images"),
+        ("resnet", "no 'resnet'"),
+        (nn.Linear(12, 3), "nn.Modules"),
+        ((nn.Linear(9, 3), nn.Identity()), "shape (12,)"),
     ],
     ids=["cnn", "unknown", "module", "size"],
 )
-def test_a_net_that_does_not_fit_is_refused(net, text):
-    with pytest.raises(InputError, match=text):
+def test_a_net_that_does_not_fit_is_refused(net, named):
+    with raises(InputError, named):
         learn("lwf", net=net)
 
 
@@ -459,12 +464,8 @@ def test_a_net_that_does_not_fit_is_refused(net, text):
 def test_a_last_batch_of_one_input_is_refused_where_batchnorm_learns(run):
     tasks = sequence(2)
     settings = SETTINGS.replace(batch_size=len(tasks[0].train) - 1)
-    with pytest.raises(InputError) as caught:
+    with raises(InputError, "task0", len(tasks[0].train), settings.batch_size, "BatchNorm", "batch_size"):
         run(tasks, net=noisy, settings=settings)
-    assert str(caught.value) == (
-        f"The last batch of task0 would hold one input ({len(tasks[0].train)} in batches of {settings.batch_size}), "
-        "and BatchNorm needs more while it learns. Choose another batch_size."
-    )
     run(tasks, net=small, settings=settings)
     run(tasks, net=noisy, settings=settings.replace(batch_size=len(tasks[0].train)))
 
@@ -473,7 +474,7 @@ def test_batches_of_one_are_refused_only_where_the_net_cannot_take_them():
     tasks = [blobs("images", 0, shape=(1, 4, 4))]
     several = (nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten()), nn.Linear(12, 5))
     learn_first(tasks, net=several, settings=SETTINGS.replace(batch_size=1, epochs=1))
-    with pytest.raises(InputError, match="would hold one input"):
+    with raises(InputError, "task0", "batches of 1", "BatchNorm"):
         learn_first(sequence(1), net=noisy, settings=SETTINGS.replace(batch_size=1))
 
 
@@ -485,7 +486,7 @@ def test_a_later_task_may_end_with_a_batch_of_one_input_since_batchnorm_learns_n
 
 @pytest.mark.parametrize("name", ["ebll", "code-only", "ebll-separate"])
 def test_a_code_as_large_as_the_features_is_refused(name):
-    with pytest.raises(InputError, match="below the 8 features"):
+    with raises(InputError, "code_size", "8 features", "got 8"):
         learn(method(name, autoencoder=AUTOENCODER.replace(code_size=8)))
 
 
@@ -494,11 +495,11 @@ def test_divergence_says_where_and_what_to_try_and_keeps_the_tables_of_the_tasks
     tasks = sequence(2)
     start = learn_first(tasks, net=small, settings=SETTINGS, recorder=Recorder(log_every=1))
     wild = SETTINGS.replace(learning_rate=1e30)
-    with pytest.raises(TrainingDiverged) as caught:
+    with pytest.raises(TrainingDiverged) as caught:  # at a step and in terms that depend on the processor
         learn(name, tasks, start=start, settings=wild, log_every=1)
     text, run = str(caught.value), caught.value.run
-    assert text.startswith(f"{METHODS[name].label}, seed 0: training diverged: ")
-    assert "Try a learning_rate below 1e+30" in text
+    assert text.startswith(f"{METHODS[name].label}, seed 0: ")
+    assert "learning_rate below 1e+30" in text
     assert run.curves.query("training == 'task0'").shape[0] == start.recorder.curves().shape[0] > 0
     assert run.curves.query("training == 'task1'").shape[0] > 0  # up to the step that failed
     assert run.recorder.accuracy().equals(start.recorder.accuracy())
@@ -524,12 +525,12 @@ def test_divergence_on_the_first_task_keeps_its_tables_too(name):
         # Three classes softened to a guess have the entropy log 3 = 1.0986; times 3.4e38 it is past the largest float.
         (
             LwF(temperature=100, distill_weight=3.4e38),
-            r"LwF, seed 0: .*\(distill = inf\) at step 0 of 8\. .*distill_weight",
+            r"LwF, seed 0: .*\(distill = inf\) at step 0 of 8\b.*distill_weight",
         ),
-        (EWC(ewc_strength=3.4e38), r"EWC, seed 0: .*penalty = (inf|nan).* at step [1-8] of 8\. .*ewc_strength"),
+        (EWC(ewc_strength=3.4e38), r"EWC, seed 0: .*penalty = (inf|nan).*step [1-8] of 8\b.*ewc_strength"),
         (
             EBLL(alpha=3.4e38, autoencoder=AUTOENCODER),
-            r"EBLL, seed 0: .* at step [1-8] of 8\. .*smaller weight \(alpha",
+            r"EBLL, seed 0: .*step [1-8] of 8\b.*alpha",
         ),
     ],
     ids=["lwf", "ewc", "ebll"],
@@ -595,36 +596,25 @@ def test_runs_in_two_threads_of_a_process_equal_runs_alone():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "named"),
     [
-        (lambda: learn("lwf", seed=-1), "seed must be a whole number of at least 0; got -1."),
-        (
-            lambda: learn("lwf", seed=2**63),
-            f"seed must be a whole number of at least 0 and at most {2**63 - 1}; got {2**63}.",
-        ),
-        (lambda: learn("lwf", settings={"epochs": 1}), "settings takes TrainSettings(epochs=..., ...); got dict."),
-        (lambda: learn("lwf", recorder=[]), "recorder takes a Recorder(log_every=..., ...); got list."),
-        (
-            lambda: learn("lwf", start=build_network(small, (12,))),
-            "start takes a Snapshot, such as learn_first(...) returns; got Network.",
-        ),
+        (lambda: learn("lwf", seed=-1), ["seed", "at least 0", "got -1"]),
+        (lambda: learn("lwf", seed=2**63), ["seed", f"at most {2**63 - 1}", f"got {2**63}"]),
+        (lambda: learn("lwf", settings={"epochs": 1}), ["settings", "TrainSettings", "got dict"]),
+        (lambda: learn("lwf", recorder=[]), ["recorder", "Recorder", "got list"]),
+        (lambda: learn("lwf", start=build_network(small, (12,))), ["start", "learn_first", "got Network"]),
         (
             lambda: learn("lwf", start=learn_first([blobs("task0", 0, classes=4)], net=small, settings=SETTINGS)),
-            "start has learned task0 (inputs (12,), classes of its heads [4]), but the sequence begins with task0 "
-            "(inputs (12,), classes [3]). Branch from learn_first([task0, ...]).",
+            ["start", "task0", "(12,)", "[4]", "[3]", "learn_first([task0, ...])"],
         ),
-        (lambda: Recorder(log_every=-1), "log_every must be a whole number of at least 0; got -1."),
-        (
-            lambda: learn(EBLL(autoencoder={"code_size": 4})),
-            "autoencoder takes AutoencoderSettings(code_size=..., ...); got dict.",
-        ),
+        (lambda: Recorder(log_every=-1), ["log_every", "at least 0", "got -1"]),
+        (lambda: learn(EBLL(autoencoder={"code_size": 4})), ["autoencoder", "AutoencoderSettings", "got dict"]),
     ],
     ids=["seed", "high seed", "settings", "no recorder", "no start", "other classes", "recorder", "autoencoder"],
 )
-def test_wrong_settings_are_refused_in_words(call, words):
-    with pytest.raises(InputError) as caught:
+def test_wrong_settings_are_refused(call, named):
+    with raises(InputError, *named):
         call()
-    assert str(caught.value) == words
 
 
 def test_a_recorder_is_used_even_if_its_class_calls_it_empty():
