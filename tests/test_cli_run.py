@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from folders import image_folder
+from messages import review
 from tiny import blobs
 
 from ebll import METHODS, TrainSettings
@@ -89,7 +90,7 @@ def test_a_broken_image_is_named(tmp_path, two):
     broken.write_bytes(b"not an image")
     done = run("--tasks", two)
     assert done.exit_code == 2
-    assert str(broken) in done.stderr
+    assert str(broken) in done.stderr  # and what Pillow says of it
 
 
 @pytest.mark.parametrize("out", [True, False])
@@ -98,9 +99,9 @@ def test_when_training_diverges_the_tables_so_far_are_kept(tmp_path, two, out):
     done = run("--tasks", two, "--method", "lwf", "--batch-size", 4, "--distill-weight", "1e30", *where)
     assert done.exit_code == 1
     stopped, error = done.stderr.splitlines()
-    assert error.startswith("error: LwF, seed 0: training diverged: the loss is not finite (")
-    assert "Try" in error
-    assert ("the tables so far are in" if out else "--out DIR names a folder") in stopped
+    assert error.startswith("error: LwF, seed 0: ")  # then terms and a step that depend on the processor
+    assert "distill_weight" in error
+    assert (str(tmp_path / "out") if out else "--out DIR") in stopped
     if out:
         accuracy = pd.read_csv(tmp_path / "out" / "accuracy.csv")
         assert accuracy[["after", "task"]].values.tolist() == [["one", "one"]]
@@ -130,7 +131,7 @@ def test_what_was_learned_is_kept_when_something_later_fails(tmp_path, two, monk
     done = run("--tasks", two, "--method", "lwf", "--epochs", 1, "--out", tmp_path / "out")
     assert done.exit_code == 1
     stopped, error = done.stderr.splitlines()
-    assert "the tables so far are in" in stopped
+    assert str(tmp_path / "out") in stopped
     assert error.startswith("error: RuntimeError: lost in space")
     assert len(pd.read_csv(tmp_path / "out" / "accuracy.csv")) == 3
 
@@ -143,13 +144,14 @@ def test_an_error_is_shown_even_if_the_tables_cannot_be_kept_after_it(tmp_path, 
     wild = ["--method", "lwf", "--batch-size", 4, "--distill-weight", "1e30"]
     done = run("--tasks", two, *wild, "--out", tmp_path / "out")
     assert done.exit_code == 1
-    assert done.stderr.startswith("error: LwF, seed 0: training diverged")
+    assert done.stderr.startswith("error: LwF, seed 0: ")
 
 
 def test_an_error_before_the_first_step_is_one_line(tmp_path):
     done = run("--tasks", "letters,letters", "--out", tmp_path)
     assert done.exit_code == 2
-    assert done.stderr == "error: Tasks of one sequence need different names; got letters, letters.\n"
+    assert done.stderr.count("\n") == 1
+    review(done.stderr, "error", "got letters, letters")
 
 
 def test_outside_the_main_thread_the_tables_are_kept_too(tmp_path, two):
@@ -157,7 +159,7 @@ def test_outside_the_main_thread_the_tables_are_kept_too(tmp_path, two):
     thread = threading.Thread(target=lambda: done.append(run("--tasks", two, *wild, "--out", tmp_path / "out")))
     thread.start()
     thread.join()
-    assert done[0].stderr.splitlines()[-1].startswith("error: LwF, seed 0: training diverged")
+    assert done[0].stderr.splitlines()[-1].startswith("error: LwF, seed 0: ")
     assert len(pd.read_csv(tmp_path / "out" / "accuracy.csv")) == 1
 
 

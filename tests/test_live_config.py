@@ -1,4 +1,4 @@
-"""A config is a line of code and back, refuses in words, and knows which of its settings act."""
+"""A config is a line of code and back, refuses what makes no sense, and knows which of its settings act."""
 
 import contextlib
 import itertools
@@ -6,6 +6,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import raises
 from tiny import blobs, same
 
 import ebll
@@ -81,46 +82,46 @@ DEEP = "x" + ".a" * 400 + "()"
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "named"),
     [
-        ("LabConfig(alhpa=1)", "Setting of LabConfig: there is no 'alhpa'. Did you mean 'alpha'"),
-        ("self=1", "Setting of LabConfig: there is no 'self'"),
-        ("LabConfig('letters')", "config: a line such as LabConfig"),
-        ("'letters', seed=1", "config: a line such as LabConfig"),
-        ("LabConfig(**{'seed': 1})", "config: a line such as LabConfig"),
-        ("LabConfig(seed=1), LabConfig(seed=2)", "config: a line such as LabConfig"),
-        ("seed=1), LabConfig(seed=2", "config: a line such as LabConfig"),
-        ("LabConfig(seed=", "config: a line such as LabConfig"),
-        ("nonsense " * 30, "config: a line such as LabConfig"),
-        ("import os", "config: a line such as LabConfig"),
-        ("\0", "config: a line such as LabConfig"),
-        (DEEP, "config: a line such as LabConfig"),
-        ("(" * 300, "config: a line such as LabConfig"),
-        ("LabConfig(alpha=1 + 1)", "every value must be a number"),
-        ("LabConfig(old=name)", "every value must be a number"),
-        ("LabConfig(alpha={[]: 1})", "every value must be a number"),
-        ("LabConfig(alpha='3')", "alpha"),
-        ("LabConfig(alpha=-1)", "alpha"),
-        ("LabConfig(alpha=1e7)", "at most 1e\\+06"),
-        ("LabConfig(temperature=0)", "temperature"),
-        ("LabConfig(code_size=1.5)", "code_size"),
-        ("LabConfig(epochs=True)", "epochs"),
-        ("LabConfig(seed=-1)", "seed"),
-        ("LabConfig(net='vit')", "net: there is no 'vit'"),
-        ("LabConfig(old=3)", "old must be a name"),
-        ("LabConfig(old=' ')", "old must be a name"),
-        ("LabConfig(new='letters')", "old and new must be different tasks"),
-        ("LabConfig(methods=())", "methods: name at least one"),
-        ("LabConfig(methods=3)", "methods: name at least one"),
-        ("LabConfig(methods=[3])", "Method: there is no 3"),
-        ("LabConfig(methods=[['lwf']])", "Method: there is no"),
-        ("LabConfig(methods='joint')", "Method: there is no 'joint'"),
-        (None, "config: a LabConfig, or a line"),
-        (3, "config: a LabConfig, or a line"),
+        ("LabConfig(alhpa=1)", ["LabConfig", "'alhpa'", "Did you mean 'alpha'"]),
+        ("self=1", ["LabConfig", "'self'"]),
+        *(
+            (text, ["config", "LabConfig(seed=1)", f"got {text!r}"])
+            for text in (
+                *("LabConfig('letters')", "'letters', seed=1", "LabConfig(**{'seed': 1})", "seed=1), LabConfig(seed=2"),
+                *("LabConfig(seed=1), LabConfig(seed=2)", "LabConfig(seed=", "import os", "\0"),
+            )
+        ),
+        ("nonsense " * 30, ["config", "LabConfig(seed=1)", "got 'nonsense nonsense"]),
+        (DEEP, ["config", "LabConfig(seed=1)", "got 'x.a.a"]),
+        ("(" * 300, ["config", "LabConfig(seed=1)", "got '(((("]),
+        *(
+            (text, ["config", "every value"])
+            for text in ("LabConfig(alpha=1 + 1)", "LabConfig(old=name)", "LabConfig(alpha={[]: 1})")
+        ),
+        ("LabConfig(alpha='3')", ["alpha", "'3'"]),
+        ("LabConfig(alpha=-1)", ["alpha", "got -1"]),
+        ("LabConfig(alpha=1e7)", ["alpha", "at most 1e+06", "got 1e+07"]),
+        ("LabConfig(temperature=0)", ["temperature", "above 0", "got 0"]),
+        ("LabConfig(code_size=1.5)", ["code_size", "1.5"]),
+        ("LabConfig(epochs=True)", ["epochs", "True"]),
+        ("LabConfig(seed=-1)", ["seed", "got -1"]),
+        ("LabConfig(net='vit')", ["net", "'vit'"]),
+        ("LabConfig(old=3)", ["old", "got 3"]),
+        ("LabConfig(old=' ')", ["old", "got ' '"]),
+        ("LabConfig(new='letters')", ["old and new", "'letters'"]),
+        ("LabConfig(methods=())", ["methods", "at least one"]),
+        ("LabConfig(methods=3)", ["methods", "at least one"]),
+        ("LabConfig(methods=[3])", ["Method", "no 3"]),
+        ("LabConfig(methods=[['lwf']])", ["Method", "['lwf']"]),
+        ("LabConfig(methods='joint')", ["Method", "'joint'"]),
+        (None, ["config", "LabConfig", "got NoneType"]),
+        (3, ["config", "LabConfig", "got int"]),
     ],
 )
-def test_what_makes_no_config_is_refused_in_words(text, words):
-    with pytest.raises(InputError, match=words):
+def test_what_makes_no_config_is_refused(text, named):
+    with raises(InputError, *named):
         LabConfig.read(text)
 
 
@@ -150,29 +151,27 @@ def test_nothing_in_a_line_is_executed(line, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rest", "words"),
+    ("rest", "named"),
     [
-        ("'elbb'", "Did you mean 'ebll'"),
-        ("'joint'", "Method: there is no 'joint'"),
-        ("3", "Method: there is no 3"),
-        ("method", "a line such as run_live"),
-        ("*everything", "a line such as run_live"),
-        ("'ebll', {[]: 1}", "a line such as run_live"),
-        ("'ebll', 5", "changes: a list such as"),
-        ("'ebll', 'alpha'", "changes: a list such as"),
-        ("'ebll', [5]", "changes: each is"),
-        ("'ebll', ['abc']", "changes: each is"),
-        ("'ebll', [(1, 'alpha')]", "changes: each is"),
-        ("'ebll', [(-1, 'alpha', 0.0)]", "step of a change"),
-        ("'ebll', [(1.5, 'alpha', 0.0)]", "step of a change"),
-        ("'ebll', [(1, 'temperature', 1.0)]", "A setting that may change in mid-run: there is no 'temperature'"),
-        ("'ebll', [(1, ['alpha'], 1.0)]", "A setting that may change in mid-run"),
-        ("'ebll', [(1, 'alpha', -1)]", "alpha"),
-        ("'ebll', changes=[(1, 'alpha', '0')]", "alpha"),
+        ("'elbb'", ["'elbb'", "Did you mean 'ebll'"]),
+        ("'joint'", ["Method", "'joint'"]),
+        ("3", ["Method", "no 3"]),
+        *((rest, ["config", "run_live(LabConfig()"]) for rest in ("method", "*everything", "'ebll', {[]: 1}")),
+        ("'ebll', 5", ["changes", "got 5"]),
+        ("'ebll', 'alpha'", ["changes", "got 'alpha'"]),
+        ("'ebll', [5]", ["changes", "got 5"]),
+        ("'ebll', ['abc']", ["changes", "got 'abc'"]),
+        ("'ebll', [(1, 'alpha')]", ["changes", "got (1, 'alpha')"]),
+        ("'ebll', [(-1, 'alpha', 0.0)]", ["step", "got -1"]),
+        ("'ebll', [(1.5, 'alpha', 0.0)]", ["step", "1.5"]),
+        ("'ebll', [(1, 'temperature', 1.0)]", ["setting", "'temperature'", "alpha"]),
+        ("'ebll', [(1, ['alpha'], 1.0)]", ["setting", "['alpha']"]),
+        ("'ebll', [(1, 'alpha', -1)]", ["alpha", "got -1"]),
+        ("'ebll', changes=[(1, 'alpha', '0')]", ["alpha", "'0'"]),
     ],
 )
-def test_a_live_line_that_makes_no_sense_is_refused_in_words(rest, words):
-    with pytest.raises(InputError, match=words):
+def test_a_live_line_that_makes_no_sense_is_refused(rest, named):
+    with raises(InputError, *named):
         read_live(f"run_live(LabConfig(), {rest})")
 
 
@@ -264,7 +263,7 @@ def test_changes_due_are_made_in_order_and_only_where_they_change_something():
     assert knobs.at(10) == (Change(10, "alpha", 5.0),)
     again = LiveKnobs(LabConfig(), "ebll", knobs.changes)
     assert [change for step in range(12) for change in again.at(step)] == knobs.changes == [*made, (10, "alpha", 5.0)]
-    with pytest.raises(InputError, match="alpha"):
+    with raises(InputError, "alpha", "got -1"):
         knobs.set("alpha", -1)
 
 

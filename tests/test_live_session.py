@@ -6,6 +6,7 @@ import threading
 
 import pandas as pd
 import pytest
+from messages import raises
 from threads import WAIT, in_thread, until
 from tiny import blobs, same
 
@@ -72,7 +73,7 @@ def test_a_run_that_is_held_makes_way_for_a_newer_one():
     first = worker.start(endless, control)
     until(lambda: begun)
     assert (first.state, worker.busy) == ("running", True)
-    with pytest.raises(TimeoutError, match="has not ended within"):
+    with raises(TimeoutError, "0 s"):
         first.result(0)
     second = worker.start(lambda: None)
     assert second.wait(WAIT)
@@ -165,7 +166,7 @@ def test_a_held_run_goes_on_by_one_measurement_a_step(session):
     assert handle.wait(WAIT)
     assert made.curves["step"].tolist() == list(range(7))
     assert session.control is None
-    with pytest.raises(InputError, match="press Run"):
+    with raises(InputError, "Run"):
         session.step()
 
 
@@ -207,7 +208,7 @@ def test_known_results_are_taken_again_where_asked_for(session):
 
 
 def test_as_many_runs_can_be_pinned_as_there_are_names_and_then_the_oldest_goes(session):
-    with pytest.raises(InputError, match="no run to pin yet"):
+    with raises(InputError, "no run"):
         session.pin()
     made = []
     for i in range(len(NAMES) + 2):
@@ -215,13 +216,13 @@ def test_as_many_runs_can_be_pinned_as_there_are_names_and_then_the_oldest_goes(
         made.append(session.run_here())
         pinned = session.pin()
         assert pinned.made is made[-1]
-        with pytest.raises(InputError, match="pinned already"):
+        with raises(InputError, "pinned already"):
             session.pin()
     assert [one.name for one in session.pinned] == [*NAMES[2:], *NAMES[:2]]
     assert [one.made for one in session.pinned] == made[2:]
     session.start(held=True)
     until(lambda: session.current.measured == 1)
-    with pytest.raises(InputError, match="still on"):
+    with raises(InputError, "still on"):
         session.pin()
 
 
@@ -247,7 +248,7 @@ def test_the_table_tells_the_runs_apart_by_name_and_by_what_is_set_differently(s
 
 def test_saved_data_are_the_tables_and_lines_that_make_them_again(tmp_path):
     session = Session(CONFIG, TASKS, live="ebll", changes=[(5, "alpha", 0.0)])
-    with pytest.raises(InputError, match="nothing to take yet"):
+    with raises(InputError):
         session.save_data(tmp_path)
     session.run_here()
     session.pin()
@@ -270,7 +271,7 @@ def test_saved_data_are_the_tables_and_lines_that_make_them_again(tmp_path):
     for column in ("step", "feature_distance", "loss_code", "accuracy"):
         assert kept[column].to_numpy() == pytest.approx(again.curves[column].to_numpy(), rel=1e-12, nan_ok=True)
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(OutputError, match=r"Cannot write into the folder .*Choose one that you may"):
+    with raises(OutputError, f"'{tmp_path / 'file'}'"):
         session.save_data(tmp_path / "file")
 
 

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from messages import raises
 from tiny_pages import GRID, STEPS, tables
 
 import ebll.pages
@@ -240,25 +241,24 @@ def test_a_sweep_that_goes_on_says_what_is_not_done_yet():
 
 
 @pytest.mark.parametrize(
-    ("sweep", "words"),
+    ("sweep", "named"),
     [
-        (Sweep(), ["nothing to show", "no run is done"]),
-        (tables(fails=lambda config: True), ["nothing to show", "all 162 runs failed", "NaN at step 7"]),
+        (Sweep(), ["no run is done"]),
+        (tables(fails=lambda config: True), ["all 162 runs failed", "NaN at step 7"]),
         (SweepTables(tables().table.iloc[:0], tables().curves.iloc[:0]), ["no run in it"]),
-        (SweepTables(tables().table.drop(columns="old"), tables().curves), ["it has no old"]),
-        (3.0, ["the folder of its store", "float"]),
+        (SweepTables(tables().table.drop(columns="old"), tables().curves), ["table", "no old"]),
+        (3.0, ["sweep", "float"]),
     ],
 )
-def test_what_cannot_be_shown_is_refused_in_words(tmp_path, sweep, words):
-    with pytest.raises(InputError) as told:
+def test_what_cannot_be_shown_is_refused(tmp_path, sweep, named):
+    with raises(InputError, *named):
         export(tmp_path / "page.html", sweep)
-    assert [word for word in words if word not in str(told.value)] == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_too_many_combinations_are_refused(monkeypatch):
     monkeypatch.setattr("ebll.pages.content.MOST_CELLS", 23)
-    with pytest.raises(InputError, match=r"alpha x 4, distill_weight x 2, recon_weight x 3 make 24 .* at most 23"):
+    with raises(InputError, "alpha x 4, distill_weight x 2, recon_weight x 3", 24, "at most 23"):
         content(maps.index_of(tables()))
 
 
@@ -364,22 +364,22 @@ def test_folders_are_made_and_a_page_is_replaced(tmp_path):
 
 @pytest.mark.parametrize("path", ["page.txt", "page", 3])
 def test_a_page_ends_in_html(path):
-    with pytest.raises(InputError, match=r"ends in \.html, such as 'page.html'; got"):
+    with raises(InputError, ".html", f"got '{path}'"):
         export(path, tables())
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     sweep = tables({"tasks": ["letters", "digits"], "method": "ebll", "seed": 0})
     (tmp_path / "folder.html").mkdir()
-    with pytest.raises(InputError, match="is a folder; name a file"):
+    with raises(InputError, tmp_path / "folder.html"):
         export(tmp_path / "folder.html", sweep)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot be written to .*Name a file in a folder that you may write to"):
+    with raises(OutputError, tmp_path / "file"):
         export(tmp_path / "file" / "page.html", sweep)
     path = tmp_path / "page.html"
     path.write_text("before")
     monkeypatch.setattr(writing.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OutputError, match="No space left on device"):
+    with raises(OutputError, tmp_path, "No space left on device"):
         export(path, sweep)
     assert path.read_text() == "before"
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder.html", "page.html"]
@@ -387,7 +387,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
 
 def test_a_large_page_is_written_and_told(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "MOST_BYTES", 500_000)
-    with pytest.warns(UserWarning, match=r"page.html: [01]\.\d MB, more than the 0\.5 MB .* Export fewer runs"):
+    with pytest.warns(UserWarning, match=r"page.html: [01]\.\d MB.* 0\.5 MB"):
         path = export(tmp_path / "page.html", tables({"tasks": ["letters", "digits"], "method": "ebll", "seed": 0}))
     assert path.stat().st_size > 500_000
 
@@ -402,7 +402,7 @@ def test_a_store_or_the_folder_around_it(tmp_path):
     assert texts[0] == texts[1]
     (cell,) = held_of(texts[0])["cells"].values()
     assert cell["validation"][:2] == [50.0, 37.5]
-    with pytest.raises(InputError, match="holds no results of a sweep"):
+    with raises(InputError, tmp_path / "none"):
         export(tmp_path / "page.html", tmp_path / "none")
 
 
@@ -412,6 +412,6 @@ def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, package):
         monkeypatch.delitem(sys.modules, f"ebll.pages.{name}", raising=False)
         monkeypatch.delattr(ebll.pages, name, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(EbllError, match=rf'needs {package}, which is not installed: pip install "ebll\[page\]"'):
+    with raises(EbllError, package, 'pip install "ebll[page]"'):
         export(tmp_path / "page.html", tables())
     assert list(tmp_path.iterdir()) == []

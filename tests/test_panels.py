@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ipywidgets import Button, Checkbox, Dropdown
+from messages import raises, review
 from panel_rig import BOTH, CLASS, LONG_RUN, PAIR, TASKS, coarse, one_of, press, settle, turn_knob, until, widgets_alive
 from PIL import Image
 
@@ -100,9 +101,9 @@ def test_each_name_of_a_control_can_be_hidden_and_an_unknown_one_is_refused_in_w
     assert not [one for one in base._all_in(made.root) if isinstance(one, Knob | Button | Checkbox | Dropdown)]
     made.close()
     assert widgets_alive() == before
-    with pytest.raises(InputError, match=r"hide, a control.*'alhpa'"):
+    with raises(InputError, "hide", "'alhpa'"):
         panel(line, hide=["alhpa"], **options)
-    with pytest.raises(InputError, match=r"lock, a control.*'spead'"):
+    with raises(InputError, "lock", "'spead'"):
         panel(line, lock="spead", **options)
 
 
@@ -228,8 +229,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_words(kind, tmp_path):
     for one in [panel.take] if kind == "explorer" else panel.widgets.take.values():
         panel.tell("")
         one.click()
-        assert "Cannot write" in panel.status.wrong
-        assert "folder" in panel.status.wrong
+        review(panel.status.wrong, tmp_path / "file")
     assert panel.errors == []
     panel.close()
 
@@ -257,7 +257,7 @@ def test_a_live_panel_shows_itself_as_a_widget_and_as_a_picture(panels, kind):
 
 def test_the_switch_for_pictures_refuses_other_words(monkeypatch):
     monkeypatch.setenv("EBLL_STATIC", "maybe")
-    with pytest.raises(InputError, match="EBLL_STATIC is 1"):
+    with raises(InputError, "EBLL_STATIC", "1", "'maybe'"):
         MAKERS["lab"]()
 
 
@@ -270,9 +270,9 @@ def test_running_the_cell_again_closes_the_panel_before(kind, monkeypatch):
         press(first, "run")
         until(lambda: first.session.current.measured, "the run")
     alive = widgets_alive()
-    with pytest.raises(InputError):
+    with raises(InputError):
         MAKERS[kind]("no line of code")
-    with pytest.raises(InputError):
+    with raises(InputError, "nothing of that name"):
         MAKERS[kind](hide=["nothing of that name"])
     second = MAKERS[kind]()
     assert first.closed

@@ -6,6 +6,7 @@ import threading
 import weakref
 
 import pytest
+from messages import raises
 from panel_rig import CLASS, LONG_RUN, PAIR, TASKS, press, settle, turn_knob, until
 
 import ebll.panels
@@ -197,24 +198,25 @@ def test_one_task_need_not_be_in_a_list(panels):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "named"),
     [
-        ({"tasks": 5}, "tasks: a list of ebll.Task"),
-        ({"hide": 5}, "hide: a list of controls"),
-        ({"lock": None}, "lock: a list of controls"),
-        ({"folder": None}, "folder: the name of a folder"),
-        ({"changes": 5}, "changes: a list such as"),
+        ({"tasks": 5}, ["tasks", "ebll.Task", "got int"]),
+        ({"hide": 5}, ["hide", 5]),
+        ({"lock": None}, ["lock", "None"]),
+        ({"folder": None}, ["folder", "None"]),
+        ({"changes": 5}, ["changes", 5]),
     ],
 )
-def test_arguments_of_the_wrong_kind_are_refused_in_words(given, words):
-    with pytest.raises(InputError, match=words):
+def test_arguments_of_the_wrong_kind_are_refused(given, named):
+    with raises(InputError, *named):
         ebll.panels.what_if(PAIR, **{"tasks": TASKS, **given})
 
 
 def test_a_folder_that_cannot_be_looked_into_is_told_in_words(panels):
     panel = panels("forgetting_lab", PAIR, folder="x" * 5000)
     panel.widgets.take["data"].click()
-    assert "Name another folder" in panel.status.wrong
+    assert "xxx" in panel.status.wrong
+    assert "another folder" in panel.status.wrong
     assert panel.errors == []
 
 

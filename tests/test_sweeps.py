@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from messages import raises
 from pandas.testing import assert_frame_equal
 from tiny_sweep import CHEAP, GRID, SLOW, cheap, same
 
@@ -220,7 +221,7 @@ class Broken(ThreadPoolExecutor):
 
 
 def test_a_chunk_that_is_lost_takes_no_other_with_it(alone, tmp_path):
-    with Broken(ValueError("lost in space")) as executor, pytest.raises(EbllError, match=r"1 portions.*lost in space"):
+    with Broken(ValueError("lost in space")) as executor, raises(EbllError, "1 portions", "lost in space"):
         ebll.sweep(GRID, store=tmp_path, executor=executor)
     left = set(alone.configs) - {one.config for one in Store(tmp_path).all()}
     assert left == set(chunks_of(alone.configs, 1)[1])
@@ -230,19 +231,19 @@ def test_a_chunk_that_is_lost_takes_no_other_with_it(alone, tmp_path):
 def test_a_broken_executor_is_told_at_once_in_words():
     with (
         Broken(BrokenExecutor("all gone")) as executor,
-        pytest.raises(EbllError, match=r"takes no more work.*all gone"),
+        raises(EbllError, "all gone"),
     ):
         ebll.sweep(GRID, executor=executor)
     closed = ThreadPoolExecutor(1)
     closed.shutdown()
-    with pytest.raises(EbllError, match=r"takes no more work.*after shutdown"):
+    with raises(EbllError, "shutdown"):
         ebll.sweep(GRID, executor=closed)
 
 
 def test_workers_of_another_version_are_refused(monkeypatch):
     from ebll.sweeps import engines
 
-    with pytest.raises(EbllError, match="another version of ebll"):
+    with raises(EbllError, "ebll"):
         engines._run_chunk([cheap()], None, "another")
 
 
@@ -369,24 +370,20 @@ def test_known_runs_set_the_pace_and_workers_share_the_time():
 
 
 @pytest.mark.parametrize(
-    ("target", "value", "words"),
+    ("target", "value", "named"),
     [
-        ("free_memory", lambda: 1e4, r"tables of 8 runs take about \d+ kB of memory, and 10 kB are free"),
-        (
-            "shutil.disk_usage",
-            lambda path: type("Usage", (), {"free": 9e3}),
-            r"results of 8 runs take .* has 9 kB left",
-        ),
+        ("free_memory", lambda: 1e4, r"8 runs .*memory.* 10 kB"),
+        ("shutil.disk_usage", lambda path: type("Usage", (), {"free": 9e3}), r"8 runs .* 9 kB"),
     ],
 )
 def test_a_grid_too_large_for_memory_or_disk_is_refused_before_anything_runs(
-    tmp_path, monkeypatch, target, value, words
+    tmp_path, monkeypatch, target, value, named
 ):
     asked = counted(monkeypatch)
     monkeypatch.setattr(f"ebll.sweeps.plan.{target}", value)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=named):
         ebll.sweep(GRID, store=tmp_path, workers=1)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=named):
         plan_sweep(GRID, store=tmp_path / "new")
     assert asked == []
     assert not (tmp_path / "new").exists()
@@ -397,16 +394,16 @@ def test_free_memory_is_of_this_machine():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "named"),
     [
-        ({"workers": 0}, "workers.*at least 1"),
-        ({"executor": object()}, "submit.*got object"),
-        ({"client": 3}, "client: a Dask Client.*got int"),
-        ({"executor": ThreadPoolExecutor(1), "client": 3}, "name one of them"),
+        ({"workers": 0}, ["workers", "at least 1", "got 0"]),
+        ({"executor": object()}, ["executor", "submit", "got object"]),
+        ({"client": 3}, ["client", "Dask Client", "got int"]),
+        ({"executor": ThreadPoolExecutor(1), "client": 3}, ["executor", "client"]),
     ],
 )
-def test_bad_options_are_refused_in_words(options, words):
-    with pytest.raises(InputError, match=words):
+def test_bad_options_are_refused(options, named):
+    with raises(InputError, *named):
         ebll.sweep(GRID, **options)
 
 

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from messages import raises
 from sweep_rig import GRID, PAIR, config, figures_of, result, swept, whole
 from tiny_sweep import CHEAP
 
@@ -283,29 +284,28 @@ def test_what_is_left_open_is_the_kits_own_or_in_the_middle(index):
 
 
 @pytest.mark.parametrize(
-    ("view", "words"),
+    ("view", "named"),
     [
         (SweepView(tasks="letters-mnst"), ["letters-mnst", "Did you mean 'letters-mnist'"]),
         (SweepView(method="ebl"), ["no 'ebl'", "Did you mean 'ebll'"]),
         (SweepView(data="tests"), ["Did you mean 'test'"]),
         (SweepView(columns="alfa"), ["Did you mean 'alpha'"]),
         (SweepView(columns="code_size"), ["Choose one of: alpha, distill_weight, recon_weight"]),
-        (SweepView(columns="alpha", rows="alpha"), ["different settings"]),
-        (SweepView(alpha=11.0), ["no 11 for ebll", "Choose one of: 0; 1; 10"]),
-        (SweepView(ewc_strength=10.0), ["ebll has no such setting", "alpha, distill_weight"]),
-        (SweepView(method="lwf", alpha=1.0), ["lwf has no such setting"]),
+        (SweepView(columns="alpha", rows="alpha"), ["alpha"]),
+        (SweepView(alpha=11.0), ["alpha", "11", "ebll", "0; 1; 10"]),
+        (SweepView(ewc_strength=10.0), ["ewc_strength", "ebll", "alpha, distill_weight"]),
+        (SweepView(method="lwf", alpha=1.0), ["alpha", "lwf"]),
         (SweepView(alpha={}), ["a setting", "got {}"]),
     ],
 )  # fmt: skip
-def test_what_the_sweep_does_not_have_is_refused_in_words(index, view, words):
-    with pytest.raises(InputError) as told:
+def test_what_the_sweep_does_not_have_is_refused(index, view, named):
+    with raises(InputError, *named):
         m.settled(index, view)
-    assert [word for word in words if word not in str(told.value)] == []
 
 
 def test_a_view_of_a_constant_setting_is_taken_if_it_is_that(index):
     assert m.settled(index, SweepView(code_size=64)) == m.settled(index)
-    with pytest.raises(InputError, match="no 32 for ebll"):
+    with raises(InputError, "code_size", 32, "ebll"):
         m.settled(index, SweepView(code_size=32))
 
 
@@ -320,7 +320,7 @@ def test_kept_drops_only_what_is_not_there_any_more(index):
     assert (lwf.tasks, lwf.data, lwf.columns, lwf.rows) == (FAR, "test", "distill_weight", "")
     other = m.index_of(swept({"tasks": [("letters", "textures")], "alpha": [0.3, 10.0], "recon_weight": [1e-2, 1.0]}))
     assert m.kept(other, view) == m.settled(other, SweepView(alpha=10.0, data="test"))
-    with pytest.raises(InputError, match="Did you mean 'alpha'"):
+    with raises(InputError, "'alfa'", "Did you mean 'alpha'"):
         view.replace(alfa=1.0)
 
 
@@ -395,10 +395,10 @@ def test_a_store_a_path_that_is_none_and_things_that_are_no_sweep(tmp_path, foun
     for one in found.results.values():
         store.put(one)
     assert len(m.index_of(tmp_path / "sweep").runs) == len(found.configs)
-    with pytest.raises(InputError, match="name the folder that a sweep had"):
+    with raises(InputError, tmp_path / "none"):
         m.index_of(str(tmp_path / "none"))
     for thing in (7, {"alpha": [1.0]}, found.table):
-        with pytest.raises(InputError, match=r"^sweep: what ebll\.sweep returns.*got"):
+        with raises(InputError, "sweep", f"got {type(thing).__name__}"):
             m.index_of(thing)
 
 
@@ -409,18 +409,19 @@ def test_none_is_the_ready_made_sweep(monkeypatch, found):
 
 def test_tables_that_cannot_be_read_are_refused_in_words(found):
     table, curves = found.table, found.curves
-    for frame, words in [
-        (table.drop(columns=["alpha", "old"]), "it has no alpha, old"),
-        (table.assign(old="much"), "numbers"),
-        (table.assign(seed=np.nan), "numbers"),
+    for frame, named in [
+        (table.drop(columns=["alpha", "old"]), "no alpha, old"),
         (table.assign(tasks=None), "tasks"),
         (None, "got NoneType"),
     ]:
-        with pytest.raises(InputError, match=f"^table: .*{words}"):
+        with raises(InputError, "table", named):
             m.SweepIndex(frame, curves)
-    with pytest.raises(InputError, match=r"^curves: .* it has no step"):
+    for frame in (table.assign(old="much"), table.assign(seed=np.nan)):
+        with pytest.raises(InputError, match=r"^table: .* numbers"):  # and how pandas puts it
+            m.SweepIndex(frame, curves)
+    with raises(InputError, "curves", "no step"):
         m.SweepIndex(table, curves.drop(columns="step"))
-    with pytest.raises(InputError, match="there is no run in it"):
+    with raises(InputError, "no run"):
         m.index_of(Sweep().tables())
     assert len(m.SweepIndex(table).runs) == len(table)  # without curves
 
@@ -438,7 +439,7 @@ def test_files_that_could_not_be_read_are_named(tmp_path):
     ebll.sweep({**CHEAP, "method": "finetune", "seed": [0, 1]}, store=tmp_path, workers=1)
     broken = next((tmp_path / "runs").glob("*/*.json"))
     broken.write_text("x")
-    with pytest.warns(UserWarning, match=f"1 results could not be read and are left out: {broken.name}"):
+    with pytest.warns(UserWarning, match=f"^1 .*{broken.name}"):
         assert len(m.index_of(tmp_path).runs) == 1
 
 

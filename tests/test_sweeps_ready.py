@@ -4,6 +4,7 @@ import gzip
 
 import pandas as pd
 import pytest
+from messages import raises
 from pandas.testing import assert_frame_equal
 from tiny_sweep import GRID
 
@@ -88,14 +89,14 @@ def test_versions_that_look_like_numbers_and_failures_survive(tmp_path):
 
 
 def test_what_is_not_there_or_damaged_is_said(tmp_path):
-    with pytest.raises(EbllError, match="not there"):
+    with raises(EbllError, tmp_path, "not there"):
         unpack(tmp_path)
     for name in ("table.csv.gz", "curves.csv.gz"):
         (tmp_path / name).write_bytes(gzip.compress(b"nothing\n1\n"))
-    with pytest.raises(EbllError, match="packed sweep"):
+    with raises(EbllError, tmp_path):
         unpack(tmp_path)
     (tmp_path / "table.csv.gz").write_bytes(b"no gzip")
-    with pytest.raises(EbllError, match="packed sweep"):
+    with raises(EbllError, tmp_path):
         unpack(tmp_path)
 
 

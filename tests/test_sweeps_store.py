@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import threading
 
 import pytest
+from messages import raises
 from tiny_sweep import cheap
 
 from ebll.errors import InputError, OutputError
@@ -125,7 +127,7 @@ def test_a_full_disk_is_told_in_words_and_what_was_there_stays(tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store_module.os, "fsync", full)
-    with pytest.raises(OutputError, match=r"cannot be written.*No space left on device.*make room"):
+    with pytest.raises(OutputError, match=rf"{re.escape(str(tmp_path))}.*\.json: No space left on device"):
         store.put(result(seed=1))
     assert [one.config.seed for one in Store(tmp_path).all()] == [0]
     assert [path for path in tmp_path.rglob(".*") if path.is_file()] == []
@@ -155,26 +157,26 @@ def test_many_may_make_and_fill_one_store_at_once(tmp_path):
 
 def test_a_folder_that_is_no_store_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="not empty and holds no sweep"):
+    with raises(InputError, tmp_path, "not empty"):
         Store(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-    with pytest.raises(OutputError, match="cannot go to"):
+    with raises(OutputError, tmp_path / "thesis.txt" / "store"):
         Store(tmp_path / "thesis.txt" / "store")
-    with pytest.raises(InputError, match="holds no results of a sweep"):
+    with raises(InputError, tmp_path / "nowhere"):
         load_sweep(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [(json.dumps({"format": FORMAT + 1}), f"format {FORMAT + 1}.*reads format {FORMAT}"), ("{", "is damaged"),
-     ("[]", "format None")],
+    ("content", "named"),
+    [(json.dumps({"format": FORMAT + 1}), [f"format {FORMAT + 1}", f"format {FORMAT}"]), ("{", ["damaged"]),
+     ("[]", ["format None"])],
 )  # fmt: skip
 @pytest.mark.parametrize("write", [True, False])
-def test_a_store_of_another_format_is_refused_in_words(tmp_path, content, words, write):
+def test_a_store_of_another_format_is_refused(tmp_path, content, named, write):
     filled(tmp_path, 1)
     (tmp_path / "format.json").write_text(content)
-    with pytest.raises(InputError, match=words):
+    with raises(InputError, tmp_path, *named):
         Store(tmp_path, write=write)
     assert (tmp_path / "format.json").read_text() == content
 
