@@ -1,7 +1,7 @@
 """`raises` tests an error by its type and the values it must name; the full wording is kept in messages.txt.
 
-Each section of messages.txt is a test with the different messages it saw. After rewording some, run the files of their
-tests with `UPDATE_MESSAGES=1 python -m pytest tests/test_it.py` (in one process) and review the diff of messages.txt.
+Each section of messages.txt is a test with the different messages it saw. After rewording some, run their tests with
+`UPDATE_MESSAGES=1 python -m pytest tests/test_it.py::test_that` (in one process) and review the diff of messages.txt.
 """
 
 import os
@@ -14,6 +14,7 @@ import pytest
 SNAPSHOT = Path(__file__).with_name("messages.txt")
 UPDATE = "UPDATE_MESSAGES" in os.environ
 TEMPORARY = re.compile(r"/[^\s'\"]*/pytest-\d+/(popen-gw\d+/)?[\w-]+")  # tmp_path, of whatever run and process
+DIGEST = re.compile(r"\b(?=\d*[a-f])[0-9a-f]{16,}\b")  # in the names of files
 
 
 def read():
@@ -42,9 +43,10 @@ def review(text, *values, cause=None):
     for value in values:
         assert re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", text), f"{value!r} is not named in: {text}"
     test = re.match(r"[^\s[]+", os.environ["PYTEST_CURRENT_TEST"]).group()
-    if cause:
+    if str(cause or ""):
         text = text.replace(str(cause), f"<{type(cause).__name__}>")
-    message = "    " + TEMPORARY.sub("TMP", text.strip()).replace("\n", "\n      ")
+    text = DIGEST.sub("DIGEST", TEMPORARY.sub("TMP", text.strip()))
+    message = "    " + text.replace("\n", "\n      ")
     if UPDATE and test not in renewed:
         assert "PYTEST_XDIST_WORKER" not in os.environ, "update the messages in one process, without -n"
         renewed.add(test)
@@ -52,7 +54,7 @@ def review(text, *values, cause=None):
     if message in kept.get(test, ()):
         return
     if not UPDATE:
-        command = f"UPDATE_MESSAGES=1 python -m pytest {test.partition('::')[0]}"
+        command = f"UPDATE_MESSAGES=1 python -m pytest {test}"
         pytest.fail(f"{SNAPSHOT.name} has no such message for {test}:\n{message}\nIf it reads well: {command}")
     kept.setdefault(test, []).append(message)
     sections = ("\n".join([test, *messages]) for test, messages in sorted(kept.items()))

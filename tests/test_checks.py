@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
+from messages import raises, review
 
 from ebll import checks, errors, terms
 from ebll.checks import (
@@ -112,8 +113,9 @@ def test_an_unwritten_function_is_told_what_to_write(exercise, value):
     def stub(*arguments):
         raise NotImplementedError("your turn")
 
-    wanted = f"{exercise.name} ({exercise.equation}): not written yet: {exercise.task}"
-    assert hint(exercise.name, stub) == wanted
+    wanted = hint(exercise.name, stub)
+    assert wanted.startswith(f"{exercise.name} ({exercise.equation}): not written")
+    assert wanted.endswith(exercise.task)
     assert hint(exercise.name, lambda *arguments: value) == wanted
     assert hint(exercise.name, lambda *arguments: 0.5 * ...) == wanted
     if value is not NotImplemented:
@@ -132,8 +134,7 @@ def test_an_unknown_wrong_answer_is_shown_a_case_for_paper(exercise):
         return [part * 1.37 + 0.011 for part in value] if isinstance(value, list) else value * 1.37 + 0.011
 
     text = hint(exercise.name, off)
-    assert "none of the usual slips" in text
-    assert "Go through this small case" in text
+    assert "slips" in text
     assert "\nCame: " in text
     assert "\nWanted: " in text
     assert exercise.takes[0] in text
@@ -146,7 +147,7 @@ def test_a_function_without_a_return_is_told(exercise):
     def mine(*arguments):
         value = exercise.right(*arguments)  # noqa: F841
 
-    assert "your function gives None back" in hint(exercise.name, mine)
+    assert "None" in hint(exercise.name, mine)
     assert "`print(...)`" in hint(exercise.name, lambda *arguments: print())
 
 
@@ -168,12 +169,12 @@ def share_kept(reference, tolerance):
 
 def test_an_honest_alpha_below_every_smaller_code_loss_is_another_rule():
     mine = honest_rule(lambda loss, i: loss[i] > loss[: i + 1].min(), share_kept)
-    assert "Compare with the next smaller alone" in hint("honest_alpha", mine)
+    review(hint("honest_alpha", mine), "next smaller")
 
 
 def test_an_honest_alpha_with_the_tolerance_for_what_is_kept_is_told_so():
     mine = honest_rule(lambda loss, i: i > 0 and loss[i] > loss[i - 1], lambda r, t: t * r)
-    assert "only tolerance times the reference" in hint("honest_alpha", mine)
+    review(hint("honest_alpha", mine), "tolerance times the reference")
 
 
 def test_an_honest_alpha_may_compare_the_smallest_with_any_since_it_is_what_is_left(capsys):
@@ -198,7 +199,7 @@ def test_a_stub_that_the_answer_calls_is_named_by_its_line():
         return recon_weight * error + terms.class_loss(logits, labels)
 
     text = hint("autoencoder_loss", mine)
-    assert "stopped with NotImplementedError: write this function" in text
+    assert "NotImplementedError: write this function" in text
     assert '`error = cell["my_error"](reconstructed, features)`' in text
 
 
@@ -206,20 +207,18 @@ def test_arguments_in_another_order_are_told_unless_it_does_not_matter(capsys):
     def mine(temperature, logits):
         return torch.softmax(logits / temperature, dim=1)
 
-    assert "must take (logits, temperature), in this order; it takes (temperature, logits)" in hint("soften", mine)
+    review(hint("soften", mine), "(logits, temperature)", "(temperature, logits)")
 
     def stopped(features, reconstructed, logits, labels, recon_weight):
         raise IndexError
 
-    assert "in this order" in hint("autoencoder_loss", stopped)
+    review(hint("autoencoder_loss", stopped), "(features, reconstructed, logits, labels, recon_weight)")
     checks.code_distance(lambda code_before, code_now: terms.code_distance(code_before, code_now))
     assert "correct" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("later", "words"), [(lambda: 1 / 0, "stopped with ZeroDivisionError"), (lambda: "soft", "a str came back")]
-)
-def test_a_function_that_fails_at_its_second_call_is_told(later, words):
+@pytest.mark.parametrize(("later", "named"), [(lambda: 1 / 0, "ZeroDivisionError"), (lambda: "soft", "a str")])
+def test_a_function_that_fails_at_its_second_call_is_told(later, named):
     count = len(BY_NAME["recorded_targets"].cases())
     calls = []
 
@@ -227,7 +226,7 @@ def test_a_function_that_fails_at_its_second_call_is_told(later, words):
         calls.append(t)
         return BY_NAME["recorded_targets"].right(net, inputs, t, temperature) if len(calls) <= count else later()
 
-    assert words in hint("recorded_targets", mine)
+    assert named in hint("recorded_targets", mine)
 
 
 def test_the_case_for_paper_is_written_out():
@@ -238,7 +237,7 @@ def test_the_case_for_paper_is_written_out():
 
 def test_right_on_paper_but_wrong_elsewhere_shows_the_larger_case():
     text = hint("encoder_bytes", lambda f, c, n: 32 * f // 3 if f == 3 else 7)
-    assert "The smallest case is right, but not this one: feature_size = 256, code_size = 64" in text
+    review(text, "feature_size = 256, code_size = 64")
 
 
 def test_an_exception_is_worded_with_its_line_and_the_arguments():
@@ -246,9 +245,9 @@ def test_an_exception_is_worded_with_its_line_and_the_arguments():
         return torch.softmax(logits / temperatur, dim=1)  # noqa: F821
 
     text = hint("soften", mine)
-    assert "stopped with NameError: name 'temperatur' is not defined." in text
+    assert "NameError: name 'temperatur' is not defined." in text
     assert "`return torch.softmax(logits / temperatur, dim=1)  # noqa: F821`" in text
-    assert "It was called with logits of shape (2, 3), temperature = 2." in text
+    assert "logits of shape (2, 3), temperature = 2." in text
 
     def shapes(logits_now, soft_targets, temperature):
         return logits_now @ soft_targets
@@ -274,27 +273,27 @@ def test_a_stop_by_the_user_goes_through(stop):
 
 
 @pytest.mark.parametrize(
-    ("name", "function", "words"),
+    ("name", "function", "named"),
     [
-        ("soften", lambda logits: logits, "must take (logits, temperature), in this order; it takes (logits)"),
-        ("soften", torch.zeros(2), "without parentheses; a Tensor came"),
-        ("forgetting", 0.25, "without parentheses; a float came"),
-        ("forgetting", lambda m: "0.3", "a single number is wanted; a str came back"),
-        ("forgetting", lambda m: (0.3, 0.1), "a single number is wanted; a tuple came back"),
-        ("forgetting", lambda m: m[-1], "gave (2,); wanted ()"),
-        ("distillation", lambda z, p, t: -(p * torch.log_softmax(z / t, 1)).sum(1), "single number is wanted: say how"),
-        ("soften", lambda z, t: {"z": z}, "a tensor is wanted; a dict came back"),
-        ("soften", lambda z, t: torch.softmax(z / t, 1)[0], "gave (3,); wanted (2, 3)"),
-        ("fisher_diagonal", lambda net, ps, x: torch.zeros(3), "a list of tensors is wanted"),
-        ("fisher_diagonal", lambda net, ps, x: [torch.zeros(3)], "gave (3,); wanted [(2, 1), (2,)]"),
-        ("new_head_only", lambda net, t: net.heads[t], "a module came back"),
-        ("new_head_only", lambda net, t: dict(net.heads[t].named_parameters()), "a dict came back"),
-        ("new_head_only", lambda net, t: list(net.heads[t].named_parameters()), "a tuple is among its entries"),
-        ("new_head_only", lambda net, t: 3, "a int came back"),
+        ("soften", lambda logits: logits, ["(logits, temperature)", "(logits)"]),
+        ("soften", torch.zeros(2), ["function", "a Tensor", "(logits, temperature)"]),
+        ("forgetting", 0.25, ["function", "a float", "(matrix)"]),
+        ("forgetting", lambda m: "0.3", ["single number", "a str"]),
+        ("forgetting", lambda m: (0.3, 0.1), ["single number", "a tuple"]),
+        ("forgetting", lambda m: m[-1], ["(2,)", "wanted ()"]),
+        ("distillation", lambda z, p, t: -(p * torch.log_softmax(z / t, 1)).sum(1), ["(2,)", "wanted ()"]),
+        ("soften", lambda z, t: {"z": z}, ["tensor", "a dict"]),
+        ("soften", lambda z, t: torch.softmax(z / t, 1)[0], ["(3,)", "wanted (2, 3)"]),
+        ("fisher_diagonal", lambda net, ps, x: torch.zeros(3), ["list of tensors", "a Tensor"]),
+        ("fisher_diagonal", lambda net, ps, x: [torch.zeros(3)], ["(3,)", "wanted [(2, 1), (2,)]"]),
+        ("new_head_only", lambda net, t: net.heads[t], ["list of parameters", "a module"]),
+        ("new_head_only", lambda net, t: dict(net.heads[t].named_parameters()), ["list of parameters", "a dict"]),
+        ("new_head_only", lambda net, t: list(net.heads[t].named_parameters()), ["list of parameters", "a tuple"]),
+        ("new_head_only", lambda net, t: 3, ["list of parameters", "a int"]),
     ],
 )
-def test_wrong_types_and_shapes_are_worded(name, function, words):
-    assert words in hint(name, function)
+def test_wrong_types_and_shapes_are_told(name, function, named):
+    review(hint(name, function), name, *named)
 
 
 LOSSES = [exercise for exercise in EXERCISES if exercise.gradient]
@@ -310,22 +309,22 @@ def test_the_losses_are_checked_for_gradient():
 
 @each_loss
 @pytest.mark.parametrize(
-    ("cut", "words"),
+    ("cut", "reason"),
     [
-        (lambda loss: loss.item(), "a float carries no gradient"),
-        (lambda loss: float(loss.detach()), "a float carries no gradient"),
-        (lambda loss: loss.detach().numpy(), "a ndarray carries no gradient"),
-        (lambda loss: loss.detach(), "no gradient goes back to"),
-        (lambda loss: torch.tensor(loss.item()), "no gradient goes back to"),
+        (lambda loss: loss.item(), "a float"),
+        (lambda loss: float(loss.detach()), "a float"),
+        (lambda loss: loss.detach().numpy(), "a ndarray"),
+        (lambda loss: loss.detach(), "goes back"),
+        (lambda loss: torch.tensor(loss.item()), "goes back"),
         (lambda loss: torch.tensor(loss.item(), requires_grad=True), "no gradient reaches"),
-        (lambda loss: 0.5 * loss + 0.5 * loss.detach(), "part of it is cut off"),
+        (lambda loss: 0.5 * loss + 0.5 * loss.detach(), "part of it"),
     ],
     ids=["item", "float", "numpy", "detach", "rewrapped", "rewrapped with gradient", "half"],
 )
-def test_a_gradient_that_is_cut_off_is_told(exercise, cut, words):
+def test_a_gradient_that_is_cut_off_is_told(exercise, cut, reason):
     text = hint(exercise.name, lambda *arguments: cut(exercise.right(*arguments)))
-    assert words in text
-    assert "value is right" in text
+    assert reason in text
+    assert "gradient" in text
 
 
 @each_loss
@@ -342,7 +341,7 @@ def test_a_gradient_must_reach_every_argument_that_learns(exercise):
 
 
 def test_no_grad_is_told():
-    assert "torch.no_grad()" in hint("code_distance", torch.no_grad()(terms.code_distance))
+    review(hint("code_distance", torch.no_grad()(terms.code_distance)), "torch.no_grad()")
 
 
 @pytest.mark.parametrize(
@@ -365,7 +364,7 @@ def test_no_grad_is_told():
     ],
 )
 def test_changing_an_argument_in_place_is_told(name, function, argument):
-    assert f"changes its argument `{argument}` in place" in hint(name, function)
+    review(hint(name, function), name, f"`{argument}`", "in place")
 
 
 def test_a_global_switch_left_on_is_told_and_put_back():
@@ -373,14 +372,14 @@ def test_a_global_switch_left_on_is_told_and_put_back():
         torch.set_grad_enabled(False)
         return terms.soften(logits, temperature)
 
-    assert "gradients stay switched off" in hint("soften", mine)
+    review(hint("soften", mine), "gradients")
     assert torch.is_grad_enabled()
 
     def wide(logits, temperature):
         torch.set_default_dtype(torch.float64)
         return terms.soften(logits, temperature)
 
-    assert "default dtype" in hint("soften", wide)
+    review(hint("soften", wide), "default dtype")
     assert torch.get_default_dtype() == torch.float32
 
 
@@ -423,31 +422,30 @@ def test_temperature_above_1_passes(value, capsys):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "named"),
     [
-        (0.5, "which sharpens"),
-        (0.999, "'temperature < 1'"),
-        (0.9999999, "0.9999999 is below 1"),
-        (10**400, "a finite number is wanted; inf came"),
-        (np.array([2.0, 3.0]), "a ndarray came"),
-        (1, "changes nothing"),
-        (1.0, "changes nothing"),
-        (0, "cannot be a temperature"),
-        (-2, "cannot be a temperature"),
-        (20.5, "1/theta^2"),
-        (1e6, "flattens everything"),
-        (float("nan"), "a finite number is wanted; nan came"),
-        (float("inf"), "a finite number"),
-        ("2", "a str came"),
-        (True, "a bool came"),
-        (None, "not written yet"),
-        (..., "not written yet"),
+        (0.5, ["0.5", "below 1"]),
+        (0.999, ["0.999", "below 1"]),
+        (0.9999999, ["0.9999999", "below 1"]),
+        (10**400, ["finite", "inf"]),
+        (np.array([2.0, 3.0]), ["finite", "a ndarray"]),
+        (1, ["1 changes nothing"]),
+        (1.0, ["1 changes nothing"]),
+        (0, ["0 cannot"]),
+        (-2, ["-2 cannot"]),
+        (20.5, ["20.5", "20 or less"]),
+        (1e6, ["1e+06", "20 or less"]),
+        (float("nan"), ["finite", "nan"]),
+        (float("inf"), ["finite", "inf"]),
+        ("2", ["finite", "a str"]),
+        (True, ["finite", "a bool"]),
+        (None, ["not written"]),
+        (..., ["not written"]),
     ],
 )
-def test_temperature_is_told_what_it_would_do(value, words):
-    with pytest.raises(CheckFailed, match=r"^temperature ") as caught:
+def test_temperature_is_told_what_it_would_do(value, named):
+    with raises(CheckFailed, "temperature (E3a)", *named):
         checks.temperature(value)
-    assert words in str(caught.value)
 
 
 @pytest.fixture
@@ -480,6 +478,7 @@ def test_a_notebook_shows_the_line_of_the_cell_that_stopped(shell, capsys):
     assert "Traceback" not in shown
 
 
+@pytest.mark.slow
 def test_importing_the_checks_needs_no_notebook():
     code = "import sys, ebll.checks; sys.exit('IPython' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,12 +7,15 @@ import pytest
 import torch
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from messages import review
 
 from ebll.backbones import BACKBONES, load_backbone
 from ebll.backbones.chains import shapes
 from ebll.cli.backbones import backbones
 from ebll.errors import InputError
 from ebll.nets import Network
+
+pytestmark = pytest.mark.paper
 
 
 def invoke(*arguments):
@@ -89,7 +92,7 @@ def test_a_net_says_where_its_weights_are_and_what_becomes_of_its_statistics():
 def test_an_unknown_net_is_refused_with_the_near_ones():
     error = invoke("resnet19").exception
     assert isinstance(error, InputError)
-    assert str(error).startswith("Backbone: there is no 'resnet19'. Did you mean 'resnet18' or ")
+    review(str(error), "Backbone", "'resnet19'", "Did you mean 'resnet18'")
 
 
 def test_names_are_completed():

@@ -1,4 +1,4 @@
-"""`ebll paper` on the command line: help, refusals in words, completion, the dry run, and the files that it leaves."""
+"""`ebll paper` on the command line: help, refusals, completion, the dry run, and the files that it leaves."""
 
 import dataclasses
 import json
@@ -10,6 +10,7 @@ import tiny_plan
 import torch
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from messages import review
 from paper_rig import photos, small_net
 from torchvision.models import mobilenet_v3_small
 
@@ -18,6 +19,8 @@ from ebll.backbones import BACKBONES
 from ebll.cli import cli
 from ebll.paper import SEQUENCES, PaperSettings
 from ebll.photos import PHOTO_SETS
+
+pytestmark = pytest.mark.paper
 
 QUICK = {
     "backbone": "resnet18",
@@ -43,13 +46,12 @@ def run(root, out, *arguments, draw=False, **options):
         return invoke("--root", root, "--out", out, "--incomplete", *given, *arguments)
 
 
-def refused(result, *words, code=2):
-    """One line, without a traceback, that says these."""
+def refused(result, *named, code=2):
+    """One line, without a traceback, that names these."""
     assert result.exit_code == code, result.output
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
-    for word in words:
-        assert word in result.stderr
+    assert [part for part in named if part not in result.stderr] == []
 
 
 # ---- help and completion
@@ -97,44 +99,49 @@ def test_words_are_completed():
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "named"),
     [
         (["--methods", "lwff"], ["Method", "'lwff'", "lwf"]),
         (["--backbone", "alexnett"], ["Backbone", "'alexnett'", "alexnet"]),
         (["--backbone", "resnet18@layer9"], ["Cut of resnet18", "'layer9'", "layer4"]),
-        (["--experiment", "flowers"], ["'flowers'", "imagenet-scenes-birds", "joined by '-'"]),
+        (["--experiment", "flowers"], ["'flowers'", "imagenet-scenes-birds", "'-'"]),
         (["--experiment", "flowers-flowers"], ["'flowers-flowers'", "different sets"]),
-        (["--seeds", "some"], ["seeds must be a whole number of at least 1", "'some'"]),
-        (["--seeds", "0"], ["seeds must be a whole number of at least 1", "got 0"]),
+        (["--seeds", "some"], ["seeds", "at least 1", "'some'"]),
+        (["--seeds", "0"], ["seeds", "at least 1", "got 0"]),
         (["--first-seed", "-1"], ["first_seed", "got -1"]),
         (["--minutes", "often"], ["minutes", "'often'"]),
         (["--minutes", "0"], ["minutes", "above 0"]),
         (["--alpha", "lots"], ["alpha", "'lots'"]),
-        (["--epochs", "1.5"], ["epochs must be a whole number", "1.5"]),
+        (["--epochs", "1.5"], ["epochs", "1.5"]),
         (["--learning-rate", "0"], ["learning_rate", "above 0"]),
-        (["--size", "300"], ["a window of 300 pixels does not fit into 256 stored ones"]),
+        (["--size", "300"], ["size", "300 pixels", "256"]),
         (["--augment", "fxed"], ["'fxed'", "fixed"]),
         (["--precision", "float16"], ["'float16'", "bfloat16"]),
         (["--device", "gpu"], ["Device", "'gpu'", "cuda"]),
-        (["--device", "cuda"], ["torch sees no GPU here"]),
-        (["--device", "cuda:0,cuda:1"], ["torch sees no GPU here"]),
-        (["--device", "cpu,cpu", "--dask", "tcp://127.0.0.1:1"], ["several devices or a cluster, not both"]),
-        (["--epoch", "3"], ["No such option", "--epochs"]),
+        (["--device", "cuda"], ["no GPU"]),
+        (["--device", "cuda:0,cuda:1"], ["no GPU"]),
+        (["--device", "cpu,cpu", "--dask", "tcp://127.0.0.1:1"], ["devices", "cluster"]),
     ],
 )
 @pytest.mark.parametrize("dry", [False, True])
-def test_what_cannot_be_is_refused_in_words_before_anything_is_done(given, words, dry, tmp_path, monkeypatch):
+def test_what_cannot_be_is_refused_before_anything_is_done(given, named, dry, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.chdir(tmp_path)
     dry_run = ["--dry-run"] if dry else []
     device = [] if "--device" in given else ["--device", "cpu"]
-    refused(invoke("--root", "data", *given, *device, *dry_run), *words)
+    result = invoke("--root", "data", *given, *device, *dry_run)
+    refused(result)
+    review(result.stderr, *named)
     assert not list(tmp_path.rglob("*.json"))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_the_root_has_to_be_named():
-    refused(invoke(), "Missing option '--root'")
+    refused(invoke(), "'--root'")
+
+
+def test_an_unknown_option_names_the_near_one():
+    refused(invoke("--root", "data", "--epoch", "3"), "--epoch", "--epochs")
 
 
 def test_all_sets_that_are_missing_are_told_at_once(tmp_path):
@@ -145,9 +152,7 @@ def test_all_sets_that_are_missing_are_told_at_once(tmp_path):
 
 def test_a_set_of_that_name_is_not_there(root, tmp_path):
     result = run(root, tmp_path, experiment="flower-birds,leaves-birds")
-    refused(
-        result, "photos 'flower': neither one of flowers, ", "photos 'leaves': neither one of", str(root / "leaves")
-    )
+    refused(result, "photos 'flower'", "photos 'leaves'", str(root / "leaves"))
 
 
 def test_an_incomplete_set_is_refused_unless_it_is_accepted(root, tmp_path):
@@ -175,7 +180,7 @@ def test_weights_of_another_net_are_refused(root, tmp_path):
 
 def test_a_cluster_that_is_not_there_is_told_in_words(root, tmp_path):
     pytest.importorskip("distributed")
-    refused(run(root, tmp_path, "--dask", "tcp://127.0.0.1:1"), "tcp://127.0.0.1:1", "cannot be reached")
+    refused(run(root, tmp_path, "--dask", "tcp://127.0.0.1:1"), "tcp://127.0.0.1:1")
 
 
 # ---- the dry run
@@ -281,19 +286,18 @@ def test_an_earlier_folder_is_gone_on_with_only_where_that_is_asked_for(root, tm
 def test_a_run_that_diverges_is_named_and_the_exit_code_tells(root, tmp_path):
     result = run(root, tmp_path, experiment="flowers-birds", methods="ewc,finetune", ewc_strength=1e12)
     assert result.exit_code == 1
-    assert "error: 1 of 2 runs ended early; they are named above" in result.stderr
-    told = " ".join(result.stdout.split())
-    assert "ended early: resnet18:flowers-birds: EWC, seed 0: training diverged" in told
+    assert "error: 1 of 2 runs " in result.stderr
+    assert "resnet18:flowers-birds: EWC, seed 0: " in " ".join(result.stdout.split())
     assert "no run" in (tmp_path / "paper-layout.md").read_text()
 
 
 def test_where_every_run_diverges_there_is_nothing_to_conclude(root, tmp_path):
     result = run(root, tmp_path, experiment="flowers-birds", methods="lwf,ebll", learning_rate=1e9)
-    refused(result, "All 2 runs ended early", "First task, seed 0: training diverged", code=1)
+    refused(result, "All 2 runs ", "First task, seed 0: ", code=1)
     assert not (tmp_path / "claims.json").exists()
 
 
 def test_no_experiment_at_all_is_refused(tmp_path):
     result = CliRunner().invoke(cli, ["paper", "--root", str(tmp_path), "--experiment", ",", "--dry-run"])
     assert result.exit_code == 2
-    assert "Experiment: name at least one" in result.stderr
+    review(result.stderr, "Experiment", "at least one")

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from messages import raises
 
 import ebll
 from ebll.autoencoder import AutoencoderSettings, fit_autoencoder
@@ -16,6 +17,8 @@ from ebll.paper.main import chosen_units
 from ebll.paper.plan import RECIPES, experiments_of, units_of
 from ebll.photos import PHOTO_SETS, PhotoSettings
 from ebll.training import TrainSettings, train
+
+pytestmark = pytest.mark.paper
 
 THREE = ("imagenet", "scenes", "birds")
 
@@ -107,7 +110,7 @@ def test_sets_of_ones_own_are_joined_by_a_hyphen():
 
 @pytest.mark.parametrize("name", ["birds", "birds-birds", "a-b-a", "-", "", "-birds"])
 def test_a_sequence_of_one_set_or_of_one_twice_is_refused(name):
-    with pytest.raises(InputError, match=r"is neither one of imagenet-scenes, .* nor different sets joined by '-'\."):
+    with raises(InputError, "Experiment", f"'{name}'", "imagenet-scenes", "different sets"):
         experiments_of((name,), "alexnet")
 
 
@@ -136,24 +139,24 @@ def test_methods_are_each_taken_once():
 
 
 @pytest.mark.parametrize(
-    ("settings", "given", "words"),
+    ("settings", "given", "named"),
     [
-        ({}, {"methods": "lfw"}, "Method.*'lfw'"),
-        ({}, {"seeds": 0}, "seeds must be a whole number of at least 1"),
-        ({}, {"first_seed": -1}, "first_seed must be a whole number of at least 0"),
-        ({"backbone": "alexnte"}, {}, "Backbone.*'alexnte'.*alexnet"),
-        ({"backbone": "alexnet@pool4"}, {}, "Cut of alexnet.*'pool4'.*pool5"),
+        ({}, {"methods": "lfw"}, ["Method", "'lfw'"]),
+        ({}, {"seeds": 0}, ["seeds", "at least 1", "got 0"]),
+        ({}, {"first_seed": -1}, ["first_seed", "at least 0", "got -1"]),
+        ({"backbone": "alexnte"}, {}, ["Backbone", "'alexnte'", "alexnet"]),
+        ({"backbone": "alexnet@pool4"}, {}, ["Cut of alexnet", "'pool4'", "pool5"]),
     ],
 )
-def test_what_cannot_be_is_refused(settings, given, words):
-    with pytest.raises(InputError, match=words):
+def test_what_cannot_be_is_refused(settings, given, named):
+    with raises(InputError, *named):
         chosen_units(PaperSettings(**settings), **given)
 
 
 def test_the_rooms_of_settings_take_their_own_kind_only():
-    with pytest.raises(InputError, match=r"train takes TrainSettings\(\.\.\.\); got dict\."):
+    with raises(InputError, "train", "TrainSettings", "got dict"):
         PaperSettings(train={"epochs": 1})
-    with pytest.raises(InputError, match=r"photos takes PhotoSettings\(\.\.\.\); got NoneType\."):
+    with raises(InputError, "photos", "PhotoSettings", "got NoneType"):
         PaperSettings(photos=None)
 
 
@@ -195,5 +198,5 @@ def test_with_as_many_features_as_alexnets_a_fit_keeps_what_the_principal_compon
 def test_sequences_of_folders_with_a_hyphen_are_told_apart():
     first, second = experiments_of(["a-b:c", "a:b-c"], "alexnet")
     assert (first.id, second.id) == ("alexnet:a-b+c", "alexnet:a+b-c")
-    with pytest.raises(InputError, match="would both be called 'a-b\\+c\\+d'"):
+    with raises(InputError, "'a-b+c+d'"):
         experiments_of(["a-b+c:d", "a-b:c+d"], "alexnet")

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from messages import raises
 from photo_rig import coded, tinted
 
 from ebll.errors import InputError
 from ebll.photos.crops import Windows, centre_windows, cut, drawn_windows, fixed_windows
+
+pytestmark = pytest.mark.paper
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BYTES = ((0.0,) * 3, (1 / 255,) * 3)  # mean and deviation that leave the bytes as they are
@@ -162,8 +165,5 @@ def test_a_window_that_does_not_fit_is_refused(size):
         lambda: drawn_windows(3, 12, size, draw),
         lambda: fixed_windows(3, 2, 12, size, draw),
     ):
-        with pytest.raises(InputError) as caught:
+        with raises(InputError, f"{size} pixels", 12):
             make()
-        assert str(caught.value) == (
-            f"A window of {size} pixels does not fit into images stored at 12. Store them larger, or cut smaller."
-        )

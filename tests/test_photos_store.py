@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from messages import raises
 from PIL import Image, ImageOps
 from tiny_photos import counts, photo, write_birds, write_folder, write_photo
 from torchvision.transforms import functional as theirs
@@ -26,6 +28,8 @@ from ebll.photos.listing import Listing, Part
 from ebll.photos.pixels import square
 from ebll.photos.store import store_folder
 from ebll.turns import Control, controlled
+
+pytestmark = pytest.mark.paper
 
 SIZE = 12
 
@@ -208,21 +212,20 @@ def test_rows_are_read_in_the_order_asked_for(listing):
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "named"),
     [
-        ([18], "rows must lie in 0..17; got 18 to 18."),
-        ([3, -1], "rows must lie in 0..17; got -1 to 3."),
-        ([1.0], "rows must be whole numbers of shape (m,); got float64 of shape (1,)."),
-        ([True] * 18, "rows must be whole numbers of shape (m,); got bool of shape (18,)."),
-        ([[1]], "rows must be whole numbers of shape (m,); got int64 of shape (1, 1)."),
-        (3, "rows must be whole numbers of shape (m,); got int64 of shape ()."),
+        ([18], ["0..17", "got 18 to 18"]),
+        ([3, -1], ["0..17", "got -1 to 3"]),
+        ([1.0], ["(m,)", "got float64 of shape (1,)"]),
+        ([True] * 18, ["(m,)", "got bool of shape (18,)"]),
+        ([[1]], ["(m,)", "got int64 of shape (1, 1)"]),
+        (3, ["(m,)", "got int64 of shape ()"]),
     ],
 )
-def test_rows_that_are_none_are_refused(listing, rows, words):
+def test_rows_that_are_none_are_refused(listing, rows, named):
     store = made(listing)
-    with pytest.raises(InputError) as caught:
+    with raises(InputError, "rows", *named):
         store.read(rows)
-    assert str(caught.value).startswith(words)
 
 
 def test_threads_and_copies_read_the_same_and_no_file_stays_open(listing):
@@ -256,11 +259,11 @@ def test_a_part_of_the_images_lies_in_a_folder_of_its_own(listing):
         assert store.labels.tolist() == [listing.train.labels[i] for i in rows]
     assert made(listing, rows=rows[::-1]).folder != store.folder
     assert made(listing, rows=range(18)).folder == everything.folder
-    with pytest.raises(InputError, match="rows must name each image once"):
+    with raises(InputError, "rows", "once"):
         made(listing, rows=[1, 2, 1])
-    with pytest.raises(InputError, match="there is no image to convert"):
+    with raises(InputError, "no image"):
         made(listing, rows=[])
-    with pytest.raises(InputError, match="size must be a whole number of at least 4"):
+    with raises(InputError, "size", "at least 4", "got 2"):
         made(listing, size=2)
 
 
@@ -296,7 +299,7 @@ def test_a_conversion_cut_short_leaves_whole_shards_and_goes_on_from_there(listi
     folder = listing.base.parent / "cache" / f"birds-train-{SIZE}"
     left = sorted(path.name[:5] + "".join(path.suffixes) for path in folder.iterdir())
     assert left == ["00000.npy", "00000.npy.json", "00001.npy", "00001.npy.json"]
-    with pytest.raises(DataMissing, match=r"manifest\.json is missing"):
+    with raises(DataMissing, folder, "manifest.json"):
         open_store(folder)
     opened.clear()
     told = []
@@ -412,13 +415,9 @@ def spoil(listing, *numbers):
 
 def test_all_unreadable_images_are_named_and_the_rest_is_kept(listing, opened):
     spoil(listing, 0, 9)
-    with pytest.raises(InputError) as caught:
+    first, second = (re.escape(listing.train.paths[n]) for n in (0, 9))
+    with pytest.raises(InputError, match=rf"^2 of 18 images .*{first} .*{second} .*--skip-unreadable"):
         made(listing)
-    head, tail = str(caught.value).split(f", {listing.train.paths[9]} (")
-    assert head == f"2 of 18 images cannot be read: {listing.train.paths[0]} (no image that Pillow knows)"
-    assert tail.endswith(
-        "). Delete them or fetch them again; skip_unreadable=True (--skip-unreadable) leaves them out."
-    )
     for n in (0, 9):
         write_photo(listing.base / listing.train.paths[n], 1, n)
     opened.clear()
@@ -431,9 +430,9 @@ def test_at_most_ten_are_named(listing):
     with pytest.raises(InputError) as caught:
         made(listing)
     text = str(caught.value)
-    assert text.startswith("12 of 18 images cannot be read: ")
+    assert text.startswith("12 of 18 images ")
     assert text.count("images/") == 10
-    assert " and 2 more. Delete" in text
+    assert "2 more" in text
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -454,7 +453,7 @@ def test_unreadable_images_can_be_left_out(listing, opened, workers):
     opened.clear()
     assert made(listing, skip_unreadable=True).skipped == store.skipped
     assert opened == []
-    with pytest.raises(InputError, match=r"4 of 18 images cannot be read: .*No such file"):
+    with pytest.raises(InputError, match=r"^4 of 18 images .*No such file"):
         made(listing)
     for n in bad:
         write_photo(listing.base / listing.train.paths[n], 1, n)
@@ -463,7 +462,7 @@ def test_unreadable_images_can_be_left_out(listing, opened, workers):
 
 def test_a_set_without_one_readable_image_is_refused(listing):
     spoil(listing, *range(18))
-    with pytest.raises(InputError, match="none of 18 images can be read"):
+    with raises(InputError, 18):
         made(listing, skip_unreadable=True)
 
 
@@ -479,9 +478,7 @@ def test_an_image_too_large_for_the_memory_counts_as_unreadable(listing, monkeyp
     if skip:
         assert made(listing, skip_unreadable=True).skipped == tuple(large)
     else:
-        with pytest.raises(
-            InputError, match=r"3 of 18 images .*/bird_0005\.jpg \(too large for the memory that is free"
-        ):
+        with raises(InputError, "3 of 18 images", "bird_0005.jpg", "memory"):
             made(listing)
 
 
@@ -546,21 +543,14 @@ def test_folders_of_one_name_under_two_roots_share_a_cache_without_harm(tmp_path
 # --- stores that cannot be used
 
 
-def refusal(folder, kind=InputError):
-    with pytest.raises(kind) as caught:
+def refuses(folder, *named, kind=InputError):
+    with raises(kind, *named):
         open_store(folder)
-    return str(caught.value)
-
-
-AGAIN = "Delete it and convert the set again: shards that are whole are kept."
 
 
 def test_a_folder_without_a_store(tmp_path):
     for folder in (tmp_path, tmp_path / "gone"):
-        assert refusal(folder, DataMissing) == (
-            f"{folder} holds no converted photographs: manifest.json is missing. Convert the set into it; where that "
-            "was cut short, it goes on from there."
-        )
+        refuses(folder, folder, "manifest.json", kind=DataMissing)
 
 
 def test_manifests_that_cannot_be_used(listing):
@@ -568,15 +558,10 @@ def test_manifests_that_cannot_be_used(listing):
     path = store.folder / "manifest.json"
     good = json.loads(path.read_text())
     path.write_text(json.dumps(good | {"what": "something"}))
-    assert refusal(store.folder) == (
-        f"{path} is another program's: it does not say 'photographs converted by ebll'. Name another folder."
-    )
+    refuses(store.folder, path, "'photographs converted by ebll'")
     path.write_text(json.dumps(good | {"version": 99}))
-    assert refusal(store.folder) == (
-        f"{path} has version 99; this ebll reads version 1. Convert the set again into another folder, or use the "
-        "version that wrote it."
-    )
-    shard = good["shards"][0]
+    refuses(store.folder, path, "version 99", "version 1")
+    shard, damaged = good["shards"][0], rf"^{re.escape(str(path))} is damaged: "  # then Python's words
     for change in (
         {"labels": good["labels"][:-1]},
         {"labels": [*good["labels"][:-1], 3]},
@@ -592,37 +577,37 @@ def test_manifests_that_cannot_be_used(listing):
         {"classes": None},
     ):
         path.write_text(json.dumps(good | change))
-        text = refusal(store.folder)
-        assert text.startswith(f"{path} is damaged: "), change
-        assert text.endswith(AGAIN)
+        with pytest.raises(InputError, match=damaged):
+            open_store(store.folder)
     for lacking in ("labels", "shards", "digest", "classes"):
         path.write_text(json.dumps({key: value for key, value in good.items() if key != lacking}))
-        assert refusal(store.folder).startswith(f"{path} is damaged: KeyError('{lacking}')")
+        refuses(store.folder, path, f"KeyError('{lacking}')")
     for text in ("", "{", json.dumps(good)[:-20]):
         path.write_text(text)
-        assert refusal(store.folder).startswith(f"{path} is damaged: JSONDecodeError")
+        with pytest.raises(InputError, match=f"{damaged}JSONDecodeError"):
+            open_store(store.folder)
     path.write_bytes(b"\xff\xfe")
-    assert refusal(store.folder).startswith(f"{path} is damaged: UnicodeDecodeError")
+    with pytest.raises(InputError, match=f"{damaged}UnicodeDecodeError"):
+        open_store(store.folder)
     # Each of them is mended by converting again.
     assert torch.equal(made(listing).whole(), squares(listing))
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "named"),
     [
-        ({"what": "leaves"}, "is another program's: it does not say 'photographs converted by ebll'. Name another"),
-        ({"version": 2}, "has version 2; this ebll reads version 1. Convert the set again into another folder, or use"),
+        ({"what": "leaves"}, ["'photographs converted by ebll'"]),
+        ({"version": 2}, ["version 2", "version 1"]),
     ],
 )
-def test_a_manifest_of_another_program_or_version_is_not_overwritten(listing, opened, change, words):
+def test_a_manifest_of_another_program_or_version_is_not_overwritten(listing, opened, change, named):
     store = made(listing)
     path = store.folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     before = contents(store.folder)
     opened.clear()
-    with pytest.raises(InputError) as caught:
+    with raises(InputError, path, *named):
         made(listing)
-    assert str(caught.value).startswith(f"{path} {words}")
     assert contents(store.folder) == before
     assert opened == []
 
@@ -670,15 +655,15 @@ def test_a_shard_of_another_length_is_named(listing):
     file = shard_files(store)[1]
     length = file.stat().st_size
     file.write_bytes(file.read_bytes()[:-100])
-    assert refusal(store.folder) == f"{file} has {length - 100:,} bytes where {length:,} were written. {AGAIN}"
+    named = file, f"{length - 100:,} bytes", f"{length:,}"
+    refuses(store.folder, *named)
     # A store that was open before says so when it comes there.
     assert len(store.read([0, 3, 8])) == 3
-    with pytest.raises(InputError) as caught:
+    with raises(InputError, *named):
         store.read([0, 7])
-    assert str(caught.value) == refusal(store.folder)
     file.unlink()
-    assert refusal(store.folder) == f"{file} is not there. {AGAIN}"
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    refuses(store.folder, file, "not there")
+    with raises(InputError, file, "No such file or directory"):
         store.read([4])
     assert store.check() == [file.name]
 
@@ -691,9 +676,8 @@ def test_a_byte_that_is_another_is_found_by_its_hash(listing, place):
     data[place] ^= 1
     file.write_bytes(data)
     assert store.check() == [file.name]
-    with pytest.raises(InputError) as caught:
+    with raises(InputError, file, "damaged"):
         store.whole()
-    assert str(caught.value) == f"{file} is damaged. {AGAIN}"
     file.unlink()  # what the words say
     assert torch.equal(made(listing).whole(), squares(listing))
     assert store.check() == []
@@ -714,12 +698,8 @@ def test_room_is_asked_for_before_anything_is_made(listing, monkeypatch, opened)
     usage = lambda free: lambda folder: type("Usage", (), {"free": free})  # noqa: E731
     monkeypatch.setattr(room.shutil, "disk_usage", usage(needed - 1))
     folder = listing.base.parent / "cache" / f"birds-train-{SIZE}"
-    with pytest.raises(OutputError) as caught:
+    with raises(OutputError, folder, f"need {needed / 1e9:.3f} GB", f"{needed / 1e9:.3f} GB are free"):
         made(listing)
-    assert str(caught.value) == (
-        f"{folder}: the converted photographs need {needed / 1e9:.3f} GB, {needed / 1e9:.3f} GB are free. Make room, "
-        "or name another folder; what is finished is kept."
-    )
     assert opened == []
     monkeypatch.setattr(room.shutil, "disk_usage", usage(needed))
     assert len(made(listing)) == 18
@@ -736,12 +716,10 @@ def test_a_disk_that_fills_up_is_told_and_what_is_finished_stays(listing, monkey
         real(stream, pixels, **options)
 
     monkeypatch.setattr(np, "save", fills_up)
-    with pytest.raises(OutputError) as caught:
-        made(listing)
     folder = listing.base.parent / "cache" / f"birds-train-{SIZE}"
-    text = str(caught.value)
-    assert text.startswith(f"{folder} cannot be written: No space left on device. 0.000 GB were to be written, ")
-    assert text.endswith(" GB are free. Make room, or name another folder; what is finished is kept.")
+    written_and_free = r"No space left on device.* 0\.000 GB .* [\d.]+ GB are free"
+    with pytest.raises(OutputError, match=rf"^{re.escape(str(folder))} .*{written_and_free}"):
+        made(listing)
     assert sorted(path.name[:5] for path in folder.iterdir()) == ["00000", "00000", "00001", "00001"]
     monkeypatch.setattr(np, "save", real)
     opened.clear()
@@ -751,7 +729,7 @@ def test_a_disk_that_fills_up_is_told_and_what_is_finished_stays(listing, monkey
 
 def test_a_folder_that_cannot_be_made_is_told(listing):
     (listing.base.parent / "cache").write_text("in the way")
-    with pytest.raises(OutputError, match=r"cannot be written: (File exists|Not a directory)"):
+    with pytest.raises(OutputError, match=r"(File exists|Not a directory)"):
         made(listing)
 
 
