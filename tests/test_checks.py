@@ -174,7 +174,7 @@ def test_an_honest_alpha_below_every_smaller_code_loss_is_another_rule():
 
 def test_an_honest_alpha_with_the_tolerance_for_what_is_kept_is_told_so():
     mine = honest_rule(lambda loss, i: i > 0 and loss[i] > loss[i - 1], lambda r, t: t * r)
-    review(hint("honest_alpha", mine), "tolerance times the reference")
+    review(hint("honest_alpha", mine), "tolerance times")
 
 
 def test_an_honest_alpha_may_compare_the_smallest_with_any_since_it_is_what_is_left(capsys):

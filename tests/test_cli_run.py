@@ -210,6 +210,7 @@ def interrupted(tmp_path, arguments, line, seconds, how=signal.SIGINT):
 ENDS = pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
 
 
+@pytest.mark.slow
 @ENDS
 def test_ctrl_c_and_kill_keep_the_tables_of_a_run(tmp_path, two, how):
     out, seconds = tmp_path / "out", random.SystemRandom().uniform(0, 1)
@@ -219,6 +220,7 @@ def test_ctrl_c_and_kill_keep_the_tables_of_a_run(tmp_path, two, how):
         assert "sequence" in pd.read_csv(out / f"{name}.csv")
 
 
+@pytest.mark.slow
 @ENDS
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_and_kill_keep_the_runs_that_were_done(tmp_path, workers, how):
@@ -233,6 +235,7 @@ def test_ctrl_c_and_kill_keep_the_runs_that_were_done(tmp_path, workers, how):
         assert "sequence" in pd.read_csv(path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_workers_start_is_quiet_and_leaves_earlier_results(tmp_path):
     (tmp_path / "accuracy.csv").write_text("earlier")
     arguments = ["reproduce", "--profile", "tiny", "--workers", 2, "--out", tmp_path]
@@ -241,6 +244,7 @@ def test_ctrl_c_while_the_workers_start_is_quiet_and_leaves_earlier_results(tmp_
     assert (tmp_path / "accuracy.csv").read_text() == "earlier"
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     with started(tmp_path, ["reproduce", "--profile", "tiny", "--workers", 2, "--out", tmp_path], "1 of") as process:
         process.kill()

@@ -84,6 +84,7 @@ def test_table_has_its_columns_and_tells_how_to_get_what_is_missing(tmp_path):
     assert (table[["source", "licence", "note"]].map(len) > 2).all().all()
 
 
+@pytest.mark.slow
 def test_listing_the_tasks_imports_neither_torch_nor_the_packages():
     code = (
         "import sys, ebll.data as d; d.task_table();"
@@ -93,6 +94,7 @@ def test_listing_the_tasks_imports_neither_torch_nor_the_packages():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_loading_imports_none_of_the_heavy_packages():
     code = (
         f"import sys; from ebll.data import load_task; [load_task(n) for n in {EMBEDDED}];"
@@ -174,6 +176,15 @@ def test_every_face_maps_a_to_z_to_plain_letters_and_no_such_face_was_left_out()
         if all(names.get(ord(c)) == c for c in string.ascii_uppercase):
             plain.add(file.stem)
     assert plain - {"cmsy10"} == set(letters.FACES)  # cmsy10 names its script capitals plainly
+
+
+def test_the_images_labelled_with_a_letter_are_those_drawn_of_it(tasks):
+    generator, seen, fonts, task = seeded(letters.SEED), set(), letters._fonts(), tasks["letters"]
+    for label, letter in enumerate("ABC"):
+        inks = [letters._ink(font, letter) for font in fonts]
+        drawn = {image.tobytes() for image in letters._distinct(inks, generator, seen)}
+        images = torch.cat([s.inputs[s.labels == label] for s in (task.train, task.validation, task.test)])
+        assert {image.tobytes() for image in (images * 255).round().byte().numpy()} == drawn
 
 
 def test_letters_are_balanced_white_on_black_and_whole(tasks):

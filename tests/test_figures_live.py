@@ -244,6 +244,7 @@ def test_one_panel_alone_and_a_trace_of_no_panel():
     assert [[s["name"] for s in part["series"]] for part in plot.readout()] == [["x"]]
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_imported():
     code = "import sys, ebll.figures.live, ebll.figures.lab, ebll.figures.explorer as e; e.ExplorerPlot(); " \
            "sys.exit('matplotlib.pyplot' in sys.modules)"  # fmt: skip

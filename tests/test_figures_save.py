@@ -101,6 +101,7 @@ def test_a_failed_replacement_leaves_the_old_file(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_neither_pyplot_nor_torch_is_imported():
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"

@@ -207,6 +207,7 @@ def test_the_one_training_loop_can_be_read_at_a_glance():
     assert last.end_lineno - first.lineno + 1 < 40
 
 
+@pytest.mark.slow
 def test_what_a_user_touches_first_does_not_wait_for_pandas():
     code = "import sys, ebll; ebll.run_sequence, ebll.load_task; print('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

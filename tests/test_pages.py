@@ -311,6 +311,7 @@ def test_every_place_of_the_frame_is_filled(page):
     assert f"by ebll {ebll.__version__}" in page
 
 
+@pytest.mark.slow
 def test_the_same_sweep_gives_the_same_bytes_in_another_process(tmp_path):
     code = "import sys; sys.path.insert(0, 'tests'); from tiny_pages import tables; import ebll; " \
            "import ebll.pages; ebll.pages.export(sys.argv[1], tables())"  # fmt: skip

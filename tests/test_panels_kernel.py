@@ -14,6 +14,8 @@ from panel_rig import PATIENCE, until
 
 from notebooks.source import build
 
+pytestmark = pytest.mark.slow
+
 BEGIN = """
 import json, threading
 import ipykernel

@@ -52,6 +52,7 @@ def test_the_key_is_equal_for_one_run_and_differs_in_every_setting_that_acts(con
     assert (other.canonical() == config.canonical()) is (other.key == config.key)
 
 
+@pytest.mark.slow
 def test_the_key_tells_nets_methods_and_code_apart_and_outlives_the_process():
     keys = {RunConfig.of(net=net, method=method).key for net in ("mlp", "cnn") for method in METHODS}
     assert len(keys) == 2 * len(METHODS)
