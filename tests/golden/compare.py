@@ -1,0 +1,200 @@
+"""The golden files, read, written and compared.
+
+A file records what it was made on: processor, vector unit, versions, threads, and the variables by which another
+processor is emulated. Where all of these are equal, results must be equal in every digit that is written, and final
+weights to the last bit, by their hash.
+
+Elsewhere sums are taken in another order, which changes the last bits of a float32 (relative 1e-7), and every optimiser
+step magnifies the difference. So where something was trained, a column of numbers may be off by the share `TRAINED` of
+its largest entry; tables that are computed in double precision only by `ROUNDED`, the last digit that is written.
+Counts, bytes, names, settings and layouts are exact everywhere, with one exception: an input whose two largest logits
+are all but equal may be classified otherwise. So an accuracy may be off by one image (`ONE_IMAGE`), and at most one in
+`IMAGES_IN` accuracies of a part may be: the states of a widget show the same run again and again.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from notebooks.source.machine import this_machine
+
+__all__ = ["OVERRIDES", "GoldenError", "Report", "compare", "file_of", "machine", "plain", "read", "write"]
+
+FORMAT = 1
+FOLDER = Path(__file__).parent
+OVERRIDES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
+DIGITS = 9  # that are written of a number: all of a float32
+
+# On emulated processors (the three variables alone and together, with one and two threads) at most 1.3e-4 was seen.
+TRAINED = 5e-4
+ROUNDED = 1e-8
+ONE_IMAGE = {
+    "runs": {"right": 1, "right_new": 1},
+    "widgets": dict.fromkeys(("before", "old", "new"), 100 / 36)
+    | dict.fromkeys(("accuracy", "accuracy_new", "direct", "autoencoder", "pca"), 1 / 36)
+    | {"forgetting": 200 / 36},
+    "sweep": dict.fromkeys(("old", "new", "average"), 1 / 240)
+    | dict.fromkeys(("old_validation", "new_validation"), 1 / 36)
+    | {"forgetting": 2 / 240},
+}
+"""Part that is trained -> column -> what one image is worth in it; forgetting is a difference of two accuracies."""
+IMAGES_IN = 20
+
+
+class GoldenError(Exception):
+    """A golden file that cannot be used; its text says which, and what to do."""
+
+
+@dataclass
+class Report:
+    """How a part compares with its file.
+
+    exact      whether it was compared exactly
+    problems   in words; empty if all is well
+    moved      numbers that differ, within tolerance or not
+    images     accuracies among them
+    worst      the largest difference as a share of what is allowed, and where it is
+    """
+
+    exact: bool
+    problems: list[str] = field(default_factory=list)
+    moved: int = 0
+    images: int = 0
+    worst: tuple[float, str] = (0.0, "")
+
+
+def machine() -> dict[str, str]:
+    """All that decides the last bit of a float."""
+    overrides = {name: os.environ.get(name, "") for name in OVERRIDES}
+    return this_machine() | overrides | {"threads": str(torch.get_num_threads())}
+
+
+def file_of(part: str) -> Path:
+    """The golden file of a part."""
+    return FOLDER / f"{part}.json"
+
+
+def write(part: str, content: Any) -> Path:
+    """Write a part's file."""
+    file = file_of(part)
+    whole = {"format": FORMAT, "part": part, "made_on": machine(), "content": plain(content)}
+    file.write_text(f"{_lines(whole)}\n", encoding="utf-8", newline="\n")
+    return file
+
+
+def read(part: str) -> dict[str, Any]:
+    """What `write` wrote.
+
+    raises  `GoldenError` where there is no such file, or it is of another format
+    """
+    file, again = file_of(part), _again(part)
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        found = held["format"] if isinstance(held, dict) else None
+    except FileNotFoundError:
+        raise GoldenError(f"{_name(file)} is missing: write it with `{again}`.") from None
+    except (ValueError, KeyError):
+        raise GoldenError(f"{_name(file)} is damaged, or no golden file: write it with `{again}`.") from None
+    if found != FORMAT or held.keys() != {"format", "part", "made_on", "content"}:
+        raise GoldenError(f"{_name(file)} has format {found}; this version reads {FORMAT}: write it with `{again}`.")
+    return held
+
+
+def compare(part: str, content: Any) -> Report:
+    """A part as it was computed here, beside what its file holds.
+
+    raises  `GoldenError` as `read`
+    """
+    held = read(part)
+    report, accuracies = Report(exact=held["made_on"].items() <= machine().items()), 0
+    for path, was, now in _columns((), held["content"], plain(content), report.problems):
+        image = ONE_IMAGE.get(part, {}).get(path[-1])
+        accuracies += len(was) if image else 0
+        largest = max((abs(one) for one in was if isinstance(one, float)), default=0.0)
+        allowed = image or (TRAINED if part in ONE_IMAGE else ROUNDED) * largest
+        _compare_column(report, path, was, now, allowed, image is not None)
+    most = max(1, accuracies // IMAGES_IN)
+    if not report.exact and report.images > most:
+        report.problems.append(f"{report.images} of {accuracies} accuracies are off by an image; {most} may be")
+    if report.problems:
+        how = "exactly, as it was made here" if report.exact else "within tolerances, as it was made on another machine"
+        report.problems.insert(0, f"{_name(file_of(part))} holds something else (compared {how}).")
+        report.problems.append(f"If that is meant, `{_again(part)}`, in a commit of its own that says why.")
+    return report
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON holds it, with as many digits as are written: None for NaN."""
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None if math.isnan(value) else str(value)
+    return value
+
+
+def _columns(
+    path: tuple[str, ...], was: Any, now: Any, problems: list[str]
+) -> Iterator[tuple[tuple[str, ...], list, list]]:
+    """Path, and the columns of both, or single values as columns of one; what one side lacks is a problem."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*was, *now]):
+            if key in was and key in now:
+                yield from _columns((*path, key), was[key], now[key], problems)
+            else:
+                told = "in the file, and no longer here" if key in was else "here, and not in the file"
+                problems.append(f"{' / '.join((*path, key))}: {told}")
+        return
+    was, now = (value if isinstance(value, list) else [value] for value in (was, now))
+    if len(was) == len(now):
+        yield path, was, now
+    else:
+        problems.append(f"{' / '.join(path)}: {len(was)} entries in the file, {len(now)} here")
+
+
+def _compare_column(report: Report, path: tuple[str, ...], was: list, now: list, allowed: float, images: bool) -> None:
+    if path[-1] == "sha256" and not report.exact:
+        return
+    off = {place: _off(*pair, allowed) for place, pair in enumerate(zip(was, now, strict=True)) if pair[0] != pair[1]}
+    if not off:
+        return
+    place, where = max(off, key=off.get), " / ".join(path)
+    report.moved += len(off)
+    report.images += len(off) if images else 0
+    report.worst = max(report.worst, (off[place], where))
+    if report.exact or off[place] > 1:
+        entry = f", entry {place + 1} of {len(was)}" if len(was) > 1 else ""
+        share = f" ({off[place]:.3g} times what is allowed)" if not report.exact and off[place] < math.inf else ""
+        report.problems.append(f"{where}{entry}: {was[place]!r} in the file, {now[place]!r} here{share}")
+
+
+def _off(was: Any, now: Any, allowed: float) -> float:
+    """How far apart two entries are, as a share of what is allowed; infinite for what must be equal."""
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (was, now))
+    if not numbers or not allowed:
+        return math.inf
+    return abs(was - now) / (allowed * (1 + 1e-6))  # the difference of two rounded numbers has an end of its own
+
+
+def _lines(value: Any, indent: int = 0) -> str:
+    """JSON with a line for each column: a list of single values stays on one."""
+    if isinstance(value, dict) and value:
+        inner = " " * (indent + 1)
+        rows = [f"{inner}{json.dumps(key)}: {_lines(one, indent + 1)}" for key, one in value.items()]
+        return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _name(file: Path) -> str:
+    return f"tests/golden/{file.name}"
+
+
+def _again(part: str) -> str:
+    return f"python -m tests.golden.make {part}"

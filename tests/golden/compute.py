@@ -1,0 +1,364 @@
+"""What the golden files hold, computed anew: the one place here that uses the library.
+
+Each part is a function that returns dictionaries, lists, texts and numbers under plain names. Where the library's
+interface changes, this file follows; the names and the data stay.
+"""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny_pages
+import tiny_photos
+from panel_rig import press, settle, turn_knob, until
+from torch import nn
+
+import ebll
+from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, figures
+from ebll.data import TASKS, TaskInfo
+from ebll.figures.canvas import Canvas
+from ebll.pages.content import content
+from ebll.photos import find_photos
+from ebll.sweeps import maps
+from golden import inputs
+
+__all__ = ["PARTS"]
+
+# ---- runs: final weights, accuracies, curves, bytes
+
+TRAINING = TrainSettings(
+    epochs=3,
+    warmup_epochs=1,
+    batch_size=16,
+    learning_rate=0.1,
+    momentum=0.9,
+    weight_decay=5e-4,
+    drop_at=0.75,
+    threads=1,
+)
+AUTOENCODER = AutoencoderSettings(code_size=3, recon_weight=0.01, epochs=4, batch_size=16, learning_rate=0.001)
+# Strong enough for every term to leave its mark, and another alpha for each old task.
+WEIGHTS = {
+    "lwf": {"distill_weight": 1.5, "temperature": 2.0},
+    "ewc": {"ewc_strength": 30.0},
+    "code-only": {"alpha": (10.0, 20.0), "autoencoder": AUTOENCODER},
+    "ebll": {"alpha": (10.0, 20.0), "distill_weight": 1.5, "temperature": 2.0, "autoencoder": AUTOENCODER},
+    "ebll-separate": {"alpha": (10.0, 20.0), "autoencoder": AUTOENCODER},
+}
+
+
+def small_mlp(input_shape):
+    """12 numbers - 8 (F) - 6 (T)."""
+    return nn.Sequential(nn.Linear(*input_shape, 8), nn.ReLU()), nn.Sequential(nn.Linear(8, 6), nn.ReLU())
+
+
+def small_cnn(input_shape):
+    """1 x 8 x 8 - 4 x 4 x 4 (F), with running statistics - 6 (T)."""
+    convolution = nn.Conv2d(input_shape[0], 4, 3, stride=2, padding=1)
+    return nn.Sequential(convolution, nn.BatchNorm2d(4), nn.ReLU()), nn.Sequential(nn.Linear(64, 6), nn.ReLU())
+
+
+def task(name, seed, **blobs):
+    return Task.from_tensors(name, *inputs.blobs(seed, **blobs))
+
+
+def tasks_of(shape, apart, length=3):
+    """Tasks of different sizes and numbers of classes."""
+    sizes = [{"count": 60 + 12 * i, "classes": 3 + i % 2} for i in range(length)]
+    return [task(f"task{i}", i, shape=shape, apart=apart, **size) for i, size in enumerate(sizes)]
+
+
+def runs():
+    """Every method on sequences of three small tasks, two seeds; two methods on the built-in nets."""
+    small = {"small mlp": (small_mlp, (12,), 1.2), "small cnn": (small_cnn, (1, 8, 8), 0.5)}
+    made = {name: compared(net, tasks_of(*tasks), METHODS, (0, 1)) for name, (net, *tasks) in small.items()}
+    images = tasks_of((1, 28, 28), 0.2, length=2)
+    milder = {"ebll": WEIGHTS["ebll"] | {"alpha": 3.0}}  # 10 is unstable there, and magnifies last bits
+    return made | {name: compared(name, images, ("ewc", "ebll"), (0,), milder) for name in ("mlp", "cnn")}
+
+
+def compared(net, tasks, methods, seeds, weights=WEIGHTS):
+    methods = {name: METHODS[name]().replace(**weights.get(name, {})) for name in methods}
+    found = ebll.compare(tasks, {"alone": "alone", **methods}, net=net, settings=TRAINING, seeds=seeds, log_every=10)
+    sizes = {task.name: len(task.test) for task in tasks}
+    made = {}
+    for seed in seeds:
+        alone = pd.DataFrame([row for row in found.alone_rows if row["seed"] == seed])
+        made[f"alone, seed {seed}"] = {"accuracy": in_images(alone[["after", "task", "accuracy"]], sizes)}
+        for name in methods:
+            run = found.runs[name, seed]
+            made[f"{name}, seed {seed}"] = {
+                "weights": final_weights(run.net),
+                "accuracy": in_images(run.accuracy[["after", "task", "accuracy"]], sizes),
+                "curves": curves(run, {task.name: len(task.validation) for task in tasks}),
+                "kept": columns(run.kept[["after", "bytes"]]) if len(run.kept) else {},
+            }
+    return made
+
+
+def final_weights(net):
+    """A hash of all weights and buffers, and the norm of each."""
+    tensors = {name: tensor.detach().contiguous() for name, tensor in net.state_dict().items()}
+    digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors.values()))
+    return {"sha256": digest.hexdigest(), **{name: tensor.double().norm().item() for name, tensor in tensors.items()}}
+
+
+def in_images(table, sizes):
+    """Accuracies as numbers of images: those that were right, and of how many."""
+    of = table["task"].map(sizes)
+    return columns(table[["after", "task"]].assign(right=(table["accuracy"] * of).round().astype(int), of=of))
+
+
+def curves(run, held_out):
+    """The curves of a run, with numbers of held-out images in place of accuracies."""
+    table = run.curves.drop(columns=["sequence", "net", "method", "seed", "raw_task"])
+    for name, of in {"accuracy": table["task"], "accuracy_new": table["training"]}.items():
+        table[name.replace("accuracy", "right")] = (table[name] * of.map(held_out)).round().astype("Int64")
+    return columns(table.drop(columns=["accuracy", "accuracy_new"]).dropna(axis=1, how="all"))
+
+
+def columns(table):
+    """A table as column -> values, None where there is none."""
+    return {name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in table}
+
+
+# ---- figures: the table behind each
+
+
+def tables():
+    """The table behind every figure, from made-up inputs."""
+    pair, three = inputs.SEQUENCES[1:]
+    accuracy, curves, sizes = inputs.accuracy(), inputs.curves(), inputs.code_sizes()
+    learning_second = {"training": "textures", "task": "digits", "methods": ["lwf", "ebll"], "warm_up": True}
+    made = {
+        "accuracy matrix": figures.accuracy_matrix_table(accuracy, three),
+        "accuracy over steps": figures.accuracy_over_steps_table(curves),
+        "average along sequence": figures.average_along_sequence_table(accuracy, three),
+        "claims": figures.claims_table(inputs.claims()),
+        "feature distance": figures.feature_distance_table(curves),
+        "feature distance, last task": figures.feature_distance_table(curves, **learning_second),
+        "forgetting": figures.forgetting_table(accuracy),
+        "forgetting by gap": figures.forgetting_by_gap_table(accuracy, inputs.SEQUENCES[:2]),
+        "loss terms": figures.loss_terms_table(curves),
+        "outcomes": figures.outcomes(accuracy, pair),
+        "over code size": figures.over_knob_table(sizes, "code", {"accuracy": "accuracy", "share": "share"}),
+        "stability and plasticity": figures.stability_plasticity_table(accuracy),
+        "submanifold": figures.submanifold_table(inputs.points()),
+        "task images": figures.task_images_table(inputs.images()),
+        "trade-off fronts": figures.tradeoff_fronts_table(inputs.accuracy_by_setting()),
+    }
+    return {name: columns(table) for name, table in made.items()}
+
+
+# ---- widgets: a trace of twelve events
+
+OPENED = 'old="one", new="two", epochs=2, learning_rate=0.1, methods=("ebll",)'
+
+
+def widgets():
+    """What each widget shows when it is opened, and after each of twelve events."""
+    shape = {"shape": (1, 28, 28), "count": 240, "apart": 0.15}
+    tasks = [task("one", 1, classes=3, **shape), task("two", 2, classes=4, **shape)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EBLL_STATIC", "0")
+        # A run that is thought to take long waits for Run to be pressed: let no measured time decide that.
+        patch.setattr("ebll.live.cost._measured", {})
+        patch.setattr("ebll.live.lab.remember", lambda *_: None)
+        # The trace is of numbers, and drawing would take most of the time.
+        patch.setattr(Canvas, "frame", lambda *_, **__: b"")
+        return {
+            "forgetting lab": forgetting_lab(tasks),
+            "what if": what_if(tasks),
+            "submanifold explorer": submanifold_explorer(tasks),
+            "sweep explorer": sweep_explorer(),
+        }
+
+
+def trace(panel, state, events):
+    """The state when the panel is opened, and after each event, by its name."""
+    try:
+        made = {"opened": state(panel)}
+        for place, (name, event) in enumerate(events.items(), 1):
+            event(panel)
+            made[f"{place}. {name}"] = state(panel)
+        return made
+    finally:
+        panel.close()
+
+
+def ended(event):
+    """The event, and the end of the run that it begins."""
+    return lambda panel: (event(panel), settle(panel))
+
+
+def held(panel):
+    """Ask for a step, and wait until the run is held at it."""
+    press(panel, "step")
+    until(lambda: panel.session.control is not None and panel.session.control.holding, "the step")
+
+
+def forgetting_lab(tasks):
+    def tick_lwf(panel):
+        panel.widgets.boxes["lwf"].value = True
+
+    events = {
+        "pin": lambda panel: press(panel, "pin"),
+        "move alpha to 0": ended(lambda panel: turn_knob(panel, alpha=0.0)),
+        "tick LwF": ended(tick_lwf),
+        "step, from rest": held,
+        "stop": ended(lambda panel: press(panel, "stop")),
+        "move alpha to -1, which is refused": lambda panel: turn_knob(panel, alpha=-1.0),
+        "reset": ended(lambda panel: press(panel, "reset")),
+    }
+    return trace(ebll.panels.forgetting_lab(OPENED, tasks=tasks), state_of_runs, events)
+
+
+def what_if(tasks):
+    events = {
+        "step, from rest": held,
+        "move alpha to 0, and step": lambda panel: (turn_knob(panel, alpha=0.0), held(panel)),
+        "resume": ended(lambda panel: press(panel, "pause")),
+    }
+    return trace(ebll.panels.what_if(OPENED, "ebll", tasks=tasks, speed=1e5), state_of_runs, events)
+
+
+def state_of_runs(panel):
+    session = panel.session
+    settings = {name: getattr(session.config, name) for name in session.config.__dataclass_fields__}
+    names = ["step", "feature_distance", "feature_norm", "code_distance", "accuracy", "accuracy_new"]
+    rows = {name: pd.DataFrame(recorder.curve_rows) for name, recorder in session.current.recorders.items()}
+    wanted = [*names, "loss_task", "loss_distill", "loss_code"]
+    return {
+        "settings": settings | {"methods": list(settings["methods"])},
+        "refused": bool(panel.status.wrong),
+        "pinned": [one.name for one in session.pinned],
+        "results": columns(session.table().drop(columns="settings")),
+        "curves": {name: columns(table[[n for n in wanted if n in table]]) for name, table in rows.items()},
+        "changed in mid-run": [list(change) for change in session.current.changes],
+    }
+
+
+def submanifold_explorer(tasks):
+    def state(panel):
+        found = panel.found
+        return {
+            "settings": {name: getattr(panel.config, name) for name in panel.config.__dataclass_fields__},
+            "accuracy": found.accuracy,
+            "missed": found.missed,
+            "held along the first directions": found.holds[:4],
+        }
+
+    events = {"move the code size to 4": ended(lambda panel: turn_knob(panel, code_size=4.0))}
+    opened = 'task="one", label="0", code_size=8'
+    return trace(ebll.panels.submanifold_explorer(opened, tasks=tasks), state, events)
+
+
+def sweep_explorer():
+    def state(panel):
+        index, view = panel.index, panel.view
+        return {
+            "settings": {name: value for name, value in vars(view).items() if value not in ("", None)},
+            "map": columns(maps.map_cells(index, view)),
+            "curves": columns(maps.distance_curves(index, view)),
+            "seeds": columns(maps.seed_spread(index, view)),
+        }
+
+    events = {"move alpha to 3": lambda panel: turn_knob(panel, alpha=3.0)}
+    return trace(ebll.panels.sweep_explorer(small_tables()), state, events)
+
+
+# ---- sweep, page
+
+
+def sweep():
+    """The table of a sweep over method, alpha and seed."""
+    grid = {"tasks": [["near_blobs", "far_blobs"]], "images": 150, "epochs": 2, "warmup_epochs": 1, "log_every": 2}
+    grid |= {
+        "learning_rate": 0.05,
+        "code_size": 8,
+        "method": ["finetune", "lwf", "ewc", "ebll"],
+        "alpha": [1.0, 8.0],
+        "seed": [0, 1],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("near_blobs", "far_blobs"):
+            facts = {"classes": 3, "train": 204, "validation": 36, "test": 240, "source": "", "licence": "", "note": ""}
+            here = ("torch", "version.py", "torch")  # a task that needs no file counts as one to be downloaded
+            patch.setitem(TASKS, name, TaskInfo(name, **facts, loader=f"{__name__}:load_{name}", needs=(here,)))
+        found = ebll.sweep(grid, workers=1, stack=False)
+    return columns(found.table.drop(columns="code").astype({"kept_bytes": int}))
+
+
+def load_near_blobs(**_):
+    return task("near_blobs", 3, count=240, classes=3, shape=(1, 28, 28), apart=0.15)
+
+
+def load_far_blobs(**_):
+    return task("far_blobs", 4, count=240, classes=3, shape=(1, 28, 28), apart=0.15)
+
+
+def small_tables():
+    """Made-up tables of a sweep in which two runs failed."""
+    return tiny_pages.tables(
+        tasks=[["letters", "digits"]],
+        alpha=[0.3, 3.0],
+        recon_weight=[1e-2],
+        fails=lambda config: config.method == "ebll" and config.alpha == 3 and config.seed == config.distill_weight,
+    )
+
+
+def page():
+    """What is inside an exported page: each setting with its accuracies, curve and seeds."""
+    index = maps.index_of(small_tables())
+    told = content(index)
+    methods = [method["name"] for method in told["methods"]]
+    methods += [name for name in maps.REFERENCES if name in told["kinds"] and name not in methods]
+    quantities = ("old", "new", "forgetting")
+    cells = {}
+    for key, cell in told["cells"].items():
+        task, method, *places = map(int, key.split("."))
+        axes = index.axes[methods[method]]
+        at = [f"{name} {values[place]:g}" for (name, values), place in zip(axes.items(), places, strict=True)]
+        seeds = {"seed": [one[0] for one in cell["seeds"]], "failure": [one[1] for one in cell["seeds"]]}
+        made = {"ended": cell["done"][0], "failed": cell["done"][1], "planned": cell["planned"]}
+        for d, data in enumerate(told["data"]):
+            names = [*quantities, *(f"{name} std" for name in quantities)]
+            made[data] = dict(zip(names, cell[data], strict=True)) | {"on a front": bool(cell["front"][data])}
+            ended = [one[2 + d] if not one[1] else [None] * 3 for one in cell["seeds"]]
+            seeds |= {f"{name}, {data}": list(v) for name, v in zip(quantities, zip(*ended, strict=True), strict=True)}
+        if cell["curve"]:
+            steps, mean, low, high = cell["curve"]
+            made["feature distance"] = {"step": told["steps"][steps], "mean": mean, "low": low, "high": high}
+        made["beside it"] = sorted(cell["references"])
+        cells[", ".join([told["tasks"][task]["name"], methods[method], *at])] = made | {"seeds": seeds}
+    counts = {name: told[name] for name in ("runs", "failed", "planned", "seeds")}
+    return counts | {"ranges of colour": told["ranges"]["0.0"], "settings": cells}
+
+
+# ---- photos
+
+
+def photos():
+    """Which file is which class in which part of every photo set, and of a folder of one's own."""
+    made = {}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for name, write in tiny_photos.WRITERS.items():
+            tiny_photos.counts(patch, name, write(Path(folder)))
+            made[name] = layout(find_photos(name, folder))
+        tiny_photos.write_folder(Path(folder))
+        made["a folder of one's own"] = layout(find_photos("own", folder))
+    return made
+
+
+def layout(listing):
+    parts = {"train": listing.train, "test": listing.test}
+    return {
+        part: {path: listing.classes[label] for path, label in sorted(zip(*files, strict=True))}
+        for part, files in parts.items()
+    } | {"classes": list(listing.classes)}
+
+
+PARTS = {"runs": runs, "figures": tables, "widgets": widgets, "sweep": sweep, "page": page, "photos": photos}
+"""Name of each golden file -> what computes it."""

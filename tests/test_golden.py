@@ -1,0 +1,106 @@
+"""What the library gives for fixed inputs is what the golden files hold; see `tests/golden/__init__.py`."""
+
+import json
+
+import pytest
+from golden import compare, compute, make
+
+HERE = {"learned": {"right": [30, 40], "loss": [1.0, 0.25], "sha256": "a1"}, "labels": ["cat", "dog"]}
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Golden files of a test's own."""
+    monkeypatch.setattr(compare, "FOLDER", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Whatever is compared from now on was made on another processor: on this one, as it is without emulation."""
+    return lambda: monkeypatch.setenv("MKL_CBWR", "another")
+
+
+@pytest.mark.parametrize("part", compute.PARTS)
+def test_the_library_gives_what_the_file_holds(part):
+    try:
+        report = compare.compare(part, compute.PARTS[part]())
+    except compare.GoldenError as error:
+        pytest.fail(str(error), pytrace=False)
+    if report.problems:
+        pytest.fail("\n".join(report.problems[: make.SHOWN]), pytrace=False)
+
+
+def test_the_files_are_small_and_there_is_none_without_a_part():
+    found = list(compare.FOLDER.glob("*.json"))
+    assert {file.stem for file in found} == set(compute.PARTS)
+    assert sum(file.stat().st_size for file in found) < 1_500_000
+
+
+def changed(**columns):
+    return HERE | {"learned": HERE["learned"] | columns}
+
+
+@pytest.mark.parametrize(
+    ("now", "exact", "within"),
+    [
+        (HERE, True, True),
+        (changed(loss=[1.0 + 4e-4, 0.25 - 4e-4]), False, True),  # of the largest entry of the column
+        (changed(loss=[1.0 + 6e-4, 0.25]), False, False),
+        (changed(loss=[1.0, None]), False, False),
+        (changed(loss=[1.0]), False, False),
+        (changed(right=[30, 41]), False, True),
+        (changed(right=[30, 42]), False, False),
+        (changed(right=[29, 41]), False, False),  # one image, in too many entries
+        (changed(sha256="b2"), False, True),
+        (HERE | {"labels": ["cat", "cow"]}, False, False),
+        (HERE | {"more": 1}, False, False),
+        ({"learned": HERE["learned"]}, False, False),
+    ],
+)
+def test_exact_where_it_was_made_and_within_tolerances_elsewhere(files, elsewhere, now, exact, within):
+    compare.write("runs", HERE)
+    here = compare.compare("runs", now)
+    assert (here.exact, not here.problems) == (True, exact)
+    elsewhere()
+    there = compare.compare("runs", now)
+    assert (there.exact, not there.problems) == (False, within)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "{", "[]", '{"format": 1}', json.dumps({"format": 0, "part": "photos", "made_on": {}, "content": {}})],
+    ids=["missing", "cut off", "a list", "incomplete", "another format"],
+)
+def test_a_file_that_cannot_be_used_is_named_with_what_helps(files, monkeypatch, capsys, text):
+    monkeypatch.setitem(compute.PARTS, "photos", dict)
+    if text is not None:
+        (files / "photos.json").write_text(text)
+    assert make.main(["--check", "photos"]) == 1
+    told = capsys.readouterr().out
+    assert "tests/golden/photos.json" in told
+    assert "`python -m tests.golden.make photos`" in told
+    assert make.main(["photos"]) == 0
+    assert make.main(["--check", "photos"]) == 0
+
+
+def test_only_what_is_named_is_written_and_a_difference_is_told(files, monkeypatch, capsys):
+    monkeypatch.setitem(compute.PARTS, "page", lambda: {"runs": 3})
+    assert make.main(["page"]) == 0
+    assert [file.name for file in files.iterdir()] == ["page.json"]
+    monkeypatch.setitem(compute.PARTS, "page", lambda: {"seeds": 3})
+    assert make.main(["--check", "page"]) == 1
+    told = capsys.readouterr().out
+    assert "runs: in the file, and no longer here" in told
+    assert "seeds: here, and not in the file" in told
+    assert "`python -m tests.golden.make page`" in told
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["runs", "walks"], 2), (["--help"], 0), (["page"], 2)])
+def test_what_the_script_refuses_or_explains(files, elsewhere, capsys, arguments, status):
+    elsewhere()  # nothing is written on an emulated processor
+    with pytest.raises(SystemExit) as ended:
+        make.main(arguments)
+    assert ended.value.code == status
+    assert not list(files.iterdir())
+    assert {"walks": "'walks'", "--help": "--check", "page": "MKL_CBWR"}[arguments[-1]] in "".join(capsys.readouterr())
