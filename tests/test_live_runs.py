@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 import torch
-from messages import raises
+from messages import raises, review
 from threads import WAIT, in_thread, until
 from tiny import blobs, same
 from torch.nn import functional
@@ -152,7 +152,7 @@ def test_a_code_as_large_as_the_features_is_told_and_stops_no_other(compute):
     config = CONFIG.replace(code_size=256, methods=("ebll", "lwf"))
     found = compute(config, tasks=TASKS)
     (note,) = found.notes
-    assert note.startswith("EBLL was left out: code_size must be at least 1 and below the 256 features")
+    review(note, "EBLL", "code_size", "256 features")
     assert found.diverged == {"ebll"}
     assert list(found.runs) == (["lwf"] if compute is run else [])
 

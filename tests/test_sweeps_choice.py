@@ -90,9 +90,9 @@ def test_the_reference_is_of_the_same_tasks():
     [
         ([1], {}, ["table", "got [1]"]),
         (table(*ROWS).drop(columns="code_loss"), {}, ["table", "no code_loss"]),
-        (table(*ROWS[:2]), {}, ["two values of alpha", "'ebll'", "has 1"]),
+        (table(*ROWS[:2]), {}, ["alpha", "'ebll'", "has 1"]),
         (table(*ROWS), {"method": "lwf"}, ["method", "'lwf'"]),
-        (table(*ROWS), {"method": "code-only"}, ["two values of alpha", "'code-only'", "has 0"]),
+        (table(*ROWS), {"method": "code-only"}, ["alpha", "'code-only'", "has 0"]),
         (table(*ROWS), {"tolerance": 2}, ["tolerance", "at most 1", "got 2"]),
         (table(*ROWS, *ROWS), {}, ["twice"]),
         (table(*ROWS).iloc[:-1], {}, ["seeds"]),
