@@ -10,8 +10,10 @@ HERE = {"learned": {"right": [30, 40], "loss": [1.0, 0.25], "sha256": "a1"}, "la
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """Golden files of a test's own."""
+    """Golden files of a test's own, written on a processor as it is."""
     monkeypatch.setattr(compare, "FOLDER", tmp_path)
+    for name in compare.OVERRIDES:
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 

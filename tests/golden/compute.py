@@ -121,7 +121,7 @@ def curves(run, held_out):
 
 def columns(table):
     """A table as column -> values, None where there is none."""
-    return {name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in table}
+    return {name: [None if value is pd.NA else value for value in table[name].tolist()] for name in table}
 
 
 # ---- figures: the table behind each
