@@ -5,14 +5,20 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
+import torch
 from tiny_plan import SEQUENCES, reproduce, tiny
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ebll import METHODS, experiments
 from ebll.errors import EbllError
-from ebll.experiments.jobs import jobs_of, run_jobs
+from ebll.experiments import jobs as main_jobs
+from ebll.experiments.jobs import jobs_of, longest, run_job, run_jobs
+from ebll.experiments.plan import PROFILES
 
 ACCURACY = ["sequence", "method", "seed", "after", "task", "accuracy"]
 CURVES = ["sequence", "method", "seed", "step", "task", "feature_distance"]
@@ -92,6 +98,7 @@ def check_printed(told, folder, claims):
 def test_every_file_and_what_is_printed(done):
     result, folder = done
     assert result.exit_code == 0, result.stderr
+    assert result.stderr.startswith("0 of 54 runs (mlp: letters loaded)")
     check_accuracy(folder)
     check_curves(folder)
     check_pictures(folder)
@@ -151,14 +158,94 @@ def test_a_job_that_stops_drops_the_conclusions_of_an_earlier_one_and_keeps_its_
     for name in [*drawn, "accuracy.csv", "notes.txt", "forgetting.png"]:
         (tmp_path / name).write_text("earlier")
 
-    def stop(done, total, name):
-        raise Stop
+    def stop(done, total, name, share):
+        if done:
+            raise Stop
 
     with tiny(), pytest.raises(Stop):
         experiments.reproduce("tiny", methods="finetune", out=tmp_path, workers=1, on_progress=stop)
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["accuracy.csv", "curves.csv", "forgetting.png", "gaps.csv", "kept.csv", "notes.txt"]
     assert set(pd.read_csv(tmp_path / "accuracy.csv")["method"]) == {"alone"}
+
+
+def made(job, tell):
+    """Run a job to its end: the optimiser steps that the networks were trained with (those of fits are Adam's)."""
+    steps = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *given: steps.append(type(optimizer)))
+    try:
+        assert len(list(run_job(job, tell))) == job.runs
+    finally:
+        hook.remove()
+    return steps.count(torch.optim.SGD)
+
+
+def test_the_steps_of_a_job_are_known_before_it_is_run_and_told_one_by_one(monkeypatch):
+    monkeypatch.setattr(main_jobs, "TELL_EVERY", 0)
+    with tiny():
+        (job,) = jobs_of(SEQUENCES[2:], ["joint", "feature-extraction", "ebll"], [0])
+    told = []
+    steps = made(job, told.append)
+    # 3,536 letters and 1,190 images of each later task in batches of 256; an epoch of the first, two of the others.
+    assert (job.first_steps, job.run_steps(SEQUENCES[2])) == (14, 2 * (5 + 5))
+    assert steps == 14 + 4 * 20
+    assert [one.job for one in told] == [job] * len(told)
+    done = [one.done for one in told]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, steps)
+    alone = set(range(14, 34))  # told of as a whole, when it is done
+    assert set(done) == set(range(steps + 1)) - alone
+
+
+def test_steps_that_a_diverged_run_did_not_make_count_as_done():
+    with tiny(ewc_strength=1e12):
+        (job,) = jobs_of(SEQUENCES[:1], ["ewc", "finetune"], [0])
+    told = []
+    assert made(job, told.append) < told[-1].done == job.first_steps + 3 * job.run_steps(SEQUENCES[0])
+    assert job.work_left(told[-1].done) == 0
+
+
+def test_work_is_steps_weighed_by_what_they_cost():
+    cnn, mlp, _ = jobs_of(PROFILES["full"].experiments, ["joint", "lwf", "ewc"], [0])
+    assert [(job.net, job.first) for job in (cnn, mlp)] == [("cnn", "letters"), ("mlp", "letters")]
+    first, run = 8 * 56, 10 * 19  # 3,536 and 1,190 images in batches of 64; two epochs of warm-up
+    alike, fits = run * (1.2 + 1.7 + 1.2 + 1.2), run * (1.2 + 1.2)  # alone, joint, lwf, ewc; for the gap, Fisher
+    assert mlp.work_left() == pytest.approx(first + fits + (1 + 1 + 1 + 3) * alike)
+    assert cnn.work_left() == pytest.approx(4 * (first + fits + 2 * alike))
+    assert mlp.work_left(first // 2) == pytest.approx(mlp.work_left() - first // 2)
+    assert mlp.work_left(first + run) == pytest.approx(mlp.work_left() - first - run * (1.2 + 1.2))
+    assert mlp.work_left(first + run + 9) == pytest.approx(mlp.work_left(first + run) - 9 * 1.7)
+
+
+@pytest.mark.parametrize(
+    ("work", "workers", "last"),
+    [([3, 2, 2], 1, 7), ([3, 2, 2], 2, 4), ([3, 2, 2], 3, 3), ([3, 2, 2], 8, 3), ([0, 5, 1, 1], 2, 5), ([0, 0], 2, 0)],
+)
+def test_the_longest_chain_of_work(work, workers, last):
+    assert longest(work, workers) == last
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_is_told_from_the_first_task_to_the_figures(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr("ebll.experiments.report.draw", lambda *given: [])
+    told = []
+    with tiny():
+        options = {"methods": ["lwf"], "out": tmp_path, "workers": workers}
+        experiments.reproduce("tiny", on_progress=lambda *given: told.append(given), **options)
+    done, total, names, shares = zip(*told, strict=True)
+    assert told[0] == (0, 12, "mlp: letters loaded", 0)
+    assert (done[-1], names[-1]) == (12, "tables and figures")
+    assert done == tuple(sorted(done))
+    assert set(total) == {12}
+    assert shares == tuple(sorted(shares))
+    runs, drawing = 2 * (14 + 2 * 1.2 * (10 + 10 + 20) + 1.2 * 10) / workers, 700 * (5 + 3)
+    assert shares[-1] == pytest.approx(runs / (runs + drawing))
+
+
+def test_a_worker_imports_neither_what_draws_nor_what_tests():
+    code = "import sys, ebll.experiments.jobs; print({'scipy', 'matplotlib', 'seaborn'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "set()\n"
 
 
 class Deadly:

@@ -9,6 +9,7 @@ import click
 
 from ebll.cli.params import Name, Number, device_names, examples, flat, method_names
 from ebll.cli.terminal import Progress, facts, say, wrapped
+from ebll.workers import default_workers, preload
 
 if TYPE_CHECKING:
     from ebll.experiments import Claim, Outcome
@@ -23,6 +24,14 @@ def _profiles() -> Any:
     return PROFILES
 
 
+class Profile(Name):
+    """A name that is checked by the main job itself, so that its workers can start before torch is imported here."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As it is."""
+        return value
+
+
 @click.command(
     short_help="Run the main job: every method on every sequence.",
     epilog=examples(
@@ -32,7 +41,7 @@ def _profiles() -> Any:
     ),
 )
 @click.option(
-    "--profile", type=Name("Profile", _profiles), default="full", show_default=True, metavar="fast|full",
+    "--profile", type=Profile("Profile", _profiles), default="full", show_default=True, metavar="fast|full",
     help="How much to run: a look within half a minute, or everything with five seeds.",
 )  # fmt: skip
 @click.option("--seeds", type=Number(), metavar="N", help="How many seeds, in place of the profile's number.")
@@ -54,18 +63,27 @@ def reproduce(
 
     Ctrl-C keeps the tables of all runs that were done.
     """
+    if (workers or default_workers()) != 1:
+        preload("ebll.experiments.jobs")
     from ebll.experiments import reproduce as run_all
 
     bar: list[Progress] = []
+    loaded: list[str] = []
 
-    def start(jobs: Sequence[Job], workers: int) -> None:
-        say(_plan(profile, jobs, workers, out))
-        bar.append(Progress(sum(job.runs for job in jobs), "runs"))
+    def progress(done: int, total: int, name: str, share: float) -> None:
+        if not share and not loaded:
+            loaded.append(name)
+            say(f"0 of {total} runs ({name}), time left after the first steps", error=True)
+        elif share and not bar:
+            bar.append(Progress(total, "runs", share=share))
+        elif bar:
+            bar[0].at(done, name, share)
 
     try:
         outcome = run_all(
             profile, seeds=seeds, first_seed=first_seed, out=out, device=device, methods=flat(methods) or None,
-            workers=workers, on_start=start, on_progress=lambda done, total, name: bar[0].step(name),
+            workers=workers, on_start=lambda jobs, workers: say(_plan(profile, jobs, workers, out)),
+            on_progress=progress,
         )  # fmt: skip
     except KeyboardInterrupt:
         _close(bar)

@@ -16,6 +16,8 @@ import click
 
 __all__ = ["Progress", "clock", "facts", "readable", "say", "wrapped"]
 
+FIRST = 0.5  # seconds until the first line of progress that has begun already
+
 # For terminals whose encoding lacks the symbol; the spaced ± keeps the width, and with it the columns of a table.
 _PLAIN = {" ± ": "+/-", "±": "+/-", "α": "alpha", "λo": "lambda_o", "λ": "lambda", "θ": "theta", "γ": "gamma"}
 
@@ -70,30 +72,40 @@ class Progress:
     total    how many units there are in all
     unit     what they are called
     every    seconds between two lines where no bar can be drawn
+    share    of the work that was done before, at a pace that says nothing of the rest; then the first line comes soon,
+             and the mean pace counts, as work is known to be uneven
     """
 
-    def __init__(self, total: int, unit: str, *, every: float = 10.0, stream: TextIO | None = None):
-        self.total, self.unit, self.every, self.done = total, unit, every, 0
+    def __init__(self, total: int, unit: str, *, every: float = 10.0, share: float = 0.0, stream: TextIO | None = None):
+        self.total, self.unit, self.every, self.done, self.share = total, unit, every, 0, share
         self._stream = stream or sys.stderr
-        self._began = self._told = time.monotonic()
+        self._began, self._before = time.monotonic(), share
+        self._next = self._began + (min(every, FIRST) if share else every)
         self._bar: Any = None
         if self._stream.isatty():
             from tqdm import tqdm
 
+            form = "{percentage:3.0f}%|{bar}| {desc} [{elapsed}<{remaining}{postfix}]"
             self._bar = tqdm(
-                total=total, unit=f" {unit}", file=self._stream, dynamic_ncols=True, leave=False, smoothing=0.1
-            )
+                desc=f"0/{total} {unit}", total=1.0, initial=share, file=self._stream, dynamic_ncols=True, leave=False,
+                smoothing=0 if share else 0.1, bar_format=form,
+            )  # fmt: skip
 
     def step(self, note: str = "") -> None:
         """One more unit is done; `note` says which."""
-        self.done += 1
+        self.at(self.done + 1, note)
+
+    def at(self, done: int, note: str = "", share: float | None = None) -> None:
+        """So many units are done, and with them a share of the work: `done` of `total`, unless units cost unlike."""
+        self.done, self.share = done, max(self.share, done / self.total if share is None else share)
         if self._bar is not None:
+            self._bar.set_description_str(f"{done}/{self.total} {self.unit}", refresh=False)
             self._bar.set_postfix_str(note, refresh=False)
-            self._bar.update()
-        elif (now := time.monotonic()) - self._told >= self.every:
-            self._told, spent = now, now - self._began
-            left = clock(spent * (self.total - self.done) / self.done)
-            words = f"{self.done} of {self.total} {self.unit} after {clock(spent)}, about {left} left"
+            self._bar.update(self.share - self._bar.n)
+        elif (now := time.monotonic()) >= self._next and self.share > self._before:
+            self._next, spent = now + self.every, now - self._began
+            left = clock(spent * (1 - self.share) / (self.share - self._before))
+            words = f"{done} of {self.total} {self.unit} after {clock(spent)}, about {left} left"
             click.echo(readable(words + (f" ({note})" if note else ""), self._stream.encoding), file=self._stream)
 
     def close(self) -> None:

@@ -13,11 +13,10 @@ import pandas as pd
 
 from ebll import metrics
 from ebll.experiments import report
-from ebll.experiments.jobs import Result
+from ebll.experiments.jobs import Result, Watched
 from ebll.experiments.plan import Experiment
 from ebll.experiments.reproduce import Collector, write_tables
 from ebll.protocol import learn_first, run_sequence
-from ebll.record import Recorder
 
 if TYPE_CHECKING:
     from ebll.data import Task
@@ -25,20 +24,7 @@ if TYPE_CHECKING:
     from ebll.runs import Run
     from ebll.training import TrainSettings
 
-__all__ = ["Watched", "Work"]
-
-
-@dataclass
-class Watched(Recorder):
-    """A recorder that also tells of every optimiser step."""
-
-    on_step: Callable[[], None] = lambda: None
-
-    def due(self, step: int, last: bool = False) -> bool:
-        """Tell of the step that is about to be made, then answer as every recorder does."""
-        if not last:
-            self.on_step()
-        return super().due(step, last)
+__all__ = ["Work"]
 
 
 @dataclass

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ebll.experiments.claims import claims_of
-from ebll.experiments.outcomes import curve_shapes, seed_outcomes
+import importlib
+
 from ebll.experiments.plan import EXPERIMENTS, PRESETS, PROFILES, Experiment, Preset
 from ebll.experiments.reproduce import Outcome, reproduce
-from ebll.experiments.verdicts import Claim, Part
 
 __all__ = [
     "EXPERIMENTS",
@@ -22,3 +21,18 @@ __all__ = [
     "reproduce",
     "seed_outcomes",
 ]
+
+# Imported when they are first named: claims need scipy, which a worker process would import for nothing.
+_HOME = {
+    "Claim": "verdicts",
+    "Part": "verdicts",
+    "claims_of": "claims",
+    "curve_shapes": "outcomes",
+    "seed_outcomes": "outcomes",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"ebll.experiments.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'ebll.experiments' has no attribute {name!r}")

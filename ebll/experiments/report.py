@@ -6,15 +6,17 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from ebll import figures
 from ebll.errors import InputError, OutputError
 from ebll.experiments.plan import ALONE, Experiment
-from ebll.experiments.verdicts import Claim, interval
 from ebll.methods import METHODS
+
+if TYPE_CHECKING:  # scipy and matplotlib are imported where they are needed: most of a worker's start would go to them
+    from ebll.experiments.verdicts import Claim
 
 __all__ = [
     "LABELS",
@@ -77,6 +79,8 @@ def _seeds(rows: pd.DataFrame, method: str | None, after: str, task: str) -> pd.
 
 def cell(values: pd.Series, reference: float) -> str:
     """A number a seed as text: mean, half of the 95 % interval where there is one, change against the reference."""
+    from ebll.experiments.verdicts import interval
+
     values = values.dropna()
     if values.empty:
         return "no run"
@@ -161,6 +165,8 @@ def draw(
     folder: Path,
 ) -> list[str]:
     """Draw every figure that the tables allow into a folder; returns the stems written."""
+    from ebll import figures
+
     pairs = [e for e in experiments if len(e.tasks) == 2]
     long = [e for e in experiments if len(e.tasks) > 2]
     curve = next((e for e in pairs if e.net == "cnn"), next(iter(pairs), experiments[0]))

@@ -10,25 +10,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 
 from ebll.errors import InputError, check_choice, check_count
 from ebll.experiments import report
-from ebll.experiments.claims import claims_of
-from ebll.experiments.jobs import Job, Result, jobs_of, run_jobs
-from ebll.experiments.outcomes import seed_outcomes
+from ebll.experiments.jobs import Job, Result, Steps, jobs_of, longest, run_jobs
 from ebll.experiments.plan import ALONE, PRESETS, Experiment, plan
-from ebll.experiments.verdicts import Claim, parts_table
 from ebll.methods import METHODS
 from ebll.record import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
 from ebll.workers import default_workers
 
+if TYPE_CHECKING:
+    from ebll.experiments.verdicts import Claim
+
 __all__ = ["Collector", "Outcome", "choose_device", "conclude", "reproduce", "versions", "write_tables"]
 
 FACTS = ["sequence", "net", "method", "seed"]
+DRAWING = 700.0
+"""Work of the tables, claims and figures of one more sequence, as `Job.work_left` counts it; what does not grow with
+their number, imports and tables for the most part, is five times as much."""
 
 
 @dataclass
@@ -77,7 +80,7 @@ def reproduce(
     methods: str | Sequence[str] | None = None,
     workers: int | None = None,
     on_start: Callable[[Sequence[Job], int], None] | None = None,
-    on_progress: Callable[[int, int, str], None] | None = None,
+    on_progress: Callable[[int, int, str, float], None] | None = None,
 ) -> Outcome:
     """Run a profile and write its results.
 
@@ -88,7 +91,9 @@ def reproduce(
     methods       one name, or several, to run in place of all
     workers       processes; as many as cores (at most 8) unless given
     on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
-    on_progress   called with runs done, runs in all, and the name of the run just finished
+    on_progress   called a few times a second, once a first task is loaded, with runs done, runs in all, the name of the
+                  run finished last, and the share of the work that is done: of the process that has most of it, counted
+                  in optimiser steps, and of the tables and figures at the end
     returns       an `Outcome`; if interrupted, what was finished is in the folder before the error goes on,
                   and claims and summaries of an earlier run there are removed
     """
@@ -101,18 +106,28 @@ def reproduce(
     folder = report.prepare_folder(out)
     jobs = jobs_of(chosen.experiments, names, range(first_seed, first_seed + seeds), device)
     workers = min(default_workers() if workers is None else check_count(workers, "workers"), len(jobs))
-    total = sum(job.runs for job in jobs)
+    total, left = sum(job.runs for job in jobs), {job: job.work_left() for job in jobs}
+    drawing = DRAWING * (5 + len(chosen.experiments))
+    whole, name = longest(left.values(), workers) + drawing, ""
     collector = Collector(chosen.experiments)
     if on_start:
         on_start(jobs, workers)
 
-    def take(result: Result) -> None:
-        collector.results.append(result)
+    def take(came: Result | Steps) -> None:
+        nonlocal name
+        if isinstance(came, Result):
+            collector.results.append(came)
+            name = f"{came.facts['sequence']} {came.facts['method']}"
+        else:
+            left[came.job] = came.job.work_left(came.done)
+            name = name or f"{came.job.net}: {came.job.first} loaded"
         if on_progress:
-            on_progress(len(collector.results), total, f"{result.facts['sequence']} {result.facts['method']}")
+            on_progress(len(collector.results), total, name, 1 - (longest(left.values(), workers) + drawing) / whole)
 
     try:
         run_jobs(jobs, workers, take)
+        if on_progress:
+            on_progress(total, total, "tables and figures", 1 - drawing / whole)
     except BaseException:
         if collector.results:  # else a stop in the first seconds would empty the tables of an earlier run
             write_tables(collector, folder)
@@ -169,6 +184,10 @@ def conclude(
     collector: Collector, experiments: Sequence[Experiment], folder: Path, about: Mapping[str, Any]
 ) -> Outcome:
     """Write tables, claims, summaries and pictures of results, and what the run was (`about`, as JSON can hold it)."""
+    from ebll.experiments.claims import claims_of
+    from ebll.experiments.outcomes import seed_outcomes
+    from ebll.experiments.verdicts import parts_table
+
     tables = write_tables(collector, folder)
     report.drop_conclusions(folder)  # a stop from here on must not leave those of an earlier run beside these tables
     failures = [result.failure for result in collector.results if result.failure]
