@@ -1,0 +1,151 @@
+"""Where the minutes of the main job go, by stage, method and sequence, and how soon it says how far it is.
+
+Functions of the library are wrapped from outside; a call's time, less that of wrapped calls inside it, is its stage's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+
+from benchmarks.results import spread
+from benchmarks.rounds import Figure, figure
+from benchmarks.start import ebll
+from ebll import protocol
+from ebll.experiments import jobs, reproduce
+from ebll.experiments.plan import Experiment
+from ebll.experiments.report import markdown
+from ebll.methods import codes, ewc
+from ebll.record import Recorder
+
+__all__ = ["TITLE", "Clock", "run", "watched"]
+
+TITLE = "Where the main job spends its time"
+PROFILE, FIRST_BAR = "full", 5.0
+STAGES = {
+    "loading tasks": [(jobs, "load_task")],
+    "recording targets": [(protocol, "old_answers")],
+    "measuring curves": [(Recorder, "measure"), (Recorder, "watching")],
+    "test accuracy": [(Recorder, "add_accuracies")],
+    "autoencoder fit": [(codes, "fit_to_task"), (jobs, "fit_to_task")],
+    "Fisher": [(ewc, "fisher_diagonal")],
+    "tables and figures": [(import_module("ebll.experiments.reproduce"), "conclude")],
+}
+FIRST, REST, SHARED = "first task", "everything else", "shared"
+
+TEXT = """The profile `{}` with one seed, in one process of one thread, takes {:.0f} s of the processor, other programs
+not counted. From the start of `ebll reproduce`, with as many processes as cores, it takes {} to the
+first line of progress and {} to the first one with the time left.
+
+Percent of the processor's time by stage and net; `shared` is done once for all methods: loading tasks, the autoencoder
+for the gap between tasks, tables and figures.
+
+{stages}
+
+By sequence and method; here `shared` is also learning the first task of each job:
+
+{sequences}
+"""
+
+
+class Clock:
+    """Adds up the time spent in nested blocks; what is spent inside an inner one counts for that one alone."""
+
+    def __init__(self, now: Callable[[], float] = time.process_time):
+        self.spent: Counter[tuple[str, str, str]] = Counter()  #: (sequence, method, stage) -> seconds
+        self._now, self._since, self.where = now, now(), (SHARED, SHARED, REST)
+
+    @contextlib.contextmanager
+    def at(self, sequence: str = "", method: str = "", stage: str = "") -> Iterator[None]:
+        """What is given holds inside the block, the rest is as outside."""
+        before = self.where
+        self._go((sequence or before[0], method or before[1], stage or before[2]))
+        try:
+            yield
+        finally:
+            self._go(before)
+
+    def _go(self, where: tuple[str, str, str]) -> None:
+        now = self._now()
+        self.spent[self.where] += now - self._since
+        self._since, self.where = now, where
+
+
+def watched(clock: Clock) -> contextlib.ExitStack:
+    """Wrap the functions that a run goes through, until the stack is closed."""
+    stack = contextlib.ExitStack()
+
+    def wrap(owner: Any, name: str, place: Callable[..., dict[str, str]]) -> None:
+        original = getattr(owner, name)
+
+        def call(*given: Any, **options: Any) -> Any:
+            with clock.at(**place(*given, **options)):
+                result = original(*given, **options)
+                return list(result) if isinstance(result, Iterator) else result
+
+        stack.enter_context(mock.patch.object(owner, name, call))
+
+    def stage_of(*given: Any, warm_up: bool = False) -> dict[str, str]:
+        return {"stage": "warm-up" if warm_up else FIRST if clock.where[1] == SHARED else "training"}
+
+    def run_of(tasks: Any, method: Any = None, start: Any = None, *more: Any, net: str = "", **options: Any) -> Any:
+        sequence = Experiment(start.net_name if start else net, tuple(task.name for task in tasks)).id
+        return {"sequence": sequence, "method": method.name if method else jobs.ALONE}
+
+    for stage, places in STAGES.items():
+        for owner, name in places:
+            wrap(owner, name, lambda *given, _stage=stage, **options: {"stage": _stage})
+    wrap(protocol, "_learn", stage_of)
+    wrap(jobs, "learn_first", lambda tasks, net, **options: {"sequence": f"{net}:{tasks[0].name}"})
+    wrap(jobs, "branch", run_of)
+    wrap(jobs, "alone", run_of)
+    return stack
+
+
+def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
+    """The shares of one seed on the processor, whatever `device` is, and the waits in up to five rounds."""
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        with watched(clock):
+            reproduce(PROFILE, seeds=1, out=folder, workers=1)
+        waits = [first_lines(folder) for _ in range(min(rounds, 5))]
+    rows = pd.DataFrame([(*where, s) for where, s in clock.spent.items()], columns=["sequence", "method", "stage", "s"])
+    whole = rows["s"].sum()
+    rows = rows.assign(net=rows["sequence"].str.partition(":")[0], share=100 * rows["s"] / whole)
+    case, (progress, left) = f"reproduce --profile {PROFILE}", zip(*waits, strict=True)
+    figures = [
+        figure(case, "to the first line of progress", "s", progress, FIRST_BAR),
+        figure(case, "to the first line with the time left", "s", left),
+    ]
+    tables = {"stages": shares(rows, "stage", "net"), "sequences": shares(rows, "sequence", "method")}
+    return TEXT.format(PROFILE, whole, *map(spread, figures), **tables), figures
+
+
+def shares(rows: pd.DataFrame, index: str, columns: str) -> str:
+    """Markdown of the summed shares, with sums at the end of rows and columns."""
+    table = rows.pivot_table("share", index, columns, "sum", 0.0, margins=True, margins_name="all")
+    return markdown(table.map("{:.1f}".format), index)
+
+
+def first_lines(folder: str) -> list[float]:
+    """Seconds from the start of the command to its first line of progress, and to the first one with the time left."""
+    begun, found = time.perf_counter(), []
+    command = [sys.executable, *ebll("reproduce", "--profile", PROFILE, "--out", folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        for words in ("0 of ", " left"):
+            if words not in (line := process.stderr.readline()):
+                raise SystemExit(f"{' '.join(command)} said {line!r} in place of its progress.")
+            found.append(time.perf_counter() - begun)
+        process.terminate()
+        process.stderr.read()
+    return found
