@@ -45,10 +45,8 @@ FIRST, REST, SHARED = "first task", "everything else", "shared"
 
 TEXT = """The profile `{}` with one seed, in one process of one thread, takes {:.0f} s of the processor, other programs
 not counted. From the start of `ebll reproduce`, with as many processes as cores, it takes {} to the
-first line of progress and {} to the first one with the time left.
-
-Percent of the processor's time by stage and net; `shared` is done once for all methods: loading tasks, the autoencoder
-for the gap between tasks, tables and figures.
+first line of progress and {} to the first one with the time left. Percent of the processor's time by stage and net;
+`shared` is loading tasks, the autoencoder for the gap between tasks, tables and figures.
 
 {stages}
 
