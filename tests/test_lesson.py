@@ -64,6 +64,7 @@ def test_packages_of_an_extra_are_not_asked_for():
     assert environment.problems(['no-such-package>=1; extra == "test"', 'gone; python_version < "3"']) == []
 
 
+@pytest.mark.slow
 def test_the_environment_is_looked_at_without_importing_torch():
     code = "import sys, ebll; ebll.environment.check_environment(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
