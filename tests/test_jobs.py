@@ -1,0 +1,78 @@
+"""A job of the main plan against its runs written out: the same images and start, and the domain gap by its formula."""
+
+import pytest
+import torch
+from tiny import SETTINGS, blobs
+
+import ebll
+from ebll import AutoencoderSettings
+from ebll.autoencoder import fit_autoencoder
+from ebll.experiments import jobs
+from ebll.experiments.plan import ALONE, PRESETS, Experiment, Preset
+from ebll.nets import frozen
+from ebll.seeds import derive_seed
+
+SEED, IMAGES = 3, 24  # images of each new task, which has 51 for training
+TASKS = {name: blobs(name, i) for i, name in enumerate(("letters", "mnist", "digits"))}  # known names, small inputs
+PAIR, LONG = Experiment("mlp", ("letters", "mnist")), Experiment("mlp", ("letters", "mnist", "digits"))
+PRESET = Preset(SETTINGS, distill_weight=0.7, alpha=2.0, ewc_strength=10.0, code_size=5)
+
+
+@pytest.fixture(scope="module")
+def results():
+    """Sequence and method -> the result of one job with two sequences and two methods."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "_task", TASKS.get)
+        patch.setattr(jobs, "NEW_TASK_IMAGES", IMAGES)
+        patch.setitem(PRESETS, "mlp", PRESET)
+        (job,) = jobs.jobs_of([PAIR, LONG], ["lwf", "ebll"], [SEED])
+        return {(r.facts["sequence"], r.facts["method"]): r for r in jobs.run_job(job)}
+
+
+@pytest.fixture(scope="module")
+def start():
+    return ebll.learn_first([TASKS["letters"]], net="mlp", settings=SETTINGS, seed=SEED)
+
+
+def cut(e):
+    """The tasks of a sequence, all but the first with a share of their training images drawn by the run's seed."""
+    first, *later = (TASKS[name] for name in e.tasks)
+    return [first, *(task.subset(IMAGES, seed=SEED) for task in later)]
+
+
+@pytest.mark.parametrize("e", [PAIR, LONG], ids=["pair", "long"])
+@pytest.mark.parametrize("name", ["lwf", "ebll"])
+def test_a_result_is_the_run_from_the_common_start_with_the_settings_of_the_net(results, start, e, name):
+    run = ebll.run_sequence(cut(e), PRESET.method(name), start=start, settings=SETTINGS, seed=SEED)
+    assert results[e.id, name].accuracy == run.recorder.accuracy_rows
+    assert len(results[e.id, name].curves) == len(run.recorder.curve_rows)
+
+
+def test_the_reference_is_a_fresh_network_on_the_same_images_for_as_many_epochs(results):
+    longer = SETTINGS.replace(epochs=SETTINGS.epochs + SETTINGS.warmup_epochs)
+    expected = [
+        row
+        for task in cut(LONG)[1:]
+        for row in ebll.learn_first([task], net="mlp", settings=longer, seed=SEED).recorder.accuracy_rows
+    ]
+    assert results[LONG.id, ALONE].accuracy == expected
+
+
+def test_M8_the_gap_is_that_of_the_second_tasks_training_images_before_they_are_learned(results, start):
+    net, first, second = start.net, TASKS["letters"], cut(PAIR)[1].train.inputs
+    with frozen(net):
+        features = net.features(first.train.inputs)
+        fit = fit_autoencoder(
+            features,
+            first.train.labels,
+            lambda f: net.heads[0](net.operator(f)),
+            AutoencoderSettings(code_size=PRESET.code_size),
+            seed=derive_seed(SEED, "autoencoder", 0),
+        )
+        new = net.features(second)
+        with torch.no_grad():
+            missed = (fit.autoencoder(new) - new).square().sum() / (new - new.mean(dim=0)).square().sum()
+    for e in (PAIR, LONG):
+        (row,) = results[e.id, ALONE].gaps
+        assert (row["old"], row["new"]) == ("letters", "mnist")
+        assert row["gap"] == pytest.approx(missed.item(), rel=1e-4)
