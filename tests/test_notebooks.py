@@ -1,7 +1,7 @@
-"""Every notebook runs offline from top to bottom, gives what it is committed with, and keeps the rules of form.
+"""The fast tests of the notebooks: each solution copy runs with a few images, and all keep the rules of form.
 
-The student's copies are executed with their stubs, which may fail in cells tagged so and nowhere else; the solution
-copies must run without any error. The rules of form are those of notebooks/source/README.md.
+One kernel runs them one after the other: offline, and with the smoke profile of `notebook_kernel`. At their real size
+they run in test_notebooks_full.py. The rules of form are those of notebooks/source/README.md.
 """
 
 import os
@@ -9,72 +9,94 @@ import platform
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import KernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from notebook_rig import FIND, PATHS, code_cells, each, read, results, said, tags, told_apart
 
+import ebll
 from notebooks.source import build, machine
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
+FOLDER = build.FOLDER
 SOURCES = build.sources()
-PATHS = [FOLDER / f"{source.stem}.ipynb" for source in SOURCES]
 COURSE = [path for path in PATHS if not path.name.startswith("00")]
-NUMBER = re.compile(r"(?<![\w.])[+\-−]?(?:\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?|nan\b|inf\b)")
-TURNS = {"lowest", "highest", "to", "and"}  # with which an alt text tells the course of a line
-VERDICTS = {"supported", "not", "undecided"}  # of ebll.experiments
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:home|root|work|tmp|Users|mnt|content|opt|var)/|\b[A-Z]:\\|file://")
 MEASURED = re.compile(r"\d[\d.,]*\s*(?:%|points?\b|percent)")
 MAY_FAIL = "raises-exception"
-KINDS = {"image": "image/png", "sentence": "text/markdown", "table": "text/html", "value": "text/plain"}
+SHOWN = {"stream", "display_data", "execute_result", "error"}  # kinds of message that become an output
 
-# Runs in the kernel before the notebook: whatever looks up or connects to another machine stops it.
-OFFLINE = """
-import socket as _socket
-
-def _guard(real, host_of):
-    def guarded(*args, **kwargs):
-        host = host_of(args)
-        host = host.decode() if isinstance(host, bytes) else host
-        if host not in (None, "", "localhost", "::1") and not str(host).startswith("127."):
-            raise RuntimeError(f"the network was asked for {host!r}; the notebooks work offline")
-        return real(*args, **kwargs)
-    return guarded
-
-def _peer(args):
-    return args[1][0] if isinstance(args[1], tuple) else None
-
-_socket.socket.connect = _guard(_socket.socket.connect, _peer)
-_socket.socket.connect_ex = _guard(_socket.socket.connect_ex, _peer)
-_socket.getaddrinfo = _guard(_socket.getaddrinfo, lambda args: args[0])
-del _guard, _peer, _socket
-"""
-
-each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 each_of_the_course = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
-@pytest.fixture
-def kernel_environment(tmp_path, monkeypatch):
-    """The inline backend, no settings of the person who runs the tests, and no network."""
-    startup = tmp_path / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "00-offline.py").write_text(OFFLINE, encoding="utf-8")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    monkeypatch.delenv("MPLBACKEND", raising=False)
+@pytest.fixture(scope="module")
+def small_kernel(tmp_path_factory):
+    """Runs code in a kernel where everything is small: code -> (reply, outputs)."""
+    environ = os.environ | {"IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}  # not the settings of who runs this
+    environ.pop("MPLBACKEND", None)  # the kernel's own shows pictures below a cell
+    manager = KernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    manager.start_kernel(env=environ, cwd=str(FOLDER))
+    client = manager.blocking_client()
+
+    def run(code):
+        messages = []
+        options = {"allow_stdin": False, "timeout": 300, "output_hook": messages.append}
+        reply = client.execute_interactive(code, **options)["content"]
+        shown = [message for message in messages if message["header"]["msg_type"] in SHOWN]
+        outputs = [nbformat.v4.output_from_msg(message) for message in shown]
+        return reply, [output for output in outputs if output.get("name") != "stderr"]  # few images give warnings
+
+    try:
+        client.start_channels()
+        client.wait_for_ready(timeout=120)
+        reply, _ = run(f"{FIND}; import notebook_kernel; notebook_kernel.offline(); notebook_kernel.shrink()")
+        assert reply["status"] == "ok", reply
+        yield run
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
-def read(path):
-    return nbformat.read(path, as_version=4)
+@each
+def test_the_solution_copy_runs_on_a_few_images_and_shows_outputs_of_the_committed_kinds(path, small_kernel):
+    notebook = nbformat.read(build.SOLUTIONS / path.name, as_version=4)
+    small_kernel("%reset -f")
+    for cell in code_cells(notebook):
+        reply, outputs = small_kernel(cell.source)
+        assert reply["status"] == "ok", f"cell {cell.id}: {reply['ename']}: {reply['evalue']}"
+        assert "check" not in tags(cell) or any(map(said, outputs)), f"cell {cell.id}: a check says what is right"
+        cell.outputs = outputs
+    assert kinds(notebook) == kinds(read(path))
 
 
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+def kinds(notebook):
+    """(cell id, kind) of every output; what a cell prints in several pieces is one."""
+    rows = [row[:2] for row in results(notebook)]
+    return [row for i, row in enumerate(rows) if row[1] != "stream" or row not in rows[:i]]
 
 
-def tags(cell):
-    return cell.metadata.get("tags", [])
+def test_the_small_kernel_is_this_interpreter_and_cannot_reach_the_network(small_kernel):
+    _, (output,) = small_kernel("import sys; print(sys.executable)")
+    assert os.path.realpath(output.text.strip()) == os.path.realpath(sys.executable)
+    reply, _ = small_kernel("import urllib.request\nurllib.request.urlopen('http://example.org')")
+    assert "the notebooks work offline" in reply["evalue"]
+
+
+def test_the_small_kernel_has_one_seed_and_few_images(small_kernel):
+    code = "import ebll; lesson = ebll.lesson.setup(); tasks = lesson.load('letters', 'textures')"
+    _, outputs = small_kernel(f"{code}; print(len(lesson.seeds), *[len(task.train) for task in tasks])")
+    assert outputs[-1].text.splitlines()[-1] == "1 416 160"
+
+
+def test_in_the_small_kernel_only_equality_is_asserted(small_kernel):
+    small_kernel("import math; by_hand = 1.0")
+    for wrong in ("math.isclose(1.0, 2.0)", "by_hand == 2.0"):
+        assert small_kernel(f"assert {wrong}")[0]["ename"] == "AssertionError"
+    reply, outputs = small_kernel("assert 1.0 > 2.0")
+    assert (reply["status"], outputs) == ("ok", [])
+    assert small_kernel("assert nothing > 2.0")[0]["ename"] == "NameError"
 
 
 def errors(notebook):
@@ -97,116 +119,6 @@ def sections(notebook):
 
 def prose(notebook):
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-
-
-def said(output):
-    """An output as text: what is printed, the plain form of what is shown, or the message of a failed check."""
-    data = output.get("data", {})
-    # A table in HTML has all its columns; the plain form leaves some out, by the width of the numbers.
-    return output.get("text") or output.get("evalue") or data.get("text/html") or data.get("text/plain", "")
-
-
-def kind_of(output):
-    data = output.get("data", {})
-    return next((kind for kind, form in KINDS.items() if form in data), output.output_type)
-
-
-def results(notebook):
-    """(cell id, kind, text) of every output but those that tell versions apart."""
-    return [
-        (cell.id, kind_of(output), said(output))
-        for cell in code_cells(notebook)
-        if "environment" not in tags(cell)
-        for output in cell.outputs
-    ]
-
-
-def worded(text):
-    return NUMBER.sub("#", text).split()
-
-
-def words_of(text):
-    """Without single letters: the classes of a task, say, of which a network may take another one."""
-    return set(re.findall(r"[^\W\d_]{2,}", NUMBER.sub(" ", text)))
-
-
-def told_apart(now, then, vocabulary):
-    """What a run on another machine prints that is not of the same kind with the same words: a sentence each.
-
-    now, then   `results` of the run and of the committed notebook
-    vocabulary  what a computed verdict may be made of: the words of the notebook's own code
-    """
-    if [row[:2] for row in now] != [row[:2] for row in then]:
-        return [f"other outputs: {[row[:2] for row in now]}, not {[row[:2] for row in then]}"]
-    found = []
-    for (cell, kind, new), (_, _, old) in zip(now, then, strict=True):
-        if kind == "image":  # the alt text: a title, then what is drawn, with numbers and where they turn
-            same = worded(title(new)) == worded(title(old)) and words_of(new) ^ words_of(old) <= TURNS
-        elif kind == "sentence":  # a verdict may turn with the numbers, into other words that the notebook knows
-            same = set() < words_of(new) <= words_of(old) | vocabulary
-        else:
-            same = worded(new) == worded(old)
-        if not same:
-            found.append(f"cell {cell}: {new!r} instead of {old!r}")
-    return found
-
-
-def title(alt):
-    return re.split(r"\.(?:\s|$)", alt)[0]
-
-
-@each
-def test_the_students_copy_runs_offline_and_gives_what_it_is_committed_with(path, kernel_environment):
-    """On the machine that it was made on, everything is equal; on another one, everything but what was measured.
-
-    Another processor or library rounds another last bit, and training magnifies it until it acts like another seed.
-    So there a number may differ by as much as between seeds. No tolerance is wide enough for that and still means
-    something, and none is needed: what the text says of a number is guarded by an assert in the notebook, which has to
-    hold everywhere, or is said by computed words. What must be the same there is the outputs, their kinds and words;
-    and a second run must repeat the first to the last digit.
-    """
-    committed, run = results(read(path)), results(build.execute(fresh(path)))
-    if machine.made_on().get(path.stem) == machine.this_machine():
-        assert run == committed
-        return
-    vocabulary = words_of("\n".join(cell.source for cell in code_cells(read(path)))) | VERDICTS
-    assert told_apart(run, committed, vocabulary) == []
-    assert results(build.execute(fresh(path))) == run
-
-
-@each
-def test_the_solution_copy_runs_offline_without_an_error_and_passes_every_check(path, kernel_environment):
-    notebook = nbformat.read(build.SOLUTIONS / path.name, as_version=4)
-    checks = [cell for cell in code_cells(notebook) if "check" in tags(cell)]
-    assert [cell.id for cell in code_cells(notebook) if MAY_FAIL in tags(cell)] == []
-    build.execute(notebook)
-    assert errors(notebook) == []
-    assert [cell.id for cell in checks if not any(map(said, cell.outputs))] == [], "a check says what is right"
-
-
-def fresh(path):
-    """A notebook as it is committed, without its outputs."""
-    notebook = read(path)
-    for cell in code_cells(notebook):
-        cell.outputs, cell.execution_count = [], None
-    return notebook
-
-
-def test_the_kernel_of_the_tests_is_this_interpreter_and_cannot_reach_the_network(kernel_environment):
-    cells = [
-        "import sys; print(sys.executable)",
-        "import urllib.request\nurllib.request.urlopen('http://example.org')",
-    ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    with pytest.raises(Exception, match="the notebooks work offline"):
-        build.execute(notebook)
-    assert os.path.realpath(notebook.cells[0].outputs[0].text.strip()) == os.path.realpath(sys.executable)
-
-
-def test_a_cell_that_is_not_tagged_may_not_fail():
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
-    with pytest.raises(Exception, match="ZeroDivisionError"):
-        build.execute(notebook)
 
 
 @each_source
@@ -236,9 +148,14 @@ def test_stubs_fail_with_their_hint_and_nothing_else_fails(path):
     checks = [cell for cell in code_cells(notebook) if "check" in tags(cell)]
     assert len(exercises) == len(checks) >= 2
     assert [cell for cell in code_cells(notebook) if MAY_FAIL in tags(cell)] == checks
-    assert [cell for cell, _ in errors(notebook)] == [cell.id for cell in checks]
-    assert all("not written yet" in message for _, message in errors(notebook))
-    for cell in checks:
+    hints = dict(errors(notebook))
+    assert list(hints) == [cell.id for cell in checks]
+    for stub, cell in zip(exercises, checks, strict=True):
+        names = {"ebll": ebll}
+        exec(stub.source, names)
+        with pytest.raises(ebll.checks.CheckFailed, match="not written yet") as failed:
+            exec(cell.source, names)
+        assert str(failed.value) == hints[cell.id]
         assert re.fullmatch(r"ebll\.checks\.\w+\(.*\)", cell.source)
         folded = notebook.cells[notebook.cells.index(cell) + 1].source
         assert re.fullmatch(r"<details><summary>Solution</summary>\n\n```python\n.*\n```\n\n</details>", folded, re.S)
@@ -323,7 +240,7 @@ def test_on_another_machine_words_are_compared_and_numbers_are_not():
     assert told(1, "ewc won 8.8 points at 1,000") == told(1, "ewc lost points at 1,000") == 1
     assert told(2, "LwF keeps **-3.1** less (-6.4 to -0.2): *supported*.") == 0
     assert told(2, "LwF forgets **3.1** more (-0.2 to +6.4): *undecided*.") == told(2, "**3.1**") == 1
-    assert told(3, "<th>lwf</th><td>-1.25</td>") == 0
+    assert told(3, "<th>lwf</th><td>-1.25</td>") == told(3, "<th>lwf</th><td>ref.</td>") == 0
     assert told(3, "<th>lwf</th><td>no run</td>") == told(3, "<th>ebll</th><td>8.8</td>") == 1
     assert told(3, "8.8", kind="value") == 1
     assert len(told_apart(then[:-1], then, set())) == len(told_apart([*then, then[-1]], then, set())) == 1

@@ -7,6 +7,7 @@ import pytest
 
 import ebll
 
+pytestmark = pytest.mark.notebook  # the answers are about runs at their real size
 SEEDS = range(3)
 
 

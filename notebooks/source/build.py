@@ -123,7 +123,7 @@ def execute(notebook: NotebookNode, timeout: int = 120) -> NotebookNode:
         resources={"metadata": {"path": str(FOLDER)}},
     )
     environ = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-    return client.execute(env=environ)
+    return client.execute(env=environ, cleanup_kc=True)  # else the kernel lives as long as this process
 
 
 def measure(notebook: NotebookNode) -> tuple[NotebookNode, float, float]:

@@ -1,0 +1,73 @@
+"""What a kernel of the notebooks' tests runs first. The kernel imports this file, so nothing here needs pytest."""
+
+import ast
+import dataclasses
+import functools
+import re
+import socket
+
+# Images of a class: a PCA of 256 features needs as many letters, and some cells need enough steps (for EWC to diverge).
+TRAIN, HELD_OUT = 16, 3
+PHOTOS = 8
+# What is computed twice is equal at any size; every other assert of a notebook is about results.
+EQUALITY = re.compile(r"close\b|\bequals?\b|by_hand")
+
+
+def offline():
+    """Make whatever looks up or connects to another machine fail."""
+
+    def guard(real, host_of):
+        def guarded(*args, **kwargs):
+            host = host_of(args)
+            host = host.decode() if isinstance(host, bytes) else host
+            if host not in (None, "", "localhost", "::1") and not str(host).startswith("127."):
+                raise RuntimeError(f"the network was asked for {host!r}; the notebooks work offline")
+            return real(*args, **kwargs)
+
+        return guarded
+
+    def peer(args):
+        return args[1][0] if isinstance(args[1], tuple) else None
+
+    socket.socket.connect = guard(socket.socket.connect, peer)
+    socket.socket.connect_ex = guard(socket.socket.connect_ex, peer)
+    socket.getaddrinfo = guard(socket.getaddrinfo, lambda args: args[0])
+
+
+def shrink():
+    """The smoke profile: one seed, a few images of each class, and asserts only where two ways must agree.
+
+    Every image comes through the two functions that are replaced here, also those of panels and sweeps. With so few,
+    an epoch is a handful of steps, and all settings may stay as they are.
+    """
+    from IPython import get_ipython
+
+    import ebll
+    from ebll.data.catalog import TaskInfo
+    from ebll.photos import loading
+
+    load, load_photos = TaskInfo.load, loading.load_photos
+    TaskInfo.load = functools.cache(lambda info, **options: few(load(info, **options), TRAIN))
+    loading.load_photos = lambda *args, **options: few(load_photos(*args, **options), PHOTOS)
+    ebll.lesson.PROFILES["fast"] = 1
+    get_ipython().ast_transformers.append(ResultsMayDiffer())
+
+
+def few(task, train):
+    """A task with the first images of each class."""
+    import torch
+
+    def first(split, count):
+        return split.take(torch.cat([(split.labels == label).nonzero()[:count, 0] for label in split.labels.unique()]))
+
+    held = {name: first(getattr(task, name), HELD_OUT) for name in ("validation", "test")}
+    return dataclasses.replace(task, train=first(task.train, train), **held)
+
+
+class ResultsMayDiffer(ast.NodeTransformer):
+    """Evaluates an assert about results, and lets it pass whatever comes out."""
+
+    def visit_Assert(self, node):
+        if not EQUALITY.search(ast.unparse(node.test)):
+            node.test = ast.BoolOp(ast.Or(), [node.test, ast.Constant(True)])
+        return node
