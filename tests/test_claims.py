@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ebll import METHODS
 from ebll.experiments.claims import claims_of
 from ebll.experiments.outcomes import curve_shapes, seed_outcomes
 from ebll.experiments.plan import ALONE, Experiment
@@ -105,6 +106,34 @@ def test_in_a_world_made_for_them_all_claims_hold():
 )
 def test_no_verdict_is_written_in(claim, world):
     assert verdicts(**world)[claim] == NO
+
+
+def claims(table):
+    gaps = pd.DataFrame([{"sequence": e.id, "seed": s, "gap": gap} for e, gap in GAPS.items() for s in SEEDS])
+    return {claim.id: claim for claim in claims_of(table, curve_table(CURVES), gaps, PLAN)}
+
+
+def test_a_claim_rests_on_differences_seed_by_seed_averaged_over_the_pairs():
+    """Fine-tuning forgets 0.2 more than LwF on both pairs, and each seed scales what is forgotten."""
+    (part,) = claims(accuracy_table(STORY))["C3"].parts
+    assert part.values == pytest.approx([0.2 * (1 + 0.02 * seed) for seed in SEEDS])
+
+
+def test_a_seed_that_lacks_a_pair_decides_nothing_about_the_mean_over_pairs():
+    table = accuracy_table(STORY)
+    lacking = (table["sequence"] == FAR.id) & (table["method"] == "lwf") & (table["seed"] == 2)
+    (part,) = claims(table[~lacking])["C3"].parts
+    assert part.values == pytest.approx([0.2 * (1 + 0.02 * seed) for seed in (0, 1, 3)])
+
+
+def test_claims_about_all_methods_leave_none_out():
+    found = claims(accuracy_table(STORY))
+    without_old_data = METHODS.keys() - {"joint", "feature-extraction"}
+    others = {"C1": METHODS.keys() - {"finetune"}, "C5": without_old_data - {"ebll-separate"}}
+    others["C6"] = METHODS.keys() - {"joint"}
+    for claim, names in others.items():
+        assert len(found[claim].parts) == len(names)
+        assert all(any(METHODS[name].label in part.what for part in found[claim].parts) for name in names)
 
 
 def test_feature_extraction_must_forget_nothing_at_all():

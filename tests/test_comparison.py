@@ -65,9 +65,10 @@ def test_what_is_kept_of_the_first_task_is_fitted_once_for_those_that_share_it_a
         "e": ebll.EWC(ewc_strength=9.0),
         "f": ebll.EWC(fisher="sampled"),
         "g": Own(autoencoder=AUTOENCODER),
+        "h": method("ebll", autoencoder=AUTOENCODER.replace(recon_weight=1.0)),
     }
     compare(sequence(2), methods, seeds=[0], **OPTIONS)
-    assert fitted == ["EBLL", "EWC", "EWC", "own", "Own"]
+    assert fitted == ["EBLL", "EWC", "EWC", "own", "Own", "EBLL"]
 
 
 def test_alone_trains_a_fresh_network_for_as_long_as_the_others_see_the_task():

@@ -19,7 +19,7 @@ from ebll.methods.base import per_old_task, record
 from ebll.methods.soft_targets import old_logits
 from ebll.nets import frozen
 from ebll.protocol import learn_first
-from ebll.seeds import derive_seed, seeded
+from ebll.seeds import derive_seed, generator, seeded
 from ebll.terms import code_distance
 from ebll.training import batches_of, train
 
@@ -564,6 +564,18 @@ def test_E6_old_importance_fades_by_the_decay_and_the_new_is_added(decay, kind):
         close(found, decay * old + new, rtol=1e-4, atol=1e-8)
 
 
+@pytest.mark.parametrize("t", [0, 1])
+def test_E7_each_task_draws_its_samples_and_their_labels_from_streams_of_its_own(t):
+    tasks, made = sequence(2), method("ewc", fisher="sampled", fisher_samples=9)
+    run = run_sequence(tasks[: t + 1], made, net=small, settings=SETTINGS, seed=4)
+    rows = torch.randperm(len(tasks[t].train), generator=generator(4, "fisher samples", t))[:9]
+    shared, data = [*run.net.features.parameters(), *run.net.operator.parameters()], tasks[t].train.take(rows)
+    options = (data.inputs, data.labels, "sampled", derive_seed(4, "fisher", t))
+    expected = fisher_diagonal(run.net, lambda x: run.net(x, t), shared, *options)
+    found = made.after_task(run.net, t, tasks[t], None, 4).fisher
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_E7_takes_at_most_the_samples_asked_for_and_a_seeded_choice_of_them():
     midway, seen = Midway("ewc", fisher_samples=7), []
 
@@ -714,6 +726,15 @@ def test_memory_reports_how_the_newest_autoencoder_does(name):
     assert 0 <= row["accuracy_reconstructed"] <= 1
     assert row["reconstruction"] > 0
     assert row["task_loss"] > 0
+
+
+@pytest.mark.parametrize("name", [*CODE_METHODS, "ewc"])
+def test_fitting_what_is_kept_leaves_no_gradient_in_the_network(name):
+    midway = Midway(name)
+    kept = state(midway.net)
+    midway.method.after_task(midway.net, 1, midway.tasks[1], midway.memory, 0)
+    assert same(midway.net, kept)
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in midway.net.parameters())
 
 
 @pytest.mark.parametrize("name", ["joint", "finetune", "feature-extraction", "lwf"])

@@ -79,6 +79,12 @@ def test_old_accuracies_and_test_accuracies_do_not_touch_the_honest_choice():
     assert choose_alpha(made).honest == 1.0
 
 
+def test_test_accuracies_do_not_touch_the_oracles_choice():
+    made = table(*ROWS)
+    made[["old", "new", "average"]] *= -1  # what was best by test images is worst
+    assert choose_alpha(made).oracle == 10.0
+
+
 def test_the_reference_is_of_the_same_tasks():
     made = table(*ROWS).assign(tasks="letters-mnist")
     other = table(("finetune", NAN, 0.1, 0.10, NAN)).assign(tasks="letters-textures")
