@@ -7,6 +7,8 @@ from ebll.experiments.plan import Experiment
 from ebll.experiments.report import LABELS, write_table
 from ebll.paper.report import layout_text, layouts
 
+pytestmark = pytest.mark.paper
+
 SCENES, BIRDS = Experiment("alexnet", ("flowers", "scenes")), Experiment("alexnet", ("flowers", "birds"))
 THREE = Experiment("alexnet", ("imagenet", "scenes", "birds"))
 LWF, TUNED, EBLL = LABELS["lwf"], LABELS["finetune"], LABELS["ebll"]

@@ -17,6 +17,8 @@ from ebll.photos import PhotoSettings
 from ebll.seeds import generator
 from ebll.training import batches_of
 
+pytestmark = pytest.mark.paper
+
 # What hands a number, or a size that depends on numbers, to Python.
 WAITING = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "item", "masked_select", "unique2", "_unique2"}
 
