@@ -1,6 +1,6 @@
 """`make bench`: time every part, or those that are named, and write RESULTS.md and results.csv anew as far as they go.
 
-    python -m benchmarks                       # all parts, about half an hour on two quiet cores
+    python -m benchmarks                       # all parts
     python -m benchmarks steps tasks           # these two; the other sections stay as they are
     python -m benchmarks steps --rounds 3      # sooner and rougher
     python -m benchmarks steps --device cuda   # to RESULTS-cuda.md and results-cuda.csv
@@ -13,29 +13,29 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from benchmarks import elsewhere, fits, measuring, start, steps, tasks
-from benchmarks.results import PAGE, TABLE, check_outputs, table_of, write_part
+from benchmarks import elsewhere, fits, loop, measuring, reproducing, start, steps, tasks
+from benchmarks.results import PAGE, TABLE, check_outputs, write_part
 from benchmarks.rounds import Figure, machine
 
-MEASURED = {"steps": steps, "tasks": tasks, "measuring": measuring, "fits": fits, "start": start}
-TAKEN_OVER = {
-    "sweeps": ("Many runs at once", elsewhere.sweeps),
-    "panels": ("Panels in a browser", elsewhere.panels),
-    "alexnet": ("AlexNet", elsewhere.alexnet),
-}
+MEASURED = {
+    "loop": loop, "steps": steps, "tasks": tasks, "fits": fits, "measuring": measuring, "start": start,
+    "reproducing": reproducing,
+}  # fmt: skip
+TAKEN_OVER = {"panels": ("Panels in a browser", elsewhere.panels), "alexnet": ("AlexNet", elsewhere.alexnet)}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the parts that are asked for, one after the other; each is written as soon as it is done."""
     words, _, more = __doc__.partition("\n")
     arguments = argparse.ArgumentParser("python -m benchmarks", description=words, epilog=more)
     arguments.formatter_class = argparse.RawDescriptionHelpFormatter
     names = [*MEASURED, *TAKEN_OVER]
-    known = f"of {', '.join(names)} (the last three measure nothing: they are taken over); all of them if none"
+    known = f"of {', '.join(names)} (the last two measure nothing: they are taken over); all of them if none"
     arguments.add_argument("parts", nargs="*", metavar="PART", help=known)
     arguments.add_argument("--rounds", type=int, default=15, help="times that every case is run (default: 15)")
     arguments.add_argument("--threads", type=int, default=1, help="torch threads (default: 1)")
@@ -43,7 +43,7 @@ def main() -> None:
     files = "(default: beside this module, with -cuda in its name on a GPU)"
     arguments.add_argument("--page", type=Path, help=f"Markdown to write sections of {files}")
     arguments.add_argument("--table", type=Path, help=f"CSV to write rows of {files}")
-    chosen = arguments.parse_args()
+    chosen = arguments.parse_args(argv)
     if unknown := [name for name in chosen.parts if name not in names]:
         arguments.error(f"no part {', '.join(map(repr, unknown))}; the parts are {', '.join(names)}")
     if chosen.rounds < 1 or chosen.threads < 1:
@@ -66,9 +66,8 @@ def main() -> None:
             done = ", ".join(wanted[:place]) or "none"
             print(f"\nStopped in {name}, of which nothing is kept. Written before: {done}.", file=sys.stderr)
             raise SystemExit(130) from None
-        print(table_of(figures), flush=True)
         write_part(name, title, text, figures, facts, page, table)
-        print(f"{name}: {time.perf_counter() - begun:.0f} s, in {page}\n", flush=True)
+        print(f"{text}\n\n{name}: {time.perf_counter() - begun:.0f} s, in {page}\n", flush=True)
 
 
 def measured(name: str, rounds: int, device: str) -> tuple[str, str, list[Figure], dict[str, str]]:

@@ -32,7 +32,7 @@ BARS = {
     "Stop to stopped": ("ms", 100.0, "at most"),
     "default run, Run to done": ("s", 1.0, "about"),
     "pictures while training": ("a second", 10.0, "at least"),
-    "watched run / unwatched run": ("ratio", 1.15, "at most"),
+    "watched run / unwatched run": ("ratio", 1.05, "at most"),
 }
 
 MOVE = """([slider, image, value]) => new Promise(done => {

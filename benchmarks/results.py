@@ -1,19 +1,20 @@
-"""`benchmarks/RESULTS.md` and `benchmarks/results.csv`: every figure of every part, and all bars in one table.
+"""`benchmarks/RESULTS.md`, a page to read, and `benchmarks/results.csv`, which has every figure.
 
-A part writes its own section and its own rows, and leaves the others as they are. Whether a bar is met, and by how much
-it is missed, is worked out here from the figures; no verdict is typed.
+A part writes its own rows and its own section, from its heading to the next, and leaves the others as they are; the
+table at the top has the figures with a bar. Whether a bar is met, and by how much it is missed, is worked out here; no
+verdict is typed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.rounds import Figure
-from benchmarks.section import write_section
 from ebll.experiments.report import markdown
 
 __all__ = ["PAGE", "TABLE", "check_outputs", "number", "read", "spread", "table_of", "write_part"]
@@ -21,18 +22,16 @@ __all__ = ["PAGE", "TABLE", "check_outputs", "number", "read", "spread", "table_
 PAGE, TABLE = (Path(__file__).with_name(name) for name in ("RESULTS.md", "results.csv"))
 COLUMNS = ["part", *(field.name for field in dataclasses.fields(Figure)), "met"]
 FACTS = ["machine", "torch", "python", "threads", "load"]
-HEAD = """# How fast it is
+TOP = """# How fast it is
 
-Each section is written by a command (`make bench`, `make bench-peers`; sweeps, panels and AlexNet are taken over from
-pages that theirs write), which also keeps the numbers in `results.csv`. A figure is the median over the rounds of one
-run, with the lowest and the highest round in brackets; without brackets it is one measurement. Cases take turns within
-a round, and a ratio is taken there. "A to B" in x is how many times as long A takes as B; where only B is named, A is
-the case. A bar is what the project aims for: where it says "at most", less is better, and where "at least", more. Where
-the rounds lie on both sides of a bar, the verdict says so. Why one is missed stands in the text of its section, where
-counted operations or a profile tell it.
+{table}
 
-`mlp` is 784-256-128 and `cnn` two convolutions and a layer ([ebll/nets.py](../ebll/nets.py)), each with a head a task;
-[glossary](../docs/glossary.md) and [equations](../docs/equations.md) explain the methods' words.
+{met} of {all} bars are met. Measured is the median over the rounds of a run, with the lowest and the highest in
+brackets; "A to B" is how many times as long A takes as B, within each round, in which the cases take turns. "On both
+sides" says that single rounds lie on both sides of the bar. `make bench` and `make bench-peers` write this page; panels
+and AlexNet are taken from the pages of `make bench-panels` and `make bench-paper`. Every figure, also those that no
+table here shows, is in [results.csv](results.csv). `mlp` is 784-256-128 and `cnn` two convolutions and a layer
+([nets.py](../ebll/nets.py)), each with a head a task.
 """
 
 
@@ -50,43 +49,24 @@ def number(value: float, unit: str) -> str:
 def spread(one: Figure) -> str:
     """Median (lowest to highest) unit."""
     middle = number(one.value, one.unit)
-    return middle if one.rounds < 2 else f"{middle} ({number(one.low, one.unit)} to {number(one.high, one.unit)})"
+    whole = middle if one.rounds < 2 else f"{middle} ({number(one.low, one.unit)} to {number(one.high, one.unit)})"
+    return f"{whole} {one.unit}"
 
 
 def verdict(one: Figure) -> str:
-    """Whether the bar is met, and else by how much it is missed; empty without a bar."""
-    if one.bar is None:
-        return ""
-    bar = f"at {'most' if one.most else 'least'} {one.bar:g} {one.unit}"
+    """Whether the bar is met, and else by how much it is missed."""
     digits = len(number(one.value, one.unit).partition(".")[2])
     by = f"{abs(one.value - one.bar):,.{digits}f}"
     missed = "missed by " + (by if by.strip("0.,") else "less than its last digit")
-    close = one.low < one.bar < one.high
-    return f"{bar}: {'met' if one.met else missed}{', rounds on both sides' if close else ''}"
+    return f"{'met' if one.met else missed}{', on both sides' if one.low < one.bar < one.high else ''}"
 
 
 def table_of(figures: Sequence[Figure]) -> str:
-    """A Markdown table: a row a case and a column a number where most cases have them all, else a row a figure."""
-    usual = usual_rounds(figures)
-    told = {(one.case, one.what): _told(one, usual) for one in figures}
+    """A Markdown table, a row a case and a column a number."""
+    told = {(one.case, one.what): spread(one) for one in figures}
     cases, whats = ([*dict.fromkeys(names)] for names in zip(*told, strict=True))
-    if len(whats) <= 4 and 2 * len(cases) * len(whats) < 3 * len(told) and len(told) > len(cases):
-        columns = {what: [told.get((case, what), "") for case in cases] for what in whats}
-        return markdown(pd.DataFrame(columns, index=cases), "case")
-    rows = pd.DataFrame([(one.what, _told(one, usual)) for one in figures], columns=["what", "measured"])
-    return markdown(rows.set_axis([one.case for one in figures]), "case")
-
-
-def usual_rounds(figures: Sequence[Figure]) -> int:
-    """The rounds of most figures that were measured more than once."""
-    counts = [one.rounds for one in figures if one.rounds > 1]
-    return int(pd.Series(counts or [1]).mode()[0])
-
-
-def _told(one: Figure, usual: int) -> str:
-    bar = verdict(one)
-    rounds = f", {one.rounds} rounds" if one.rounds not in (1, usual) else ""
-    return f"{spread(one)} {one.unit}{rounds}" + (f"; {bar}" if bar else "")
+    columns = {what: [told.get((case, what), "") for case in cases] for what in whats}
+    return markdown(pd.DataFrame(columns, index=cases), "case")
 
 
 def check_outputs(page: Path, table: Path) -> None:
@@ -134,37 +114,42 @@ def write_part(
     page: Path = PAGE,
     table: Path = TABLE,
 ) -> None:
-    """Replace a part's rows in the table and its section on the page, and the table of all bars at the top.
+    """Replace a part's rows in the table and its section on the page, and the table of bars at the top.
 
-    text    Markdown above the part's own table; None of its numbers is typed by hand
+    text    Markdown; none of its numbers is typed by hand
     facts   of `benchmarks.rounds.machine`; empty where the text says what was measured on
     """
     rows = pd.DataFrame([{"part": part, **dataclasses.asdict(one), "met": one.met, **facts} for one in figures])
     before = pd.read_csv(table) if table.is_file() else pd.DataFrame(columns=[*COLUMNS, *FACTS])
-    kept = before[before["part"] != part]
-    rows = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
+    order = [*dict.fromkeys([*before["part"], part])]  # a part stays where it was
+    parts = dict(iter(before.groupby("part"))) | {part: rows}
     part_file = table.with_name(f"{table.name}.part")  # so that a stop in between leaves the table as it was
-    rows.to_csv(part_file, index=False, float_format="%.9g", lineterminator="\n")
+    rows = pd.concat([parts[name] for name in order if len(parts[name])], ignore_index=True)
+    rows.reindex(columns=[*COLUMNS, *FACTS]).to_csv(part_file, index=False, float_format="%.6g", lineterminator="\n")
     part_file.replace(table)
-    figures = [one for name, one in read(table) if name == part]  # as the table of all bars reads them
-    if not page.is_file():
-        page.write_text(HEAD, encoding="utf-8")
-    write_section(page, "bars", bars(table))
     told = ", ".join(f"{name} {value}" if name != "machine" else value for name, value in facts.items())
-    rounds = f", in {usual_rounds(figures)} rounds where a row does not say otherwise"
-    last = f"\n\nMeasured on {told}{rounds}." if told else ""
-    write_section(page, part, f"## {title}\n\n{text.strip()}\n\n{table_of(figures)}{last}")
+    last = f"\n\nMeasured on {told}, in {max(one.rounds for one in figures)} rounds." if told else ""
+    sections = sections_of(page) | {title: f"## {title}\n\n{text.strip()}{last}\n"}
+    part_file = page.with_name(f"{page.name}.part")
+    part_file.write_text("\n".join([top(table), *sections.values()]), encoding="utf-8")
+    part_file.replace(page)
 
 
-def bars(table: Path = TABLE) -> str:
-    """All figures that have a bar."""
-    held = [(part, one) for part, one in read(table) if one.bar is not None]
-    missed = sum(not one.met for _, one in held)
-    rows = pd.DataFrame(
-        [(one.what, f"{spread(one)} {one.unit}", verdict(one)) for _, one in held],
-        columns=["what", "measured", "bar"],
-        index=[f"{part}: {one.case}" for part, one in held],
-    )
-    torn = sum("both sides" in verdict(one) for _, one in held)
-    counted = f"{len(held) - missed} met, {missed} missed; {torn} of them with rounds on both sides."
-    return f"## The bars\n\n{counted}\n\n{markdown(rows, 'figure')}"
+def sections_of(page: Path) -> dict[str, str]:
+    """Title -> section, with its heading, of a page written so far."""
+    there = page.read_text(encoding="utf-8") if page.is_file() else ""
+    parts = re.split(r"^(?=## )", there, flags=re.MULTILINE)[1:]
+    return {part.partition("\n")[0].removeprefix("## "): part.strip() + "\n" for part in parts}
+
+
+def top(table: Path = TABLE) -> str:
+    """The figures that have a bar, and how to read the page."""
+    held = [one for _, one in read(table) if one.bar is not None]
+    columns = {
+        "what": [one.what for one in held],
+        "measured": [spread(one) for one in held],
+        "bar": [f"at {'most' if one.most else 'least'} {one.bar:g} {one.unit}" for one in held],
+        "": [verdict(one) for one in held],
+    }
+    rows = markdown(pd.DataFrame(columns, index=[one.case for one in held]), "case")
+    return TOP.format(table=rows, met=sum(bool(one.met) for one in held), all=len(held))

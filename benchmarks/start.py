@@ -1,4 +1,4 @@
-"""How long it takes until something happens: imports, `ebll --help`, the built-in tasks, the main job.
+"""How long it takes until something happens: imports, `ebll --help`, the built-in tasks.
 
 Everything runs in fresh Python processes, as a user's first command does. Files have been read before by the warm-up,
 so that the disk plays no part.
@@ -7,38 +7,26 @@ so that the disk plays no part.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.rounds import Figure, figure, interleaved, ratio_of
-from ebll.experiments.jobs import jobs_of
-from ebll.experiments.plan import plan
-from ebll.methods import METHODS
+from benchmarks.results import spread, table_of
+from benchmarks.rounds import Figure, figure, interleaved
 
 __all__ = ["TITLE", "python", "run"]
 
 TITLE = "How soon it starts"
 THREADS = "1 a process"
-IMPORT_BAR, HELP_BAR, FULL_BAR = 0.1, 0.3, 60.0  # seconds
+IMPORT_BAR, HELP_BAR = 0.1, 0.3  # seconds
 TASKS = ("mnist", "digits", "letters", "textures")
-LOADS, FAST, FULL = 5, 2, 1  # rounds at most
-FULL_FROM = 5  # rounds with which the full profile is run too, unless EBLL_BENCH_FULL says 0 or 1
+LOADS = 5  # rounds at most
+TORCH, EBLL, HELP = "import torch", "import ebll; ebll.run_sequence", "ebll --help"
+BEYOND, WHOLE = "import, beyond torch", "whole command"
 
-TORCH, PANDAS, EBLL, BOTH, READY, HELP = (
-    "import torch",
-    "import torch, pandas",
-    "import ebll",
-    "import torch, ebll",
-    "import torch, ebll; ebll.run_sequence",
-    "ebll --help",
-)
-SCRIPTS = {"pass": "pass", TORCH: TORCH, PANDAS: PANDAS, EBLL: EBLL, BOTH: BOTH}
 CLOCKED = """import torch, time
 begun = time.perf_counter()
 import ebll
@@ -51,63 +39,36 @@ for _ in range(2):
     marks.append(time.perf_counter())
 print(json.dumps([1e3 * (marks[1] - marks[0]), 1e3 * (marks[2] - marks[1])]))"""
 
-TEXT = """Whole processes, from their start to their end, in turns. `import ebll` alone loads neither torch nor the
-parts of `ebll`: they come when they are first named, so `ebll.run_sequence` stands for what a user touches first, and
-brings the core with it (pandas comes where a table is made). What is beyond torch is the time of a process less that of
-`import torch` in the same round; the import of torch varies from round to round, more than ebll's takes, so the bar
-is put to the figure by the clock of one process, between the import of torch and the end of its own.
+TEXT = """Each in a fresh process. `import ebll` alone loads neither torch nor the parts of `ebll`, which come when
+they are first named: `ebll.run_sequence` stands for what a user touches first. Its time begins once torch is imported,
+which takes {torch}. Loading a built-in task takes, the first time in a process and once more in it:
 
-A task is loaded in a process that has imported torch: the first time, which also imports what its images are read
-with, and once more in the same process. `ebll reproduce` is timed as a command of its own, with as many processes as
-cores ({cores}); its files go to a temporary folder. {full}
-"""
-STORY = """The full profile has {runs} runs: {whole:.0f} s are {spent:.2f} s of a core for each, and {bar:.0f} s would
-leave {left:.2f} s. What the runs are made of is in the sections above: steps, measurements and fits."""
+{table}"""
 
 
 def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
-    """Imports and help, the built-in tasks, the main job.
+    """Imports and help, and the built-in tasks.
 
     device   not used: none of this computes on a GPU
     """
-    asked = os.environ.get("EBLL_BENCH_FULL", "")
-    full = asked == "1" or (asked != "0" and rounds >= FULL_FROM)
-    figures = [*imports(rounds), *loads(min(rounds, LOADS)), *main_job("fast", min(rounds, FAST))]
-    if full:
-        figures += main_job("full", FULL, FULL_BAR, " (make reproduce, after set-up)")
-    return words(figures), figures
-
-
-def words(figures: Sequence[Figure]) -> str:
-    """How it was measured, and what the time of the full profile comes to for a run."""
-    whole = [one.value for one in figures if one.bar == FULL_BAR]
-    told = "The full profile was left out; EBLL_BENCH_FULL=1 asks for it."
-    if whole:
-        chosen, cores = plan("full"), os.cpu_count() or 1
-        runs = sum(job.runs for job in jobs_of(chosen.experiments, list(METHODS), range(chosen.seeds)))
-        spent, left = (cores * seconds / runs for seconds in (whole[0], FULL_BAR))
-        told = STORY.format(runs=runs, whole=whole[0], spent=spent, bar=FULL_BAR, left=left)
-    return TEXT.format(cores=os.cpu_count(), full=told)
+    first, loaded = imports(rounds), loads(min(rounds, LOADS))
+    return TEXT.format(torch=spread(first[0]), table=table_of(loaded)), [*first, *loaded]
 
 
 def imports(rounds: int) -> list[Figure]:
-    """What `import ebll` and `ebll --help` take, and what of it is ebll's own."""
+    """What `import ebll` and `ebll --help` take, and the import of torch for comparison."""
     clock: list[float] = []
-    cases = {name: lambda code=code: python("-c", code) for name, code in SCRIPTS.items()}
-    cases[READY] = lambda: clock.append(float(python("-c", CLOCKED)))
-    cases[HELP] = lambda: python(*ebll("--help"))
+    cases = {
+        "pass": lambda: python("-c", "pass"),
+        TORCH: lambda: python("-c", TORCH),
+        EBLL: lambda: clock.append(float(python("-c", CLOCKED))),
+        HELP: lambda: python(*ebll("--help")),
+    }
     times = interleaved(cases, rounds)
-    python_itself = times["pass"]
     return [
-        figure(TORCH, "beyond Python itself", "s", times[TORCH] - python_itself),
-        figure(PANDAS, "pandas beyond torch itself", "s", times[PANDAS] - times[TORCH]),
-        figure(EBLL, "beyond Python itself", "s", times[EBLL] - python_itself),
-        figure(BOTH, "import ebll beyond torch itself", "s", times[BOTH] - times[TORCH]),
-        ratio_of(times, BOTH, TORCH, BOTH, "to import torch"),
-        figure(READY, "import ebll beyond torch itself", "s", times[READY] - times[TORCH]),
-        ratio_of(times, READY, TORCH, READY, "to import torch"),
-        figure(READY, "the same, by the clock of one process", "s", clock[-rounds:], IMPORT_BAR),
-        figure(HELP, "whole process", "s", times[HELP], HELP_BAR),
+        figure(TORCH, "import, beyond Python itself", "s", times[TORCH] - times["pass"]),
+        figure(EBLL, BEYOND, "s", clock[-rounds:], IMPORT_BAR),
+        figure(HELP, WHOLE, "s", times[HELP], HELP_BAR),
     ]
 
 
@@ -120,14 +81,6 @@ def loads(rounds: int) -> list[Figure]:
         for name in TASKS
         for place, what in enumerate(("first time", "again"))
     ]
-
-
-def main_job(profile: str, rounds: int, bar: float | None = None, note: str = "") -> list[Figure]:
-    """Seconds of `ebll reproduce`, its processes, tables and pictures included."""
-    with tempfile.TemporaryDirectory() as folder:
-        work = {profile: lambda: python(*ebll("reproduce", "--profile", profile, "--out", folder))}
-        times = interleaved(work, rounds, warm_up=0)
-    return [figure(f"reproduce --profile {profile}{note}", "whole command", "s", times[profile], bar)]
 
 
 def ebll(*arguments: str) -> Sequence[str]:

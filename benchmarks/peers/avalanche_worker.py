@@ -72,6 +72,7 @@ def run(order: dict) -> dict:
     """Learn two tasks from given weights; the second is what is timed."""
     data = np.load(order["data"])
     tensors = [(torch.from_numpy(data[f"x{t}"]), torch.from_numpy(data[f"y{t}"])) for t in range(2)]
+    torch.set_default_dtype(tensors[0][0].dtype)  # of the model, and of the heads that Avalanche adds
     few = [(x[:8], y[:8]) for x, y in tensors]
     scenario = create_generic_benchmark_from_tensor_lists(train_tensors=tensors, test_tensors=few, task_labels=[0, 1])
     model = TwoLayers(order["sizes"], order["classes"])

@@ -1,6 +1,6 @@
 """The same work on both sides: one net, one start, one order of batches, by ebll here and by Avalanche in its process.
 
-`agreement` compares losses and weights before anything is timed.
+Either side can do it in single precision, where it is timed, and in double, where `agreement` compares it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ebll.data import Split, Task
+from benchmarks.made import DoubleSplit, Ready
+from ebll.data import Task
 from ebll.methods import EBLL, EWC, Finetune, LwF, Method
 from ebll.nets import Network
 from ebll.seeds import generator
@@ -34,24 +36,31 @@ METHODS: dict[str, Method] = {
     "ebll": EBLL(distill_weight=1.0, temperature=2.0),
 }
 PEERS = {"naive": "naive", "lwf": "lwf", "ewc": "ewc", "ebll": "lwf"}  # Avalanche has no EBLL: LwF stands against it
+TOLERANCE = 1e-10  # of losses and weights after all steps, in double precision
+
+Arrays = dict[str, np.ndarray]
 
 
-def made_data(seed: int = 0) -> dict[str, np.ndarray]:
+def made_data(seed: int = 0) -> Arrays:
     """Two tasks of random inputs whose labels a net can learn, and the weights that both sides begin with."""
     draw = np.random.default_rng(seed)
-    data: dict[str, np.ndarray] = {}
+    data: Arrays = {}
     for t in range(2):
-        data[f"x{t}"] = draw.normal(size=(IMAGES, SIZES[0])).astype("float32")
-        teacher = draw.normal(size=(SIZES[0], CLASSES)).astype("float32")
-        data[f"y{t}"] = (data[f"x{t}"] @ teacher).argmax(axis=1).astype("int64")
+        data[f"x{t}"] = draw.normal(size=(IMAGES, SIZES[0]))
+        data[f"y{t}"] = (data[f"x{t}"] @ draw.normal(size=(SIZES[0], CLASSES))).argmax(axis=1).astype("int64")
     shapes = {"f": SIZES[1::-1], "o": SIZES[2:0:-1], "h0": [CLASSES, SIZES[2]], "h1": [CLASSES, SIZES[2]]}
     for name, (out, size) in shapes.items():
-        data[f"{name}w"] = (draw.normal(size=(out, size)) / np.sqrt(size)).astype("float32")
-        data[f"{name}b"] = np.zeros(out, dtype="float32")
+        data[f"{name}w"] = draw.normal(size=(out, size)) / np.sqrt(size)
+        data[f"{name}b"] = np.zeros(out)
     return data
 
 
-def in_our_order(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def in_single(data: Arrays) -> Arrays:
+    """The same data and weights, rounded to single precision."""
+    return {name: value.astype("float32") if value.dtype == "float64" else value for name, value in data.items()}
+
+
+def in_our_order(data: Arrays) -> Arrays:
     """The data in the order in which our loop will draw it, for a loader that does not shuffle."""
     moved = dict(data)
     for t in range(2):
@@ -60,51 +69,67 @@ def in_our_order(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return moved
 
 
-def ours(name: str, data: dict[str, np.ndarray], losses: bool) -> dict[str, Any]:
-    """Both tasks by ebll; seconds of the second one's epoch, and of all that belongs to it."""
+def begun(name: str, data: Arrays) -> Ready:
+    """Our side with the first task learned and the second one's head in place; nothing is recorded yet."""
     method, tasks = METHODS[name], [_task(data, t) for t in range(2)]
-    net, seen = _network(data), []
-
-    def observe(step: int, total: int, terms: Any, rate: float) -> None:
-        if terms:
-            seen.append(terms["task"].weighted().item())
-
+    net = _network(data)
     _add_head(net, data, 0)
     train(net, Finetune(), 0, {0: tasks[0]}, settings=SETTINGS)
     memory = method.after_task(net, 0, tasks[0], None, 0)
     _add_head(net, data, 1)
-    begun = time.perf_counter()
-    recorded = method.before_task(net, 1, tasks[1].train.inputs, memory)
+    return Ready(method, net, memory, {}, tasks[1])
+
+
+def recorded(ready: Ready) -> Ready:
+    """The same with what the method records of the second task's inputs."""
+    return replace(ready, recorded=ready.method.before_task(ready.net, 1, ready.task.train.inputs, ready.memory))
+
+
+def epoch(ready: Ready, losses: list[float] | None = None) -> None:
+    """The second task's epoch; the class loss of each step is appended to `losses`."""
+
+    def observe(step: int, total: int, terms: Any, rate: float) -> None:
+        if terms:
+            losses.append(terms["task"].weighted().item())
+
+    options = {"settings": SETTINGS, "memory": ready.memory, "recorded": ready.recorded}
+    train(ready.net, ready.method, 1, {1: ready.task}, **options, observe=None if losses is None else observe)
+
+
+def ours(name: str, data: Arrays) -> dict[str, float]:
+    """Seconds of the second task's epoch by ebll, and of all that belongs to it."""
+    first = begun(name, data)
+    start = time.perf_counter()
+    ready = recorded(first)
     middle = time.perf_counter()
-    options = {"settings": SETTINGS, "memory": memory, "recorded": recorded, "observe": observe if losses else None}
-    train(net, method, 1, {1: tasks[1]}, **options)
+    epoch(ready)
     end = time.perf_counter()
-    method.after_task(net, 1, tasks[1], memory, 0)
-    return {"seconds": end - middle, "whole": time.perf_counter() - begun, "losses": seen, "net": net}
+    ready.method.after_task(ready.net, 1, ready.task, ready.memory, 0)
+    return {"seconds": end - middle, "whole": time.perf_counter() - start}
 
 
-def _task(data: dict[str, np.ndarray], t: int) -> Task:
-    whole = Split(torch.from_numpy(data[f"x{t}"]), torch.from_numpy(data[f"y{t}"]))
+def _task(data: Arrays, t: int) -> Task:
+    whole = DoubleSplit(torch.from_numpy(data[f"x{t}"]), torch.from_numpy(data[f"y{t}"]))
     few = whole.take(torch.arange(64))
     return Task(f"task{t}", tuple(map(str, range(CLASSES))), whole, few, few)
 
 
-def _network(data: dict[str, np.ndarray]) -> Network:
+def _network(data: Arrays) -> Network:
     first, second = nn.Linear(*SIZES[:2]), nn.Linear(*SIZES[1:])
+    net = Network(nn.Sequential(first, nn.ReLU()), nn.Sequential(second, nn.ReLU()), (SIZES[0],))
     for layer, name in ((first, "f"), (second, "o")):
         _set(layer, data, name)
-    return Network(nn.Sequential(first, nn.ReLU()), nn.Sequential(second, nn.ReLU()), (SIZES[0],))
+    return net
 
 
-def _add_head(net: Network, data: dict[str, np.ndarray], t: int) -> None:
+def _add_head(net: Network, data: Arrays, t: int) -> None:
     net.add_head(CLASSES)
     _set(net.heads[t], data, f"h{t}")
 
 
-def _set(layer: nn.Linear, data: dict[str, np.ndarray], name: str) -> None:
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(data[f"{name}w"]))
-        layer.bias.copy_(torch.from_numpy(data[f"{name}b"]))
+def _set(layer: nn.Linear, data: Arrays, name: str) -> None:
+    for part, value in (("weight", data[f"{name}w"]), ("bias", data[f"{name}b"])):
+        setattr(layer, part, nn.Parameter(torch.from_numpy(value.copy())))
 
 
 class Peer:
@@ -118,10 +143,10 @@ class Peer:
         self.folder = folder
         self._answer()
 
-    def run(self, name: str, losses: bool) -> dict[str, Any]:
+    def run(self, name: str, precision: str = "single", losses: bool = False) -> dict[str, Any]:
         """One order, one answer."""
         order = {
-            "method": PEERS[name], "data": str(self.folder / "data.npz"), "out": str(self.folder / "out.npz"),
+            "method": PEERS[name], "data": str(self.folder / f"{precision}.npz"), "out": str(self.folder / "out.npz"),
             "sizes": SIZES, "classes": CLASSES, "batch": BATCH, "rate": SETTINGS.learning_rate,
             "momentum": SETTINGS.momentum, "decay": SETTINGS.weight_decay, "weight": 1.0, "temperature": 2.0,
             "losses": losses,
@@ -137,16 +162,19 @@ class Peer:
             raise SystemExit(f"Avalanche's side ended:\n{self.faults.read()[-2000:]}")
         return json.loads(line)
 
-    def weights(self) -> np.ndarray:
-        """F's weights at the end of the last order."""
-        return np.load(self.folder / "out.npz")["features.0.weight"]
+    def weights(self) -> list[np.ndarray]:
+        """Of F and T at the end of the last order."""
+        with np.load(self.folder / "out.npz") as saved:
+            return [saved[f"{layer}.0.weight"] for layer in ("features", "operator")]
 
 
 @contextmanager
-def peer(python: str, threads: int, data: dict[str, np.ndarray]) -> Iterator[Peer]:
-    """The other side, ready to take orders."""
+def peer(python: str, threads: int, data: Arrays) -> Iterator[Peer]:
+    """The other side, ready to take orders on this data in either precision."""
     with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "data.npz", **in_our_order(data))
+        moved = in_our_order(data)
+        for name, arrays in (("double", moved), ("single", in_single(moved))):
+            np.savez(Path(folder) / f"{name}.npz", **arrays)
         other = Peer(python, threads, Path(folder))
         try:
             yield other
@@ -155,14 +183,31 @@ def peer(python: str, threads: int, data: dict[str, np.ndarray]) -> Iterator[Pee
             other.process.wait()
 
 
-def agreement(name: str, data: dict[str, np.ndarray], other: Peer) -> dict[str, float]:
-    """Largest difference of the class losses over the second task's steps, and of F's weights at the end.
+def agreement(name: str, data: Arrays, other: Peer) -> float:
+    """The largest difference of the second task's class losses, and of F's and T's weights at its end.
 
-    EWC's importances differ by definition (Avalanche squares the mean gradient of a batch), so there only the first
-    step can agree.
+    data     in double precision; single precision rounds differently wherever products are added up in another order
+    raises   `SystemExit` where the sides do not do the same work
+
+    EWC's importances differ by definition (Avalanche squares the mean gradient of a batch), so there only the loss of
+    the first step is compared.
     """
-    mine, theirs = ours(name, data, True), other.run(name, True)
-    first = abs(mine["losses"][0] - theirs["losses"][0])
-    every = max(abs(a - b) for a, b in zip(mine["losses"], theirs["losses"], strict=True))
-    weights = mine["net"].features[0][0].weight.detach().numpy()
-    return {"first loss": first, "every loss": every, "weights": float(np.abs(weights - other.weights()).max())}
+    ready, losses = recorded(begun(name, data)), []
+    epoch(ready, losses)
+    theirs = other.run(name, "double", losses=True)["losses"]
+    found = {"first loss": abs(losses[0] - theirs[0])}
+    if name != "ewc":
+        found["every loss"] = float(np.abs(np.subtract(losses, theirs)).max())
+        mine = [part[0].weight.detach().numpy() for part in (ready.net.features[0], ready.net.operator)]
+        found["weights"] = max(float(np.abs(a - b).max()) for a, b in zip(mine, other.weights(), strict=True))
+    return checked(name, found)
+
+
+def checked(name: str, found: dict[str, float]) -> float:
+    """The largest of the differences.
+
+    raises   `SystemExit` where one is too large
+    """
+    if not all(value <= TOLERANCE for value in found.values()):
+        raise SystemExit(f"{name}: the sides do not do the same work: {found}, tolerance {TOLERANCE}.")
+    return max(found.values())
