@@ -19,7 +19,7 @@ DIGEST = re.compile(r"\b(?=\d*[a-f])[0-9a-f]{16,}\b")  # in the names of files
 
 def read():
     """The messages of each test: indented by four spaces, their further lines by six."""
-    sections = (re.split(r"\n(?=    \S)", section) for section in SNAPSHOT.read_text().strip().split("\n\n"))
+    sections = (re.split(r"\n(?=    \S)", section) for section in SNAPSHOT.read_text("utf-8").strip().split("\n\n"))
     return {test: messages for test, *messages in sections if messages}
 
 
@@ -58,4 +58,4 @@ def review(text, *values, cause=None):
         pytest.fail(f"{SNAPSHOT.name} has no such message for {test}:\n{message}\nIf it reads well: {command}")
     kept.setdefault(test, []).append(message)
     sections = ("\n".join([test, *messages]) for test, messages in sorted(kept.items()))
-    SNAPSHOT.write_text("\n\n".join(sections) + "\n")
+    SNAPSHOT.write_text("\n\n".join(sections) + "\n", "utf-8")

@@ -13,7 +13,7 @@ def test_each_section_is_a_test():
     for test in read():
         file, name = test.split("::")
         source = SNAPSHOT.parent.parent / file
-        if not source.is_file() or not re.search(rf"^def {name}\(", source.read_text(), re.MULTILINE):
+        if not source.is_file() or not re.search(rf"^def {name}\(", source.read_text("utf-8"), re.MULTILINE):
             gone.append(test)
     assert gone == []
 
