@@ -59,7 +59,7 @@ def test_measuring_tells_its_share_of_a_run(tiny, monkeypatch):
     text, figures = measuring.run(2, "cpu")
     assert [one.value for one in figures] == [1.25, 2.5, pytest.approx(20)] * 2
     assert not barred(figures)
-    assert "3 measurements in 40 steps" in text
+    assert "3 times in 40 steps" in " ".join(text.split())
 
 
 def test_fits_compares_values_first_and_has_its_bar(tiny, monkeypatch):

@@ -35,4 +35,6 @@ _HOME = {
 def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(importlib.import_module(f"ebll.experiments.{_HOME[name]}"), name)
+    if name in _HOME.values():
+        return importlib.import_module(f"ebll.experiments.{name}")
     raise AttributeError(f"module 'ebll.experiments' has no attribute {name!r}")
