@@ -218,7 +218,8 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "decoder-kept",
             "the decoder kept beside the encoder",
             "encoder = stack_encoders([fit.autoencoder.encode])",
-            "encoder = stack_encoders([fit.autoencoder.encode])\n    encoder.decoder = fit.autoencoder.decode",
+            "encoder = stack_encoders([fit.autoencoder.encode])\n"
+            "    encoder.decoder = fit.autoencoder.decode.requires_grad_(False)",
         ),
         (
             "autoencoder-on-validation",
