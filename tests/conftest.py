@@ -38,6 +38,12 @@ def pytest_configure(config):
         config.option.markexpr = ""  # a test that is named is run, whatever its tier
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Tests of the browser import packages that only `make test-browser` installs."""
+    wanted = re.search(r"(?<!not )\bbrowser\b", config.option.markexpr) or not config.option.markexpr
+    return True if collection_path.name == "browser" and not wanted else None
+
+
 def pytest_collection_modifyitems(items):
     """Every test of the folder needs a browser."""
     for item in items:
