@@ -177,7 +177,7 @@ def test_an_unknown_option_names_the_near_one():
 
 def test_absent_fashion_data_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("EBLL_DATA", str(tmp_path))
-    for module in ("places", "fashion"):
+    for module in ("fashion", "places"):
         monkeypatch.setattr(f"ebll.data.{module}.DEBIAN", tmp_path)
     out = invoke("run", "--tasks", "letters,fashion")
     assert out.exit_code == 2
