@@ -112,20 +112,20 @@ def test_a_first_task_that_diverges_is_told_and_the_other_seeds_go_on(monkeypatc
 @pytest.mark.parametrize(
     ("methods", "named"),
     [
-        ([], "at least one"),
-        (["lfw"], "Did you mean 'lwf'"),
-        ({"mine": 3}, "'mine'"),
-        ([3], "got 3"),
-        (["ewc", "ewc"], "ewc comes more than once"),
-        ([ebll.EBLL(alpha=1.0), ebll.EBLL(alpha=2.0)], "ebll comes more than once"),
-        ({1: "lwf"}, "got 1"),
-        ({ALONE: ebll.Finetune()}, f"'{ALONE}'"),
-        ({"mine": ALONE}, f"'{ALONE}'"),
-        (5, "got 5"),
+        ([], ["methods", "at least one"]),
+        (["lfw"], ["'lfw'", "Did you mean 'lwf'"]),
+        ({"mine": 3}, ["methods", "'mine'", "got 3"]),
+        ([3], ["methods", "got 3"]),
+        (["ewc", "ewc"], ["methods: ewc", "more than once"]),
+        ([ebll.EBLL(alpha=1.0), ebll.EBLL(alpha=2.0)], ["methods: ebll", "more than once"]),
+        ({1: "lwf"}, ["methods", "names", "got 1"]),
+        ({ALONE: ebll.Finetune()}, ["methods", f"'{ALONE}'"]),
+        ({"mine": ALONE}, ["methods", f"'{ALONE}'"]),
+        (5, ["methods", "list or a dict", "got 5"]),
     ],
 )
 def test_wrong_methods_are_refused(methods, named):
-    with raises(InputError, named):
+    with raises(InputError, *named):
         compare(sequence(2), methods, **OPTIONS)
 
 
