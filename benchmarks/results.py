@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 
@@ -128,11 +129,18 @@ def write_part(
     rows.reindex(columns=[*COLUMNS, *FACTS]).to_csv(part_file, index=False, float_format="%.6g", lineterminator="\n")
     part_file.replace(table)
     told = ", ".join(f"{name} {value}" if name != "machine" else value for name, value in facts.items())
-    last = f"\n\nMeasured on {told}, in {max(one.rounds for one in figures)} rounds." if told else ""
-    sections = sections_of(page) | {title: f"## {title}\n\n{text.strip()}{last}\n"}
+    rounds = max(one.rounds for one in figures)
+    last = f"\n\nMeasured on {told}, in {rounds} round{'s' * (rounds > 1)}." if told else ""
+    sections = sections_of(page) | {title: f"## {title}\n\n{wrapped(text + last)}\n"}
     part_file = page.with_name(f"{page.name}.part")
     part_file.write_text("\n".join([top(table), *sections.values()]), encoding="utf-8")
     part_file.replace(page)
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs in lines of at most 120 characters; tables as they are."""
+    blocks = (block.strip() for block in text.split("\n\n"))
+    return "\n\n".join(b if b.startswith("|") else fill(b, 120, break_on_hyphens=False) for b in blocks)
 
 
 def sections_of(page: Path) -> dict[str, str]:

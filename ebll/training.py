@@ -138,7 +138,7 @@ def batches_of(
         rows, skip = rows[skip * batch_size :].to(split.labels.device), max(0, skip - -(-len(rows) // batch_size))
         if not len(rows):
             continue
-        parts = [column[rows].split(batch_size) for column in (split.labels, *columns.values())]
+        parts = [column.index_select(0, rows).split(batch_size) for column in (split.labels, *columns.values())]
         for inputs, labels, *answers in zip(split.batches(rows, batch_size, versions), *parts, strict=True):
             known = teacher(inputs) if teacher else dict(zip(columns, answers, strict=True))
             yield Batch(index, inputs, labels, known)

@@ -78,11 +78,12 @@ def test_figures_come_back_from_the_table_as_they_were_written(tmp_path):
     figures = [one(1.5, 1.1, low=1.25, high=2.0), one(70952.0, unit="bytes", what="kept")]
     check_outputs(page, table)
     assert not page.exists()
-    write_part("some", "Title", "Words.", figures, FACTS, page, table)
+    write_part("some", "Title", "Words. " * 40, figures, FACTS, page, table)
     assert read(table) == [("some", f) for f in figures]
     assert page.read_text().startswith("# How fast it is")
     assert "0 of 1 bars are met." in page.read_text()
     assert "Measured on a machine, torch 2, python 3, threads 1, load 0.0, in 3 rounds." in page.read_text()
+    assert max(map(len, page.read_text().split("## Title")[1].splitlines())) <= 120
     assert not list(tmp_path.glob("*.part"))
 
 

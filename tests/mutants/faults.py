@@ -390,7 +390,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "targets-not-shuffled",
             "recorded rows handed out in their order while the inputs are shuffled",
-            "parts = [column[rows].split(batch_size) for column in (split.labels, *columns.values())]",
+            "parts = [column.index_select(0, rows).split(batch_size) for column in (split.labels, *columns.values())]",
             "parts = [split.labels[rows].split(batch_size), *(c[rows.sort().values].split(batch_size) "
             "for c in columns.values())]",
         ),
