@@ -7,7 +7,7 @@ import re
 import socket
 
 # Images of a class: a PCA of 256 features needs as many letters, and some cells need enough steps (for EWC to diverge).
-TRAIN, HELD_OUT = 16, 3
+TRAIN, HELD_OUT = 14, 3
 PHOTOS = 8
 # What is computed twice is equal at any size; every other assert of a notebook is about results.
 EQUALITY = re.compile(r"close\b|\bequals?\b|by_hand")
@@ -35,7 +35,7 @@ def offline():
 
 
 def shrink():
-    """The smoke profile: one seed, a few images of each class, and asserts only where two ways must agree.
+    """The smoke profile: one seed, few images of a class, small pictures, asserts only where two ways must agree.
 
     Every image comes through the two functions that are replaced here, also those of panels and sweeps. With so few,
     an epoch is a handful of steps, and all settings may stay as they are.
@@ -50,6 +50,7 @@ def shrink():
     TaskInfo.load = functools.cache(lambda info, **options: few(load(info, **options), TRAIN))
     loading.load_photos = lambda *args, **options: few(load_photos(*args, **options), PHOTOS)
     ebll.lesson.PROFILES["fast"] = 1
+    ebll.figures.layout.SCREEN_DPI = 48
     get_ipython().ast_transformers.append(ResultsMayDiffer())
 
 
