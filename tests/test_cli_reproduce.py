@@ -108,6 +108,7 @@ def test_every_file_and_what_is_printed(done):
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_again_and_in_two_processes_it_gives_the_same_files(done, tmp_path):
     again = reproduce(tmp_path, "--workers", "2")
     assert again.exit_code == 0, again.stderr

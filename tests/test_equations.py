@@ -1,6 +1,7 @@
 """The map of the equations and the glossary of the logged columns say what the code does, in full and nothing else."""
 
 import ast
+import functools
 import importlib
 import json
 import re
@@ -52,6 +53,7 @@ MAP = rows("equations.md", "| id |")
 BY_ID = {row["id"]: row for row in MAP}
 
 
+@functools.cache
 def defined_ids():
     """id -> the files in which a docstring opens with it."""
     found = []

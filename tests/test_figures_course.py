@@ -15,6 +15,7 @@ from ebll import figures
 from ebll.figures import picture as pictures_room
 from ebll.figures import style
 
+pytestmark = pytest.mark.slow  # how pictures look; what they show is in the tests of their tables
 THREE = "cnn:mnist-digits-letters"
 FOUR = ["finetune", "lwf", "ewc", "ebll"]
 SWEEP = {"alone": [np.nan], "joint": [np.nan], "finetune": [0], "lwf": [0.1, 1, 10],

@@ -17,6 +17,7 @@ from ebll.figures import lab
 from ebll.figures.live import LivePlot, Mark, Panel, Trace
 from ebll.figures.style import METHODS, TERMS
 
+pytestmark = pytest.mark.slow  # how pictures look; what they show is in the tests of their tables
 PANELS = lab.lab_panels("letters", "textures", "ebll")
 STEPS = 100
 METHOD = dict(itertools.islice(METHODS.items(), 2, None))

@@ -15,6 +15,7 @@ from ebll.figures.explorer import BARS, ExplorerPlot, explorer_alt
 from ebll.figures.live import LivePlot, Mark
 from ebll.live import LAB_METHODS
 
+pytestmark = pytest.mark.slow  # how pictures look; what they show is in the tests of their tables
 EIGHT = [f"pinned {name}" for name in "ABCDEFGH"]
 
 

@@ -14,6 +14,7 @@ from test_figures_data import CLAIMS, METHODS, accuracy_table, curves_table
 from ebll import figures
 from ebll.figures import alt, layout, style
 
+pytestmark = pytest.mark.slow  # how pictures look; what they show is in the tests of their tables
 PAIR, CURVES = "mlp:letters-textures", "cnn:letters-textures"
 LONG = "cnn:handwritten_characters_of_the_alphabet-another_data_set_with_a_name"
 SIX = ["mlp:a-b", "mlp:letters-mnist", "cnn:mnist-letters", "cnn:mnist-textures", PAIR, "cnn:mnist-digits-letters"]

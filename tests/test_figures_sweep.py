@@ -16,6 +16,8 @@ from ebll.figures.sweep_words import MAPS, sweep_alt, sweep_caption, sweep_table
 from ebll.sweeps import maps as m
 from ebll.sweeps.maps import SweepView
 
+pytestmark = pytest.mark.slow  # how pictures look; what they show is in the tests of their tables
+
 
 @pytest.fixture(scope="module")
 def index():

@@ -158,6 +158,7 @@ def test_step_begins_a_run_that_holds_at_its_first_measurement(lab):
     assert panel.session.worker.current.state == "done"
 
 
+@pytest.mark.slow
 def test_a_hundred_moves_leave_one_run_alive_and_nothing_behind(lab):
     """Half of them ask for what is known already, half for runs that the next move ends."""
     panel, known, most = lab(PAIR.replace("epochs=2", "epochs=12")), [0.5, 2.0], 0

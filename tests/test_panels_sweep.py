@@ -226,6 +226,7 @@ def test_alphas_for_each_task_are_a_list(build):
     assert panel.status.wrong == ""
 
 
+@pytest.mark.slow
 def test_a_hundred_moves_leave_nothing_behind(build):
     panel = build()
     turn(panel, alpha=0.0)

@@ -29,7 +29,7 @@ def alike(one, other):
     assert_frame_equal(one.curves, other.curves, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_stacked_sweep_is_the_sweep(alone, workers, tmp_path):
     alike(ebll.sweep(GRID, workers=workers, stack=True, store=tmp_path), alone)
     assert len(list(Store(tmp_path).all())) == len(alone.table)
