@@ -25,8 +25,8 @@ help:  ## list the targets
 reproduce: $(READY)  ## set up .venv, run the main job with five seeds, write its tables and figures to figures/
 	.venv/bin/ebll reproduce --profile full --out figures
 
-# A file's tests stay in one process, so that its fixtures are made once.
-PYTEST = $(PY) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
+# A file's tests stay in one process, so that its fixtures are made once; the order is that of tests/conftest.py.
+PYTEST = $(PY) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## set up .venv, run the fast tests: all that proves the lesson right
 	$(PYTEST)

@@ -45,10 +45,14 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(items):
-    """Every test of the folder needs a browser."""
+    """Every test of the folder needs a browser; files that take long come first, so that the processes end together."""
     for item in items:
         if Path(__file__).with_name("browser") in item.path.parents:
             item.add_marker("browser")
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+LONG = {"test_notebooks", "test_notebooks_full", "test_cli_reproduce", "test_checks"}
 
 
 @pytest.fixture(autouse=True)

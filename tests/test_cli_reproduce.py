@@ -226,7 +226,7 @@ def test_the_longest_chain_of_work(work, workers, last):
     assert longest(work, workers) == last
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_progress_is_told_from_the_first_task_to_the_figures(tmp_path, workers, monkeypatch):
     monkeypatch.setattr("ebll.experiments.report.draw", lambda *given: [])
     told = []
