@@ -89,7 +89,7 @@ bench-paper: $(READY)  ## how many photographs a second AlexNet learns (PAPER_FL
 bench-panels: $(BROWSER)  ## how soon the panels answer in a browser, and what watching a run costs
 	$(PY) -m benchmarks.panel_speed
 
-bench-sweeps: $(READY)  ## what stacked runs and several processes gain
+bench-sweeps: $(READY)  ## what several processes gain
 	$(PY) -m benchmarks.sweep_speed
 
 ready-made: $(READY)  ## run and pack the sweep that comes with the package; goes on where it was stopped

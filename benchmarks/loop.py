@@ -17,6 +17,7 @@ from benchmarks import bare, made
 from benchmarks.made import Ready, prepared
 from benchmarks.rounds import Figure, figure, interleaved, ratio_of
 from ebll.seeds import generator
+from ebll.training import Step
 
 __all__ = ["TITLE", "bare_side", "difference", "run"]
 
@@ -71,9 +72,9 @@ def difference(ready: Ready, net: str) -> float:
     mine, theirs = replace(ready, net=copy.deepcopy(ready.net)), work()
     losses: list[Tensor] = []
 
-    def observe(step: int, total: int, terms: dict, rate: float) -> None:
-        if terms:
-            losses.append(sum(term.weighted().detach() for term in terms.values()))
+    def observe(step: Step) -> None:
+        if step.terms:
+            losses.append(sum(term.weighted().detach() for term in step.terms.values()))
 
     mine.learn(len(theirs), BATCH, RATE, observe)
     pairs = [(torch.stack(losses), torch.stack(theirs)), *zip(mine.net.parameters(), weights, strict=True)]

@@ -16,7 +16,7 @@ from ebll.methods import METHODS, EncoderMemory, Memory, Method, Recorded
 from ebll.nets import NetSpec, Network
 from ebll.protocol import learn_first
 from ebll.record import Recorder
-from ebll.training import TrainSettings, train
+from ebll.training import Step, TrainSettings, train
 
 __all__ = ["DoubleSplit", "Ready", "prepared", "random_task", "wide_mlp"]
 
@@ -59,12 +59,14 @@ class Ready:
     task: Task
     t: int = 1
 
-    def learn(self, steps: int, batch: int, rate: float = 1e-4, observe: Callable[..., Any] | None = None) -> None:
+    def learn(self, steps: int, batch: int, rate: float = 1e-4, observe: Callable[[Step], Any] | None = None) -> None:
         """Go on for so many steps, which must be whole epochs, through the loop that a user's run takes."""
         epochs = steps // -(-len(self.task.train) // batch)
         settings = TrainSettings(epochs=epochs, batch_size=batch, learning_rate=rate, drop_at=1.0)
-        options = {"settings": settings, "memory": self.memory, "recorded": self.recorded, "observe": observe}
-        train(self.net, self.method, self.t, {self.t: self.task}, **options)
+        options = {"settings": settings, "memory": self.memory, "recorded": self.recorded}
+        for step in train(self.net, self.method, self.t, {self.t: self.task}, **options):
+            if observe:
+                observe(step)
 
     def in_double(self) -> Ready:
         """The same in double precision, its targets recorded anew."""

@@ -18,6 +18,7 @@ import dataclasses
 import os
 import platform
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def _epoch(net: Network, method: Any, task: Task, memory: Any, settings: PaperSe
 
     recorded = answers if task.train.changing else answers(task.train.inputs)
     quick = settings.train.replace(epochs=1, learning_rate=1e-6)
-    return lambda: train(net, method, 1, {1: task}, settings=quick, memory=memory, recorded=recorded)
+    options = {"settings": quick, "memory": memory, "recorded": recorded}
+    return lambda: deque(train(net, method, 1, {1: task}, **options), maxlen=0)
 
 
 def measured(settings: PaperSettings, device: str, batch: int, rounds: int, epochs: int) -> pd.DataFrame:

@@ -93,8 +93,12 @@ def watched(clock: Clock) -> contextlib.ExitStack:
 
         stack.enter_context(mock.patch.object(owner, name, call))
 
-    def stage_of(*given: Any, warm_up: bool = False) -> dict[str, str]:
-        return {"stage": "warm-up" if warm_up else FIRST if clock.where[1] == SHARED else "training"}
+    def stage_of(run: Any, tasks: Any, t: int, stage: str, *more: Any) -> dict[str, str]:
+        return {"stage": stage if stage == "warm-up" else "training" if t else FIRST}
+
+    def learned_of(run: Any, *more: Any) -> dict[str, str]:
+        sequence = Experiment(run.net_name, run.tasks).id
+        return {"sequence": sequence} | ({"method": run.method.name} if len(run.tasks) > 1 else {})
 
     def run_of(tasks: Any, method: Any = None, start: Any = None, *more: Any, net: str = "", **options: Any) -> Any:
         sequence = Experiment(start.net_name if start else net, tuple(task.name for task in tasks)).id
@@ -103,8 +107,8 @@ def watched(clock: Clock) -> contextlib.ExitStack:
     for stage, places in STAGES.items():
         for owner, name in places:
             wrap(owner, name, lambda *given, _stage=stage, **options: {"stage": _stage})
-    wrap(protocol, "_learn", stage_of)
-    wrap(jobs, "learn_first", lambda tasks, net, **options: {"sequence": f"{net}:{tasks[0].name}"})
+    wrap(protocol, "_stage", stage_of)
+    wrap(jobs, "learn", learned_of)
     wrap(jobs, "branch", run_of)
     wrap(jobs, "alone", run_of)
     return stack

@@ -10,7 +10,6 @@ A network learns tasks one after the other and should keep the old ones. In read
   `ebll.comparison`: several methods side by side.
 - `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
-- `ebll.stacked`: runs that differ in numbers only, trained as one program.
 - `ebll.live`, `ebll.panels`: runs to watch and steer, and the panels that show them in a notebook; `ebll.turns`: how
   runs share a process. `ebll.pages`: a sweep as a page that needs no kernel.
 - `ebll.photos`, `ebll.backbones`, `ebll.checkpoints`, `ebll.paper`: the paper's own experiments, on photo sets and
@@ -75,7 +74,7 @@ _ROOMS = (
     *("autoencoder", "backbones", "checkpoints", "checks", "comparison", "data", "environment"),
     *("experiments", "figures", "fisher", "lesson", "live", "methods", "metrics"),
     *("nets", "pages", "panels", "paper", "photos", "protocol", "record"),
-    *("stacked", "sweeps", "terms", "training", "turns"),
+    *("sweeps", "terms", "training", "turns"),
 )
 
 if TYPE_CHECKING:
@@ -101,7 +100,6 @@ if TYPE_CHECKING:
         photos,
         protocol,
         record,
-        stacked,
         sweeps,
         terms,
         training,
@@ -186,7 +184,6 @@ __all__ = [
     "protocol",
     "record",
     "run_sequence",
-    "stacked",
     "sweep",
     "sweeps",
     "task_table",

@@ -18,7 +18,6 @@ from ebll.metrics import accuracy
 from ebll.seeds import generator, seeded
 from ebll.settings import Settings, setting
 from ebll.terms import autoencoder_loss, class_loss, reconstruction_error
-from ebll.turns import turn
 
 __all__ = [
     "Autoencoder",
@@ -149,7 +148,6 @@ def fit_autoencoder(
     for epoch in range(settings.epochs):
         permutation = torch.randperm(len(labels), generator=order).to(features.device)
         for rows in permutation.split(settings.batch_size):
-            turn()
             batch, batch_labels = features[rows], labels[rows]  # a batch at a time: all at once would double the memory
             reconstructed = autoencoder(batch)
             logits = classify(reconstructed)

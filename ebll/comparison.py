@@ -18,7 +18,7 @@ from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Memory, Method
 from ebll.nets import NetSpec
-from ebll.protocol import learn_first, run_sequence
+from ebll.protocol import begin, complete, learn_first
 from ebll.record import Recorder
 from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads
@@ -120,7 +120,7 @@ def compare(
                 else:
                     recorder = Recorder(log_every=log_every)
                     run = branch(tasks, method, start, memories, recorder=recorder, **options)
-                    made.runs[name, seed] = run
+                    made.runs[name, seed] = complete(run, tasks, settings)
             except TrainingDiverged as error:
                 made.failures.append(f"{name}: {error}")
                 if method is not None:
@@ -142,7 +142,7 @@ def branch(
     device: str | torch.device = "cpu",
     recorder: Recorder | None = None,
 ) -> Run:
-    """Run one method from a snapshot, fitting what it keeps of the first task only once.
+    """A run with one method from a snapshot, about to learn the later tasks: what it keeps of the first is fitted once.
 
     memories  filled here and shared by the methods that keep the same thing: those with an autoencoder of equal
               settings whatever else they do, and EWC whatever its strength
@@ -150,8 +150,7 @@ def branch(
     with cpu_threads(settings.threads):
         memory = memory_of(method, start, tasks[0].to(device), memories, seed)
     start = dataclasses.replace(start, memory=memory)
-    options = {"settings": settings, "seed": seed, "device": device, "recorder": recorder}
-    return run_sequence(tasks, method, start=start, look_back_last=False, **options)
+    return begin(tasks, method, start=start, seed=seed, device=device, recorder=recorder)
 
 
 def memory_of(

@@ -21,7 +21,6 @@ from torch.nn import functional
 from ebll.errors import InputError, check_choice
 from ebll.nets import frozen
 from ebll.seeds import generator
-from ebll.turns import turn
 
 __all__ = ["FISHER_KINDS", "fisher_diagonal", "fisher_diagonal_loop"]
 
@@ -60,7 +59,6 @@ def fisher_diagonal_loop(
             if not log_p.requires_grad:
                 continue  # the answer depends on none of the parameters
             for label in weight.nonzero()[:, 0]:
-                turn()
                 gradients = torch.autograd.grad(log_p[label], parameters, retain_graph=True, materialize_grads=True)
                 for total, gradient in zip(totals, gradients, strict=True):
                     total += weight[label] * gradient.square()
@@ -163,7 +161,6 @@ def _add_batch(
         return True  # the answer depends on none of them
     squares = [_input_squares(layer, seen[layer][0]) for layer in used]
     for answer, weight in _passes(log_p, weights):
-        turn()
         gradients = torch.autograd.grad(answer, outputs, retain_graph=True, materialize_grads=True)
         for layer, prepared, gradient in zip(used, squares, gradients, strict=True):
             _add_layer(totals, layer, prepared, gradient.to(layer.weight.dtype), weight)

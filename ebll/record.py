@@ -35,7 +35,6 @@ from ebll.methods import Memory, Term
 from ebll.metrics import accuracy, feature_distance, feature_norm
 from ebll.nets import Network, evaluating
 from ebll.terms import code_distance
-from ebll.turns import turn
 
 if TYPE_CHECKING:  # pandas is imported where a table is made: it would take most of what `import ebll` takes
     import pandas as pd
@@ -55,11 +54,7 @@ CURVE_COLUMNS = [
 def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 1024) -> float:
     """M1 of task t's head on a split, in eval mode and without gradients."""
     with evaluating(net), torch.no_grad():
-        parts = []
-        for batch in split.inputs.split(batch_size):
-            turn()
-            parts.append(net(batch, t))
-        logits = torch.cat(parts)
+        logits = torch.cat([net(batch, t) for batch in split.inputs.split(batch_size)])
     return accuracy(logits, split.labels)
 
 

@@ -21,7 +21,7 @@ from ebll.record import Recorder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NOTHING_KEPT", "Keeper", "Run", "Snapshot", "check_start", "checked_tasks"]
+__all__ = ["Run", "Snapshot", "check_start", "checked_tasks"]
 
 
 @dataclass
@@ -97,33 +97,6 @@ class Run:
 
         facts = pd.DataFrame([self.facts] * len(table), index=table.index, columns=list(self.facts))
         return pd.concat([facts, table], axis=1)
-
-
-class Keeper:
-    """What a run tells of its progress, so that it can go on where it was stopped; this one keeps nothing.
-
-    A stage is a task's index and one of "warm-up", "train", "look back". `ebll.checkpoints` has a keeper of files.
-    """
-
-    def begin(self, run: Run) -> None:
-        """A run begins: put into it what is kept of its finished stages."""
-
-    def passed(self, t: int, stage: str) -> bool:
-        """Whether this stage had been finished when the run was stopped."""
-        return False
-
-    def reached(self, t: int, stage: str) -> None:
-        """A stage has been finished."""
-
-    def resumed(self, net: Network, optimizer: torch.optim.Optimizer) -> int:
-        """The loop begins: put back weights and optimiser if it was stopped in here; returns the steps it had made."""
-        return 0
-
-    def step(self, made: int, net: Network, optimizer: torch.optim.Optimizer) -> None:
-        """The loop has made so many steps of this stage."""
-
-
-NOTHING_KEPT = Keeper()
 
 
 def checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Task]:

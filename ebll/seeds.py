@@ -17,7 +17,7 @@ import torch
 from ebll.errors import check_count
 from ebll.turns import PROCESS
 
-__all__ = ["cpu_threads", "derive_seed", "generator", "seeded"]
+__all__ = ["GlobalStream", "cpu_threads", "derive_seed", "generator", "seeded"]
 
 # Random state and thread count belong to the process: runs in several threads of it take turns (`ebll.turns`), and each
 # finds them as it left them. Here stands what the run that has the process found, as far as it has changed it.
@@ -27,16 +27,14 @@ _found: dict[str, Any] = {}
 def _read(kind: str) -> Any:
     if kind == "threads":
         return torch.get_num_threads()
-    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return _states()
 
 
 def _write(kind: str, state: Any) -> None:
     if kind == "threads":
         torch.set_num_threads(state)
         return
-    torch.set_rng_state(state[0])
-    if state[1]:
-        torch.cuda.set_rng_state_all(state[1])
+    _set_states(state)
 
 
 def _set_aside() -> Callable[[], None]:
@@ -93,6 +91,42 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     with _changing("random"):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
+
+
+class GlobalStream:
+    """Torch's global generators in a state of their own inside `with`, and as they were after it.
+
+    Each `with` goes on where the one before has ended. For layers that draw while they learn, such as dropout.
+
+    before   states (bytes of the CPU's generator, then of each GPU's) at the newest `with`, or at the beginning
+    """
+
+    def __init__(self, seed: int, *purpose: str | int) -> None:
+        with seeded(seed, *purpose):
+            self.set(_states())
+
+    def set(self, states: list[torch.Tensor]) -> None:
+        """Go on from these states."""
+        self.before = self._now = states
+
+    def __enter__(self) -> None:
+        self._outside, self.before = _states(), self._now
+        _set_states(self._now)
+
+    def __exit__(self, *error: object) -> None:
+        self._now = _states()
+        _set_states(self._outside)
+
+
+def _states() -> list[torch.Tensor]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *cuda]
+
+
+def _set_states(states: list[torch.Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if len(states) > 1 and len(states) - 1 == (torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        torch.cuda.set_rng_state_all(states[1:])
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The one training loop: any method, any network, small tensors or photographs.
 
-`train` is the loop itself; `ebll.protocol` has the paper's protocol around it. Nothing is printed here and no picture
-is drawn.
+`train` is the loop itself, a generator; `ebll.protocol` has the paper's protocol around it. Whoever iterates records a
+step, draws it, saves it, or changes the method for the next one; the loop knows of none of them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,15 +20,10 @@ from ebll.data import Task
 from ebll.errors import TrainingDiverged
 from ebll.methods import Batch, Memory, Method, Recorded, Term
 from ebll.nets import Network, training_only
-from ebll.runs import NOTHING_KEPT, Keeper
-from ebll.seeds import generator, seeded
+from ebll.seeds import GlobalStream, generator
 from ebll.settings import Settings, setting
-from ebll.turns import turn
 
-__all__ = ["TrainSettings", "batches_of", "check_finite", "train"]
-
-Observer = Callable[[int, int, Mapping[str, Term], float], None]
-"""Called before each step, and once after the last, with: steps made, steps in all, terms, learning rate."""
+__all__ = ["Resume", "Step", "TrainSettings", "batches_of", "check_finite", "train"]
 
 Teacher = Callable[[Tensor], Recorded]
 """What the network of before a task says of a batch of inputs, for tasks whose inputs are cut anew in each epoch."""
@@ -52,6 +48,48 @@ class TrainSettings(Settings):
     drop_at: float = setting(0.75, "Share of the steps after which the learning rate falls to a tenth.", high=1.0)
 
 
+@dataclass(eq=False)
+class Step:
+    """Where the loop stands before an update, or after the last one."""
+
+    index: int  #: updates made so far
+    total: int  #: updates in all
+    method: Method  #: its terms are minimised; another one put here is used from the next step on
+    net: Network
+    optimizer: torch.optim.Optimizer
+    dropout: GlobalStream | None  #: the random numbers of layers that draw
+    terms: dict[str, Term] = field(default_factory=dict)  #: of the update about to be made; empty after the last
+    task: int = 0  #: index of the task being learned
+    stage: str = "train"  #: "warm-up" (only the new head learns) or "train"
+    statistics: dict[str, Tensor] = field(default_factory=dict)  #: of BatchNorm, before these terms were computed
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the update about to be made."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def state(self) -> dict[str, Tensor]:
+        """All that decides how the loop goes on, by name: weights, momentum, and the random numbers of dropout."""
+        tensors = {f"net.{name}": value for name, value in (self.net.state_dict() | self.statistics).items()}
+        momentum = ((i, kept.get("momentum_buffer")) for i, kept in self.optimizer.state_dict()["state"].items())
+        tensors |= {f"momentum.{i}": value for i, value in momentum if value is not None}
+        random = self.dropout.before if self.dropout else ()
+        return tensors | {f"random.{i}": value for i, value in enumerate(random)}
+
+
+class Resume(NamedTuple):
+    """Where a run that was stopped goes on: a stage of a task, and the step that its loop had come to."""
+
+    task: int
+    stage: str
+    index: int
+    state: Mapping[str, Tensor]  #: what `Step.state` gave at that step
+
+    def of(self, kind: str) -> dict[str, Tensor]:
+        """The tensors of one kind: net, momentum or random."""
+        return {name.removeprefix(f"{kind}."): v for name, v in self.state.items() if name.startswith(f"{kind}.")}
+
+
 def train(
     net: Network,
     method: Method,
@@ -61,57 +99,50 @@ def train(
     settings: TrainSettings,
     memory: Memory | None = None,
     recorded: Recorded | Teacher | None = None,
-    epochs: int | None = None,
     seed: int = 0,
-    observe: Observer | None = None,
-    keep: Keeper = NOTHING_KEPT,
-) -> None:
-    """The loop: draw a batch, add up the method's terms, step. Changes `net` in place.
+    resume: Resume | None = None,
+) -> Iterator[Step]:
+    """Draw a batch, add up the method's terms, yield the step, update; once more after the last update.
+
+    Changes `net` in place, and leaves it in eval mode with its flags as they were, also when it is closed early.
 
     data       index -> task whose training split may be used; an epoch is one pass over task t, beside which the others
                are drawn from as often as needed
     recorded   rows belonging to task t's training inputs, from `method.before_task`, or a function that gives them
-    epochs     in place of `settings.epochs`, for the warm-up
     seed       decides the order of the batches, and dropout where a network has it
-    keep       may put the net back to where it was stopped, and is told of each step
+    yields     the same `Step` each time; whoever iterates may put another method into it
     raises     `TrainingDiverged` at the first step whose loss is not finite
     """
-    epochs = settings.epochs if epochs is None else epochs
-    total = epochs * math.ceil(len(data[t].train) / settings.batch_size)
+    total = settings.epochs * math.ceil(len(data[t].train) / settings.batch_size)
     drop = round(settings.drop_at * total)
-    with training_only(net, method.trained_parts(net, t)) as parameters, _dropout(net, seed, t):
-        optimizer = torch.optim.SGD(
-            parameters,
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        done, size = keep.resumed(net, optimizer), settings.batch_size
+    with training_only(net, method.trained_parts(net, t)) as parameters:
+        optimizer = _sgd(parameters, settings)
+        dropout = GlobalStream(seed, "training", t) if net.may_draw() else None
+        step = Step(resume.index if resume else 0, total, method, net, optimizer, dropout, task=t)
+        if resume:
+            _restore(step, resume)
+        size = settings.batch_size
         streams = [
-            batches_of(task, i, recorded if i == t else None, size, generator(seed, "batches", t, i), done)
+            batches_of(task, i, recorded if i == t else None, size, generator(seed, "batches", t, i), step.index)
             for i, task in data.items()
         ]
-        for step in range(done, total):
-            turn()  # here a run can be paused or stopped
-            if step == drop:
-                optimizer.param_groups[0]["lr"] = 0.1 * settings.learning_rate
-            terms = method.loss_terms(net, [next(stream) for stream in streams], memory)
-            loss = functools.reduce(torch.add, [term.weighted() for term in terms.values()])
+        while step.index < total:
+            optimizer.param_groups[0]["lr"] = settings.learning_rate * (0.1 if step.index >= drop else 1.0)
+            step.terms = _loss_terms(step, [next(stream) for stream in streams], memory)
+            loss = functools.reduce(torch.add, [term.weighted() for term in step.terms.values()])
             # Reading a number back makes a GPU wait, so there only every 50th step is looked at.
-            if loss.device.type == "cpu" or step % 50 == 0:
-                check_finite(loss, terms, step, total, settings)
-            if observe:
-                observe(step, total, terms, optimizer.param_groups[0]["lr"])
+            if loss.device.type == "cpu" or step.index % 50 == 0:
+                check_finite(loss, step.terms, step.index, total, settings)
+            yield step
             for parameter in parameters:
                 parameter.grad = None  # what optimizer.zero_grad() does, at a fifth of its time
             loss.backward()
             optimizer.step()
-            keep.step(step + 1, net, optimizer)
+            step.index += 1
         optimizer.zero_grad()  # a finished network need not carry its last gradient along
         check_finite(sum(parameter.sum() for parameter in parameters), {}, total, total, settings)
-        if observe:
-            observe(total, total, {}, optimizer.param_groups[0]["lr"])
+        step.terms = {}
+        yield step
 
 
 def batches_of(
@@ -145,9 +176,30 @@ def batches_of(
         del parts, labels, answers, known  # views of the epoch's copy: it goes before the next one is made
 
 
-def _dropout(net: Network, seed: int, t: int) -> contextlib.AbstractContextManager[None]:
-    """Seeds torch's global generators for layers that draw; without such layers those generators are left alone."""
-    return seeded(seed, "training", t) if net.may_draw() else contextlib.nullcontext()
+def _sgd(parameters: list[torch.nn.Parameter], settings: TrainSettings) -> torch.optim.SGD:
+    rates = {"lr": settings.learning_rate, "momentum": settings.momentum, "weight_decay": settings.weight_decay}
+    return torch.optim.SGD(parameters, **rates, fused=True)
+
+
+def _loss_terms(step: Step, batches: Sequence[Batch], memory: Memory | None) -> dict[str, Term]:
+    """The method's terms; what computing them changes besides is noted as it was before, for `Step.state`."""
+    if not step.net.statistics_frozen:
+        step.statistics = {name: value.clone() for name, value in step.net.named_buffers()}
+    with step.dropout or contextlib.nullcontext():
+        return step.method.loss_terms(step.net, batches, memory)
+
+
+def _restore(step: Step, resume: Resume) -> None:
+    """Put weights, momentum and random numbers back."""
+    step.net.load_state_dict(resume.of("net"))
+    state = step.optimizer.state_dict()
+    state["state"] = {int(i): {"momentum_buffer": value} for i, value in resume.of("momentum").items()}
+    step.optimizer.load_state_dict(state)
+    for parameter, kept in step.optimizer.state.items():
+        # Read from a file it lies row by row; SGD's fused step takes it to lie as its weight does, maybe channels last.
+        kept["momentum_buffer"] = torch.empty_like(parameter).copy_(kept["momentum_buffer"])
+    if step.dropout:
+        step.dropout.set(list(resume.of("random").values()))
 
 
 def check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:

@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 from messages import raises, review
+from tiny import trained
 from torch import nn
 
 from ebll.backbones import Fast, accelerated
@@ -15,7 +16,7 @@ from ebll.errors import InputError
 from ebll.methods import METHODS
 from ebll.nets import Network, frozen, training_only
 from ebll.seeds import seeded
-from ebll.training import TrainSettings, train
+from ebll.training import TrainSettings
 
 pytestmark = pytest.mark.paper
 
@@ -359,7 +360,7 @@ def test_fisher_information_of_a_compiled_net_is_that_of_the_plain_one(parts):
             made = Network(accelerated(features, **how), accelerated(operator, **how), (3, 13, 11))
             made.add_head(3)
         finetuned = TrainSettings(epochs=1, warmup_epochs=0, batch_size=8)
-        train(made, METHODS["finetune"](), 0, {0: task}, settings=finetuned)
+        trained(made, METHODS["finetune"](), 0, {0: task}, settings=finetuned)
         found[name] = METHODS["ewc"](fisher="exact").after_task(made, 0, task, None, 0).fisher
     assert all(value.sum() > 0 for value in found["plain"])
     for got, wanted in zip(found["aot"], found["plain"], strict=True):

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from messages import raises, review
+from tiny import kept_up
 from torch import nn
 
 import ebll
@@ -20,7 +21,6 @@ from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder
 from ebll.terms import quadratic_penalty
 from ebll.training import TrainSettings
-from ebll.turns import controlled
 
 SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=0.05)
 
@@ -49,28 +49,17 @@ def method(name):
     return made.replace(autoencoder=made.autoencoder.replace(code_size=4)) if hasattr(made, "autoencoder") else made
 
 
-def whole(name, start, keep=ebll.runs.NOTHING_KEPT, recorder=None):
-    recorder = Recorder(log_every=2) if recorder is None else recorder
-    return run_sequence(TASKS, method(name), start=start, settings=SETTINGS, recorder=recorder, keep=keep)
-
-
-class Stopping(Checkpoints):
-    """Is told to stop once so many steps have been made in all, and forgets nothing else."""
-
-    left = 0
-
-    def step(self, made, net, optimizer):
-        self.left -= 1
-        if self.left == 0:
-            self.stop()
-        super().step(made, net, optimizer)
+def whole(name, start, kept=None, **options):
+    """A run in one go; or, with checkpoints, one that goes on where it was."""
+    options |= {"start": start, "settings": SETTINGS, "recorder": Recorder(log_every=2)}
+    if kept is None:
+        return run_sequence(TASKS, method(name), **options)
+    return kept_up(kept, TASKS, method(name), **options)
 
 
 def stopped_after(steps, name, start, folder, **options):
-    keep = Stopping(folder, {"method": name}, **options)
-    keep.left = steps
     with pytest.raises(RunStopped):
-        whole(name, start, keep)
+        whole(name, start, Checkpoints(folder, {"method": name}, **options), stop_after=steps)
 
 
 def same(run, other):
@@ -95,14 +84,12 @@ STEPS = 2 * (4 + 8)  # two later tasks: 26 training inputs (of 30) in batches of
 
 
 def test_the_number_of_steps_is_as_supposed(start):
-    seen = []
-
-    class Counting(ebll.runs.Keeper):
-        def step(self, made, net, optimizer):
-            seen.append(made)
-
-    whole("ebll", start, Counting())
-    assert len(seen) == STEPS
+    run = ebll.protocol.begin(TASKS, method("ebll"), start=start)
+    steps = [(step.task, step.stage, step.index) for step in ebll.protocol.learn(run, TASKS, SETTINGS)]
+    assert steps == [
+        (t, stage, i) for t in (1, 2) for stage, last in (("warm-up", 4), ("train", 8)) for i in range(last + 1)
+    ]
+    assert len(steps) == STEPS + 4  # each stage also hands out where it ends
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 5, 8, 12, 13, STEPS - 1, STEPS])
@@ -118,13 +105,9 @@ def test_it_may_be_stopped_again_and_again(start, tmp_path):
 
 
 def test_a_finished_run_is_not_trained_again(start, tmp_path):
-    first = whole("ebll", start, Checkpoints(tmp_path, {"method": "ebll"}))
-
-    class Refusing(Checkpoints):
-        def step(self, made, net, optimizer):
-            raise AssertionError("a step was made")
-
-    same(whole("ebll", start, Refusing(tmp_path, {"method": "ebll"})), first)
+    first, steps = whole("ebll", start, Checkpoints(tmp_path, {"method": "ebll"})), []
+    same(whole("ebll", start, Checkpoints(tmp_path, {"method": "ebll"}), watch=steps.append), first)
+    assert steps == []
 
 
 def test_resume_false_begins_anew(start, tmp_path):
@@ -135,35 +118,38 @@ def test_resume_false_begins_anew(start, tmp_path):
 
 
 def test_the_first_task_goes_on_as_well(tmp_path):
-    options = dict(net=net, settings=SETTINGS)
-    keep = Stopping(tmp_path, {})
-    keep.left = 5
+    def first(**options):
+        given = dict(net=net, settings=SETTINGS, recorder=Recorder(log_every=2))
+        return kept_up(Checkpoints(tmp_path, {}), TASKS[:1], "finetune", **given, **options)
+
     with pytest.raises(RunStopped):
-        learn_first(TASKS[:1], recorder=Recorder(log_every=2), keep=keep, **options)
-    again = learn_first(TASKS[:1], recorder=Recorder(log_every=2), keep=Checkpoints(tmp_path, {}), **options)
-    plain = learn_first(TASKS[:1], recorder=Recorder(log_every=2), **options)
+        first(stop_after=5)
+    again = first()
+    plain = learn_first(TASKS[:1], net=net, settings=SETTINGS, recorder=Recorder(log_every=2))
     for one, other in zip(again.net.parameters(), plain.net.parameters(), strict=True):
         assert torch.equal(one, other)
     assert json.dumps(again.recorder.curve_rows) == json.dumps(plain.recorder.curve_rows)
-    third = learn_first(TASKS[:1], recorder=Recorder(log_every=2), keep=Checkpoints(tmp_path, {}), **options)
+    third = first()
     assert third.recorder.accuracy_rows == plain.recorder.accuracy_rows
     assert third.net.statistics_frozen
 
 
 def test_minutes_decide_how_often_and_two_files_stay(start, tmp_path):
+    def files(name, kind):
+        return len(list((tmp_path / name).glob(f"{kind}-*")))
+
     seen = []
-
-    class Often(Checkpoints):
-        def step(self, made, net, optimizer):
-            super().step(made, net, optimizer)
-            seen.append(len(self._files("step")))
-
-    whole("lwf", start, Often(tmp_path / "often", {}, minutes=1e-9))
+    whole(
+        "lwf",
+        start,
+        Checkpoints(tmp_path / "often", {}, minutes=1e-9),
+        watch=lambda step: seen.append(files("often", "step")),
+    )
     assert max(seen) == 2
-    assert len(list((tmp_path / "often").glob("stage-*"))) == 2
-    assert list((tmp_path / "often").glob("step-*")) == []  # the end of the stage has taken their place
+    assert files("often", "stage") == 2
+    assert files("often", "step") == 0  # the end of the run has taken their place
     seen.clear()
-    whole("lwf", start, Often(tmp_path / "seldom", {}, minutes=60))
+    whole("lwf", start, Checkpoints(tmp_path / "seldom", {}), watch=lambda step: seen.append(files("seldom", "step")))
     assert max(seen) == 0
 
 
@@ -174,10 +160,7 @@ def newest(folder, kind):
 @pytest.mark.parametrize("kind", ["step", "stage"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "other"])
 def test_a_damaged_file_is_told_of_and_the_one_before_it_used(kind, damage, start, tmp_path):
-    keep = Stopping(tmp_path, {"method": "ebll"}, minutes=1e-9)
-    keep.left = 17
-    with pytest.raises(RunStopped):
-        whole("ebll", start, keep)
+    stopped_after(17, "ebll", start, tmp_path, minutes=1e-9)
     path = newest(tmp_path, kind)
     content = bytearray(path.read_bytes())
     if damage == "cut":
@@ -217,23 +200,6 @@ def test_an_unwritable_folder_is_refused_before_the_run(tmp_path):
         Checkpoints(tmp_path / "file" / "folder", {})
 
 
-def test_outside_the_loop_it_stops_at_the_next_turn_and_goes_on_from_the_stage(start, tmp_path, monkeypatch):
-    keep = Checkpoints(tmp_path, {})
-    original = Checkpoints.reached
-
-    def reached(self, t, stage):
-        original(self, t, stage)
-        if (t, stage) == (1, "train"):
-            self.stop()  # what follows is the fit of an autoencoder
-
-    monkeypatch.setattr(Checkpoints, "reached", reached)
-    with pytest.raises(RunStopped), controlled(keep.control):
-        whole("ebll", start, keep)
-    assert keep.stages[-1] == (1, "train")
-    monkeypatch.undo()
-    same(whole("ebll", start, Checkpoints(tmp_path, {})), whole("ebll", start))
-
-
 def test_a_memory_that_cannot_be_kept_is_refused_in_words(start, tmp_path):
     class Own(Memory):
         def bytes(self):
@@ -244,7 +210,7 @@ def test_a_memory_that_cannot_be_kept_is_refused_in_words(start, tmp_path):
             return Own()
 
     with raises(InputError, "Own", "from_tensors"):
-        run_sequence(TASKS, Mine(), start=start, settings=SETTINGS, keep=Checkpoints(tmp_path, {}))
+        kept_up(Checkpoints(tmp_path, {}), TASKS, Mine(), start=start, settings=SETTINGS)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
@@ -287,32 +253,21 @@ def test_momentum_lies_as_its_weight_does_when_it_comes_back(tmp_path):
 
     images = Task.from_tensors("images", *[(torch.randn(24, 3, 8, 8), torch.arange(24) % 3)] * 3)
     options = {"net": last, "settings": SETTINGS}
-    keep = Stopping(tmp_path, {})
-    keep.left = 4
     with pytest.raises(RunStopped):
-        learn_first([images], keep=keep, **options)
-    again = learn_first([images], keep=Checkpoints(tmp_path, {}), **options)
+        kept_up(Checkpoints(tmp_path, {}), [images], "finetune", stop_after=4, **options)
+    again = kept_up(Checkpoints(tmp_path, {}), [images], "finetune", **options)
     plain = learn_first([images], **options)
     assert all(torch.equal(a, b) for a, b in zip(again.net.parameters(), plain.net.parameters(), strict=True))
 
 
-class Telling(Stopping):
-    """Notes the step at which each loop goes on."""
-
-    def __init__(self, *given, **options):
-        super().__init__(*given, **options)
-        self.begun_at = []
-
-    def resumed(self, net, optimizer):
-        self.begun_at.append(super().resumed(net, optimizer))
-        return self.begun_at[-1]
-
-
 def goes_on_at(name, start, folder):
-    """Where the loops of the run that goes on begin; it must end as one that was never stopped."""
-    again = Telling(folder, {"method": name}, say=lambda words: None)
-    same(whole(name, start, again), whole(name, start))
-    return again.begun_at
+    """Where each stage of the run that goes on begins; it must end as one that was never stopped."""
+    begun, kept = {}, Checkpoints(folder, {"method": name}, say=lambda words: None)
+    same(
+        whole(name, start, kept, watch=lambda step: begun.setdefault((step.task, step.stage), step.index)),
+        whole(name, start),
+    )
+    return list(begun.values())
 
 
 def test_files_of_another_run_with_higher_numbers_do_not_push_out_this_ones(start, tmp_path):
@@ -361,9 +316,9 @@ def test_a_penalty_read_from_a_file_is_the_very_one_where_weights_lie_channels_l
 @pytest.mark.parametrize(
     ("facts", "named"),
     [
-        ({}, ["run, stages"]),
-        ({"run": []}, ["run, stages"]),
-        ({"run": {}, "stages": []}, ["curve_rows, accuracy_rows, memory_rows, stages"]),
+        ({}, ["run, stage, index"]),
+        ({"run": []}, ["run, stage, index"]),
+        ({"run": {}, "stage": [1, "train"], "index": 0}, ["curve_rows, accuracy_rows, memory_rows"]),
         ([1], []),
     ],
 )

@@ -124,10 +124,12 @@ def test_the_tables_are_written_before_the_figure_and_a_figure_that_fails_leaves
 
 
 def test_what_was_learned_is_kept_when_something_later_fails(tmp_path, two, monkeypatch):
-    def fail(*args, **options):
-        raise RuntimeError("lost in space")
+    def begin(tasks, method, **options):
+        if method == "finetune":  # the network alone, after all tasks are learned
+            raise RuntimeError("lost in space")
+        return ebll.protocol.begin(tasks, method, **options)
 
-    monkeypatch.setattr("ebll.cli.work.learn_first", fail)  # the network alone, after all tasks are learned
+    monkeypatch.setattr("ebll.cli.work.begin", begin)
     done = run("--tasks", two, "--method", "lwf", "--epochs", 1, "--out", tmp_path / "out")
     assert done.exit_code == 1
     stopped, error = done.stderr.splitlines()

@@ -26,7 +26,7 @@ LEVELS = [
     {"runs"},
     {"training"},
     {"protocol"},
-    {"comparison", "stacked", "checkpoints"},
+    {"comparison", "checkpoints"},
     {"figures"},
     {"experiments"},
     {"sweeps"},

@@ -24,7 +24,7 @@ from ebll.live.lab import FAR, LOG_EVERY, learned, start_of
 from ebll.live.offered import offered_tasks
 from ebll.methods import Method, Term
 from ebll.methods.codes import remember_encoder
-from ebll.protocol import learn_first
+from ebll.protocol import complete, learn_first
 from ebll.turns import Control, controlled
 
 TASKS = [blobs("old", 1, count=200), blobs("new", 2, count=230, classes=4)]
@@ -40,7 +40,8 @@ def made():
 
 def by_hand(config, name, tasks=TASKS, **options):
     start = learn_first(tasks[:1], settings=TrainSettings(), seed=config.seed, recorder=Recorder(log_every=0))
-    return branch(tasks, config.method(name), start, {}, settings=config.train, seed=config.seed, **options)
+    options |= {"settings": config.train, "seed": config.seed}
+    return complete(branch(tasks, config.method(name), start, {}, **options), tasks, config.train)
 
 
 def equal(one, other):
@@ -93,7 +94,7 @@ def test_on_the_courses_tasks_the_new_one_is_cut_to_the_size_that_it_has_there()
     assert len(whole.train) > NEW_TASK_IMAGES == len(tasks[1].train)
     assert found.steps == main_steps_of(config)
     tasks = [ebll.load_task("letters"), whole.subset(NEW_TASK_IMAGES)]
-    other = branch(tasks, config.method("lwf"), start, {}, settings=config.train, seed=0)
+    other = complete(branch(tasks, config.method("lwf"), start, {}, settings=config.train, seed=0), tasks, config.train)
     assert same(found.runs["lwf"].net, other.net)
 
 

@@ -192,9 +192,15 @@ def test_another_weight_of_the_reconstruction_is_another_fit(seen):
 
 def test_a_stop_ends_it_and_the_net_and_the_process_are_as_before(net):
     before, flags = torch.get_rng_state(), [(p.requires_grad, p.clone()) for p in net.parameters()]
-    found, control = [], Control(on_turn=lambda: len(found) == 3 and control.stop())
-    with pytest.raises(RunStopped), controlled(control):
-        explore(CONFIG, tasks=[TASK], watch=found.append)
+    found = []
+
+    def look(one):
+        found.append(one)
+        if len(found) == 3:
+            raise RunStopped("enough")
+
+    with pytest.raises(RunStopped):
+        explore(CONFIG, tasks=[TASK], watch=look)
     assert [one.epoch for one in found] == [0, 1, 2]
     assert torch.equal(torch.get_rng_state(), before)
     for parameter, (flag, value) in zip(net.parameters(), flags, strict=True):

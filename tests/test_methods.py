@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import raises
-from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, same, sequence, small, state
+from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, same, sequence, small, state, trained
 from torch import nn
 
 from ebll import METHODS, InputError, Recorder, build_network, run_sequence
@@ -21,7 +21,7 @@ from ebll.nets import frozen
 from ebll.protocol import learn_first
 from ebll.seeds import derive_seed, generator, seeded
 from ebll.terms import code_distance
-from ebll.training import batches_of, train
+from ebll.training import batches_of
 
 CODE_METHODS = ["code-only", "ebll", "ebll-separate"]
 DISTILLING = ["lwf", "ebll"]
@@ -633,7 +633,7 @@ def test_feature_extraction_learns_the_same_head_with_and_without_recording():
     net = copy.deepcopy(start.net)
     with seeded(0, "head", 1):
         net.add_head(tasks[1].class_count)
-    train(net, Live(), 1, {1: tasks[1]}, settings=SETTINGS, seed=0)
+    trained(net, Live(), 1, {1: tasks[1]}, settings=SETTINGS, seed=0)
     close(found.net.heads[1].weight, net.heads[1].weight, rtol=1e-4, atol=1e-6)
     assert same(found.net.features, net.features)
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import kept_up
 from torch import nn
 
 import ebll
@@ -10,15 +11,6 @@ from ebll.data import Task
 from ebll.training import TrainSettings
 
 SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=0.05)
-
-
-class Stopping(Checkpoints):
-    """Is told to stop in the middle of training on the second task."""
-
-    def step(self, made, net, optimizer):
-        if made == 3 and self.passed(1, "warm-up"):
-            self.stop()
-        super().step(made, net, optimizer)
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.3], ids=["quiet", "drawing"])
@@ -34,10 +26,10 @@ def files(request, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("kept")
     method = ebll.EBLL(autoencoder=ebll.AutoencoderSettings(code_size=4))
-    recorder, options = ebll.Recorder(log_every=1), {"net": net if request.param else plain, "settings": SETTINGS}
-    tasks = [task("one", 0), task("two", 1)]
-    with pytest.raises(ebll.RunStopped):
-        ebll.run_sequence(tasks, method, recorder=recorder, keep=Stopping(folder, {}), **options)
+    tasks, own = [task("one", 0), task("two", 1)], net if request.param else plain
+    options = {"net": own, "settings": SETTINGS, "recorder": ebll.Recorder(log_every=1)}
+    with pytest.raises(ebll.RunStopped):  # in the middle of training on the second task
+        kept_up(Checkpoints(folder, {}), tasks, method, stop_after=8 + 4 + 3, **options)
     newest = {kind: read_checkpoint(sorted(folder.glob(f"{kind}-*"))[-1]) for kind in ("stage", "step")}
     return newest, request.param > 0
 
@@ -46,10 +38,10 @@ def plain(shape):
     return nn.Sequential(nn.Linear(6, 10), nn.ReLU()), nn.Linear(10, 8)
 
 
-def test_the_optimisers_momentum_and_rate_the_steps_and_the_record_are_in_it(files):
+def test_the_optimisers_momentum_the_steps_and_the_record_are_in_it(files):
     tensors, facts = files[0]["step"]
     assert any(name.startswith("momentum.") for name in tensors)
-    assert (facts["rate"], facts["step"]) == (0.05, 3)
+    assert (facts["stage"], facts["index"]) == ([1, "train"], 3)
     assert facts["curve_rows"]
 
 

@@ -10,14 +10,14 @@ from messages import raises, review
 from paper_rig import COUNTS, QUIET, photos, settings, small_net
 
 from ebll.backbones.weights import to_fetch
-from ebll.checkpoints import read_checkpoint, write_checkpoint
+from ebll.checkpoints import Checkpoints, read_checkpoint, write_checkpoint
 from ebll.errors import DataMissing, InputError
 from ebll.methods import METHODS, Method
 from ebll.paper import Place, estimate, paper
 from ebll.paper.estimate import gb, seconds_of, steps_of, words_of
 from ebll.paper.footprint import footprint_of
 from ebll.paper.main import chosen_units
-from ebll.paper.runs import Brake, Told, prepare_start, run_unit
+from ebll.paper.runs import Brake, prepare_start, run_unit
 from ebll.paper.sizes import set_size
 from ebll.paper.speed import Speed, measured_speed, refuse_one
 from ebll.photos import find_photos, load_photos
@@ -299,13 +299,13 @@ def test_the_bytes_are_those_of_the_run(method, augment, root, tmp_path):
     made, recorded, learned, teachers = [], [0], [], [0]
     here = Place(root, tmp_path, incomplete=True, minutes=1e-9)
 
-    class Kept(Told):
+    class Kept(Checkpoints):
         """Looks at what there is at every step of the last task."""
 
-        def step(self, done, net, optimizer):
-            super().step(done, net, optimizer)
-            learned.append(sum(state["momentum_buffer"].nbytes for state in optimizer.state.values()))
-            made.append((sum(p.nbytes for p in net.parameters()), self._run.memory))
+        def save(self, run, step):
+            super().save(run, step)
+            learned.append(sum(state["momentum_buffer"].nbytes for state in step.optimizer.state.values()))
+            made.append((sum(p.nbytes for p in run.net.parameters()), run.memory))
 
     def asked(net, one, task, t, memory):
         answers = old_answers(net, one, task, t, memory)
@@ -317,7 +317,7 @@ def test_the_bytes_are_those_of_the_run(method, augment, root, tmp_path):
 
     with small_net(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("ebll.protocol.old_answers", asked)
-        patch.setattr("ebll.paper.runs.Told", Kept)
+        patch.setattr("ebll.paper.runs.Checkpoints", Kept)
         snapshot, memories = prepare_start(here, chosen, "flowers", 0, Brake())
         start = sum(p.nbytes for p in snapshot.net.parameters())
         del made[:], learned[:]

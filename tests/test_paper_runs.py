@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import sys
-from collections import Counter
 
 import pandas as pd
 import pytest
@@ -28,7 +26,6 @@ from ebll.paper.runs import run_units
 from ebll.photos import load_photos
 from ebll.record import Recorder
 from ebll.runs import Snapshot
-from ebll.turns import Control
 
 pytestmark = pytest.mark.paper
 
@@ -168,48 +165,40 @@ def test_the_pretrained_weights_are_those_of_the_start_and_the_seed_draws_only_w
 
 
 class Tracing:
-    """Counts the turns of all runs, notes who took each, and calls `at` at one of them."""
+    """Counts the steps of all runs, notes the stage of each, and calls `at` at one of them."""
 
     def __init__(self, monkeypatch, turn=0, at=lambda: None):
-        self.who, original = [], Control._obey
+        self.stages, original = [], runs.Checkpoints.save
 
-        def obey(control):
-            caller = sys._getframe(2)
-            self.who.append(caller.f_code.co_name)
-            if len(self.who) == turn:
+        def save(kept, run, step):
+            self.stages.append((run.method.name, step.task, step.stage))
+            if len(self.stages) == turn:
                 at()
-            original(control)
+            original(kept, run, step)
 
-        monkeypatch.setattr(Control, "_obey", obey)
+        monkeypatch.setattr(runs.Checkpoints, "save", save)
 
 
 @pytest.fixture(scope="module")
 def whole(root, tmp_path_factory):
-    """An uninterrupted run of two methods, and who took which turn in it."""
+    """An uninterrupted run of two methods, and the stage of each of its steps."""
     out = tmp_path_factory.mktemp("whole")
     with small_net(), pytest.MonkeyPatch.context() as patch:
         traced = Tracing(patch)
         run(root, out)
-    return out, traced.who
+    return out, traced.stages
 
 
-def first_turns(who):
-    """Of each stretch of turns by one loop the first, and of a long one that in its middle; counted from 1."""
-    begun = [i for i, name in enumerate(who) if i == 0 or who[i - 1] != name]
-    points = {i + 1 for i in begun}
-    points |= {(i + j) // 2 + 1 for i, j in zip(begun, [*begun[1:], len(who)], strict=True) if j - i > 10}
-    return sorted(points)
+def points_of(stages):
+    """Of each stage the first step, one in its middle and the last; counted from 1."""
+    begun = [i for i, stage in enumerate(stages) if i == 0 or stages[i - 1] != stage]
+    ends = [*begun[1:], len(stages)]
+    return sorted({n for i, j in zip(begun, ends, strict=True) for n in (i + 1, (i + j) // 2 + 1, j)})
 
 
-def test_the_turns_are_those_of_every_loop(whole):
-    who = Counter(whole[1])
-    assert set(who) == {"train", "measure_accuracy", "record", "fit_autoencoder"}
-    assert min(who.values()) >= 5
-
-
-def test_stopped_at_any_turn_it_goes_on_to_the_same_bytes(whole, root, tmp_path, monkeypatch):
-    """In the first set, in warm-up, in training, in the autoencoder's fit, while measuring, and between two runs."""
-    *points, last = first_turns(whole[1])
+def test_stopped_at_any_step_it_goes_on_to_the_same_bytes(whole, root, tmp_path, monkeypatch):
+    """In the first set, in warm-up, in training, at the end of a stage, and between two runs."""
+    *points, last = points_of(whole[1])
     assert len(points) >= 12
     for turn in points:
         out, brake = tmp_path / str(turn), Brake()
@@ -220,8 +209,7 @@ def test_stopped_at_any_turn_it_goes_on_to_the_same_bytes(whole, root, tmp_path,
         assert not (out / "claims.json").exists()
         run(root, out, resume=True)
         same_results(out, whole[0])
-    assert whole[1][last - 1] == "measure_accuracy"  # of the last run: nothing is left to stop, and it is told as done
-    brake = Brake()
+    brake = Brake()  # at the very last step nothing is left to stop
     Tracing(monkeypatch, last, brake.press)
     run(root, tmp_path / "last", brake=brake)
     same_results(tmp_path / "last", whole[0])
@@ -240,12 +228,12 @@ def test_it_may_be_stopped_again_and_again(whole, root, tmp_path):
     same_results(tmp_path, whole[0])
 
 
-def test_a_brake_pressed_before_stops_after_one_step(root, tmp_path):
+def test_a_brake_pressed_before_stops_before_the_first_step(root, tmp_path):
     brake, steps = Brake(), []
     brake.press()
     with pytest.raises(RunStopped):
         run(root, tmp_path, brake=brake, on_step=steps.append)
-    assert steps == [1]
+    assert steps == []
     assert not list(tmp_path.rglob("result.json"))
 
 

@@ -11,7 +11,7 @@ import torch
 from messages import raises
 from photo_rig import coded, decoded, stores, tinted, write_photos
 from PIL import Image
-from tiny import method
+from tiny import kept_up, method
 from torch import nn
 
 from ebll.checkpoints import Checkpoints
@@ -413,10 +413,13 @@ def as_tensors(task):
     return Task(task.name, task.classes, **plain, offset=task.offset, scale=task.scale)
 
 
-def whole(name, tasks, start=None, net=net, **options):
+def chosen(name):
+    return method(name, fisher_samples=9) if name == "ewc" else method(name)
+
+
+def whole(name, tasks, start=None, net=net):
     recorder = Recorder(log_every=2, samples=5)
-    chosen = method(name, fisher_samples=9) if name == "ewc" else method(name)
-    return run_sequence(tasks, chosen, net=net, settings=SETTINGS, seed=3, recorder=recorder, start=start, **options)
+    return run_sequence(tasks, chosen(name), net=net, settings=SETTINGS, seed=3, recorder=recorder, start=start)
 
 
 def assert_same_bits(one, other):
@@ -483,40 +486,36 @@ def test_with_windows_cut_anew_streaming_changes_no_bit(name, photos):
     assert not torch.equal(still.net.state_dict()[weight], resident.net.state_dict()[weight])
 
 
-class Stopping(Checkpoints):
-    """Is told to stop once so many steps have been made in all."""
-
-    left = 0
-
-    def step(self, made, net, optimizer):
-        self.left -= 1
-        if self.left == 0:
-            self.stop()
-        super().step(made, net, optimizer)
-
-
 @pytest.mark.parametrize("steps", [2, 3, 4, 6, 8])  # of 3 of the warm-up and 6 of the training, 3 an epoch
 @pytest.mark.parametrize("name", ["lwf", "ebll", "joint"])
 def test_a_run_stopped_mid_epoch_goes_on_to_the_same_bits_with_windows_cut_anew(name, steps, photos, tmp_path):
     tasks = photo_tasks(photos, "random")
     assert len(tasks[1].train) == 24
     start = learn_first(tasks, net=net, settings=SETTINGS, seed=3, recorder=Recorder(log_every=2, samples=5))
-    keep = Stopping(tmp_path, {"method": name})
-    keep.left = steps
+    options = {"start": start, "settings": SETTINGS, "seed": 3}
+
+    def kept(tasks, **more):
+        recorder = Recorder(log_every=2, samples=5)
+        return kept_up(
+            Checkpoints(tmp_path, {"method": name}), tasks, chosen(name), recorder=recorder, **options, **more
+        )
+
     with pytest.raises(RunStopped):
-        whole(name, tasks, start, keep=keep)
+        kept(tasks, stop_after=steps)
     others = photo_tasks(photos, "random", room=0)  # it may go on on a machine with less memory
-    kept = Checkpoints(tmp_path, {"method": name})
-    assert_same_bits(whole(name, others, start, keep=kept), whole(name, tasks, start))
+    assert_same_bits(kept(others), whole(name, tasks, start))
 
 
 def test_the_first_task_goes_on_mid_epoch_as_well(photos, tmp_path):
     tasks, options = photo_tasks(photos, "random"), {"net": net, "settings": SETTINGS, "seed": 3}
-    keep = Stopping(tmp_path, {})
-    keep.left = 4
+
+    def first(**more):
+        kept, recorder = Checkpoints(tmp_path, {}), Recorder(log_every=2)
+        return kept_up(kept, tasks[:1], "finetune", recorder=recorder, **options, **more)
+
     with pytest.raises(RunStopped):
-        learn_first(tasks[:1], recorder=Recorder(log_every=2), keep=keep, **options)
-    again = learn_first(tasks[:1], recorder=Recorder(log_every=2), keep=Checkpoints(tmp_path, {}), **options)
+        first(stop_after=4)
+    again = first()
     plain = learn_first(tasks[:1], recorder=Recorder(log_every=2), **options)
     pairs = zip(again.net.parameters(), plain.net.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)

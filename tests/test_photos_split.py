@@ -8,7 +8,7 @@ import pytest
 import torch
 from messages import raises
 from photo_rig import coded, decoded, stores, tinted, write_photos
-from tiny import method, small
+from tiny import method, small, trained
 from torch import nn
 
 import ebll
@@ -22,7 +22,7 @@ from ebll.photos.split import AHEAD, PhotoSplit, Pixels, Resident, Streamed
 from ebll.protocol import learn_first, run_sequence
 from ebll.record import Recorder
 from ebll.seeds import generator
-from ebll.training import TrainSettings, batches_of, train
+from ebll.training import TrainSettings, batches_of
 
 pytestmark = pytest.mark.paper
 
@@ -246,7 +246,7 @@ def test_an_error_in_reading_ends_a_training(spoilt):
     split = PhotoSplit(pixels_of(Streamed(store), range(COUNT)), store.labels)
     task = Task("spoilt", store.classes, split, split, split)
     with raises(InputError, file, "No such file or directory"):
-        train(net, method("finetune"), 0, {0: task}, settings=TrainSettings(epochs=1, batch_size=4))
+        trained(net, method("finetune"), 0, {0: task}, settings=TrainSettings(epochs=1, batch_size=4))
     assert threading.enumerate() == before
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from messages import raises
 from pandas.testing import assert_frame_equal
 from tiny_sweep import CHEAP, GRID, SLOW, cheap, same
@@ -38,11 +39,11 @@ def counted(monkeypatch):
     """The configs that `run_one` is asked for in this process."""
     asked = []
 
-    def run(config, device):
+    def run(config, *options):
         asked.append(config)
-        return run_one(config, device)
+        return run_one(config, *options)
 
-    monkeypatch.setattr("ebll.sweeps.stacks.run_one", run)
+    monkeypatch.setattr("ebll.sweeps.engines.run_one", run)
     return asked
 
 
@@ -190,13 +191,13 @@ def test_a_run_that_diverges_is_told_kept_and_stops_no_other(tmp_path, monkeypat
 
 
 def test_a_run_in_trouble_costs_no_other_and_is_tried_again(alone, tmp_path, monkeypatch):
-    def run(tasks, method, **options):
-        if method.name == "lwf":
+    def learn(run, *given):
+        if run.method.name == "lwf":
             raise MemoryError("too much")
-        return ebll.run_sequence(tasks, method, **options)
+        return ebll.protocol.learn(run, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(single, "run_sequence", run)
+        patch.setattr(single, "learn", learn)
         found = ebll.sweep(GRID, store=tmp_path, workers=1)
     assert set(found.table.loc[found.table["failure"] != "", "method"]) == {"lwf"}
     assert "MemoryError: too much (not kept" in found.failures[0]
@@ -430,3 +431,42 @@ def test_a_process_pool_of_ones_own_will_do(alone):
     with ProcessPoolExecutor(1) as executor:
         found = ebll.sweep(alone.configs[:2], executor=executor)
     same(found, Sweep(alone.configs[:2], alone.results))
+
+
+@pytest.mark.parametrize("device", ["tpu!", "meta", "cuda:x", None])
+def test_an_unknown_device_is_refused(device):
+    with raises(InputError, "device", "'cpu'", repr(device)):
+        ebll.sweep(GRID, device=device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_a_gpu_that_is_not_there_is_said():
+    with raises(InputError, "'cuda'"):
+        ebll.sweep(GRID, device="cuda")
+
+
+def test_what_a_gpu_will_take_is_not_guessed():
+    configs = configs_of(GRID)
+    plan = plan_module.plan_of(configs, {}, 1, stored=False, device="cuda")
+    assert plan.words() == "8 runs: time unknown before the first."
+    known = plan_module.plan_of(configs, {configs[0]: 0.01}, 1, stored=False, device="cuda")
+    assert known.words() == "8 runs, 1 of them there already; the other 7: about 1 s."
+    assert (
+        plan_module.plan_of(configs, dict.fromkeys(configs, 0.01), 1, device="cuda").words()
+        == "8 runs, all of them there already."
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"stop": True}, ["stop", "True"]),
+        ({"progress": 3}, ["progress", 3]),
+        ({"into": {}}, ["into", "Sweep"]),
+    ],
+)
+def test_options_of_the_wrong_kind_are_said(options, named):
+    with raises(InputError, *named):
+        ebll.sweep(GRID, **options)
+    with raises(InputError, "grid", "dict", "None"):
+        ebll.sweep(None)

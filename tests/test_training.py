@@ -206,17 +206,15 @@ def test_an_epoch_shows_every_row_once_in_a_seeded_order_with_its_label():
     assert torch.equal(again.inputs, epochs[0][0].inputs)
 
 
-def test_the_observer_sees_every_step_and_the_learning_rate_falls_once():
+def test_the_loop_hands_out_every_step_and_the_learning_rate_falls_once():
     task, seen = blobs("a", 1), []
     net = build_network(small, (12,))
     net.add_head(3)
     settings = SETTINGS.replace(epochs=5, drop_at=0.75)
     before = state(net)
 
-    def observe(step, total, terms, rate):
-        seen.append((step, total, sorted(terms), round(rate, 9)))
-
-    train(net, method("finetune"), 0, {0: task}, settings=settings, observe=observe)
+    for step in train(net, method("finetune"), 0, {0: task}, settings=settings):
+        seen.append((step.index, step.total, sorted(step.terms), round(step.learning_rate, 9)))
     total = 5 * math.ceil(len(task.train) / 16)
     drop = round(0.75 * total)
     assert seen == [

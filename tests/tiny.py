@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from ebll import METHODS, AutoencoderSettings, Task, TrainSettings
+from ebll.protocol import begin, learn
+from ebll.training import train
 
 SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=16, learning_rate=0.05)
 AUTOENCODER = AutoencoderSettings(code_size=3, epochs=4, batch_size=16)
@@ -72,3 +74,23 @@ def move(module, amount, seed=0):
     with torch.no_grad():
         for parameter in module.parameters():
             parameter += amount * torch.randn(parameter.shape, generator=generator)
+
+
+def trained(*given, watch=lambda step: None, **options):
+    """The loop, taken to its end; `watch` is called with each step."""
+    for step in train(*given, **options):
+        watch(step)
+
+
+def kept_up(kept, tasks, method, *, settings, stop_after=None, watch=lambda step: None, **options):
+    """A run that saves every step in `kept`, and goes on where it was; told to stop once so many updates are made."""
+    run = begin(tasks, method, **options)
+    resume, made, index = kept.resume(run), 0, 0
+    index = resume.index if resume else 0
+    for step in learn(run, tasks, settings, resume=resume, look_back_last=True):
+        made, index = made + max(0, step.index - index), step.index
+        watch(step)
+        kept.stopping = made == stop_after
+        kept.save(run, step)
+    kept.finish(run)
+    return run

@@ -74,7 +74,8 @@ def begun(name: str, data: Arrays) -> Ready:
     method, tasks = METHODS[name], [_task(data, t) for t in range(2)]
     net = _network(data)
     _add_head(net, data, 0)
-    train(net, Finetune(), 0, {0: tasks[0]}, settings=SETTINGS)
+    for _ in train(net, Finetune(), 0, {0: tasks[0]}, settings=SETTINGS):
+        pass
     memory = method.after_task(net, 0, tasks[0], None, 0)
     _add_head(net, data, 1)
     return Ready(method, net, memory, {}, tasks[1])
@@ -87,13 +88,10 @@ def recorded(ready: Ready) -> Ready:
 
 def epoch(ready: Ready, losses: list[float] | None = None) -> None:
     """The second task's epoch; the class loss of each step is appended to `losses`."""
-
-    def observe(step: int, total: int, terms: Any, rate: float) -> None:
-        if terms:
-            losses.append(terms["task"].weighted().item())
-
     options = {"settings": SETTINGS, "memory": ready.memory, "recorded": ready.recorded}
-    train(ready.net, ready.method, 1, {1: ready.task}, **options, observe=None if losses is None else observe)
+    for step in train(ready.net, ready.method, 1, {1: ready.task}, **options):
+        if step.terms and losses is not None:
+            losses.append(step.terms["task"].weighted().item())
 
 
 def ours(name: str, data: Arrays) -> dict[str, float]:

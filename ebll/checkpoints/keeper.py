@@ -1,12 +1,10 @@
-"""The keeper of a long run: files from which it goes on where it was stopped, to the last bit on a processor.
+"""Files from which a long run goes on where it was stopped, to the last bit on a processor.
 
-A file is written at the end of every stage, and within a stage every so many minutes. It holds weights and whatever the
-method keeps as safetensors, and in its header the record so far and what the run is, so that no other run's file is
+A file is written at the beginning of every stage, and within a stage every so many minutes. It holds weights and what
+the method keeps as safetensors, and in its header the record so far and what the run is, so that no other run's file is
 taken for it. Files are written beside their place and moved there; the last two of each kind stay. A run that goes on
-begins the stage that it was stopped in anew: heads, recorded answers and probes come out as before, since all of them
-follow from the end of the stage before; then the loop jumps to the step of the newest file.
-
-This room knows files and runs; it trains nothing. Kept states of optimisers are those of SGD with momentum.
+begins the stage that it was stopped in anew: recorded answers and probes come out as before, since they follow from the
+beginning of the stage; then the loop jumps to the step of the newest file. The optimiser is SGD with momentum.
 """
 
 from __future__ import annotations
@@ -19,16 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ebll.checkpoints.files import read_checkpoint, read_facts, reason, write_checkpoint
 from ebll.errors import InputError, OutputError, RunStopped, check_number, expanded
 from ebll.methods import Memory
-from ebll.nets import Network
-from ebll.runs import Keeper, Run
+from ebll.runs import Run
 from ebll.seeds import seeded
-from ebll.turns import Control
+from ebll.training import Resume, Step
 
 __all__ = ["Checkpoints"]
 
@@ -48,18 +44,20 @@ class _Kept:
         return {name[len(prefix) :]: value for name, value in self.tensors.items() if name.startswith(prefix)}
 
 
-class Checkpoints(Keeper):
-    """Keeps one run in a folder; handed to `run_sequence` as `keep`.
+class Checkpoints:
+    """Keeps one run in a folder: `resume` says where it goes on, `save` takes each of its steps, `finish` its end.
+
+        kept = Checkpoints("runs/ebll-0", {"method": "ebll", "seed": 0})
+        run = begin(tasks, method, start=start, seed=0)
+        for step in learn(run, tasks, settings, resume=kept.resume(run)):
+            kept.save(run, step)
+        kept.finish(run)
 
     folder    for this run alone; made where it is missing
     run       what the run is: whatever decides its result, as JSON can hold it. Files of another run are refused
     minutes   between two files within a stage
     say       told in words what could not be read or written; a run goes on without a file that cannot be written
     resume    False removes the checkpoints in the folder and begins anew
-
-    `stop()` ends the run at its next step, once that is written: it raises `RunStopped`. Outside the loop it ends at
-    the next turn of `controlled(keeper.control)`, and goes on from the end of the last stage. Call it from anywhere, a
-    signal handler too.
     """
 
     def __init__(
@@ -73,11 +71,7 @@ class Checkpoints(Keeper):
     ) -> None:
         self.folder, self.identity, self.say = expanded(folder, "folder"), _as_json(run), say
         self.seconds = 60 * check_number(minutes, "minutes", above=True)
-        self.control = Control(on_turn=self._on_turn)
-        self._stopping = self._in_loop = False
-        self._run: Run | None = None
-        self._stages: list[list[Any]] = []  # [t, stage] of all that are finished
-        self._step: _Kept | None = None  # to be put back when the loop begins
+        self.stopping = False  #: set it, from a signal handler say, to end the run at its next step
         self._last = time.monotonic()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -88,75 +82,58 @@ class Checkpoints(Keeper):
             for path in self._files("stage") + self._files("step"):
                 path.unlink(missing_ok=True)
 
-    def stop(self) -> None:
-        """End the run soon, keeping what it has done."""
-        self._stopping = True
+    def resume(self, run: Run) -> Resume | None:
+        """Put a run as `begin` gives it to where its newest stage began; None where nothing is kept of it.
 
-    @property
-    def stages(self) -> list[tuple[int, str]]:
-        """The finished stages, in their order."""
-        return [(t, stage) for t, stage in self._stages]
-
-    def begin(self, run: Run) -> None:
-        """Put the newest kept state into a run that is about to begin."""
-        self._run, self._stages, self._step, self._last = run, [], None, time.monotonic()
+        returns   where `learn` goes on: the step of the newest file within that stage, or the stage's beginning
+        """
+        self._last = time.monotonic()
         newest = next(self._readable("stage"), None)
-        if newest is not None:
-            self._stages = newest.facts["stages"]
-            _put_back(run, newest)
+        if newest is None:
+            return None
+        (t, stage), tensors = newest.facts["stage"], {}
+        _put_back(run, newest)
+        index = 0
         for kept in self._readable("step"):
-            if kept.facts["stages"] == self._stages:
-                self._step = kept
+            if kept.facts["stage"] == [t, stage]:
+                index, tensors = kept.facts["index"], kept.tensors
+                _set_rows(run, kept.facts)
                 break
+        return Resume(t, stage, index, tensors)
 
-    def passed(self, t: int, stage: str) -> bool:
-        """Whether that stage is among the finished ones."""
-        return [t, stage] in self._stages
+    def save(self, run: Run, step: Step) -> None:
+        """Write the beginning of a stage, and a step of it if it is time to, or if the run is to end.
 
-    def reached(self, t: int, stage: str) -> None:
-        """Write the end of a stage; the files within it are not needed any more."""
-        self._in_loop, self._step = False, None
-        self._stages = [*self._stages, [t, stage]]
-        if self._write("stage", len(self._stages), _state(self._run), {}):
+        raises   `RunStopped` where `stopping` was set, once the step is written
+        """
+        stage = [step.task, step.stage]
+        if step.index == 0:
+            self._begin(stage, run, step.state())
+        if self.stopping or time.monotonic() - self._last > self.seconds:
+            self._write("step", stage, step.index, step.state(), run)
+            self._last = time.monotonic()
+        if self.stopping:
+            raise RunStopped("The run was stopped; started again with the same folder, it goes on from here.")
+
+    def finish(self, run: Run) -> None:
+        """Write the end of a run: resumed, it makes no step."""
+        weights = {f"net.{name}": value for name, value in run.net.state_dict().items()}
+        self._begin([len(run.net.heads), "done"], run, weights)
+
+    def _begin(self, stage: list[Any], run: Run, state: Mapping[str, Tensor]) -> None:
+        """Write the beginning of a stage; the files of steps before it are not needed any more."""
+        tensors = {name: value for name, value in state.items() if name.startswith("net.")}
+        if run.memory is not None:
+            tensors |= {f"memory.{name}": value for name, value in run.memory.tensors().items()}
+        if self._write("stage", stage, 0, tensors, run):
             for path in self._mine("step"):
                 path.unlink(missing_ok=True)
 
-    def resumed(self, net: Network, optimizer: torch.optim.Optimizer) -> int:
-        """Put weights, momentum, learning rate and random state back; returns the steps made in this stage."""
-        self._in_loop, self._last, kept, self._step = True, time.monotonic(), self._step, None
-        if kept is None:
-            return 0
-        net.load_state_dict(kept.of("net."))
-        _restore_optimizer(optimizer, kept)
-        _set_rows(self._run, kept.facts)
-        if net.may_draw():
-            _set_random_state(kept.of("random."))
-        return kept.facts["step"]
-
-    def step(self, made: int, net: Network, optimizer: torch.optim.Optimizer) -> None:
-        """Write the state if it is time to, or if the run is told to stop."""
-        if not self._stopping and time.monotonic() - self._last < self.seconds:
-            return
-        tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
-        tensors |= {f"momentum.{i}": s["momentum_buffer"] for i, s in optimizer.state_dict()["state"].items()
-                    if s.get("momentum_buffer") is not None}  # fmt: skip
-        if net.may_draw():
-            tensors |= {f"random.{name}": value for name, value in _random_state().items()}
-        self._write("step", made, tensors, {"step": made, "rate": optimizer.param_groups[0]["lr"]})
-        self._last = time.monotonic()
-        if self._stopping:
-            self._in_loop = False
-            raise RunStopped("The run was stopped; started again with the same folder, it goes on from here.")
-
-    def _on_turn(self) -> None:
-        if self._stopping and not self._in_loop:
-            raise RunStopped("The run was stopped; started again with the same folder, it goes on from its last stage.")
-
-    def _write(self, kind: str, number: int, tensors: Mapping[str, Tensor], more: Mapping[str, Any]) -> bool:
-        facts = {"run": self.identity, "stages": self._stages, **more}
-        facts |= {name: getattr(self._run.recorder, name) for name in _ROWS}
-        facts |= _memory_facts(self._run.memory)
-        path = self.folder / f"{kind}-{len(self._stages):03}-{number:08}.safetensors"
+    def _write(self, kind: str, stage: list[Any], index: int, tensors: Mapping[str, Tensor], run: Run) -> bool:
+        facts = {"run": self.identity, "stage": stage, "index": index} | _memory_facts(run.memory)
+        facts |= {name: getattr(run.recorder, name) for name in _ROWS}
+        number = 2 * stage[0] + (stage[1] == "train")
+        path = self.folder / f"{kind}-{number:03}-{index:08}.safetensors"
         try:
             write_checkpoint(path, tensors, facts)
         except OutputError as error:
@@ -202,10 +179,8 @@ def _as_json(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(path: Path, facts: Mapping[str, Any], kind: str) -> None:
     """Refuse a file that holds something else than a run's state."""
-    kinds = {"run": dict, "stages": list} | dict.fromkeys(_ROWS, list) | ({"step": int} if kind == "step" else {})
+    kinds = {"run": dict, "stage": list, "index": int} | dict.fromkeys(_ROWS, list)
     lacking = [name for name, wanted in kinds.items() if not isinstance(facts.get(name), wanted)]
-    if kind == "stage" and not facts.get("stages"):
-        lacking.append("stages")
     if "memory" in facts and facts["memory"] not in {cls.__name__ for cls in _subclasses(Memory)}:
         lacking.append(f"a memory of a kind that is known here ({facts['memory']!r} is not)")
     if lacking:
@@ -230,26 +205,20 @@ def _lives(process: int) -> bool:
     return True
 
 
-def _state(run: Run) -> dict[str, Tensor]:
-    tensors = {f"net.{name}": value for name, value in run.net.state_dict().items()}
-    if run.memory is not None:
-        tensors |= {f"memory.{name}": value for name, value in run.memory.tensors().items()}
-    return tensors
-
-
 def _memory_facts(memory: Memory | None) -> dict[str, Any]:
     return {} if memory is None else {"memory": type(memory).__name__, "report": memory.report()}
 
 
 def _put_back(run: Run, kept: _Kept) -> None:
-    """Weights, heads, memory and rows of a finished stage."""
+    """Weights, heads, memory and rows as they were when a stage began."""
     weights = kept.of("net.")
     device = next(run.net.parameters()).device
-    tasks = 1 + max(t for t, _ in kept.facts["stages"])
     with seeded(0, "checkpoint"):  # the new heads draw weights, which are then replaced
-        for t in range(len(run.net.heads), tasks):
-            run.net.add_head(_classes(weights, t))
+        while any(name.startswith(f"heads.{len(run.net.heads)}.") for name in weights):
+            run.net.add_head(_classes(weights, len(run.net.heads)))
     run.net.load_state_dict(weights)
+    if kept.facts["stage"][0] > 0:
+        run.net.freeze_statistics()
     if "memory" in kept.facts:
         known = {cls.__name__: cls for cls in _subclasses(Memory)}
         tensors = {name: value.to(device) for name, value in kept.of("memory.").items()}
@@ -269,25 +238,3 @@ def _subclasses(cls: type) -> list[type]:
 def _set_rows(run: Run, facts: Mapping[str, Any]) -> None:
     for name in _ROWS:
         getattr(run.recorder, name)[:] = facts[name]
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, kept: _Kept) -> None:
-    state = optimizer.state_dict()
-    state["state"] = {int(i): {"momentum_buffer": value} for i, value in kept.of("momentum.").items()}
-    state["param_groups"][0]["lr"] = kept.facts["rate"]
-    optimizer.load_state_dict(state)
-    for parameter, held in optimizer.state.items():
-        # Read from a file it lies row by row; SGD's fused step takes it to lie as its weight does, maybe channels last.
-        held["momentum_buffer"] = torch.empty_like(parameter).copy_(held["momentum_buffer"])
-
-
-def _random_state() -> dict[str, Tensor]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), **{f"cuda{i}": state for i, state in enumerate(cuda)}}
-
-
-def _set_random_state(state: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(state["cpu"])
-    cuda = [state[name] for name in sorted(state) if name.startswith("cuda")]
-    if cuda and torch.cuda.is_available() and len(cuda) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(cuda)

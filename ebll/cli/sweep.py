@@ -40,16 +40,9 @@ MOST_FAILURES = 5
     "--device", type=Name("Device", device_names), default="cpu", show_default=True, metavar="auto|cpu|cuda",
     help="Where to train.",
 )  # fmt: skip
-@click.option(
-    "--stack/--no-stack",
-    default=None,
-    help="Train runs that differ in numbers only as one program. [default: on a GPU, and for nets of few weights]",
-)
 @click.option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster that does the runs in their place.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
-def sweep(
-    file: str, out: str | None, workers: Any, device: str, stack: bool | None, dask: str | None, dry_run: bool
-) -> None:
+def sweep(file: str, out: str | None, workers: Any, device: str, dask: str | None, dry_run: bool) -> None:
     """Run every combination of the settings in a file once; write a table of figures and one of curves.
 
     \b
@@ -86,7 +79,7 @@ def sweep(
             bar[0].step()
 
     try:
-        options = {"workers": workers, "device": device, "stack": stack, "client": dask, "into": made}
+        options = {"workers": workers, "device": device, "client": dask, "into": made}
         run_all(file, store=folder / "store", on_plan=start, progress=step, **options)
     except KeyboardInterrupt:
         _close(bar)

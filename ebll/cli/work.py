@@ -13,10 +13,12 @@ import pandas as pd
 
 from ebll import metrics
 from ebll.experiments import report
-from ebll.experiments.jobs import Result, Watched
+from ebll.experiments.jobs import Result
 from ebll.experiments.plan import Experiment
 from ebll.experiments.reproduce import Collector, write_tables
-from ebll.protocol import learn_first, run_sequence
+from ebll.protocol import begin, learn
+from ebll.record import Recorder
+from ebll.seeds import cpu_threads
 
 if TYPE_CHECKING:
     from ebll.data import Task
@@ -39,7 +41,7 @@ class Work:
     device: str
     folder: Path | None
     done: int = 0
-    recorder: Watched = field(default_factory=Watched)
+    recorder: Recorder = field(default_factory=Recorder)
     result: Run | None = None
     alone: list[float] = field(default_factory=list)
 
@@ -52,19 +54,23 @@ class Work:
 
     def do(self, on_step: Callable[[str], None]) -> None:
         """Learn the tasks, then each later one alone for the forward transfer."""
-
-        def step() -> None:
-            self.done += 1
-            on_step("")
-
-        self.recorder.on_step = step
-        options = dict(net=self.net, settings=self.training, seed=self.seed, device=self.device)
-        self.result = run_sequence(self.tasks, self.method, recorder=self.recorder, **options)
+        self.result = self._learn(self.tasks, self.method, self.recorder, on_step)
         self.alone = [math.nan]
         for task in self.tasks[1:]:
-            recorder = Watched(log_every=0, on_step=step)
-            learn_first([task], recorder=recorder, **options)
-            self.alone.append(recorder.accuracy_rows[0]["accuracy"])
+            run = self._learn([task], "finetune", Recorder(log_every=0), on_step)
+            self.alone.append(run.recorder.accuracy_rows[0]["accuracy"])
+
+    def _learn(
+        self, tasks: list[Task], method: Method | str, recorder: Recorder, on_step: Callable[[str], None]
+    ) -> Run:
+        tasks = [task.to(self.device) for task in tasks]
+        run = begin(tasks, method, net=self.net, seed=self.seed, device=self.device, recorder=recorder)
+        with cpu_threads(self.training.threads):
+            for step in learn(run, tasks, self.training, look_back_last=True):
+                if step.index < step.total:
+                    self.done += 1
+                    on_step("")
+        return run
 
     @property
     def name(self) -> str:

@@ -26,13 +26,14 @@ from ebll.methods import Memory, Method
 from ebll.methods.base import record
 from ebll.methods.codes import fit_to_task
 from ebll.metrics import unexplained_share
-from ebll.protocol import learn_first
+from ebll.protocol import begin, learn
 from ebll.record import Recorder
 from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
+from ebll.training import Step
 from ebll.workers import FORKED, preload, send, streamed
 
-__all__ = ["Job", "Result", "Steps", "Watched", "jobs_of", "longest", "run_job", "run_jobs"]
+__all__ = ["Job", "Result", "Steps", "jobs_of", "longest", "run_job", "run_jobs"]
 
 LOG_EVERY = 20
 TELL_EVERY = 0.2  # seconds between two messages about the steps of a job
@@ -131,24 +132,17 @@ def longest(work: Iterable[float], workers: int) -> float:
     return max(loads)
 
 
-@dataclass
-class Watched(Recorder):
-    """A recorder that also tells of every optimiser step."""
-
-    on_step: Callable[[], None] = lambda: None
-
-    def due(self, step: int, last: bool = False) -> bool:
-        """Tell of the step that is about to be made, then answer as every recorder does."""
-        if not last:
-            self.on_step()
-        return super().due(step, last)
-
-
 class _Meter:
     """Counts the steps of a job, and tells of them every `TELL_EVERY` seconds."""
 
     def __init__(self, job: Job, tell: Callable[[Steps], object]):
         self.job, self.tell, self.done, self.told = job, tell, 0, 0.0
+
+    def follow(self, steps: Iterable[Step]) -> None:
+        """Take a run to its end, and count the steps that it makes."""
+        for step in steps:
+            if step.index < step.total:
+                self.step()
 
     def step(self) -> None:
         """One more step is about to be made."""
@@ -173,19 +167,15 @@ def run_job(job: Job, tell: Callable[[Steps], object] = lambda steps: None) -> I
 
     tell   called once the first task is loaded, a few times a second while steps are made, and after each run
     """
-    preset, meter, first = job.preset, _Meter(job, tell), _task(job.first)
+    preset, meter, first = job.preset, _Meter(job, tell), _task(job.first).to(job.device)
     meter.at(0)
-    start = learn_first(
-        [first],
-        net=job.net,
-        settings=preset.train,
-        seed=job.seed,
-        device=job.device,
-        recorder=Watched(log_every=LOG_EVERY, on_step=meter.step),
-    )
+    recorder = Recorder(log_every=LOG_EVERY)
+    run = begin([first], "finetune", net=job.net, seed=job.seed, device=job.device, recorder=recorder)
+    meter.follow(learn(run, [first], preset.train))
+    start = Snapshot(run.net, recorder, job.net)
     done = job.first_steps
     names = {name for e in job.experiments for name in e.tasks[1:]}
-    later = {name: _task(name).subset(NEW_TASK_IMAGES, seed=job.seed) for name in names}
+    later = {name: _task(name).subset(NEW_TASK_IMAGES, seed=job.seed).to(job.device) for name in names}
     memories: dict[Any, Memory | None] = {}
     autoencoder = _first_autoencoder(job, first, start, preset)
     for e in job.experiments:
@@ -195,8 +185,7 @@ def run_job(job: Job, tell: Callable[[Steps], object] = lambda steps: None) -> I
             if name == ALONE:
                 yield _alone(job, e, sequence, preset, [gap])
             else:
-                recorder = Watched(log_every=LOG_EVERY, on_step=meter.step)
-                yield _branch(job, e, sequence, preset.method(name), preset, start, memories, recorder)
+                yield _branch(job, e, sequence, preset.method(name), preset, start, memories, meter)
             done += job.run_steps(e)
             meter.at(done)
 
@@ -209,13 +198,13 @@ def _branch(
     preset: Preset,
     start: Snapshot,
     memories: dict[Any, Memory | None],
-    recorder: Recorder,
+    meter: _Meter,
 ) -> Result:
     result = Result({"sequence": e.id, "net": e.net, "method": method.name, "seed": job.seed})
+    recorder = Recorder(log_every=LOG_EVERY)
+    options = {"settings": preset.train, "seed": job.seed, "device": job.device, "recorder": recorder}
     try:
-        branch(
-            tasks, method, start, memories, settings=preset.train, seed=job.seed, device=job.device, recorder=recorder
-        )
+        meter.follow(learn(branch(tasks, method, start, memories, **options), tasks, preset.train))
     except TrainingDiverged as error:
         result.failure = f"{e.id}: {error}"
     result.curves, result.accuracy, result.kept = recorder.curve_rows, recorder.accuracy_rows, recorder.memory_rows
@@ -235,12 +224,12 @@ def _alone(job: Job, e: Experiment, tasks: list[Task], preset: Preset, gaps: lis
 
 def _first_autoencoder(job: Job, task: Task, start: Snapshot, preset: Preset) -> Autoencoder:
     settings = AutoencoderSettings(code_size=preset.code_size)
-    return fit_to_task(start.net, 0, task.to(job.device), settings, job.seed).autoencoder
+    return fit_to_task(start.net, 0, task, settings, job.seed).autoencoder
 
 
 def _gap_row(job: Job, name: str, task: Task, start: Snapshot, autoencoder: Autoencoder) -> dict[str, Any]:
     """M8 of the second task's training features under the first task's autoencoder, before any of it is learned."""
-    features = record(start.net, task.to(job.device).train.inputs, features=lambda f: f)["features"]
+    features = record(start.net, task.train.inputs, features=lambda f: f)["features"]
     with torch.no_grad():
         return {"old": job.first, "new": name, "gap": unexplained_share(autoencoder(features), features)}
 

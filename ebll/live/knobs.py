@@ -23,7 +23,6 @@ from ebll.methods import Batch, EncoderMemory, Memory, Method, Recorded, Term
 from ebll.methods.base import record
 from ebll.nets import Network
 from ebll.runs import Snapshot
-from ebll.turns import hurried
 
 __all__ = ["LIVE", "Change", "LiveKnobs", "LiveMethod", "live_line", "read_live"]
 
@@ -187,9 +186,8 @@ class LiveMethod(Method):
         self._step[0] += 1
         fitted = isinstance(memory.held[0], EncoderMemory)
         if fitted and any(change.name == "recon_weight" for change in made):
-            with hurried():  # a copy, since others may be branching from the network while this one gives way to them
-                net_before = copy.deepcopy(self.start.net)
-                memory.held[0] = self.live.method.after_task(net_before, 0, self.task, None, self.seed)
+            net_before = copy.deepcopy(self.start.net)  # others may be branching from it
+            memory.held[0] = self.live.method.after_task(net_before, 0, self.task, None, self.seed)
             memory.held[1:] = ["anew"]
         if fitted and len(memory.held) > 1:
             batches = [_with_codes(batch, memory.held[0]) for batch in batches]

@@ -31,11 +31,12 @@ from ebll.live.cost import remember
 from ebll.live.knobs import Change, LiveKnobs, LiveMemory, LiveMethod
 from ebll.live.offered import cut, offered_tasks
 from ebll.methods import METHODS, Memory
-from ebll.protocol import learn_first, run_sequence
+from ebll.protocol import begin, learn
 from ebll.record import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
-from ebll.turns import lent
+from ebll.training import TrainSettings
+from ebll.turns import lent, turn
 
 __all__ = ["LabRecorder", "LabRun", "learned", "run", "run_live", "start_of"]
 
@@ -135,7 +136,8 @@ def learned(
         if key in _starts:
             _starts.move_to_end(key)
             return _starts[key]
-    start = learn_first([task], net=net, settings=PRESETS[net].train, seed=seed, recorder=Recorder(log_every=0))
+    run = begin([task], "finetune", net=net, seed=seed, recorder=Recorder(log_every=0))
+    start = Snapshot(_taken_on(run, [task], PRESETS[net].train).net, run.recorder, net)
     with _lock:
         kept = _starts.setdefault(key, (task, start, {}))  # the task too, so that its id stays its own
         while len(_starts) > _KEPT:
@@ -191,8 +193,9 @@ def _run_all(made: LabRun, tasks: Iterable[Task], every_step: Callable[[], bool]
         begun = time.perf_counter() - lent()
         if len(memories) > 4 * _KEPT:
             memories.clear()
-        _attempt(made, name, both, lambda name=name, recorder=recorder: branch(
-            both, config.method(name), start, memories, settings=config.train, seed=config.seed, recorder=recorder
+        options = {"settings": config.train, "seed": config.seed, "recorder": recorder}
+        _attempt(made, name, both, lambda name=name, options=options: _taken_on(
+            branch(both, config.method(name), start, memories, **options), both, config.train
         ))  # fmt: skip
         if name in made.runs:
             remember(config, name, time.perf_counter() - lent() - begun)
@@ -239,10 +242,16 @@ def _run_one(made: LabRun, knobs: LiveKnobs, tasks: Iterable[Task], every_step: 
         own.check(start.net, 2)
         memory = memory_of(own, start, both[0], memories, config.seed)
         held = dataclasses.replace(start, memory=LiveMemory([memory]))
-        options = {"settings": config.train, "seed": config.seed, "recorder": recorder, "look_back_last": False}
-        return run_sequence(both, live, start=held, **options)
+        return _taken_on(begin(both, live, start=held, seed=config.seed, recorder=recorder), both, config.train)
 
     _attempt(made, name, both, job)
+
+
+def _taken_on(run: Run, tasks: list[Task], settings: TrainSettings) -> Run:
+    """Take a run to its end, in turns with the others of this process."""
+    for _ in learn(run, tasks, settings):
+        turn()
+    return run
 
 
 def _read(start: Snapshot, task: Task) -> float:

@@ -20,7 +20,6 @@ from ebll.data import Task
 from ebll.errors import InputError
 from ebll.nets import Network, frozen
 from ebll.settings import Settings
-from ebll.turns import turn
 
 __all__ = ["Batch", "Memory", "Method", "Recorded", "Term", "each_task", "per_old_task", "record"]
 
@@ -125,7 +124,6 @@ def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: C
     parts: dict[str, list[Tensor]] = {name: [] for name in answers}
     with frozen(net), torch.no_grad():
         for batch in inputs.split(batch_size):
-            turn()
             features = net.features(batch)
             for name, answer in answers.items():
                 parts[name].append(answer(features))

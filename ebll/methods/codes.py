@@ -124,8 +124,8 @@ def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: floa
         return Term(distances, weights[0])
     if not isinstance(alpha, tuple):
         return Term(distances, alpha)  # one weight for all
-    # In a stack of runs (`ebll.stacked`) an alpha is a tensor already; `new_full` copies nothing to a GPU.
-    return Term(distances, torch.stack([w if isinstance(w, Tensor) else distances.new_full((), w) for w in weights]))
+    # `new_full` copies nothing to a GPU.
+    return Term(distances, torch.stack([distances.new_full((), weight) for weight in weights]))
 
 
 @dataclass(frozen=True)

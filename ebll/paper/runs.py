@@ -14,21 +14,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ebll.checkpoints import Checkpoints, write_checkpoint
+from ebll.data import Task
 from ebll.errors import OutputError, RunStopped, TrainingDiverged
 from ebll.experiments.jobs import Result
 from ebll.methods import METHODS, Memory
-from ebll.paper.plan import PaperSettings, Unit
-from ebll.paper.start import Place, bfloat16, first_memory, load_task, quick_products, start_of
-from ebll.protocol import run_sequence
+from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
+from ebll.paper.start import (
+    Place,
+    bfloat16,
+    first_memory,
+    first_network,
+    load_task,
+    network_of,
+    quick_products,
+)
+from ebll.protocol import begin, learn
 from ebll.record import Recorder
-from ebll.runs import Snapshot
+from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
-from ebll.turns import Control, controlled
 
-__all__ = ["Brake", "Told", "begun", "finished", "folder_of", "identity", "prepare_start", "run_unit", "run_units"]
+__all__ = ["Brake", "begun", "finished", "folder_of", "identity", "prepare_start", "run_unit", "run_units"]
+
+OnStep = Callable[[int], None]
+"""Called with the number of steps made since the last call."""
 
 RESULT = "result.json"
 NETWORK = "network.safetensors"
@@ -40,55 +49,34 @@ class Brake:
     def __init__(self) -> None:
         self.pressed = False
         self.ready = False  #: whether there is something that it would stop
-        self._keeper: Checkpoints | None = None
-        self.control = Control(on_turn=self._look)
 
     def press(self) -> None:
         """Stop soon, keeping what was done."""
         self.pressed = True
-        if self._keeper is not None:
-            self._keeper.stop()
 
-    @contextlib.contextmanager
-    def on(self, keeper: Checkpoints) -> Iterator[Checkpoints]:
-        """Inside the block a run with this keeper is what runs."""
-        self._keeper = keeper
-        if self.pressed:
-            keeper.stop()
-        try:
-            with controlled(keeper.control):
-                yield keeper
-        finally:
-            self._keeper = None
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Raise `RunStopped` once it is pressed; for between two runs, and between a run and what is fitted."""
         if self.pressed:
             raise RunStopped("Stopped between two runs; the same command with --resume goes on.")
 
 
-class Told(Checkpoints):
-    """Checkpoints that also tell of every step."""
+def kept_up(
+    run: Run, tasks: Sequence[Task], settings: PaperSettings, kept: Checkpoints, brake: Brake, on_step: OnStep | None
+) -> Run:
+    """Take a run to its end, saving its steps; one that was stopped goes on where it was.
 
-    def __init__(self, *given: Any, on_step: Callable[[int], None] | None = None, **options: Any) -> None:
-        super().__init__(*given, **options)
-        self.on_step, self._made = on_step, 0
-
-    def resumed(self, net: Any, optimizer: torch.optim.Optimizer) -> int:
-        """As `Checkpoints.resumed`; the steps made before count as well."""
-        self._made = 0
-        made = super().resumed(net, optimizer)
-        self._tell(made)
-        return made
-
-    def step(self, made: int, net: Any, optimizer: torch.optim.Optimizer) -> None:
-        """As `Checkpoints.step`."""
-        self._tell(made)
-        super().step(made, net, optimizer)
-
-    def _tell(self, made: int) -> None:
-        if self.on_step and made > self._made:
-            self.on_step(made - self._made)
-        self._made = made
+    raises   `RunStopped` once the brake is pressed and the step is written; `TrainingDiverged`
+    """
+    made = 0
+    with cpu_threads(settings.train.threads):
+        for step in learn(run, tasks, settings.train, resume=kept.resume(run)):
+            if on_step and step.index > made:  # the first step of a run that goes on counts those before it
+                on_step(step.index - made)
+            made = step.index
+            kept.stopping = brake.pressed
+            kept.save(run, step)
+        kept.finish(run)
+    return run
 
 
 def folder_of(place: Place, unit: Unit) -> Path:
@@ -133,22 +121,23 @@ def prepare_start(
     seed: int,
     brake: Brake,
     say: Callable[[str], None] = print,
-    on_step: Callable[[int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> tuple[Snapshot, dict[Any, Memory | None]]:
     """The network that has learned a first set, from its file where there is one, and an empty place for memories.
 
     raises   `RunStopped`, `TrainingDiverged`, and what loading the set raises
     """
-    task = load_task(place, settings, first)
-    keep = Told(
-        start_folder(place, settings, first, seed),
-        identity(place, settings, f"start {first}", seed),
-        minutes=place.minutes,
-        say=say,
-        on_step=on_step,
-    )
-    with brake.on(keep), quick_products(settings, place.device):
-        return start_of(place, settings, task, seed, keep, Recorder(log_every=settings.log_every)), {}
+    brake.look()
+    task, recorder = load_task(place, settings, first), Recorder(log_every=settings.log_every)
+    who = identity(place, settings, f"start {first}", seed)
+    kept = Checkpoints(start_folder(place, settings, first, seed), who, minutes=place.minutes, say=say)
+    with quick_products(settings, place.device):
+        network, made = network_of(settings, seed, place.device)
+        if task.name == PRETRAINED_ON and settings.weights != "none":
+            return first_network(network, made, task, settings, recorder), {}
+        run = begin([task], "finetune", net=network, seed=seed, device=place.device, recorder=recorder)
+        kept_up(run, [task], settings, kept, brake, on_step)
+    return Snapshot(run.net, recorder, settings.backbone), {}
 
 
 def run_unit(
@@ -160,7 +149,7 @@ def run_unit(
     brake: Brake,
     *,
     say: Callable[[str], None] = print,
-    on_step: Callable[[int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Result:
     """One run from a network that has learned the first set; a divergence is told in the result.
 
@@ -175,13 +164,14 @@ def run_unit(
     try:
         kept_in = start_folder(place, settings, names[0], unit.seed)
         quick = quick_products(settings, place.device)
-        with controlled(brake.control), cpu_threads(settings.train.threads), quick:
+        brake.look()
+        with cpu_threads(settings.train.threads), quick:
             memory = first_memory(kept_in, method, start, tasks[0], unit.seed, memories)
-        begin = dataclasses.replace(start, memory=memory)
-        keep = Told(folder, who, minutes=place.minutes, say=say, on_step=on_step)
-        options = {"settings": settings.train, "seed": unit.seed, "device": place.device, "recorder": recorder}
-        with brake.on(keep), quick_products(settings, place.device):
-            run = run_sequence(tasks, method, start=begin, look_back_last=False, keep=keep, **options)
+        begun_with = dataclasses.replace(start, memory=memory)
+        kept = Checkpoints(folder, who, minutes=place.minutes, say=say)
+        with quick_products(settings, place.device):
+            run = begin(tasks, method, start=begun_with, seed=unit.seed, device=place.device, recorder=recorder)
+            kept_up(run, tasks, settings, kept, brake, on_step)
     except TrainingDiverged as error:
         result.failure = f"{unit.experiment.id}: {error}"
     result.curves, result.accuracy, result.kept = recorder.curve_rows, recorder.accuracy_rows, recorder.memory_rows
@@ -201,7 +191,7 @@ def run_units(
     brake: Brake,
     *,
     say: Callable[[str], None] = print,
-    on_step: Callable[[int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Iterator[Result]:
     """Run one after the other, those that are done excepted, and give each result as it comes.
 

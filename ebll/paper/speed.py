@@ -58,7 +58,8 @@ def measured_speed(settings: PaperSettings, device: str, batch: int | None = Non
     quick = settings.train.replace(epochs=1, batch_size=batch, learning_rate=1e-6)
 
     def step() -> None:
-        train(net, Finetune(), 1, {1: task}, settings=quick)
+        for _ in train(net, Finetune(), 1, {1: task}, settings=quick):
+            pass
 
     with cpu_threads(settings.train.threads):
         seconds = _median(step, device, rounds) / len(task.train)

@@ -23,11 +23,10 @@ from ebll.data import Task
 from ebll.errors import InputError, OutputError, check_number
 from ebll.methods import EncoderMemory, EWCMemory, Memory, Method
 from ebll.nets import Network
-from ebll.paper.plan import PRETRAINED_ON, PaperSettings
+from ebll.paper.plan import PaperSettings
 from ebll.photos import load_photos
-from ebll.protocol import learn_first
 from ebll.record import Recorder
-from ebll.runs import Keeper, Snapshot
+from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads, seeded
 
 __all__ = [
@@ -38,7 +37,6 @@ __all__ = [
     "load_task",
     "network_of",
     "quick_products",
-    "start_of",
 ]
 
 
@@ -139,21 +137,6 @@ def load_task(place: Place, settings: PaperSettings, name: str, progress: Callab
 def _standardising(settings: PaperSettings) -> tuple[tuple[float, ...], tuple[float, ...]]:
     published = BACKBONES[settings.backbone.partition("@")[0]].weights
     return published.mean, published.std
-
-
-def start_of(
-    place: Place, settings: PaperSettings, task: Task, seed: int, keep: Keeper, recorder: Recorder
-) -> Snapshot:
-    """The network that has learned the first task.
-
-    raises   `InputError` where a pretrained head does not fit the set's classes; what `learn_first` raises
-    """
-    network, made = network_of(settings, seed, place.device)
-    if task.name == PRETRAINED_ON and settings.weights != "none":
-        return first_network(network, made, task, settings, recorder)
-    options = {"settings": settings.train, "seed": seed, "device": place.device}
-    start = learn_first([task], net=network, recorder=recorder, keep=keep, **options)
-    return replace(start, net_name=settings.backbone)
 
 
 def first_network(network: Network, made: CutNet, task: Task, settings: PaperSettings, recorder: Recorder) -> Snapshot:

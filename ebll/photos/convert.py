@@ -23,7 +23,6 @@ from ebll.photos.arguments import check_function
 from ebll.photos.listing import Listing, Part, shown, some
 from ebll.photos.shards import ROOM, Job, Made, Shard, gigabytes, in_words, make
 from ebll.photos.store import VERSION, OthersStore, Store, open_store, row_numbers, store_folder, write_manifest
-from ebll.turns import turn
 from ebll.workers import default_workers, streamed
 
 __all__ = ["convert"]
@@ -181,7 +180,6 @@ def _all_made(jobs: list[Job], workers: int, progress: Callable[[int, int], None
         _make_room(todo)
     with contextlib.closing(_results(todo, min(workers, len(todo)))) as results:
         for result in results:
-            turn()
             if isinstance(result, Made):
                 made[result.file] = result
             elif result is not None:

@@ -4,7 +4,7 @@
     found.table
 
 `config` is one run, `grid` makes many, `single` does one, `store` keeps it, `plan` says what it will cost, `engines`
-and `cluster` spread the runs, `stacks` trains many as one, `tables` holds what they leave, `choice` picks a setting
+and `cluster` spread the runs, `tables` holds what they leave, `choice` picks a setting
 without peeking. `ready` is a finished sweep that comes with the package; `maps` looks at one, along the settings of a
 `view`, in runs found by `indexed`.
 """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import random
 import time
 from collections import deque
@@ -20,10 +19,8 @@ from typing import Any, Protocol
 from ebll.errors import EbllError, InputError, RunStopped
 from ebll.sweeps.cluster import Flag, is_dask, told, workers_of
 from ebll.sweeps.config import RunConfig, code_version
-from ebll.sweeps.single import RunResult
-from ebll.sweeps.stacks import ALONE, How, portions, run_stack, stack_key
+from ebll.sweeps.single import RunResult, run_one
 from ebll.sweeps.store import Store
-from ebll.turns import Control, controlled
 from ebll.workers import streamed
 
 __all__ = ["Executor", "chunks_of", "handed_out", "on_executor", "on_pool", "one_by_one", "refuse_other"]
@@ -42,50 +39,48 @@ class Executor(Protocol):
         """Begin a call somewhere, and return a future of it."""
 
 
-def chunks_of(configs: Sequence[RunConfig], workers: int, how: How = ALONE) -> list[list[RunConfig]]:
-    """Runs in portions: those of one portion branch from the same network, which is then learned once, or are a stack.
+def chunks_of(configs: Sequence[RunConfig], workers: int) -> list[list[RunConfig]]:
+    """Runs in chunks: those of one chunk branch from the same network, which is then learned once.
 
     So many that all workers have something to do.
     """
     groups: dict[Any, list[RunConfig]] = {}
     for config in configs:
-        alike = stack_key(config) if how.stacked(config) else (config.tasks[0], config.net, config.seed)
-        groups.setdefault(alike, []).append(config)
+        groups.setdefault((config.tasks[0], config.net, config.seed), []).append(config)
     size = max(1, min(LARGEST, len(configs) // max(1, 2 * workers)))
-    if any(map(how.stacked, configs)):
-        size = math.ceil(len(configs) / workers)  # a worker cuts it into stacks
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
 
 def one_by_one(
-    configs: Sequence[RunConfig], store: Store | None, stop: Callable[[], bool], how: How = ALONE
+    configs: Sequence[RunConfig], store: Store | None, stop: Callable[[], bool], device: str = "cpu"
 ) -> Iterator[RunResult]:
     """Run in this thread; ends early, between two runs or in the middle of one, once `stop()` says so.
 
-    configs   to be run; what `store` holds is taken from there. Nothing is written here
-    how       whether many are trained as one; a stack is handed back when all its runs are done
+    configs   to be run; what `store` holds is taken from there, since another process may have run some meanwhile.
+              Nothing is written here
     """
-    control = Control(on_turn=_raising(stop))
-    for portion in portions(configs, how):
+    asked = _now_and_then(stop)
+    for config in configs:
         if stop():
             return
-        try:
-            with controlled(control):
-                results = _run(portion, store, how)
-        except RunStopped:
-            return
-        yield from results
+        result = None if store is None else store.get(config)
+        if result is None:
+            try:
+                result = run_one(config, device, asked)
+            except RunStopped:
+                return
+        yield result
 
 
 def on_pool(
-    configs: Sequence[RunConfig], workers: int, store: Store | None, stop: Callable[[], bool], how: How = ALONE
+    configs: Sequence[RunConfig], workers: int, store: Store | None, stop: Callable[[], bool], device: str = "cpu"
 ) -> Iterator[RunResult]:
     """Run in processes of one thread each, which write every result as soon as it is there.
 
     raises  `EbllError` where a worker was ended from outside; what had been finished has then been delivered
     """
-    work = functools.partial(_portion, None if store is None else store.folder, how)
-    with contextlib.closing(streamed(work, _turned(chunks_of(configs, workers, how), store), workers)) as results:
+    work = functools.partial(_portion, None if store is None else store.folder, device)
+    with contextlib.closing(streamed(work, _turned(chunks_of(configs, workers), store), workers)) as results:
         for result in results:
             if result is not None:
                 yield result
@@ -93,10 +88,10 @@ def on_pool(
                 return
 
 
-def _portion(folder: Path | None, how: How, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
+def _portion(folder: Path | None, device: str, configs: Sequence[RunConfig]) -> Iterator[RunResult]:
     """A worker's part; it writes what it has done before it tells of it, so that a lost parent loses nothing."""
     store = None if folder is None else Store(folder)
-    for result in one_by_one(configs, store, lambda: False, how):
+    for result in one_by_one(configs, store, lambda: False, device):
         if store is not None and result.final:
             store.put(result)
         yield result
@@ -109,7 +104,7 @@ def _turned(chunks: list[list[RunConfig]], store: Store | None) -> list[list[Run
 
 
 def on_executor(
-    configs: Sequence[RunConfig], executor: Executor, workers: int, stop: Callable[[], bool], how: How = ALONE
+    configs: Sequence[RunConfig], executor: Executor, workers: int, stop: Callable[[], bool], device: str = "cpu"
 ) -> Iterator[RunResult]:
     """Run wherever an executor runs things.
 
@@ -119,7 +114,7 @@ def on_executor(
     raises  `InputError` for what is no executor; `EbllError`, once all else is done, where chunks were lost, or at once
             where the executor is broken or the cluster has gone
     """
-    return handed_out(chunks_of(configs, workers, how), executor, workers, stop, _run_chunk, how)
+    return handed_out(chunks_of(configs, workers), executor, workers, stop, _run_chunk, device)
 
 
 def handed_out(
@@ -242,11 +237,11 @@ class _Elsewhere:
         )
 
 
-def _run_chunk(configs: Sequence[RunConfig], token: Any, code: str, how: How = ALONE) -> list[RunResult]:
+def _run_chunk(configs: Sequence[RunConfig], token: Any, code: str, device: str = "cpu") -> list[RunResult]:
     """A worker's part: runs one after the other, those for which there was time and until it is told to stop."""
     refuse_other(code)
     begun, done = time.monotonic(), []
-    for result in one_by_one(configs, None, told(token), how):
+    for result in one_by_one(configs, None, told(token), device):
         done.append(result)
         if time.monotonic() - begun > SLICE:
             break
@@ -262,23 +257,15 @@ def refuse_other(code: str) -> None:
         )
 
 
-def _run(configs: Sequence[RunConfig], store: Store | None, how: How) -> list[RunResult]:
-    """Another process may have run some meanwhile."""
-    found = {config: store.get(config) for config in configs} if store is not None else dict.fromkeys(configs)
-    missing = [config for config in configs if found[config] is None]
-    found |= {result.config: result for result in (run_stack(missing, how.device) if missing else ())}
-    return [found[config] for config in configs]
-
-
-def _raising(stop: Callable[[], bool]) -> Callable[[], None]:
-    """Called at every turn of a run; asks `stop` now and then only, as it is not ours and may take its time."""
+def _now_and_then(stop: Callable[[], bool]) -> Callable[[], bool]:
+    """`stop` is not ours and may take its time: however often a run asks, it is asked every `LOOK` seconds."""
     asked = time.monotonic()
 
-    def look() -> None:
+    def look() -> bool:
         nonlocal asked
-        if time.monotonic() - asked > LOOK:
-            asked = time.monotonic()
-            if stop():
-                raise RunStopped("The sweep was stopped.")
+        if time.monotonic() - asked <= LOOK:
+            return False
+        asked = time.monotonic()
+        return stop()
 
     return look

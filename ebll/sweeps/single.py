@@ -22,14 +22,14 @@ from ebll.data import Task, load_task
 from ebll.errors import EbllError, InputError, RunStopped, TrainingDiverged
 from ebll.experiments.plan import PRESETS
 from ebll.methods import Memory
-from ebll.protocol import learn_first, run_sequence
+from ebll.protocol import begin, learn, learn_first
 from ebll.record import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
 from ebll.sweeps.config import RunConfig, code_version
 from ebll.training import TrainSettings
 
-__all__ = ["FIGURES", "RunResult", "prepared", "run_one", "sequence_of", "settled"]
+__all__ = ["FIGURES", "RunResult", "prepared", "run_one", "sequence_of"]
 
 FIGURES = {
     "old": "test accuracy after the last task, mean over the tasks before it, 0..1",
@@ -58,27 +58,31 @@ class RunResult:
     final: bool = True  #: False where another try may end otherwise, as after want of memory: it is not kept
 
 
-def run_one(config: RunConfig, device: str = "cpu") -> RunResult:
+def run_one(config: RunConfig, device: str = "cpu", stop: Callable[[], bool] = lambda: False) -> RunResult:
     """Train one config and measure it.
 
     returns  the figures and curves; where training diverged or anything else went wrong, `failure` in their place
-    raises   `RunStopped` where this thread's run was told to stop (`ebll.turns`)
+    stop     asked after every step
+    raises   `RunStopped` once `stop` says so
     """
     begun, recorder = time.perf_counter(), Recorder(log_every=config.log_every)
 
     def run() -> Run:
         tasks, start = sequence_of(config, device), prepared(config, device)
-        options = {"settings": config.train, "seed": config.seed, "device": device, "recorder": recorder}
-        return run_sequence(tasks, config.made_method(), start=start, look_back_last=False, **options)
+        run = begin(tasks, config.made_method(), start=start, seed=config.seed, device=device, recorder=recorder)
+        for _ in learn(run, tasks, config.train):
+            if stop():
+                raise RunStopped("The run was stopped.")
+        return run
 
     with cpu_threads(1):
-        result = settled(config, recorder, run, device)
+        result = _settled(config, recorder, run, device)
     result.seconds = time.perf_counter() - begun
     return result
 
 
-def settled(config: RunConfig, recorder: Recorder, run: Callable[[], Run], device: str = "cpu") -> RunResult:
-    """The result of a run that is made or handed over here; what goes wrong is told in it and costs no other run."""
+def _settled(config: RunConfig, recorder: Recorder, run: Callable[[], Run], device: str = "cpu") -> RunResult:
+    """The result of a run; what goes wrong is told in it and costs no other run."""
     figures, failure, final = {}, "", True
     try:
         figures = _figures(run(), sequence_of(config, device))

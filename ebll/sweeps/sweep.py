@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ebll.errors import InputError, OutputError, check_count
 from ebll.sweeps import engines
 from ebll.sweeps.cluster import connected, is_dask, workers_of
@@ -19,7 +21,6 @@ from ebll.sweeps.config import RunConfig, code_version
 from ebll.sweeps.grid import check_runs, configs_of, read_grid
 from ebll.sweeps.plan import SweepPlan, check_room, plan_of
 from ebll.sweeps.single import RunResult
-from ebll.sweeps.stacks import How
 from ebll.sweeps.store import Store
 from ebll.sweeps.tables import Sweep, in_order
 from ebll.workers import default_workers
@@ -39,7 +40,6 @@ def sweep(
     executor: engines.Executor | None = None,
     client: Any = None,
     device: str = "cpu",
-    stack: bool | None = None,
     progress: Progress | None = None,
     on_plan: Callable[[SweepPlan], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -54,9 +54,6 @@ def sweep(
     executor   in their place, anything with the `submit` of `concurrent.futures`
     client     in their place, a Dask `Client`, or the address of a Dask scheduler: the runs go to its cluster
     device     where each process trains: "cpu", or a GPU such as "cuda", which one process has to itself
-    stack      train runs that differ in numbers only (weights of the terms, learning rate, seed) as one program; None
-               where that is quicker: on a GPU, and for nets of few weights. A run in a stack equals the run alone to
-               rounding, so that unstable settings may end elsewhere
     progress   called with runs done and runs in all
     on_plan    called with the `SweepPlan` before the first run
     stop       asked often; the sweep ends soon after it says so, and what is done is returned
@@ -66,13 +63,13 @@ def sweep(
     raises     `InputError` for a grid that cannot be run, `DataMissing` for absent images, `OutputError` for a folder
                that cannot be written, before anything runs; `EbllError` in words where workers or a cluster were lost
     """
-    how = How(device, stack)
+    _check_device(device)
     for name, given in (("stop", stop), ("progress", progress), ("on_plan", on_plan)):
         if not (callable(given) or (given is None and name != "stop")):
             raise InputError(f"{name}: a function; got {given!r:.60}.")
     if not isinstance(into, Sweep | None):
         raise InputError(f"into: a Sweep() to collect the results in; got {type(into).__name__}.")
-    configs, workers = _configs(grid), _workers(workers, how)
+    configs, workers = _configs(grid), _workers(workers, device)
     if executor is not None and client is not None:
         raise InputError("executor and client: name one of them; both say where the runs go.")
     client, executor = (executor, None) if is_dask(executor) else (client, executor)
@@ -91,13 +88,13 @@ def sweep(
         made.stopped = False
         try:
             missing = [config for config in configs if config not in known]
-            work = _results(missing, kept, plan.workers, elsewhere, lambda: full is not None or stop(), how)
+            work = _results(missing, kept, plan.workers, elsewhere, lambda: full is not None or stop(), device)
             for done, result in enumerate(work, len(known) + 1):
                 made.results[result.config] = result
                 if kept and result.final and full is None:
                     try:
                         kept.put(result)
-                    except OutputError as error:  # what a stack has finished besides still goes into `made`
+                    except OutputError as error:  # what the workers have finished besides still goes into `made`
                         full = error
                 if progress:
                     progress(done, len(configs))
@@ -115,7 +112,7 @@ def plan_sweep(grid: Grid, *, store: str | Path | None = None, workers: int | No
     grid, store, workers   as in `sweep`
     raises                 as `sweep` does before its first run
     """
-    configs, workers = _configs(grid), _workers(workers, How())
+    configs, workers = _configs(grid), _workers(workers, "cpu")
     is_there = store is not None and (Path(store) / "format.json").exists()
     known = _known(configs, Store(store, write=False) if is_there else None, Sweep())
     plan = plan_of(configs, _seconds(known), workers, stored=store is not None)
@@ -149,10 +146,21 @@ def _configs(grid: Grid) -> list[RunConfig]:
     return configs
 
 
-def _workers(workers: int | None, how: How) -> int:
+def _workers(workers: int | None, device: str) -> int:
     if workers is None:
-        return default_workers() if how.device == "cpu" else 1
+        return default_workers() if device == "cpu" else 1
     return check_count(workers, "workers")
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError):
+        kind = ""
+    if kind not in ("cpu", "cuda"):
+        raise InputError(f"device: 'cpu', or a GPU such as 'cuda' or 'cuda:1'; got {device!r}.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device: {device!r} is not on this machine, or torch has no CUDA. Take 'cpu'.")
 
 
 def _known(configs: list[RunConfig], kept: Store | None, made: Sweep) -> dict[RunConfig, RunResult]:
@@ -170,12 +178,12 @@ def _seconds(known: Mapping[RunConfig, RunResult]) -> dict[RunConfig, float]:
 
 
 def _results(
-    missing: list[RunConfig], store: Store | None, workers: int, elsewhere: Any, stop: Callable[[], bool], how: How
+    missing: list[RunConfig], store: Store | None, workers: int, elsewhere: Any, stop: Callable[[], bool], device: str
 ) -> Iterator[RunResult]:
     if not missing:
         return iter(())
     if elsewhere is not None:
-        return engines.on_executor(missing, elsewhere, workers, stop, how)
+        return engines.on_executor(missing, elsewhere, workers, stop, device)
     if workers == 1:
-        return engines.one_by_one(missing, store, stop, how)
-    return engines.on_pool(missing, workers, store, stop, how)
+        return engines.one_by_one(missing, store, stop, device)
+    return engines.on_pool(missing, workers, store, stop, device)

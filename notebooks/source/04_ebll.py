@@ -187,13 +187,14 @@ ebll.lesson.say(
 # %% prepare
 def prepared(seed):
     """A network ready for mnist: its head warmed up, and what the old network says of the new images."""
-    start, warm_up, data = starts[seed], ebll.FeatureExtraction(), {1: mnist}
+    start, warm_up = starts[seed], ebll.FeatureExtraction()
     net = copy.deepcopy(start.net)
     with ebll.seeds.seeded(seed, "head", 1):
         net.add_head(mnist.class_count)
     rows = warm_up.before_task(net, 1, mnist.train.inputs, None)
-    epochs = settings.warmup_epochs
-    ebll.training.train(net, warm_up, 1, data, settings=settings, recorded=rows, epochs=epochs, seed=seed)
+    passes = settings.replace(epochs=settings.warmup_epochs)
+    for _ in ebll.training.train(net, warm_up, 1, {1: mnist}, settings=passes, recorded=rows, seed=seed):
+        pass
     return net, methods["ebll"].before_task(net, 1, mnist.train.inputs, start.memory)
 
 
@@ -203,7 +204,9 @@ print({name: tuple(rows.shape) for name, rows in recorded.items()})
 
 # %% objective-by-hand
 old = copy.deepcopy(net)  # F*, T* and T_1*
-ebll.training.train(net, method, 1, {1: mnist}, settings=settings, memory=memory, recorded=recorded, epochs=1)
+known, one_pass = {"memory": memory, "recorded": recorded}, settings.replace(epochs=1)
+for _ in ebll.training.train(net, method, 1, {1: mnist}, settings=one_pass, **known):
+    pass
 
 x, y, theta = mnist.train.inputs[:64], mnist.train.labels[:64], method.temperature
 features, hidden = net.features(x), net.operator(net.features(x))
@@ -236,6 +239,22 @@ ebll.lesson.source(ebll.EBLL.loss_terms)
 # %% train-source
 ebll.lesson.source(ebll.training.train)
 
+# %% train-steer-text [markdown]
+# The loop is a generator: it halts at every `yield` and hands out the step that it is about to make. Whoever asks for the
+# next one decides what happens in between: measure, draw, pause (do not ask), stop (leave the `for`), or put another method
+# into the step. Here $\alpha$ becomes 0 in mid-run, and the run is left after 40 steps:
+
+# %% train-steer
+again, recorded = prepared(0)
+for step in ebll.training.train(again, method, 1, {1: mnist}, settings=settings, memory=memory, recorded=recorded):
+    if step.index == 20:
+        step.method = method.replace(alpha=0.0)  # acts from the next step on
+    if step.index in (10, 20, 21, 40):
+        code = step.terms["code"]
+        print(f"step {step.index}: code term {code.raw.item():.3f}, weighted {code.weighted().item():.3f}")
+    if step.index == 40:
+        break
+
 # %% objective-exercise-text [markdown]
 # **Exercise 2.** With several old tasks the sums of E5 matter. Put the objective together from its parts. The code
 # losses are values of E4, so the $\tfrac12$ is already inside.
@@ -256,25 +275,22 @@ ebll.checks.ebll_objective(my_objective)
 # %% pull-text [markdown]
 # ### Who pulls at $F$?
 #
-# How hard a term pulls is the length of its gradient with respect to the weights of $F$. The loop lets us look on:
-# `observe` is called before every step, with the terms.
+# How hard a term pulls is the length of its gradient with respect to the weights of $F$. The loop hands out the terms of
+# every step before it is made, so we can look on.
 
 # %% pull
 pulls = []
 names = {"task": "new task (E1)", "distill": "distillation (E3)", "code": "code (E4)"}
 for seed, start in starts.items():
     net, recorded = prepared(seed)
-
-    def observe(step, total, terms, learning_rate, seed=seed, net=net):
-        if step not in (0, 1, 2, 4, 8, 16, 32, 64, 128):
-            return
-        for name, term in terms.items():
+    known = {"memory": start.memory, "recorded": recorded, "settings": settings}
+    for step in ebll.training.train(net, method, 1, {1: mnist}, seed=seed, **known):
+        if step.index not in (0, 1, 2, 4, 8, 16, 32, 64, 128):
+            continue
+        for name, term in step.terms.items():
             gradient = torch.autograd.grad(term.weighted(), list(net.features.parameters()), retain_graph=True)
             length = torch.cat([part.flatten() for part in gradient]).norm().item()
-            pulls.append({"term": names[name], "seed": seed, "step": step, "pull": length})
-
-    known = {"memory": start.memory, "recorded": recorded, "settings": settings}
-    ebll.training.train(net, method, 1, {1: mnist}, seed=seed, observe=observe, **known)
+            pulls.append({"term": names[name], "seed": seed, "step": step.index, "pull": length})
 
 # %% pull-figure
 pulls = pd.DataFrame(pulls)

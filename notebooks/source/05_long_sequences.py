@@ -75,19 +75,17 @@ starts = {seed: ebll.learn_first(tasks, seed=seed, **options) for seed in lesson
 # %% loop
 def learn(method, seed):
     """Learn all tasks. Returns the run; and the network and what the method keeps, as they were after each task."""
-    net, memory, stages = copy.deepcopy(starts[seed].net), None, []
-    recorder = ebll.Recorder(log_every=150)
-    recorder.extend(starts[seed].recorder)
-    arguments = {"settings": settings, "seed": seed, "recorder": recorder}
-    method.prepare(net)  # separate operators, where the method has them
+    stages, recorder = [], ebll.Recorder(log_every=150)
+    run = ebll.protocol.begin(tasks, method, seed=seed, start=starts[seed], recorder=recorder)
     for t, task in enumerate(tasks):
         if t > 0:  # add a head and warm it up; record targets and codes; train
-            ebll.protocol.learn_task(net, method, tasks, t, memory, **arguments)
+            for _ in ebll.protocol.learn_task(run, tasks, t, settings):
+                pass
         if t < len(tasks) - 1:  # the next task will need it: fit an autoencoder, keep its encoder
-            memory = method.after_task(net, t, task, memory, seed)
-            recorder.add_memory(task.name, memory)
-        stages.append((copy.deepcopy(net), memory))
-    return ebll.Run(method, tuple(task.name for task in tasks), "mlp", seed, net, memory, recorder), stages
+            run.memory = method.after_task(run.net, t, task, run.memory, seed)
+            recorder.add_memory(task.name, run.memory)
+        stages.append((copy.deepcopy(run.net), run.memory))
+    return run, stages
 
 
 # %% run

@@ -679,41 +679,41 @@ ebll.lesson.say(f"On the clock of the machine that ran this: {told} a step (medi
 # **Claim.** A run that is stopped and goes on ends with the weights of one that was never stopped, bit for bit: on a
 # processor, with the same number of threads. On a GPU sums may come in another order.
 #
-# At paper scale a run takes hours, and machines are taken away. `Checkpoints` keeps a run in a folder: a file at the end of
-# each stage, and one every ten minutes within it. The same call, with a keeper of the same folder, goes on.
+# At paper scale a run takes hours, and machines are taken away. `Checkpoints` keeps a run in a folder: a file at the
+# beginning of each stage, and one every ten minutes within it. The same lines, with the same folder, go on.
 #
 # **Predict first.** What must be in such a file beside the weights, if not a bit of weights and feature distances (M2) may
 # differ?
 
 
 # %% long-run
-class Interrupted(ebll.checkpoints.Checkpoints):
-    """Keeps a run, and tells it to stop after the fourth step of training on the second task."""
-
-    def step(self, made, net, optimizer):  # called after each step
-        if made == 4 and self.passed(1, "warm-up"):  # the warm-up of task 1, the letters, is over
-            self.stop()
-        super().step(made, net, optimizer)
+short = settings.replace(epochs=2, warmup_epochs=1)
 
 
-def run(recorder, keep=ebll.runs.NOTHING_KEPT):
-    """Two epochs of EBLL on the letters, measured at every step."""
-    short = settings.replace(epochs=2, warmup_epochs=1)
-    options = {"start": starts[0], "look_back_last": False, "device": lesson.device, "settings": short}
-    return ebll.run_sequence(tasks, ours, recorder=recorder, keep=keep, **options)
+def kept_run(folder, recorder, stop_at=None):
+    """Two epochs of EBLL on the letters, measured at every step, with checkpoints in a folder."""
+    kept = ebll.checkpoints.Checkpoints(
+        folder, {"tasks": "pictures-letters", "seed": 0}
+    )  # what the run is, in your words
+    run = ebll.protocol.begin(tasks, ours, start=starts[0], recorder=recorder, device=lesson.device)
+    for step in ebll.protocol.learn(run, tasks, short, resume=kept.resume(run)):
+        kept.stopping = step.stage == "train" and step.index == stop_at
+        kept.save(run, step)
+    return run
 
 
 # %% long-stop
-kept, about = Path(tempfile.mkdtemp()), {"tasks": "pictures-letters", "seed": 0}  # what the run is, in your words
+folder = Path(tempfile.mkdtemp())
 recorders = {name: ebll.Recorder(log_every=1) for name in ("in one go", "stopped", "gone on")}
-uncut = run(recorders["in one go"])
+options = {"start": starts[0], "look_back_last": False, "device": lesson.device, "settings": short}
+uncut = ebll.run_sequence(tasks, ours, recorder=recorders["in one go"], **options)
 try:
-    run(recorders["stopped"], keep=Interrupted(kept, about))
+    kept_run(folder, recorders["stopped"], stop_at=4)
 except ebll.RunStopped as told:
     print(told)
-for file in sorted(kept.glob("*.safetensors")):  # kind, number of stages done, number of the stage or step
+for file in sorted(folder.glob("*.safetensors")):  # kind, number of the stage, number of the step
     print(f"{file.name}, {file.stat().st_size / 1e6:.0f} MB")
-again = run(recorders["gone on"], keep=ebll.checkpoints.Checkpoints(kept, about))
+again = kept_run(folder, recorders["gone on"])
 
 # %% long-equal
 now, then = again.net.state_dict(), uncut.net.state_dict()
@@ -742,9 +742,10 @@ ebll.figures.over_knob(
 # %% long-think [markdown]
 # <details><summary>What is in the file: one answer</summary>
 #
-# The file of a step is twice as large as that of a stage: the momentum of the optimiser and its learning rate, the steps made, the state of the random generators where a layer draws,
-# the encoders, and the record. The order of the batches is not: it follows from the seed, and the batches that have been seen
-# are passed over. Nor are recorded answers: they are made again from the network at the end of the stage before.
+# The file of a step is twice as large as that of a stage: the momentum of the optimiser, the steps made, the state of the
+# random generators where a layer draws, and the record. The file of a stage also has the encoders. The order of the batches
+# is in neither: it follows from the seed, and the batches that have been seen are passed over. Nor are recorded answers: they
+# are made again from the network at the beginning of the stage.
 #
 # </details>
 #

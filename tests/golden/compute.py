@@ -287,7 +287,7 @@ def sweep():
             facts = {"classes": 3, "train": 204, "validation": 36, "test": 240, "source": "", "licence": "", "note": ""}
             here = ("torch", "version.py", "torch")  # a task that needs no file counts as one to be downloaded
             patch.setitem(TASKS, name, TaskInfo(name, **facts, loader=f"{__name__}:load_{name}", needs=(here,)))
-        found = ebll.sweep(grid, workers=1, stack=False)
+        found = ebll.sweep(grid, workers=1)
     return columns(found.table.drop(columns="code").astype({"kept_bytes": int}))
 
 

@@ -364,15 +364,15 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "rate-not-dropped",
             "the learning rate stays as it is",
-            '["lr"] = 0.1 * settings.learning_rate',
-            '["lr"] = settings.learning_rate',
+            "settings.learning_rate * (0.1 if step.index >= drop else 1.0)",
+            "settings.learning_rate",
         ),
-        ("weight-decay-off", "no weight decay", "weight_decay=settings.weight_decay,", "weight_decay=0.0,"),
+        ("weight-decay-off", "no weight decay", '"weight_decay": settings.weight_decay}', '"weight_decay": 0.0}'),
         (
             "momentum-kept",
             "the momentum of one stage carried into the next",
-            "            fused=True,\n        )\n",
-            "            fused=True,\n        )\n"
+            "        optimizer = _sgd(parameters, settings)\n",
+            "        optimizer = _sgd(parameters, settings)\n"
             '        optimizer.state.update(getattr(net, "momentum", {}))\n        net.momentum = optimizer.state\n',
         ),
         (
@@ -409,34 +409,46 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "dropout-unseeded",
             "dropout drawn from whatever the global generator holds",
-            'return seeded(seed, "training", t) if net.may_draw() else contextlib.nullcontext()',
-            "return contextlib.nullcontext()",
+            'dropout = GlobalStream(seed, "training", t) if net.may_draw() else None',
+            "dropout = None",
+        ),
+        (
+            "new-method-unheard",
+            "a method that is put into the step in mid-run is not used",
+            "            yield step\n            for parameter",
+            "            yield step\n            step.method = method\n            for parameter",
+        ),
+        (
+            "resume-draws-anew",
+            "a run that goes on begins its batches anew",
+            'generator(seed, "batches", t, i), step.index)',
+            'generator(seed, "batches", t, i))',
         ),
     ],
     "ebll/protocol.py": [
         (
             "statistics-not-frozen",
             "BatchNorm's statistics go on moving after the first task",
-            "network.freeze_statistics()",
-            "network.eval()",
+            "        net.freeze_statistics()\n",
+            "        net.eval()\n",
         ),
         (
             "warm-up-skipped",
             "no warm-up of the new head",
-            "if settings.warmup_epochs:",
-            "if t == 0 and settings.warmup_epochs:",
+            "        if not epochs or (",
+            '        if not epochs or stage == "warm-up" or (',
         ),
         (
             "warm-up-of-everything",
             "the warm-up trains the whole network",
-            "_learn(net, FeatureExtraction(), tasks",
-            '_learn(net, METHODS["finetune"](), tasks',
+            'stages = [("warm-up", FeatureExtraction(), ',
+            'stages = [("warm-up", Finetune(), ',
         ),
         (
             "warm-up-full-length",
             "the warm-up takes as many epochs as the training",
-            "epochs=settings.warmup_epochs if warm_up else settings.epochs",
-            "epochs=settings.epochs",
+            "FeatureExtraction(), settings.warmup_epochs)",
+            "FeatureExtraction(), settings.epochs)",
         ),
         (
             "moving-teacher",
@@ -447,28 +459,28 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "start-not-copied",
             "a run trains the snapshot that other runs branch from",
-            "copy.deepcopy(start.net).to(device)",
-            "start.net.to(device)",
+            "copy.deepcopy(start.net)",
+            "start.net",
         ),
         (
             "memory-of-newest-task",
             "what was kept of the older tasks is lost after each task",
-            "method.after_task(run.net, t, tasks[t], run.memory, seed)",
-            "method.after_task(run.net, t, tasks[t], None, seed)",
+            "run.method.after_task(run.net, t, task, run.memory, run.seed)",
+            "run.method.after_task(run.net, t, task, None, run.seed)",
         ),
         (
             "head-seed",
             "every new head starts from the first head's random numbers",
-            'with seeded(seed, "head", t):',
-            'with seeded(seed, "head", 0):',
+            'with seeded(run.seed, "head", t):',
+            'with seeded(run.seed, "head", 0):',
         ),
         (
             "accuracy-before-training",
             "the row of the accuracy matrix measured before the task is trained",
-            "    _learn(net, method, tasks, t, memory, settings, seed, recorder, keep)\n"
-            "    recorder.add_accuracies(net, tasks, t)\n",
-            "    recorder.add_accuracies(net, tasks, t)\n"
-            "    _learn(net, method, tasks, t, memory, settings, seed, recorder, keep)\n",
+            "        yield from _stage(run, tasks, t, stage, method, settings.replace(epochs=epochs), on)\n"
+            "    run.recorder.add_accuracies(net, tasks, t)\n",
+            '        if stage == "train":\n            run.recorder.add_accuracies(net, tasks, t)\n'
+            "        yield from _stage(run, tasks, t, stage, method, settings.replace(epochs=epochs), on)\n",
         ),
     ],
     "ebll/seeds.py": [
@@ -721,8 +733,8 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "gap-on-test",
             "the domain gap measured on the test split",
-            "task.to(job.device).train.inputs",
-            "task.to(job.device).test.inputs",
+            "task.train.inputs",
+            "task.test.inputs",
         ),
         (
             "subset-seed",

@@ -1,0 +1,120 @@
+"""Whoever iterates over a run's steps may leave it, change it, or take steps of several in turn."""
+
+import itertools
+
+import pandas as pd
+import pytest
+import torch
+from tiny import SETTINGS, method, noisy, same, sequence, small, state
+
+from ebll import Recorder, build_network
+from ebll.protocol import begin, complete, learn, learn_first
+from ebll.seeds import cpu_threads, seeded
+from ebll.turns import PROCESS
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_run_that_is_left_in_the_middle_leaves_the_rows_that_it_has_recorded_and_the_process_as_it_was(share):
+    tasks, full, part = sequence(3), Recorder(log_every=1), Recorder(log_every=1)
+    start = learn_first(tasks, net=noisy, settings=SETTINGS)
+    kept, random = state(start.net), torch.get_rng_state()
+    whole = len(list(learn(begin(tasks, method("ebll"), start=start, recorder=full), tasks, SETTINGS)))
+    run = begin(tasks, method("ebll"), start=start, recorder=part)
+    for _ in itertools.islice(learn(run, tasks, SETTINGS), int(share * whole)):
+        pass
+    assert 0 < len(part.curve_rows) < len(full.curve_rows)
+    pd.testing.assert_frame_equal(part.curves(), full.curves()[: len(part.curve_rows)], check_exact=True)
+    assert part.accuracy_rows == full.accuracy_rows[: len(part.accuracy_rows)]
+    assert same(start.net, kept)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not run.net.training
+    assert all(parameter.requires_grad for parameter in run.net.parameters())
+
+
+@pytest.mark.parametrize("net", [small, noisy])
+def test_runs_that_take_steps_in_turn_give_what_each_gives_alone(net):
+    """Two runs step by step, while others draw from torch's generator and change its thread count in between."""
+    tasks = sequence(3)
+    start = learn_first(tasks, net=net, settings=SETTINGS)
+
+    def of(name, seed):
+        return begin(tasks, method(name), start=start, seed=seed)
+
+    alone = {seed: complete(of(name, seed), tasks, SETTINGS) for name, seed in (("ebll", 0), ("lwf", 1))}
+    runs = {0: of("ebll", 0), 1: of("lwf", 1)}
+    for pair in itertools.zip_longest(*(learn(run, tasks, SETTINGS) for run in runs.values())):
+        torch.rand(3)
+        assert pair != (None, None)
+    for seed, run in runs.items():
+        assert same(run.net, alone[seed].net)
+        assert run.recorder.accuracy_rows == alone[seed].recorder.accuracy_rows
+
+
+def test_steps_draw_nothing_from_the_generators_of_those_who_iterate():
+    tasks = sequence(2)
+    start = learn_first(tasks, net=noisy, settings=SETTINGS)
+    torch.manual_seed(7)
+    wanted = torch.rand(40)
+    torch.manual_seed(7)
+    steps = learn(begin(tasks, method("ebll"), start=start), tasks, SETTINGS)
+    drawn = [torch.rand(()) for _ in steps]
+    assert torch.equal(torch.stack(drawn), wanted[: len(drawn)])
+
+
+def test_a_method_put_into_the_step_acts_from_the_next_one_on():
+    tasks = sequence(2)
+    start, own = learn_first(tasks, net=small, settings=SETTINGS), method("ebll", alpha=2.0)
+    run, weights = begin(tasks, own, start=start), {}
+    for step in learn(run, tasks, SETTINGS):
+        if step.stage == "train" and step.terms:
+            weights[step.index] = step.terms["code"].weight
+            if step.index == 3:
+                step.method = own.replace(alpha=0.0)
+    assert [weights[i] for i in sorted(weights)] == [2.0] * 4 + [0.0] * (len(weights) - 4)
+    same_until = begin(tasks, own, start=start)
+    assert not same(complete(same_until, tasks, SETTINGS).net, run.net)
+
+
+# Random numbers and processor threads.
+
+
+def test_a_block_goes_on_with_its_own_numbers_and_threads_after_the_process_was_lent():
+    def draw(lend):
+        drawn = []
+        with cpu_threads(2), seeded(3, "a"):
+            drawn.append(torch.rand(4))
+            lend()
+            with seeded(4, "b"), cpu_threads(3):
+                drawn.append(torch.rand(4))
+                lend()
+                drawn.append(torch.rand(4))
+                assert torch.get_num_threads() == 3
+            lend()
+            drawn.append(torch.rand(4))
+            assert torch.get_num_threads() == 2
+        return torch.cat(drawn)
+
+    def others():
+        mine.append(torch.rand(2))
+        assert torch.get_num_threads() == 1
+        with seeded(9, "other"), cpu_threads(4):
+            torch.rand(5)
+
+    alone, mine = draw(lambda: None), []
+    torch.manual_seed(7)
+    assert torch.equal(draw(lambda: PROCESS.lend(others)), alone)
+    mine.append(torch.rand(2))
+    torch.manual_seed(7)
+    assert torch.equal(torch.cat(mine), torch.cat([torch.rand(2) for _ in range(4)]))
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(("net", "draws"), [(small, False), (noisy, True), ("mlp", False), ("cnn", False)])
+def test_a_net_counts_as_drawing_where_its_training_draws(net, draws):
+    made = build_network(net, (1, 8, 8))
+    made.add_head(3)
+    assert made.may_draw() == draws
+    made.train()
+    before = torch.get_rng_state()
+    made(torch.ones(4, 1, 8, 8), 0)
+    assert torch.equal(torch.get_rng_state(), before) != draws
