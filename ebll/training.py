@@ -183,8 +183,9 @@ def _sgd(parameters: list[torch.nn.Parameter], settings: TrainSettings) -> torch
 
 def _loss_terms(step: Step, batches: Sequence[Batch], memory: Memory | None) -> dict[str, Term]:
     """The method's terms; what computing them changes besides is noted as it was before, for `Step.state`."""
-    if not step.net.statistics_frozen:
-        step.statistics = {name: value.clone() for name, value in step.net.named_buffers()}
+    if not step.net.statistics_frozen and (buffers := {buffer.data_ptr() for buffer in step.net.buffers()}):
+        state = step.net.state_dict().items()
+        step.statistics = {name: value.clone() for name, value in state if value.data_ptr() in buffers}
     with step.dropout or contextlib.nullcontext():
         return step.method.loss_terms(step.net, batches, memory)
 

@@ -18,6 +18,7 @@ from folders import image_folder
 from messages import review
 from tiny import blobs
 
+import ebll
 from ebll import METHODS, TrainSettings
 from ebll.cli import cli
 from ebll.cli.work import Work

@@ -24,6 +24,7 @@ from ebll.paper import Brake, Place, paper, runs, start
 from ebll.paper.main import chosen_units
 from ebll.paper.runs import run_units
 from ebll.photos import load_photos
+from ebll.protocol import complete
 from ebll.record import Recorder
 from ebll.runs import Snapshot
 
@@ -88,7 +89,7 @@ def same_as_by_hand(tmp_path, root, chosen, experiment, start, tasks, made, seed
     results = {result.facts["method"]: result for result in run_units(place, chosen, units, Brake())}
     for name, method in made.items():
         options = dict(settings=chosen.train, seed=seed, recorder=Recorder(log_every=2))
-        mine = branch(tasks, method, start, {}, **options)
+        mine = complete(branch(tasks, method, start, {}, **options), tasks, chosen.train)
         assert results[name].facts == mine.facts
         assert not results[name].failure
         same_rows(results[name].curves, mine.recorder.curve_rows)
