@@ -11,7 +11,7 @@ For each net, over letters -> mnist, digits, textures:
    strength * Fisher information stays below 2 (1 + momentum), and along a sequence the Fisher information adds up;
 4. alpha (for all EBLL variants), at that distillation weight: the one with which EBLL has the best mean.
 
-Everything is read on validation splits, with seeds 100 to 104. The winners stand in `ebll/experiments/plan.py`; a test
+Everything is read on validation splits, with seeds 100 to 104. The winners stand in `ebll/config.py`; a test
 compares the two.
 """
 
@@ -27,9 +27,9 @@ import pandas as pd
 import torch
 
 from ebll.autoencoder import AutoencoderSettings
+from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.data import load_task
 from ebll.errors import TrainingDiverged
-from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
 from ebll.experiments.report import markdown
 from ebll.methods import EBLL, EWC, Finetune, LwF, Method
 from ebll.protocol import learn_first, run_sequence

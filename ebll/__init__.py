@@ -60,6 +60,7 @@ _HOME = {
     "Joint": "methods",
     "LwF": "methods",
     "LabConfig": "live",
+    "RunConfig": "config",
     "Comparison": "comparison",
     "compare": "comparison",
     "Recorder": "record",
@@ -71,7 +72,7 @@ _HOME = {
     "sweep": "sweeps",
 }
 _ROOMS = (
-    *("autoencoder", "backbones", "checkpoints", "checks", "comparison", "data", "environment"),
+    *("autoencoder", "backbones", "checkpoints", "checks", "comparison", "config", "data", "environment"),
     *("experiments", "figures", "fisher", "lesson", "live", "methods", "metrics"),
     *("nets", "pages", "panels", "paper", "photos", "protocol", "record"),
     *("sweeps", "terms", "training", "turns"),
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
         checkpoints,
         checks,
         comparison,
+        config,
         data,
         environment,
         experiments,
@@ -107,6 +109,7 @@ if TYPE_CHECKING:
     )
     from ebll.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
     from ebll.comparison import Comparison, compare
+    from ebll.config import RunConfig
     from ebll.data import TASKS, Split, Task, load_task, task_table
     from ebll.errors import DataMissing, EbllError, InputError, OutputError, RunStopped, TrainingDiverged
     from ebll.live import LabConfig
@@ -151,6 +154,7 @@ __all__ = [
     "OutputError",
     "Recorder",
     "Run",
+    "RunConfig",
     "RunStopped",
     "Snapshot",
     "Split",
@@ -164,6 +168,7 @@ __all__ = [
     "checks",
     "compare",
     "comparison",
+    "config",
     "data",
     "environment",
     "experiments",

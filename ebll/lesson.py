@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from IPython.display import DisplayHandle, display
 
+from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.data import Task, load_task
 from ebll.environment import check_environment, versions
 from ebll.errors import check_choice
-from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
 from ebll.methods import Method
 
 __all__ = ["PROFILES", "Lesson", "examples", "progress", "say", "setup", "source"]

@@ -7,8 +7,9 @@ from tiny import SETTINGS, blobs
 import ebll
 from ebll import AutoencoderSettings
 from ebll.autoencoder import fit_autoencoder
+from ebll.config import PRESETS, Preset
 from ebll.experiments import jobs
-from ebll.experiments.plan import ALONE, PRESETS, Experiment, Preset
+from ebll.experiments.plan import ALONE, Experiment
 from ebll.nets import frozen
 from ebll.seeds import derive_seed
 

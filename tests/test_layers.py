@@ -26,7 +26,7 @@ LEVELS = [
     {"runs"},
     {"training"},
     {"protocol"},
-    {"comparison", "checkpoints"},
+    {"comparison", "checkpoints", "config"},
     {"figures"},
     {"experiments"},
     {"sweeps"},

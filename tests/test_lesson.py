@@ -9,8 +9,8 @@ from messages import raises, review
 
 import ebll
 from ebll import environment, lesson
+from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.errors import EbllError, InputError
-from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
 
 
 def test_this_environment_is_as_pyproject_asks():

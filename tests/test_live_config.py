@@ -11,7 +11,7 @@ from tiny import blobs, same
 
 import ebll
 from ebll import METHODS, InputError
-from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS
+from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.live import LAB_METHODS, LIVE, Change, LabConfig
 from ebll.live.config import acts_on
 from ebll.live.cost import main_steps_of, steps_of

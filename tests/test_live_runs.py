@@ -16,8 +16,8 @@ import ebll
 from ebll import InputError, Recorder, Task, TrainSettings
 from ebll.autoencoder import AutoencoderSettings
 from ebll.comparison import branch
+from ebll.config import NEW_TASK_IMAGES
 from ebll.errors import RunStopped
-from ebll.experiments.plan import NEW_TASK_IMAGES
 from ebll.live import LAB_METHODS, LIVE, Change, LabConfig, LabRun, LiveKnobs, run, run_live
 from ebll.live.cost import main_steps_of
 from ebll.live.lab import FAR, LOG_EVERY, learned, start_of

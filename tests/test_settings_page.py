@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.choose_settings import page, winners
-from ebll.experiments import PRESETS
+from ebll.config import PRESETS
 
 DOCS = Path(__file__).parents[1] / "docs"
 

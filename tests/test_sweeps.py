@@ -24,6 +24,7 @@ from ebll.sweeps import FIGURES, Store, Sweep, choose_alpha, configs_of, load_sw
 from ebll.sweeps import plan as plan_module
 from ebll.sweeps.engines import chunks_of, one_by_one
 from ebll.sweeps.sweep import sweep as sweep_function
+from ebll.sweeps.version import run_key
 
 HERE = Path(__file__).parent
 WAIT = 60  # seconds after which something hangs
@@ -133,7 +134,7 @@ def test_chunks_hold_every_run_once_and_share_a_first_network():
     configs = configs_of({**GRID, "seed": range(9), "alpha": [1.0, 2.0, 3.0]})
     for workers in (1, 2, 7, 1000):
         chunks = chunks_of(configs, workers)
-        assert sorted(one.key for chunk in chunks for one in chunk) == sorted(one.key for one in configs)
+        assert sorted(run_key(one) for chunk in chunks for one in chunk) == sorted(map(run_key, configs))
         assert {len({config.seed for config in chunk}) for chunk in chunks} == {1}
         assert max(map(len, chunks)) <= 8
 
@@ -151,7 +152,7 @@ def test_what_is_there_is_not_run_again(alone, tmp_path, monkeypatch):
 
 def test_a_damaged_result_is_named_and_run_again(alone, tmp_path, monkeypatch):
     ebll.sweep(GRID, store=tmp_path, workers=1)
-    path = Store(tmp_path).path(alone.configs[3].key)
+    path = Store(tmp_path).path(run_key(alone.configs[3]))
     path.write_bytes(path.read_bytes()[:-30])
     asked = counted(monkeypatch)
     found = ebll.sweep(GRID, store=tmp_path, workers=1)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from messages import raises
 
 from ebll import METHODS, TASKS, InputError
-from ebll.experiments.plan import PRESETS
+from ebll.config import PRESETS
 from ebll.methods import settings_of
 from ebll.sweeps import RunConfig, axes_of, configs_of, read_grid
-from ebll.sweeps.config import code_version, key_of
 from ebll.sweeps.grid import EXAMPLE, MOST, check_runs
 from ebll.sweeps.tables import in_order, settings_row
+from ebll.sweeps.version import code_version, key_of, run_key
 
 METHOD_SETTINGS = ("alpha", "temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight")
 POSITIVE = st.floats(1e-3, 1e3)
@@ -48,19 +48,19 @@ def test_the_key_is_equal_for_one_run_and_differs_in_every_setting_that_acts(con
     mine = config.alpha[0] if name == "alpha" and isinstance(config.alpha, tuple) else getattr(config, name)
     if name == "net":
         return  # it brings other defaults; the next test changes it
-    assert (other.key == config.key) is (not acts or one == mine)
-    assert (other.canonical() == config.canonical()) is (other.key == config.key)
+    assert (run_key(other) == run_key(config)) is (not acts or one == mine)
+    assert (other.canonical() == config.canonical()) is (run_key(other) == run_key(config))
 
 
 @pytest.mark.slow
 def test_the_key_tells_nets_methods_and_code_apart_and_outlives_the_process():
-    keys = {RunConfig.of(net=net, method=method).key for net in ("mlp", "cnn") for method in METHODS}
+    keys = {run_key(RunConfig.of(net=net, method=method)) for net in ("mlp", "cnn") for method in METHODS}
     assert len(keys) == 2 * len(METHODS)
     config = RunConfig.of(alpha=0.1, seed=3)
-    assert key_of(config.as_dict(), code_version()) == config.key != key_of(config.as_dict(), "another")
-    line = "from ebll.sweeps import RunConfig; print(RunConfig.of(alpha=0.1, seed=3).key)"
+    assert key_of(config.as_dict(), code_version()) == run_key(config) != key_of(config.as_dict(), "another")
+    line = "import ebll; from ebll.sweeps.version import run_key; print(run_key(ebll.RunConfig.of(alpha=0.1, seed=3)))"
     out = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60)
-    assert out.stdout.strip() == config.key
+    assert out.stdout.strip() == run_key(config)
 
 
 @given(CONFIGS)
@@ -85,7 +85,7 @@ def test_the_defaults_are_those_chosen_for_the_net():
 def test_equal_alphas_for_each_task_are_one_alpha():
     three = ("digits", "letters", "mnist")
     one, two = (RunConfig.of(tasks=three, alpha=alpha) for alpha in (2.0, (2.0, 2.0)))
-    assert one.key == two.key != RunConfig.of(tasks=three, alpha=(2.0, 1.0)).key
+    assert run_key(one) == run_key(two) != run_key(RunConfig.of(tasks=three, alpha=(2.0, 1.0)))
 
 
 AXES = st.fixed_dictionaries(
@@ -111,9 +111,10 @@ def test_a_grid_is_its_product_without_runs_that_are_the_same(grid):
         )
         for m in methods
     ]
-    assert len(configs) == len({config.key for config in configs}) == sum(counted)
+    assert len(configs) == len(set(map(run_key, configs))) == sum(counted)
     product = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
-    places = [next(i for i, p in enumerate(product) if RunConfig.of(**p).key == config.key) for config in configs]
+    points = [RunConfig.of(**point).canonical() for point in product]
+    places = [points.index(config.canonical()) for config in configs]
     assert places == sorted(places)
     assert configs_of(configs + configs) == configs
 

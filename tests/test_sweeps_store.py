@@ -12,8 +12,8 @@ from tiny_sweep import cheap
 from ebll.errors import InputError, OutputError
 from ebll.sweeps import RunConfig, RunResult, Store, load_sweep
 from ebll.sweeps import store as store_module
-from ebll.sweeps.config import code_version, key_of
 from ebll.sweeps.store import FORMAT
+from ebll.sweeps.version import code_version, key_of, run_key
 
 
 def result(code=None, **changes):
@@ -54,7 +54,7 @@ def test_a_result_belongs_to_the_run_whatever_else_the_config_says(tmp_path):
 
 def test_a_result_that_is_there_stays(tmp_path):
     store = filled(tmp_path, 1)
-    path = store.path(cheap().key)
+    path = store.path(run_key(cheap()))
     before = path.read_bytes(), path.stat().st_mtime_ns
     store.put(RunResult(cheap(), {"old": 0.0}))
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
@@ -85,7 +85,7 @@ def other_content(path, other):
 @pytest.mark.parametrize("damage", [truncate, empty, flip, swap, other_content])
 def test_a_damaged_file_is_named_and_set_aside_and_no_other_is(tmp_path, damage):
     store = filled(tmp_path)
-    bad, good = store.path(cheap(seed=1).key), store.path(cheap(seed=2).key)
+    bad, good = store.path(run_key(cheap(seed=1))), store.path(run_key(cheap(seed=2)))
     damage(bad, good)
     content = bad.read_bytes()
     looking = Store(tmp_path, write=False)
@@ -113,7 +113,7 @@ def test_a_crash_in_mid_write_leaves_no_half_result(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             store.put(result(seed=1))
     # After kill -9 the part itself stays behind; nobody takes it for a result.
-    path = store.path(cheap(seed=1).key)
+    path = store.path(run_key(cheap(seed=1)))
     (path.parent / f".{path.name}.0123").write_text('{"sha256"')
     assert cheap(seed=1) not in store
     assert len(list(Store(tmp_path).all())) == 1

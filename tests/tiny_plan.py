@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from ebll import TrainSettings
 from ebll.cli import cli
-from ebll.experiments.plan import PRESETS, PROFILES, Experiment, Preset, Profile
+from ebll.config import PRESETS, Preset
+from ebll.experiments.plan import PROFILES, Experiment, Profile
 
 SEQUENCES = (
     Experiment("mlp", ("letters", "digits")),

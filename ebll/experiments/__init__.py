@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib
 
-from ebll.experiments.plan import EXPERIMENTS, PRESETS, PROFILES, Experiment, Preset
+from ebll.experiments.plan import EXPERIMENTS, PROFILES, Experiment
 from ebll.experiments.reproduce import Outcome, reproduce
 
 __all__ = [
     "EXPERIMENTS",
-    "PRESETS",
     "PROFILES",
     "Claim",
     "Experiment",
     "Outcome",
     "Part",
-    "Preset",
     "claims_of",
     "curve_shapes",
     "reproduce",

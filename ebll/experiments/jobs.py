@@ -19,9 +19,10 @@ import torch
 
 from ebll.autoencoder import Autoencoder, AutoencoderSettings
 from ebll.comparison import ALONE, alone, branch
+from ebll.config import NEW_TASK_IMAGES, PRESETS, Preset
 from ebll.data import TASKS, Task, load_task
 from ebll.errors import TrainingDiverged
-from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS, Experiment, Preset
+from ebll.experiments.plan import Experiment
 from ebll.methods import Memory, Method
 from ebll.methods.base import record
 from ebll.methods.codes import fit_to_task

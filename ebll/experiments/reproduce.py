@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
+from ebll.config import PRESETS
 from ebll.errors import InputError, check_choice, check_count
 from ebll.experiments import report
 from ebll.experiments.jobs import Job, Result, Steps, jobs_of, longest, run_jobs
-from ebll.experiments.plan import ALONE, PRESETS, Experiment, plan
+from ebll.experiments.plan import ALONE, Experiment, plan
 from ebll.methods import METHODS
 from ebll.record import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
 from ebll.workers import default_workers

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebll.autoencoder import AutoencoderSettings
+from ebll.config import PRESETS, OfNet, take_own
 from ebll.errors import InputError, check_choice
-from ebll.experiments.plan import PRESETS, OfNet, take_own
 from ebll.methods import EBLL, EWC, METHODS, LwF, Method, method_from, settings_of
 from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from ebll.experiments.plan import NEW_TASK_IMAGES
+from ebll.config import NEW_TASK_IMAGES
 from ebll.live.config import LabConfig
 
 __all__ = ["main_steps_of", "remember", "seconds_of", "steps_of", "words"]

@@ -23,9 +23,9 @@ from typing import Any
 import pandas as pd
 
 from ebll.comparison import branch, memory_of
+from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice
-from ebll.experiments.plan import PRESETS
 from ebll.live.config import LabConfig
 from ebll.live.cost import remember
 from ebll.live.knobs import Change, LiveKnobs, LiveMemory, LiveMethod

@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 
+from ebll.config import NEW_TASK_IMAGES
 from ebll.data import TASKS, Task, load_task
 from ebll.errors import InputError
-from ebll.experiments.plan import NEW_TASK_IMAGES
 
 __all__ = ["cut", "offered_tasks", "own_tasks"]
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from ebll.autoencoder import Autoencoder, AutoencoderSettings, Encoder, fit_autoencoder
+from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, check_choice
-from ebll.experiments.plan import PRESETS
 from ebll.live.config import keywords_of, line_of
 from ebll.live.lab import learned
 from ebll.metrics import accuracy, unexplained_share

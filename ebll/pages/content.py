@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from ebll.config import RunConfig
 from ebll.errors import InputError
 from ebll.figures.style import Look, looks
 from ebll.sweeps import maps
-from ebll.sweeps.config import RunConfig
 from ebll.sweeps.indexed import Run, SweepIndex, Value
 from ebll.sweeps.tables import plain
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import importlib
 
+from ebll.config import RunConfig
 from ebll.sweeps.choice import Choice, choose_alpha
-from ebll.sweeps.config import RunConfig
 from ebll.sweeps.grid import axes_of, configs_of, read_grid
 from ebll.sweeps.plan import SweepPlan
 from ebll.sweeps.ready import ready_sweep

@@ -16,11 +16,12 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from pathlib import Path
 from typing import Any, Protocol
 
+from ebll.config import RunConfig
 from ebll.errors import EbllError, InputError, RunStopped
 from ebll.sweeps.cluster import Flag, is_dask, told, workers_of
-from ebll.sweeps.config import RunConfig, code_version
 from ebll.sweeps.single import RunResult, run_one
 from ebll.sweeps.store import Store
+from ebll.sweeps.version import code_version
 from ebll.workers import streamed
 
 __all__ = ["Executor", "chunks_of", "handed_out", "on_executor", "on_pool", "one_by_one", "refuse_other"]

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ebll.config import RunConfig
 from ebll.data import TASKS
 from ebll.errors import DataMissing, InputError, check_choice
 from ebll.nets import build_network
-from ebll.sweeps.config import RunConfig
 
 __all__ = ["MOST", "axes_of", "check_runs", "configs_of", "read_grid"]
 

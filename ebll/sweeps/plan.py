@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ebll.config import PRESETS, RunConfig
 from ebll.errors import InputError
-from ebll.experiments.plan import PRESETS
-from ebll.sweeps.config import RunConfig
 
 __all__ = ["SweepPlan", "check_room", "plan_of"]
 

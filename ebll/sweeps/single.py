@@ -18,15 +18,15 @@ import numpy as np
 
 from ebll import metrics
 from ebll.comparison import memory_of
+from ebll.config import PRESETS, RunConfig
 from ebll.data import Task, load_task
 from ebll.errors import EbllError, InputError, RunStopped, TrainingDiverged
-from ebll.experiments.plan import PRESETS
 from ebll.methods import Memory
 from ebll.protocol import begin, learn, learn_first
 from ebll.record import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
-from ebll.sweeps.config import RunConfig, code_version
+from ebll.sweeps.version import code_version
 from ebll.training import TrainSettings
 
 __all__ = ["FIGURES", "RunResult", "prepared", "run_one", "sequence_of"]

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ebll.config import RunConfig
 from ebll.errors import EbllError, InputError, OutputError
-from ebll.sweeps.config import RunConfig, key_of
 from ebll.sweeps.single import RunResult
+from ebll.sweeps.version import key_of, run_key
 
 __all__ = ["Store"]
 
@@ -78,7 +79,7 @@ class Store:
         return self.folder / "runs" / key[:2] / f"{key}.json"
 
     def __contains__(self, config: RunConfig) -> bool:
-        return self.path(config.key).exists()
+        return self.path(run_key(config)).exists()
 
     def put(self, result: RunResult) -> None:
         """Write a result; one that is there already stays.
@@ -103,7 +104,7 @@ class Store:
 
     def get(self, config: RunConfig) -> RunResult | None:
         """The result of a config, or None where there is none that holds what it should."""
-        held = self._read(self.path(config.key))
+        held = self._read(self.path(run_key(config)))
         return None if held is None else _result(config, held)
 
     def all(self) -> Iterator[RunResult]:

@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 
+from ebll.config import RunConfig
 from ebll.errors import InputError, OutputError, check_count
 from ebll.sweeps import engines
 from ebll.sweeps.cluster import connected, is_dask, workers_of
-from ebll.sweeps.config import RunConfig, code_version
 from ebll.sweeps.grid import check_runs, configs_of, read_grid
 from ebll.sweeps.plan import SweepPlan, check_room, plan_of
 from ebll.sweeps.single import RunResult
 from ebll.sweeps.store import Store
 from ebll.sweeps.tables import Sweep, in_order
+from ebll.sweeps.version import code_version
 from ebll.workers import default_workers
 
 __all__ = ["load_sweep", "plan_sweep", "sweep"]

@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from ebll.config import RunConfig
 from ebll.experiments.report import prepare_folder, write_table
 from ebll.record import CURVE_COLUMNS
-from ebll.sweeps.config import RunConfig
 from ebll.sweeps.single import FIGURES, RunResult
 
 __all__ = ["SETTINGS", "Sweep", "SweepTables", "curve_columns", "in_order", "plain", "settings_row"]

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ebll.config import PRESETS, RunConfig
 from ebll.errors import InputError, check_choice
-from ebll.experiments.plan import PRESETS
-from ebll.sweeps.config import RunConfig
 from ebll.sweeps.indexed import KNOBS, SweepIndex, Value, setting_value
 from ebll.sweeps.tables import plain
 

@@ -1,43 +1,67 @@
-"""One run of a sweep as a frozen object: tasks, net, method, every number, seed. Its key names its result in a store.
+"""One run as one frozen object: tasks, net, method, its weights, training, seed.
 
-This room knows settings and their limits; it trains nothing.
+    config = ebll.RunConfig(tasks=("letters", "mnist"), alpha=1.0)
+    config.alpha, config.learning_rate          # what is not given is what was chosen for the net
+
+The settings of a net were chosen on validation splits with seeds 100 and up (`benchmarks/choose_settings.py`,
+docs/settings.md).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import importlib.metadata
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import InputError, check_choice
-from ebll.experiments.plan import NEW_TASK_IMAGES, PRESETS, OfNet, take_own
 from ebll.methods import EBLL, EWC, METHODS, LwF, Method, method_from, settings_of
 from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings
 
-__all__ = ["RunConfig", "code_version", "key_of"]
+__all__ = ["NEW_TASK_IMAGES", "PRESETS", "OfNet", "Preset", "RunConfig", "take_own"]
+
+NEW_TASK_IMAGES = 1190
+"""Training images of every task but the first: as many as the smallest has, so that they do not differ in size."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of one net: how every task is trained, and what its methods weigh."""
+
+    train: TrainSettings
+    distill_weight: float
+    alpha: float
+    ewc_strength: float
+    code_size: int = 64
+
+    def method(self, name: str) -> Method:
+        """A method by its name, with this net's settings."""
+        return method_from(name, dataclasses.asdict(self))
+
+
+PRESETS = {
+    "mlp": Preset(TrainSettings(), distill_weight=2.0, alpha=3.0, ewc_strength=300.0),
+    "cnn": Preset(TrainSettings(), distill_weight=1.0, alpha=3.0, ewc_strength=300.0),
+}
+
+
+class OfNet(float):
+    """A setting's default that gives way to the net's own when a config is built: see `take_own`."""
+
+
+def take_own(config: Any) -> None:
+    """Put the net's own values in the place of defaults that were left as they are; first in a `__post_init__`."""
+    preset = PRESETS[check_choice(config.net, PRESETS, "net")]
+    for name in config.__dataclass_fields__:
+        if isinstance(getattr(config, name), OfNet):
+            owner = preset if hasattr(preset, name) else preset.train
+            object.__setattr__(config, name, getattr(owner, name))
+
 
 _MLP = PRESETS["mlp"]
-_ROOMS = (
-    *("autoencoder.py", "comparison.py", "data", "fisher.py", "methods", "metrics.py", "nets.py", "protocol.py"),
-    *(
-        "record.py",
-        "runs.py",
-        "seeds.py",
-        "sweeps/config.py",
-        "sweeps/single.py",
-        "terms.py",
-        "training.py",
-    ),
-    "experiments/plan.py",
-)
 
 
 @dataclass(frozen=True)
@@ -116,11 +140,6 @@ class RunConfig(Settings):
         own = {name: getattr(self, name) for name in ("learning_rate", "epochs", "warmup_epochs")}
         return PRESETS[self.net].train.replace(**own)
 
-    @functools.cached_property
-    def key(self) -> str:
-        """What names the result of this run: a hash of its canonical settings and of the code that runs it."""
-        return key_of(self.canonical().as_dict(), code_version())
-
     def as_dict(self) -> dict[str, Any]:
         """Name -> value, as JSON and TOML can hold it."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -144,24 +163,3 @@ def _usual(net: str) -> RunConfig:
 def _unused(method: str) -> frozenset[str]:
     of_methods = frozenset().union(*map(settings_of, METHODS)) & set(RunConfig.__dataclass_fields__)
     return of_methods - settings_of(method)
-
-
-def key_of(settings: Mapping[str, Any], code: str) -> str:
-    """The key of a run from its canonical settings, as `RunConfig.as_dict` gives them, and a code version."""
-    text = json.dumps([dict(settings), code], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@functools.cache
-def code_version() -> str:
-    """A hash of the source of every room that decides what a run gives, and of torch's version up to its second number.
-
-    Another release of torch may add up in another order; its corrections (2.4.0 to 2.4.1) are taken to change nothing.
-    """
-    package = Path(__file__).parents[1]
-    files = [file for room in _ROOMS for file in ([package / room] if "." in room else (package / room).rglob("*.py"))]
-    digest = hashlib.sha256(".".join(importlib.metadata.version("torch").split(".")[:2]).encode())
-    for file in sorted(files):
-        digest.update(file.relative_to(package).as_posix().encode())
-        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
-    return digest.hexdigest()[:16]
