@@ -47,8 +47,7 @@ def learn_first(
 ) -> Snapshot:
     """Learn the first task, which is plain training for every method, and keep the network to branch from."""
     run = begin(tasks, Finetune(), net=net, seed=seed, device=device, recorder=recorder)
-    complete(run, checked_tasks(tasks, device)[:1], _checked(settings, TrainSettings, "settings", "epochs"))
-    return Snapshot(run.net, run.recorder, run.net_name)
+    return Snapshot(complete(run, tasks[:1], settings).net, run.recorder, run.net_name)
 
 
 def run_sequence(
@@ -75,13 +74,15 @@ def run_sequence(
                sequence needs it
     raises     `InputError` for tasks that do not fit together, `TrainingDiverged` (with the run so far) for a bad loss
     """
-    settings = _checked(settings, TrainSettings, "settings", "epochs")
     run = begin(tasks, method, net=net, seed=seed, device=device, recorder=recorder, start=start)
-    return complete(run, checked_tasks(tasks, device), settings, look_back_last=look_back_last)
+    return complete(run, tasks, settings, look_back_last=look_back_last)
 
 
-def complete(run: Run, tasks: Sequence[Task], settings: TrainSettings, *, look_back_last: bool = False) -> Run:
+def complete(
+    run: Run, tasks: Sequence[Task], settings: TrainSettings | None = None, *, look_back_last: bool = False
+) -> Run:
     """Take a run that was begun to its end."""
+    settings = _checked(settings, TrainSettings, "settings", "epochs")
     with cpu_threads(settings.threads):
         for _ in learn(run, tasks, settings, look_back_last=look_back_last):
             pass
@@ -107,13 +108,16 @@ def begin(
     names, net_name = tuple(task.name for task in tasks), net if isinstance(net, str) else "own"
     if start is None:
         run = Run(method, names, net_name, seed, build_network(net, tasks[0].input_shape, seed), None, recorder)
+        method.check(run.net, len(tasks))
     else:
         check_start(start, tasks[0])
+        method.check(start.net, len(tasks))
         recorder.extend(start.recorder)
-        run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net), start.memory, recorder)
-    method.check(run.net, len(tasks))
-    if run.net.heads:
+        run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net), start.memory, recorder, learned=1)
         method.prepare(run.net)
+        if start.memory is not None:
+            run.fitted = 1
+            recorder.add_memory(names[0], start.memory)
     run.net.to(device)
     return run
 
@@ -128,26 +132,29 @@ def learn(
 ) -> Iterator[Step]:
     """Learn the tasks that a run has not learned yet; the method looks back after each, to fit what it keeps.
 
-    resume   where to go on, with the run as it was at the beginning of that stage
+    tasks    those that the run was begun with, or the first of them
+    settings   their number of threads is for the caller to set, with `ebll.seeds.cpu_threads`
+    resume   where `Checkpoints.resume` has put the run
     yields   the loop's steps, those of all tasks and stages
-    raises   `TrainingDiverged` (with the run so far) for a bad loss
+    raises   `TrainingDiverged` (with the run so far) for a bad loss; `InputError` for a run that was left in mid-task
     """
-    begun, last = resume.task if resume else len(run.net.heads), len(tasks) - 1
+    settings = _checked(settings, TrainSettings, "settings", "epochs")
+    tasks, last = checked_tasks(tasks, next(run.net.parameters()).device), len(tasks) - 1
+    names = tuple(task.name for task in tasks)
+    if names != run.tasks[: len(names)]:
+        raise InputError(f"The run was begun with {', '.join(run.tasks)}; got {', '.join(names)}.")
     for t, task in enumerate(tasks):
-        who = run.method.label if begun or t else "First task"
+        who = run.method.label if t else "First task"
         try:
-            if t >= begun:
+            if run.learned <= t:
                 yield from learn_task(run, tasks, t, settings, resume if resume and resume.task == t else None)
-            elif resume or t < begun - 1:
-                continue
-            if t == last and not look_back_last:
-                return  # what is kept is still that of the task before
-            if t > 0 or run.memory is None:  # a snapshot may bring what is kept of the first task
+            if run.fitted <= t and (t < last or look_back_last):
                 who = run.method.label
                 run.memory = run.method.after_task(run.net, t, task, run.memory, run.seed)
+                run.fitted = t + 1
+                run.recorder.add_memory(task.name, run.memory)
         except TrainingDiverged as error:
             raise TrainingDiverged(f"{who}, seed {run.seed}: {error}", run) from error
-        run.recorder.add_memory(task.name, run.memory)
 
 
 def learn_task(
@@ -156,9 +163,14 @@ def learn_task(
     """The protocol for one task: new head, warm-up, what to keep of the old network, training; its steps are yielded.
 
     Nothing but the new head moves during the warm-up, so that what is recorded after it is still the old network's.
-    The first task has no warm-up, and is learned in the same way by all methods.
+    The first task has no warm-up, and is learned in the same way by all methods; after it, statistics of BatchNorm stay
+    as they are.
     """
     net = run.net
+    if len(net.heads) > t and not resume:
+        raise InputError(
+            f"The run was left while {tasks[t].name} was learned. Begin a new one, or resume a checkpoint."
+        )
     if len(net.heads) == t:
         with seeded(run.seed, "head", t):
             net.add_head(tasks[t].class_count)
@@ -176,6 +188,7 @@ def learn_task(
     if t == 0:
         net.freeze_statistics()
         run.method.prepare(net)
+    run.learned = t + 1
 
 
 def _stage(
@@ -191,7 +204,7 @@ def _stage(
         for step in steps:
             step.stage = stage
             if not resume or step.index > resume.index:  # where it goes on, it was measured before it was stopped
-                observe(step.index, step.total, step.terms, step.learning_rate)
+                observe(step)
             yield step
 
 

@@ -167,8 +167,8 @@ class Recorder:
         memory: Memory | None,
         stage: str,
         trained: nn.Module | None = None,
-    ) -> Callable[[int, int, Mapping[str, Term], float], None]:
-        """An observer for `ebll.training.train` that measures where it is due.
+    ) -> Callable[[Any], None]:
+        """A function of the loop's steps (`ebll.training.Step`) that measures where it is due.
 
         net      as it is before the stage: distances are from its features
         tasks    those of the sequence, of which task t is being learned
@@ -180,9 +180,10 @@ class Recorder:
         new = Probe.of(net, t, tasks[t], self.samples, still)
         facts = {"training": tasks[t].name, "stage": stage}
 
-        def observe(step: int, total: int, terms: Mapping[str, Term], learning_rate: float) -> None:
-            if self.due(step, last=step == total):
-                self.measure(net, probes, new, memory, terms, **facts, step=step, learning_rate=learning_rate)
+        def observe(step: Any) -> None:
+            if self.due(step.index, last=step.index == step.total):
+                now = {"step": step.index, "learning_rate": step.learning_rate}
+                self.measure(net, probes, new, memory, step.terms, **facts, **now)
 
         return observe
 

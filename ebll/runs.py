@@ -36,15 +36,17 @@ class Snapshot:
 
 @dataclass
 class Run:
-    """What a run leaves: the network, the method's memory, and the record."""
+    """A run, to be learned by `ebll.protocol.learn` or learned: the network, the method's memory, and the record."""
 
     method: Method
     tasks: tuple[str, ...]
     net_name: str
     seed: int
     net: Network
-    memory: Memory | None
+    memory: Memory | None  #: what the method keeps of the tasks that it has looked back on
     recorder: Recorder
+    learned: int = 0  #: tasks learned so far
+    fitted: int = 0  #: of these, the tasks that what the method keeps was fitted to
 
     @property
     def facts(self) -> dict[str, str | int]:

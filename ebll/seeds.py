@@ -110,12 +110,14 @@ class GlobalStream:
         self.before = self._now = states
 
     def __enter__(self) -> None:
+        PROCESS.__enter__()
         self._outside, self.before = _states(), self._now
         _set_states(self._now)
 
     def __exit__(self, *error: object) -> None:
         self._now = _states()
         _set_states(self._outside)
+        PROCESS.__exit__()
 
 
 def _states() -> list[torch.Tensor]:

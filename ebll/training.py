@@ -54,7 +54,7 @@ class Step:
 
     index: int  #: updates made so far
     total: int  #: updates in all
-    method: Method  #: its terms are minimised; another one put here is used from the next step on
+    method: Method  #: one of the same kind with other weights, put here, is used from the next step to the stage's end
     net: Network
     optimizer: torch.optim.Optimizer
     dropout: GlobalStream | None  #: the random numbers of layers that draw
@@ -69,7 +69,11 @@ class Step:
         return self.optimizer.param_groups[0]["lr"]
 
     def state(self) -> dict[str, Tensor]:
-        """All that decides how the loop goes on, by name: weights, momentum, and the random numbers of dropout."""
+        """What decides how the loop goes on, by name: weights, statistics of BatchNorm, momentum, dropout's generators.
+
+        The tensors are those of the run and change with it: write or clone them. A method put into the step is not
+        among them.
+        """
         tensors = {f"net.{name}": value for name, value in (self.net.state_dict() | self.statistics).items()}
         momentum = ((i, kept.get("momentum_buffer")) for i, kept in self.optimizer.state_dict()["state"].items())
         tensors |= {f"momentum.{i}": value for i, value in momentum if value is not None}
@@ -104,7 +108,8 @@ def train(
 ) -> Iterator[Step]:
     """Draw a batch, add up the method's terms, yield the step, update; once more after the last update.
 
-    Changes `net` in place, and leaves it in eval mode with its flags as they were, also when it is closed early.
+    Changes `net` in place, and leaves it in eval mode with its flags as they were, also when it is closed early, as a
+    `for` does that is left. One loop at a time may be open on a network.
 
     data       index -> task whose training split may be used; an epoch is one pass over task t, beside which the others
                are drawn from as often as needed
@@ -141,7 +146,7 @@ def train(
             step.index += 1
         optimizer.zero_grad()  # a finished network need not carry its last gradient along
         check_finite(sum(parameter.sum() for parameter in parameters), {}, total, total, settings)
-        step.terms = {}
+        step.terms, step.statistics = {}, {}
         yield step
 
 
@@ -200,7 +205,8 @@ def _restore(step: Step, resume: Resume) -> None:
         # Read from a file it lies row by row; SGD's fused step takes it to lie as its weight does, maybe channels last.
         kept["momentum_buffer"] = torch.empty_like(parameter).copy_(kept["momentum_buffer"])
     if step.dropout:
-        step.dropout.set(list(resume.of("random").values()))
+        random = resume.of("random")
+        step.dropout.set([random[i] for i in sorted(random, key=int)])
 
 
 def check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:

@@ -1,6 +1,6 @@
 """Runs in one process take turns, and a run can be told to pause, to make a step, or to stop.
 
-Every loop of the kit calls `turn()` before it does a piece of work. Without a `Control` that costs next to nothing.
+Whoever drives a run for a panel calls `turn()` after each step; a run in a cell has the process until it has ended.
 This room knows threads; nothing of networks.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from ebll.errors import RunStopped
 
-__all__ = ["PROCESS", "Control", "Turnstile", "controlled", "hurried", "lent", "turn"]
+__all__ = ["PROCESS", "Control", "Turnstile", "controlled", "lent", "turn"]
 
 SLICE = 0.02
 """Seconds that a run keeps the process when another one waits for it."""
@@ -115,7 +115,6 @@ class Control:
 
     def __init__(self, on_turn: Callable[[], None] | None = None, pace: float = 0.0) -> None:
         self.turns = 0  #: turns taken so far
-        self.hurry = False  #: whether the pace does not count for now
         self.on_turn, self.pace = on_turn, pace
         self._changed = threading.Condition()
         self._stopped, self._paused = False, False
@@ -164,7 +163,7 @@ class Control:
     def _obey(self) -> None:
         if self.on_turn:
             self.on_turn()
-        if self.pace and not (self.hurry or self._stopped or self._paused):
+        if self.pace and not (self._stopped or self._paused):
             _lend(self._keep_pace)
         if self._held():
             _lend(self._wait)
@@ -222,20 +221,6 @@ def turn() -> None:
 def lent() -> float:
     """Seconds for which this thread has been held, kept to its pace, or has waited for others' turns."""
     return getattr(_OWN, "lent", 0.0)
-
-
-@contextlib.contextmanager
-def hurried() -> Iterator[None]:
-    """The pace of this thread's run does not count inside the block; pause and stop do."""
-    control = getattr(_OWN, "control", None)
-    before = control is not None and control.hurry
-    if control is not None:
-        control.hurry = True
-    try:
-        yield
-    finally:
-        if control is not None:
-            control.hurry = before
 
 
 def _lend(idle: Callable[[], None] = lambda: None) -> None:

@@ -134,6 +134,32 @@ def test_the_first_task_goes_on_as_well(tmp_path):
     assert third.net.statistics_frozen
 
 
+def noisy_net(input_shape):
+    features = nn.Sequential(nn.Linear(6, 10), nn.BatchNorm1d(10), nn.ReLU(), nn.Dropout(0.3))
+    return features, nn.Sequential(nn.Linear(10, 8), nn.ReLU(), nn.Dropout(0.3))
+
+
+@pytest.mark.parametrize("name", ["ebll", "ebll-separate"])
+@pytest.mark.parametrize("steps", [1, 7, 8, 9, 12, 13, 15, 21])  # 8 of the first task, then 4 and 8 of the second
+def test_a_run_from_the_first_task_on_with_batchnorm_and_dropout_goes_on_to_the_same_bits(name, steps, tmp_path):
+    def run(**more):
+        options = dict(net=noisy_net, settings=SETTINGS, recorder=Recorder(log_every=2))
+        return kept_up(Checkpoints(tmp_path, {}), TASKS, method(name), **options, **more)
+
+    with pytest.raises(RunStopped):
+        run(stop_after=steps)
+    again = run()
+    same(again, run_sequence(TASKS, method(name), net=noisy_net, settings=SETTINGS, recorder=Recorder(log_every=2)))
+    same(run(), again)  # its end is there, too
+
+
+def test_a_finished_run_may_be_given_another_task(start, tmp_path):
+    options = {"start": start, "settings": SETTINGS}
+    kept_up(Checkpoints(tmp_path, {}), TASKS[:2], method("ebll"), **options, recorder=Recorder(log_every=2))
+    again = kept_up(Checkpoints(tmp_path, {}), TASKS, method("ebll"), **options, recorder=Recorder(log_every=2))
+    same(again, whole("ebll", start))
+
+
 def test_minutes_decide_how_often_and_two_files_stay(start, tmp_path):
     def files(name, kind):
         return len(list((tmp_path / name).glob(f"{kind}-*")))
@@ -316,9 +342,9 @@ def test_a_penalty_read_from_a_file_is_the_very_one_where_weights_lie_channels_l
 @pytest.mark.parametrize(
     ("facts", "named"),
     [
-        ({}, ["run, stage, index"]),
-        ({"run": []}, ["run, stage, index"]),
-        ({"run": {}, "stage": [1, "train"], "index": 0}, ["curve_rows, accuracy_rows, memory_rows"]),
+        ({}, ["run, stage, index, fitted"]),
+        ({"run": []}, ["run, stage, index, fitted"]),
+        ({"run": {}, "stage": [1, "train"], "index": 0, "fitted": 0}, ["curve_rows, accuracy_rows, memory_rows"]),
         ([1], []),
     ],
 )

@@ -5,9 +5,10 @@ import itertools
 import pandas as pd
 import pytest
 import torch
+from messages import raises
 from tiny import SETTINGS, method, noisy, same, sequence, small, state
 
-from ebll import Recorder, build_network
+from ebll import InputError, Recorder, build_network
 from ebll.protocol import begin, complete, learn, learn_first
 from ebll.seeds import cpu_threads, seeded
 from ebll.turns import PROCESS
@@ -48,6 +49,30 @@ def test_runs_that_take_steps_in_turn_give_what_each_gives_alone(net):
     for seed, run in runs.items():
         assert same(run.net, alone[seed].net)
         assert run.recorder.accuracy_rows == alone[seed].recorder.accuracy_rows
+
+
+@pytest.mark.parametrize("steps", [1, 6, 9])
+def test_a_run_that_was_left_in_mid_task_is_not_taken_for_learned(steps):
+    tasks = sequence(2)
+    run = begin(tasks, method("ebll"), start=learn_first(tasks, net=small, settings=SETTINGS))
+    for _ in itertools.islice(learn(run, tasks, SETTINGS), steps):
+        pass
+    with raises(InputError, "task1", "left"):
+        complete(run, tasks, SETTINGS)
+
+
+def test_a_run_that_is_learned_makes_no_step_and_fits_nothing_twice():
+    tasks = sequence(2)
+    run = complete(begin(tasks, method("ebll"), net=small), tasks, SETTINGS, look_back_last=True)
+    rows = len(run.recorder.memory_rows)
+    assert list(learn(run, tasks, SETTINGS, look_back_last=True)) == []
+    assert (len(run.memory.encoders), len(run.recorder.memory_rows)) == (2, rows) == (2, 2)
+
+
+def test_a_run_is_learned_with_the_tasks_that_it_was_begun_with():
+    run = begin(sequence(2), method("lwf"), net=small)
+    with raises(InputError, "task0, task1", "task1, task0"):
+        next(learn(run, sequence(2)[::-1], SETTINGS))
 
 
 def test_steps_draw_nothing_from_the_generators_of_those_who_iterate():

@@ -85,12 +85,11 @@ def trained(*given, watch=lambda step: None, **options):
 def kept_up(kept, tasks, method, *, settings, stop_after=None, watch=lambda step: None, **options):
     """A run that saves every step in `kept`, and goes on where it was; told to stop once so many updates are made."""
     run = begin(tasks, method, **options)
-    resume, made, index = kept.resume(run), 0, 0
+    resume, made = kept.resume(run), 0
     index = resume.index if resume else 0
     for step in learn(run, tasks, settings, resume=resume, look_back_last=True):
         made, index = made + max(0, step.index - index), step.index
         watch(step)
-        kept.stopping = made == stop_after
-        kept.save(run, step)
+        kept.save(run, step, stop=made == stop_after)
     kept.finish(run)
     return run

@@ -4,7 +4,8 @@ A file is written at the beginning of every stage, and within a stage every so m
 the method keeps as safetensors, and in its header the record so far and what the run is, so that no other run's file is
 taken for it. Files are written beside their place and moved there; the last two of each kind stay. A run that goes on
 begins the stage that it was stopped in anew: recorded answers and probes come out as before, since they follow from the
-beginning of the stage; then the loop jumps to the step of the newest file. The optimiser is SGD with momentum.
+beginning of the stage; then the loop jumps to the step of the newest file. The optimiser is SGD
+with momentum; buffers of layers other than BatchNorm are as after the batch that was cut off.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ class Checkpoints:
 
         kept = Checkpoints("runs/ebll-0", {"method": "ebll", "seed": 0})
         run = begin(tasks, method, start=start, seed=0)
-        for step in learn(run, tasks, settings, resume=kept.resume(run)):
-            kept.save(run, step)
-        kept.finish(run)
+        with cpu_threads(settings.threads):
+            for step in learn(run, tasks, settings, resume=kept.resume(run)):
+                kept.save(run, step)
+            kept.finish(run)
 
     folder    for this run alone; made where it is missing
     run       what the run is: whatever decides its result, as JSON can hold it. Files of another run are refused
@@ -71,7 +73,6 @@ class Checkpoints:
     ) -> None:
         self.folder, self.identity, self.say = expanded(folder, "folder"), _as_json(run), say
         self.seconds = 60 * check_number(minutes, "minutes", above=True)
-        self.stopping = False  #: set it, from a signal handler say, to end the run at its next step
         self._last = time.monotonic()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -83,17 +84,18 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
     def resume(self, run: Run) -> Resume | None:
-        """Put a run as `begin` gives it to where its newest stage began; None where nothing is kept of it.
+        """Restore a run, fresh from `begin`, to the beginning of its newest stage, or to its end if it was finished.
 
-        returns   where `learn` goes on: the step of the newest file within that stage, or the stage's beginning
+        returns   where `learn` goes on within that stage; None where the run is to begin, or at its end
         """
         self._last = time.monotonic()
         newest = next(self._readable("stage"), None)
         if newest is None:
             return None
-        (t, stage), tensors = newest.facts["stage"], {}
+        (t, stage), index, tensors = newest.facts["stage"], 0, {}
         _put_back(run, newest)
-        index = 0
+        if stage == "done":
+            return None
         for kept in self._readable("step"):
             if kept.facts["stage"] == [t, stage]:
                 index, tensors = kept.facts["index"], kept.tensors
@@ -101,18 +103,18 @@ class Checkpoints:
                 break
         return Resume(t, stage, index, tensors)
 
-    def save(self, run: Run, step: Step) -> None:
-        """Write the beginning of a stage, and a step of it if it is time to, or if the run is to end.
+    def save(self, run: Run, step: Step, stop: bool = False) -> None:
+        """Write the beginning of a stage, and a step of it if it is time to, or if the run is to stop here.
 
-        raises   `RunStopped` where `stopping` was set, once the step is written
+        raises   `RunStopped` if `stop`, once the step is written
         """
         stage = [step.task, step.stage]
         if step.index == 0:
             self._begin(stage, run, step.state())
-        if self.stopping or time.monotonic() - self._last > self.seconds:
+        if stop or time.monotonic() - self._last > self.seconds:
             self._write("step", stage, step.index, step.state(), run)
             self._last = time.monotonic()
-        if self.stopping:
+        if stop:
             raise RunStopped("The run was stopped; started again with the same folder, it goes on from here.")
 
     def finish(self, run: Run) -> None:
@@ -130,7 +132,8 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
     def _write(self, kind: str, stage: list[Any], index: int, tensors: Mapping[str, Tensor], run: Run) -> bool:
-        facts = {"run": self.identity, "stage": stage, "index": index} | _memory_facts(run.memory)
+        facts = {"run": self.identity, "stage": stage, "index": index, "fitted": run.fitted}
+        facts |= _memory_facts(run.memory)
         facts |= {name: getattr(run.recorder, name) for name in _ROWS}
         number = 2 * stage[0] + (stage[1] == "train")
         path = self.folder / f"{kind}-{number:03}-{index:08}.safetensors"
@@ -179,7 +182,7 @@ def _as_json(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(path: Path, facts: Mapping[str, Any], kind: str) -> None:
     """Refuse a file that holds something else than a run's state."""
-    kinds = {"run": dict, "stage": list, "index": int} | dict.fromkeys(_ROWS, list)
+    kinds = {"run": dict, "stage": list, "index": int, "fitted": int} | dict.fromkeys(_ROWS, list)
     lacking = [name for name, wanted in kinds.items() if not isinstance(facts.get(name), wanted)]
     if "memory" in facts and facts["memory"] not in {cls.__name__ for cls in _subclasses(Memory)}:
         lacking.append(f"a memory of a kind that is known here ({facts['memory']!r} is not)")
@@ -212,12 +215,15 @@ def _memory_facts(memory: Memory | None) -> dict[str, Any]:
 def _put_back(run: Run, kept: _Kept) -> None:
     """Weights, heads, memory and rows as they were when a stage began."""
     weights = kept.of("net.")
-    device = next(run.net.parameters()).device
+    device, learned = next(run.net.parameters()).device, kept.facts["stage"][0]
     with seeded(0, "checkpoint"):  # the new heads draw weights, which are then replaced
         while any(name.startswith(f"heads.{len(run.net.heads)}.") for name in weights):
             run.net.add_head(_classes(weights, len(run.net.heads)))
+            if learned and len(run.net.heads) == 1:
+                run.method.prepare(run.net)
     run.net.load_state_dict(weights)
-    if kept.facts["stage"][0] > 0:
+    run.learned, run.fitted = learned, kept.facts["fitted"]
+    if learned:
         run.net.freeze_statistics()
     if "memory" in kept.facts:
         known = {cls.__name__: cls for cls in _subclasses(Memory)}

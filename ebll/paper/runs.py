@@ -55,7 +55,7 @@ class Brake:
         self.pressed = True
 
     def look(self) -> None:
-        """Raise `RunStopped` once it is pressed; for between two runs, and between a run and what is fitted."""
+        """Raise `RunStopped` once it is pressed: between two runs, and before what a method keeps is fitted."""
         if self.pressed:
             raise RunStopped("Stopped between two runs; the same command with --resume goes on.")
 
@@ -73,8 +73,7 @@ def kept_up(
             if on_step and step.index > made:  # the first step of a run that goes on counts those before it
                 on_step(step.index - made)
             made = step.index
-            kept.stopping = brake.pressed
-            kept.save(run, step)
+            kept.save(run, step, stop=brake.pressed)
         kept.finish(run)
     return run
 

@@ -76,7 +76,7 @@ starts = {seed: ebll.learn_first(tasks, seed=seed, **options) for seed in lesson
 def learn(method, seed):
     """Learn all tasks. Returns the run; and the network and what the method keeps, as they were after each task."""
     stages, recorder = [], ebll.Recorder(log_every=150)
-    run = ebll.protocol.begin(tasks, method, seed=seed, start=starts[seed], recorder=recorder)
+    run = ebll.protocol.begin(tasks, method, seed=seed, start=starts[seed], recorder=recorder, device=lesson.device)
     for t, task in enumerate(tasks):
         if t > 0:  # add a head and warm it up; record targets and codes; train
             for _ in ebll.protocol.learn_task(run, tasks, t, settings):

@@ -697,8 +697,8 @@ def kept_run(folder, recorder, stop_at=None):
     )  # what the run is, in your words
     run = ebll.protocol.begin(tasks, ours, start=starts[0], recorder=recorder, device=lesson.device)
     for step in ebll.protocol.learn(run, tasks, short, resume=kept.resume(run)):
-        kept.stopping = step.stage == "train" and step.index == stop_at
-        kept.save(run, step)
+        kept.save(run, step, stop=step.stage == "train" and step.index == stop_at)
+    kept.finish(run)
     return run
 
 
