@@ -139,7 +139,8 @@ def learn(
     raises   `TrainingDiverged` (with the run so far) for a bad loss; `InputError` for a run that was left in mid-task
     """
     settings = _checked(settings, TrainSettings, "settings", "epochs")
-    tasks, last = checked_tasks(tasks, next(run.net.parameters()).device), len(tasks) - 1
+    device = next(run.net.parameters(), torch.empty(0)).device
+    tasks, last = checked_tasks(tasks, device), len(tasks) - 1
     names = tuple(task.name for task in tasks)
     if names != run.tasks[: len(names)]:
         raise InputError(f"The run was begun with {', '.join(run.tasks)}; got {', '.join(names)}.")

@@ -409,11 +409,8 @@ def test_the_list_of_notebooks_is_complete_with_the_times_that_were_measured():
     assert [name for name, _, _ in rows] == [path.stem for path in PATHS]
 
 
-def test_each_is_within_its_budget_as_measured_when_it_was_made():
-    measured = build.timings()
-    assert (measured["run_seconds"] <= 60).all()
-    assert measured["run_seconds"].sum() <= 300
-    assert (measured["peak_mb"] < 800).all()
+def test_each_fits_into_a_students_memory_as_measured_when_it_was_made():
+    assert (build.timings()["peak_mb"] < 800).all()
 
 
 def test_a_solution_whose_cell_is_not_tagged_never_reaches_a_student():

@@ -166,7 +166,7 @@ def test_a_damaged_result_is_named_and_run_again(alone, tmp_path, monkeypatch):
 def test_another_version_of_the_code_runs_all_anew_and_loses_nothing(tmp_path, monkeypatch):
     grid = {**GRID, "method": "lwf"}
     with monkeypatch.context() as patch:
-        for module in ("config", "single"):
+        for module in ("version", "single"):
             patch.setattr(f"ebll.sweeps.{module}.code_version", lambda: "older")
         ebll.sweep(grid, store=tmp_path, workers=1)
     assert plan_sweep(grid, store=tmp_path).known == 0

@@ -215,7 +215,7 @@ def _memory_facts(memory: Memory | None) -> dict[str, Any]:
 def _put_back(run: Run, kept: _Kept) -> None:
     """Weights, heads, memory and rows as they were when a stage began."""
     weights = kept.of("net.")
-    device, learned = next(run.net.parameters()).device, kept.facts["stage"][0]
+    device, learned = next(run.net.parameters(), torch.empty(0)).device, kept.facts["stage"][0]
     with seeded(0, "checkpoint"):  # the new heads draw weights, which are then replaced
         while any(name.startswith(f"heads.{len(run.net.heads)}.") for name in weights):
             run.net.add_head(_classes(weights, len(run.net.heads)))
