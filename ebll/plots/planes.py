@@ -180,12 +180,7 @@ def tradeoff_fronts(
     _draw_means(axes, drawn[drawn["on_front"]], names, elinewidth=0.8)
     _draw_means(axes, drawn[~drawn["on_front"]], names, elinewidth=0.8, markerfacecolor="white", markeredgecolor=None)
     settings = drawn[drawn["knob"].notna()]
-    ways = [((6, 5), "left"), ((-6, 5), "right"), ((6, -12), "left"), ((-6, -12), "right")]
-    for place, (_, rows) in enumerate(settings.groupby("method", sort=False)):  # its weakest and its strongest
-        away, side = ways[place % len(ways)]
-        for m in rows.iloc[[0, -1]].itertuples():
-            at = (m.new_mean, m.old_mean)
-            axes.annotate(f"{m.knob:g}", at, xytext=away, textcoords="offset points", ha=side, zorder=6)
+    _name_settings(axes, settings)
     axes.margins(0.09)
     label([axes], 1, "accuracy on new tasks, %", "accuracy on old tasks, %")
     legend_beside(axes, _handles(names, lined=settings["method"]))
@@ -194,6 +189,21 @@ def tradeoff_fronts(
     text = ["On the Pareto front: " + words.listed(front) if front else ""]
     text += ["Seeds that reached the end: " + words.listed(ended) if ended else ""]
     return finish(figure, table, title, _plane_words(drawn), *text, caption)
+
+
+def _name_settings(axes: Axes, rows: pd.DataFrame) -> None:
+    """Write the weakest and strongest setting of each method beside its mark; of two methods, those between as well."""
+    ways = [((6, 5), "left"), ((-6, 5), "right"), ((6, -12), "left"), ((-6, -12), "right")]
+    names, methods = list(rows["method"].unique()), rows.groupby("method", sort=False)
+    spots = rows[["new_mean", "old_mean"]]
+    apart = (spots / (spots.max() - spots.min()).clip(lower=1e-9)).T
+    named = [*methods.head(1).index, *methods.tail(1).index]
+    for i in rows.index if len(names) <= 2 else []:
+        named += [i] if np.hypot(*apart[named].sub(apart[i], axis=0).to_numpy()).min() > 0.08 else []
+    for i in dict.fromkeys(named):
+        away, side = ways[names.index(rows.at[i, "method"]) % len(ways)]
+        place = {"xytext": away, "textcoords": "offset points", "ha": side, "zorder": 6}
+        axes.annotate(f"{rows.at[i, 'knob']:g}", tuple(spots.loc[i]), **place)
 
 
 PLACES = ("x", "y", "x_back", "y_back")
