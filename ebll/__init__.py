@@ -8,7 +8,7 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
 - `ebll.training`: the one loop; `ebll.protocol`: tasks one after the other; `ebll.record`: the tables they leave;
   `ebll.comparison`: several methods side by side.
-- `ebll.experiments`: the main job with its claims; `ebll.figures`: table in, figure out.
+- `ebll.experiments`: the main job with its claims; `ebll.plots`: table in, figure out.
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
 - `ebll.live`, `ebll.panels`: runs to watch and steer, and the panels that show them in a notebook; `ebll.turns`: how
   runs share a process. `ebll.pages`: a sweep as a page that needs no kernel.
@@ -21,7 +21,7 @@ A network learns tasks one after the other and should keep the old ones. In read
     tasks = [ebll.load_task("letters"), ebll.load_task("textures")]
     run = ebll.run_sequence(tasks, ebll.EBLL(alpha=3.0), seed=0)
     run.accuracy_matrix()
-    ebll.figures.feature_distance(run.curves)
+    ebll.plots.feature_distance(run.curves)
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _HOME = {
 _ROOMS = (
     *("autoencoder", "backbones", "checkpoints", "checks", "comparison", "config", "data", "environment"),
     *("experiments", "figures", "fisher", "lesson", "live", "methods", "metrics"),
-    *("nets", "pages", "panels", "paper", "photos", "protocol", "record"),
+    *("nets", "pages", "panels", "paper", "photos", "plots", "protocol", "record"),
     *("sweeps", "terms", "training", "turns"),
 )
 
@@ -100,6 +100,7 @@ if TYPE_CHECKING:
         panels,
         paper,
         photos,
+        plots,
         protocol,
         record,
         sweeps,
@@ -186,6 +187,7 @@ __all__ = [
     "panels",
     "paper",
     "photos",
+    "plots",
     "protocol",
     "record",
     "run_sequence",

@@ -81,7 +81,7 @@ def setup(profile: str = "fast") -> Lesson:
 
 
 def examples(*tasks: Task, count: int = 10) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """One training image of each of the first `count` classes, as `ebll.figures.task_images` takes them.
+    """One training image of each of the first `count` classes, as `ebll.plots.task_images` takes them.
 
     returns  name of the task -> (images (classes, height, width) in 0..1, names of the classes)
     """

@@ -9,6 +9,9 @@ al., "Riemannian Walk", 2018 (arXiv 1801.10112) for forgetting; EBLL section 4 f
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -20,10 +23,12 @@ __all__ = [
     "accuracy",
     "average_accuracy",
     "backward_transfer",
+    "confidence_interval",
     "feature_distance",
     "feature_norm",
     "forgetting",
     "forward_transfer",
+    "pareto_front",
     "unexplained_share",
 ]
 
@@ -106,6 +111,37 @@ def forward_transfer(matrix: ArrayLike, alone: ArrayLike) -> float:
     if alone.shape != (len(matrix),):
         raise InputError(f"forward_transfer: `alone` must have {len(matrix)} entries, one a task; got {alone.shape}.")
     return float((matrix.diagonal() - alone)[1:].mean()) if len(matrix) > 1 else 0.0
+
+
+def confidence_interval(values: ArrayLike) -> tuple[float, float, float]:
+    r"""M9: mean over the seeds, with its 95 % Student-t interval.   $\bar x \pm t_{0.975,\,n-1}\, s / \sqrt n$
+
+    values   (n,)  one number a seed; NaN is no measurement and does not count
+    returns  (mean, low, high); s has n - 1 in its denominator; with one seed there is no interval, both ends are NaN
+    note     the interval speaks of other seeds, not of other test images
+    """
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return float(values[0]) if len(values) else math.nan, math.nan, math.nan
+    from scipy.special import stdtrit  # on first use: whoever only trains does without scipy
+
+    mean, half = values.mean(), stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values))
+    return float(mean), float(mean - half), float(mean + half)
+
+
+def pareto_front(points: Iterable[Sequence[float]]) -> list[bool]:
+    """Return for each point whether it is on the Pareto front, where more is better on both axes.
+
+    A point is off the front when another is at least as good on both axes and better on one; equal points stay
+    together. A point with a missing coordinate is never on the front.
+    """
+    points = [(float(x), float(y)) for x, y in points]
+    return [
+        bool(np.isfinite([x, y]).all())
+        and not any(u >= x and v >= y and (u > x or v > y) for u, v in points)
+        for x, y in points
+    ]  # fmt: skip
 
 
 def _square(matrix: ArrayLike) -> np.ndarray:

@@ -50,7 +50,7 @@ def shrink():
     TaskInfo.load = functools.cache(lambda info, **options: few(load(info, **options), TRAIN))
     loading.load_photos = lambda *args, **options: few(load_photos(*args, **options), PHOTOS)
     ebll.lesson.PROFILES["fast"] = 1
-    ebll.figures.layout.SCREEN_DPI = 48
+    ebll.plots.figure.DPI = 48
     get_ipython().ast_transformers.append(ResultsMayDiffer())
 
 

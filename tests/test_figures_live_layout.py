@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 from panel_rig import LONG, pixels
+from plots_rig import out_of_view
 from test_figures_live import METHOD, fresh, traces, words
-from test_figures_pictures import out_of_view
 
 from ebll.figures import lab
 from ebll.figures.explorer import BARS, ExplorerPlot, explorer_alt

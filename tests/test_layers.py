@@ -27,6 +27,7 @@ LEVELS = [
     {"training"},
     {"protocol"},
     {"comparison", "checkpoints", "config"},
+    {"plots"},
     {"figures"},
     {"experiments"},
     {"sweeps"},
@@ -36,20 +37,20 @@ LEVELS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # Rooms that may use less of ebll than their level allows.
-ONLY_FROM = {"figures": {"errors", "metrics"}}
+ONLY_FROM = {"plots": {"errors", "metrics"}, "figures": {"errors", "plots"}}
 # A module of this folder may import these neighbours and no others; its __init__ lists them all.
 SHARED = {"methods": {"base", "codes", "soft_targets"}}
 
 # Packages that only these rooms may import ...
 KEPT_TO = {
-    "matplotlib": {"figures"},
-    "seaborn": {"figures"},
+    "matplotlib": {"plots", "figures"},
+    "seaborn": {"plots"},
     "click": {"cli", "experiments"},
     "tqdm": {"cli", "experiments"},
     "ipywidgets": {"panels"},
     "anywidget": {"panels"},
     "traitlets": {"panels"},
-    "IPython": {"lesson", "panels"},
+    "IPython": {"lesson", "panels", "plots"},
     "distributed": {"sweeps"},
     "altair": {"pages"},
     "vl_convert": {"pages"},
@@ -134,9 +135,9 @@ def test_imports_go_only_downwards(path):
         ("nets.py", "from ebll import methods", "downwards"),
         ("nets.py", "from ebll import EBLL", "front door"),
         ("nets.py", "import pandas as pd", "no business"),
-        ("figures/style.py", "from ebll.nets import frozen", "only"),
-        ("figures/style.py", "from matplotlib import pyplot as plt", "nowhere"),
-        ("figures/style.py", "import matplotlib.pyplot as plt", "nowhere"),
+        ("plots/style.py", "from ebll.nets import frozen", "only"),
+        ("plots/style.py", "from matplotlib import pyplot as plt", "nowhere"),
+        ("plots/style.py", "import matplotlib.pyplot as plt", "nowhere"),
         ("training.py", "import matplotlib", "kept to"),
         ("methods/ewc.py", "from ebll.methods.lwf import LwF", "neighbours"),
         ("methods/ewc.py", "from .lwf import LwF", "neighbours"),
@@ -155,7 +156,7 @@ def test_the_guard_sees(module, source, words):
     [
         ("methods/ewc.py", "from ebll.methods.base import Method\nfrom .base import Memory\nfrom ebll.terms import f"),
         ("methods/__init__.py", "from ebll.methods.lwf import LwF\nfrom .ewc import EWC"),
-        ("figures/bars.py", "from .style import look\nfrom ebll.metrics import forgetting\nimport matplotlib"),
+        ("plots/bars.py", "from .style import styles\nfrom ebll.metrics import forgetting\nimport matplotlib"),
         ("data/letters.py", "from . import task\nfrom ebll.data.task import Task\nimport numpy as np"),
     ],
 )

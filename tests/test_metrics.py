@@ -1,4 +1,4 @@
-"""Accuracy, distances and the summaries of an accuracy matrix: by hand, and laws over sizes (M1 to M7)."""
+"""Accuracy, distances and the summaries of an accuracy matrix: by hand, and laws over sizes (M1 to M9)."""
 
 import math
 
@@ -15,10 +15,12 @@ from ebll.metrics import (
     accuracy,
     average_accuracy,
     backward_transfer,
+    confidence_interval,
     feature_distance,
     feature_norm,
     forgetting,
     forward_transfer,
+    pareto_front,
     unexplained_share,
 )
 
@@ -191,3 +193,28 @@ def test_matrices_that_are_not_square_or_have_gaps_are_refused(summary):
 def test_M7_wants_one_accuracy_a_task():
     with raises(InputError, "3 entries", "(2,)"):
         forward_transfer(MATRIX, [0.1, 0.2])
+
+
+def test_M9_confidence_interval_is_students_t_by_hand():
+    # t(0.975, 2) = 4.302653; the standard deviation of 1, 2, 3 is 1
+    half = 4.302653 / math.sqrt(3)
+    assert confidence_interval([1.0, 2.0, 3.0, math.nan]) == pytest.approx((2, 2 - half, 2 + half), rel=1e-6)
+
+
+@pytest.mark.parametrize(("values", "mean"), [([4.0], 4.0), ([4.0, math.nan], 4.0), ([], math.nan)])
+def test_M9_below_two_seeds_there_is_no_interval(values, mean):
+    assert confidence_interval(values) == pytest.approx((mean, math.nan, math.nan), nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("points", "front"),
+    [
+        ([(1, 3), (2, 2), (3, 1)], [True, True, True]),
+        ([(1, 3), (2, 2), (2, 2), (1, 2), (2, 1)], [True, True, True, False, False]),  # ties stay, weak ones go
+        ([(1, 1), (math.nan, 5), (0, 1)], [True, False, False]),
+        ([(4, 4)], [True]),
+        ([], []),
+    ],
+)
+def test_pareto_front_by_hand(points, front):
+    assert pareto_front(points) == front

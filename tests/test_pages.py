@@ -16,10 +16,10 @@ from tiny_pages import GRID, STEPS, tables
 
 import ebll.pages
 from ebll.errors import EbllError, InputError, OutputError
-from ebll.figures.style import METHODS
 from ebll.pages import MOST_BYTES, charts, export, writing
 from ebll.pages.content import MOST_STEPS, content, kinds_of, offered_methods
 from ebll.pages.document import TITLE, document
+from ebll.plots import METHODS
 from ebll.sweeps import RunConfig, RunResult, Store, Sweep, SweepTables, maps
 
 COLUMN = {"validation": ("old_validation", "new_validation"), "test": ("old", "new")}

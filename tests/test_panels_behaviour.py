@@ -9,9 +9,9 @@ import pytest
 from panel_rig import BOTH, LONG_RUN, PAIR, TASKS, one_of, pixels, press, settle, turn_knob, until, widgets_alive
 
 import ebll.panels
-from ebll.figures import METHODS
 from ebll.live import LabConfig
 from ebll.panels.scene import Scene
+from ebll.plots import METHODS
 
 
 @pytest.fixture(autouse=True)

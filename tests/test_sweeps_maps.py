@@ -14,7 +14,7 @@ from tiny_sweep import CHEAP
 import ebll
 from ebll import metrics
 from ebll.errors import InputError
-from ebll.figures import pareto_front
+from ebll.metrics import pareto_front
 from ebll.sweeps import RunConfig, Store, Sweep
 from ebll.sweeps import maps as m
 from ebll.sweeps.indexed import setting_value

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ebll import figures
+from ebll import metrics
 from ebll.checks.core import Exercise, Slip, check
 
 __all__ = ["pareto_front"]
@@ -18,7 +18,7 @@ def pareto_front(fn: Callable) -> None:
     fn       fn(old, new) -> True or False for each point; old, new (points,), numpy, in 0..1, NaN where a run failed
     wanted   True where no other point is at least as good on both and better on one; equal points stay together, and
              a point with NaN is never on the front
-    source   `ebll.figures.pareto_front`
+    source   `ebll.metrics.pareto_front`
     """
     check(_FRONT, fn)
 
@@ -34,7 +34,7 @@ def _cases() -> list[tuple]:
 
 
 def _right(old: np.ndarray, new: np.ndarray) -> list[bool]:
-    return figures.pareto_front(zip(new, old, strict=True))
+    return metrics.pareto_front(zip(new, old, strict=True))
 
 
 def _whole(old: np.ndarray, new: np.ndarray) -> np.ndarray:

@@ -94,10 +94,10 @@ class Work:
     def draw(self) -> None:
         """Draw the feature distance of the first task; a sequence of one task has none."""
         if self.folder and self.result and len(self.tasks) > 1:
-            from ebll import figures
+            from ebll import plots
 
-            picture = figures.feature_distance(self.result.curves, self.name)
-            picture.save(self.folder / "feature-distance")
+            figure = plots.feature_distance(self.result.curves, self.name)
+            plots.save(figure, self.folder / "feature-distance")
 
     def summary(self) -> str:
         """Accuracy matrix and what it comes to."""

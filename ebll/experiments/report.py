@@ -165,7 +165,7 @@ def draw(
     folder: Path,
 ) -> list[str]:
     """Draw every figure that the tables allow into a folder; returns the stems written."""
-    from ebll import figures
+    from ebll import plots
 
     pairs = [e for e in experiments if len(e.tasks) == 2]
     long = [e for e in experiments if len(e.tasks) > 2]
@@ -173,32 +173,32 @@ def draw(
     present = set(curves["method"])
     shown = [m for m in ("finetune", "lwf", "ebll", "ebll-separate") if m in present] or sorted(present)
     terms = [m for m in ("finetune", "lwf", "ewc", "code-only", "ebll") if m in present] or sorted(present)
-    pictures, watched = {}, bool((curves["task"] != "").any())  # nothing was where no step was logged
+    figures, watched = {}, bool((curves["task"] != "").any())  # nothing was where no step was logged
     if watched:
-        pictures["feature-distance"] = figures.feature_distance(curves, curve.id, methods=shown)
-        pictures["loss-terms"] = figures.loss_terms(curves, curve.id, terms)
+        figures["feature-distance"] = plots.feature_distance(curves, curve.id, methods=shown)
+        figures["loss-terms"] = plots.loss_terms(curves, curve.id, terms)
     if pairs:
         alike = [e.id for e in pairs if (e.net, e.tasks[0]) == (curve.net, curve.tasks[0])]
         same_net = [e.id for e in pairs if e.net == pairs[0].net]
-        pictures["forgetting"] = figures.forgetting_bars(accuracy, [e.id for e in pairs])
-        pictures["stability-plasticity"] = figures.stability_plasticity(accuracy, same_net)
+        figures["forgetting"] = plots.forgetting_bars(accuracy, [e.id for e in pairs])
+        figures["stability-plasticity"] = plots.stability_plasticity(accuracy, same_net)
         if len(alike) > 1 and watched:
-            pictures["feature-distance-far"] = figures.feature_distance(curves, alike[-1], methods=shown)
+            figures["feature-distance-far"] = plots.feature_distance(curves, alike[-1], methods=shown)
     for net, order in _by_gap(pairs, gaps).items():
         if {"finetune", "lwf", "ebll"} <= present and len(order) > 1:
-            pictures[f"forgetting-by-gap-{net}"] = figures.forgetting_by_gap(accuracy, order)
+            figures[f"forgetting-by-gap-{net}"] = plots.forgetting_by_gap(accuracy, order)
     elsewhere = [{**c.as_dict(), "reference": c.deciding.above} for c in claims if " " in c.id]
     if elsewhere:
-        pictures["claims-other-regimes"] = figures.claims_overview(elsewhere)
+        figures["claims-other-regimes"] = plots.claims_overview(elsewhere)
     if claims:
-        pictures["claims"] = figures.claims_overview(
+        figures["claims"] = plots.claims_overview(
             [{**claim.as_dict(), "reference": claim.deciding.above} for claim in claims if " " not in claim.id]
         )
     for e in long:
-        pictures[f"accuracy-matrix-{e.net}-{len(e.tasks)}"] = figures.accuracy_matrix(accuracy, e.id)
-    for picture_name, picture in pictures.items():
-        picture.save(folder / picture_name)
-    return list(pictures)
+        figures[f"accuracy-matrix-{e.net}-{len(e.tasks)}"] = plots.accuracy_matrix(accuracy, e.id)
+    for name, figure in figures.items():
+        plots.save(figure, folder / name)
+    return list(figures)
 
 
 def _by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> dict[str, list[str]]:

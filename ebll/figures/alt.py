@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-__all__ = ["counted", "course", "listed", "number", "points", "sentences", "span"]
+__all__ = ["counted", "course", "listed", "number", "points", "sentences"]
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -27,11 +27,6 @@ def points(value: float, sign: bool = False) -> str:
         return "not measured"
     text = f"{value:+.1f}" if sign else f"{value:.1f}"
     return ("0.0" if float(text) == 0 else text).replace("-", "−")
-
-
-def span(low: float, high: float, show=points) -> str:
-    """Return an interval in words, or that there is none."""
-    return "no interval" if math.isnan(low) or math.isnan(high) else f"{show(low)} to {show(high)}"
 
 
 def course(steps: Sequence[float], values: Sequence[float]) -> str:

@@ -15,7 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .save import save
+from ebll.plots import save
+
 from .style import drawing
 
 __all__ = ["Picture"]
@@ -36,14 +37,14 @@ class Picture(Figure):
         self.table = pd.DataFrame()
         self.alt = ""
 
+    def save(self, stem: str | Path) -> dict[str, Path]:
+        """Write `stem`.png, .svg, .csv (the table) and .txt (the alt text); return their paths by suffix."""
+        return save(self, stem)
+
     def draw(self, renderer) -> None:
         """Draw under our settings, also when someone else's canvas asks."""
         with drawing():
             super().draw(renderer)
-
-    def save(self, stem: str | Path) -> dict[str, Path]:
-        """Write `stem`.png, .svg, .csv (the table) and .txt (the alt text); return their paths by suffix."""
-        return save(self, stem, self.table, self.alt)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

@@ -2,7 +2,7 @@
 
     made = ebll.live.run(ebll.LabConfig(new="mnist", alpha=1.0))
     made.table()                      # accuracy before, old and new task after, forgetting, distance
-    ebll.figures.feature_distance(made.curves)
+    ebll.plots.feature_distance(made.curves)
 
 All methods branch from one network that has learned the old task; it is kept, so that the next config begins at once.
 This room trains and tabulates; it knows nothing of widgets or pictures.

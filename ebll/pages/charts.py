@@ -1,7 +1,7 @@
 """The charts of the page: Vega-Lite through Altair, compiled to Vega; looks without numbers.
 
 A chart reads a data set named "rows" and signals for its titles and limits; the page fills them in the reader's
-browser. This room knows the style of our figures and nothing of sweeps.
+browser. This room knows the style of our plots and nothing of sweeps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from ebll.figures.style import BAND, HEAT, INK, SOFT, Look
+from ebll.plots.style import BAND, HEAT, INK, SOFT, Style
 
 __all__ = ["charts", "drawn", "runtime"]
 
@@ -47,7 +47,7 @@ def charts() -> dict[str, dict[str, Any]]:
     return {name: _compiled(chart) for name, chart in made.items()}
 
 
-def drawn(look: Look) -> dict[str, Any]:
+def drawn(look: Style) -> dict[str, Any]:
     """A method's look as Vega knows it: color, dash (pixels on and off) and shape."""
     dash = [1, 0] if look.line == "-" else [2 * part for part in look.line[1]]
     return {"color": look.color, "dash": dash, "shape": _SHAPES.get(look.marker, "circle")}

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ebll.config import RunConfig
 from ebll.errors import InputError
-from ebll.figures.style import Look, looks
+from ebll.plots.style import Style, styles
 from ebll.sweeps import maps
 from ebll.sweeps.indexed import Run, SweepIndex, Value
 from ebll.sweeps.tables import plain
@@ -77,9 +77,9 @@ def offered_methods(index: SweepIndex) -> list[str]:
     return sorted(offered, key=lambda name: -_combinations(index, name))
 
 
-def kinds_of(index: SweepIndex) -> dict[str, Look]:
+def kinds_of(index: SweepIndex) -> dict[str, Style]:
     """The look of each method that the page shows, in the fixed order."""
-    return looks([*offered_methods(index), *(name for name in maps.REFERENCES if name in index.methods)])
+    return styles([*offered_methods(index), *(name for name in maps.REFERENCES if name in index.methods)])
 
 
 class _Cells:
@@ -200,7 +200,7 @@ def _method(index: SweepIndex, name: str) -> dict[str, Any]:
     usual = maps.settled(index, maps.SweepView(method=name)).at
     return {
         "name": name,
-        "label": looks([name])[name].label,
+        "label": styles([name])[name].label,
         "axes": [_axis(axis, values) for axis, values in axes.items()],
         "columns": _place(axes, columns),
         "rows": [_place(axes, one) for one in rows],

@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Iterable
 
 import ipywidgets
 
-from ebll.figures import METHODS as LOOKS
 from ebll.live.config import LAB_METHODS
 from ebll.panels.widgets import Knob
+from ebll.plots import METHODS as LOOKS
 from ebll.settings import Settings
 
 __all__ = ["GRIDS", "SPEEDS", "button", "choice", "knob", "method_boxes"]

@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import ipywidgets
 
-from ebll.figures import METHODS as LOOKS
 from ebll.live import LabConfig
 from ebll.live.config import acts_on
 from ebll.panels import controls
 from ebll.panels.widgets import Status, View
+from ebll.plots import METHODS as LOOKS
 
 __all__ = ["BUTTONS", "LabWidgets", "term_options"]
 

@@ -9,8 +9,8 @@ import math
 
 import pandas as pd
 
-from ebll.figures import METHODS as LOOKS
 from ebll.live import Explored, LabRun
+from ebll.plots import METHODS as LOOKS
 
 __all__ = ["ended", "explored", "going_on", "progress_of", "results_html"]
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ebll.figures import METHODS as LOOKS
 from ebll.figures import Picture
 from ebll.figures.sweep import SweepPlot, SweepSheet
 from ebll.figures.sweep_words import cell_words, sweep_alt, value_words
 from ebll.panels.controls import NAMES
+from ebll.plots import METHODS as LOOKS
 from ebll.sweeps import RunConfig, maps
 from ebll.sweeps.maps import SweepIndex, SweepView
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import ipywidgets
 
-from ebll.figures import METHODS as LOOKS
 from ebll.figures.sweep_words import value_words
 from ebll.panels import controls
 from ebll.panels.sweep_scene import label_of
 from ebll.panels.widgets import Knob, Status, View
+from ebll.plots import METHODS as LOOKS
 from ebll.sweeps import RunConfig
 from ebll.sweeps.maps import DATA, SweepIndex, SweepView
 

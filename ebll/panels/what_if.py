@@ -13,7 +13,6 @@ import ipywidgets
 
 from ebll.data import Task
 from ebll.errors import InputError, check_choice, check_number
-from ebll.figures import METHODS as LOOKS
 from ebll.live import LAB_METHODS, LIVE, LabConfig
 from ebll.live.config import check_tasks
 from ebll.live.cost import main_steps_of
@@ -23,6 +22,7 @@ from ebll.panels.base import guarded
 from ebll.panels.controls import SPEEDS
 from ebll.panels.runs import RunPanel
 from ebll.panels.widgets import Knob
+from ebll.plots import METHODS as LOOKS
 
 __all__ = ["WhatIf", "what_if"]
 

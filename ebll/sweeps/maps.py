@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ebll.errors import InputError
-from ebll.figures import pareto_front
+from ebll.metrics import pareto_front
 from ebll.sweeps.indexed import KNOBS, QUANTITIES, Run, SweepIndex, Value
 from ebll.sweeps.ready import ready_sweep
 from ebll.sweeps.sweep import load_sweep

@@ -58,7 +58,7 @@ lesson = ebll.lesson.setup(PROFILE)
 # %% load
 names = ("mnist", "digits", "letters", "textures")
 tasks = {name: ebll.load_task(name) for name in names}
-ebll.figures.task_images(ebll.lesson.examples(*tasks.values()))
+ebll.plots.task_images(ebll.lesson.examples(*tasks.values()))
 
 # %% table
 ebll.task_table().set_index("name").loc[list(tasks), ["classes", "train", "validation", "test"]]
@@ -103,7 +103,7 @@ methods = lesson.methods(NET, "finetune", "lwf", "ebll")
 made = ebll.compare(pair, methods, **lesson.options(NET))
 
 # %% matrices
-ebll.figures.accuracy_matrix(made.accuracy)
+ebll.plots.accuracy_matrix(made.accuracy)
 
 # %% matrix [markdown]
 # This is an **accuracy matrix** $A$, in percent of test images: a row for each stage of learning, a column for each task.
@@ -129,7 +129,7 @@ for name in methods:
 # passes (the warm-up): that is why textures do not begin at guessing.
 
 # %% curves
-ebll.figures.accuracy_over_steps(made.curves)
+ebll.plots.accuracy_over_steps(made.curves)
 
 # %% distance [markdown]
 # ### Why it happens
@@ -142,7 +142,7 @@ ebll.figures.accuracy_over_steps(made.curves)
 # **Predict first.** LwF and EBLL see the same textures. Whose features of the letters move less?
 
 # %% distance-plot
-ebll.figures.feature_distance(made.curves, panels=["lwf", "ebll"])
+ebll.plots.feature_distance(made.curves, panels=["lwf", "ebll"])
 
 # %% think-distance [markdown]
 # **Think.** Summaries of the paper describe a distance that rises, because the new loss acts first, and then falls, as the
@@ -187,7 +187,7 @@ print(f"MSELoss:       {mse_loss(code_now, code_before):.4f}")
 # at work, in the runs of section 2, beside the others:
 
 # %% terms-plot
-ebll.figures.loss_terms(made.curves, methods=["ebll"])
+ebll.plots.loss_terms(made.curves, methods=["ebll"])
 
 # %% alpha [markdown]
 # ## 4. Change alpha
@@ -208,7 +208,7 @@ lwf = made.curves[(made.curves["method"] == "lwf") & (made.curves["stage"] == "t
 assert (table.loc[0.0, "accuracy"] == 100 * lwf.groupby("seed")["accuracy"].last()).all()  # at alpha 0, EBLL is LwF
 
 # %% alpha-plot
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     table.drop(0.0, level="alpha").reset_index().assign(kind="ebll"),
     "alpha",
     {"accuracy": "accuracy on letters, %", "accuracy_new": f"accuracy on {textures.name}, %"},

@@ -57,7 +57,7 @@ lesson = ebll.lesson.setup(PROFILE)
 
 # %% load
 letters, mnist = lesson.load("letters", "mnist")
-ebll.figures.task_images(ebll.lesson.examples(letters, mnist))
+ebll.plots.task_images(ebll.lesson.examples(letters, mnist))
 
 # %% forward
 net = ebll.build_network("mlp", letters.input_shape, seed=0).to(lesson.device)
@@ -111,7 +111,7 @@ print(f"joint loss of an untrained network: {by_hand:.3f}, by the library {by_li
 # %% joint-run
 methods = lesson.methods("mlp", "joint", "finetune", "feature-extraction") | {"alone": "alone"}
 made = ebll.compare([letters, mnist], methods, **lesson.options("mlp"))
-ebll.figures.accuracy_matrix(made.accuracy, methods=["alone", "joint"])
+ebll.plots.accuracy_matrix(made.accuracy, methods=["alone", "joint"])
 
 # %% joint-read
 end = 100 * made.accuracy[made.accuracy["after"] == "mnist"].groupby(["method", "task"])["accuracy"].mean().unstack()
@@ -163,7 +163,7 @@ for mine, theirs in zip(net.state_dict().values(), run.net.state_dict().values()
     assert torch.allclose(mine, theirs, atol=1e-4)
 
 # %% finetune-curve
-ebll.figures.accuracy_over_steps(made.curves, methods=["joint", "finetune"])
+ebll.plots.accuracy_over_steps(made.curves, methods=["joint", "finetune"])
 
 # %% finetune-dip [markdown]
 # Joint training dips as well: the first large steps disturb the letters of both. But it has letters in every batch and
@@ -250,7 +250,7 @@ print(f"seed 0: fine-tuning forgets {100 * by_hand:.1f} points of letters")
 # **Predict first.** Sketch that plane: where do fine-tuning, feature extraction and joint training lie?
 
 # %% extraction-plane
-ebll.figures.stability_plasticity(made.accuracy)
+ebll.plots.stability_plasticity(made.accuracy)
 
 # %% extraction-assert
 frozen, moved = made.runs["feature-extraction", 0].net, made.runs["finetune", 0].net

@@ -79,7 +79,7 @@ def seen_as(task):
 
 
 answers = {task.name: seen_as(task) for task in (mnist, digits, textures)}
-ebll.figures.task_images(answers, title="What a network that knows only letters says of other images")
+ebll.plots.task_images(answers, title="What a network that knows only letters says of other images")
 
 # %% soften-text [markdown]
 # Below each image stands the old head's first choice and its probability; compare with your guess. (The digits run from 0
@@ -251,7 +251,7 @@ for seed, start, run in zip(lesson.seeds, starts, runs["mnist", "finetune"], str
 strength = pd.DataFrame(rows)
 
 # %% temperature-figure
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     strength,
     "theta",
     {"others": "not on the first choice, %", "log2": "log2 of the gradient's length"},
@@ -309,7 +309,7 @@ for theta in (0.5, 2.0, 8.0):
 sweep = pd.DataFrame(rows)
 
 # %% temperature-runs-figure
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     sweep,
     "theta",
     {"old": "letters (old), %", "new": "mnist (new), %"},
@@ -375,7 +375,7 @@ for name in ("finetune", "lwf"):
         runs[task.name, f"{methods[name].label}, no warm-up"] = learn(task, methods[name], cold)
 
 shown = [run.curves.assign(method=name) for (task, name), made in runs.items() if task == "mnist" for run in made]
-ebll.figures.accuracy_over_steps(pd.concat(shown))
+ebll.plots.accuracy_over_steps(pd.concat(shown))
 
 # %% warmup-note [markdown]
 # These curves look at 256 of the validation images of each task; the last figure of section 2 and the sentences below take
@@ -467,10 +467,10 @@ runs |= {(task.name, "ebll"): learn(task, methods["ebll"]) for task in (mnist, d
 
 accuracy = pd.concat([run.accuracy for (_, name), made in runs.items() if name in methods for run in made])
 places = {f"gap {gap[name]:.2f}": f"mlp:letters-{name}" for name in gap.index}
-ebll.figures.forgetting_by_gap(accuracy, places)
+ebll.plots.forgetting_by_gap(accuracy, places)
 
 # %% ladder-read
-table = ebll.figures.outcomes(accuracy)
+table = ebll.plots.outcomes(accuracy)
 table["task"] = table["sequence"].str.removeprefix("mlp:letters-")
 lost = table.pivot(index="seed", columns=["method", "task"], values="forgetting")
 lwf, plain = (", ".join(f"{lost[m, name].mean():.1f} ({name})" for name in gap.index) for m in ("lwf", "finetune"))
@@ -550,7 +550,7 @@ for task in (mnist, digits, textures):
 drifts = pd.DataFrame(rows)
 
 # %% why-figure
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     drifts,
     "gap",
     {"finetune": "drift with fine-tuning, nats", "lwf": "drift with LwF, nats"},
@@ -636,10 +636,10 @@ difference = f"largest difference of a weight: {max(apart):g}"
 ebll.lesson.say(f"Asked on the new images, the loop gives the library's LwF; {difference}.")
 
 # %% ask-figure
-ebll.figures.forgetting_bars(asked, [f"mlp:letters-{task.name}" for task in (mnist, textures)])
+ebll.plots.forgetting_bars(asked, [f"mlp:letters-{task.name}" for task in (mnist, textures)])
 
 # %% ask-words
-table = ebll.figures.outcomes(asked, ["mlp:letters-mnist", "mlp:letters-textures"])
+table = ebll.plots.outcomes(asked, ["mlp:letters-mnist", "mlp:letters-textures"])
 lost = table.pivot(index=["sequence", "seed"], columns="method", values="forgetting")
 mean, learned = lost.groupby("sequence").mean(), table.groupby("method")["new"].mean()
 for name in ("mnist", "textures"):

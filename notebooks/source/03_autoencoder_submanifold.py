@@ -142,7 +142,7 @@ MEASURES = {"accuracy": "accuracy through the reconstruction, %", "missed": "sha
 LEVEL = {"features themselves": {"accuracy": direct}}
 NOTE = "MLP, letters, held-out images."
 title = "Held-out letters, reconstructed from few directions"
-ebll.figures.over_knob(pca, "size", MEASURES, xlabel="directions kept", title=title, references=LEVEL, caption=NOTE)
+ebll.plots.over_setting(pca, "size", MEASURES, xlabel="directions kept", title=title, references=LEVEL, caption=NOTE)
 
 # %% pca-read
 at = pca.groupby(["kind", "size"])[["accuracy", "missed"]].mean()
@@ -190,7 +190,7 @@ panels = {
     "PCA, 1 direction": mean + (held - mean) @ first[:1].T @ first[:1],
     "PCA, 2 directions": mean + (held - mean) @ first[:2].T @ first[:2],
 }
-ebll.figures.submanifold(in_plane(panels))
+ebll.plots.submanifold(in_plane(panels))
 
 # %% plane-read
 one, two = (read(0, back)["accuracy"] for back in panels.values())
@@ -293,7 +293,7 @@ shown = {"excess": "error above PCA's, %", "angle": "angle to PCA's subspace, de
 title = "A linear autoencoder on its way to PCA"
 zero = {"PCA": {"excess": 0.0, "angle": 0.0}}
 note = "MLP, letters, training images, code of 16."
-ebll.figures.over_knob(linear, "step", shown, xlabel="training step", title=title, references=zero, caption=note)
+ebll.plots.over_setting(linear, "step", shown, xlabel="training step", title=title, references=zero, caption=note)
 
 # %% linear-read
 end, early = linear[linear["step"] == 1000], linear[linear["step"] == 100]
@@ -432,7 +432,7 @@ aware = pd.concat([pca[(pca["kind"] == "PCA") & (pca["size"] <= 64)], pd.DataFra
 
 # %% aware-figure
 title = "Held-out letters, reconstructed from a code"
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     aware, "size", MEASURES, xlabel="numbers in the code", title=title, references=LEVEL, caption=NOTE
 )
 
@@ -470,7 +470,7 @@ with torch.no_grad():
 points = in_plane(panels)
 found = points.groupby("panel", sort=False)[["share", "accuracy"]].first()
 assert found["share"].is_monotonic_increasing and found.loc["PCA", "accuracy"] < found["accuracy"][1:].min() - 0.15
-ebll.figures.submanifold(points)
+ebll.plots.submanifold(points)
 
 # %% weight [markdown]
 # PCA's panel looks best: in this plane its reconstructions lie on the features (the open dots are hidden), since the first
@@ -498,7 +498,7 @@ level = pca[(pca["kind"] == "PCA") & (pca["size"] == 16)].merge(weights[["weight
 both = pd.concat([weights, level], ignore_index=True)
 title = "What the weight of the reconstruction trades"
 note = NOTE.replace("images", "images, 16 numbers each; PCA knows no λ")
-ebll.figures.over_knob(both, "weight", MEASURES, xlabel="λ", title=title, caption=note)
+ebll.plots.over_setting(both, "weight", MEASURES, xlabel="λ", title=title, caption=note)
 
 # %% weight-read
 by = weights.groupby("weight").mean(numeric_only=True)
@@ -572,7 +572,7 @@ begun = pd.DataFrame(rows)
 shown = {"flat": "flat code entries, %", "accuracy": MEASURES["accuracy"]}
 title = "Two starts of the same fit"
 some = begun[begun["passes"].isin([1, 2, 4, 8, 16])]
-ebll.figures.over_knob(some, "passes", shown, xlabel="passes over the training features", title=title, caption=NOTE)
+ebll.plots.over_setting(some, "passes", shown, xlabel="passes over the training features", title=title, caption=NOTE)
 
 # %% start-read
 first, last = (begun[begun["passes"] == n].groupby("kind").mean(numeric_only=True) for n in (1, 16))
@@ -677,7 +677,7 @@ scale = pd.concat([summed, pd.DataFrame(rows)], ignore_index=True)
 title = "The same weight before two spellings of the error"
 note = NOTE.replace("images", "images, code of 16")
 missed = {"missed": MEASURES["missed"]}
-ebll.figures.over_knob(scale, "weight", missed, xlabel="weight as written", title=title, caption=note)
+ebll.plots.over_setting(scale, "weight", missed, xlabel="weight as written", title=title, caption=note)
 
 # %% scale-read
 port = scale[scale["weight"] == 0.01].groupby("kind")["missed"].mean()

@@ -136,7 +136,7 @@ for seed, start in starts.items():
 
 # %% push-figure
 pushed = pd.DataFrame(rows)
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     pushed,
     "length",
     {"code": "code distance (E4)", "accuracy": "accuracy on letters, %"},
@@ -294,7 +294,7 @@ for seed, start in starts.items():
 
 # %% pull-figure
 pulls = pd.DataFrame(pulls)
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     pulls,
     "step",
     {"pull": "gradient norm"},
@@ -347,7 +347,7 @@ print(f"M2 of the MLP of section 2, seed {last_seed}, after mnist: {by_hand:.2f}
 # %% curve-run
 several = lesson.methods("cnn", "finetune", "lwf", "ebll")
 cnn = ebll.compare([letters, mnist], several, **lesson.options("cnn") | {"log_every": 30})
-ebll.figures.feature_distance(cnn.curves, panels=["ebll"])
+ebll.plots.feature_distance(cnn.curves, panels=["ebll"])
 
 # %% curve-ratios
 curve = cnn.curves.query("stage == 'train' and task == 'letters'")
@@ -375,8 +375,8 @@ ebll.lesson.say(
 
 # %% curve-think [markdown]
 # Two other things shape the curves. The learning rate drops to a tenth after three quarters of the steps; but EBLL's fall
-# begins before that. And features that nothing holds can get shorter, which weight decay favours: LwF's do (see the norm
-# in the caption), and that counts as distance. *What to try next* switches both off.
+# begins before that. And features that nothing holds can get shorter, which weight decay favours: LwF's do (column
+# `feature_norm` of the curves), and that counts as distance. *What to try next* switches both off.
 #
 # ### What the terms do meanwhile
 #
@@ -388,7 +388,7 @@ ebll.lesson.say(
 
 # %% order
 both = curve.assign(old=100 * curve["accuracy"], new=100 * curve["accuracy_new"])
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     both,
     "step",
     {"new": "accuracy on mnist, %", "loss_code": "code loss, weighted (E4)"},
@@ -497,7 +497,7 @@ for rate in (0.005, settings.learning_rate, 0.05):
     runs = [learn(methods["ebll"], mnist, seed, learning_rate=rate) for seed in starts]
     parts += [run.curves.assign(method=f"EBLL, learning rate {rate:g}", rate=rate) for run in runs]
 rates = pd.concat(parts)
-ebll.figures.feature_distance(rates, panels=[])
+ebll.plots.feature_distance(rates, panels=[])
 
 # %% rates-read
 train = rates.query("stage == 'train' and task == 'letters'")
@@ -540,7 +540,7 @@ ebll.lesson.say(
 # %% operators-run
 runs = {(name, seed): learn(method, textures, seed, 0) for name, method in methods.items() for seed in starts}
 accuracy = pd.concat([run.accuracy for run in runs.values()], ignore_index=True)
-ebll.figures.stability_plasticity(accuracy)
+ebll.plots.stability_plasticity(accuracy)
 
 # %% operators-order
 letters_kept = accuracy.query("after == 'textures' and task == 'letters'").groupby("method")["accuracy"].mean()
@@ -652,7 +652,7 @@ sweep = pd.DataFrame(row for alpha in (0, 1, 3, 10) for row in measured(alpha))
 
 # %% alpha-figure
 untouched = [ebll.record.measure_accuracy(start.net, 0, letters.validation) for start in starts.values()]
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     sweep,
     "alpha",
     {"letters": "letters, %", "textures": "textures, %", "distance": "feature distance of letters (M2)"},
@@ -774,7 +774,7 @@ print("EBLL with alpha 0 ends with LwF's weights, to the last bit")
 #   options = lesson.options("cnn")
 #   options["settings"] = options["settings"].replace(drop_at=1.0, weight_decay=0.0)  # or learning_rate=0.005
 #   again = ebll.compare([letters, mnist], lesson.methods("cnn", "lwf", "ebll", "ebll-separate"), **options)
-#   ebll.figures.feature_distance(again.curves, panels=[])
+#   ebll.plots.feature_distance(again.curves, panels=[])
 #   ```
 # - `methods |= lesson.methods("mlp", "finetune")`, then section 4 again from its first code cell: with the old $T$ put
 #   back, how much of the forgetting of fine-tuning is the operator's?

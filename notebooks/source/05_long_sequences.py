@@ -64,7 +64,7 @@ lesson = ebll.lesson.setup(PROFILE)
 
 # %% load
 tasks = lesson.load("letters", "mnist", "digits", "textures")
-ebll.figures.task_images(ebll.lesson.examples(*tasks))
+ebll.plots.task_images(ebll.lesson.examples(*tasks))
 
 # %% starts
 settings, methods = lesson.options("mlp")["settings"], lesson.methods("mlp", "finetune", "lwf", "ebll", "ebll-separate")
@@ -170,7 +170,7 @@ ebll.lesson.say(
 for seed in lesson.seeds:  # a fresh network for each task, trained as long as the others see it
     alone = ebll.comparison.alone(tasks, seed=seed, **options)
     made.alone_rows += [made.runs["lwf", seed].facts | {"method": "alone"} | row for row in alone]
-ebll.figures.accuracy_matrix(made.accuracy)
+ebll.plots.accuracy_matrix(made.accuracy)
 
 # %% average-exercise-text [markdown]
 # Read a panel downwards: a column is the life of one task. Its first number is on the diagonal.
@@ -251,7 +251,7 @@ ebll.lesson.say(
 # on at the same pace, or grow?
 
 # %% build-up-figure
-ebll.figures.average_along_sequence(made.accuracy)
+ebll.plots.average_along_sequence(made.accuracy)
 
 # %% build-up-stages
 letters = made.accuracy.query("method != 'alone' and task == 'letters'")
@@ -319,7 +319,7 @@ drift = pd.DataFrame(rows)
 sums = drift.groupby(["method", "seed"])["step"].cumsum()
 assert (drift["total"] <= sums + 1e-4).all()  # the triangle inequality
 ys = {"total": "distance from the features after task 1", "step": "distance from those one task earlier"}
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     drift, "learned", ys, by="method", xlabel="tasks learned", log=False, caption="Distance M2 on validation letters.",
     title="How far the letters' features have moved (MLP)",
 )  # fmt: skip
@@ -444,7 +444,7 @@ kinds = {
 # %% bytes-figure
 table = (pd.DataFrame(kinds, index=pd.Index([1, 2, 3], name="old")) / 1e6).reset_index()
 table = table.melt("old", var_name="kind", value_name="MB")
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     table.assign(seed=0), "old", {"MB": "kept between tasks, MB"}, log=False,
     xlabel="old tasks", title="What is kept between tasks (MLP)",
     caption="Sizes do not depend on the seed; images at one byte a pixel.",
@@ -565,7 +565,7 @@ stage = curve.assign(old=curve["training"].map(position)).groupby(["kind", "seed
 table = pd.DataFrame({"letters": 100 * stage["accuracy"].last(), "code": stage["raw_code"].mean()}).reset_index()
 
 # %% alpha-figure
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     table, "old", {"letters": "letters after the\ntask, %", "code": "code term before its\nweight (E4), mean"},
     xlabel="old tasks while the next one is learned", title="More weight on the code term (EBLL, MLP)", log=False,
     caption="Accuracy on 256 validation images; code term on batches of the new task, mean over the stage.",

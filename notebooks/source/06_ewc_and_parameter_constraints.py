@@ -202,7 +202,7 @@ for seed, one in zip(lesson.seeds, nets, strict=True):
 table = pd.DataFrame(rows)
 axes = {"x": "images", "ys": {"error": "relative error"}, "xlabel": "images that the estimate is made from"}
 shown = table.replace("exact", "weighted (exact)")
-ebll.figures.over_knob(shown, **axes, title="Three estimates of the Fisher information (MLP with 64 features)")
+ebll.plots.over_setting(shown, **axes, title="Three estimates of the Fisher information (MLP with 64 features)")
 
 # %% kinds-read
 error = table.groupby(["kind", "images"])["error"].mean().unstack("kind")
@@ -274,7 +274,7 @@ for seed, one in zip(lesson.seeds, nets, strict=True):
 table = pd.DataFrame(rows)
 axes = {"x": "size", "ys": {"times": "share times batch size"}, "xlabel": "batch size"}
 axes |= {"caption": "Share: of the right total. At the level 1 it is 1 / batch size."}
-ebll.figures.over_knob(table, **axes, title="Squaring the gradient of a batch's mean")
+ebll.plots.over_setting(table, **axes, title="Squaring the gradient of a batch's mean")
 
 # %% batch-read
 mean = table.groupby(["kind", "size"])["share"].mean()
@@ -428,7 +428,7 @@ table = pd.concat([on_validation(narrow).assign(kind="64 features"), on_validati
 table = 100 * table.set_index(["kind", "knob", "seed", "task"])["accuracy"].unstack("task")
 broke = table[table["letters"].isna()].reset_index().groupby("kind")["knob"].min()
 where = " and ".join(f"{strength:g} with {kind}" for kind, strength in broke.items())
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     table.reset_index(),
     "knob",
     {"letters": "accuracy on letters, %", "textures": "accuracy on textures, %"},
@@ -524,7 +524,7 @@ seen = pd.concat([on_validation(pulled), on_validation(held)], ignore_index=True
 
 
 # %% fronts-figure
-ebll.figures.tradeoff_fronts(seen.query("not (method == 'ebll' and knob == 30)"), split="validation")
+ebll.plots.tradeoff_fronts(seen.query("not (method == 'ebll' and knob == 30)"), split="validation")
 
 
 # %% fronts-along [markdown]
@@ -708,7 +708,7 @@ own |= {f"features held at {s:g}": FeaturesHeld(strength=s) for s in (0.03, 0.1)
 own = ebll.compare([letters, textures], own, starts=pulled.starts, **options)
 every = pd.concat([seen, on_validation(own)], ignore_index=True)
 ends = every["method"].isin(["finetune", "feature-extraction"])
-ebll.figures.tradeoff_fronts(every[~ends].query("not (method == 'ebll' and knob == 30)"), split="validation")
+ebll.plots.tradeoff_fronts(every[~ends].query("not (method == 'ebll' and knob == 30)"), split="validation")
 
 # %% question-order
 mean = 100 * every.groupby(["method", "knob", "task"])["accuracy"].mean(skipna=False).unstack("task")
@@ -750,7 +750,7 @@ chosen = {name: name if name in preset else f"{name} at {knob:g}" for name, (_, 
 test = [made[made["method"] == key].assign(method=name) for name, key in chosen.items()]
 test = pd.concat(test, ignore_index=True)
 ebll.lesson.say(f"Picked: {', '.join(chosen.values())}.")
-ebll.figures.stability_plasticity(test)
+ebll.plots.stability_plasticity(test)
 
 # %% question-read
 final = 100 * test[test["after"] == "textures"].set_index(["method", "task", "seed"])["accuracy"].sort_index()
@@ -811,14 +811,14 @@ ebll.lesson.say(
 # - The data's labels in E7. Is this front worse, or only at other strengths?
 #   `tried = {f"{s:g}": ebll.EWC(ewc_strength=s, fisher="empirical") for s in (100.0, 1000.0, 10_000.0)}`, then
 #   `tried = ebll.compare([letters, textures], tried, **options)` and
-#   `ebll.figures.tradeoff_fronts(on_validation(tried), split="validation")`.
+#   `ebll.plots.tradeoff_fronts(on_validation(tried), split="validation")`.
 # - The smaller learning rate for both. Which front reaches further up now? As above (letters are learned at that rate, too), with
 #   `tried = ewc | {f"ebll at {a:g}": ours.replace(alpha=a) for a in (0.0, 3.0, 10.0, 30.0)}` and
 #   `tried = ebll.compare([letters, textures], tried, **options | {"settings": slower})`.
 # - Both methods under your hand: `ebll.panels.forgetting_lab('methods=("ewc", "ebll")')`. Pin a run of each that keeps about
 #   as many letters as the other's, and compare their textures in the table below the panel.
 # - A near pair: `near = ebll.compare(lesson.load("letters", "mnist"), ewc | {"ebll": ours}, **options)`, then
-#   `ebll.figures.stability_plasticity(near.accuracy)`. These are test images: look, but pick no strength by them.
+#   `ebll.plots.stability_plasticity(near.accuracy)`. These are test images: look, but pick no strength by them.
 # - An encoder that is hardly trained. Does it matter what the code is?
 #   `raw = ours.replace(autoencoder=ours.autoencoder.replace(start="random", epochs=1, learning_rate=1e-9))`, then
 #   `raw = ebll.compare([letters, textures], {"raw": raw}, **options)` and `on_validation(raw)`.

@@ -88,7 +88,7 @@ assert len(tiny.table) == len(grid["seed"]) * (1 + 1 + 3) and len(longer.table) 
 tried = longer.table.query("method == 'ebll'")
 tried = tried.assign(old=100 * tried["old_validation"], new=100 * tried["new_validation"])
 level = 100 * longer.table.groupby("method")[["old_validation", "new_validation"]].mean()
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     tried,
     "alpha",
     {"old": "letters, %", "new": "textures, %"},
@@ -236,7 +236,7 @@ lines += [f"| {c.column:g} | {c.row:g} | {100 * c.old:.1f} | {100 * c.new:.1f} |
 ebll.lesson.say(f"On the front of this map, of {len(cells)} cells:\n\n" + "\n".join(lines))
 
 by_seed = one.sort_values(["alpha", "distill_weight"]).groupby("seed")[["old_validation", "new_validation"]]
-marks = np.array([ebll.figures.pareto_front(part.to_numpy()) for _, part in by_seed])
+marks = np.array([ebll.plots.pareto_front(part.to_numpy()) for _, part in by_seed])
 paid, won = 100 * (front["old"].iloc[-2] - front["old"].iloc[-1]), 100 * (front["new"].iloc[-1] - front["new"].iloc[-2])
 ebll.lesson.say(
     f"Drawn from one seed alone the front has {marks.sum(axis=1).min()} to {marks.sum(axis=1).max()} cells; on it with "
@@ -270,7 +270,7 @@ axes = {
     "xlabel": "alpha",
     "caption": "Validation data. Alpha 30 is left out: see the maps; digits are in the table",
 }
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     by_alpha.reset_index(), **axes, title="The old task over alpha, for each lambda_o (MLP, code 64)"
 )
 
@@ -430,7 +430,7 @@ signs = code_rows.pivot_table(index=["kind", "alpha", "seed"], columns="tasks", 
 ys = {pair: f"{pair.split('-')[1]}: log10 code loss" for pair in pairs[1:]}
 axes = {"x": "alpha", "ys": ys, "xlabel": "alpha"}
 axes |= {"caption": "E4 on training batches of the new task, in the last quarter of the training; lambda_o 2"}
-ebll.figures.over_knob(signs, **axes, title="What is left of the code loss, for each size of the code")
+ebll.plots.over_setting(signs, **axes, title="What is left of the code loss, for each size of the code")
 
 # %% curvature-words [markdown]
 # As long as the steps are small enough, a larger alpha leaves a *smaller* code loss: that is what a weight is for. Where the
@@ -690,7 +690,7 @@ note = (
     "Each seed chooses from 200 grids. Upper panel: mean over the grids; lower panel: median. Bands are cut off below 0"
 )
 axes |= {"caption": note + ". Validation data"}
-ebll.figures.over_knob(by_count, **axes, title="What the winner loses on seeds that did not choose it")
+ebll.plots.over_setting(by_count, **axes, title="What the winner loses on seeds that did not choose it")
 
 # %% seeds-read
 lost = by_count.groupby(["cells", "pair"])["lost"].mean().unstack("pair")
@@ -802,7 +802,7 @@ axes = {
     "caption": "Validation data; the code loss on new batches",
 }
 axes |= {"references": {"tolerance": {"seen": 0.95}}}
-ebll.figures.over_knob(seen, **axes, title="What a learner sees, and what it does not (code 64, lambda_o 2)")
+ebll.plots.over_setting(seen, **axes, title="What a learner sees, and what it does not (code 64, lambda_o 2)")
 
 # %% honest-exercise-text [markdown]
 # **Exercise 3.** Write the rule for one run an alpha: the largest alpha whose code loss is not above that of the next smaller

@@ -143,10 +143,10 @@ for task in tasks:
     rows = [int((task.train.labels == label).nonzero()[0]) for label in range(task.class_count)]
     colour = task.restored(task.train.inputs[torch.tensor(rows)]).cpu().clamp(0, 1)
     shown[task.name] = (colour.permute(0, 2, 3, 1).numpy(), task.classes)
-ebll.figures.task_images(shown, title="One window of each class, as the network sees it")
+ebll.plots.task_images(shown, title="One window of each class, as the network sees it")
 
 # %% own-figure
-ebll.figures.stability_plasticity(accuracy)
+ebll.plots.stability_plasticity(accuracy)
 
 # %% own-read [markdown]
 # The table and the figure answer the prediction, in per cent of test images (M1), means of three seeds: feature extraction keeps
@@ -227,7 +227,7 @@ for seed in lesson.seeds:
 stages = pd.DataFrame(rows)
 
 # %% know-stages-figure
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     stages,
     "place",
     {"pictures": "pictures, %", "letters": "letters, %"},
@@ -319,7 +319,7 @@ at = cuts.set_index(["kind", "cut"]).loc["alexnet", "pool5"]
 assert at["features"] == 9216 and round(at["encoder"], 2) == 3.69 and round(at["share"], 1) == 1.5
 
 # %% cut-figure
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     cuts,
     "place",
     {"features": "features", "share": "encoder, % of the whole net"},
@@ -473,7 +473,7 @@ for seed, start in starts.items():
 drift = pd.DataFrame(rows)
 first = drift.query("batches == 0").groupby(["kind", "seed"])["kept"].first()
 drift["lost"] = [first[row.kind, row.seed] - row.kept for row in drift.itertuples()]
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     drift,
     "batches",
     {"lost": "pictures lost, points"},
@@ -542,7 +542,7 @@ with torch.no_grad():
 
 # %% pixels-figure
 apart = pd.DataFrame(rows)
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     apart,
     "pixels",
     {"apart": "probability moved, %"},
@@ -728,7 +728,7 @@ for name, recorder in recorders.items():
     table = recorder.curves().query("stage == 'train' and task == 'pictures'")
     curves.append(table[["step", "feature_distance"]].assign(run=name, seed=0))
 curves[2] = curves[2][~curves[2]["step"].isin(curves[1]["step"])]  # those rows it has from the file
-ebll.figures.over_knob(
+ebll.plots.over_setting(
     pd.concat(curves),
     "step",
     {"feature_distance": "feature distance (M2)"},

@@ -16,7 +16,7 @@ from panel_rig import press, settle, turn_knob, until
 from torch import nn
 
 import ebll
-from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, figures
+from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
 from ebll.data import TASKS, TaskInfo
 from ebll.figures.canvas import Canvas
 from ebll.pages.content import content
@@ -133,21 +133,21 @@ def tables():
     accuracy, curves, sizes = inputs.accuracy(), inputs.curves(), inputs.code_sizes()
     learning_second = {"training": "textures", "task": "digits", "methods": ["lwf", "ebll"], "warm_up": True}
     made = {
-        "accuracy matrix": figures.accuracy_matrix_table(accuracy, three),
-        "accuracy over steps": figures.accuracy_over_steps_table(curves),
-        "average along sequence": figures.average_along_sequence_table(accuracy, three),
-        "claims": figures.claims_table(inputs.claims()),
-        "feature distance": figures.feature_distance_table(curves),
-        "feature distance, last task": figures.feature_distance_table(curves, **learning_second),
-        "forgetting": figures.forgetting_table(accuracy),
-        "forgetting by gap": figures.forgetting_by_gap_table(accuracy, inputs.SEQUENCES[:2]),
-        "loss terms": figures.loss_terms_table(curves),
-        "outcomes": figures.outcomes(accuracy, pair),
-        "over code size": figures.over_knob_table(sizes, "code", {"accuracy": "accuracy", "share": "share"}),
-        "stability and plasticity": figures.stability_plasticity_table(accuracy),
-        "submanifold": figures.submanifold_table(inputs.points()),
-        "task images": figures.task_images_table(inputs.images()),
-        "trade-off fronts": figures.tradeoff_fronts_table(inputs.accuracy_by_setting()),
+        "accuracy matrix": plots.accuracy_matrix_table(accuracy, three),
+        "accuracy over steps": plots.accuracy_over_steps_table(curves),
+        "average along sequence": plots.average_along_sequence_table(accuracy, three),
+        "claims": plots.claims_table(inputs.claims()),
+        "feature distance": plots.feature_distance_table(curves),
+        "feature distance, last task": plots.feature_distance_table(curves, **learning_second),
+        "forgetting": plots.forgetting_table(accuracy),
+        "forgetting by gap": plots.forgetting_by_gap_table(accuracy, inputs.SEQUENCES[:2]),
+        "loss terms": plots.loss_terms_table(curves),
+        "outcomes": plots.outcomes(accuracy, pair),
+        "over code size": plots.over_setting_table(sizes, "code", {"accuracy": "accuracy", "share": "share"}),
+        "stability and plasticity": plots.stability_plasticity_table(accuracy),
+        "submanifold": plots.submanifold_table(inputs.points()),
+        "task images": plots.task_images_table(inputs.images()),
+        "trade-off fronts": plots.tradeoff_fronts_table(inputs.accuracy_by_setting()),
     }
     return {name: columns(table) for name, table in made.items()}
 

@@ -1,6 +1,8 @@
-"""Made-up tables in the shape of the real ones, for all tests of `ebll.figures`; nothing is trained."""
+"""Made-up tables in the shape of the real ones, for all tests of `ebll.plots`; nothing is trained."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -74,7 +76,69 @@ CLAIMS = [
 ]
 
 
-def test_generators_make_one_row_per_measurement():
-    key = ["sequence", "method", "seed", "after", "task"]
-    assert not accuracy_table("mlp:a-b-c", "cnn:a-b").duplicated(key).any()
-    assert len(curves_table(seeds=2, methods=["lwf"], steps=50)) == 2 * (6 + 6)
+PAIR, CURVES = "mlp:letters-textures", "cnn:letters-textures"
+LONG = "cnn:handwritten_characters_of_the_alphabet-another_data_set_with_a_name"
+SIX = ["mlp:a-b", "mlp:letters-mnist", "cnn:mnist-letters", "cnn:mnist-textures", PAIR, "cnn:mnist-digits-letters"]
+FIVE = "cnn:mnist-digits-letters-fashion-textures"
+FOUR = ["finetune", "lwf", "ewc", "ebll"]
+SWEEP = {"alone": [np.nan], "joint": [np.nan], "finetune": [0], "lwf": [0.1, 1, 10],
+         "ewc": [1, 10, 100, 1000, 3000, 10000], "ebll": [0, 0.1, 0.3, 1, 3, 10, 30, 100]}  # fmt: skip
+
+
+def swept_accuracy(sequence=PAIR, seeds=3, sweep=SWEEP):
+    """Accuracies of methods whose strength is swept: the stronger, the more is kept and the less is learned."""
+    parts = []
+    for method, knobs in sweep.items():
+        for place, knob in enumerate(knobs):
+            turn = (place + 0.5) / len(knobs)
+            part = accuracy_table(sequence, seeds=seeds, methods=[method])
+            new = (part["after"] == part["task"]) & (part["task"] != part["task"].iloc[0])
+            change = np.where(new, -0.2 * turn**3, 0.1 * np.sqrt(turn)) if len(knobs) > 1 else 0
+            parts.append(part.assign(knob=float(knob), accuracy=(part["accuracy"] + change).clip(0, 1)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def diverged(table):
+    """One seed of EWC at 3000 reached the end, and none at 10000."""
+    late = (table["method"] == "ewc") & (table["after"] == "textures")
+    return table[~(late & ((table["knob"] == 10000) | ((table["knob"] == 3000) & (table["seed"] > 0))))]
+
+
+def cloud(panels=("code of 2", "code of 10", "code of 100"), classes="ABCDEF", count=60, facts=True):
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % len(classes)
+    x, y = (rng.normal(0, 4, (2, len(classes)))[:, labels] + rng.normal(0, 1, (2, count))) * [[1.5], [1]]
+    parts = []
+    for place, panel in enumerate(panels):
+        share = 0.6 / (1 + 3 * place)
+        back = {"x_back": x * (1 - share), "y_back": y * (1 - share)}
+        part = pd.DataFrame({"panel": panel, "x": x, "y": y, **back, "label": [classes[i] for i in labels]})
+        parts.append(part.assign(share=share, accuracy=0.9 - share) if facts else part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def sizes(xs=(2, 4, 8, 16, 32, 64, 128), kinds=("autoencoder", "PCA", "random projection"), seeds=4):
+    rng = np.random.default_rng(0)
+    rows = [
+        (x, kind, seed, 90 - 50 / (1 + i + j) + rng.normal(), 1 / (2 + i + j))
+        for (i, x), (j, kind), seed in itertools.product(enumerate(xs), enumerate(kinds), range(seeds))
+    ]
+    return pd.DataFrame(rows, columns=["code", "kind", "seed", "accuracy", "share"])
+
+
+def sheet(**rows):
+    rng = np.random.default_rng(0)
+    return {task: (rng.random((len(labels), 28, 28)), list(labels)) for task, labels in rows.items()}
+
+
+def out_of_view(figure):
+    """Return tick labels beyond the limits of their axis: they exist, but are not drawn."""
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
+    ticks = [(axis, tick) for axis in axes for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]]
+    beyond = [tick for axis, tick in ticks if not within(tick.get_loc(), axis)]
+    return {label for tick in beyond for label in (tick.label1, tick.label2)}
+
+
+def within(value, axis):
+    low, high = sorted(axis.get_view_interval())
+    return low <= value <= high

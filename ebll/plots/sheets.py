@@ -1,0 +1,144 @@
+"""A contact sheet of images, and the claims with their verdicts."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ebll.errors import InputError, check_number
+
+from . import words
+from .figure import finish, new_figure
+from .style import INK, Style, drawing
+
+__all__ = ["claims_overview", "claims_table", "task_images", "task_images_table"]
+
+
+MOST = 10  # images in a row
+FIELDS = ("id", "statement", "estimate", "low", "high", "verdict")
+VERDICTS = {
+    "supported": Style("supported", "#0173b2", "-", "o"),
+    "not supported": Style("not supported", "#d55e00", "-", "X"),
+}
+OTHER = Style("", "#5a5a5a", "-", "D")  # any other verdict
+
+
+def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> pd.DataFrame:
+    """Return what `task_images` draws, a row per image: task, place, label, height, width (pixels), mean (0 to 1)."""
+    facts = [
+        (task, place, label, *image.shape[:2], float(image.mean()))
+        for task, (images, labels) in _checked(rows).items()
+        for place, (image, label) in enumerate(zip(images, labels, strict=True))
+    ]
+    return pd.DataFrame(facts, columns=["task", "place", "label", "height", "width", "mean"])
+
+
+@drawing()
+def task_images(
+    rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, labels: bool = True, title: str = ""
+) -> Figure:
+    """Draw images of several tasks as a contact sheet: a row a task, at most ten images each.
+
+    rows    for each task its images, and the class of each: (n, height, width), grey from 0 (black) to 1 (white), or
+            (n, height, width, 3), red, green and blue from 0 to 1
+    labels  write the class below each image
+    title   in place of the one that counts the tasks
+    """
+    checked, table = _checked(rows), task_images_table(rows)
+    columns = int(table["place"].max()) + 1
+    title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
+    cell = min(5.8 / columns, 1.2)
+    figure, axes = new_figure(title, "", [cell + (0.2 if labels else 0.05)] * len(checked), margin=0.5)
+    for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
+        width = images.shape[2] + 2
+        white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
+        one.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        one.set(xlim=(-0.5, columns * width - 0.5), anchor="W", yticks=[])
+        one.set_ylabel(textwrap.fill(task, 16), rotation=0, ha="right", va="center")
+        names = [words.shortened(name, int(12 * cell)) for name in classes] if labels else []
+        one.set_xticks((np.arange(len(names)) + 0.5) * width - 0.5, names)
+        one.tick_params(length=0)
+        one.spines[:].set_visible(False)
+        one.grid(visible=False)
+    lists = [f"{task}: {', '.join(classes)}" for task, (_, classes) in checked.items()]
+    return finish(figure, table, title, "A row a task, classes from left to right", *lists)
+
+
+def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """Return the first images of each task with their classes; say what is amiss."""
+    if not isinstance(rows, Mapping) or not rows:
+        raise InputError("rows must map the name of at least one task to its images and their labels.")
+    out = {}
+    for task, pair in rows.items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputError(f"{task}: give a pair, the images and the list of their labels.")
+        images, labels = np.asarray(pair[0]), [str(label) for label in pair[1]]
+        if not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)) or not len(images):
+            raise InputError(
+                f"{task}: images must be an array (n, height, width), or (n, height, width, 3) in colour; got the "
+                f"shape {images.shape}."
+            )
+        if len(labels) != len(images):
+            raise InputError(f"{task}: there are {len(images)} images but {len(labels)} labels.")
+        low, high = images.min(), images.max()
+        if not (low >= -1e-4 and high <= 1 + 1e-4):  # standardising and back leaves the last bits
+            raise InputError(f"{task}: images must hold values from 0 to 1; got {low:g} to {high:g}.")
+        out[str(task)] = (images[:MOST].clip(0, 1), labels[:MOST])
+    return out
+
+
+def claims_table(claims: Iterable[Mapping]) -> pd.DataFrame:
+    """Return what `claims_overview` draws: id, statement, estimate, low, high, verdict, unit (or ""), reference (or 0).
+
+    A claim without `low` and `high` (None or NaN: one seed) stays without an interval.
+    """
+    claims = list(claims)
+    if not claims:
+        raise InputError(f"There are no claims to draw. Check them first; each is a dict with {', '.join(FIELDS)}.")
+    for place, claim in enumerate(claims):
+        if missing := [field for field in FIELDS if field not in claim]:
+            raise InputError(f"Claim {claim.get('id', place)} lacks: {', '.join(missing)}.")
+        check_number(claim["estimate"], f"Claim {claim['id']}: estimate", low=-np.inf)
+    rows = [{"unit": "", "reference": 0.0, **claim} for claim in claims]
+    table = pd.DataFrame(rows)[[*FIELDS, "unit", "reference"]]
+    return table.astype(dict.fromkeys(("estimate", "low", "high", "reference"), float))
+
+
+@drawing()
+def claims_overview(claims: Iterable[Mapping]) -> Figure:
+    """Draw each claim as a row: its statement, its estimate with interval, and its verdict as a word and a mark.
+
+    claims  dicts {id, statement, estimate, low, high, verdict}; may also have `unit` (each unit gets a panel of its
+            own) and `reference` (the value that the claim is held against, 0 if not given)
+    """
+    table = claims_table(claims)
+    lines = [textwrap.fill(f"{claim.id}  {claim.statement}", 52) for claim in table.itertuples()]
+    tall = 0.15 * max(line.count("\n") + 1 for line in lines) + 0.12
+    units = table.groupby("unit", sort=False)
+    title = "Claims and verdicts"
+    caption = "Estimate and 95 % interval over seeds; test data; upright line: what the claim is held against."
+    figure, axes = new_figure(title, caption, [tall * size for size in units.size()])
+    for one, (unit, rows) in zip(axes, units, strict=True):
+        for y, claim in enumerate(rows.itertuples()):
+            style = VERDICTS.get(str(claim.verdict).lower(), OTHER)
+            one.plot([claim.low, claim.high], [y, y], color=style.color, linewidth=2)
+            one.plot(claim.estimate, y, color=style.color, marker=style.marker, markersize=8, markeredgecolor="white")
+            one.vlines(claim.reference, y - 0.5, y + 0.5, color=INK, linewidth=1)
+            verdict = {"transform": one.get_yaxis_transform(), "va": "center", "weight": "bold"}
+            one.text(1.03, y, textwrap.fill(str(claim.verdict), 14), **verdict)
+        one.set_yticks(range(len(rows)), [lines[i] for i in rows.index], ha="left")
+        wide = max(name.get_window_extent().width for name in one.get_yticklabels())
+        one.set_ylim(len(rows) - 0.5, -0.5)
+        one.tick_params("y", length=0, pad=72 * wide / figure.dpi + 6)
+        one.grid(visible=False, axis="y")
+        one.set_xlabel(unit)
+    text = [
+        f"{claim.id}, {claim.verdict}: {claim.statement.rstrip('.')}: "
+        f"{words.with_interval(claim.estimate, claim.low, claim.high, words.number)} {claim.unit}".rstrip()
+        for claim in table.itertuples()
+    ]
+    return finish(figure, table, f"{title}, {len(table)} in all", *text, caption)

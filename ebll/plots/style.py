@@ -1,0 +1,140 @@
+"""One colour, line style and marker for each method and each loss term, in every plot.
+
+The colours
+line has a contrast of at least 3 : 1 to white.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib.style
+from matplotlib.lines import Line2D
+
+from ebll.errors import InputError
+
+__all__ = ["METHODS", "TERMS", "Style", "class_styles", "drawing", "ordered", "styles"]
+
+INK, SOFT = "#222222", "#5a5a5a"
+BAND = 0.16  # opacity of an interval's band
+HEAT = "cividis"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one method or one loss term is drawn, in every plot; `line` is "-" or matplotlib's (offset, dashes)."""
+
+    label: str
+    color: str
+    line: str | tuple
+    marker: str = ""
+
+    @property
+    def dashes(self) -> str | tuple:
+        """The line style as seaborn takes it."""
+        return "" if self.line == "-" else self.line[1]
+
+    def handle(self, **changes: object) -> Line2D:
+        """Return an entry for a legend."""
+        line = {"color": self.color, "linestyle": self.line, "marker": self.marker, "label": self.label}
+        return Line2D([], [], **line | changes)
+
+
+METHODS = {
+    "alone": Style("One network per task", "#767676", (0, (1, 2.2)), "D"),
+    "joint": Style("Joint training", "#222222", (0, (1, 1)), "s"),
+    "finetune": Style("Fine-tuning", "#d55e00", (0, (5, 1.5)), "v"),
+    "feature-extraction": Style("Feature extraction", "#7a4a1e", (0, (3, 1, 1, 1)), "P"),
+    "lwf": Style("LwF", "#029e73", (0, (6, 1.5, 1, 1.5)), "^"),
+    "ewc": Style("EWC", "#cc78bc", (0, (3, 1, 1, 1, 1, 1)), "X"),
+    "code-only": Style("Code term alone", "#1f3d73", (0, (2, 1)), "<"),
+    "ebll": Style("EBLL", "#0173b2", "-", "o"),
+    "ebll-separate": Style("EBLL, separate operators", "#2f94d1", (0, (9, 2)), "*"),
+}
+
+TERMS = {
+    "task": Style("task", "#3b3b3b", "-"),
+    "distill": Style("distillation", "#7b52a1", (0, (5, 1.5))),
+    "code": Style("code", "#a87800", (0, (6, 1.5, 1, 1.5))),
+    "penalty": Style("penalty", "#b23a55", (0, (2, 1))),
+}
+
+_SPARE = (  # for methods that a reader adds
+    Style("", "#7f6a00", (0, (4, 1, 2, 1)), "p"),
+    Style("", "#5b3f8c", (0, (7, 1, 1, 1, 1, 1)), "h"),
+    Style("", "#00757a", (0, (1, 1, 4, 1)), ">"),
+    Style("", "#a3123f", (0, (2, 2)), "d"),
+    Style("", "#3d6b1f", (0, (8, 1.5, 2, 1.5)), "H"),
+    Style("", "#9a4fb0", (0, (1, 1, 1, 1, 5, 1)), "8"),
+    Style("", "#a35c00", (0, (5, 1, 1, 1, 1, 1, 1, 1)), "s"),
+    Style("", "#4a5a78", (0, (3, 3)), "^"),
+)
+
+_CLASSES = (  # for classes of images, where no method is drawn
+    Style("", "#332288", "", "o"),
+    Style("", "#c2571a", "", "s"),
+    Style("", "#14866d", "", "^"),
+    Style("", "#b0528f", "", "D"),
+    Style("", "#3a8fc4", "", "v"),
+    Style("", "#5c4a00", "", "P"),
+)
+
+_SETTINGS = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same plot on every machine
+    "font.size": 9.0,
+    "text.color": INK,
+    "text.parse_math": False,  # a task called "a$b$" stays one
+    "figure.titlesize": 11.0,
+    "figure.titleweight": "bold",
+    "figure.labelsize": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.8,
+    "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
+    "svg.hashsalt": "ebll",
+}
+LOCK = threading.RLock()  # rc settings belong to the whole process
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Lend matplotlib our rc settings, for a block or as a decorator: one thread at a time, since they are global."""
+    with LOCK, matplotlib.style.context(_SETTINGS, after_reset=True):
+        yield
+
+
+def ordered(methods: Iterable[str]) -> list[str]:
+    """Return each method once, in the fixed order of `METHODS`; methods unknown to it follow, by name."""
+    present = set(methods)
+    return [m for m in METHODS if m in present] + sorted(present - set(METHODS))
+
+
+def styles(methods: Iterable[str]) -> dict[str, Style]:
+    """Return the style of each method, in the fixed order; a method of the reader's own gets a spare style."""
+    names = ordered(methods)
+    own = [name for name in names if name not in METHODS]
+    spare = {name: dataclasses.replace(_SPARE[i % len(_SPARE)], label=name) for i, name in enumerate(own)}
+    return {name: METHODS.get(name) or spare[name] for name in names}
+
+
+def class_styles(labels: Iterable[str]) -> dict[str, Style]:
+    """Return a colour and a marker for each class, by name; six can be told apart."""
+    names = sorted(set(labels))
+    if len(names) > len(_CLASSES):
+        raise InputError(
+            f"At most {len(_CLASSES)} classes can be told apart in one plot; got {len(names)}: {', '.join(names)}. "
+            "Keep the rows of a few."
+        )
+    return {name: dataclasses.replace(style, label=name) for name, style in zip(names, _CLASSES, strict=False)}

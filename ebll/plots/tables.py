@@ -1,0 +1,229 @@
+"""From a record to the numbers of a plot: checks of a table, means and intervals over seeds, outcomes of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from ebll.errors import InputError, check_choice
+from ebll.metrics import confidence_interval
+
+from .style import ordered
+from .words import listed
+
+__all__ = ["ACCURACY", "CURVES", "intervals", "outcomes"]
+
+
+ACCURACY = ("sequence", "net", "method", "seed", "after", "task", "accuracy")
+CURVES = ("sequence", "net", "method", "seed", "training", "stage", "step", "task")
+NAMES = ["sequence", "net", "method", "training", "after", "task"]  # columns that may come as categories
+
+
+def check(
+    table: pd.DataFrame, name: str, columns: Iterable[str], key: Iterable[str] = (), numbers: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Return `table` if it has `columns` and rows, no two with the same `key`, and numbers where they are expected.
+
+    Two rows for one seed would count as two seeds and make an interval look narrower than it is. Names that come as
+    categories are returned as text.
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"The {name} table must be a pandas DataFrame; got {type(table).__name__}.")
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        has = ", ".join(map(str, table.columns)) or "none"
+        raise InputError(f"The {name} table lacks the columns: {', '.join(missing)}. It has: {has}.")
+    if table.empty:
+        raise InputError(f"The {name} table is empty: there is nothing to draw. Run an experiment first.")
+    twice = table.duplicated(list(key)) if key else None
+    if twice is not None and twice.any():
+        row = ", ".join(f"{k} {table.loc[twice, k].iloc[0]}" for k in key)
+        raise InputError(
+            f"The {name} table has more than one row for {row}. Pick one setting (say, one alpha) before drawing."
+        )
+    for column in numbers:
+        kept = table[column].dropna()
+        wrong = None if is_numeric_dtype(kept) else next((v for v in kept if not isinstance(v, Real)), None)
+        if wrong is not None:
+            raise InputError(f"The {name} table must hold numbers in the column {column}; got {wrong!r}.")
+    return table.astype({column: object for column in NAMES if column in table})
+
+
+def check_fractions(values: pd.Series, what: str) -> None:
+    """Refuse numbers that are no fractions from 0 to 1."""
+    low, high = values.min(), values.max()
+    if low < 0 or high > 1:
+        raise InputError(f"{what} must hold fractions from 0 to 1; got {low:g} to {high:g}. Percent? Divide by 100.")
+
+
+def check_accuracy(accuracy: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """Return the accuracy table with a column `percent`; columns in `more` must be there too and tell runs apart."""
+    key = ("sequence", "method", *more, "seed", "after", "task")
+    accuracy = check(accuracy, "accuracy", (*ACCURACY, *more), key, ("accuracy", *more))
+    check_fractions(accuracy["accuracy"], "The accuracy table")
+    return accuracy.assign(percent=100 * accuracy["accuracy"].astype(float))
+
+
+def of_sequence(table: pd.DataFrame, sequence: str | None) -> pd.DataFrame:
+    """Return the rows of one sequence; None will do where the table holds just one."""
+    present = list(table["sequence"].unique())
+    if sequence is None and len(present) > 1:
+        raise InputError(f"The table holds {len(present)} sequences; name one of: {', '.join(map(str, present))}.")
+    return table if sequence is None else table[table["sequence"] == check_choice(sequence, present, "sequence")]
+
+
+def chosen(table: pd.DataFrame, names: str | Iterable[str] | None, column: str = "method") -> list[str]:
+    """Return the methods (or sequences) to draw: all in the table, or those asked for, which must be in it."""
+    present = list(table[column].unique())
+    present = ordered(present) if column == "method" else present
+    wanted = present if names is None else [names] if isinstance(names, str) else list(names)
+    if not wanted:
+        raise InputError(f"{column}s: name at least one. The table has: {', '.join(present)}.")
+    wanted = [check_choice(name, present, column) for name in wanted]
+    return ordered(wanted) if column == "method" else wanted
+
+
+def task_order(rows: pd.DataFrame) -> list[str]:
+    """Return the tasks of one sequence as they were learned: a task comes in when few others have been measured."""
+    several = rows[rows["method"] != "alone"]
+    rows = several if len(several) else rows
+    measured = rows.groupby("after")["task"].nunique()
+    return list(rows["after"].map(measured).groupby(rows["task"], sort=False).min().sort_values(kind="stable").index)
+
+
+def net_words(rows: pd.DataFrame) -> str:
+    """Return the name of the network of one sequence."""
+    net = str(rows["net"].iloc[0])
+    return net.upper() if net in ("mlp", "cnn") else net
+
+
+def sequence_words(rows: pd.DataFrame) -> str:
+    """Return one sequence in words: 'letters → textures (MLP)'."""
+    return f"{' → '.join(map(str, task_order(rows)))} ({net_words(rows)})"
+
+
+def titles(accuracy: pd.DataFrame, sequences: Iterable[str]) -> dict[str, str]:
+    """Return each sequence in words."""
+    rows = check(accuracy, "accuracy", ACCURACY)
+    return {name: sequence_words(of_sequence(rows, name)) for name in dict.fromkeys(sequences)}
+
+
+def intervals(rows: pd.DataFrame, by: list[str], value: str = "value") -> pd.DataFrame:
+    """Return for each group `mean`, `low` and `high` of the 95 % t-interval (M9), and `seeds`, those with a value."""
+    groups = rows.groupby(by, sort=False)[value]
+    facts = [(*key, *confidence_interval(values), values.count()) for key, values in groups]
+    return pd.DataFrame(facts, columns=[*by, "mean", "low", "high", "seeds"])
+
+
+def with_intervals(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Return a row per seed: `by`, seed, value, and beside it mean, low, high and seeds of its group."""
+    rows = rows[rows[value].notna()][[*by, "seed", value]].rename(columns={value: "value"})
+    return in_order(rows.merge(intervals(rows, by), on=by), ["method"])
+
+
+def in_order(table: pd.DataFrame, by: list[str], **orders: Iterable[str]) -> pd.DataFrame:
+    """Return `table` sorted by columns: methods in their fixed order, others as in `orders` or by value."""
+    table = table.reset_index(drop=True)
+    orders = {"method": ordered(table["method"]), **orders} if "method" in table else orders
+    ranks = {column: {name: i for i, name in enumerate(names)} for column, names in orders.items()}
+    keys = table[by].assign(**{c: table[c].map(rank).astype(int) for c, rank in ranks.items() if c in by})
+    return table.loc[keys.sort_values(by, kind="stable").index].reset_index(drop=True)
+
+
+def outcomes(
+    accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None, more: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Return one row per sequence, method and seed, in percent and percentage points.
+
+    old         accuracy on all tasks but the last, measured at the very end; mean over these tasks
+    new         accuracy on all tasks but the first, each measured when it was just learned; mean over these tasks
+    forgetting  best accuracy on an old task before the last was learned minus at the very end; mean over the old tasks
+    words       the sequence in words
+
+    `more` names further columns that tell runs apart, such as a setting; they are returned too.
+    For 'alone' there is no end: its networks stay as they are, and it has no forgetting.
+    """
+    accuracy = check_accuracy(accuracy, *more)
+    return pd.concat([_outcomes_of(accuracy, s, more) for s in chosen(accuracy, sequences, "sequence")]).reset_index(
+        drop=True
+    )
+
+
+def _outcomes_of(accuracy: pd.DataFrame, sequence: str, more: tuple[str, ...]) -> pd.DataFrame:
+    rows = of_sequence(accuracy, sequence)
+    tasks = task_order(rows)
+    if len(tasks) < 2:
+        raise InputError(f"{sequence}: nothing can be forgotten with one task ({tasks[0]}). Choose a longer sequence.")
+    run = ["method", *more, "seed"]
+    alone, ended, learned = rows["method"] == "alone", rows["after"] == tasks[-1], rows["after"] == rows["task"]
+    final = rows[ended | alone].set_index([*run, "task"])["percent"]
+    best = rows[~ended & ~alone].groupby([*run, "task"], sort=False)["percent"].max()
+
+    def mean(values: pd.Series, tasks: list[str]) -> pd.Series:
+        return values[values.index.get_level_values("task").isin(tasks)].groupby(level=run).mean()
+
+    out = pd.DataFrame({
+        "old": mean(final, tasks[:-1]),
+        "new": mean(rows[learned].set_index([*run, "task"])["percent"], tasks[1:]),
+        "forgetting": mean((best - final).dropna(), tasks[:-1]),
+    })  # fmt: skip
+    out = out.reset_index().assign(words=sequence_words(rows))
+    out.insert(0, "sequence", sequence)
+    return out
+
+
+def select_curves(
+    curves: pd.DataFrame, sequence: str | None, quantities: Iterable[str], methods: str | Iterable[str] | None, *,
+    training: str | None = None, task: str | None = None, warm_up: bool = False,
+) -> pd.DataFrame:  # fmt: skip
+    """Return the rows of one old task while one new task is learned; `quantities` must be columns of numbers.
+
+    By default `training` is the first task that has an old one, and `task` the first of the old ones. Steps of the
+    warm-up, where wanted, are negative.
+    """
+    key = ("sequence", "method", "seed", "training", "stage", "step", "task")
+    rows = of_sequence(check(curves, "curves", (*CURVES, *quantities), key, quantities), sequence)
+    rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
+    if rows.empty:
+        raise InputError("The curves table is about a first task only: there is no old task whose features could move.")
+    old_tasks = rows.groupby("training", sort=False)["task"].nunique()
+    training = old_tasks.idxmin() if training is None else check_choice(training, old_tasks.index, "training")
+    rows = rows[rows["training"] == training]
+    task = rows["task"].iloc[0] if task is None else check_choice(task, rows["task"].unique(), "old task")
+    rows = rows[rows["task"] == task]
+    trained, before = rows[rows["stage"] == "train"], rows[rows["stage"] != "train"]
+    if trained.empty:
+        raise InputError(f"The curves table has no rows of stage 'train' for {training}.")
+    if warm_up and len(before) and before["step"].max() >= 0:  # it counts from 0: its last step becomes -1
+        before = before.assign(step=before["step"] - before["step"].max() - 1)
+    rows = pd.concat([before, trained]) if warm_up else trained
+    return rows[rows["method"].isin(chosen(rows, methods))]
+
+
+def where(rows: pd.DataFrame) -> tuple[str, str, str]:
+    """Return the new task, the old task and the network of such rows."""
+    return str(rows["training"].iloc[0]), str(rows["task"].iloc[0]), net_words(rows)
+
+
+def in_rows(table: pd.DataFrame, quantities: Iterable[str], what: str, keys: Iterable[str] = ()) -> pd.DataFrame:
+    """Return a row per quantity with its `value`; empty values are left out, and those of a run that diverged.
+
+    what   the first of the quantities in words; there must be some
+    """
+    keys, (first, *_) = list(keys or ("training", "task", "net", "method", "seed", "step")), quantities
+    rows = table.melt(keys, list(quantities), "quantity", "value").astype({"value": float})
+    rows = rows[np.isfinite(rows["value"])]
+    if what and not (rows["quantity"] == first).any():
+        names = listed(ordered(table["method"]))
+        raise InputError(f"The curves table holds no {what} for {names}: all are empty.")
+    return rows
+
+
+def curve_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return quantity, method, step, mean, low, high and seeds of such rows."""
+    by = ["quantity", "method", "step"]
+    return in_order(intervals(rows, by), by, quantity=rows["quantity"].unique())

@@ -1,0 +1,122 @@
+"""Files and notebooks: whole files, errors in words, alt text where screen readers look, no figure left in pyplot."""
+
+import base64
+import io
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from messages import raises
+from PIL import Image
+from plots_rig import CLAIMS, CURVES, curves_table
+
+from ebll import plots
+from ebll.errors import InputError, OutputError
+from ebll.plots.output import png, register
+
+
+@pytest.fixture(scope="module")
+def figure():
+    return plots.feature_distance(curves_table(seeds=2, methods=["lwf", "ebll"], steps=40), CURVES, panels=[])
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return plots.claims_overview(CLAIMS)
+
+
+def test_files_hold_what_they_should(figure, tmp_path):
+    paths = plots.save(figure, tmp_path / "deep" / "er" / "distance.v1")
+    assert {suffix: path.name for suffix, path in paths.items()} == {s: f"distance.v1.{s}" for s in paths}
+    assert sorted(paths.values()) == sorted(paths["png"].parent.iterdir())
+    pd.testing.assert_frame_equal(pd.read_csv(paths["csv"]), figure.table, check_dtype=False, rtol=1e-5)
+    assert paths["txt"].read_text() == f"{figure.alt}\n"
+    svg = paths["svg"].read_text()
+    texts = " ".join(t for e in ElementTree.fromstring(svg).iter() for t in [e.text or ""])
+    assert "optimiser step while textures is learned" in texts
+    assert figure.alt in texts
+    assert "<dc:date>" not in svg
+    assert int.from_bytes(paths["png"].read_bytes()[16:20], "big") == 7 * 200
+    assert paths["png"].stat().st_mode & 0o777 == paths["csv"].stat().st_mode & 0o777 != 0o600
+
+
+def test_any_figure_with_words_and_numbers_can_be_saved(tmp_path):
+    figure = Figure()
+    for table, alt in ((pd.DataFrame({"a": [1.5]}), " "), (pd.DataFrame({"a": []}), "A line."), (None, "A line.")):
+        figure.table, figure.alt = table, alt
+        with raises(InputError, tmp_path / "x", "figure.table", "figure.alt"):
+            plots.save(figure, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+    figure.table, figure.alt = pd.DataFrame({"a": [1.5]}), "Nothing."
+    assert set(plots.save(figure, tmp_path / "x")) == {"png", "svg", "csv", "txt"}
+    assert (tmp_path / "x.csv").read_bytes() == b"a\n1.5\n"
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "figures/.."])
+def test_a_figure_without_a_name_is_not_saved(name, claims, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with raises(InputError, "'figures/forgetting'"):
+        plots.save(claims, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(claims, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with raises(OutputError, "'claims'", f"'{tmp_path / 'file'}'"):
+        plots.save(claims, tmp_path / "file" / "claims")
+
+
+def test_a_failed_replacement_leaves_the_old_file(claims, tmp_path, monkeypatch):
+    old = plots.save(claims, tmp_path / "claims")["csv"].read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with raises(OutputError, "'claims'", tmp_path, "No space left on device"):
+        plots.save(claims, tmp_path / "claims")
+    assert (tmp_path / "claims.csv").read_bytes() == old
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_notebook_shows_the_figure_with_its_alt_text_and_others_as_ever(figure, monkeypatch):
+    formatters, shown = pytest.importorskip("IPython.core.formatters"), []
+    monkeypatch.setattr("IPython.display.display", lambda *args, **options: shown.append((*args, options)))
+    formatter = formatters.DisplayFormatter()
+    register(formatter)
+    assert formatter.format(figure) == ({}, {})
+    ((data, options),) = shown
+    assert data["text/plain"] == options["metadata"]["image/png"]["alt"] == figure.alt
+    assert options["raw"] is True
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert formatter.format(Figure())[0]["text/plain"].startswith("<Figure size")
+    assert len(shown) == 1
+
+
+def test_pictures_in_a_notebook_are_light(figure):
+    image = Image.open(io.BytesIO(png(figure)))
+    assert (image.mode, image.width) == ("P", 7 * 144)
+    assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    assert len(png(figure)) < 80_000
+
+
+@pytest.mark.slow
+def test_neither_the_import_nor_a_plot_leaves_anything_behind():
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import ebll\n"
+        "assert not {'pandas', 'matplotlib', 'seaborn'} & set(sys.modules)\n"
+        "from ebll import plots\n"
+        "assert not {'seaborn', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "from plots_rig import accuracy_table\n"
+        "import matplotlib; before = dict(matplotlib.rcParams)\n"
+        "plots.output.png(plots.forgetting_bars(accuracy_table(seeds=2)))\n"
+        "assert dict(matplotlib.rcParams) == before\n"
+        "print(sys.modules['matplotlib.pyplot'].get_fignums())"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
