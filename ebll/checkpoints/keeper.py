@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ebll.checkpoints.files import read_checkpoint, read_facts, reason, write_checkpoint
