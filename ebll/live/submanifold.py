@@ -28,6 +28,7 @@ from ebll.nets import Network, frozen
 from ebll.seeds import cpu_threads, derive_seed
 from ebll.settings import Settings, as_in, setting
 from ebll.terms import code_distance
+from ebll.turns import turn
 
 __all__ = ["Explored", "SubmanifoldConfig", "explore", "hold"]
 
@@ -157,6 +158,7 @@ def explore(
         seen: list[Explored] = []
 
         def look(epoch: int, autoencoder: Autoencoder) -> None:
+            turn()
             seen[:] = [_look(config, epoch, settings.epochs, autoencoder, net, task, found, still)]
             if watch is not None:
                 watch(seen[0])
