@@ -64,7 +64,9 @@ def record(points):
     return made
 
 def tables(rows):
-    table = pd.concat([pd.DataFrame(r).assign(method=m) for m, r in rows.items()], ignore_index=True)
+    columns = ["step", "feature_distance", "accuracy", "accuracy_new", *TERMS]
+    table = pd.DataFrame({name: [row[name] for part in rows.values() for row in part] for name in columns})
+    table["method"] = np.repeat(list(rows), [len(part) for part in rows.values()])
     return lab_tables(table, terms_of="ebll", steps=STEPS)
 
 class OfJupyter:
@@ -77,7 +79,7 @@ class OfJupyter:
     def show(self, rows):
         data, settings = tables(rows)
         values = {**settings, "at": STEPS}
-        params = [{**one, **({"value": values[one["name"]]} if one["name"] in values else {})} for one in self.spec["params"]]
+        params = [one | {"value": values[one["name"]]} if one["name"] in values else one for one in self.spec["params"]]
         sets = {name: one.astype(object).where(one.notna(), None).to_dict("records") for name, one in data.items()}
         self.widget.spec = {**self.spec, "params": params, "datasets": sets}
 
@@ -94,7 +96,8 @@ class OfMatplotlib:
         self.plot = LivePlot(before.lab_panels("letters", "mnist", "ebll"), STEPS, "optimiser step")
         self.show(record(30))
     def show(self, rows):
-        self.widget.show(self.plot.frame(before.lab_traces(rows, terms_of="ebll"), legend=before.lab_legend(METHODS), quick=True))
+        traces = before.lab_traces(rows, terms_of="ebll")
+        self.widget.show(self.plot.frame(traces, legend=before.lab_legend(METHODS), quick=True))
 
 makers = {"jupyter": OfJupyter, "chart": OfOurs, "matplotlib": OfMatplotlib}
 ways = {}
@@ -111,7 +114,7 @@ ipywidgets.VBox([button("KIND once", more), ways["KIND"].widget])
 """
 SECOND = """
 second = makers["KIND"]()
-second.widget
+ipywidgets.VBox([second.widget])
 """
 CPU = """
 async def spent(kind, count=20):
@@ -129,10 +132,11 @@ async def spent(kind, count=20):
 print("cpu", json.dumps({kind: [await spent(kind) for _ in range(5)] for kind in ways}))
 """
 TRAIN = """
-net = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU(), torch.nn.Linear(256, 26))
+from torch.nn import Linear, ReLU
+net = torch.nn.Sequential(Linear(784, 256), ReLU(), Linear(256, 256), ReLU(), Linear(256, 26))
 inputs, labels = torch.rand(64, 784), torch.randint(0, 26, (64,))
 descent = torch.optim.SGD(net.parameters(), lr=0.01)
-async def train(kind, steps=2500, every=0.08):
+async def train(kind, steps=2000, every=0.06):
     "Seconds for so many steps, with a picture every `every` seconds, and turns of the event loop every 10 ms."
     kept = record(150)
     begun = shown = turned = time.perf_counter()
@@ -171,7 +175,10 @@ window.watch = (kind, root) => {
 window.once = (kind, button) => new Promise((done) => {
   const begun = performance.now(), seen = window.stamps[kind].length;
   button.click();
-  const look = () => { const all = window.stamps[kind]; if (all.length > seen) done(all[seen] - begun); else setTimeout(look, 1); };
+  const look = () => {
+    const all = window.stamps[kind];
+    if (all.length > seen) done(all[seen] - begun); else setTimeout(look, 1);
+  };
   look();
 });
 """
@@ -184,7 +191,8 @@ def main() -> None:
     rows = pd.DataFrame(measured(), columns=["what", "kind", "value"])
     rows.to_csv(DOCS / "charts.csv", index=False, float_format="%.4g", lineterminator="\n")
     page = (DOCS / "charts.md").read_text(encoding="utf-8")
-    made = re.sub(r"<!-- trial -->.*<!-- /trial -->", lambda _: f"<!-- trial -->\n{table(rows)}\n<!-- /trial -->", page, flags=re.S)
+    place = re.compile(r"<!-- trial -->.*<!-- /trial -->", re.S)
+    made = place.sub(lambda _: f"<!-- trial -->\n{table(rows)}\n<!-- /trial -->", page)
     (DOCS / "charts.md").write_text(made, encoding="utf-8")
     print(table(rows))
 
@@ -192,9 +200,9 @@ def main() -> None:
 def measured():
     """(what, kind, value) of every single measurement."""
     kinds = list(KINDS)
-    order = [kind for i in range(6) for kind in ["", *kinds[i % 3 :], *kinds[: i % 3]]]
+    order = [kind for i in range(5) for one in [*kinds[i % 3 :], *kinds[: i % 3]] for kind in ("", one)]
     with tempfile.TemporaryDirectory() as folder:
-        cells = [KERNEL, *(WAY.replace("KIND", kind) for kind in kinds), *(SECOND.replace("KIND", kind) for kind in kinds)]
+        cells = [KERNEL, *(cell.replace("KIND", kind) for cell in (WAY, SECOND) for kind in kinds)]
         cells += [CPU, TRAIN, *(RUN.replace("KIND", repr(kind)) for kind in order)]
         lab.write_notebook(Path(folder) / "trial.ipynb", *cells)
         with lab.jupyterlab(folder) as address, lab.browser() as browser:
@@ -204,10 +212,10 @@ def measured():
             book = lab.Book(page, address, "trial.ipynb")
             step = Steps(page, received)
             step.run()
-            for what, drop in (("opening", 0), ("second", 0)):
+            for what in ("opening", "second"):
                 for kind in kinds:
                     yield what, kind, step.run(wait=3000) / 1000
-            page.evaluate(WATCH)
+            page.evaluate(f"() => {{ {WATCH} }}")
             buttons = {kind: page.get_by_role("button", name=f"{kind} once").element_handle() for kind in kinds}
             for kind in kinds:
                 root = page.locator(".jp-OutputArea-child", has=page.get_by_role("button", name=f"{kind} once")).last
@@ -215,7 +223,8 @@ def measured():
             for _ in range(ROUNDS):
                 for kind in kinds:
                     before = sum(received)
-                    yield "latency", kind, page.evaluate("([kind, button]) => window.once(kind, button)", [kind, buttons[kind]])
+                    took = page.evaluate("([kind, button]) => window.once(kind, button)", [kind, buttons[kind]])
+                    yield "latency", kind, took
                     page.wait_for_timeout(250)
                     yield "bytes", kind, (sum(received) - before) / 1000
             step.run(wait=500)
@@ -256,7 +265,8 @@ class Steps:
 
     def output(self, word):
         """What the last cell printed."""
-        return self.page.locator(".jp-CodeCell").nth(self.place - 1).locator(".jp-OutputArea-output", has_text=word).inner_text()
+        cell = self.page.locator(".jp-CodeCell").nth(self.place - 1)
+        return cell.locator(".jp-OutputArea-output", has_text=word).inner_text()
 
 
 def table(rows: pd.DataFrame) -> str:

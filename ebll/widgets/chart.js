@@ -74,6 +74,7 @@ async function render({ model, el }) {
     for (const text of ["heading", "caption"]) view.signal(text, wrapped(model.get(text), view.signal("available") / 6.4));
     moments = [...new Set((rows[reading.table] ?? []).map((one) => one[reading.time]))].sort((a, b) => a - b);
     name.textContent = reading.time;
+    view.resize();  // lines of text come and go, panels stand side by side or in a column
   }
   /** Fill the table with the newest row of each method (or bar) at or before a moment; returns it in words. */
   function write(at) {

@@ -84,9 +84,7 @@ class Chart(anywidget.AnyWidget):
         self.data: dict[str, pd.DataFrame] = {}
         super().__init__(runtime=Runtime.shared(), spec=compiled(chart), **traits)
 
-    def show(
-        self, tables: Mapping[str, pd.DataFrame], settings: Mapping[str, Any] | None = None, **texts: str
-    ) -> None:
+    def show(self, tables: Mapping[str, pd.DataFrame], settings: Mapping[str, Any] | None = None, **texts: str) -> None:
         """Replace data sets, settings and texts; what is not named stays.
 
         tables    name of a data set -> its rows
@@ -122,7 +120,8 @@ class Chart(anywidget.AnyWidget):
         about.add_itxt("Description", self.alt)
         buffer = io.BytesIO()
         drawn = vl_convert.vega_to_png(self._filled(), scale=scale, allowed_base_urls=[])
-        Image.open(io.BytesIO(drawn)).convert("RGB").save(buffer, "png", pnginfo=about, optimize=True)
+        few = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few.save(buffer, "png", pnginfo=about, optimize=True)
         return buffer.getvalue()
 
     def save(self, stem: str | Path) -> dict[str, Path]:

@@ -20,7 +20,7 @@ from .look import CROSS, INK, SOFT, TERMS, looks, scales, signals, words
 __all__ = ["lab_chart", "lab_tables"]
 
 LOSSES = [f"loss_{term}" for term in TERMS]
-SHOWN = ["feature_distance", "accuracy", "accuracy_new", *LOSSES]
+SHOWN = ["feature_distance", "accuracy", "accuracy_new"]
 PANELS = ("distance", "terms", "old", "new")
 HEIGHT = 120  # pixels of each panel
 NOW = "datum.run == ''"
@@ -39,22 +39,27 @@ def lab_tables(
     changes   (step, text) of what was changed in mid-run
     diverged  methods whose last point gets a cross
     """
-    table = curves.reindex(columns=["method", "step", *SHOWN]).assign(run="")
-    table["diverged"] = table["method"].isin(diverged) & ~table["method"].duplicated(keep="last")
-    values = table[SHOWN].to_numpy(float, na_value=np.nan)
-    values = np.where(np.isfinite(values), values, np.nan)
-    terms_of = terms_of or (table["method"].iloc[-1] if len(table) else "")
-    present = table.loc[table["method"] == terms_of, LOSSES].notna().any()
+    losses = [name for name in LOSSES if name in curves]
+    # Arrays instead of pandas' own operations, since this is done ten times a second while a run goes on.
+    held = {name: curves[name].to_numpy() for name in ("method", "step", *SHOWN, *losses)}
+    method, broken = held["method"], np.zeros(len(curves), bool)
+    for name in diverged:
+        broken[np.flatnonzero(method == name)[-1:]] = True
+    terms_of = terms_of or (method[-1] if len(method) else "")
+    mine = {name: held[name][method == terms_of].astype(float) for name in losses}
+    highest = max([1.0, *(_largest(values) for values in mine.values())])
     settings = {
-        "steps": int(steps or (table["step"].max() if len(table) else 1)),
-        "top": _round_up(np.nanmax(values[:, 0], initial=0.0)),
-        "loss_top": float(10 ** np.ceil(np.log10(np.nanmax(values[:, 3:], initial=1.0) * 1.01))),
+        "steps": int(steps or held["step"].max(initial=1)),
+        "top": _round_up(_largest(held["feature_distance"].astype(float))),
+        "loss_top": float(10 ** np.ceil(np.log10(1.01 * highest))),
         "terms_of": terms_of,
         "terms_label": looks([terms_of])[terms_of].label if terms_of else "",
-        "terms": [name for name in LOSSES if present[name]] or LOSSES,  # a legend without entries has no size
+        # A legend without entries would have no size, and the chart none either.
+        "terms": [name for name, values in mine.items() if not np.isnan(values).all()] or LOSSES,
     }
+    table = pd.DataFrame({**held, "run": "", "diverged": broken})
     if beside is not None and len(beside):
-        table = pd.concat([table, beside.reindex(columns=["run", "method", "step", *SHOWN]).assign(diverged=False)])
+        table = pd.concat([table, beside.reindex(columns=list(table)).assign(diverged=False)], ignore_index=True)
     return {"curves": table, "changes": pd.DataFrame(changes, columns=["step", "text"])}, settings
 
 
@@ -117,7 +122,9 @@ def _step(title: str | None, what: str = "step:Q") -> alt.X | alt.XDatum:
     """The axis of steps, for a field or, with `what` = "@name", for a parameter."""
     axis = alt.Axis(tickCount=5, tickMinStep=1, grid=False, format="d")
     parts = {"title": title, "axis": axis, "scale": alt.Scale(domain=alt.ExprRef("visible"), nice=False)}
-    return alt.XDatum(alt.ExprRef(what[1:]), type="quantitative", **parts) if what.startswith("@") else alt.X(what, **parts)
+    if what.startswith("@"):
+        return alt.XDatum(alt.ExprRef(what[1:]), type="quantitative", **parts)
+    return alt.X(what, **parts)
 
 
 def _axis(**more: Any) -> alt.Axis:
@@ -133,13 +140,20 @@ def _panel(
     line = base.encode(strokeDash=method["strokeDash"])
     now, held = base.transform_filter(NOW), f"{NOW} && held && datum.step === at"
     layers = [
-        line.transform_filter("datum.run !== ''").mark_line(strokeWidth=1, opacity=0.45, clip=True).encode(detail="run:N"),
+        line.transform_filter("datum.run !== ''")
+        .mark_line(strokeWidth=1, opacity=0.45, clip=True)
+        .encode(detail="run:N"),
         line.transform_filter(NOW).mark_line(strokeWidth=2, clip=True),
-        now.transform_filter("datum.marked").mark_point(filled=True, size=32, opacity=1, clip=True).encode(shape=method["shape"]),
+        now.transform_filter("datum.marked")
+        .mark_point(filled=True, size=32, opacity=1, clip=True)
+        .encode(shape=method["shape"]),
         now.transform_filter("datum.diverged").mark_point(shape=CROSS, size=90, strokeWidth=2, opacity=1),
-        base.transform_filter(held).mark_point(filled=True, size=60, opacity=1, stroke="white", strokeWidth=1, clip=True),
+        base.transform_filter(held).mark_point(
+            filled=True, size=60, opacity=1, stroke="white", strokeWidth=1, clip=True
+        ),
     ]
-    return alt.layer(*layers, *_marks(x_title, with_text=name == "distance")).properties(name=name, title=title, width=300, height=HEIGHT)  # fmt: skip
+    marks = _marks(x_title, with_text=name == "distance")
+    return alt.layer(*layers, *marks).properties(name=name, title=title, width=300, height=HEIGHT)
 
 
 def _terms() -> alt.LayerChart:
@@ -148,9 +162,9 @@ def _terms() -> alt.LayerChart:
     The uppermost decade is kept free for the legend.
     """
     styles = {f"loss_{term}": look for term, look in TERMS.items()}
-    made = scales(styles)
+    made, labels = scales(styles), words({name: look.label for name, look in styles.items()})
     legend = alt.Legend(
-        orient="top-left", offset=2, symbolOpacity=1, values=alt.ExprRef("terms"), labelExpr=words({n: s.label for n, s in styles.items()}),
+        orient="top-left", offset=2, symbolOpacity=1, values=alt.ExprRef("terms"), labelExpr=labels,
         symbolType="stroke", symbolSize=400, symbolStrokeWidth=2, rowPadding=1,
         columns=alt.ExprRef("concat_1_childWidth < 280 ? 2 : 4"), columnPadding=8,
     )  # fmt: skip
@@ -177,7 +191,9 @@ def _terms() -> alt.LayerChart:
 
 def _marks(x_title: str | None, with_text: bool = False) -> list[alt.Chart]:
     """A rule at the step on show, and a dotted one where a setting was changed, with its text on the freer side."""
-    here = alt.Chart(alt.InlineData([{}])).mark_rule(color=INK, strokeWidth=1, opacity=alt.ExprRef("held ? 1 : 0"), clip=True)
+    here = alt.Chart(alt.InlineData([{}])).mark_rule(
+        color=INK, strokeWidth=1, opacity=alt.ExprRef("held ? 1 : 0"), clip=True
+    )
     changes = alt.Chart(alt.NamedData("changes")).encode(x=_step(x_title))
     made = [
         here.encode(x=_step(x_title, "@at")),
@@ -195,7 +211,7 @@ def _marks(x_title: str | None, with_text: bool = False) -> list[alt.Chart]:
 
 
 def _bars(old: str, new: str, styles: Any) -> alt.LayerChart:
-    """Both accuracies of each method at the step on show, or at the end; a sample of each method's line beside its name."""
+    """Both accuracies of each method at the step on show, or at the end; beside its name a sample of its line."""
     names = list(styles)
     made, method = scales(styles), _method(styles)
     axis = alt.Axis(labelExpr=words({n: s.label for n, s in styles.items()}), title=None, ticks=False, domain=False,
@@ -216,16 +232,25 @@ def _bars(old: str, new: str, styles: Any) -> alt.LayerChart:
             yOffset=alt.YOffset("which:N", scale=alt.Scale(domain=["old", "new"])),
         )
     )
-    fill = alt.condition("datum.which === 'old'", alt.value(1), alt.value(0.25))
-    sample = alt.Chart(alt.InlineData([{"method": name} for name in names])).encode(y=y)
+    full = alt.condition("datum.which === 'old'", alt.value(1), alt.value(0.25))
+    edge = alt.Stroke("method:N", scale=made["color"], legend=None)
+    sample = alt.Chart(alt.InlineData([{"method": name} for name in names])).encode(y=y, color=method["color"])
+    dash, shape = ({name: method[name]} for name in ("strokeDash", "shape"))
     layers = [
-        bars.mark_bar(strokeWidth=1).encode(color=method["color"], stroke=alt.Stroke("method:N", scale=made["color"], legend=None), fillOpacity=fill),
+        bars.mark_bar(strokeWidth=1).encode(color=method["color"], stroke=edge, fillOpacity=full),
         bars.mark_text(align="left", dx=4, fontSize=11, color=INK).encode(text="told:N"),
-        sample.mark_rule(strokeWidth=2).encode(x=alt.value(164), x2=alt.value(200), color=method["color"], strokeDash=method["strokeDash"]),
-        sample.mark_point(filled=True, size=36, opacity=1).encode(x=alt.value(182), color=method["color"], shape=method["shape"]),
-    ]  # fmt: skip
-    when = alt.ExprRef(f"'accuracy, %, on {old} (full) and {new} (pale), ' + (held ? 'at step ' + at : 'after the last step')")
-    return alt.layer(*layers).properties(name="bars", title=alt.Title(when), width=600, height=28 * len(names))
+        sample.mark_rule(strokeWidth=2).encode(x=alt.value(164), x2=alt.value(200), **dash),
+        sample.mark_point(filled=True, size=36, opacity=1).encode(x=alt.value(182), **shape),
+    ]
+    when = "(held ? 'at step ' + at : 'after the last step')"
+    what = f"accuracy, %, on {old} (full) and {new} (pale), "
+    title = alt.Title(alt.ExprRef(f"{what!r} + {when}"))
+    return alt.layer(*layers).properties(name="bars", title=title, width=600, height=28 * len(names))
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest finite value, or 0."""
+    return float(np.max(values, where=np.isfinite(values), initial=0.0))
 
 
 def _round_up(value: float) -> float:

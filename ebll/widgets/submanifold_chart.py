@@ -1,7 +1,7 @@
 """The chart of the submanifold explorer: features and reconstructions in a plane, the code term, accuracy.
 
-    chart = Chart(submanifold_chart())
-    chart.show(*submanifold_tables(history))    # what `ebll.live.explore` gave after each epoch
+chart = Chart(submanifold_chart())
+chart.show(*submanifold_tables(history))    # what `ebll.live.explore` gave after each epoch
 """
 
 from __future__ import annotations
@@ -90,13 +90,10 @@ def submanifold_chart() -> alt.VConcatChart:
         "accuracy_width": "max(100, (available - 40) / across - 170)",
         "missed_width": "max(100, (available - 40) / across - 170)",
     }
-    return (
-        chart.resolve_scale(color="independent", shape="independent")
-        .properties(
-            title=alt.Title(alt.ExprRef("heading"), fontSize=13),
-            usermeta={"ebll": reading},
-            params=settings,
-        )
+    return chart.resolve_scale(color="independent", shape="independent").properties(
+        title=alt.Title(alt.ExprRef("heading"), fontSize=13),
+        usermeta={"ebll": reading},
+        params=settings,
     )
 
 
@@ -124,7 +121,11 @@ def _plane() -> alt.LayerChart:
         "shape": alt.Shape("kind:N", scale=shape, legend=legend),
     }
     here, back, other = ({"kind": repr(name)} for name in POINTS)
-    edges = {f"{name}{i}": f"datum.{name} {sign} half_cell[{c}]" for c, name in enumerate("xy") for i, sign in enumerate("-+")}
+    edges = {
+        f"{name}{i}": f"datum.{name} {sign} half_cell[{c}]"
+        for c, name in enumerate("xy")
+        for i, sign in enumerate("-+")
+    }
     points = alt.Chart(alt.NamedData("points")).transform_filter(AT)
     layers = [
         alt.Chart(alt.NamedData("field"))
@@ -136,7 +137,9 @@ def _plane() -> alt.LayerChart:
             x2="x1",
             y=alt.Y("y0:Q", **up),
             y2="y1",
-            fill=alt.Fill("e4:Q", legend=None, scale=alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)),
+            fill=alt.Fill(
+                "e4:Q", legend=None, scale=alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)
+            ),
         ),
         alt.Chart(alt.NamedData("others"))
         .transform_calculate(**other)
@@ -145,12 +148,12 @@ def _plane() -> alt.LayerChart:
         points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True).encode(
             x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), x2="x_back", y2="y_back"
         ),
-        points.transform_calculate(**back).mark_point(filled=True, size=24, opacity=1, clip=True).encode(
-            x=alt.X("x_back:Q", **across), y=alt.Y("y_back:Q", **up), **kind
-        ),
-        points.transform_calculate(**here).mark_point(filled=True, size=32, opacity=1, clip=True).encode(
-            x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), **kind
-        ),
+        points.transform_calculate(**back)
+        .mark_point(filled=True, size=24, opacity=1, clip=True)
+        .encode(x=alt.X("x_back:Q", **across), y=alt.Y("y_back:Q", **up), **kind),
+        points.transform_calculate(**here)
+        .mark_point(filled=True, size=32, opacity=1, clip=True)
+        .encode(x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), **kind),
     ]
     return alt.layer(*layers).properties(name="plane", title="plane of two principal components", width=300, height=320)
 
@@ -162,7 +165,9 @@ def _holds() -> alt.LayerChart:
         scale=alt.Scale(domain=alt.ExprRef("[0, directions + 1]"), nice=False),
     )  # fmt: skip
     scale = alt.Scale(type="log", domain=[1e-7, 1], clamp=True)
-    up = alt.Y("shown:Q", title=None, scale=scale, axis=alt.Axis(values=[1e-7, 1e-5, 1e-3, 1e-1], format="~g", minExtent=36))
+    up = alt.Y(
+        "shown:Q", title=None, scale=scale, axis=alt.Axis(values=[1e-7, 1e-5, 1e-3, 1e-1], format="~g", minExtent=36)
+    )
     line = (
         alt.Chart(alt.NamedData("holds"))
         .transform_filter(AT)
@@ -183,7 +188,9 @@ def _holds() -> alt.LayerChart:
 
 def _shares(column: str, title: str) -> alt.LayerChart:
     """Bars in percent with their numbers."""
-    axis = alt.Axis(labelExpr=words(BARS), title=None, ticks=False, domain=False, grid=False, minExtent=146, maxExtent=146)
+    axis = alt.Axis(
+        labelExpr=words(BARS), title=None, ticks=False, domain=False, grid=False, minExtent=146, maxExtent=146
+    )
     names = [name for name in BARS if column == "accuracy" or name != "direct"]
     base = (
         alt.Chart(alt.NamedData("shares"))
