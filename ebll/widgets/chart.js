@@ -71,7 +71,7 @@ async function render({ model, el }) {
       if (known[table] !== packed) view.data(table, (rows[table] = unpacked(known[table] = packed)));
     }
     for (const [key, value] of Object.entries(model.get("settings"))) view.signal(key, value);
-    for (const text of ["heading", "caption"]) view.signal(text, wrapped(model.get(text), view.signal("available") / 6.4));
+    for (const text of ["heading", "caption"]) view.signal(text, wrapped(model.get(text), view.signal("available") / 7));
     moments = [...new Set((rows[reading.table] ?? []).map((one) => one[reading.time]))].sort((a, b) => a - b);
     name.textContent = reading.time;
     view.resize();  // lines of text come and go, panels stand side by side or in a column

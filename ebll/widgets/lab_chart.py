@@ -83,12 +83,17 @@ def lab_chart(old: str, new: str, methods: Iterable[str]) -> alt.VConcatChart:
     apart = {"color": "independent", "strokeDash": "independent", "shape": "independent"}
     chart = alt.vconcat(_bars(old, new, styles), grid.resolve_scale(**apart), spacing=14).resolve_scale(**apart)
     settings = signals(
-        **{"available": 800, "across": alt.ExprRef("available < 560 ? 1 : 2"), "at": 0, "held": False, "steps": 1},
+        **{
+            "available": 800,
+            "across": alt.ExprRef("available < 560 ? 1 : 2"),
+            "narrow": alt.ExprRef("available < 440"),
+        },
+        **{"lead": alt.ExprRef("narrow ? 90 : 160"), "at": 0, "held": False, "steps": 1},
         **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]"), "top": 1.0, "loss_top": 1.0},
         **{"terms_of": "", "terms_label": "", "terms": LOSSES, "heading": [""], "caption": [""]},
     )
-    sizes = {"bars_width": "max(300, available - 92)"}
-    sizes["concat_1_childWidth"] = "max(120, (available - 30) / across - 58)"
+    sizes = {"bars_width": "max(230, available - 96)"}
+    sizes["concat_1_childWidth"] = "max(120, (available - 34) / across - 58)"
     columns = [["feature_distance", "feature distance", 1], ["accuracy", f"{old}, %", 100]]
     columns += [["accuracy_new", f"{new}, %", 100]]
     columns += [[f"loss_{term}", f"{look.label}, nats", 1] for term, look in TERMS.items()]
@@ -98,7 +103,7 @@ def lab_chart(old: str, new: str, methods: Iterable[str]) -> alt.VConcatChart:
     return (
         chart.properties(
             data=alt.NamedData("curves"),
-            title=alt.Title(alt.ExprRef("heading"), fontSize=13),
+            title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000),
             usermeta={"ebll": {**reading, "panels": list(PANELS), "sizes": sizes}},
             params=settings,
         )
@@ -214,18 +219,22 @@ def _bars(old: str, new: str, styles: Any) -> alt.LayerChart:
     """Both accuracies of each method at the step on show, or at the end; beside its name a sample of its line."""
     names = list(styles)
     made, method = scales(styles), _method(styles)
-    axis = alt.Axis(labelExpr=words({n: s.label for n, s in styles.items()}), title=None, ticks=False, domain=False,
-                    grid=False, offset=-160, labelLimit=166, labelFontSize=12)  # fmt: skip
+    labels = words({name: look.label for name, look in styles.items()})
+    place = {"offset": alt.ExprRef("-lead"), "labelLimit": alt.ExprRef("lead + 5"), "labelFontSize": 12}
+    axis = alt.Axis(labelExpr=labels, title=None, ticks=False, domain=False, grid=False, **place)
     y = alt.Y("method:N", sort=names, scale=alt.Scale(domain=names, paddingInner=0.2), axis=axis)
-    # Names and samples of lines stand in the first 206 pixels, numbers in the last 80.
-    scale = alt.Scale(domain=[0, 100], range=[206, alt.ExprRef("bars_width - 80")])
+    # Names and samples of lines stand on the left, numbers on the right; the bars have what is between.
+    ends = [alt.ExprRef("lead + 46"), alt.ExprRef("bars_width - (narrow ? 36 : 80)")]
+    scale = alt.Scale(domain=[0, 100], range=ends)
     bars = (
         alt.Chart()
         .transform_filter(f"{NOW} && datum.step <= at")
         .transform_joinaggregate(last="max(step)", groupby=["method"])
         .transform_filter("datum.step === datum.last")
         .transform_fold(["old", "new"], as_=["which", "share"])
-        .transform_calculate(told=f"format(datum.share, '.1f') + ' ' + (datum.which === 'old' ? {old!r} : {new!r})")
+        .transform_calculate(
+            told=f"format(datum.share, '.1f') + (narrow ? '' : ' ' + (datum.which === 'old' ? {old!r} : {new!r}))"
+        )
         .encode(
             x=alt.X("share:Q", title=None, scale=scale, axis=alt.Axis(values=[0, 25, 50, 75, 100], domain=False)),
             y=y,
@@ -239,12 +248,14 @@ def _bars(old: str, new: str, styles: Any) -> alt.LayerChart:
     layers = [
         bars.mark_bar(strokeWidth=1).encode(color=method["color"], stroke=edge, fillOpacity=full),
         bars.mark_text(align="left", dx=4, fontSize=11, color=INK).encode(text="told:N"),
-        sample.mark_rule(strokeWidth=2).encode(x=alt.value(164), x2=alt.value(200), **dash),
-        sample.mark_point(filled=True, size=36, opacity=1).encode(x=alt.value(182), **shape),
+        sample.mark_rule(strokeWidth=2).encode(
+            x=alt.value(alt.ExprRef("lead + 4")), x2=alt.value(alt.ExprRef("lead + 40")), **dash
+        ),
+        sample.mark_point(filled=True, size=36, opacity=1).encode(x=alt.value(alt.ExprRef("lead + 22")), **shape),
     ]
     when = "(held ? 'at step ' + at : 'after the last step')"
     what = f"accuracy, %, on {old} (full) and {new} (pale), "
-    title = alt.Title(alt.ExprRef(f"{what!r} + {when}"))
+    title = alt.Title(alt.ExprRef(f"{what!r} + {when}"), limit=alt.ExprRef("available - 40"))
     return alt.layer(*layers).properties(name="bars", title=title, width=600, height=28 * len(names))
 
 

@@ -20,7 +20,14 @@ CONFIG = {
     "view": {"stroke": None},
     "axis": {**_TEXT, "titlePadding": 4, "gridColor": "#e4e4e4", "domainColor": SOFT, "tickColor": SOFT},
     "legend": {**_TEXT, "title": None, "labelLimit": 260},
-    "title": {"anchor": "start", "color": INK, "fontSize": 12, "fontWeight": "normal", "offset": 6},
+    "title": {
+        "anchor": "start",
+        "color": INK,
+        "fontSize": 12,
+        "fontWeight": "normal",
+        "offset": 6,
+        "limit": {"expr": "available / across - 20"},
+    },
 }
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
 """A thin cross: here a run diverged."""

@@ -91,7 +91,7 @@ def submanifold_chart() -> alt.VConcatChart:
         "missed_width": "max(100, (available - 40) / across - 170)",
     }
     return chart.resolve_scale(color="independent", shape="independent").properties(
-        title=alt.Title(alt.ExprRef("heading"), fontSize=13),
+        title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000),
         usermeta={"ebll": reading},
         params=settings,
     )
