@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ElementTree
 from io import BytesIO
 from types import SimpleNamespace
 
-import altair
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,7 +62,7 @@ def plane():
 @pytest.mark.parametrize("make", [lambda: lab_chart("letters", "mnist", METHODS), submanifold_chart])
 def test_the_specification_keeps_to_the_grammar_of_vega_lite(make):
     spec = make().to_dict(validate=True)
-    altair.VConcatChart.from_dict(spec) if "vconcat" in spec else altair.ConcatChart.from_dict(spec)
+    assert spec["$schema"].startswith("https://vega.github.io/schema/vega-lite/")
     assert "http" not in json.dumps(Chart(make()).spec), "nothing is to be fetched"
 
 

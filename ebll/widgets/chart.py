@@ -93,7 +93,7 @@ class Chart(anywidget.AnyWidget):
         raises    `InputError` where the chart has no such data set or parameter
         """
         for what, given, known in (
-            ("data set", tables, {one["name"] for one in self.spec["data"] if "source" not in one}),
+            ("data set", tables, {one["name"] for one in self.spec["data"] if not {"source", "values"} & one.keys()}),
             ("parameter", settings or {}, {one["name"] for one in self.spec["signals"]}),
         ):
             if unknown := sorted(set(given) - known):

@@ -255,7 +255,7 @@ def _bars(old: str, new: str, styles: Any) -> alt.LayerChart:
     ]
     when = "(held ? 'at step ' + at : 'after the last step')"
     what = f"accuracy, %, on {old} (full) and {new} (pale), "
-    title = alt.Title(alt.ExprRef(f"{what!r} + {when}"), limit=alt.ExprRef("available - 40"))
+    title = alt.Title(alt.ExprRef(f"{what!r} + {when}"), limit=alt.ExprRef("available - 70"))
     return alt.layer(*layers).properties(name="bars", title=title, width=600, height=28 * len(names))
 
 
