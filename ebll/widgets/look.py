@@ -1,0 +1,64 @@
+"""How the interactive charts look: the style table of the figures in Vega's terms, fonts, axes, common layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+
+from ebll.figures.style import INK, SOFT, TERMS, Look, looks
+
+__all__ = ["CONFIG", "CROSS", "INK", "SOFT", "TERMS", "looks", "scales", "signals", "words"]
+
+_TEXT = {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelColor": INK, "titleColor": INK}
+CONFIG = {
+    "font": "system-ui, 'DejaVu Sans', sans-serif",
+    "background": "white",
+    "padding": 6,
+    "aria": False,  # a chart has one text that describes it as a whole
+    "view": {"stroke": None},
+    "axis": {**_TEXT, "titlePadding": 4, "gridColor": "#e4e4e4", "domainColor": SOFT, "tickColor": SOFT},
+    "legend": {**_TEXT, "title": None, "labelLimit": 260},
+    "title": {
+        "anchor": "start",
+        "color": INK,
+        "fontSize": 12,
+        "fontWeight": "normal",
+        "offset": 6,
+        "limit": {"expr": "available / across - 20"},
+    },
+}
+CROSS = "M-1,-1L1,1M-1,1L1,-1"
+"""A thin cross: here a run diverged."""
+
+_SHAPES = {
+    "o": "circle", "s": "square", "D": "diamond", "d": "diamond", "v": "triangle-down", "^": "triangle-up",
+    "<": "triangle-left", ">": "triangle-right", "P": "cross", "p": "M0,-1L.95,-.31L.59,.81L-.59,.81L-.95,-.31Z",
+    "X": "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z",
+    "*": "M0,-1.2L.29,-.4L1.1,-.4L.44,.12L.68,.95L0,.45L-.68,.95L-.44,.12L-1.1,-.4L-.29,-.4Z",
+}  # fmt: skip
+"""The markers of the style table as Vega knows them."""
+
+
+def scales(styles: Mapping[str, Look]) -> dict[str, alt.Scale]:
+    """Scales for color, strokeDash and shape, with the keys of `styles` as their domain."""
+    ranges = {
+        "color": [look.color for look in styles.values()],
+        "strokeDash": [[1, 0] if look.line == "-" else [2 * part for part in look.line[1]] for look in styles.values()],
+        "shape": [_SHAPES.get(look.marker, "circle") for look in styles.values()],
+    }
+    return {channel: alt.Scale(domain=list(styles), range=values) for channel, values in ranges.items()}
+
+
+def words(labels: Mapping[str, str]) -> str:
+    """A Vega expression that writes an axis' or a legend's keys as `labels`."""
+    return f"({dict(labels)!r})[datum.value]"
+
+
+def signals(**values: Any) -> list[alt.VariableParameter]:
+    """Parameters that a chart's settings may change: a value each, or an expression where it is an `ExprRef`."""
+    return [
+        alt.VariableParameter(name=name, **{"expr": one.expr} if isinstance(one, alt.ExprRef) else {"value": one})
+        for name, one in values.items()
+    ]

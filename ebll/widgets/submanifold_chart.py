@@ -1,0 +1,210 @@
+"""The chart of the submanifold explorer: features and reconstructions in a plane, the code term, accuracy.
+
+chart = Chart(submanifold_chart())
+chart.show(*submanifold_tables(history))    # what `ebll.live.explore` gave after each epoch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from .look import INK, SOFT, signals, words
+
+__all__ = ["submanifold_chart", "submanifold_tables"]
+
+BARS = {"direct": "features themselves", "autoencoder": "through the autoencoder", "pca": "through PCA of that size"}
+COLORS = {"direct": "#332288", "autoencoder": "#c2571a", "pca": "#14866d"}
+POINTS = {
+    "features of a held-out image": (COLORS["direct"], "circle"),
+    "their reconstruction": (COLORS["autoencoder"], "square"),
+    "other classes": ("#a8a8a8", "circle"),
+}
+AT = "datum.epoch === at"
+
+
+def submanifold_tables(history: Sequence[Any]) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """The data sets and the settings of a `submanifold_chart`, for `Chart.show`.
+
+    history   an `ebll.live.Explored` of each epoch of one fit, the newest last; those before it are what the scrubber
+              goes back to
+    """
+    last = history[-1]
+    left, right, bottom, top = last.extent
+    tables = {
+        "shares": pd.DataFrame(
+            [
+                {"epoch": one.epoch, "name": name, "accuracy": share, "missed": one.missed.get(name, np.nan)}
+                for one in history
+                for name, share in one.accuracy.items()
+            ]
+        ),
+        "points": pd.concat([one.points.assign(epoch=one.epoch) for one in history]),
+        "others": pd.DataFrame(np.asarray(last.others), columns=["x", "y"]),
+        "holds": pd.concat(
+            [
+                pd.DataFrame({"epoch": one.epoch, "direction": np.arange(1, len(one.holds) + 1), "hold": one.holds})
+                for one in history
+            ]
+        ),
+        "field": pd.concat([_cells(one) for one in history]),
+    }
+    rows, columns = last.field.shape
+    settings = {
+        "x_range": [left, right],
+        "y_range": [bottom, top],
+        "half_cell": [(right - left) / (columns - 1) / 2, (top - bottom) / (rows - 1) / 2],
+        "e4_top": float(np.nanquantile(np.asarray(last.field), 0.98)) or 1e-9,
+        "directions": len(last.holds),
+        "code_size": last.config.code_size,
+    }
+    return tables, settings
+
+
+def submanifold_chart() -> alt.VConcatChart:
+    """The plane on the left; the hold along the principal directions, accuracy and missed share on the right.
+
+    data   "shares", "points", "others", "holds" and "field", as `submanifold_tables` makes them
+    """
+    right = alt.vconcat(
+        _holds(),
+        _shares("accuracy", "images read right, %"),
+        _shares("missed", "spread missed, %"),
+        spacing=12,
+    ).resolve_scale(color="independent", shape="independent")
+    chart = alt.concat(_plane(), right, columns=2, spacing={"row": 14, "column": 24})
+    settings = signals(
+        **{"available": 800, "across": alt.ExprRef("available < 620 ? 1 : 2"), "at": 0, "held": False},
+        **{"x_range": [0, 1], "y_range": [0, 1], "half_cell": [0.1, 0.1], "e4_top": 1.0},
+        **{"directions": 10, "code_size": 1, "heading": [""], "caption": [""]},
+    )
+    columns = [["accuracy", "images read right, %", 100], ["missed", "spread missed, %", 100]]
+    reading = {"table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "columns": columns, "panels": []}
+    reading["sizes"] = {
+        # In one column all panels begin where the longest label of the bars ends.
+        "plane_width": "across === 1 ? max(100, available - 180) : max(150, (available - 40) / across - 60)",
+        "holds_width": "max(100, (available - 40) / across - 170)",
+        "accuracy_width": "max(100, (available - 40) / across - 170)",
+        "missed_width": "max(100, (available - 40) / across - 170)",
+    }
+    return chart.resolve_scale(color="independent", shape="independent").properties(
+        title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000),
+        usermeta={"ebll": reading},
+        params=settings,
+    )
+
+
+def _cells(one: Any) -> pd.DataFrame:
+    """Centre and E4 of each cell of the field, whose outer cells are centred on the edges of the plane."""
+    field = np.asarray(one.field)
+    left, right, bottom, top = one.extent
+    x, y = np.meshgrid(np.linspace(left, right, field.shape[1]), np.linspace(bottom, top, field.shape[0]))
+    return pd.DataFrame({"epoch": one.epoch, "x": x.ravel(), "y": y.ravel(), "e4": field.ravel()})
+
+
+def _plane() -> alt.LayerChart:
+    places = {
+        "x": ("first component, feature units", alt.Scale(domain=alt.ExprRef("x_range"), nice=False, zero=False)),
+        "y": ("second component, feature units", alt.Scale(domain=alt.ExprRef("y_range"), nice=False, zero=False)),
+    }
+    across, up = (
+        {"title": title, "scale": scale, "axis": alt.Axis(tickCount=5, grid=False)} for title, scale in places.values()
+    )
+    color = alt.Scale(domain=list(POINTS), range=[color for color, _ in POINTS.values()])
+    shape = alt.Scale(domain=list(POINTS), range=[shape for _, shape in POINTS.values()])
+    legend = alt.Legend(orient="top", columns=alt.ExprRef("across === 2 ? 2 : 1"), symbolOpacity=1, symbolSize=50)
+    kind = {
+        "color": alt.Color("kind:N", scale=color, legend=legend),
+        "shape": alt.Shape("kind:N", scale=shape, legend=legend),
+    }
+    here, back, other = ({"kind": repr(name)} for name in POINTS)
+    edges = {
+        f"{name}{i}": f"datum.{name} {sign} half_cell[{c}]"
+        for c, name in enumerate("xy")
+        for i, sign in enumerate("-+")
+    }
+    points = alt.Chart(alt.NamedData("points")).transform_filter(AT)
+    layers = [
+        alt.Chart(alt.NamedData("field"))
+        .transform_filter(AT)
+        .transform_calculate(**edges)
+        .mark_rect(opacity=0.45, clip=True)
+        .encode(
+            x=alt.X("x0:Q", **across),
+            x2="x1",
+            y=alt.Y("y0:Q", **up),
+            y2="y1",
+            fill=alt.Fill(
+                "e4:Q", legend=None, scale=alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)
+            ),
+        ),
+        alt.Chart(alt.NamedData("others"))
+        .transform_calculate(**other)
+        .mark_point(filled=True, size=6, opacity=0.6, clip=True)
+        .encode(x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), **kind),
+        points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True).encode(
+            x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), x2="x_back", y2="y_back"
+        ),
+        points.transform_calculate(**back)
+        .mark_point(filled=True, size=24, opacity=1, clip=True)
+        .encode(x=alt.X("x_back:Q", **across), y=alt.Y("y_back:Q", **up), **kind),
+        points.transform_calculate(**here)
+        .mark_point(filled=True, size=32, opacity=1, clip=True)
+        .encode(x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), **kind),
+    ]
+    return alt.layer(*layers).properties(name="plane", title="plane of two principal components", width=300, height=320)
+
+
+def _holds() -> alt.LayerChart:
+    """E4 along each principal direction; a dotted rule where the code's size is, if that is among them."""
+    across = alt.X(
+        "direction:Q", title="principal direction, by falling spread", axis=alt.Axis(tickCount=5, grid=False),
+        scale=alt.Scale(domain=alt.ExprRef("[0, directions + 1]"), nice=False),
+    )  # fmt: skip
+    scale = alt.Scale(type="log", domain=[1e-7, 1], clamp=True)
+    up = alt.Y(
+        "shown:Q", title=None, scale=scale, axis=alt.Axis(values=[1e-7, 1e-5, 1e-3, 1e-1], format="~g", minExtent=36)
+    )
+    line = (
+        alt.Chart(alt.NamedData("holds"))
+        .transform_filter(AT)
+        .transform_calculate(shown="max(datum.hold, 1e-7)")
+        .mark_line(color=COLORS["autoencoder"], strokeWidth=1.6, clip=True)
+        .encode(x=across, y=up)
+    )
+    inside = "code_size <= directions ? 1 : 0"
+    size = alt.Chart(alt.InlineData([{}])).encode(x=alt.XDatum(alt.ExprRef("code_size"), type="quantitative"))
+    rule = size.mark_rule(color=SOFT, strokeDash=[2, 3], strokeWidth=1.2, opacity=alt.ExprRef(inside), clip=True)
+    text = size.mark_text(
+        align="left", baseline="top", dx=4, fontSize=10, color=INK, opacity=alt.ExprRef(inside)
+    ).encode(y=alt.value(0), text=alt.value("code size"))
+    return alt.layer(line, rule, text).properties(
+        name="holds",
+        title=alt.Title("E4 for a move by one standard deviation", limit=alt.ExprRef("available / across - 130")),
+        width=300,
+        height=110,
+    )
+
+
+def _shares(column: str, title: str) -> alt.LayerChart:
+    """Bars in percent with their numbers."""
+    axis = alt.Axis(
+        labelExpr=words(BARS), title=None, ticks=False, domain=False, grid=False, minExtent=146, maxExtent=146
+    )
+    names = [name for name in BARS if column == "accuracy" or name != "direct"]
+    base = (
+        alt.Chart(alt.NamedData("shares"))
+        .transform_filter(f"{AT} && isValid(datum.{column})")
+        .transform_calculate(percent=f"min(100 * datum.{column}, 105)", told=f"format(100 * datum.{column}, '.1f')")
+        .encode(
+            x=alt.X("percent:Q", title=None, scale=alt.Scale(domain=[0, 125]), axis=alt.Axis(values=[0, 50, 100])),
+            y=alt.Y("name:N", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        )
+    )
+    color = alt.Color("name:N", scale=alt.Scale(domain=list(COLORS), range=list(COLORS.values())), legend=None)
+    layers = [base.mark_bar().encode(color=color), base.mark_text(align="left", dx=4, color=INK).encode(text="told:N")]
+    return alt.layer(*layers).properties(name=column, title=title, width=190, height=20 * len(names))

@@ -1,0 +1,195 @@
+"""The interactive charts without a browser: specifications, data sets, texts, and the static twin."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from io import BytesIO
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ebll.errors import InputError, OutputError
+from ebll.widgets import Chart, lab_chart, lab_tables, submanifold_chart, submanifold_tables
+from ebll.widgets.chart import packed
+from tests.messages import raises
+
+METHODS = ["finetune", "lwf", "ebll"]
+
+
+def curves(methods=METHODS, steps=(0, 10, 20), **more):
+    rows = [
+        {"method": method, "step": step, "task": "letters", "feature_distance": (i + 1) * step / 10,
+         "accuracy": 0.8 - 0.1 * i, "accuracy_new": 0.1 + step / 40, "loss_task": 2.0 - step / 20,
+         "loss_code": 0.0 if method == "ebll" else np.nan}
+        for i, method in enumerate(methods)
+        for step in steps
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(**more)
+
+
+def explored(epoch):
+    rng = np.random.default_rng(epoch)
+    return SimpleNamespace(
+        epoch=epoch, epochs=2, config=SimpleNamespace(code_size=3), extent=(-1.0, 1.0, -2.0, 2.0),
+        points=pd.DataFrame(rng.normal(size=(5, 4)), columns=["x", "y", "x_back", "y_back"]),
+        others=rng.normal(size=(7, 2)), accuracy={"direct": 0.9, "autoencoder": 0.3 * epoch, "pca": 0.8},
+        missed={"autoencoder": 0.4, "pca": 0.2}, holds=[0.1, 0.01, 0.0], field=rng.random((4, 4)),
+    )  # fmt: skip
+
+
+def lab(**more):
+    chart = Chart(lab_chart("letters", "mnist", METHODS), alt="Two tasks & three methods.", heading="letters → mnist")
+    tables, settings = lab_tables(curves(), **more)
+    chart.show(tables, settings, caption="One run a method.")
+    return chart
+
+
+@pytest.fixture(scope="module")
+def chart():
+    return lab(terms_of="ebll", changes=[(10, "alpha 0")], diverged=["lwf"])
+
+
+@pytest.fixture(scope="module")
+def plane():
+    made = Chart(submanifold_chart(), alt="A plane.")
+    made.show(*submanifold_tables([explored(0), explored(1), explored(2)]))
+    return made
+
+
+@pytest.mark.parametrize("make", [lambda: lab_chart("letters", "mnist", METHODS), submanifold_chart])
+def test_the_specification_keeps_to_the_grammar_of_vega_lite(make):
+    spec = make().to_dict(validate=True)
+    assert spec["$schema"].startswith("https://vega.github.io/schema/vega-lite/")
+    assert "http" not in json.dumps(Chart(make()).spec), "nothing is to be fetched"
+
+
+def test_the_data_that_come_in_are_those_of_the_chart(chart):
+    spec = chart._filled()
+    (rows,) = [one["values"] for one in spec["data"] if one["name"] == "curves"]
+    given = curves()
+    assert [row["feature_distance"] for row in rows] == given["feature_distance"].tolist()
+    assert [row["accuracy"] for row in rows] == given["accuracy"].tolist()
+    assert [row["loss_code"] for row in rows] == [None] * 6 + [0.0] * 3
+    assert [(row["method"], row["step"]) for row in rows if row["diverged"]] == [("lwf", 20)]
+    values = {one["name"]: one.get("value") for one in spec["signals"]}
+    assert values["at"] == 20
+    assert values["held"] is False
+    assert values["terms"] == ["loss_task", "loss_code"]
+    assert values["terms_label"] == "EBLL"
+    (changes,) = [one["values"] for one in spec["data"] if one["name"] == "changes"]
+    assert changes == [{"step": 10, "text": "alpha 0"}]
+
+
+def test_what_goes_to_the_page_are_the_same_numbers(chart):
+    table = chart.tables["curves"]
+    assert table["count"] == 9
+    step = np.frombuffer(table["columns"]["step"]["numbers"], np.float32)
+    assert step.tolist() == [0, 10, 20] * 3
+    method = table["columns"]["method"]
+    assert [method["words"][i] for i in np.frombuffer(method["codes"], np.int16)] == curves()["method"].tolist()
+
+
+def test_bytes_of_a_table_keep_what_is_missing():
+    table = packed(pd.DataFrame({"a": [1.0, np.nan, np.inf], "b": ["x", None, "y"], "c": [True, False, True]}))
+    numbers = np.frombuffer(table["columns"]["a"]["numbers"], np.float32)
+    assert np.isnan(numbers[1])
+    assert np.isinf(numbers[2])
+    assert np.frombuffer(table["columns"]["b"]["codes"], np.int16).tolist() == [0, -1, 1]
+    assert np.frombuffer(table["columns"]["c"]["numbers"], np.float32).tolist() == [1, 0, 1]
+
+
+def test_axes_are_those_of_the_run_on_show_not_of_one_that_ran_away():
+    beside = curves(["lwf"]).assign(run="before", feature_distance=1e9)
+    tables, settings = lab_tables(curves(), beside=beside)
+    assert settings["top"] == 10.0
+    assert set(tables["curves"]["run"]) == {"", "before"}
+    _, settings = lab_tables(curves().assign(feature_distance=[np.inf] + 8 * [3.0]), steps=50)
+    assert settings["top"] == 4.0
+    assert settings["steps"] == 50
+
+
+def test_a_chart_without_rows_is_empty_but_there():
+    chart = Chart(lab_chart("letters", "mnist", METHODS))
+    chart.show(*lab_tables(curves().iloc[:0]))
+    assert Image.open(BytesIO(chart.png())).width > 500
+
+
+def test_tasks_may_have_any_name():
+    chart = Chart(lab_chart("it's", 'a "b" \\ c', METHODS))
+    chart.show(*lab_tables(curves()))
+    assert "on it's (full) and a &quot;b&quot; \\ c (pale)" in chart.svg().replace('"b"', "&quot;b&quot;")
+
+
+def test_what_a_chart_does_not_have_is_refused(chart):
+    with raises(InputError, "curvs"):
+        chart.show({"curvs": curves()})
+    with raises(InputError, "terms_off"):
+        chart.show({}, {"terms_off": "ebll"})
+
+
+def test_the_static_twin_shows_the_chosen_moment_and_carries_its_text(chart):
+    end = chart.png(scale=1)
+    chart.moment = 10.0
+    try:
+        middle = chart.png(scale=1)
+        assert "at step 10" in chart.svg()
+    finally:
+        chart.moment = None
+    assert end != middle
+    picture = Image.open(BytesIO(end))
+    assert picture.info["Description"] == chart.alt
+    assert len(picture.resize((200, 200)).getcolors(40_000)) > 50
+    root = ElementTree.fromstring(chart.svg())
+    assert root.get("aria-label") == chart.alt
+    words = " ".join("".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text"))
+    drawn = ("letters → mnist", "One run a method.", "feature distance of letters", "loss terms of EBLL", "alpha 0")
+    for text in drawn:
+        assert text in words
+    assert re.search(r"60\.0 letters.*60\.0 mnist", words)
+
+
+def test_the_chart_of_the_submanifold_shows_an_epoch(plane):
+    assert "60.0" in plane.svg()
+    plane.moment = 1.0
+    try:
+        assert "30.0" in plane.svg()
+    finally:
+        plane.moment = None
+    assert len(plane.data["field"]) == 3 * 16
+    cells = plane.data["field"].query("epoch == 2")
+    assert cells["x"].min() == -1
+    assert cells["y"].max() == 2
+    assert cells["e4"].tolist() == explored(2).field.ravel().tolist()
+
+
+def test_files_of_a_chart(chart, tmp_path):
+    files = chart.save(tmp_path / "new" / "lab")
+    names = sorted(path.name for path in files.values())
+    assert names == ["lab-changes.csv", "lab.csv", "lab.png", "lab.svg", "lab.txt"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
+    assert files["txt"].read_text(encoding="utf-8") == f"{chart.alt}\n"
+    assert pd.read_csv(files["csv"])["feature_distance"].tolist() == curves()["feature_distance"].tolist()
+    (tmp_path / "file").write_text("")
+    with raises(OutputError, "lab"):
+        chart.save(tmp_path / "file" / "lab")
+
+
+def test_a_notebook_without_a_front_end_keeps_a_picture(chart):
+    data, metadata = chart._repr_mimebundle_()
+    assert data["text/plain"] == chart.alt
+    assert metadata["image/png"]["alt"] == chart.alt
+    assert data["image/png"].startswith("iVBOR")
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_vega_is_sent_once_for_all_charts(chart, plane):
+    assert chart.runtime is plane.runtime
+    assert len(chart.runtime.code) < 400_000
+    state = {name: value for name, value in chart.get_state().items() if name != "runtime"}
+    assert len(json.dumps(state, default=repr)) < 150_000
+    runtime = chart.runtime
+    runtime.close()
+    assert Chart(submanifold_chart()).runtime is not runtime
