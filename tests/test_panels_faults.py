@@ -15,6 +15,8 @@ from ebll.live import LabConfig
 from ebll.panels import runs
 from ebll.panels.widgets import Knob, Status, View
 
+pytestmark = pytest.mark.slow  # every odd use of a panel; what a panel shows is tested in test_panels.py
+
 
 @pytest.fixture(autouse=True)
 def live(monkeypatch):

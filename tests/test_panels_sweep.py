@@ -21,6 +21,8 @@ from ebll.sweeps import Store, Sweep
 from ebll.sweeps import maps as m
 from ebll.sweeps.maps import SweepView
 
+pytestmark = pytest.mark.slow  # every odd use of a panel; what a panel shows is tested in test_panels.py
+
 NEAR = 'tasks="letters-mnist"'
 
 

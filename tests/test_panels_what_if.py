@@ -12,6 +12,8 @@ import ebll.panels
 from ebll.figures import alt
 from ebll.live.knobs import read_live
 
+pytestmark = pytest.mark.slow  # every odd use of a panel; what a panel shows is tested in test_panels.py
+
 
 @pytest.fixture(autouse=True)
 def live(monkeypatch):
