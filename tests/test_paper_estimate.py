@@ -302,8 +302,8 @@ def test_the_bytes_are_those_of_the_run(method, augment, root, tmp_path):
     class Kept(Checkpoints):
         """Looks at what there is at every step of the last task."""
 
-        def save(self, run, step):
-            super().save(run, step)
+        def save(self, run, step, stop=False):
+            super().save(run, step, stop)
             learned.append(sum(state["momentum_buffer"].nbytes for state in step.optimizer.state.values()))
             made.append((sum(p.nbytes for p in run.net.parameters()), run.memory))
 

@@ -171,11 +171,11 @@ class Tracing:
     def __init__(self, monkeypatch, turn=0, at=lambda: None):
         self.stages, original = [], runs.Checkpoints.save
 
-        def save(kept, run, step):
+        def save(kept, run, step, stop=False):
             self.stages.append((run.method.name, step.task, step.stage))
             if len(self.stages) == turn:
                 at()
-            original(kept, run, step)
+            original(kept, run, step, stop)
 
         monkeypatch.setattr(runs.Checkpoints, "save", save)
 

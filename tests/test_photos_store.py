@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from tiny_photos import counts, photo, write_birds, write_folder, write_photo
 from torchvision.transforms import functional as theirs
 
-from ebll.errors import DataMissing, InputError, OutputError, RunStopped
+from ebll.errors import DataMissing, InputError, OutputError
 from ebll.photos import convert as room
 from ebll.photos import default_cache, find_photos, open_store
 from ebll.photos import shards as shards_room
@@ -27,7 +27,6 @@ from ebll.photos.convert import convert
 from ebll.photos.listing import Listing, Part
 from ebll.photos.pixels import square
 from ebll.photos.store import store_folder
-from ebll.turns import Control, controlled
 
 pytestmark = pytest.mark.paper
 
@@ -321,13 +320,6 @@ def test_ctrl_c_ends_the_processes_and_leaves_whole_shards(listing):
         assert np.load(file).shape[1:] == (SIZE, SIZE, 3)
     assert not (folder / "manifest.json").exists()
     assert torch.equal(made(listing).whole(), squares(listing))
-
-
-def test_a_run_that_is_stopped_stops_converting(listing):
-    control = Control()
-    control.stop()
-    with controlled(control), pytest.raises(RunStopped):
-        made(listing)
 
 
 DAMAGES = {
