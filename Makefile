@@ -39,9 +39,9 @@ test-slow: $(READY)  ## processes and clusters, notebooks at their real size, pa
 test-browser: $(BROWSER)  ## drive the panels in a Chromium that is on this machine
 	$(PY) -m pytest -m browser
 
-test-ipykernel6: $(READY)  ## the panels' kernel tests once more, on ipykernel 6
+test-ipykernel6: $(READY)  ## the widgets' kernel tests once more, on ipykernel 6
 	$(PY) -m pip install --disable-pip-version-check --quiet --upgrade --no-deps --target .venv/ipykernel6 'ipykernel<7'
-	EBLL_IPYKERNEL6=.venv/ipykernel6 $(PY) -m pytest -m 'slow or not slow' tests/test_panels_kernel.py
+	EBLL_IPYKERNEL6=.venv/ipykernel6 $(PY) -m pytest -m 'slow or not slow' tests/test_widgets_kernel.py
 
 test-processors: $(READY)  ## the numeric tests with the kernels of other processors (SETTINGS="all")
 	$(PY) -m tests.processors $(SETTINGS)

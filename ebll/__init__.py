@@ -10,9 +10,8 @@ A network learns tasks one after the other and should keep the old ones. In read
   `ebll.comparison`: several methods side by side.
 - `ebll.experiments`: the main job with its claims; `ebll.plots`: table in, figure out.
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
-- `ebll.live`, `ebll.panels`: runs to watch and steer, and the panels that show them in a notebook; `ebll.turns`: how
-  runs share a process. `ebll.pages`: a sweep as a page that needs no kernel. `ebll.widgets`: charts that the browser
-  draws.
+- `ebll.widgets`: the forgetting lab and the submanifold explorer, for notebooks; `ebll.panels`: that of a sweep;
+  `ebll.pages`: a sweep as a page that needs no kernel.
 - `ebll.photos`, `ebll.backbones`, `ebll.checkpoints`, `ebll.paper`: the paper's own experiments, on photo sets and
   pretrained networks that are not part of this package.
 - `ebll.lesson`, `ebll.checks`: what the notebooks need: set-up, and checks of the exercises.
@@ -60,7 +59,7 @@ _HOME = {
     "Finetune": "methods",
     "Joint": "methods",
     "LwF": "methods",
-    "LabConfig": "live",
+    "LabConfig": "widgets",
     "RunConfig": "config",
     "Comparison": "comparison",
     "compare": "comparison",
@@ -74,9 +73,9 @@ _HOME = {
 }
 _ROOMS = (
     *("autoencoder", "backbones", "checkpoints", "checks", "comparison", "config", "data", "environment"),
-    *("experiments", "figures", "fisher", "lesson", "live", "methods", "metrics"),
+    *("experiments", "figures", "fisher", "lesson", "methods", "metrics"),
     *("nets", "pages", "panels", "paper", "photos", "plots", "protocol", "record"),
-    *("sweeps", "terms", "training", "turns", "widgets"),
+    *("sweeps", "terms", "training", "widgets"),
 )
 
 if TYPE_CHECKING:
@@ -93,7 +92,6 @@ if TYPE_CHECKING:
         figures,
         fisher,
         lesson,
-        live,
         methods,
         metrics,
         nets,
@@ -107,7 +105,6 @@ if TYPE_CHECKING:
         sweeps,
         terms,
         training,
-        turns,
         widgets,
     )
     from ebll.autoencoder import Autoencoder, AutoencoderSettings, fit_autoencoder
@@ -115,7 +112,6 @@ if TYPE_CHECKING:
     from ebll.config import RunConfig
     from ebll.data import TASKS, Split, Task, load_task, task_table
     from ebll.errors import DataMissing, EbllError, InputError, OutputError, RunStopped, TrainingDiverged
-    from ebll.live import LabConfig
     from ebll.methods import (
         EBLL,
         EWC,
@@ -133,6 +129,7 @@ if TYPE_CHECKING:
     from ebll.runs import Run, Snapshot
     from ebll.sweeps import sweep
     from ebll.training import TrainSettings
+    from ebll.widgets import LabConfig
 
 __all__ = [
     "EBLL",
@@ -180,7 +177,6 @@ __all__ = [
     "fit_autoencoder",
     "learn_first",
     "lesson",
-    "live",
     "load_task",
     "methods",
     "metrics",
@@ -198,7 +194,6 @@ __all__ = [
     "task_table",
     "terms",
     "training",
-    "turns",
     "widgets",
 ]
 

@@ -6,7 +6,7 @@ This room knows of features, labels and a frozen classifier on top of them; noth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ __all__ = [
     "Encoder",
     "encoder_of",
     "fit_autoencoder",
+    "fit_epochs",
     "stack_encoders",
     "start_at_principal_components",
 ]
@@ -123,7 +124,6 @@ def fit_autoencoder(
     *,
     seed: int = 0,
     held_out: tuple[Tensor, Tensor] | None = None,
-    watch: Callable[[int, Autoencoder], None] | None = None,
 ) -> AutoencoderFit:
     """Fit an autoencoder to features of one task with everything else frozen (E2).
 
@@ -131,9 +131,29 @@ def fit_autoencoder(
     labels     (n,)           int64
     classify   features (batch, features) -> logits; must not receive gradient itself (see `nets.frozen`)
     held_out   features and labels for the two accuracies; the training ones if None
-    watch      called with the epochs done and the autoencoder: before the first, and after each
     returns    an `AutoencoderFit`; weights come from `seed` alone and the global generators are left as they were
     raises     `TrainingDiverged` if the loss stops being finite
+    """
+    *_, (autoencoder, history) = fit_epochs(features, labels, classify, settings, seed=seed)
+    held_features, held_labels = held_out or (features, labels)
+    with torch.no_grad():
+        direct = accuracy(classify(held_features), held_labels)
+        through = accuracy(classify(autoencoder(held_features)), held_labels)
+    return AutoencoderFit(autoencoder, [h[0] for h in history], [h[1] for h in history], direct, through)
+
+
+def fit_epochs(
+    features: Tensor,
+    labels: Tensor,
+    classify: Callable[[Tensor], Tensor],
+    settings: AutoencoderSettings | None = None,
+    *,
+    seed: int = 0,
+) -> Iterator[tuple[Autoencoder, list[tuple[float, float]]]]:
+    """The fit of `fit_autoencoder`, epoch by epoch.
+
+    yields  before the first epoch and after each: the autoencoder, which goes on changing, and (E2a, E1 through the
+            reconstruction) after each epoch so far
     """
     settings = (settings or AutoencoderSettings()).of_task(0)
     features = features.detach()
@@ -143,8 +163,7 @@ def fit_autoencoder(
             start_at_principal_components(autoencoder, features)
     optimizer = OPTIMIZERS[settings.optimizer](autoencoder.parameters(), settings.learning_rate)
     order, history = generator(seed, "autoencoder batches"), []
-    if watch:
-        watch(0, autoencoder)
+    yield autoencoder, history
     for epoch in range(settings.epochs):
         permutation = torch.randperm(len(labels), generator=order).to(features.device)
         for rows in permutation.split(settings.batch_size):
@@ -162,13 +181,7 @@ def fit_autoencoder(
                 f"(reconstruction {history[-1][0]:g}, task {history[-1][1]:g}). Try a smaller learning_rate or "
                 f"recon_weight than {settings.learning_rate:g} and {settings.recon_weight:g}."
             )
-        if watch:
-            watch(epoch + 1, autoencoder)
-    held_features, held_labels = held_out or (features, labels)
-    with torch.no_grad():
-        direct = accuracy(classify(held_features), held_labels)
-        through = accuracy(classify(autoencoder(held_features)), held_labels)
-    return AutoencoderFit(autoencoder, [h[0] for h in history], [h[1] for h in history], direct, through)
+        yield autoencoder, history
 
 
 def start_at_principal_components(autoencoder: Autoencoder, features: Tensor) -> None:

@@ -48,7 +48,7 @@ class OutputError(EbllError, OSError):
 
 
 class RunStopped(EbllError):
-    """A run was told to stop by whoever holds its `ebll.turns.Control`; what it has recorded so far stays."""
+    """A run was told to stop; what it has recorded so far stays."""
 
 
 class TrainingDiverged(EbllError, ArithmeticError):

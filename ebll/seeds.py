@@ -8,63 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from ebll.errors import check_count
-from ebll.turns import PROCESS
 
 __all__ = ["GlobalStream", "cpu_threads", "derive_seed", "generator", "seeded"]
-
-# Random state and thread count belong to the process: runs in several threads of it take turns (`ebll.turns`), and each
-# finds them as it left them. Here stands what the run that has the process found, as far as it has changed it.
-_found: dict[str, Any] = {}
-
-
-def _read(kind: str) -> Any:
-    if kind == "threads":
-        return torch.get_num_threads()
-    return _states()
-
-
-def _write(kind: str, state: Any) -> None:
-    if kind == "threads":
-        torch.set_num_threads(state)
-        return
-    _set_states(state)
-
-
-def _set_aside() -> Callable[[], None]:
-    mine = {kind: _read(kind) for kind in _found}
-    for kind, state in _found.items():
-        _write(kind, state)
-    _found.clear()
-
-    def take_back() -> None:
-        for kind, state in mine.items():
-            _found[kind] = _read(kind)  # a thread that knows nothing of turns may have drawn meanwhile
-            _write(kind, state)
-
-    return take_back
-
-
-PROCESS.set_aside = _set_aside
-
-
-@contextlib.contextmanager
-def _changing(kind: str) -> Iterator[None]:
-    """Have the process to oneself, apart from the turns of others, and put back what is changed."""
-    with PROCESS:
-        outermost, before = kind not in _found, _read(kind)
-        if outermost:
-            _found[kind] = before
-        try:
-            yield
-        finally:
-            _write(kind, _found.pop(kind) if outermost else before)
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -85,12 +36,14 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     """Torch's global generators seeded for one purpose inside the block, as they were after it.
 
-    Other threads that ask for it wait until the block ends or takes a turn. For code that takes no generator: layer
-    initialisation, and dropout in a user's network.
+    For code that takes no generator: layer initialisation, and dropout in a user's network.
     """
-    with _changing("random"):
+    before = _states()
+    try:
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
+    finally:
+        _set_states(before)
 
 
 class GlobalStream:
@@ -110,14 +63,12 @@ class GlobalStream:
         self.before = self._now = states
 
     def __enter__(self) -> None:
-        PROCESS.__enter__()
         self._outside, self.before = _states(), self._now
         _set_states(self._now)
 
     def __exit__(self, *error: object) -> None:
         self._now = _states()
         _set_states(self._outside)
-        PROCESS.__exit__()
 
 
 def _states() -> list[torch.Tensor]:
@@ -135,9 +86,11 @@ def _set_states(states: list[torch.Tensor]) -> None:
 def cpu_threads(count: int) -> Iterator[None]:
     """Torch on `count` processor threads inside the block, as before after it; 0 leaves it alone.
 
-    The number of threads decides the order of sums, hence the last bits and in the end the accuracies. It is the
-    process's, so another thread that asks for it waits until this block ends or takes a turn.
+    The number of threads decides the order of sums, hence the last bits and in the end the accuracies.
     """
-    with _changing("threads"):
-        torch.set_num_threads(count or torch.get_num_threads())
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(count or before)
         yield
+    finally:
+        torch.set_num_threads(before)

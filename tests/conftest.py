@@ -63,11 +63,18 @@ def seeds():
     torch.manual_seed(0)
 
 
+class Forgetful(dict):
+    """Keeps nothing that is put into it."""
+
+    def __setitem__(self, key, value):
+        pass
+
+
 @pytest.fixture(autouse=True)
 def usual_cost(monkeypatch):
-    """A panel expects of each run what it expects of the first: on a busy machine it would begin none by itself."""
-    if lab := sys.modules.get("ebll.live.lab"):
-        monkeypatch.setattr(lab, "remember", lambda *given: None)
+    """A widget expects of each run what it expects of the first: on a busy machine it would begin none by itself."""
+    if lab := sys.modules.get("ebll.widgets.lab"):
+        monkeypatch.setattr(lab, "_seconds", Forgetful())
 
 
 def is_local(host):

@@ -1,9 +1,16 @@
 """Sweeps without training: results that are made up, so that every number of a map can be worked out by hand."""
 
+import io
+import time
+
+import numpy as np
+from PIL import Image
+
 from ebll.sweeps import RunConfig, RunResult, Sweep
 from ebll.sweeps.grid import configs_of
 
 PAIR = ("letters", "mnist")
+PATIENCE = 60  # seconds: for a machine that does much else
 COURSE = ((0, 0.0), (10, 4.0), (20, 2.0))
 
 
@@ -76,3 +83,16 @@ def whole(**changes):
 def config(**settings):
     """A config of the pair."""
     return RunConfig.of(**({"tasks": PAIR} | settings))
+
+
+def until(true, what="it"):
+    """Wait until `true()`."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"{what} has not come within {PATIENCE} s"
+        time.sleep(0.005)
+
+
+def pixels(picture):
+    """The picture's bytes as numbers."""
+    return np.asarray(Image.open(io.BytesIO(bytes(picture))).convert("RGB"))

@@ -9,7 +9,7 @@ from tiny import AUTOENCODER, FEATURES, blobs, same, small, state
 from torch import nn
 
 from ebll import Autoencoder, AutoencoderSettings, InputError, TrainingDiverged, build_network, fit_autoencoder
-from ebll.autoencoder import Encoder, stack_encoders, start_at_principal_components
+from ebll.autoencoder import Encoder, fit_epochs, stack_encoders, start_at_principal_components
 from ebll.nets import frozen
 from ebll.seeds import derive_seed, generator
 from ebll.terms import autoencoder_loss
@@ -162,6 +162,49 @@ def test_weights_come_from_the_seed_and_the_global_generator_is_left_alone(fitte
     torch.manual_seed(123)
     assert same(one, fit(fitted, seed=1).autoencoder)
     assert not same(one, fit(fitted, seed=2).autoencoder)
+
+
+def by_epoch(fitted, settings=SETTINGS, seed=0):
+    _, features, labels, classify = fitted
+    return fit_epochs(features, labels, classify, settings, seed=seed)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, RANDOM])
+def test_after_each_epoch_a_fit_is_one_of_so_many_epochs(fitted, settings):
+    with frozen(fitted[0]):
+        for epoch, (autoencoder, history) in enumerate(by_epoch(fitted, settings, seed=5)):
+            assert len(history) == epoch
+            if epoch:
+                short = fit(fitted, settings.replace(epochs=epoch), seed=5)
+                assert same(autoencoder, short.autoencoder)
+                assert history == list(zip(short.reconstruction, short.task_loss, strict=True))
+    assert epoch == settings.epochs
+
+
+def test_before_the_first_epoch_a_fit_is_its_start(fitted):
+    for settings in (SETTINGS, RANDOM):
+        autoencoder, _ = next(by_epoch(fitted, settings, seed=5))
+        torch.manual_seed(derive_seed(5, "autoencoder"))
+        expected = Autoencoder(FEATURES, settings.code_size)
+        if settings.start == "pca":
+            start_at_principal_components(expected, fitted[1])
+        assert same(autoencoder, expected)
+
+
+def test_fits_that_take_turns_give_what_each_gives_alone_and_one_that_is_left_changes_none(fitted):
+    before = torch.get_rng_state()
+    with frozen(fitted[0]):
+        left = by_epoch(fitted, RANDOM, seed=3)
+        next(left)
+        next(left)
+        left.close()
+        assert torch.equal(torch.get_rng_state(), before)
+        last = []
+        for both in zip(by_epoch(fitted, seed=1), by_epoch(fitted, RANDOM, seed=2), strict=True):
+            torch.rand(3)
+            last = both
+    assert same(last[0][0], fit(fitted, seed=1).autoencoder)
+    assert same(last[1][0], fit(fitted, RANDOM, seed=2).autoencoder)
 
 
 def test_accuracies_with_and_without_the_reconstruction_on_held_out_features(fitted):

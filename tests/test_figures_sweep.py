@@ -1,10 +1,16 @@
 """The picture of a sweep: what is drawn is what the tables hold, and a reused picture is a fresh one."""
 
 import io
+import itertools
+import subprocess
+import sys
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
+from plots_rig import out_of_view
 from sweep_rig import GRID, PAIR, figures_of, swept, whole
 
 from ebll.figures import Picture
@@ -285,6 +291,80 @@ def test_numbers_are_where_text_would_be():
         assert np.abs(edge(ink[0], axis=0) - edge(ink[1], axis=0)).max() <= 1.5
     assert ((fast[..., 0] >= fast[..., 1]) & (fast[..., 0] >= fast[..., 2])).all()  # red on white
     assert len(ink[0]) == pytest.approx(len(ink[1]), rel=0.25)
+
+
+# Where things stand, and what a picture leaves alone.
+
+VIEWS = [{}, {"alpha": 10.0, "recon_weight": 1e-4}, {"data": "test"}, {"method": "finetune"}]
+
+
+@pytest.fixture(scope="module", params=VIEWS, ids=str)
+def drawn(index, request):
+    plot = SweepPlot()
+    plot.frame(sheet_of(index, **request.param))
+    return plot._canvas
+
+
+def test_text_and_axes_are_inside_the_cell_of_their_part(drawn):
+    renderer, height, hidden = drawn.figure.canvas.get_renderer(), 100 * drawn.height, out_of_view(drawn.figure)
+    for key, (axes, (left, top, right, bottom)) in drawn._cells.items():
+        texts = [text for text in axes.findobj(Text) if text.get_visible() and text.get_text().strip()]
+        for artist in [axes.patch, *(text for text in texts if text not in hidden)]:
+            box = artist.get_window_extent(renderer)
+            around = (left - 1, height - bottom - 1, right + 1, height - top + 1)
+            inside = around[0] <= box.x0 and around[1] <= box.y0 and box.x1 <= around[2] and box.y1 <= around[3]
+            assert inside, (key, artist, box.extents.round(1).tolist(), around)
+
+
+def test_heading_legend_and_caption_are_inside_their_edges_and_apart(drawn):
+    renderer, (head, foot) = drawn.figure.canvas.get_renderer(), (100 * edge for edge in drawn._edges)
+    width, height = 100 * drawn.width, 100 * drawn.height
+    (title,), (legend,), (caption,) = (drawn._around[part] for part in ("title", "legend", "caption"))
+    boxes = [one.get_window_extent(renderer) for one in (title, legend, caption)]
+    for box in boxes:
+        assert box.x0 >= 0, box.extents
+        assert box.x1 <= width, box.extents
+    assert all(box.y0 >= height - head - 0.5 for box in boxes[:2]), [box.extents for box in boxes[:2]]
+    assert boxes[2].y1 <= foot + 0.5
+    assert not any(one.padded(-1).overlaps(two.padded(-1)) for one, two in itertools.combinations(boxes, 2))
+
+
+def test_text_is_large_enough_and_labels_of_one_part_do_not_touch(drawn):
+    renderer, hidden = drawn.figure.canvas.get_renderer(), out_of_view(drawn.figure)
+    for axes, _ in drawn._cells.values():
+        texts = [text for text in axes.findobj(Text) if text.get_visible() and text.get_text().strip()]
+        texts = [text for text in texts if text not in hidden]
+        assert min(text.get_fontsize() for text in texts) >= 8
+        still = [text for text in texts if text not in axes.texts and text.axes is axes]
+        boxes = {text: text.get_window_extent(renderer).padded(-1) for text in still}
+        assert not [(a, b) for a, b in itertools.combinations(boxes, 2) if boxes[a].overlaps(boxes[b])]
+
+
+def test_themes_of_the_notebook_neither_leak_in_nor_out(index):
+    theme = {"axes.facecolor": "black", "font.size": 30, "font.family": "serif", "lines.markeredgecolor": "red",
+             "lines.dash_capstyle": "projecting", "text.color": "white", "savefig.dpi": 30}  # fmt: skip
+    sheet = sheet_of(index)
+    with matplotlib.rc_context(theme):
+        themed = SweepPlot().frame(sheet)
+        assert {key: matplotlib.rcParams[key] for key in theme} == theme | {"font.family": ["serif"]}
+    assert np.array_equal(pixels(themed), pixels(SweepPlot().frame(sheet)))
+
+
+def test_a_picture_is_independent_of_later_frames(index):
+    plot = SweepPlot()
+    plot.frame(sheet_of(index))
+    picture, twin = plot.picture(), plot.picture()
+    before = twin._repr_png_()
+    plot.frame(sheet_of(index, alpha=10.0, recon_weight=1e-4))
+    assert picture._repr_png_() == before
+    data, metadata = picture._repr_mimebundle_()
+    assert metadata == {"image/png": {"alt": picture.alt}}
+    assert data["text/plain"] == picture.alt
+
+
+def test_pyplot_is_never_imported():
+    code = "import sys, ebll.figures.sweep as s; s.SweepPlot(); sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(("value", "text"), [(81.25, "81.2"), (-0.04, "0.0"), (-1.0, "−1.0"), (float("nan"), "–")])

@@ -1,4 +1,4 @@
-"""The folded answers below the panels of the notebooks say what the panels show, for three seeds."""
+"""The folded answers below the widgets of the notebooks say what the widgets show, for three seeds."""
 
 import functools
 
@@ -14,7 +14,7 @@ SEEDS = range(3)
 @functools.cache
 def runs(**settings):
     """Rows of `LabRun.table()` for each seed."""
-    return [ebll.live.run(ebll.LabConfig(**settings, seed=seed)) for seed in SEEDS]
+    return [ebll.widgets.run(ebll.LabConfig(**settings, seed=seed)) for seed in SEEDS]
 
 
 def mean(method, column, **settings):
@@ -57,7 +57,7 @@ def test_02_letters_are_lost_most_with_textures():
 
 def test_03_the_hold_falls_off_where_the_code_ends_and_pca_loses_more():
     for size in (64, 8):
-        found = ebll.live.explore(f"code_size={size}")
+        found = ebll.widgets.explore(f"code_size={size}")
         hold = np.array(found.holds)
         assert hold[:size].mean() > 2 * hold[size : 2 * size].mean()
         lost = {kind: found.accuracy["direct"] - found.accuracy[kind] for kind in ("autoencoder", "pca")}
@@ -73,9 +73,9 @@ def test_04_alpha_10_and_a_code_of_8_let_the_features_go_further_and_cost_letter
 
 def test_04_a_code_term_that_comes_back_stops_the_drift_and_undoes_hardly_any_of_it():
     for seed in SEEDS:
-        config = ebll.LabConfig(seed=seed)
+        config = ebll.LabConfig(methods="ebll", seed=seed)
         changed, gone = (
-            ebll.live.run_live(config, "ebll", changes).curves.set_index("step")["feature_distance"]
+            ebll.widgets.run(config, changes).curves.set_index("step")["feature_distance"]
             for changes in ([(20, "alpha", 0.0), (60, "alpha", 3.0)], [(20, "alpha", 0.0)])
         )
         assert gone.iloc[-1] > gone[60] + 1
@@ -84,7 +84,7 @@ def test_04_a_code_term_that_comes_back_stops_the_drift_and_undoes_hardly_any_of
 
 def test_06_strength_and_learning_rate_cross_the_border_and_epochs_do_not():
     def breaks(**settings):
-        made = ebll.live.run(ebll.LabConfig(methods=("ewc",), **{"ewc_strength": 4000.0, **settings}))
+        made = ebll.widgets.run(ebll.LabConfig(methods=("ewc",), **{"ewc_strength": 4000.0, **settings}))
         return "ewc" in made.diverged
 
     assert not breaks()

@@ -9,8 +9,8 @@ import ipywidgets
 import numpy as np
 import pytest
 from messages import raises, review
-from panel_rig import pixels, until, widgets_alive
-from sweep_rig import GRID, PAIR, figures_of, result, swept, whole
+from sweep_rig import GRID, PAIR, figures_of, pixels, result, swept, until, whole
+from widget_rig import widgets_alive
 
 import ebll.panels
 from ebll.errors import InputError
@@ -56,7 +56,7 @@ def following():
 
 def turn(panel, **values):
     for name, value in values.items():
-        panel.widgets.knobs[name].value = value
+        panel.widgets.sliders[name].value = value
 
 
 def choose(panel, **values):
@@ -82,10 +82,10 @@ def test_a_move_shows_the_cell_of_the_tables(build, found):
 
 def test_sliders_have_the_sweeps_own_values_and_snap_to_them(build):
     panel = build()
-    assert panel.widgets.knobs["alpha"].grid == [0.0, 1.0, 10.0]
-    assert panel.widgets.knobs["recon_weight"].grid == [1e-4, 1e-2]
+    assert panel.widgets.sliders["alpha"].grid == [0.0, 1.0, 10.0]
+    assert panel.widgets.sliders["recon_weight"].grid == [1e-4, 1e-2]
     turn(panel, alpha=7.0)
-    assert (panel.view.alpha, panel.widgets.knobs["alpha"].value) == (10.0, 10.0)
+    assert (panel.view.alpha, panel.widgets.sliders["alpha"].value) == (10.0, 10.0)
     review(panel.status.wrong, "alpha", 7, 10)
     turn(panel, alpha=0.0)
     assert panel.status.wrong == ""
@@ -145,7 +145,7 @@ def test_the_line_of_code_makes_the_same_panel(build, found):
     assert (panel.view.alpha, panel.view.tasks) == (0.0, "letters-textures")
     panel.widgets.code.value = line
     assert panel.view == again.view
-    assert panel.widgets.knobs["alpha"].value == 10.0
+    assert panel.widgets.sliders["alpha"].value == 10.0
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_what_is_hidden_is_not_shown_and_what_is_locked_stays(build):
     panel = build(hide=["tasks", "recon_weight", "code", "take"], lock=["alpha", "data"])
     shown = {id(one) for one in _all_widgets(panel.root)}
     assert id(panel.widgets.lists["tasks"]) not in shown
-    assert id(panel.widgets.knobs["recon_weight"]) not in shown
+    assert id(panel.widgets.sliders["recon_weight"]) not in shown
     assert id(panel.widgets.code) not in shown
-    assert panel.widgets.knobs["alpha"].locked
+    assert panel.widgets.sliders["alpha"].locked
     assert panel.widgets.lists["data"].disabled
     panel.widgets.code.value = "alpha=0.0"
     assert "alpha is locked" in panel.status.wrong
@@ -195,7 +195,7 @@ def test_a_click_on_a_cell_chooses_it_and_one_beside_changes_nothing(build):
     left, top, right, _ = panel.scene._plot._canvas.box("forgetting")
     panel.widgets.view.picked = [right - 0.01, top + 0.01, 1.0]
     assert (panel.view.alpha, panel.view.recon_weight) == (10.0, 1e-2)
-    assert panel.widgets.knobs["alpha"].value == 10.0
+    assert panel.widgets.sliders["alpha"].value == 10.0
     panel.widgets.view.picked = [left - 0.02, top + 0.01, 2.0]
     assert (panel.view.alpha, panel.view.recon_weight) == (10.0, 1e-2)
     panel.widgets.view.picked = []
@@ -219,8 +219,8 @@ def test_alphas_for_each_task_are_a_list(build):
         {"tasks": [("letters", "mnist", "textures")], "alpha": [1.0, (1.0, 3.0)], "recon_weight": [1e-4, 1e-2]}
     )
     panel = build(sweep.tables(), "")
-    assert isinstance(panel.widgets.knobs["alpha"], ipywidgets.Dropdown)
-    assert [text for text, _ in panel.widgets.knobs["alpha"].options] == ["1", "(1, 3)"]
+    assert isinstance(panel.widgets.sliders["alpha"], ipywidgets.Dropdown)
+    assert [text for text, _ in panel.widgets.sliders["alpha"].options] == ["1", "(1, 3)"]
     turn(panel, alpha="1, 3")
     assert panel.view.alpha == "1, 3"
     assert "(1, 3)" in panel.widgets.view.alt
@@ -254,7 +254,7 @@ def test_a_growing_sweep_is_shown_as_it_comes_and_the_choice_stays(build, found)
     assert "No run has begun" in panel.status.text
     assert panel.widgets._sliders.children == ()
     growing.configs[:] = found.configs
-    until(lambda: panel.widgets.knobs, "the controls")
+    until(lambda: panel.widgets.sliders, "the controls")
     turn(panel, alpha=10.0)
     assert "0 of 90 runs so far" in panel.status.text
     for config in found.configs[:60]:

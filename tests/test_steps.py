@@ -1,5 +1,8 @@
 """Whoever iterates over a run's steps may leave it, change it, or take steps of several in turn."""
 
+import ast
+import contextlib
+import inspect
 import itertools
 
 import pandas as pd
@@ -10,8 +13,8 @@ from tiny import SETTINGS, method, noisy, same, sequence, small, state
 
 from ebll import InputError, Recorder, build_network
 from ebll.protocol import begin, complete, learn, learn_first
-from ebll.seeds import cpu_threads, seeded
-from ebll.turns import PROCESS
+from ebll.seeds import GlobalStream, cpu_threads, seeded
+from ebll.training import train
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
@@ -103,35 +106,58 @@ def test_a_method_put_into_the_step_acts_from_the_next_one_on():
 # Random numbers and processor threads.
 
 
-def test_a_block_goes_on_with_its_own_numbers_and_threads_after_the_process_was_lent():
-    def draw(lend):
-        drawn = []
+@pytest.mark.parametrize("fails", [False, True])
+def test_blocks_in_blocks_each_put_back_what_they_have_found(fails):
+    def draw():
         with cpu_threads(2), seeded(3, "a"):
             drawn.append(torch.rand(4))
-            lend()
-            with seeded(4, "b"), cpu_threads(3):
-                drawn.append(torch.rand(4))
-                lend()
+            with contextlib.suppress(ZeroDivisionError), seeded(4, "b"), cpu_threads(3):
                 drawn.append(torch.rand(4))
                 assert torch.get_num_threads() == 3
-            lend()
-            drawn.append(torch.rand(4))
+                if fails:
+                    raise ZeroDivisionError
             assert torch.get_num_threads() == 2
-        return torch.cat(drawn)
+            drawn.append(torch.rand(4))
 
-    def others():
-        mine.append(torch.rand(2))
-        assert torch.get_num_threads() == 1
-        with seeded(9, "other"), cpu_threads(4):
-            torch.rand(5)
+    drawn, before, threads = [], torch.get_rng_state(), torch.get_num_threads()
+    draw()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    with seeded(3, "a"):
+        alone = torch.rand(8)
+    assert torch.equal(torch.cat([drawn[0], drawn[2]]), alone)
+    with seeded(4, "b"):
+        assert torch.equal(drawn[1], torch.rand(4))
 
-    alone, mine = draw(lambda: None), []
+
+def test_no_number_of_threads_leaves_it_as_it_is():
+    before = torch.get_num_threads()
+    with cpu_threads(0):
+        assert torch.get_num_threads() == before
+        torch.set_num_threads(3)
+    assert torch.get_num_threads() == before
+
+
+def test_streams_that_are_entered_in_turn_each_go_on_with_their_own_numbers():
+    def alone(t):
+        with stream(t):
+            return torch.rand(12)
+
+    def stream(t):
+        return GlobalStream(0, "training", t)
+
     torch.manual_seed(7)
-    assert torch.equal(draw(lambda: PROCESS.lend(others)), alone)
-    mine.append(torch.rand(2))
+    outside = torch.rand(3)
     torch.manual_seed(7)
-    assert torch.equal(torch.cat(mine), torch.cat([torch.rand(2) for _ in range(4)]))
-    assert torch.get_num_threads() == 1
+    streams, drawn, mine = [stream(0), stream(1)], ([], []), []
+    for _ in range(3):
+        for one, numbers in zip(streams, drawn, strict=True):
+            with one:
+                numbers.append(torch.rand(4))
+        mine.append(torch.rand(1))
+    assert torch.equal(torch.cat(mine), outside)
+    for t in (0, 1):
+        assert torch.equal(torch.cat(drawn[t]), alone(t))
 
 
 @pytest.mark.parametrize(("net", "draws"), [(small, False), (noisy, True), ("mlp", False), ("cnn", False)])
@@ -143,3 +169,10 @@ def test_a_net_counts_as_drawing_where_its_training_draws(net, draws):
     before = torch.get_rng_state()
     made(torch.ones(4, 1, 8, 8), 0)
     assert torch.equal(torch.get_rng_state(), before) != draws
+
+
+def test_the_one_training_loop_can_be_read_at_a_glance():
+    source = inspect.getsource(train)
+    (function,) = ast.parse(source).body
+    first, *_, last = function.body[1:]  # without the docstring
+    assert last.end_lineno - first.lineno + 1 <= 40

@@ -6,7 +6,6 @@ import itertools
 import math
 import pickle
 import random
-import threading
 
 import numpy as np
 import pandas as pd
@@ -618,21 +617,6 @@ def test_a_run_uses_its_threads_and_gives_the_old_count_back(monkeypatch):
     assert seen
     assert set(seen) == {2}
     assert torch.get_num_threads() == before
-
-
-def test_runs_in_two_threads_of_a_process_equal_runs_alone():
-    alone, together = {seed: learn("lwf", seed=seed) for seed in (0, 1)}, {}
-    before = torch.get_num_threads()
-    threads = [
-        threading.Thread(target=lambda seed=seed: together.update({seed: learn("lwf", seed=seed)})) for seed in (0, 1)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert torch.get_num_threads() == before
-    for seed, run in alone.items():
-        assert same(state(run.net), state(together[seed].net))
 
 
 @pytest.mark.parametrize(

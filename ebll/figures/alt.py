@@ -6,9 +6,9 @@ This room knows neither methods nor matplotlib.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-__all__ = ["counted", "course", "listed", "number", "points", "sentences"]
+__all__ = ["counted", "course", "number", "sentences"]
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -19,14 +19,6 @@ def number(value: float, digits: int = 3) -> str:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{digits - 1}e}" if decimals > 5 else f"{value:.{decimals}f}".replace("-", "−")
-
-
-def points(value: float, sign: bool = False) -> str:
-    """Return percent or percentage points with one decimal."""
-    if value is None or math.isnan(value):
-        return "not measured"
-    text = f"{value:+.1f}" if sign else f"{value:.1f}"
-    return ("0.0" if float(text) == 0 else text).replace("-", "−")
 
 
 def course(steps: Sequence[float], values: Sequence[float]) -> str:
@@ -43,12 +35,6 @@ def course(steps: Sequence[float], values: Sequence[float]) -> str:
     rise = f"starts at its peak, {number(first)}," if at == start else f"rises to {number(peak)} at step {at:g},"
     left = f", {100 * last / peak:.0f} % of its peak" if peak > 0 else ""
     return f"{rise} then ends at {number(last)} at step {end:g}{left}"
-
-
-def listed(items: Iterable[str]) -> str:
-    """Return 'a', 'a and b' or 'a, b and c'."""
-    *rest, last = list(items)
-    return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def counted(count: int, noun: str) -> str:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from . import layout
 from .picture import Picture
-from .style import SMALL, SOFT, TITLE, Look, drawing
+from .style import SMALL, SOFT, TITLE, drawing
 
 __all__ = ["ON_SCREEN", "Canvas", "plain"]
 
@@ -68,9 +68,8 @@ class Canvas:
         parts: Mapping[str, Any],
         dress: Callable[[str, Any], None],
         moving: Iterable[tuple[Artist, Any]],
-        quick: bool,
     ) -> bytes:
-        """Paint the parts that have changed, draw what moves on top, and return the bytes of a PNG, or JPEG if `quick`.
+        """Paint the parts that have changed, draw what moves on top, and return the bytes of a PNG.
 
         parts   key of axes, "title", "legend" or "caption" -> what it looks like; compared with the last frame's
         dress   called for each part that has changed
@@ -92,7 +91,7 @@ class Canvas:
                 self._kept, self._layer = [key for _, key in ordered[:same]], canvas.copy_from_bbox(self.figure.bbox)
             artist.axes.draw_artist(artist)
         self._seen = [key for _, key in ordered]
-        return _encoded(canvas.buffer_rgba(), quick)
+        return _encoded(canvas.buffer_rgba())
 
     def _repaint(self, stale: Sequence[str], parts: Mapping[str, Any], dress: Callable[[str, Any], None]) -> None:
         canvas = self.figure.canvas
@@ -121,13 +120,6 @@ class Canvas:
         shown = _lines(text, ON_SCREEN * (self.width - 0.2), self._edges[1] - 0.05)
         place = (0.08 / self.width, 0.05 / self.height)
         self._around["caption"] = [self.figure.text(*place, shown, size=SMALL, color=SOFT, va="bottom")]
-
-    def legend(self, looks: Sequence[Look], *, line: bool = True) -> None:
-        """Set the legend, below the heading."""
-        place = {"loc": "upper left", "bbox_to_anchor": (0, 1 - _LEGEND / self.height), "borderaxespad": 0.1}
-        spaces = {"columnspacing": 1.4, "handlelength": 2.8, "labelspacing": 0.4}
-        handles = layout.handles(looks, line=line)
-        self._around["legend"] = [self.figure.legend(handles=handles, ncols=4, **spaces, **place)] if looks else []
 
     def picture(self, alt: str, table: pd.DataFrame) -> Picture:
         """The figure itself, with its text and its numbers; the canvas is not to be used after that."""
@@ -169,11 +161,8 @@ def _in_common(one: Sequence[Any], other: Sequence[Any]) -> int:
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
-def _encoded(pixels: memoryview, quick: bool) -> bytes:
+def _encoded(pixels: memoryview) -> bytes:
     tall, wide, _ = pixels.shape
     buffer, image = io.BytesIO(), Image.frombytes("RGB", (wide, tall), pixels, "raw", "RGBX")
-    if quick:
-        image.save(buffer, format="jpeg", quality=90, subsampling=0)
-    else:
-        image.save(buffer, format="png", compress_level=1)
+    image.save(buffer, format="png", compress_level=1)
     return buffer.getvalue()

@@ -1,17 +1,15 @@
-"""Text measured in inches, wrapped and shortened, and entries for legends."""
+"""Text measured in inches, wrapped and shortened."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 
 from matplotlib.font_manager import FontProperties
-from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
-from .style import FONT, SMALL, Look
+from .style import FONT, SMALL
 
-__all__ = ["LINE", "handles", "shorten", "text_width", "wrap"]
+__all__ = ["LINE", "shorten", "text_width", "wrap"]
 
 LINE = 1.25 / 72  # height of a line of text in inches, for each point of its size
 
@@ -41,10 +39,3 @@ def shorten(text: str, width: float, size: float = SMALL) -> str:
         return text
     fits = [cut for cut in range(1, len(text)) if text_width(f"{text[:cut]}…", size) <= width]
     return f"{text[: max(fits, default=1)]}…"
-
-
-def handles(looks: Iterable[Look], *, line: bool = True) -> list[Line2D]:
-    """Return legend entries: marker, with its line where the picture draws lines."""
-    return [
-        Line2D([], [], color=k.color, linestyle=k.line if line else "", marker=k.marker, label=k.label) for k in looks
-    ]

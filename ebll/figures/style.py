@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import matplotlib.style
 
-from ebll.plots.style import BAND, HEAT, INK, LOCK, METHODS, SOFT, TERMS, ordered
+from ebll.plots.style import BAND, HEAT, INK, LOCK, SOFT
 from ebll.plots.style import Style as Look
 from ebll.plots.style import styles as looks
 
@@ -15,15 +15,12 @@ __all__ = [
     "BAND",
     "HEAT",
     "INK",
-    "METHODS",
     "SOFT",
-    "TERMS",
     "Look",
     "contrast_to_white",
     "drawing",
     "ink_on",
     "looks",
-    "ordered",
 ]
 
 SMALL, NORMAL, TITLE = 9.0, 10.0, 11.5  # points

@@ -52,7 +52,7 @@ class SweepPlot:
             parts |= self._set_maps(sheet) | self._set_below(sheet)
             shown = (*self._maps.values(), self._distances, self._scatter, self._seeds)
             moving = [pair for one in shown for pair in one.moving]
-            return self._canvas.frame(parts, self._dress, moving, quick=False)
+            return self._canvas.frame(parts, self._dress, moving)
 
     def picture(self) -> Picture:
         """The last frame as a picture of its own, with its numbers and its text."""

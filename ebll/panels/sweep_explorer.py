@@ -5,6 +5,7 @@ Wiring only: `ebll.sweeps.maps` reads the tables, `ebll.figures.sweep` draws.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -13,14 +14,14 @@ import ipywidgets
 
 from ebll.errors import InputError, check_choice
 from ebll.figures import Picture
-from ebll.live.config import keywords_of, line_of
-from ebll.panels.base import Panel, guarded, written
 from ebll.panels.follow import Follower
-from ebll.panels.saving import folder_of, free_stem
 from ebll.panels.sweep_scene import SweepScene, label_of
 from ebll.panels.sweep_widgets import LISTS, SweepWidgets
 from ebll.sweeps import Sweep
 from ebll.sweeps.maps import KNOBS, SweepView, index_of, kept, nearest, settled
+from ebll.widgets.base import Widget
+from ebll.widgets.config import keywords_of, line_of
+from ebll.widgets.saving import free_stem
 
 __all__ = ["SweepExplorer", "sweep_explorer"]
 
@@ -31,7 +32,7 @@ def sweep_explorer(
     *,
     hide: Iterable[str] = (),
     lock: Iterable[str] = (),
-    folder: str | Path = "panel-results",
+    folder: str | Path = "widget-results",
 ) -> SweepExplorer:
     """A panel on the tables of a sweep: maps of old and new accuracy and forgetting, and all that hangs on a cell.
 
@@ -45,7 +46,7 @@ def sweep_explorer(
 
 
 @final
-class SweepExplorer(Panel):
+class SweepExplorer(Widget):
     """See `sweep_explorer`. `view` is what is looked at; `index` holds the runs."""
 
     controls: ClassVar[tuple[str, ...]] = (*LISTS, *KNOBS, "reset", "code", "take")
@@ -57,10 +58,10 @@ class SweepExplorer(Panel):
         *,
         hide: Iterable[str] = (),
         lock: Iterable[str] = (),
-        folder: str | Path = "panel-results",
+        folder: str | Path = "widget-results",
     ) -> None:
-        super().__init__(hide, lock)
-        self.folder, self.index = folder_of(folder), index_of(sweep)
+        super().__init__(hide, lock, folder)
+        self.index, self.mutex = index_of(sweep), threading.RLock()
         self._begin, self._source = _read(view), sweep
         self.view = settled(self.index, self._begin)
         self.scene = SweepScene(self.index)
@@ -78,21 +79,27 @@ class SweepExplorer(Panel):
             self.scene.frame(self.view)
             return self.scene.picture()
 
-    def halt(self, timeout: float = 0.0) -> None:
-        """Look for new runs no more, and wait for the end of that for so many seconds."""
+    def halt(self) -> None:
+        """Look for new runs no more."""
         if getattr(self, "follower", None) is not None:
-            self.follower.end(timeout)
+            self.follower.end()
 
-    def _widgets(self) -> Iterable[ipywidgets.Widget]:
+    def _picture(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.picture()._repr_mimebundle_()
+
+    def _parts(self) -> Iterable[ipywidgets.Widget]:
         return self.widgets.every if self.root is not None else ()
 
     def _build(self) -> None:
-        press = {"reset": self._on_reset, "take": self._on_figure}
+        on = self.listener
+        press = {"reset": on(self._on_reset), "take": on(self._on_figure)}
+        turned = on(lambda event: self._on_turned(*event))
+        chosen = on(lambda event: self._on_chosen(*event))
         where = {"hidden": self.hidden, "locked": self.locked, "folder": self.folder}
-        made = SweepWidgets(self._on_turned, self._on_chosen, press, **where)
+        made = SweepWidgets(lambda *event: turned(event), lambda *event: chosen(event), press, **where)
         self.widgets, self.root, self.status = made, made.root, made.status
-        made.code.observe(self._on_code, names="value")
-        made.view.observe(self._on_picked, names="picked")
+        made.code.observe(on(self._on_code), names="value")
+        made.view.observe(on(self._on_picked), names="picked")
 
     def _line(self) -> str:
         source = "" if self._source is None else "found, "
@@ -108,8 +115,7 @@ class SweepExplorer(Panel):
             self._write()
             picture = self.scene.frame(self.view)
             self.widgets.view.show(picture, alt=self.scene.alt, readout=self.scene.readout())
-            self.status.done = self.scene.done
-            self.tell_on(self.scene.said())
+            self.progress(self.scene.said(), self.scene.done)
 
     def _write(self) -> None:
         with self._setting():
@@ -138,28 +144,20 @@ class SweepExplorer(Panel):
             self._show()
 
     def _try(self, **changes: Any) -> None:
-        if self._writing:
-            return
         try:
             self._change(self.view.replace(**changes))
         except InputError:
             self._write()
             raise
 
-    @guarded
     def _on_turned(self, name: str, value: Any) -> None:
-        if self._writing:
-            return
         values = self.index.axes[self.view.method][name]
         snapped = value if isinstance(value, str) or value in values else nearest(values, value)
         self._try(**{name: snapped})
         if snapped != value:
-            self.tell_wrong(f"{label_of(name)}: this sweep has no {value:g}; the nearest value is {snapped:g}.")
+            self.complain(f"{label_of(name)}: this sweep has no {value:g}; the nearest value is {snapped:g}.")
 
-    @guarded
     def _on_chosen(self, name: str, value: str) -> None:
-        if self._writing:
-            return
         if name in ("columns", "rows"):
             other = {"columns": "rows", "rows": "columns"}[name]
             swap = {other: getattr(self.view, name)} if getattr(self.view, other) == value else {}
@@ -169,30 +167,26 @@ class SweepExplorer(Panel):
         else:
             self._try(**{name: value})
 
-    @guarded
     def _on_picked(self, event: Any) -> None:
-        if self._writing or len(event["new"]) < 2:
+        if len(event["new"]) < 2:
             return
         with self.mutex:
             cell = self.scene.cell_at(*event["new"][:2])
             edges = zip((self.view.columns, self.view.rows), cell or (), strict=False)
             self._try(**{name: value for name, value in edges if name})
 
-    @guarded
     def _on_code(self, event: Any) -> None:
-        if self._writing:
-            return
         try:
-            self._change(_read(written(event["new"])))
+            if not event["new"].strip():
+                raise InputError("The line of code is empty, so the setting stays. Reset goes back to the beginning.")
+            self._change(_read(event["new"]))
         except InputError:
             self._write()
             raise
 
-    @guarded
     def _on_reset(self, _: Any) -> None:
         self._change(kept(self.index, self._begin))
 
-    @guarded
     def _on_figure(self, _: Any) -> None:
         files = self.picture().save(free_stem(self.folder, "sweep"))
         self.tell(f"Written: {', '.join(str(path) for path in files.values())}")

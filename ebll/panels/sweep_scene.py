@@ -10,10 +10,10 @@ from typing import Any
 from ebll.figures import Picture
 from ebll.figures.sweep import SweepPlot, SweepSheet
 from ebll.figures.sweep_words import cell_words, sweep_alt, value_words
-from ebll.panels.controls import NAMES
 from ebll.plots import METHODS as LOOKS
 from ebll.sweeps import RunConfig, maps
 from ebll.sweeps.maps import SweepIndex, SweepView
+from ebll.widgets.controls import NAMES
 
 __all__ = ["SweepScene", "label_of", "name_of"]
 

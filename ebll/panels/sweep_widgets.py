@@ -12,12 +12,13 @@ from typing import Any
 import ipywidgets
 
 from ebll.figures.sweep_words import value_words
-from ebll.panels import controls
 from ebll.panels.sweep_scene import label_of
-from ebll.panels.widgets import Knob, Status, View
+from ebll.panels.view import View
 from ebll.plots import METHODS as LOOKS
 from ebll.sweeps import RunConfig
 from ebll.sweeps.maps import DATA, SweepIndex, SweepView
+from ebll.widgets import controls
+from ebll.widgets.controls import Slider, Status
 
 __all__ = ["LISTS", "SweepWidgets"]
 
@@ -52,7 +53,7 @@ class SweepWidgets:
             "change the axes."
         )
         self.lists = {name: self._list(name, chosen) for name in LISTS}
-        self.knobs: dict[str, Knob | ipywidgets.Dropdown] = {}
+        self.sliders: dict[str, Slider | ipywidgets.Dropdown] = {}
         self.reset = controls.button("Reset", "The view as it was at first.", press["reset"])
         self.take = controls.button("Take a figure", f"PNG, SVG, CSV and text, into {folder}/.", press["take"])
         self.code = ipywidgets.Text(
@@ -76,7 +77,7 @@ class SweepWidgets:
     @property
     def every(self) -> Iterable[ipywidgets.Widget]:
         """Also those that are not shown now."""
-        return [*self.lists.values(), *self.knobs.values(), self.reset, self.take, self.code]
+        return [*self.lists.values(), *self.sliders.values(), self.reset, self.take, self.code]
 
     def fit(self, index: SweepIndex, view: SweepView, line: str) -> None:
         """Bring every control in step with a view; whoever calls does not listen meanwhile."""
@@ -98,7 +99,7 @@ class SweepWidgets:
         useful = {"tasks": 2, "method": 2, "columns": 2, "rows": 2, "data": 1}
         self._show(self._head, [self.lists[name] for name, least in useful.items()
                                 if len(options[name]) >= least and name not in self._hidden])  # fmt: skip
-        self._show(self._sliders, [self.knobs[name] for name in axes if name not in self._hidden])
+        self._show(self._sliders, [self.sliders[name] for name in axes if name not in self._hidden])
         self.code.value = line
 
     @staticmethod
@@ -108,12 +109,12 @@ class SweepWidgets:
 
     def _fit_knob(self, name: str, values: tuple[Any, ...], value: Any) -> None:
         texts = any(isinstance(one, str) for one in values)
-        kind = ipywidgets.Dropdown if texts else Knob
-        if not isinstance(self.knobs.get(name), kind):
-            if name in self.knobs:
-                self.knobs[name].close()
-            self.knobs[name] = self._dropdown(name) if texts else self._knob(name, values)
-        one = self.knobs[name]
+        kind = ipywidgets.Dropdown if texts else Slider
+        if not isinstance(self.sliders.get(name), kind):
+            if name in self.sliders:
+                self.sliders[name].close()
+            self.sliders[name] = self._dropdown(name) if texts else self._knob(name, values)
+        one = self.sliders[name]
         if texts:
             options = [(value_words(each), each) for each in values]
             if list(one.options) != options:
@@ -134,9 +135,9 @@ class SweepWidgets:
         made.observe(lambda event: chosen(name, event["new"]), names="value")
         return made
 
-    def _knob(self, name: str, values: tuple[Any, ...]) -> Knob:
+    def _knob(self, name: str, values: tuple[Any, ...]) -> Slider:
         rules = RunConfig.knobs()[name]
-        made = Knob(
+        made = Slider(
             value=float(values[0]),
             grid=[float(one) for one in values],
             label=label_of(name),

@@ -1,7 +1,38 @@
-"""Widgets for notebooks: charts that the browser draws, so that the kernel draws nothing while it trains."""
+"""Widgets for notebooks: one call each, to be moved, watched and compared.
+
+    ebll.widgets.forgetting_lab("alpha=1.0")                # any methods, side by side
+    ebll.widgets.forgetting_lab("alpha=3.0", mode="mid-run")   # alpha acts while it trains
+    ebll.widgets.submanifold_explorer()                     # what the code keeps of the features
+
+Without a kernel, or where a program executes the notebook, the same call leaves a picture of the first run. What a
+widget computes can be had without it: `run` and `explore`. `Chart` is what both show.
+"""
+
+from __future__ import annotations
 
 from .chart import Chart
-from .lab_chart import lab_chart, lab_tables
-from .submanifold_chart import submanifold_chart, submanifold_tables
+from .config import Change, LabConfig, SubmanifoldConfig
+from .explorer import SubmanifoldExplorer, submanifold_explorer
+from .forgetting import ForgettingLab, forgetting_lab
+from .lab import LabRun, run, training
+from .submanifold import Explored, explore, exploring
+from .tables import lab_tables, submanifold_tables
 
-__all__ = ["Chart", "lab_chart", "lab_tables", "submanifold_chart", "submanifold_tables"]
+__all__ = [
+    "Change",
+    "Chart",
+    "Explored",
+    "ForgettingLab",
+    "LabConfig",
+    "LabRun",
+    "SubmanifoldConfig",
+    "SubmanifoldExplorer",
+    "explore",
+    "exploring",
+    "forgetting_lab",
+    "lab_tables",
+    "run",
+    "submanifold_explorer",
+    "submanifold_tables",
+    "training",
+]

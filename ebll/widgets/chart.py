@@ -1,7 +1,7 @@
 """A chart that the browser draws: data go there as bytes, and Vega makes the picture; a static twin without a browser.
 
-    chart = Chart(lab_chart("letters", "mnist", ["ebll"]))
-    chart.show(*lab_tables(made.curves), heading="letters → mnist")
+    chart = Chart("lab")
+    chart.show(*lab_tables(made.curves, old="letters", new="mnist"), heading="letters → mnist")
     chart.save("figures/lab")                  # the same as PNG and SVG, its tables, its text
 
 Nothing is asked of a network: Vega comes out of vl-convert, and a page loads it once for all its charts.
@@ -10,39 +10,129 @@ Nothing is asked of a network: Vega comes out of vl-convert, and a page loads it
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import functools
 import gzip
 import html
 import importlib.util
 import io
-import os
+import json
 import re
-import tempfile
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import altair
 import anywidget
 import ipywidgets
 import numpy as np
 import pandas as pd
 import traitlets
-import vl_convert
-from PIL import Image, PngImagePlugin
 
 from ebll.errors import InputError, OutputError
+from ebll.files import write_whole
 
-from .look import CONFIG
+from .controls import source
 
-__all__ = ["Chart"]
+__all__ = ["Chart", "Drawing", "spec_of"]
 
 
-def _source(name: str) -> str:
-    """The text of a file: given a path, anywidget would hold on to every widget that was ever made of it."""
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+@functools.cache
+def spec_of(name: str) -> dict[str, Any]:
+    """The Vega specification of a chart, "lab" or "submanifold"; `ebll.widgets.compile` writes them."""
+    return json.loads(source(f"{name}.json"))
+
+
+@dataclass
+class Drawing:
+    """A chart and what it shows, for files and for readers without a kernel.
+
+    spec      see `spec_of`
+    data      name of a data set -> its rows
+    settings  name of a parameter of the chart -> its value
+    alt       what is seen, in words, for those who cannot see it
+    heading   a line above the chart
+    caption   what the numbers are, below the heading
+    moment    the step (or epoch) on show; None for the end
+    """
+
+    spec: dict[str, Any]
+    data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    alt: str = "Chart."
+    heading: str = ""
+    caption: str = ""
+    moment: float | None = None
+
+    def svg(self) -> str:
+        """The chart as SVG, with its text as title and description."""
+        import vl_convert
+
+        drawn = vl_convert.vega_to_svg(self._filled(), allowed_base_urls=[])
+        text = html.escape(self.alt)
+        return re.sub(r"<svg\b", f'<svg role="img" aria-label="{text}"', drawn, count=1).replace(
+            ">", f"><desc>{text}</desc>", 1
+        )
+
+    def png(self, scale: float = 2.0) -> bytes:
+        """The chart as PNG, `scale` pixels for each of the page's, with its text as its description."""
+        import vl_convert
+        from PIL import Image, PngImagePlugin
+
+        _fonts()
+        about = PngImagePlugin.PngInfo()
+        about.add_itxt("Description", self.alt)
+        buffer = io.BytesIO()
+        drawn = vl_convert.vega_to_png(self._filled(), scale=scale, allowed_base_urls=[])
+        few = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few.save(buffer, "png", pnginfo=about, optimize=True)
+        return buffer.getvalue()
+
+    def save(self, stem: str | Path) -> dict[str, Path]:
+        """Write `stem`.png, .svg, .txt (the alt text) and .csv (the main table; others as `stem`-name.csv).
+
+        returns  their paths, by suffix or by name of the table
+        raises   `OutputError` where a file cannot be written
+        """
+        stem, main = Path(stem), self.spec["usermeta"]["ebll"]["table"]
+        contents = {"png": self.png(), "svg": self.svg(), "txt": f"{self.alt.strip()}\n"}
+        files = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in contents}
+        for name in self.data.keys() - {"methods"}:  # which has the names of the bars alone
+            table = self.data[name]
+            key = "csv" if name == main else name
+            contents[key] = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+            files[key] = stem.with_name(f"{stem.name}.csv" if name == main else f"{stem.name}-{name}.csv")
+        try:
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            for kind, path in files.items():
+                write_whole(path, contents[kind])
+        except OSError as error:
+            raise OutputError(f"Cannot write {stem.name!r} into {str(stem.parent)!r}: {error.strerror}.") from error
+        return files
+
+    def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The picture and its text, by MIME type, and metadata."""
+        picture = base64.b64encode(self.png()).decode("ascii")
+        return {"image/png": picture, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
+
+    def _filled(self) -> dict[str, Any]:
+        """The Vega specification with data, settings and texts."""
+        spec, reading = copy.deepcopy(self.spec), self.spec["usermeta"]["ebll"]
+        rows = self.data.get(reading["table"], pd.DataFrame(columns=[reading["time"]]))
+        times = rows[rows["run"] == ""][reading["time"]] if "run" in rows else rows[reading["time"]]
+        values = {**self.settings, "held": self.moment is not None}
+        values["at"] = self.moment if self.moment is not None else (times.max() if len(times) else 0)
+        values |= {name: textwrap.wrap(getattr(self, name), 125) or [""] for name in ("heading", "caption")}
+        for one in spec["signals"]:
+            if one["name"] in values:
+                one["value"] = _plain(values[one["name"]])
+        for one in spec["data"]:
+            if one["name"] in self.data:
+                rows = self.data[one["name"]]
+                one["values"] = rows.astype(object).where(rows.notna(), None).to_dict("records")
+        return spec
 
 
 class Runtime(anywidget.AnyWidget):
@@ -55,22 +145,19 @@ class Runtime(anywidget.AnyWidget):
     def shared(cls) -> Runtime:
         """The one that is open, or a new one."""
         if getattr(cls, "_open", None) is None or cls._open.comm is None:
-            cls._open = cls(code=gzip.compress(vl_convert.javascript_bundle("export { vegaEmbed };").encode(), mtime=0))
+            cls._open = cls(code=_vega())
         return cls._open
 
 
 class Chart(anywidget.AnyWidget):
-    """A chart in a notebook, with hover, zoom, a slider over its moments, and export.
+    """A chart in a notebook, with hover, zoom, a slider over its moments, and export; see `Drawing` for its parts.
 
-    alt      what is seen, in words, for those who cannot see it
-    heading  a line above the chart
-    caption  what the numbers are, below the heading
     moment   the step (or epoch) on show, where the reader or you have chosen one; None for the end
     data     the tables on show, by name
     """
 
-    _esm = _source("chart.js")
-    _css = _source("chart.css")
+    _esm = source("chart.js")
+    _css = source("chart.css")
     runtime = traitlets.Instance(Runtime).tag(sync=True, **ipywidgets.widget_serialization)
     spec = traitlets.Dict().tag(sync=True)
     tables = traitlets.Dict().tag(sync=True)
@@ -80,9 +167,15 @@ class Chart(anywidget.AnyWidget):
     caption = traitlets.Unicode().tag(sync=True)
     moment = traitlets.Float(None, allow_none=True).tag(sync=True)
 
-    def __init__(self, chart: altair.TopLevelMixin, **traits: Any) -> None:
+    def __init__(self, chart: str | dict[str, Any], **traits: Any) -> None:
         self.data: dict[str, pd.DataFrame] = {}
-        super().__init__(runtime=Runtime.shared(), spec=compiled(chart), **traits)
+        spec = spec_of(chart) if isinstance(chart, str) else chart
+        super().__init__(runtime=Runtime.shared(), spec=spec, **traits)
+
+    @property
+    def drawing(self) -> Drawing:
+        """What is shown now."""
+        return Drawing(self.spec, self.data, self.settings, self.alt, self.heading, self.caption, self.moment)
 
     def show(self, tables: Mapping[str, pd.DataFrame], settings: Mapping[str, Any] | None = None, **texts: str) -> None:
         """Replace data sets, settings and texts; what is not named stays.
@@ -105,92 +198,16 @@ class Chart(anywidget.AnyWidget):
             for name, text in texts.items():
                 setattr(self, name, text)
 
-    def svg(self) -> str:
-        """The chart as SVG, with its text as title and description."""
-        drawn = vl_convert.vega_to_svg(self._filled(), allowed_base_urls=[])
-        text = html.escape(self.alt)
-        return re.sub(r"<svg\b", f'<svg role="img" aria-label="{text}"', drawn, count=1).replace(
-            ">", f"><desc>{text}</desc>", 1
-        )
-
-    def png(self, scale: float = 2.0) -> bytes:
-        """The chart as PNG, `scale` pixels for each of the page's, with its text as its description."""
-        _fonts()
-        about = PngImagePlugin.PngInfo()
-        about.add_itxt("Description", self.alt)
-        buffer = io.BytesIO()
-        drawn = vl_convert.vega_to_png(self._filled(), scale=scale, allowed_base_urls=[])
-        few = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        few.save(buffer, "png", pnginfo=about, optimize=True)
-        return buffer.getvalue()
-
     def save(self, stem: str | Path) -> dict[str, Path]:
-        """Write `stem`.png, .svg, .txt (the alt text) and .csv (the main table; others as `stem`-name.csv).
-
-        returns  their paths, by suffix or by name of the table
-        raises   `OutputError` where a file cannot be written
-        """
-        stem, main = Path(stem), self.spec["usermeta"]["ebll"]["table"]
-        contents = {"png": self.png(), "svg": self.svg().encode(), "txt": f"{self.alt.strip()}\n".encode()}
-        files = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in contents}
-        for name, table in self.data.items():
-            key = "csv" if name == main else name
-            contents[key] = table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
-            files[key] = stem.with_name(f"{stem.name}.csv" if name == main else f"{stem.name}-{name}.csv")
-        try:
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            for kind, path in files.items():
-                _write(path, contents[kind])
-        except OSError as error:
-            raise OutputError(f"Cannot write {stem.name!r} into {str(stem.parent)!r}: {error.strerror}.") from error
-        return files
-
-    def _filled(self) -> dict[str, Any]:
-        """The Vega specification with data, settings and texts: what the page shows now."""
-        spec, reading = copy.deepcopy(self.spec), self.spec["usermeta"]["ebll"]
-        times = self.data.get(reading["table"], pd.DataFrame(columns=[reading["time"]]))[reading["time"]]
-        values = {**self.settings, "held": self.moment is not None}
-        values["at"] = self.moment if self.moment is not None else (times.max() if len(times) else 0)
-        values |= {name: textwrap.wrap(getattr(self, name), 125) or [""] for name in ("heading", "caption")}
-        for one in spec["signals"]:
-            if one["name"] in values:
-                one["value"] = _plain(values[one["name"]])
-        for one in spec["data"]:
-            if one["name"] in self.data:
-                rows = self.data[one["name"]]
-                one["values"] = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        return spec
+        """As `Drawing.save`."""
+        return self.drawing.save(stem)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
         """The widget, and a picture for readers without a kernel."""
-        shown = super()._repr_mimebundle_(**kwargs) or {}
-        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
-        data = {**data, "image/png": base64.b64encode(self.png()).decode("ascii"), "text/plain": self.alt}
-        return data, {**metadata, "image/png": {"alt": self.alt}}
-
-
-def compiled(chart: altair.TopLevelMixin) -> dict[str, Any]:
-    """The Vega specification of a chart, whose panels follow the width `available`."""
-    spec = chart.to_dict()
-    spec["config"] = CONFIG
-    made = vl_convert.vegalite_to_vega(spec)
-    made.pop("$schema", None)  # an address, and nobody is to ask there
-    sizes = made["usermeta"]["ebll"].pop("sizes")
-    for one in made["signals"]:
-        if one["name"] in sizes:
-            del one["value"]
-            one["update"] = sizes[one["name"]]
-    made["title"]["subtitle"] = {"signal": "caption"}
-    _follow(made)
-    return made
-
-
-def _follow(part: dict[str, Any]) -> None:
-    """Grids of two columns have as many as `across` says: a signal, which Vega-Lite has no place for."""
-    if part.get("layout", {}).get("columns") == 2:
-        part["layout"]["columns"] = {"signal": "across"}
-    for mark in part.get("marks", ()):
-        _follow(mark)
+        made = super()._repr_mimebundle_(**kwargs) or {}
+        data, metadata = made if isinstance(made, tuple) else (made, {})
+        picture, about = self.drawing.bundle()
+        return {**data, **picture}, {**metadata, **about}
 
 
 def packed(table: pd.DataFrame) -> dict[str, Any]:
@@ -208,25 +225,30 @@ def packed(table: pd.DataFrame) -> dict[str, Any]:
     return {"count": len(table), "columns": columns}
 
 
+def _vega() -> bytes:
+    """Vega's JavaScript, gzipped. Putting it together takes seconds, so it is kept beside Jupyter's own files."""
+    import vl_convert
+    from jupyter_core.paths import jupyter_data_dir
+
+    path = Path(jupyter_data_dir()) / "ebll" / f"vega-{vl_convert.__version__}.js.gz"
+    try:
+        return path.read_bytes()
+    except OSError:
+        code = gzip.compress(vl_convert.javascript_bundle("export { vegaEmbed };").encode(), mtime=0)
+    with contextlib.suppress(OSError):  # a home that nobody may write to: then it is made again in each kernel
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, code)
+    return code
+
+
 @functools.cache
 def _fonts() -> None:
     """Letters from matplotlib's own typefaces, so that the static picture is the same on every machine."""
+    import vl_convert
+
     home = Path(importlib.util.find_spec("matplotlib").origin).parent
     vl_convert.register_font_directory(str(home / "mpl-data" / "fonts" / "ttf"))
 
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write beside the place and move it there: a reader never meets half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

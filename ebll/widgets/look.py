@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from ebll.figures.style import INK, SOFT, TERMS, Look, looks
+from ebll.plots.style import INK, SOFT, TERMS, Style, styles
 
-__all__ = ["CONFIG", "CROSS", "INK", "SOFT", "TERMS", "looks", "scales", "signals", "words"]
+__all__ = ["CONFIG", "CROSS", "INK", "SOFT", "TERMS", "scales", "signals", "styles", "words"]
 
 _TEXT = {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelColor": INK, "titleColor": INK}
 CONFIG = {
@@ -41,14 +41,14 @@ _SHAPES = {
 """The markers of the style table as Vega knows them."""
 
 
-def scales(styles: Mapping[str, Look]) -> dict[str, alt.Scale]:
-    """Scales for color, strokeDash and shape, with the keys of `styles` as their domain."""
+def scales(looks: Mapping[str, Style]) -> dict[str, alt.Scale]:
+    """Scales for color, strokeDash and shape, with the keys of `looks` as their domain."""
     ranges = {
-        "color": [look.color for look in styles.values()],
-        "strokeDash": [[1, 0] if look.line == "-" else [2 * part for part in look.line[1]] for look in styles.values()],
-        "shape": [_SHAPES.get(look.marker, "circle") for look in styles.values()],
+        "color": [look.color for look in looks.values()],
+        "strokeDash": [[1, 0] if look.line == "-" else [2 * part for part in look.line[1]] for look in looks.values()],
+        "shape": [_SHAPES.get(look.marker, "circle") for look in looks.values()],
     }
-    return {channel: alt.Scale(domain=list(styles), range=values) for channel, values in ranges.items()}
+    return {channel: alt.Scale(domain=list(looks), range=values) for channel, values in ranges.items()}
 
 
 def words(labels: Mapping[str, str]) -> str:

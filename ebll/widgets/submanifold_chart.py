@@ -1,21 +1,16 @@
 """The chart of the submanifold explorer: features and reconstructions in a plane, the code term, accuracy.
 
-chart = Chart(submanifold_chart())
-chart.show(*submanifold_tables(history))    # what `ebll.live.explore` gave after each epoch
+chart = Chart("submanifold")
+chart.show(*submanifold_tables(history))    # what `ebll.widgets.submanifold.exploring` gave after each epoch
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import altair as alt
-import numpy as np
-import pandas as pd
 
 from .look import INK, SOFT, signals, words
 
-__all__ = ["submanifold_chart", "submanifold_tables"]
+__all__ = ["submanifold_chart"]
 
 BARS = {"direct": "features themselves", "autoencoder": "through the autoencoder", "pca": "through PCA of that size"}
 COLORS = {"direct": "#332288", "autoencoder": "#c2571a", "pca": "#14866d"}
@@ -25,44 +20,6 @@ POINTS = {
     "other classes": ("#a8a8a8", "circle"),
 }
 AT = "datum.epoch === at"
-
-
-def submanifold_tables(history: Sequence[Any]) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """The data sets and the settings of a `submanifold_chart`, for `Chart.show`.
-
-    history   an `ebll.live.Explored` of each epoch of one fit, the newest last; those before it are what the scrubber
-              goes back to
-    """
-    last = history[-1]
-    left, right, bottom, top = last.extent
-    tables = {
-        "shares": pd.DataFrame(
-            [
-                {"epoch": one.epoch, "name": name, "accuracy": share, "missed": one.missed.get(name, np.nan)}
-                for one in history
-                for name, share in one.accuracy.items()
-            ]
-        ),
-        "points": pd.concat([one.points.assign(epoch=one.epoch) for one in history]),
-        "others": pd.DataFrame(np.asarray(last.others), columns=["x", "y"]),
-        "holds": pd.concat(
-            [
-                pd.DataFrame({"epoch": one.epoch, "direction": np.arange(1, len(one.holds) + 1), "hold": one.holds})
-                for one in history
-            ]
-        ),
-        "field": pd.concat([_cells(one) for one in history]),
-    }
-    rows, columns = last.field.shape
-    settings = {
-        "x_range": [left, right],
-        "y_range": [bottom, top],
-        "half_cell": [(right - left) / (columns - 1) / 2, (top - bottom) / (rows - 1) / 2],
-        "e4_top": float(np.nanquantile(np.asarray(last.field), 0.98)) or 1e-9,
-        "directions": len(last.holds),
-        "code_size": last.config.code_size,
-    }
-    return tables, settings
 
 
 def submanifold_chart() -> alt.VConcatChart:
@@ -96,14 +53,6 @@ def submanifold_chart() -> alt.VConcatChart:
         usermeta={"ebll": reading},
         params=settings,
     )
-
-
-def _cells(one: Any) -> pd.DataFrame:
-    """Centre and E4 of each cell of the field, whose outer cells are centred on the edges of the plane."""
-    field = np.asarray(one.field)
-    left, right, bottom, top = one.extent
-    x, y = np.meshgrid(np.linspace(left, right, field.shape[1]), np.linspace(bottom, top, field.shape[0]))
-    return pd.DataFrame({"epoch": one.epoch, "x": x.ravel(), "y": y.ravel(), "e4": field.ravel()})
 
 
 def _plane() -> alt.LayerChart:

@@ -239,14 +239,14 @@ if {3.0, 30.0} <= set(alphas):
 #
 # ### Move it yourself
 #
-# The panel below trains textures again, with the methods that are ticked, as soon as you move a slider; the run before
+# The widget below trains textures again, with the methods that are ticked, as soon as you move a slider; the run before
 # stays as a faint line. It opens at alpha 30, where both tasks lose. Without a kernel you see it as a picture.
 #
 # **Predict first.** If the term is too steep for the step size, what will a smaller learning rate do to EBLL's letters and
 # textures? And to what fine-tuning forgets? Say it, then move the slider to 0.005.
 
 # %% lab-panel
-ebll.panels.forgetting_lab(
+ebll.widgets.forgetting_lab(
     "alpha=30.0", hide=["temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight"]
 )
 

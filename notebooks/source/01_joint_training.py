@@ -184,15 +184,15 @@ ebll.lesson.say(
 # %% lab [markdown]
 # ### Move it yourself
 #
-# The panel trains digits again as soon as you move a control, and keeps the run before as a faint line. Pause it in the
-# middle, or go step by step. Without a kernel you see the panel as a picture, as it opens.
+# The widget trains digits again as soon as you move a control, and keeps the run before as a faint line. Pause it in the
+# middle, or go step by step. Without a kernel you see it as a picture, as it opens.
 #
 # **Predict first.** A learning rate of 0.005, a quarter of what it is: what becomes of the letters, and what of the
 # digits? And with twice as many epochs? (Sixteen is not on the slider: type it into the box beside it.)
 
 # %% lab-panel
 weights = ["alpha", "temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight"]
-ebll.panels.forgetting_lab('new="mnist", methods="finetune"', hide=weights)
+ebll.widgets.forgetting_lab('new="mnist", methods="finetune"', hide=weights)
 
 # %% lab-answer [markdown]
 # <details><summary>One answer</summary>

@@ -500,15 +500,15 @@ ebll.lesson.say(f"EBLL's gain over LwF, {far} minus {near}: {in_words(gained[far
 # %% lab [markdown]
 # ### Move it yourself
 #
-# The panel trains the new task again as soon as you move a control, and keeps the run before as a faint line. Choose
-# digits or textures as the new task, and pin a run of each. Without a kernel you see the panel as a picture, as it opens.
+# The widget trains the new task again as soon as you move a control, and keeps the run before as a faint line. Choose
+# digits or textures as the new task, and pin a run of each. Without a kernel you see it as a picture, as it opens.
 #
 # **Predict first.** A distillation weight of 10 in place of 2: on which of the three new tasks will it help the letters
 # most, and what will it cost there?
 
 # %% lab-panel
 hidden = ["alpha", "ewc_strength", "code_size", "recon_weight"]
-ebll.panels.forgetting_lab('new="mnist", methods=("finetune", "lwf")', hide=hidden)
+ebll.widgets.forgetting_lab('new="mnist", methods=("finetune", "lwf")', hide=hidden)
 
 # %% lab-answer [markdown]
 # <details><summary>One answer</summary>

@@ -515,17 +515,17 @@ ebll.lesson.say(
 # %% explorer [markdown]
 # ### Move it yourself
 #
-# The panel fits the autoencoder again as soon as you move a control. On the left are the features of one letter with
+# The widget fits the autoencoder again as soon as you move a control. On the left are the features of one letter with
 # their reconstructions, in the plane of section 1. The curve on the right looks ahead: it says how large EBLL's code term
 # (E4, notebook 04) gets when the features of that letter move by one standard deviation along each principal direction.
-# Where it is high, the term would hold them; where it is low, it would leave them free. Without a kernel you see the panel
+# Where it is high, the term would hold them; where it is low, it would leave them free. Without a kernel you see the widget
 # as a picture, as it opens.
 #
 # **Predict first.** The code shrinks from 64 to 8. Where does the curve fall off then? Which loses more accuracy, the
 # autoencoder or PCA of that size?
 
 # %% explorer-panel
-ebll.panels.submanifold_explorer()
+ebll.widgets.submanifold_explorer()
 
 # %% explorer-answer [markdown]
 # <details><summary>One answer</summary>

@@ -428,15 +428,16 @@ ebll.lesson.say(
 # %% what-if [markdown]
 # ### Change it in mid-run
 #
-# In the panel below the weights act *while* EBLL trains: a change is marked in the curves, and the line of code at the
-# bottom holds it, so that the run can be made again. As it opens, it shows the MLP that learns textures after letters;
-# alpha goes to 0 at step 20 and back to 3 at step 60, both before the learning rate drops at step 114. Where alpha is 0,
-# so is the code term, and its line has a gap. Without a kernel you see the panel as a picture.
+# In the widget below the weights act *while* EBLL trains: its field *on a move* is set to *act in mid-run*. A change
+# is marked in the curves, and the line of code at the bottom holds it, so that the run can be made again. As it opens, it
+# shows the MLP that learns textures after letters; alpha goes to 0 at step 20 and back to 3 at step 60, both before the
+# learning rate drops at step 114. Where alpha is 0, so is the code term, and its line has a gap. Without a kernel you see it
+# as a picture.
 #
 # **Predict first.** What does the distance do once alpha is 0? And when it is 3 again, will the features come back?
 
 # %% what-if-panel
-ebll.panels.what_if(changes=[(20, "alpha", 0.0), (60, "alpha", 3.0)])
+ebll.widgets.forgetting_lab('methods="ebll"', mode="mid-run", changes=[(20, "alpha", 0.0), (60, "alpha", 3.0)])
 
 # %% what-if-answer [markdown]
 # <details><summary>One answer</summary>
@@ -682,14 +683,14 @@ ebll.lesson.say(
 # %% lab [markdown]
 # ### Move it yourself
 #
-# The panel trains textures again, with the methods that are ticked, as soon as you move a control. Pin a run to compare
-# others with it; the table gives accuracies on all validation images. Without a kernel you see the panel as a picture, as it opens.
+# The widget trains textures again, with the methods that are ticked, as soon as you move a control. Pin a run to compare
+# others with it; the table gives accuracies on all validation images. Without a kernel you see it as a picture, as it opens.
 #
 # **Predict first.** With alpha at 10, on which of the four pictures would you notice it first? And what does a code of 8
 # change, with alpha at 3?
 
 # %% lab-panel
-ebll.panels.forgetting_lab()
+ebll.widgets.forgetting_lab()
 
 # %% lab-answer [markdown]
 # <details><summary>One answer</summary>

@@ -474,15 +474,15 @@ limits.round().astype(int).rename(columns={"count": "seeds"}).rename_axis(column
 
 # ### Cross the border yourself
 #
-# The panel below trains textures with EWC as soon as you change a setting. It opens below the border of the 256 features.
+# The widget below trains textures with EWC as soon as you change a setting. It opens below the border of the 256 features.
 # Where a run breaks off, its line stops early, at a large thin cross, and a sentence says why. Without a kernel you see the
-# panel as a picture.
+# widget as a picture.
 #
 # **Predict first.** Which of these will cross the border: strength 8000, learning rate 0.04, or 16 epochs? And how far may
 # the strength rise at a learning rate of 0.005? (Type such values into the box beside a slider.)
 
 # %% border-panel
-ebll.panels.forgetting_lab(
+ebll.widgets.forgetting_lab(
     'methods="ewc", ewc_strength=4000.0',
     hide=["methods", "alpha", "temperature", "distill_weight", "code_size", "recon_weight"],
 )
@@ -815,8 +815,8 @@ ebll.lesson.say(
 # - The smaller learning rate for both. Which front reaches further up now? As above (letters are learned at that rate, too), with
 #   `tried = ewc | {f"ebll at {a:g}": ours.replace(alpha=a) for a in (0.0, 3.0, 10.0, 30.0)}` and
 #   `tried = ebll.compare([letters, textures], tried, **options | {"settings": slower})`.
-# - Both methods under your hand: `ebll.panels.forgetting_lab('methods=("ewc", "ebll")')`. Pin a run of each that keeps about
-#   as many letters as the other's, and compare their textures in the table below the panel.
+# - Both methods under your hand: `ebll.widgets.forgetting_lab('methods=("ewc", "ebll")')`. Pin a run of each that keeps about
+#   as many letters as the other's, and compare their textures in the table below the widget.
 # - A near pair: `near = ebll.compare(lesson.load("letters", "mnist"), ewc | {"ebll": ours}, **options)`, then
 #   `ebll.plots.stability_plasticity(near.accuracy)`. These are test images: look, but pick no strength by them.
 # - An encoder that is hardly trained. Does it matter what the code is?

@@ -349,11 +349,11 @@ pd.DataFrame(smallest).rename_axis(index="pair", columns="lambda_o").rename(colu
 # ### Move it yourself
 #
 # Here are the maps again, now for you to turn. A click on a cell, or the sliders, choose it. Nothing is trained. Without a
-# kernel you see the panel as a picture, as it opens.
+# kernel you see it as a picture, as it opens.
 #
 # **Predict first.** (a) On textures, what does a code of 16 do to the column of $\alpha = 30$? (b) At code 64, does
 # $\alpha = 10$ hurt the old task more after textures or after mnist? (c) From $\lambda = 0.0001$ to 1, at the cell that the
-# panel opens with: how many points does the old task change?
+# widget opens with: how many points does the old task change?
 
 # %% border-panel
 ebll.panels.sweep_explorer(
@@ -908,7 +908,7 @@ assert abs(regrets.mean()) < 0.5
 # - An encoder from a random start: `RunConfig` has no such setting, but `ebll.compare` takes
 #   `ours.replace(autoencoder=ours.autoencoder.replace(start="random", recon_weight=1.0))`. Does $\lambda$ matter now?
 # - A tolerance of 0.01 or 0.2 in `choose_alpha`: which choices change, and what do they lose?
-# - The same map on test images: choose `test` in the panel. All numbers shift, since the images are others. Do the same cells
+# - The same map on test images: choose `test` in the widget. All numbers shift, since the images are others. Do the same cells
 #   stay bright?
 # - Your own images: a folder becomes a task in one line, and a sweep takes hundreds of runs to a cluster: see
 #   [sweeps](../docs/sweeps.md). This is the last notebook of the course.

@@ -28,14 +28,14 @@ def folder(tmp_path_factory):
     shutil.copy(ROOT / "notebooks" / "04_ebll.ipynb", made)
     lab.write_notebook(
         made / "panels.ipynb",
-        "import ebll\nlab = ebll.panels.forgetting_lab()\nlab",
-        'what = ebll.panels.what_if(changes=[(60, "alpha", 0.0)], speed=25)\nwhat',
-        "sub = ebll.panels.submanifold_explorer()\nsub",
+        "import ebll\nlab = ebll.widgets.forgetting_lab()\nlab",
+        'what = ebll.widgets.forgetting_lab(changes=[(60, "alpha", 0.0)], mode="mid-run", speed=25)\nwhat',
+        "sub = ebll.widgets.submanifold_explorer()\nsub",
     )
     lab.write_notebook(
         made / "two.ipynb",
-        'import ebll\none = ebll.panels.forgetting_lab("epochs=2")\none',
-        "two = ebll.panels.forgetting_lab(\"epochs=2, new='mnist'\")\ntwo",
+        'import ebll\none = ebll.widgets.forgetting_lab("epochs=2")\none',
+        "two = ebll.widgets.forgetting_lab(\"epochs=2, new='mnist'\")\ntwo",
     )
     return made
 

@@ -1,4 +1,4 @@
-"""A JupyterLab on this machine and a Chromium that drives it, for the browser tests and the panels' benchmark."""
+"""A JupyterLab on this machine and a Chromium that drives it, for the browser tests and the widgets' benchmark."""
 
 import contextlib
 import json
@@ -91,7 +91,7 @@ def _wait_for(address, server, log):
 
 
 class Book:
-    """An open notebook: cells to run, and the panels in their outputs."""
+    """An open notebook: cells to run, and the widgets in their outputs."""
 
     def __init__(self, page, address, name):
         self.page, self.said = page, []
@@ -124,11 +124,11 @@ class Book:
         self.page.wait_for_function(done, timeout=1000 * timeout)
         self.page.get_by_text("| Idle", exact=False).wait_for(timeout=1000 * timeout)
 
-    def panel(self, place=0):
-        """The part of the page that holds a panel."""
-        view = self.page.locator(".ebll-view").nth(place)
-        view.wait_for(timeout=60_000)
-        return self.page.locator(".jp-OutputArea-child", has=self.page.locator(".ebll-view")).nth(place)
+    def widget(self, place=0):
+        """The part of the page that holds a widget."""
+        drawn = self.page.locator(".ebll-view, .ebll-chart [role=img]")
+        drawn.nth(place).wait_for(timeout=60_000)
+        return self.page.locator(".jp-OutputArea-child", has=drawn).nth(place)
 
     def errors(self):
         """What the console said that is an error of ours or of anybody's."""

@@ -12,7 +12,7 @@ SOON = 30_000
 MADE = """
 import numpy as np, pandas as pd
 from types import SimpleNamespace
-from ebll.widgets import *
+from ebll.widgets import Chart, lab_tables, submanifold_tables
 METHODS = ["finetune", "ewc", "lwf", "ebll", "ebll-separate"]
 def curves(count=30, grow=1.0):
     parts, steps = [], np.linspace(0, 300, count).astype(int)
@@ -27,10 +27,11 @@ def curves(count=30, grow=1.0):
 """
 LAB = """
 caption = "One run a method, no interval; 128 held-out images of letters and of mnist. Faint: the run before."
-chart = Chart(lab_chart("letters", "mnist", METHODS), alt="Five methods learn mnist after letters.",
+chart = Chart("lab", alt="Five methods learn mnist after letters.",
               heading="letters → mnist (MLP, seed 0): alpha 3", caption=caption)
 before, changes = curves(grow=1.2).assign(run="before"), [(60, "alpha 0"), (200, "distill weight 2")]
-chart.show(*lab_tables(curves(), terms_of="ebll", beside=before, changes=changes, diverged=["finetune"]))
+more = dict(terms_of="ebll", beside=before, changes=changes, diverged=["finetune"])
+chart.show(*lab_tables(curves(), old="letters", new="mnist", **more))
 chart
 """
 PLANE = """
@@ -45,12 +46,12 @@ for epoch in range(9):
         others=rng.normal(size=(400, 2)) * [3.5, 2.5], holds=(spread * (1 + epoch)).tolist(),
         accuracy={"direct": 0.86, "autoencoder": 0.1 + 0.08 * epoch, "pca": 0.8},
         missed={"autoencoder": 1 - 0.09 * epoch, "pca": 0.2}, field=(x**2 + y**2 / 2) / 80))
-plane = Chart(submanifold_chart(), alt="Features and reconstructions in a plane.",
+plane = Chart("submanifold", alt="Features and reconstructions in a plane.",
               heading="letters A (MLP, seed 0): code of 32", caption="Held-out images, one network and autoencoder.")
 plane.show(*submanifold_tables(history))
 plane
 """
-MORE = "chart.show(*lab_tables(curves(60)), alt='Other words.')"
+MORE = "chart.show(*lab_tables(curves(60), old='letters', new='mnist'), alt='Other words.')"
 
 
 @pytest.fixture(scope="module")

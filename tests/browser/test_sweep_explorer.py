@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.browser.test_panels_in_browser import SOON, count, knob, serious, status
 
 from tests.browser import lab
-from tests.browser.test_panels_in_browser import SOON, count, knob, serious, status
 
 RIG = Path(__file__).parents[1] / "sweep_rig.py"
 GROW = """
@@ -51,7 +51,7 @@ def shows(panel, text):
 
 
 def test_sliders_snap_and_the_picture_follows_keys_and_typing(book, keep):
-    panel = book.panel(0)
+    panel = book.widget(0)
     shows(panel, "The chosen cell, alpha 1, reconstruction weight 0.01: old task 81.0")
     before = count(panel)
     slider, typed = knob(panel, "alpha"), panel.get_by_role("spinbutton", name=re.compile("^alpha"))
@@ -68,7 +68,7 @@ def test_sliders_snap_and_the_picture_follows_keys_and_typing(book, keep):
 
 
 def test_the_ready_made_sweep_is_there_at_once(book, keep):
-    panel = book.panel(2)
+    panel = book.widget(2)
     shows(panel, "letters-digits, EBLL: alpha 3, ")
     panel.get_by_label("tasks").select_option("letters-textures")
     shows(panel, "letters-textures, EBLL: alpha 3, ")
@@ -77,7 +77,7 @@ def test_the_ready_made_sweep_is_there_at_once(book, keep):
 
 
 def test_lists_change_tasks_data_and_edges(book):
-    panel = book.panel(0)
+    panel = book.widget(0)
     panel.get_by_label("tasks").select_option("letters-textures")
     shows(panel, "letters-textures, EBLL: ")
     panel.get_by_label("data").select_option("test")
@@ -90,7 +90,7 @@ def test_lists_change_tasks_data_and_edges(book):
 
 
 def test_a_click_on_a_cell_chooses_it_and_keys_read_its_values(book):
-    panel = book.panel(0)
+    panel = book.widget(0)
     frame = panel.locator(".ebll-frame")
     frame.scroll_into_view_if_needed()
     box = frame.bounding_box()
@@ -109,7 +109,7 @@ def test_a_click_on_a_cell_chooses_it_and_keys_read_its_values(book):
 
 
 def test_a_sweep_that_grows_is_shown_as_it_comes_and_the_choice_stays(book):
-    panel = book.panel(1)
+    panel = book.widget(1)
     status(panel).filter(has_text="of 90 runs so far").wait_for(timeout=SOON)
     slider = knob(panel, "alpha")
     slider.focus()
@@ -121,7 +121,7 @@ def test_a_sweep_that_grows_is_shown_as_it_comes_and_the_choice_stays(book):
 
 
 def test_no_serious_fault_and_nothing_is_cut_in_a_narrow_window(book, keep):
-    panel = book.panel(0)
+    panel = book.widget(0)
     shows(panel, "The chosen cell")
     assert serious(book.page) == []
     panel.locator(".jp-OutputArea-output").first.evaluate("e => { e.style.flex = 'none'; e.style.width = '272px'; }")

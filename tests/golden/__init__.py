@@ -12,6 +12,6 @@ closely where they were not made, is said in `compare.py`.
 import sys
 from pathlib import Path
 
-# The helpers of the tests (`tiny`, `panel_rig`, ...) are imported by their names, as under pytest.
+# The helpers of the tests (`tiny`, `widget_rig`, ...) are imported by their names, as under pytest.
 if (_tests := str(Path(__file__).parents[1])) not in sys.path:
     sys.path.insert(0, _tests)

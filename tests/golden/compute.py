@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import tiny_pages
 import tiny_photos
-from panel_rig import press, settle, turn_knob, until
 from torch import nn
+from widget_rig import LOOP, move, press, settle, until
 
 import ebll
 from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
@@ -163,9 +163,9 @@ def widgets():
     tasks = [task("one", 1, classes=3, **shape), task("two", 2, classes=4, **shape)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EBLL_STATIC", "0")
+        patch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
         # A run that is thought to take long waits for Run to be pressed: let no measured time decide that.
-        patch.setattr("ebll.live.cost._measured", {})
-        patch.setattr("ebll.live.lab.remember", lambda *_: None)
+        patch.setattr("ebll.widgets.forgetting.seconds_of", lambda _: 0.0)
         # The trace is of numbers, and drawing would take most of the time.
         patch.setattr(Canvas, "frame", lambda *_, **__: b"")
         return {
@@ -196,47 +196,46 @@ def ended(event):
 def held(panel):
     """Ask for a step, and wait until the run is held at it."""
     press(panel, "step")
-    until(lambda: panel.session.control is not None and panel.session.control.holding, "the step")
+    until(lambda: panel.driver.paused and panel.driver._until is None and not panel.made.every_step, "the step")
 
 
 def forgetting_lab(tasks):
     def tick_lwf(panel):
-        panel.widgets.boxes["lwf"].value = True
+        panel.boxes["lwf"].value = True
 
     events = {
         "pin": lambda panel: press(panel, "pin"),
-        "move alpha to 0": ended(lambda panel: turn_knob(panel, alpha=0.0)),
+        "move alpha to 0": ended(lambda panel: move(panel, alpha=0.0)),
         "tick LwF": ended(tick_lwf),
         "step, from rest": held,
         "stop": ended(lambda panel: press(panel, "stop")),
-        "move alpha to -1, which is refused": lambda panel: turn_knob(panel, alpha=-1.0),
+        "move alpha to -1, which is refused": lambda panel: move(panel, alpha=-1.0),
         "reset": ended(lambda panel: press(panel, "reset")),
     }
-    return trace(ebll.panels.forgetting_lab(OPENED, tasks=tasks), state_of_runs, events)
+    return trace(ebll.widgets.forgetting_lab(OPENED, tasks=tasks), state_of_runs, events)
 
 
 def what_if(tasks):
     events = {
         "step, from rest": held,
-        "move alpha to 0, and step": lambda panel: (turn_knob(panel, alpha=0.0), held(panel)),
+        "move alpha to 0, and step": lambda panel: (move(panel, alpha=0.0), held(panel)),
         "resume": ended(lambda panel: press(panel, "pause")),
     }
-    return trace(ebll.panels.what_if(OPENED, "ebll", tasks=tasks, speed=1e5), state_of_runs, events)
+    return trace(ebll.widgets.forgetting_lab(OPENED, mode="mid-run", speed=1e6, tasks=tasks), state_of_runs, events)
 
 
 def state_of_runs(panel):
-    session = panel.session
-    settings = {name: getattr(session.config, name) for name in session.config.__dataclass_fields__}
+    settings = {name: getattr(panel.config, name) for name in panel.config.__dataclass_fields__}
     names = ["step", "feature_distance", "feature_norm", "code_distance", "accuracy", "accuracy_new"]
-    rows = {name: pd.DataFrame(recorder.curve_rows) for name, recorder in session.current.recorders.items()}
+    rows = {name: pd.DataFrame(recorder.curve_rows) for name, recorder in panel.made.recorders.items()}
     wanted = [*names, "loss_task", "loss_distill", "loss_code"]
     return {
         "settings": settings | {"methods": list(settings["methods"])},
         "refused": bool(panel.status.wrong),
-        "pinned": [one.name for one in session.pinned],
-        "results": columns(session.table().drop(columns="settings")),
+        "pinned": [one.name for one in panel.pinned],
+        "results": columns(panel.table().drop(columns="settings")),
         "curves": {name: columns(table[[n for n in wanted if n in table]]) for name, table in rows.items()},
-        "changed in mid-run": [list(change) for change in session.current.changes],
+        "changed in mid-run": [list(change) for change in panel.made.changes],
     }
 
 
@@ -250,9 +249,9 @@ def submanifold_explorer(tasks):
             "held along the first directions": found.holds[:4],
         }
 
-    events = {"move the code size to 4": ended(lambda panel: turn_knob(panel, code_size=4.0))}
+    events = {"move the code size to 4": ended(lambda panel: move(panel, code_size=4.0))}
     opened = 'task="one", label="0", code_size=8'
-    return trace(ebll.panels.submanifold_explorer(opened, tasks=tasks), state, events)
+    return trace(ebll.widgets.submanifold_explorer(opened, tasks=tasks), state, events)
 
 
 def sweep_explorer():
@@ -265,7 +264,7 @@ def sweep_explorer():
             "seeds": columns(maps.seed_spread(index, view)),
         }
 
-    events = {"move alpha to 3": lambda panel: turn_knob(panel, alpha=3.0)}
+    events = {"move alpha to 3": lambda panel: move(panel.widgets, alpha=3.0)}
     return trace(ebll.panels.sweep_explorer(small_tables()), state, events)
 
 

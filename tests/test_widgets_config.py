@@ -1,0 +1,271 @@
+"""A config is a line of code and back, refuses what makes no sense, and knows which of its settings act."""
+
+import contextlib
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from messages import raises
+from tiny import blobs, same
+
+import ebll
+from ebll import METHODS, InputError
+from ebll.config import PRESETS
+from ebll.widgets.config import (
+    LAB_METHODS,
+    MID_RUN,
+    Change,
+    LabConfig,
+    acts_on,
+    checked_changes,
+    line_of_run,
+    read_run,
+)
+
+NAMES = st.text(min_size=1).filter(str.strip)
+
+
+def numbers(low, high):
+    return st.floats(low, high, allow_nan=False, exclude_min=low == 0 and high < 1e6) | st.integers(1, 100)
+
+
+CONFIGS = st.builds(
+    lambda names, **others: LabConfig(old=names[0], new=names[1], **others),
+    names=st.lists(NAMES, min_size=2, max_size=2, unique=True),
+    net=st.sampled_from(["mlp", "cnn"]),
+    methods=st.lists(st.sampled_from(LAB_METHODS), min_size=1),
+    alpha=numbers(0, 1e6),
+    temperature=numbers(0, 1e3),
+    distill_weight=numbers(0, 1e6),
+    ewc_strength=numbers(0, 1e9),
+    code_size=st.integers(1, 100_000),
+    recon_weight=numbers(0, 1e6),
+    learning_rate=numbers(0, 1e3),
+    epochs=st.integers(1, 1000),
+    seed=st.integers(0, 2**31),
+)
+CHANGES = st.lists(st.builds(Change, st.integers(0, 10**6), st.sampled_from(MID_RUN), st.floats(0, 1e6)))
+
+
+# A line of code and back.
+
+
+@given(CONFIGS)
+def test_a_config_is_read_from_its_line_and_python_makes_the_same_of_it(config):
+    line = config.line()
+    assert LabConfig.read(line) == config
+    assert eval(line, {"ebll": ebll}) == config
+    assert LabConfig.read(config.line("{}")) == config
+    assert LabConfig.read(config.line("lab = show(x, config=LabConfig({}))").partition("= ")[2]) == config
+    assert LabConfig.read(config) is config
+
+
+@given(CONFIGS, CHANGES)
+def test_a_run_is_read_from_its_line(config, changes):
+    line = line_of_run(config, changes)
+    assert read_run(line) == (config, checked_changes(config, changes))
+    assert line_of_run(*read_run(line)) == line_of_run(config, checked_changes(config, changes))
+    assert read_run(config.line()) == read_run(config) == (config, ())
+
+
+@given(CONFIGS, CHANGES)
+def test_changes_are_put_in_the_order_of_their_steps_and_those_of_one_step_stay_as_they_are(config, changes):
+    made = checked_changes(config, (tuple(change) for change in changes))
+    assert [change.step for change in made] == sorted(change.step for change in changes)
+    for step in {change.step for change in changes}:
+        assert [c for c in made if c.step == step] == [c for c in changes if c.step == step]
+    assert checked_changes(config, made) == made
+    assert all(type(change.value) is float for change in checked_changes(config, [(1, "alpha", 2), *changes]))
+
+
+def test_a_line_tells_only_what_differs_from_the_defaults():
+    assert LabConfig().line() == "ebll.LabConfig()"
+    config = LabConfig(new="mnist", alpha=1, methods=["ebll"])
+    assert config.line() == 'ebll.LabConfig(new="mnist", methods=("ebll",), alpha=1.0)'
+    line = "ebll.widgets.run(ebll.LabConfig(seed=3), changes=[(60, 'alpha', 0.0)])"
+    assert line_of_run(LabConfig(seed=3), [(60, "alpha", 0.0)]) == line
+    assert line_of_run(LabConfig(), []) == line_of_run(LabConfig()) == "ebll.widgets.run(ebll.LabConfig())"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "LabConfig()", "ebll.LabConfig( )\n", "widgets.lab(LabConfig())"])
+def test_nothing_said_means_the_defaults(text):
+    assert LabConfig.read(text) == LabConfig()
+
+
+# Refusals.
+
+TOUCH = "__import__('pathlib').Path('{}').touch()"
+DEEP = "x" + ".a" * 400 + "()"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("LabConfig(alhpa=1)", ["LabConfig", "'alhpa'", "Did you mean 'alpha'"]),
+        ("self=1", ["LabConfig", "'self'"]),
+        *(
+            (text, ["config", "LabConfig(seed=1)", f"got {text!r}"])
+            for text in (
+                *("LabConfig('letters')", "'letters', seed=1", "LabConfig(**{'seed': 1})", "seed=1), LabConfig(seed=2"),
+                *("LabConfig(seed=1), LabConfig(seed=2)", "LabConfig(seed=", "import os", "\0"),
+            )
+        ),
+        ("nonsense " * 30, ["config", "LabConfig(seed=1)", "got 'nonsense nonsense"]),
+        (DEEP, ["config", "LabConfig(seed=1)", "got 'x.a.a"]),
+        ("(" * 300, ["config", "LabConfig(seed=1)", "got '(((("]),
+        *(
+            (text, ["config", "every value"])
+            for text in ("LabConfig(alpha=1 + 1)", "LabConfig(old=name)", "LabConfig(alpha={[]: 1})")
+        ),
+        ("LabConfig(alpha='3')", ["alpha", "'3'"]),
+        ("LabConfig(alpha=-1)", ["alpha", "got -1"]),
+        ("LabConfig(alpha=1e7)", ["alpha", "at most 1e+06", "got 1e+07"]),
+        ("LabConfig(temperature=0)", ["temperature", "above 0", "got 0"]),
+        ("LabConfig(code_size=1.5)", ["code_size", "1.5"]),
+        ("LabConfig(epochs=True)", ["epochs", "True"]),
+        ("LabConfig(seed=-1)", ["seed", "got -1"]),
+        ("LabConfig(net='vit')", ["net", "'vit'"]),
+        ("LabConfig(old=3)", ["old", "got 3"]),
+        ("LabConfig(old=' ')", ["old", "got ' '"]),
+        ("LabConfig(new='letters')", ["old and new", "'letters'"]),
+        ("LabConfig(methods=())", ["methods", "at least one"]),
+        ("LabConfig(methods=3)", ["methods", "at least one"]),
+        ("LabConfig(methods=[3])", ["Method", "no 3"]),
+        ("LabConfig(methods=[['lwf']])", ["Method", "['lwf']"]),
+        ("LabConfig(methods='joint')", ["Method", "'joint'"]),
+        (None, ["config", "LabConfig", "got NoneType"]),
+        (3, ["config", "LabConfig", "got int"]),
+    ],
+)
+def test_what_makes_no_config_is_refused(text, named):
+    with raises(InputError, *named):
+        LabConfig.read(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "LabConfig(alpha={})",
+        "LabConfig(alpha=1, **{})",
+        "LabConfig({})",
+        "{}",
+        "alpha={}",
+        "LabConfig(seed=1) if {} else 0",
+        "[{}, LabConfig()][1]",
+        "run(LabConfig(), {})",
+        "run({}, changes=[])",
+        "run(LabConfig(), changes={})",
+        "run(LabConfig(), changes=[{}])",
+        "run(LabConfig(), changes=[(1, 'alpha', {})])",
+    ],
+)
+def test_nothing_in_a_line_is_executed(line, tmp_path):
+    target = tmp_path / "touched"
+    for read in (LabConfig.read, read_run):
+        with contextlib.suppress(InputError):
+            read(line.format(TOUCH.format(target.as_posix())))
+    assert not target.exists()
+    eval(TOUCH.format(target.as_posix()))  # it would have shown
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        *((text, ["config", "changes="]) for text in ("everything", "[(1, 'alpha', 1 + 1)]", "{[]: 1}")),
+        ("5", ["changes", "got 5"]),
+        ("'alpha'", ["changes", "got 'alpha'"]),
+        ("[5]", ["changes", "got 5"]),
+        ("['abc']", ["changes", "got 'abc'"]),
+        ("[(1, 'alpha')]", ["changes", "got (1, 'alpha')"]),
+        ("[(-1, 'alpha', 0.0)]", ["step", "got -1"]),
+        ("[(1.5, 'alpha', 0.0)]", ["step", "1.5"]),
+        ("[(1, 'temperature', 1.0)]", ["setting", "'temperature'", "alpha"]),
+        ("[(1, 'recon_weight', 1.0)]", ["setting", "'recon_weight'", *MID_RUN]),
+        ("[(1, ['alpha'], 1.0)]", ["setting", "['alpha']"]),
+        ("[(1, 'alpha', -1)]", ["alpha", "got -1"]),
+        ("[(1, 'alpha', '0')]", ["alpha", "'0'"]),
+    ],
+)
+def test_changes_that_make_no_sense_are_refused(changes, named):
+    with raises(InputError, *named):
+        read_run(f"ebll.widgets.run(ebll.LabConfig(), changes={changes})")
+
+
+# What the settings mean.
+
+
+def test_methods_come_in_the_order_of_the_kit_and_once_each():
+    assert LabConfig(methods=["ebll", "lwf", "ebll"]).methods == ("lwf", "ebll")
+    assert LabConfig(methods="ewc").methods == ("ewc",)
+    assert LabConfig(methods=reversed(LAB_METHODS)).methods == tuple(name for name in METHODS if name in LAB_METHODS)
+
+
+@pytest.mark.parametrize("net", PRESETS)
+def test_the_defaults_of_each_net_are_those_of_the_main_job(net):
+    config = LabConfig(net=net)
+    assert config == LabConfig().with_net(net) == LabConfig.read(f'net="{net}"') == LabConfig.read(config.line())
+    for name in LAB_METHODS:
+        assert config.run(name).made_method() == PRESETS[net].method(name)
+        assert config.run(name).train == PRESETS[net].train
+    assert config.with_net("mlp") == LabConfig()
+
+
+@given(CONFIGS, st.sampled_from(list(PRESETS)))
+def test_another_net_brings_its_own_settings_and_leaves_those_that_were_chosen(config, net):
+    moved, old, new = config.with_net(net), PRESETS[config.net], PRESETS[net]
+    assert moved.net == net
+    for name in ("alpha", "distill_weight", "ewc_strength"):
+        own = getattr(config, name) == getattr(old, name)
+        assert getattr(moved, name) == getattr(new if own else config, name)
+    for name in ("learning_rate", "epochs"):
+        own = getattr(config, name) == getattr(old.train, name)
+        assert getattr(moved, name) == (getattr(new.train, name) if own else getattr(config, name))
+    for name in ("old", "new", "methods", "temperature", "code_size", "recon_weight", "seed"):
+        assert getattr(moved, name) == getattr(config, name)
+
+
+@given(CONFIGS)
+def test_each_method_is_a_run_with_these_settings(config):
+    for name in LAB_METHODS:
+        run = config.run(name)
+        assert (run.tasks, run.method) == ((config.old, config.new), name)
+        assert run.train == PRESETS[config.net].train.replace(learning_rate=config.learning_rate, epochs=config.epochs)
+        for setting in ("net", "seed", *OTHER):
+            assert getattr(run, setting) == getattr(config, setting)
+
+
+OWN = [blobs("old", 1, count=200), blobs("new", 2, count=200)]
+BASE = LabConfig(old="old", new="new", code_size=4, epochs=3)
+OTHER = {
+    "alpha": 30.0,
+    "temperature": 5.0,
+    "distill_weight": 9.0,
+    "ewc_strength": 3e4,
+    "code_size": 6,
+    "recon_weight": 1.0,
+    "learning_rate": 0.05,
+    "epochs": 4,
+    "seed": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def base():
+    return ebll.widgets.run(BASE.replace(methods=LAB_METHODS), tasks=OWN).runs
+
+
+@pytest.mark.parametrize(("setting", "method"), list(itertools.product(OTHER, LAB_METHODS)))
+def test_a_setting_acts_on_a_method_exactly_where_it_says_so(base, setting, method):
+    made = ebll.widgets.run(BASE.replace(methods=method, **{setting: OTHER[setting]}), tasks=OWN)
+    assert same(made.runs[method].net, base[method].net) != acts_on(setting, [method])
+    assert acts_on(setting, LAB_METHODS)
+
+
+def test_a_weight_of_another_nets_default_that_was_given_is_kept_and_written():
+    config = LabConfig(net="cnn", distill_weight=PRESETS["mlp"].distill_weight)
+    assert config.distill_weight == PRESETS["mlp"].distill_weight != PRESETS["cnn"].distill_weight
+    assert LabConfig.read(config.line()) == config
+    assert "distill_weight" in config.line()
+    assert "distill_weight" not in LabConfig(net="cnn").line()

@@ -1,0 +1,177 @@
+"""The submanifold explorer under a hand: what a moved slider shows, what is refused, and what is told."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from messages import raises, review
+from widget_rig import CLASS, LOOP, TASKS, build, live, move, settle, shown, until, wait, widgets_alive
+
+import ebll.widgets
+from ebll.errors import InputError
+from ebll.widgets import SubmanifoldConfig, SubmanifoldExplorer
+from ebll.widgets.controls import Slider
+
+_ = build, live, shown  # fixtures
+
+
+def test_moving_the_code_size_changes_points_numbers_and_words(explorer):
+    widget = explorer()
+    first = widget.found
+    move(widget, code_size=2)
+    settle(widget)
+    found = widget.found
+    assert found.config.code_size == 2
+    assert not np.allclose(found.points["x_back"], first.points["x_back"])
+    assert np.array_equal(found.points["x"], first.points["x"])
+    assert found.missed["pca"] > first.missed["pca"]
+    for share in (*found.accuracy.values(), *found.missed.values()):
+        assert f"{100 * share:.1f} %" in widget.chart.alt
+        assert f"{100 * share:.1f} %" in widget.status.text
+    assert "code of 2," in widget.chart.alt
+    assert widget.status.done == 1
+    alone = ebll.widgets.explore(widget.config, tasks=TASKS)
+    assert (alone.accuracy, alone.missed) == (found.accuracy, found.missed)
+    shares = widget.chart.data["shares"]
+    last = shares[shares["epoch"] == found.epoch].set_index("name")
+    assert last["accuracy"].to_dict() == found.accuracy
+    assert shares["epoch"].nunique() == found.epochs + 1, "the scrubber goes through the whole fit"
+
+
+def test_the_line_of_code_makes_the_same_explorer(explorer):
+    widget = explorer()
+    widget.choices["task"].value = "two"
+    widget.choices["label"].value = "3"
+    move(widget, code_size=5, recon_weight=0.1)
+    settle(widget)
+    assert SubmanifoldConfig.read(widget.code.value) == widget.config == widget.found.config
+    other = explorer(widget.code.value)
+    assert (other.config, other.found.accuracy) == (widget.config, widget.found.accuracy)
+    widget.choices["task"].value = "one"  # has no class 3
+    assert widget.config.label == "0"
+    settle(widget)
+
+
+def test_every_control_has_a_name_and_the_sentence_of_its_setting(explorer):
+    widget, rules = explorer(hide=["seed"], lock=["net"]), SubmanifoldConfig.knobs()
+    assert all(one.tip == rules[name]["doc"] for name, one in widget.sliders.items())
+    assert all(one.tooltip == rules[name]["doc"] for name, one in widget.choices.items())
+    assert widget.choices["net"].disabled
+    with raises(InputError, "hide", "'speed'"):
+        explorer(hide=["speed"])
+    assert set(widget.sliders) | set(widget.choices) < set(SubmanifoldExplorer.controls)
+    assert isinstance(widget.sliders["seed"], Slider)
+
+
+@pytest.mark.parametrize("text", ["", "alpha=3", "1 +", "task='nowhere'", 'task="one", label="nope"', "code_size=0"])
+def test_lines_of_code_that_cannot_be_read_are_refused_and_set_back(explorer, text):
+    widget = explorer()
+    before, line = widget.config, widget.code.value
+    widget.code.value = text
+    assert widget.status.wrong
+    assert (widget.config, widget.code.value) == (before, line)
+    assert widget.errors == []
+
+
+def test_a_locked_setting_stays(explorer):
+    widget = explorer(lock=["code_size"])
+    widget.code.value = CLASS.replace("code_size=8", "code_size=4")
+    assert "code size is locked" in widget.status.wrong
+    assert widget.config.code_size == 8
+
+
+def test_a_code_that_is_too_large_is_told_and_the_picture_stays(explorer):
+    widget = explorer()
+    before = widget.drawing().alt
+    move(widget, code_size=100_000)
+    with pytest.raises(InputError):
+        LOOP.run_until_complete(widget.finished())
+    assert "code_size must be" in widget.status.wrong
+    assert widget.sliders["code_size"].value == widget.found.config.code_size == 8
+    assert widget.drawing().alt == before
+    move(widget, code_size=4)
+    settle(widget)
+    assert widget.status.wrong == ""
+    widget.buttons["reset"].click()
+    settle(widget)
+    assert (widget.config.code_size, widget.found.config.code_size) == (8, 8)
+
+
+def test_a_fit_that_was_stopped_half_way_for_one_that_may_not_be_is_not_shown_as_the_result(explorer):
+    widget = explorer()
+    whole = widget.found
+    move(widget, code_size=4)
+    until(lambda: widget.found.config.code_size == 4 and widget.found.epoch == 2, "the fit")
+    move(widget, code_size=300)
+    until(lambda: not widget.running, "the refusal")
+    assert widget.found is whole
+    assert widget.config == whole.config
+    assert "code of 8" in widget.chart.alt
+    assert "300" in widget.status.wrong
+
+
+def test_a_fit_that_fails_brings_controls_and_picture_back(explorer, monkeypatch):
+    widget = explorer()
+    whole = widget.found
+    monkeypatch.setattr("ebll.widgets.explorer.exploring", lambda *_: 1 / 0)
+    move(widget, code_size=4)
+    with pytest.raises(ZeroDivisionError):
+        LOOP.run_until_complete(widget.finished())
+    assert "ZeroDivisionError" in widget.status.wrong
+    assert widget.found is whole
+    assert widget.sliders["code_size"].value == 8
+
+
+def test_an_explorer_that_is_moved_fast_shows_the_last_setting_and_leaves_nothing(explorer):
+    widget = explorer()
+    widgets = widgets_alive()
+    for number in range(100):
+        move(widget, recon_weight=[0.1, 1, 0.3][number % 3])
+        wait(number % 4)
+    settle(widget)
+    assert widget.found.config == widget.config
+    assert widget.found.epoch == widget.found.epochs
+    assert widgets_alive() == widgets
+
+
+def test_a_fault_in_the_picture_is_told_and_kept(explorer, monkeypatch):
+    widget = explorer()
+    with monkeypatch.context() as patch:
+        patch.setattr(widget.chart, "show", lambda *_, **__: 1 / 0)
+        move(widget, code_size=4)
+        LOOP.run_until_complete(widget.finished())
+    assert {type(error) for error in widget.errors} == {ZeroDivisionError}
+    assert "ZeroDivisionError" in widget.status.wrong
+
+
+def test_closing_stops_a_fit_and_nothing_more_is_shown(explorer):
+    widget = explorer()
+    move(widget, code_size=6)
+    wait()
+    driver = widget.driver
+    widget.close()
+    wait()
+    assert (driver.state, widget.errors) == ("stopped", [])
+
+
+def test_a_taken_figure_agrees_with_what_is_shown(explorer, tmp_path):
+    widget = explorer(folder=tmp_path)
+    widget.buttons["take"].click()
+    assert (tmp_path / "submanifold-1.png").read_bytes() == widget.drawing().png()
+    written = pd.read_csv(tmp_path / "submanifold-1.csv")
+    assert len(written) == len(widget.chart.data["shares"])
+    (tmp_path / "file").write_text("")
+    other = explorer(folder=tmp_path / "file")
+    other.buttons["take"].click()
+    review(other.status.wrong, tmp_path / "file")
+
+
+def test_without_anybody_in_front_there_is_a_picture_and_an_error_in_the_cell(monkeypatch):
+    monkeypatch.setenv("EBLL_STATIC", "1")
+    before = widgets_alive()
+    widget = ebll.widgets.submanifold_explorer(CLASS, tasks=TASKS[0])
+    data, metadata = widget._repr_mimebundle_()
+    assert widgets_alive() == before
+    assert set(data) == {"image/png", "text/plain"}
+    assert metadata["image/png"]["alt"] == data["text/plain"] == widget.drawing().alt
+    with raises(InputError, "code_size", 300):
+        ebll.widgets.submanifold_explorer(CLASS.replace("8", "300"), tasks=TASKS)

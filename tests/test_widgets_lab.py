@@ -1,0 +1,555 @@
+"""The forgetting lab under a hand: controls, runs, buttons, changes in mid-run, what is told and what is written."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from ipywidgets import Button, Checkbox, Dropdown
+from messages import raises, review
+from widget_rig import (
+    BOTH,
+    LONG_RUN,
+    LOOP,
+    PAIR,
+    TASKS,
+    build,
+    live,
+    move,
+    one_of,
+    press,
+    settle,
+    shown,
+    until,
+    wait,
+    widgets_alive,
+)
+
+import ebll.widgets
+from ebll.errors import InputError
+from ebll.plots import METHODS
+from ebll.widgets import ForgettingLab, LabConfig, base
+from ebll.widgets.config import read_run
+from ebll.widgets.controls import Slider
+
+_ = build, live  # fixtures
+
+
+def begin(widget, line=LONG_RUN):
+    """A run of thousands of steps that has begun."""
+    widget.mode = "wait"
+    widget.code.value = line
+    press(widget, "run")
+    until(lambda: widget.made.measured > 3, "the run")
+    return widget.driver
+
+
+def html(widget):
+    rows = re.findall(r"<tr.*?</tr>", widget.results.value, re.S)
+    head, *rest = ([cell.strip() for cell in re.findall(r"<t[dh][^>]*>(.*?)</t", row, re.S)] for row in rows)
+    return pd.DataFrame(rest, columns=head)
+
+
+# Controls and the line of code
+
+
+def test_every_control_has_a_name_and_the_sentence_of_its_setting(lab):
+    widget, rules = lab(), LabConfig.knobs()
+    for name, one in widget.sliders.items():
+        assert one.tip == rules[name]["doc"]
+        assert one.label.endswith(rules[name]["symbol"])
+        assert name.split("_")[0] in one.label.lower()
+        assert one.whole == isinstance(rules[name]["default"], int)
+        assert one.grid == sorted(one.grid)
+        assert one.grid[0] >= rules[name]["low"]
+        assert one.grid[-1] <= rules[name]["high"]
+    for name, one in widget.choices.items():
+        assert one.tooltip == rules[name]["doc"]
+    simple = [one for one in base._all_in(widget.root) if isinstance(one, Button | Checkbox | Dropdown)]
+    assert all(one.description and one.tooltip for one in simple)
+    assert all(one.label and one.tip for one in base._all_in(widget.root) if isinstance(one, Slider))
+
+
+def test_hidden_controls_are_left_out_and_locked_ones_cannot_be_moved(lab):
+    widget = lab(hide=["seed", "code"], lock=["code_size", "net"])
+    there = set(map(id, base._all_in(widget.root)))
+    assert id(widget.sliders["seed"]) not in there
+    assert id(widget.code) not in there
+    assert id(widget.sliders["code_size"]) in there
+    assert widget.sliders["code_size"].locked
+    assert widget.choices["net"].disabled
+    assert not widget.sliders["recon_weight"].locked
+
+
+def test_each_name_of_a_control_can_be_hidden_and_an_unknown_one_is_refused(build):
+    before = widgets_alive()
+    made = build("forgetting_lab", PAIR, hide=ForgettingLab.controls)
+    assert not [one for one in base._all_in(made.root) if isinstance(one, Slider | Button | Checkbox | Dropdown)]
+    made.close()
+    made.chart.runtime.close()  # which all charts share
+    assert widgets_alive() <= before
+    with raises(InputError, "hide", "'alhpa'"):
+        build("forgetting_lab", PAIR, hide=["alhpa"])
+    with raises(InputError, "lock", "'spead'"):
+        build("forgetting_lab", PAIR, lock="spead")
+
+
+def test_a_typed_value_is_as_good_as_one_of_the_slider(lab):
+    """0.7 is not on the slider's grid; both ways lead to the same config, and the run is that of the library."""
+    widget, other = lab(PAIR), lab(f"{PAIR}, alpha=0.7")
+    move(widget, alpha=0.7)
+    settle(widget)
+    assert 0.7 not in widget.sliders["alpha"].grid
+    assert widget.config == other.config
+    pd.testing.assert_frame_equal(widget.made.table(), other.made.table())
+    pd.testing.assert_frame_equal(ebll.widgets.run(widget.config, tasks=TASKS).table(), widget.made.table())
+
+
+@pytest.mark.parametrize("bad", [{"code_size": 2.5}, {"code_size": 0}, {"recon_weight": -1.0}, {"seed": float("inf")},
+                                 {"recon_weight": float("nan")}, {"seed": -1}])  # fmt: skip
+def test_typed_values_that_may_not_be_are_refused_and_set_back(lab, bad):
+    widget, (name,) = lab(), bad
+    before = widget.config
+    move(widget, **bad)
+    assert name in widget.status.wrong
+    assert (widget.config, widget.sliders[name].value) == (before, getattr(before, name))
+    assert widget.errors == []
+
+
+@pytest.mark.parametrize("text", ["alpha=", "1 +", "__import__('os')", "nonsense(3)", "old='nowhere'", "seed='x'",
+                                  "LabConfig(3)", "methods=()", "  "])  # fmt: skip
+def test_lines_of_code_that_cannot_be_read_are_refused_and_set_back(lab, text):
+    widget = lab()
+    before, line = widget.config, widget.code.value
+    widget.code.value = text
+    assert widget.status.wrong
+    assert (widget.config, widget.code.value) == (before, line)
+    assert widget.errors == []
+    widget.code.value = f" {line}"
+    assert (widget.status.wrong, widget.code.value) == ("", line)
+
+
+def test_what_is_set_is_the_line_of_code_and_the_line_makes_the_same_widget(lab):
+    widget = lab(BOTH, mode="wait")
+    move(widget, alpha=0.3, code_size=7, seed=2, learning_rate=0.004)
+    widget.choices["net"].value = "cnn"
+    widget.boxes["ewc"].value = True
+    widget.choices["old"].value = "two"  # was the new one: they swap
+    wanted = widget.config
+    assert (wanted.old, wanted.new, wanted.net, wanted.alpha) == ("two", "one", "cnn", 0.3)
+    assert wanted.methods == ("lwf", "ewc", "ebll")
+    assert read_run(widget.code.value) == (wanted, ())
+    assert "Press Run" in widget.status.text
+    other = lab(widget.code.value.replace("cnn", "mlp"))
+    other.code.value = widget.code.value
+    assert other.config == wanted
+    assert [one.value for one in other.sliders.values()] == [one.value for one in widget.sliders.values()]
+    assert other.choices["new"].value == "one"
+    other.halt()
+
+
+def test_settings_that_were_not_run_do_not_rename_what_is_shown(lab):
+    widget = lab(BOTH, mode="wait")
+    before = widget.drawing()
+    widget.choices["old"].value = "letters"
+    widget.boxes["ebll"].value = False
+    after = widget.drawing()
+    assert (after.alt, after.heading, after.settings["old_task"]) == (before.alt, before.heading, "one")
+    assert set(after.data["curves"]["method"]) == {"lwf", "ebll"}
+
+
+@pytest.mark.parametrize(("lock", "text", "name"), [("seed", f"{PAIR}, seed=3", "seed"),
+                         ("methods", PAIR.replace('"ebll"', '"lwf"'), "methods")])  # fmt: skip
+def test_a_locked_setting_cannot_be_changed_by_a_line_of_code(lab, lock, text, name):
+    widget = lab(lock=[lock])
+    before = widget.code.value
+    widget.code.value = text
+    assert f"{name} is locked" in widget.status.wrong
+    assert widget.code.value == before
+
+
+def test_a_locked_task_is_not_swapped_with_the_other(lab):
+    widget = lab(lock=["new"])
+    widget.choices["old"].value = "two"
+    assert "new is locked" in widget.status.wrong
+    assert (widget.config.old, widget.choices["old"].value) == ("one", "one")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [({"tasks": 5}, ["tasks", "ebll.Task", "got int"]), ({"hide": 5}, ["hide", 5]), ({"lock": None}, ["lock", "None"]),
+     ({"folder": None}, ["folder", "None"]), ({"changes": 5}, ["changes", 5]), ({"mode": "slow"}, ["mode", "'slow'"]),
+     ({"speed": -1}, ["speed", -1])],
+)  # fmt: skip
+def test_arguments_of_the_wrong_kind_are_refused(build, given, named):
+    with raises(InputError, *named):
+        build("forgetting_lab", PAIR, **given)
+
+
+# Runs
+
+
+def test_a_moved_slider_runs_and_the_chart_has_the_new_run(lab):
+    widget = lab(BOTH)
+    move(widget, alpha=100)
+    settle(widget)
+    expected = ebll.widgets.run(f"{BOTH}, alpha=100", tasks=TASKS)
+    pd.testing.assert_frame_equal(widget.made.table(), expected.table())
+    for method in ("lwf", "ebll"):
+        mine, theirs = shown(widget, method=method, run=""), one_of(expected.curves, method=method)
+        for column in ("step", "feature_distance", "accuracy", "accuracy_new", "loss_task"):
+            assert np.array_equal(mine[column], theirs[column], equal_nan=True)
+    assert "alpha 100" in widget.chart.alt
+    assert widget.status.text.startswith("Done after")
+    assert widget.status.done == 1
+    assert set(shown(widget)["run"]) == {"", "before"}
+
+
+def test_the_results_table_has_the_numbers_of_the_runs(lab):
+    widget = lab(BOTH)
+    press(widget, "pin")
+    move(widget, alpha=0)
+    settle(widget)
+    rows, table = html(widget), widget.table()
+    assert rows["run"].tolist() == table["run"].tolist() == ["A", "A", "now", "now"]
+    assert rows["method"].tolist() == [METHODS[name].label for name in table["method"]]
+    for head, column in {"old task before, %": "before", "old task after, %": "old", "new task, %": "new",
+                         "forgotten, points": "forgetting", "feature distance": "distance"}.items():  # fmt: skip
+        assert rows[head].astype(float).tolist() == pytest.approx(table[column].tolist(), abs=0.051)
+    assert "alpha 0" in rows["set differently"].iloc[-1]
+
+
+def test_pinned_runs_are_shown_and_the_ninth_takes_the_place_of_the_oldest(lab):
+    widget = lab()
+    press(widget, "pin")
+    assert "Pinned as A" in widget.status.text
+    press(widget, "pin")
+    assert "pinned already" in widget.status.wrong
+    move(widget, alpha=0)
+    settle(widget)
+    assert set(shown(widget)["run"]) == {"", "A"}
+    assert shown(widget, run="A")["feature_distance"].tolist() != shown(widget, run="")["feature_distance"].tolist()
+    for number in range(8):
+        move(widget, alpha=1 + number)
+        settle(widget)
+        press(widget, "pin")
+    assert sorted(one.name for one in widget.pinned) == list("ABCDEFGH")
+    assert [one.made.config.alpha for one in widget.pinned] == [1 + number for number in range(8)]
+    press(widget, "reset")
+    settle(widget)
+    assert widget.pinned == []
+    assert html(widget)["run"].tolist() == ["now"]
+
+
+def test_pause_step_resume_and_stop(lab):
+    widget = lab()
+    press(widget, "pause")
+    assert "Nothing is running" in widget.status.wrong
+    press(widget, "stop")
+    assert "Nothing is running" in widget.status.wrong
+    driver, pause = begin(widget), widget.buttons["pause"]
+    press(widget, "pause")
+    assert pause.description == "Resume"
+    wait(30)
+    rows = widget.made.recorders["ebll"].curve_rows
+    for _ in range(3):
+        seen = len(rows)
+        press(widget, "step")
+        wait(30)
+        assert len(rows) == seen + 1
+    assert [rows[i]["step"] - rows[i - 1]["step"] for i in (-1, -2)] == [1, 1]
+    assert widget.status.text == f"Held at step {rows[-1]['step']} of 4000."
+    press(widget, "pause")
+    assert pause.description == "Pause"
+    seen = len(rows)
+    until(lambda: len(rows) > seen + 2, "the run")
+    press(widget, "stop")
+    settle(widget)
+    assert (driver.state, pause.description) == ("stopped", "Pause")
+    assert widget.status.text.startswith("Stopped after")
+    assert 0 < widget.status.done < 1
+    assert shown(widget, run="")["step"].iloc[-1] == rows[-1]["step"]
+    assert pd.isna(one_of(widget.table(), run="now")["old"].iloc[0])
+
+
+def test_step_begins_a_run_that_holds_at_its_first_measurement_and_ends_as_if_not_held(lab):
+    widget = lab()
+    press(widget, "step")
+    wait(200)
+    assert widget.made.measured == 1
+    press(widget, "pause")
+    settle(widget)
+    pd.testing.assert_frame_equal(widget.made.table(), ebll.widgets.run(PAIR, tasks=TASKS).table())
+
+
+def test_a_hundred_moves_are_one_run_at_a_time_and_leave_nothing_behind(lab):
+    widget, drivers = lab(PAIR.replace("epochs=2", "epochs=6")), []
+    widgets = widgets_alive()
+    for number in range(100):
+        move(widget, alpha=1 + number / 100)
+        drivers.append(widget.driver)
+        wait(number % 4)
+        assert sum(one.state == "running" and not one.replaced for one in drivers) <= 1
+    settle(widget)
+    assert len(set(map(id, drivers))) == 100
+    assert {one.state for one in drivers[:-1]} == {"stopped"}
+    assert widget.made.config.alpha == widget.sliders["alpha"].value == 1.99
+    pd.testing.assert_frame_equal(widget.made.table(), ebll.widgets.run(widget.config, tasks=TASKS).table())
+    assert widgets_alive() == widgets
+
+
+def test_two_widgets_at_once_give_what_each_gives_alone(lab):
+    lines = (PAIR, 'old="two", new="one", epochs=3, methods=("lwf",), seed=1')
+    alone = [ebll.widgets.run(line, tasks=TASKS).table() for line in lines]
+    one, two = (lab(line) for line in lines)
+    press(one, "run")
+    press(two, "run")
+    press(one, "pause")
+    settle(two)
+    assert one.running
+    press(one, "pause")
+    settle(one)
+    for widget, expected in zip((one, two), alone, strict=True):
+        pd.testing.assert_frame_equal(widget.made.table(), expected)
+
+
+def test_closing_stops_the_run_and_later_messages_do_no_harm(lab):
+    widget = lab()
+    driver = begin(widget)
+    widget.close()
+    wait()
+    assert driver.state == "stopped"
+    widget.tell("late")
+    widget._draw()
+    assert widget.errors == []
+
+
+def test_running_the_cell_again_closes_the_widget_before(lab, monkeypatch):
+    monkeypatch.setattr(base, "cell_key", lambda: "the cell")
+    first = lab()
+    driver = begin(first)
+    second = lab()
+    wait()
+    assert (first.closed, second.closed, driver.state) == (True, False, "stopped")
+    assert "application/vnd.jupyter.widget-view+json" not in first._repr_mimebundle_()[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [({"alpha": 1e4, "temperature": 0.05}, ""), ({"learning_rate": 10}, "EBLL"),
+     ({"code_size": 300}, "EBLL was left out"),
+     ({"ewc_strength": 1e9, "methods": ("ewc",), "learning_rate": 10}, "EWC")],
+)  # fmt: skip
+def test_extreme_values_end_in_a_picture_and_a_sentence(lab, settings, told):
+    widget = lab()
+    widget.code.value = LabConfig.read(PAIR).replace(**settings).line()
+    settle(widget)
+    assert all(getattr(widget.made.config, name) == value for name, value in settings.items())
+    assert widget.status.text.startswith("Done after")
+    assert told in widget.status.wrong
+    assert widget.drawing().png()[:4] == b"\x89PNG"
+    assert widget.drawing().alt.endswith(".")
+
+
+def test_a_costly_beginning_is_not_run_by_the_cell_and_a_costly_setting_waits(lab, monkeypatch):
+    monkeypatch.setattr("ebll.widgets.forgetting.PATIENCE", 0.0)
+    monkeypatch.setattr("ebll.widgets.forgetting.QUICK", 0.0)
+    widget, without = lab(), lab(hide=["buttons"])
+    assert widget.made.measured == 0
+    assert "Press Run" in widget.status.text
+    move(widget, alpha=5)
+    assert widget.driver is None
+    press(widget, "run")
+    settle(widget)
+    assert widget.made.runs
+    move(without, alpha=5)  # there is no Run to press
+    settle(without)
+    assert without.made.config.alpha == 5
+
+
+def test_a_fault_in_a_picture_is_told_kept_and_does_not_end_the_run(lab, monkeypatch):
+    widget = lab()
+    with monkeypatch.context() as patch:
+        patch.setattr("ebll.widgets.forgetting.lab_tables", lambda *_, **__: 1 / 0)
+        move(widget, alpha=7)
+        LOOP.run_until_complete(widget.finished())
+        assert "ZeroDivisionError" in widget.status.wrong
+        assert {type(error) for error in widget.errors} == {ZeroDivisionError}
+        assert widget.driver.state == "done"
+    widget.errors.clear()
+    press(widget, "run")
+    settle(widget)
+    assert widget.status.wrong == ""
+
+
+def test_a_fault_in_a_handler_is_told_and_kept(lab, monkeypatch):
+    widget = lab()
+    monkeypatch.setattr(widget, "_press_pin", lambda: 1 / 0)
+    press(widget, "pin")
+    assert [type(error) for error in widget.errors] == [ZeroDivisionError]
+    assert "ZeroDivisionError" in widget.status.wrong
+
+
+def test_a_fault_in_a_run_is_told_and_raised_to_whoever_waits(lab, monkeypatch):
+    widget = lab()
+    monkeypatch.setattr("ebll.widgets.lab.branch", lambda *_, **__: 1 / 0)
+    press(widget, "run")
+    with pytest.raises(ZeroDivisionError):
+        LOOP.run_until_complete(widget.finished())
+    assert widget.status.wrong.startswith("The run failed: ZeroDivisionError")
+
+
+# Changes in mid-run
+
+
+def test_a_weight_acts_in_mid_run_is_marked_and_told_and_the_line_makes_the_run_again(lab):
+    widget = lab(BOTH.replace("epochs=2", "epochs=4"), mode="mid-run", speed=1e6)
+    press(widget, "step")
+    until(lambda: widget.made.measured, "the first measurement")
+    for change in ({"alpha": 0.0}, {"distill_weight": 0.5}):
+        seen = widget.made.measured
+        move(widget, **change)
+        assert "next step" in widget.status.text
+        press(widget, "step")
+        until(lambda seen=seen: widget.made.measured > seen, "a step")
+    press(widget, "pause")
+    settle(widget)
+    made = widget.made
+    assert [(change.name, change.value) for change in made.changes] == [("alpha", 0.0), ("distill_weight", 0.5)]
+    assert widget.chart.data["changes"]["text"].tolist() == ["alpha 0", "distill weight 0.5"]
+    for change in made.changes:
+        assert f"{change.name.replace('_', ' ')} is {change.value:g} from step {change.step}" in widget.chart.alt
+    line = widget.code.value
+    assert read_run(line) == (made.config, tuple(made.changes))
+    again = ebll.widgets.run(line, tasks=TASKS)
+    pd.testing.assert_frame_equal(again.table(), made.table())
+    widget.code.value = f"{line} "
+    settle(widget)
+    assert widget.made is not made
+    pd.testing.assert_frame_equal(widget.made.table(), made.table())
+    assert widget.code.value == line
+
+
+def test_what_cannot_change_in_mid_run_is_set_for_the_next(lab):
+    widget = lab(LONG_RUN.replace("1000", "20"), mode="mid-run", speed=1e6)
+    press(widget, "run")
+    until(lambda: widget.made.measured > 2, "the run")
+    made = widget.made
+    move(widget, code_size=5)
+    assert "code size" in widget.status.text
+    assert widget.config.code_size == 5 != made.config.code_size
+    move(widget, alpha=-1)
+    assert "alpha" in widget.status.wrong
+    press(widget, "stop")
+    settle(widget)
+    assert made.changes == []
+    press(widget, "run")
+    settle(widget)
+    assert widget.made.config.code_size == 5
+
+
+def test_a_hundred_changes_between_two_steps_are_one(lab):
+    widget = lab(mode="mid-run", speed=1e6)
+    press(widget, "step")
+    until(lambda: widget.made.measured, "the first measurement")
+    driver = widget.driver
+    for number in range(100):
+        move(widget, alpha=1 + number)
+    press(widget, "pause")
+    settle(widget)
+    assert widget.driver is driver
+    assert [change.value for change in widget.made.changes] == [100.0]
+
+
+def test_mode_and_speed_belong_together_and_reset_brings_both_back(lab):
+    widget = lab()
+    widget.mode_list.value = "mid-run"
+    assert (widget.mode, widget.speed) == ("mid-run", 30.0)
+    widget.pace.value = 77.0
+    widget.pace.value = -3.0
+    assert (widget.pace.value, widget.speed) == (77.0, 77.0)
+    assert "speed" in widget.status.wrong
+    press(widget, "reset")
+    settle(widget)
+    assert (widget.mode_list.value, widget.pace.value) == ("run", 1000.0)
+
+
+def test_a_slow_run_keeps_its_pace_after_the_old_task(lab):
+    widget = lab(mode="mid-run", speed=0.5)
+    press(widget, "run")
+    until(lambda: widget.made.measured, "the first measurement")
+    assert widget._pause_of() == 2.0
+    wait(50)
+    assert widget.made.step <= 1
+    widget.pace.value = 1e6
+    press(widget, "stop")
+    settle(widget)
+
+
+# What is shown and written
+
+
+def test_taken_files_agree_with_the_picture_and_the_tables(lab, tmp_path):
+    widget = lab(BOTH, folder=tmp_path / "new" / "place")
+    for _ in range(2):
+        for one in widget.take:
+            one.click()
+    folder, drawing = tmp_path / "new" / "place", widget.drawing()
+    assert str(folder / "data-2") in widget.status.text
+    for number in (1, 2):
+        assert (folder / f"figure-{number}.png").read_bytes() == drawing.png()
+        assert (folder / f"figure-{number}.txt").read_text() == f"{drawing.alt}\n"
+        assert drawing.heading in (folder / f"figure-{number}.svg").read_text()
+        written = pd.read_csv(folder / f"figure-{number}.csv")
+        assert np.allclose(written["feature_distance"], drawing.data["curves"]["feature_distance"], rtol=1e-5)
+        results = pd.read_csv(folder / f"data-{number}" / "results.csv")
+        assert np.allclose(results["old"], widget.table()["old"])
+        curves = pd.read_csv(folder / f"data-{number}" / "curves.csv")
+        assert len(curves) == len(widget.made.curves)
+        about = json.loads((folder / f"data-{number}" / "config.json").read_text())
+        assert read_run(about["configs"]["now"]) == (widget.config, ())
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_words(lab, tmp_path):
+    (tmp_path / "file").write_text("")
+    widget = lab(folder=tmp_path / "file")
+    for one in widget.take:
+        widget.tell("")
+        one.click()
+        review(widget.status.wrong, tmp_path / "file")
+    long = lab(folder="x" * 5000)
+    long.take[1].click()
+    assert "xxx" in long.status.wrong
+    assert widget.errors == long.errors == []
+
+
+def test_a_home_folder_is_meant_by_its_sign(lab, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert lab(folder="~/here").folder == tmp_path / "here"
+
+
+def test_without_anybody_in_front_there_is_a_picture_and_no_widget(monkeypatch):
+    monkeypatch.setenv("EBLL_STATIC", "1")
+    before = widgets_alive()
+    widget = ebll.widgets.forgetting_lab(PAIR, changes=[(3, "alpha", 0.0)], tasks=TASKS)
+    data, metadata = widget._repr_mimebundle_()
+    assert widgets_alive() == before
+    assert set(data) == {"image/png", "text/plain"}
+    assert metadata["image/png"]["alt"] == data["text/plain"]
+    assert "alpha is 0 from step 3" in data["text/plain"]
+    assert widget.root is None
+
+
+def test_a_live_widget_shows_itself_as_a_widget_and_as_a_picture(lab):
+    widget = lab()
+    data, metadata = widget._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.root.model_id
+    assert metadata["image/png"]["alt"] == widget.chart.alt
+
+
+def test_the_switch_for_pictures_refuses_other_words(monkeypatch):
+    monkeypatch.setenv("EBLL_STATIC", "maybe")
+    with raises(InputError, "EBLL_STATIC", "1", "'maybe'"):
+        ebll.widgets.forgetting_lab(PAIR, tasks=TASKS)

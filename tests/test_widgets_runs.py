@@ -1,0 +1,493 @@
+"""What the forgetting lab computes is what the library does: side by side, in turns, left early, changed on the way."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from messages import raises, review
+from tiny import blobs, same, state
+
+import ebll
+from ebll import InputError, Recorder, Task, TrainSettings
+from ebll.comparison import branch
+from ebll.config import NEW_TASK_IMAGES, PRESETS
+from ebll.protocol import learn, learn_first
+from ebll.seeds import cpu_threads
+from ebll.widgets import Change, LabConfig, LabRun, lab, run, training
+from ebll.widgets.config import LAB_METHODS, MID_RUN, line_of_run, read_run
+from ebll.widgets.starts import learn_start, offered_tasks
+
+TASKS = [blobs("old", 1, count=200), blobs("new", 2, count=230, classes=4)]
+CONFIG = LabConfig(old="old", new="new", code_size=4, methods=LAB_METHODS, epochs=4)
+STEPS = 4 * math.ceil(len(TASKS[1].train) / 64)
+CODED = ("ebll", "ebll-separate")
+THREADS = PRESETS["mlp"].train.threads
+CHANGES = [(3, "alpha", 50.0), (3, "ewc_strength", 9e3), (5, "distill_weight", 30.0), (9, "alpha", 0.0)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch):
+    """A test that takes known runs again makes them itself, whichever tests came before."""
+    monkeypatch.setattr(lab, "_runs", {})
+
+
+@pytest.fixture(scope="module")
+def made():
+    return run(CONFIG, tasks=TASKS)
+
+
+def returned(generator):
+    """What a generator returns at its end."""
+    with cpu_threads(THREADS):
+        while True:
+            try:
+                next(generator)
+            except StopIteration as end:
+                return end.value
+
+
+def trained(made, tasks=TASKS, **options):
+    """Take a lab run to its end."""
+    returned(training(made, tasks, **options))
+    return made
+
+
+def started(name="old", tasks=TASKS, seed=0):
+    return returned(learn_start(name, "mlp", seed, tasks))
+
+
+def by_hand(config, name, tasks=TASKS, changes=(), log_every=lab.LOG_EVERY):
+    """The run of one method alone; changes are put into the step before the one that they act on."""
+    start = learn_first(tasks[:1], settings=TrainSettings(), seed=config.seed, recorder=Recorder(log_every=0))
+    settings, recorder = config.run(name).train, Recorder(log_every=log_every, samples=lab.SAMPLES)
+    for _, setting, value in (change for change in changes if change[0] == 0):
+        config = config.replace(**{setting: value})
+    method = config.run(name).made_method()
+    made = branch(tasks, method, start, {}, settings=settings, seed=config.seed, recorder=recorder)
+    with cpu_threads(settings.threads):
+        for step in learn(made, tasks, settings):
+            for at, setting, value in changes:
+                if (step.stage, step.index + 1) == ("train", at):
+                    config = config.replace(**{setting: value})
+                    step.method = config.run(name).made_method()
+    return made
+
+
+def equal(one, other):
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True), check_exact=True)
+
+
+def same_runs(one, other):
+    """Whether two lab runs have the same weights, curves, accuracies and table, to the last bit."""
+    assert one.runs.keys() == other.runs.keys()
+    assert all(same(one.runs[name].net, other.runs[name].net) for name in one.runs)
+    equal(one.curves, other.curves)
+    equal(one.accuracy, other.accuracy)
+    pd.testing.assert_frame_equal(one.table(), other.table(), check_exact=True)
+
+
+def same_as_by_hand(made, name, hand):
+    curves = hand.recorder.curves()
+    assert same(made.runs[name].net, hand.net)
+    equal(made.recorders[name].curves(), curves[(curves["training"] == hand.tasks[1]) & (curves["stage"] == "train")])
+    assert made.recorders[name].accuracy_rows == hand.recorder.accuracy_rows
+
+
+# The runs of a config.
+
+
+@pytest.mark.parametrize("name", LAB_METHODS)
+def test_a_run_is_that_of_compare(made, name):
+    starts = {0: learn_first(TASKS[:1], settings=TrainSettings())}
+    options = {"settings": CONFIG.run(name).train, "seeds": [0], "log_every": lab.LOG_EVERY, "starts": starts}
+    compared = ebll.compare(TASKS, {name: CONFIG.run(name).made_method()}, **options)
+    assert same(made.runs[name].net, compared.runs[name, 0].net)
+    mine = made.curves[made.curves["method"] == name]
+    equal(mine[list(compared.curves.columns)], compared.curves.query("training == 'new' and stage == 'train'"))
+    mine = made.accuracy[made.accuracy["method"] == name]
+    equal(mine[list(compared.accuracy.columns)], compared.accuracy)
+
+
+@pytest.mark.parametrize("name", LAB_METHODS)
+def test_a_method_gives_the_bits_that_it_gives_alone_whichever_are_trained_beside_it(made, name):
+    hand = by_hand(CONFIG, name)
+    others = [other for other in LAB_METHODS if other != name]
+    for one in (made, *(run(CONFIG.replace(methods=beside), tasks=TASKS) for beside in ((name,), (name, others[-1])))):
+        same_as_by_hand(one, name, hand)
+
+
+def test_the_new_task_has_its_own_steps_and_the_seed_decides_the_rest():
+    config = CONFIG.replace(learning_rate=0.1, epochs=3, seed=4, methods=("finetune", "ebll"))
+    found = run(config, tasks=TASKS)
+    for name in config.methods:
+        same_as_by_hand(found, name, by_hand(config, name))
+    same_runs(run(config.line(), tasks=TASKS), found)  # a line is as good as a config
+
+
+def test_the_table_has_the_accuracies_of_the_networks_and_their_last_distance(made):
+    table = made.table()
+    assert list(table.index) == list(made.config.methods)
+    start, old = started().snapshot, TASKS[0]
+    before = start.net.features(old.validation.inputs)
+    held = (start.net(old.validation.inputs, 0).argmax(dim=1) == old.validation.labels).double().mean().item()
+    for name, row in table.iterrows():
+        net = made.runs[name].net
+        right = [(net(t.validation.inputs, i).argmax(dim=1) == t.validation.labels) for i, t in enumerate(TASKS)]
+        shares = [100 * r.double().mean().item() for r in right]
+        distance = (net.features(old.validation.inputs) - before).norm(dim=1).mean().item()
+        wanted = [100 * held, *shares, 100 * held - shares[0], distance]
+        assert row.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+
+
+def test_on_the_courses_tasks_the_new_one_is_cut_to_the_size_that_it_has_there():
+    config = LabConfig(new="mnist", methods="lwf", epochs=1)
+    found = run(config)
+    whole = ebll.load_task("mnist")
+    assert len(whole.train) > NEW_TASK_IMAGES
+    settings = config.run("lwf").train
+    assert found.steps == lab.main_steps_of(config) == math.ceil(NEW_TASK_IMAGES / settings.batch_size)
+    tasks = [ebll.load_task("letters"), whole.subset(NEW_TASK_IMAGES)]
+    start = returned(learn_start("letters", "mlp", 0)).snapshot
+    other = branch(tasks, config.run("lwf").made_method(), start, {}, settings=settings, seed=0)
+    with cpu_threads(settings.threads):
+        list(learn(other, tasks, settings))
+    assert same(found.runs["lwf"].net, other.net)
+
+
+def test_a_users_task_is_told_from_others_of_its_name():
+    own = [dataclasses.replace(TASKS[0], name="letters"), dataclasses.replace(TASKS[1], name="mine")]
+    config = LabConfig(old="letters", new="mine", methods="finetune", epochs=2)
+    assert offered_tasks(own)["letters"]() is own[0] is not offered_tasks()["letters"]()
+    assert started("letters", ()).snapshot.net.input_shape == (1, 28, 28)
+    for seed in (5, 6, 7):  # each may lie where the one before has lain
+        own[0] = dataclasses.replace(blobs("letters", seed, count=90))
+        wanted = by_hand(config, "finetune", own)
+        same_as_by_hand(run(config, tasks=own), "finetune", wanted)
+        same_as_by_hand(trained(LabRun(config), own, reuse=True), "finetune", wanted)
+    with raises(InputError, "tasks", "ebll.Task", "got str"):
+        offered_tasks([own[0], "mnist"])
+    for unknown in ({"old": "ode"}, {"new": "ode"}):
+        with pytest.raises(InputError, match=r"^Task.*'ode'.*Did you mean 'old'"):  # of those whose data are here
+            run(CONFIG.replace(**unknown), tasks=TASKS)
+
+
+def test_the_bigger_of_a_users_tasks_is_cut_too():
+    labels = torch.arange(3000) % 3
+    split = torch.randn(3000, 12) + labels[:, None], labels
+    config = CONFIG.replace(new="big", epochs=1, methods="finetune")
+    found = run(config, tasks=[TASKS[0], Task.from_tensors("big", split, split)])
+    assert found.step == found.steps == math.ceil(NEW_TASK_IMAGES / 64)
+
+
+def test_a_method_that_diverges_is_told_keeps_its_rows_and_stops_no_other(made):
+    config = CONFIG.replace(ewc_strength=1e9, methods=("ewc", "finetune", "ebll"))
+    found = run(config, tasks=TASKS)
+    assert found.diverged == {"ewc"}
+    assert list(found.runs) == ["finetune", "ebll"]
+    (note,) = found.notes
+    last = found.recorders["ewc"].curve_rows[-1]["step"]
+    assert note.startswith(f"EWC diverged after step {last}: ")
+    assert "learning_rate" in note
+    rows = found.curves[found.curves["method"] == "ewc"]
+    assert 0 < len(rows) < len(found.curves[found.curves["method"] == "finetune"])
+    assert found.table().loc["ewc", ["old", "new", "forgetting"]].isna().all()
+    for name in found.runs:  # what diverges beside them changes none of their bits
+        assert same(found.runs[name].net, made.runs[name].net)
+
+
+def test_a_code_as_large_as_the_features_is_told_and_stops_no_other(made):
+    found = run(CONFIG.replace(code_size=256, methods=("ebll", "lwf")), tasks=TASKS)
+    (note,) = found.notes
+    review(note, "EBLL", "code_size", "256 features")
+    assert found.diverged == {"ebll"}
+    assert list(found.runs) == ["lwf"]
+    assert same(found.runs["lwf"].net, made.runs["lwf"].net)
+
+
+def test_features_that_end_far_away_are_told():
+    config = CONFIG.replace(learning_rate=3.0, methods="finetune", epochs=20)
+    found = run(config, tasks=TASKS)
+    rows = found.recorders["finetune"].curve_rows
+    far = rows[-1]["feature_distance"] > lab.FAR * rows[0]["feature_norm"]
+    assert far or found.diverged
+    assert len(found.notes) == 1
+
+
+def test_measuring_every_step_adds_rows_and_changes_no_weight(made):
+    found = LabRun(CONFIG.replace(methods="ebll"))
+    found.every_step = True
+    trained(found)
+    assert found.step == found.steps == made.steps == STEPS
+    assert found.curves["step"].tolist() == list(range(STEPS + 1))
+    assert set(found.curves["stage"]) == set(made.curves["stage"]) == {"train"}
+    assert same(found.runs["ebll"].net, made.runs["ebll"].net)
+    few = made.curves[made.curves["method"] == "ebll"]
+    equal(found.curves[found.curves["step"].isin(few["step"])], few)
+    assert 0 < len(few) < STEPS / 2
+
+
+def test_the_cost_is_that_of_all_steps_the_warm_up_too_and_of_each_method(monkeypatch):
+    monkeypatch.setattr(lab, "_seconds", {})
+    warm_up = CONFIG.run("lwf").train.warmup_epochs
+    three, six = CONFIG.replace(epochs=3), CONFIG.replace(epochs=6)
+    assert lab.main_steps_of(six) == 2 * lab.main_steps_of(three)
+    assert lab.seconds_of(six) == pytest.approx(lab.seconds_of(three) * (6 + warm_up) / (3 + warm_up))
+    assert lab.seconds_of(three) == pytest.approx(len(LAB_METHODS) * lab.seconds_of(three.replace(methods="lwf")))
+    run(three.replace(methods="lwf"), tasks=TASKS)  # of which the machine's speed is learned
+    assert len(lab._seconds) == 1
+    assert lab.seconds_of(three) == pytest.approx(len(LAB_METHODS) * lab.seconds_of(three.replace(methods="lwf")))
+    assert str(lab.main_steps_of(three)) in lab.cost_of(three)
+    assert str(len(LAB_METHODS)) in lab.cost_of(three)
+
+
+# Side by side, in turns, and left early.
+
+
+def test_all_methods_are_at_the_same_step_after_each_turn():
+    found, seen = LabRun(CONFIG.replace(epochs=2)), []
+    found.every_step = True
+    with cpu_threads(THREADS):
+        for _ in training(found, TASKS):
+            assert len(found.recorders) == len(LAB_METHODS)
+            assert len({len(recorder.curve_rows) for recorder in found.recorders.values()}) == 1
+            assert found.measured == len(found.curves)
+            seen.append(found.step)
+    assert seen == sorted(seen)
+    assert set(seen) == set(range(found.steps + 1))
+
+
+def flags_of(net):
+    return [parameter.requires_grad for parameter in net.parameters()]
+
+
+@pytest.mark.parametrize("turns", [1, 7, 12, STEPS])
+def test_a_run_that_is_left_leaves_its_rows_and_the_start_as_it_was(made, turns):
+    net = started().snapshot.net
+    weights, flags, random, threads = state(net), flags_of(net), torch.get_rng_state(), torch.get_num_threads()
+    left = LabRun(CONFIG)
+    steps = training(left, TASKS)
+    for _ in itertools.islice(steps, turns):
+        pass
+    steps.close()
+    assert same(net, weights)
+    assert flags_of(net) == flags
+    assert all(flags)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.get_num_threads() == threads
+    assert left.runs == left.validation == {}
+    assert left.step < left.steps == STEPS
+    for name, recorder in left.recorders.items():
+        whole = made.recorders[name].curve_rows
+        assert len(recorder.curve_rows) < len(whole)
+        equal(pd.DataFrame(recorder.curve_rows), pd.DataFrame(whole[: len(recorder.curve_rows)]))
+    same_runs(run(CONFIG, tasks=TASKS), made)
+    assert same(net, weights)
+
+
+def test_a_run_that_is_left_while_the_old_task_is_learned_leaves_nothing_half_learned(made):
+    tasks = [dataclasses.replace(task) for task in TASKS]  # nobody has learned them yet
+    for turns in (1, 5):
+        steps = training(LabRun(CONFIG), tasks)
+        for _ in itertools.islice(steps, turns):
+            pass
+        steps.close()
+    same_runs(run(CONFIG, tasks=tasks), made)
+
+
+def test_runs_that_take_turns_give_what_each_gives_alone():
+    """They learn their old task in turns too, which is one and the same; others draw random numbers in between."""
+    configs = [CONFIG, CONFIG.replace(alpha=9.0, epochs=3), CONFIG.replace(seed=3, methods=("ewc", "ebll"))]
+    alone = [run(config, tasks=TASKS) for config in configs]
+    tasks = [dataclasses.replace(task) for task in TASKS]
+    together = [LabRun(config) for config in configs]
+    with cpu_threads(THREADS):
+        for _ in itertools.zip_longest(*(training(one, tasks) for one in together)):
+            torch.rand(3)
+    for one, other in zip(together, alone, strict=True):
+        same_runs(one, other)
+
+
+def test_an_old_task_is_learned_once_and_again_for_another_seed():
+    tasks = [blobs("mine", 8, count=90)]
+    first = list(learn_start("mine", "mlp", 0, tasks))
+    assert first
+    assert list(learn_start("mine", "mlp", 0, tasks)) == []
+    assert len(list(learn_start("mine", "mlp", 1, tasks))) == len(first)
+    one, again, other = (started("mine", tasks, seed) for seed in (0, 0, 1))
+    assert one is again
+    assert one.task is tasks[0]
+    assert same(one.snapshot.net, learn_first(tasks, settings=TrainSettings(), seed=0).net)
+    assert not same(one.snapshot.net, other.snapshot.net)
+
+
+# Known runs.
+
+
+def test_known_runs_are_taken_again_where_nothing_that_acts_was_changed():
+    one = trained(LabRun(CONFIG), reuse=True)
+    two = trained(LabRun(CONFIG.replace(alpha=9.0, code_size=5)), reuse=True)
+    new = run(CONFIG, tasks=TASKS)
+    for name in LAB_METHODS:
+        assert (two.runs[name] is one.runs[name]) == (name not in CODED)
+        assert (two.recorders[name] is one.recorders[name]) == (name not in CODED)
+        assert new.runs[name] is not one.runs[name]
+    same_runs(new, one)
+    other = trained(LabRun(CONFIG.replace(epochs=3)), reuse=True)
+    assert not same(other.runs["lwf"].net, one.runs["lwf"].net)
+
+
+def test_a_run_that_is_taken_again_has_the_same_table_and_notes(made):
+    far = CONFIG.replace(ewc_strength=1e9, learning_rate=3.0, epochs=20, methods=("ewc", "finetune", "lwf"))
+    for config in (CONFIG, far):
+        new, again = (trained(LabRun(config), reuse=reuse) for reuse in (False, True))
+        same_runs(again, new)
+        assert (again.validation, again.steps, again.before) == (new.validation, new.steps, new.before)
+        assert (sorted(again.notes), again.diverged) == (sorted(new.notes), new.diverged)
+    same_runs(trained(LabRun(CONFIG), reuse=True), made)
+
+
+def test_methods_stand_in_their_order_whichever_of_them_are_known():
+    trained(LabRun(CONFIG.replace(methods=("lwf", "ebll"))), reuse=True)
+    made = trained(LabRun(CONFIG), reuse=True)
+    order = list(CONFIG.methods)
+    assert list(made.recorders) == list(made.table().index) == order
+    assert list(made.curves["method"].unique()) == list(made.accuracy["method"].unique()) == order
+    same_runs(made, run(CONFIG, tasks=TASKS))
+
+
+def test_a_run_that_was_changed_on_the_way_is_neither_kept_nor_taken_from_what_is_kept():
+    config = CONFIG.replace(epochs=2, seed=5, methods=("lwf", "ebll"))
+    changes = [Change(2, "alpha", 50.0), Change(3, "distill_weight", 30.0)]
+    changed = trained(LabRun(config, changes), reuse=True)
+    usual = trained(LabRun(config), reuse=True)
+    again = trained(LabRun(config, changes), reuse=True)
+    same_runs(again, changed)
+    for name in config.methods:
+        assert not same(usual.runs[name].net, changed.runs[name].net)
+        same_as_by_hand(usual, name, by_hand(config, name))
+
+
+# Weights that change on the way.
+
+
+@pytest.mark.parametrize("name", LAB_METHODS)
+def test_a_change_is_the_same_as_a_method_put_into_the_step_by_hand(name):
+    found = run(CONFIG, CHANGES, tasks=TASKS)
+    same_as_by_hand(found, name, by_hand(CONFIG, name, changes=CHANGES))
+
+
+def test_changes_act_and_the_changes_of_a_run_make_it_again(made):
+    found = run(CONFIG, [*CHANGES[::-1], (10**6, "alpha", 0.0), (4, "alpha", 50.0)], tasks=TASKS)
+    asked = sorted(map(Change._make, CHANGES[::-1]), key=lambda change: change.step)
+    assert found.changes == asked  # what changes nothing is left out
+    for name in ("lwf", "ewc", *CODED):
+        assert not same(found.runs[name].net, made.runs[name].net)
+    for name in ("finetune", "feature-extraction"):
+        assert same(found.runs[name].net, made.runs[name].net)
+    line = line_of_run(CONFIG, found.changes)
+    for again in (run(CONFIG, found.changes, tasks=TASKS), run(line, tasks=TASKS), run(*read_run(line), tasks=TASKS)):
+        same_runs(again, found)
+        assert again.changes == found.changes
+
+
+def test_a_run_is_its_usual_self_up_to_the_step_of_the_first_change():
+    one, other = LabRun(CONFIG, map(Change._make, CHANGES)), LabRun(CONFIG)
+    for each in (one, other):
+        each.every_step = True
+        trained(each)
+    before, usual = (each.curves[each.curves["step"] < 3] for each in (one, other))
+    equal(before, usual)
+    at = [each.curves.query("step == 3 and method == 'ebll'")["loss_code"].item() for each in (one, other)]
+    assert at[0] == pytest.approx(at[1] * 50.0 / CONFIG.alpha)  # the same weights of the net, another of the term
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("ebll", "alpha", 0.0),
+        ("ebll-separate", "alpha", 0.0),
+        ("lwf", "distill_weight", 0.0),
+        ("ebll", "distill_weight", 9.0),
+        ("ewc", "ewc_strength", 0.0),
+    ],
+)
+def test_a_change_before_the_first_step_is_a_config_with_that_value(made, name, setting, value):
+    assert setting in MID_RUN
+    config = CONFIG.replace(methods=name)
+    changed = run(config, [(0, setting, value)], tasks=TASKS).runs[name].net
+    assert not same(changed, made.runs[name].net)
+    assert same(changed, run(config.replace(**{setting: value}), tasks=TASKS).runs[name].net)
+
+
+def test_a_change_that_is_asked_for_on_the_way_takes_effect_at_the_next_step_and_is_recorded():
+    found = LabRun(CONFIG.replace(methods="ebll"))
+    found.every_step = True
+    with cpu_threads(THREADS):
+        for _ in training(found, TASKS):
+            if found.measured == 12 and not found.changes:
+                assert found.curves["step"].iloc[-1] == found.step == 11
+                found.change("alpha", 1.0)
+                found.change("alpha", np.float64(80))
+                found.change("distill_weight", CONFIG.distill_weight)
+    assert found.changes == [Change(12, "alpha", 80.0)]
+    assert line_of_run(CONFIG, found.changes) == line_of_run(CONFIG, [(12, "alpha", 80.0)])
+    weights = found.curves["loss_code"] / found.curves["raw_code"]
+    assert weights[1:12].tolist() == pytest.approx([CONFIG.alpha] * 11)
+    assert weights[12:-1].tolist() == pytest.approx([80.0] * (STEPS - 12))
+    again = LabRun(found.config, found.changes)
+    again.every_step = True
+    same_runs(trained(again), found)
+    with raises(InputError, "alpha", "got -1"):
+        found.change("alpha", -1)
+    with raises(InputError, "setting", "'recon_weight'"):
+        found.change("recon_weight", 1.0)
+
+
+@pytest.mark.parametrize("when", [0, 2, 6, 9, STEPS - 1])
+def test_a_change_that_is_asked_for_at_any_time_acts_on_all_methods_alike_and_is_made_again_from_its_line(when):
+    """Also while the old task is learned, or the new head warms up."""
+    tasks = [dataclasses.replace(task) for task in TASKS]
+    found = LabRun(CONFIG)
+    with cpu_threads(THREADS):
+        for i, _ in enumerate(training(found, tasks)):
+            if i == when:
+                for name, value in (("alpha", 20.0), ("distill_weight", 5.0), ("ewc_strength", 9e3)):
+                    found.change(name, value)
+    assert len({change.step for change in found.changes}) == 1
+    same_runs(run(line_of_run(CONFIG, found.changes), tasks=TASKS), found)
+
+
+def test_a_change_that_is_asked_for_where_known_runs_are_taken_again_is_refused():
+    """It could not act on them, and what is told of the run must make it again."""
+    config = CONFIG.replace(methods=("lwf", "ebll"))
+    trained(LabRun(config.replace(methods="ebll")), reuse=True)  # one of the two is known
+    found = LabRun(config)
+    with cpu_threads(THREADS):
+        for _ in training(found, TASKS, reuse=True):
+            if found.step == 3 and not found.changes:
+                with raises(InputError, "Run"):
+                    found.change("distill_weight", 20.0)
+    same_runs(run(line_of_run(config, found.changes), tasks=TASKS), found)
+
+
+def test_changes_due_are_made_in_order_and_only_where_they_change_something():
+    changes = [(2, "alpha", 3.0), (4, "alpha", 8.0), (4, "alpha", 1.0), (9, "alpha", 5.0)]
+    found = LabRun(LabConfig(), map(Change._make, changes))
+    assert [found.at(step) for step in (0, 2, 3)] == [LabConfig()] * 3  # 3.0 is what it has
+    assert found.changes == []
+    found.change("alpha", 7.0)
+    found.change("alpha", 2.0)
+    found.change("ewc_strength", 1.0)
+    assert found.at(4) == found.at(4) == LabConfig(alpha=2.0, ewc_strength=1.0)
+    made = [(4, "alpha", 8.0), (4, "alpha", 1.0), (4, "alpha", 2.0), (4, "ewc_strength", 1.0)]
+    assert found.changes == made
+    assert found.at(10) == LabConfig(alpha=5.0, ewc_strength=1.0)
+    assert found.changes == [*made, (10, "alpha", 5.0)]
+    again = LabRun(LabConfig(), found.changes)
+    for step in range(12):
+        again.at(step)
+    assert again.changes == found.changes

@@ -1,0 +1,321 @@
+"""What the submanifold explorer says, by hand: the autoencoder of EBLL, exact components, and E4 move by move."""
+
+import copy
+import dataclasses
+import itertools
+
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from messages import raises
+from tiny import blobs, same, state
+
+import ebll
+from ebll import InputError
+from ebll.autoencoder import AutoencoderSettings, Encoder
+from ebll.config import PRESETS
+from ebll.methods.codes import fit_to_task
+from ebll.nets import build_network
+from ebll.seeds import cpu_threads
+from ebll.terms import code_distance
+from ebll.widgets import LabConfig, LabRun, SubmanifoldConfig, explore, exploring, training
+from ebll.widgets.starts import learn_start
+from ebll.widgets.submanifold import DIRECTIONS, _features, hold
+
+TASK = blobs("mine", 1, count=400, classes=5)
+CONFIG = SubmanifoldConfig(task="mine", label=TASK.classes[2], code_size=3)
+EPOCHS = AutoencoderSettings().epochs
+THREADS = PRESETS["mlp"].train.threads
+
+
+def learned(task):
+    """The network that has learned a task first; it is kept, so that all get the same one."""
+    steps = learn_start(task.name, "mlp", 0, [task])
+    with cpu_threads(THREADS):
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value.snapshot.net
+
+
+def taken(steps):
+    """All that is found on the way."""
+    with cpu_threads(THREADS):
+        return [found for found in steps if found is not None]
+
+
+def equal(one, other):
+    """Whether two findings are the same to the last bit."""
+    assert (one.config, one.epoch, one.epochs, one.extent) == (other.config, other.epoch, other.epochs, other.extent)
+    assert torch.equal(one.others, other.others)
+    assert torch.equal(one.field, other.field)
+    pd.testing.assert_frame_equal(one.table, other.table, check_exact=True)
+    pd.testing.assert_frame_equal(one.points, other.points, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return taken(exploring(CONFIG, [TASK]))
+
+
+@pytest.fixture(scope="module")
+def net():
+    return learned(TASK)
+
+
+@pytest.fixture(scope="module")
+def fit(net):
+    settings = AutoencoderSettings(code_size=CONFIG.code_size, recon_weight=CONFIG.recon_weight)
+    with cpu_threads(THREADS):
+        return fit_to_task(copy.deepcopy(net).requires_grad_(False), 0, TASK, settings, 0)
+
+
+@pytest.fixture(scope="module")
+def components(net):
+    """Mean and principal directions of the training features, by a singular value decomposition in double."""
+    features = net.features(TASK.train.inputs).detach().double()
+    mean = features.mean(dim=0)
+    return mean, torch.linalg.svd(features - mean, full_matrices=False).Vh
+
+
+def held_out(net):
+    return net.features(TASK.validation.inputs).detach(), TASK.validation.labels
+
+
+# E4, move by move.
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0])
+def test_E4_of_moves_along_directions_is_that_of_each_move_by_itself(scale):
+    encoder, features = Encoder(7, 3), torch.randn(5, 7)
+    with torch.no_grad():
+        encoder.weight.mul_(scale)
+        directions = torch.linalg.qr(torch.randn(7, 4)).Q.T
+        each = []
+        for direction in directions:
+            sides = (direction, -direction)
+            moves = [code_distance(encoder(f[None] + d), encoder(f[None])).item() for f in features for d in sides]
+            each.append(sum(moves) / len(moves))
+    assert hold(encoder, features, directions).tolist() == pytest.approx(each, rel=1e-4)
+
+
+def test_a_direction_that_the_encoder_does_not_see_is_not_held():
+    encoder = Encoder(3, 1)
+    with torch.no_grad():
+        encoder.weight.copy_(torch.tensor([[2.0, 0.0, 0.0]]))
+        encoder.bias.zero_()
+    held = hold(encoder, torch.zeros(1, 3), torch.eye(3))
+    by_hand = 0.5 * (1 / (1 + torch.tensor(-2.0).exp()) - 0.5).square().item()
+    assert held.tolist() == pytest.approx([by_hand, 0.0, 0.0])
+
+
+# What is found.
+
+
+def test_the_fit_is_that_of_the_method_ebll(seen, fit):
+    assert seen[-1].accuracy["direct"] == fit.accuracy_direct
+    assert seen[-1].accuracy["autoencoder"] == fit.accuracy_reconstructed
+    assert fit.accuracy_direct > 0.8
+
+
+def test_it_is_told_before_the_fit_and_after_each_epoch(seen):
+    assert [found.epoch for found in seen] == list(range(EPOCHS + 1))
+    assert {found.epochs for found in seen} == {EPOCHS}
+    assert {found.config for found in seen} == {CONFIG}
+    fits = [found.missed["autoencoder"] for found in seen]
+    assert len(set(fits)) == len(fits)
+    assert len({found.missed["pca"] for found in seen}) == 1
+
+
+def test_explore_is_the_last_of_what_is_found_on_the_way(seen):
+    for config in (CONFIG, CONFIG.line()):
+        equal(explore(config, tasks=[TASK]), seen[-1])
+
+
+def test_nothing_is_found_while_the_task_is_learned_and_that_is_done_once(seen):
+    task = dataclasses.replace(TASK)  # nobody has learned it yet
+    with cpu_threads(THREADS):
+        found = [list(exploring(config, [task])) for config in (CONFIG, CONFIG.replace(code_size=5))]
+    learning = len(found[0]) - EPOCHS - 1
+    assert learning > 0
+    assert found[0][:learning] == [None] * learning
+    assert None not in found[0][learning:]
+    assert None not in found[1]
+    for one, other in zip(found[0][learning:], seen, strict=True):
+        equal(one, other)
+
+
+def test_the_shares_missed_and_read_are_those_of_the_autoencoder_and_of_exact_components(seen, net, fit, components):
+    features, labels = held_out(net)
+    mean, directions = components
+    kept = directions[: CONFIG.code_size]
+    pca = (mean + (features.double() - mean) @ kept.T @ kept).float()
+    for name, back in (("autoencoder", fit.autoencoder(features)), ("pca", pca)):
+        spread = (features - features.mean(dim=0)).square().sum()
+        assert seen[-1].missed[name] == pytest.approx(((back - features).square().sum() / spread).item(), rel=1e-3)
+        right = (net.heads[0](net.operator(back)).argmax(dim=1) == labels).double().mean().item()
+        assert seen[-1].accuracy[name] == pytest.approx(right)
+
+
+def test_the_points_lie_in_the_plane_of_the_two_leading_components(seen, net, fit, components):
+    features, labels = held_out(net)
+    mean, directions = components
+    mine = features[labels == 2]
+    points = torch.tensor(seen[-1].points.to_numpy()).double()
+    assert len(points) == len(mine) > 5
+    for i in (0, 1):
+        for column, there in ((i, mine), (i + 2, fit.autoencoder(mine))):
+            place = (there.detach().double() - mean) @ directions[i]
+            sign = torch.sign((points[:, i] * ((mine.double() - mean) @ directions[i])).sum())
+            torch.testing.assert_close(sign * points[:, column], place, rtol=1e-3, atol=1e-3)
+    assert len(seen[-1].others) == (labels != 2).sum()
+    left, right, bottom, top = seen[-1].extent
+    everything = torch.cat([points[:, :2].float(), seen[-1].others])
+    assert left < everything[:, 0].min() < everything[:, 0].max() < right
+    assert bottom < everything[:, 1].min() < everything[:, 1].max() < top
+
+
+def test_the_holds_are_E4_of_moves_along_exact_components(seen, net, fit, components):
+    features, labels = held_out(net)
+    mean, directions = components
+    directions = directions[:2].float()  # those after them may be mixed where spreads are nearly equal
+    spread = ((net.features(TASK.train.inputs).detach() - mean.float()) @ directions.T).std(dim=0)
+    wanted = hold(fit.autoencoder.encode, features[labels == 2], directions * spread[:, None])
+    assert len(seen[-1].holds) == min(DIRECTIONS, net.feature_size)
+    assert seen[-1].holds[:2] == pytest.approx(wanted.tolist(), rel=1e-3, abs=1e-6)
+
+
+def test_the_field_is_E4_of_a_move_from_the_middle_of_the_class_to_each_place(seen, net, fit, components):
+    features, labels = held_out(net)
+    mean, directions = components
+    middle = features[labels == 2].mean(dim=0)
+    first = torch.tensor(seen[-1].points[["x", "y"]].to_numpy()).double()
+    exact = (features[labels == 2].double() - mean) @ directions[:2].T
+    axes = directions[:2] * torch.sign((first * exact).sum(dim=0))[:, None]  # with the signs that were shown
+    left, right, bottom, top = seen[-1].extent
+    here = axes @ (middle.double() - mean)
+    rows, columns = seen[-1].field.shape
+    for row, y in enumerate(torch.linspace(bottom, top, rows)):
+        for column, x in list(enumerate(torch.linspace(left, right, columns)))[::7]:
+            move = ((x - here[0]) * axes[0] + (y - here[1]) * axes[1]).float()
+            codes = [fit.autoencoder.encode(f[None]) for f in (middle + move, middle)]
+            assert seen[-1].field[row, column].item() == pytest.approx(code_distance(*codes).item(), rel=0.01, abs=1e-4)
+
+
+def test_the_table_has_every_number_that_is_drawn(seen):
+    table = seen[-1].table.set_index("quantity")["value"]
+    assert table[[f"accuracy_{name}" for name in ("direct", "autoencoder", "pca")]].tolist() == list(
+        seen[-1].accuracy.values()
+    )
+    assert table[["missed_autoencoder", "missed_pca"]].tolist() == list(seen[-1].missed.values())
+    assert table[[f"hold_direction_{i + 1}" for i in range(len(seen[-1].holds))]].tolist() == seen[-1].holds
+    assert len(table) == 5 + len(seen[-1].holds)
+
+
+def test_a_larger_code_misses_less_and_pca_misses_least_that_a_plane_can():
+    found = [explore(CONFIG.replace(code_size=size), tasks=[TASK]).missed for size in (1, 4, 11)]
+    for name in ("autoencoder", "pca"):
+        shares = [missed[name] for missed in found]
+        assert shares == sorted(shares, reverse=True)
+        assert 0 <= shares[-1] < shares[0] < 1
+
+
+def test_another_weight_of_the_reconstruction_is_another_fit(seen):
+    other = explore(CONFIG.replace(recon_weight=1.0), tasks=[TASK])
+    assert other.missed["autoencoder"] != seen[-1].missed["autoencoder"]
+    assert other.missed["pca"] == seen[-1].missed["pca"]
+
+
+def flags_of(net):
+    return [parameter.requires_grad for parameter in net.parameters()]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_one_that_is_left_leaves_the_net_and_the_process_as_before(net, seen, count):
+    random, threads, weights, flags = torch.get_rng_state(), torch.get_num_threads(), state(net), flags_of(net)
+    steps = exploring(CONFIG, [TASK])
+    found = list(itertools.islice(steps, count))
+    assert [one.epoch for one in found] == list(range(count))
+    steps.close()
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.get_num_threads() == threads
+    assert same(net, weights)
+    assert flags_of(net) == flags
+    assert all(flags)
+    equal(explore(CONFIG, tasks=[TASK]), seen[-1])
+
+
+# Configs and refusals.
+
+
+@given(
+    st.builds(
+        SubmanifoldConfig,
+        task=st.text(min_size=1).filter(str.strip),
+        net=st.sampled_from(["mlp", "cnn"]),
+        label=st.text(min_size=1).filter(str.strip),
+        code_size=st.integers(1, 100_000),
+        recon_weight=st.floats(0, 1e6),
+        seed=st.integers(0, 2**31),
+    )
+)
+def test_a_config_is_read_from_its_line_and_python_makes_the_same_of_it(config):
+    assert SubmanifoldConfig.read(config.line()) == SubmanifoldConfig.read(config) == config
+    assert SubmanifoldConfig.read(config.line("{}")) == config
+    assert eval(config.line(), {"ebll": ebll}) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"label": "Z"}, ["Class of mine", "'Z'"]),
+        ({"code_size": 256}, ["code_size", "at least 1", "256 features", "got 256"]),
+        ({"net": "cnn"}, ["'cnn'", "images"]),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(changes, named):
+    with raises(InputError, *named):
+        explore(CONFIG.replace(**changes), tasks=[TASK])
+
+
+def test_an_unknown_task_names_the_near_one():
+    with pytest.raises(InputError, match=r"^Task.*'nine'.*Did you mean 'mine'"):  # of those whose data are here
+        explore(CONFIG.replace(task="nine"), tasks=[TASK])
+
+
+def test_a_class_without_held_out_images_is_refused():
+    rows = (TASK.validation.labels != 2).nonzero()[:, 0]
+    task = dataclasses.replace(TASK, validation=TASK.validation.take(rows))
+    with raises(InputError, "mine", f"class '{CONFIG.label}'"):
+        explore(CONFIG, tasks=[task])
+
+
+def test_it_takes_turns_with_runs_that_branch_from_the_same_network_and_all_give_what_they_give_alone():
+    tasks = [blobs("first", 3, count=300, classes=4), blobs("second", 4, count=300, classes=4)]
+    fits = [SubmanifoldConfig(task="first", label=tasks[0].classes[0], code_size=size) for size in (3, 4)]
+    config = LabConfig(old="first", new="second", methods=("ewc", "ebll"), code_size=3, epochs=1)
+    wanted, alone = [explore(one, tasks=tasks) for one in fits], ebll.widgets.run(config, tasks=tasks)
+    shared, made = learned(tasks[0]), LabRun(config)
+    weights, turns, last = state(shared), 0, [None, None]
+    with cpu_threads(THREADS):
+        for *found, _ in itertools.zip_longest(*(exploring(one, tasks) for one in fits), training(made, tasks)):
+            assert all(flags_of(shared))  # free for the others
+            last, turns = [one or before for one, before in zip(found, last, strict=True)], turns + 1
+            torch.rand(3)
+    assert turns > EPOCHS
+    assert same(shared, weights)
+    for one, other in zip(last, wanted, strict=True):
+        equal(one, other)
+    for name in config.methods:
+        assert same(made.runs[name].net, alone.runs[name].net)
+
+
+def test_features_that_are_no_numbers_are_told_in_words():
+    net = build_network("mlp", TASK.input_shape)
+    with torch.no_grad():
+        next(net.features.parameters()).fill_(float("nan"))
+    with raises(InputError, "mine"):
+        _features(net, TASK)

@@ -1,0 +1,104 @@
+"""Widgets without a front end: tasks that are learned in a moment, and a hand that moves controls and lets time go on.
+
+There is no kernel: an event loop of the tests' own goes on only where a test says so, one optimiser step at a time.
+"""
+
+import asyncio
+
+import pytest
+from ipywidgets.widgets.widget import _instances
+from tiny import blobs
+
+import ebll.widgets
+
+SIZE = (1, 28, 28)
+TASKS = [blobs("one", 1, shape=SIZE, count=240), blobs("two", 2, shape=SIZE, count=240, classes=4)]
+PAIR = 'old="one", new="two", epochs=2, methods=("ebll",)'  # 8 steps
+LONG_RUN = PAIR.replace("epochs=2", "epochs=1000")  # 4000 steps: ends only if told to
+BOTH = PAIR.replace('"ebll",', '"lwf", "ebll"')
+CLASS = 'task="one", label="0", code_size=8'
+LOOP = asyncio.new_event_loop()
+
+
+@pytest.fixture
+def live(monkeypatch):
+    """Widgets as in a kernel, whose event loop is `LOOP`."""
+    monkeypatch.setenv("EBLL_STATIC", "0")
+    monkeypatch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
+    monkeypatch.setattr("ebll.widgets.driver.SLICE", 0.0)
+    monkeypatch.setattr("ebll.widgets.forgetting.FRAME", 0.0)
+
+
+@pytest.fixture
+def build(live):
+    """Make widgets that are closed at the end of the test."""
+    made = []
+
+    def make(kind, *given, **more):
+        made.append(getattr(ebll.widgets, kind)(*given, **{"tasks": TASKS, **more}))
+        return made[-1]
+
+    yield make
+    for widget in made:
+        widget.close()
+    wait()
+
+
+@pytest.fixture
+def lab(build):
+    return lambda line=PAIR, *given, **more: build("forgetting_lab", line, *given, **more)
+
+
+@pytest.fixture
+def explorer(build):
+    return lambda line=CLASS, **more: build("submanifold_explorer", line, **more)
+
+
+def wait(rounds=3):
+    """Let the event loop go on for a few rounds."""
+    for _ in range(rounds):
+        LOOP.run_until_complete(asyncio.sleep(0))
+
+
+def until(true, what="it"):
+    """Let the event loop go on until `true()`."""
+    for _ in range(100_000):
+        if true():
+            return
+        wait(1)
+    raise AssertionError(f"{what} has not come")
+
+
+def settle(widget):
+    """Wait for the run that is on; no fault of the widget's own is left."""
+    LOOP.run_until_complete(widget.finished())
+    assert widget.errors == [], widget.errors
+
+
+def press(widget, *names):
+    """Press buttons, one after the other."""
+    for name in names:
+        widget.buttons[name].click()
+
+
+def move(widget, **values):
+    """Move sliders, as a front end would."""
+    for name, value in values.items():
+        widget.sliders[name].value = float(value)
+
+
+def widgets_alive():
+    """How many widgets there are in this process."""
+    return len(_instances)
+
+
+def one_of(table, **facts):
+    """The rows of a table with these facts."""
+    for name, value in facts.items():
+        table = table[table[name] == value]
+    return table
+
+
+def shown(widget, **facts):
+    """Rows of the curves that the chart shows."""
+    return one_of(widget.chart.data["curves"], **facts)
