@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint \
-	notebooks screenshots links handout bench bench-peers bench-panels bench-paper bench-sweeps ready-made clean python \
+	notebooks screenshots links handout bench bench-peers bench-widgets bench-paper bench-sweeps ready-made clean python \
 	FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
@@ -36,7 +36,7 @@ test-all: test test-slow test-processors test-ipykernel6 test-browser  ## every 
 test-slow: $(READY)  ## processes and clusters, notebooks at their real size, paper scale
 	$(PYTEST) -m 'slow or notebook or paper'
 
-test-browser: $(BROWSER)  ## drive the panels in a Chromium that is on this machine
+test-browser: $(BROWSER)  ## drive the widgets in a Chromium that is on this machine
 	$(PY) -m pytest -m browser
 
 test-ipykernel6: $(READY)  ## the widgets' kernel tests once more, on ipykernel 6
@@ -61,8 +61,8 @@ lint: $(READY)  ## ruff's lint and format checks, notebooks included
 notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks and their measured times
 	$(PY) -m notebooks.source.build
 
-screenshots: $(BROWSER)  ## pictures of the panels in a browser, to figures/panels/
-	EBLL_SCREENSHOTS=figures/panels $(PY) -m pytest -m browser -k 'panel_obeys or what_if_marks or explorer_answers or ready_made'
+screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/widgets/
+	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or ready_made'
 
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
 	$(PY) -m notebooks.source.build --links '$(REPO)'
@@ -86,8 +86,8 @@ $(PEERS):
 bench-paper: $(READY)  ## how many photographs a second AlexNet learns (PAPER_FLAGS="--device cuda --compile" on a GPU)
 	$(PY) -m benchmarks.paper_speed $(PAPER_FLAGS)
 
-bench-panels: $(BROWSER)  ## how soon the panels answer in a browser, and what watching a run costs
-	$(PY) -m benchmarks.panel_speed
+bench-widgets: $(BROWSER)  ## how soon the widgets answer in a browser, and what watching a run costs
+	$(PY) -m benchmarks.widget_speed
 
 bench-sweeps: $(READY)  ## what several processes gain
 	$(PY) -m benchmarks.sweep_speed

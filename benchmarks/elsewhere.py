@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.panel_speed import BARS
+from benchmarks.widget_speed import BARS
 from benchmarks.paper_speed import BARS as GPU_BARS
 from benchmarks.results import spread
 from benchmarks.rounds import Figure, figure
@@ -24,15 +24,15 @@ ABOUT = 1.1  # how far a panel's page lets a number go beyond a bar of "about"
 
 
 def panels() -> tuple[str, list[Figure]]:
-    """How soon the panels answer, from docs/panel-speed.csv; what was not measured there is left out."""
-    values, figures = pd.read_csv(DOCS / "panel-speed.csv").groupby("what")["value"], []
+    """How soon the widgets answer, from docs/widget-speed.csv; what was not measured there is left out."""
+    values, figures = pd.read_csv(DOCS / "widget-speed.csv").groupby("what")["value"], []
     for what in (name for name in PANELS if name in values.groups):
         unit, bar, sense = BARS[what]
         bar *= ABOUT if sense == "about" else 1
         figures.append(figure("panel", what, "x" if unit == "ratio" else unit, values.get_group(what), bar))
-    page = "[docs/panel-speed.md](../docs/panel-speed.md)"
+    page = "[docs/widget-speed.md](../docs/widget-speed.md)"
     text = (
-        f"Measured by `make bench-panels` in JupyterLab and a Chromium: {page}. A bar of about 1 s allows {ABOUT:g} s."
+        f"Measured by `make bench-widgets` in JupyterLab and a Chromium: {page}. A bar of about 1 s allows {ABOUT:g} s."
     )
     return text, figures
 

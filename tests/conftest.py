@@ -114,3 +114,47 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", guard(socket.getaddrinfo, lambda args: args[0]))
     yield
     assert not tried, f"the network was asked for {tried}; ebll and its tests work offline"
+
+
+@pytest.fixture
+def live(monkeypatch):
+    """Widgets as in a kernel, whose event loop is that of `widget_rig`: see there."""
+    from widget_rig import LOOP
+
+    monkeypatch.setenv("EBLL_STATIC", "0")
+    monkeypatch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
+    monkeypatch.setattr("ebll.widgets.driver.SLICE", 0.0)
+    monkeypatch.setattr("ebll.widgets.forgetting.FRAME", 0.0)
+
+
+@pytest.fixture
+def build(live):
+    """Make widgets that are closed at the end of the test."""
+    from widget_rig import TASKS, wait
+
+    import ebll.widgets
+
+    made = []
+
+    def make(kind, *given, **more):
+        made.append(getattr(ebll.widgets, kind)(*given, **{"tasks": TASKS, **more}))
+        return made[-1]
+
+    yield make
+    for widget in made:
+        widget.close()
+    wait()
+
+
+@pytest.fixture
+def lab(build):
+    from widget_rig import PAIR
+
+    return lambda line=PAIR, *given, **more: build("forgetting_lab", line, *given, **more)
+
+
+@pytest.fixture
+def explorer(build):
+    from widget_rig import CLASS
+
+    return lambda line=CLASS, **more: build("submanifold_explorer", line, **more)

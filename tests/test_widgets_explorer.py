@@ -4,14 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from messages import raises, review
-from widget_rig import CLASS, LOOP, TASKS, build, live, move, settle, shown, until, wait, widgets_alive
+from widget_rig import CLASS, LOOP, TASKS, move, settle, until, wait, widgets_alive
 
 import ebll.widgets
 from ebll.errors import InputError
 from ebll.widgets import SubmanifoldConfig, SubmanifoldExplorer
 from ebll.widgets.controls import Slider
-
-_ = build, live, shown  # fixtures
 
 
 def test_moving_the_code_size_changes_points_numbers_and_words(explorer):

@@ -14,8 +14,6 @@ from widget_rig import (
     LOOP,
     PAIR,
     TASKS,
-    build,
-    live,
     move,
     one_of,
     press,
@@ -32,8 +30,6 @@ from ebll.plots import METHODS
 from ebll.widgets import ForgettingLab, LabConfig, base
 from ebll.widgets.config import read_run
 from ebll.widgets.controls import Slider
-
-_ = build, live  # fixtures
 
 
 def begin(widget, line=LONG_RUN):

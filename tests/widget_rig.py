@@ -5,11 +5,8 @@ There is no kernel: an event loop of the tests' own goes on only where a test sa
 
 import asyncio
 
-import pytest
 from ipywidgets.widgets.widget import _instances
 from tiny import blobs
-
-import ebll.widgets
 
 SIZE = (1, 28, 28)
 TASKS = [blobs("one", 1, shape=SIZE, count=240), blobs("two", 2, shape=SIZE, count=240, classes=4)]
@@ -18,40 +15,6 @@ LONG_RUN = PAIR.replace("epochs=2", "epochs=1000")  # 4000 steps: ends only if t
 BOTH = PAIR.replace('"ebll",', '"lwf", "ebll"')
 CLASS = 'task="one", label="0", code_size=8'
 LOOP = asyncio.new_event_loop()
-
-
-@pytest.fixture
-def live(monkeypatch):
-    """Widgets as in a kernel, whose event loop is `LOOP`."""
-    monkeypatch.setenv("EBLL_STATIC", "0")
-    monkeypatch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
-    monkeypatch.setattr("ebll.widgets.driver.SLICE", 0.0)
-    monkeypatch.setattr("ebll.widgets.forgetting.FRAME", 0.0)
-
-
-@pytest.fixture
-def build(live):
-    """Make widgets that are closed at the end of the test."""
-    made = []
-
-    def make(kind, *given, **more):
-        made.append(getattr(ebll.widgets, kind)(*given, **{"tasks": TASKS, **more}))
-        return made[-1]
-
-    yield make
-    for widget in made:
-        widget.close()
-    wait()
-
-
-@pytest.fixture
-def lab(build):
-    return lambda line=PAIR, *given, **more: build("forgetting_lab", line, *given, **more)
-
-
-@pytest.fixture
-def explorer(build):
-    return lambda line=CLASS, **more: build("submanifold_explorer", line, **more)
 
 
 def wait(rounds=3):

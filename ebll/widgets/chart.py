@@ -19,6 +19,8 @@ import importlib.util
 import io
 import json
 import re
+import subprocess
+import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,24 +70,20 @@ class Drawing:
 
     def svg(self) -> str:
         """The chart as SVG, with its text as title and description."""
-        import vl_convert
-
-        drawn = vl_convert.vega_to_svg(self._filled(), allowed_base_urls=[])
+        drawn = _converted(self._filled(), "svg").decode()
         text = html.escape(self.alt)
         return re.sub(r"<svg\b", f'<svg role="img" aria-label="{text}"', drawn, count=1).replace(
             ">", f"><desc>{text}</desc>", 1
         )
 
-    def png(self, scale: float = 2.0) -> bytes:
+    def png(self, scale: float = 1.5) -> bytes:
         """The chart as PNG, `scale` pixels for each of the page's, with its text as its description."""
-        import vl_convert
         from PIL import Image, PngImagePlugin
 
-        _fonts()
         about = PngImagePlugin.PngInfo()
         about.add_itxt("Description", self.alt)
         buffer = io.BytesIO()
-        drawn = vl_convert.vega_to_png(self._filled(), scale=scale, allowed_base_urls=[])
+        drawn = _converted(self._filled(), "png", scale)
         few = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         few.save(buffer, "png", pnginfo=about, optimize=True)
         return buffer.getvalue()
@@ -241,13 +239,27 @@ def _vega() -> bytes:
     return code
 
 
-@functools.cache
-def _fonts() -> None:
-    """Letters from matplotlib's own typefaces, so that the static picture is the same on every machine."""
-    import vl_convert
+_CONVERT = """
+import json, sys, vl_convert
+given = json.load(sys.stdin)
+vl_convert.register_font_directory(given["fonts"])
+if given["kind"] == "svg":
+    made = vl_convert.vega_to_svg(given["spec"], allowed_base_urls=[]).encode()
+else:
+    made = vl_convert.vega_to_png(given["spec"], scale=given["scale"], allowed_base_urls=[])
+sys.stdout.buffer.write(made)
+"""
 
-    home = Path(importlib.util.find_spec("matplotlib").origin).parent
-    vl_convert.register_font_directory(str(home / "mpl-data" / "fonts" / "ttf"))
+
+def _converted(spec: dict[str, Any], kind: str, scale: float = 1.0) -> bytes:
+    """A specification as SVG or PNG, by a process of its own: a kernel would keep 100 MB of its JavaScript engine.
+
+    Letters are matplotlib's own typefaces, so that the picture is the same on every machine.
+    """
+    fonts = Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
+    given = json.dumps({"spec": spec, "kind": kind, "scale": scale, "fonts": str(fonts)})
+    command = [sys.executable, "-c", _CONVERT]
+    return subprocess.run(command, input=given.encode(), stdout=subprocess.PIPE, check=True).stdout
 
 
 def _plain(value: Any) -> Any:
