@@ -147,7 +147,8 @@ class Widget(ABC):
     def progress(self, text: str, done: float) -> None:
         """Say how far a run is; a complaint stays."""
         if self.status is not None and not self.closed:
-            self.status.text, self.status.done = text, done
+            with self.status.hold_sync():
+                self.status.text, self.status.done = text, done
 
     def complain(self, text: str) -> None:
         """Say what went wrong."""

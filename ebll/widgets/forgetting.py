@@ -112,6 +112,7 @@ class ForgettingLab(Widget):
         self.made, self.before, self.pinned = LabRun(self.config, self.changes), None, []
         self.terms_of = ""
         self._drawn = self._begun = 0.0
+        self._faint: tuple[list[tuple[str, LabRun]], pd.DataFrame | None] = ([], None)
         if not self.static:
             self._build()
         if self.static or seconds_of(self.config) <= PATIENCE:
@@ -334,11 +335,13 @@ class ForgettingLab(Widget):
             beside["before"] = self.before
         same = ("old", "new", "net")
         beside = {n: b for n, b in beside.items() if all(getattr(b.config, s) == getattr(config, s) for s in same)}
-        faint = [one.curves.assign(run=name) for name, one in beside.items() if one.measured]
+        if list(beside.items()) != self._faint[0]:  # made once, as these runs are over
+            rows = [one.curves.assign(run=name) for name, one in beside.items() if one.measured]
+            self._faint = list(beside.items()), pd.concat(rows) if rows else None
         tables, settings = lab_tables(
             made.curves, old=config.old, new=config.new, methods=config.methods,
             terms_of=self.terms_of if self.terms_of in config.methods else config.methods[-1],
-            steps=made.steps or main_steps_of(config), beside=pd.concat(faint) if faint else None,
+            steps=made.steps or main_steps_of(config), beside=self._faint[1],
             changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,
         )  # fmt: skip
         named = ["the run before" if name == "before" else f"pinned {name}" for name in beside]
