@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.widget_speed import BARS
 from benchmarks.paper_speed import BARS as GPU_BARS
 from benchmarks.results import spread
 from benchmarks.rounds import Figure, figure
+from benchmarks.widget_speed import BARS
 
 __all__ = ["alexnet", "panels"]
 

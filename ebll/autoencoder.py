@@ -1,7 +1,4 @@
-"""The under-complete autoencoder that finds what a task needs of the features, and its own short fit loop (E2).
-
-This room knows of features, labels and a frozen classifier on top of them; nothing of sequences or methods.
-"""
+"""The under-complete autoencoder that finds what a task needs of the features, and its own short fit loop (E2)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Several methods side by side: for each seed all branch from one network that has learned the first task.
 
-So they differ in the method alone. This room runs and tabulates; it draws nothing and knows of no plan.
+So they differ in the method alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Is everything here that ebll asks for? Versions of its packages, in words that say what to do.
-
-This room reads what pip knows of the installed packages, and of ebll where it was not installed its pyproject.toml; it
-imports none of them but the one that compares versions.
-"""
+"""Is everything here that ebll asks for? Versions of its packages, in words that say what to do."""
 
 from __future__ import annotations
 

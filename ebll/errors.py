@@ -1,7 +1,4 @@
-"""The words in which ebll refuses: every error says what was wanted, what came, and what to do next.
-
-This room knows nothing of tensors or tasks; all other rooms may use it.
-"""
+"""The words in which ebll refuses: every error says what was wanted, what came, and what to do next."""
 
 from __future__ import annotations
 

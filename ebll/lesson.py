@@ -1,10 +1,8 @@
 """What every notebook of the course begins with: a look at the environment, and how much to compute.
 
-    lesson = ebll.lesson.setup("fast")
-    letters, mnist = lesson.load("letters", "mnist")
-    made = ebll.compare([letters, mnist], lesson.methods("mlp", "lwf", "ebll"), **lesson.options("mlp"))
-
-This room knows Jupyter; nothing below it does.
+lesson = ebll.lesson.setup("fast")
+letters, mnist = lesson.load("letters", "mnist")
+made = ebll.compare([letters, mnist], lesson.methods("mlp", "lwf", "ebll"), **lesson.options("mlp"))
 """
 
 from __future__ import annotations

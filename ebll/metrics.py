@@ -1,6 +1,6 @@
 """What is measured: accuracy, feature distance, and the summaries of an accuracy matrix.
 
-This room knows nothing of training. An accuracy matrix A is square: A[i, j] is the accuracy on task j, in 0..1, once
+An accuracy matrix A is square: A[i, j] is the accuracy on task j, in 0..1, once
 task i has been learned; entries above the diagonal (tasks not yet seen) may be NaN and are never read.
 
 Sources: Lopez-Paz and Ranzato, "Gradient Episodic Memory", 2017 (arXiv 1706.08840) for backward transfer; Chaudhry et

@@ -1,6 +1,6 @@
 """The network of the paper: a feature extractor F, a shared task operator T, and one head T_t per task.
 
-This room knows nothing of methods or training. F and T are any two `nn.Module`s; two small pairs are built in.
+F and T are any two `nn.Module`s; two small pairs are built in.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What is handed around: a network to branch from, and what a finished run leaves.
-
-This room keeps and tabulates; training is the next room's.
-"""
+"""What is handed around: a network to branch from, and what a finished run leaves."""
 
 from __future__ import annotations
 

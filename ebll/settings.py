@@ -1,7 +1,7 @@
 """Settings that document and check themselves: one place for default, symbol, sentence and limits of each knob.
 
 A settings class is a frozen dataclass whose fields are made with `setting`. The same sentence serves the docstring, the
-command line's help and a slider's tooltip. This room knows nothing of what the settings do.
+command line's help and a slider's tooltip.
 """
 
 from __future__ import annotations

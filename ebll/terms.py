@@ -1,6 +1,6 @@
 """The equations of the lesson, one pure function each: tensors in, one number out.
 
-This room knows nothing of networks, tasks, settings or logging. `docs/equations.md` lists the ids (E1 ...), and the
+`docs/equations.md` lists the ids (E1 ...), and the
 method files add the terms up. Every reduction is written in the docstring, because the weights (alpha, lambda) mean
 nothing without it.
 

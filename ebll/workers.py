@@ -1,7 +1,4 @@
-"""Processes that work beside this one: one torch thread each, deaf to Ctrl-C, and gone when their parent is.
-
-This room knows processes; nothing of what they compute.
-"""
+"""Processes that work beside this one: one torch thread each, deaf to Ctrl-C, and gone when their parent is."""
 
 from __future__ import annotations
 

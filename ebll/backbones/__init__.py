@@ -5,8 +5,7 @@
     net = Network(cut.features, cut.operator, cut.input_shape)
     quick = accelerated(cut.features, precision="bfloat16", channels_last=True)
 
-A net is a chain of named stages that ends in one linear layer, and a cut is the name of F's last stage. This room knows
-nothing of tasks, methods or training.
+A net is a chain of named stages that ends in one linear layer, and a cut is the name of F's last stage.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A torchvision classifier taken apart into named stages in a row, and the one linear layer at its end.
-
-This room knows how each family of nets is built; it knows nothing of weights or cuts.
-"""
+"""A torchvision classifier taken apart into named stages in a row, and the one linear layer at its end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A pretrained net cut in two at one of its stages: F up to it, T from there to the head, and the head.
 
-Together the three give the net's own answers. This room knows chains and weights; it knows nothing of tasks.
+Together the three give the net's own answers.
 """
 
 from __future__ import annotations

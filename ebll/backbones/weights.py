@@ -1,8 +1,4 @@
-"""A net's weights: torchvision's own, those inside a package, or a file; checked before they are used.
-
-This room reads tensors and nothing else from a file: no code that a file may hold is ever run. It knows nothing of
-cuts.
-"""
+"""A net's weights: torchvision's own, those inside a package, or a file; checked before they are used."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One checkpoint as one safetensors file: written in one move, read only if it is whole.
-
-This room knows files and tensors; nothing of runs.
-"""
+"""One checkpoint as one safetensors file: written in one move, read only if it is whole."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What reaches the terminal: text that its encoding can show, wrapped lines, and progress with time left.
-
-This room knows streams and widths; it knows nothing of tasks or methods, and imports neither torch nor pandas.
-"""
+"""What reaches the terminal: text that its encoding can show, wrapped lines, and progress with time left."""
 
 from __future__ import annotations
 

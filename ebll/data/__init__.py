@@ -5,8 +5,7 @@
     leaves = Task.from_folder("leaves/", size=28)
     task_table()                                               # what there is, and under which licence
 
-Four of the tasks are inside packages that ebll requires, so they work offline. This room knows nothing of networks,
-methods or training.
+Four of the tasks are inside packages that ebll requires, so they work offline.
 """
 
 from __future__ import annotations

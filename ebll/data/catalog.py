@@ -1,8 +1,4 @@
-"""The tasks that ebll knows by name, with what can be said of them before anything is loaded.
-
-This room knows names, sizes, sources and licences; images are read by the room that each entry names, and only
-when a task is asked for, so that listing them takes no time.
-"""
+"""The tasks that ebll knows by name, with what can be said of them before anything is loaded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Fashion-MNIST, where someone has put it: torchvision's download or Debian's package dataset-fashion-mnist.
-
-This room knows the published file format (IDX, plain or gzip) only; it knows nothing of networks.
-"""
+"""Fashion-MNIST, where someone has put it: torchvision's download or Debian's package dataset-fashion-mnist."""
 
 from __future__ import annotations
 

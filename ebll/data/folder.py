@@ -1,6 +1,6 @@
 """Image folders, one subfolder a class, read into uint8 tensors of one size.
 
-This room knows files and Pillow; it knows nothing of tasks or networks. torchvision lists the files.
+torchvision lists the files.
 """
 
 from __future__ import annotations

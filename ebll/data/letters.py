@@ -1,7 +1,4 @@
-"""Capital letters A-Z, drawn in the typefaces that come with matplotlib.
-
-This room knows Pillow and where the font files lie; it knows nothing of networks or of other tasks.
-"""
+"""Capital letters A-Z, drawn in the typefaces that come with matplotlib."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Where data files lie: inside an installed package, or in a folder for optional data.
-
-This room knows the import system and the file system; it imports neither torch nor the packages it looks into
-(scikit-learn alone takes a second).
-"""
+"""Where data files lie: inside an installed package, or in a folder for optional data."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Seeded choice of who is held out, class by class, and the standardising that follows from training alone.
 
-This room knows labels and inputs as tensors; it knows nothing of tasks, files or networks. The global random
-generator is never touched.
+The global random generator is never touched.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A task: images and labels in three disjoint splits, standardised by its own training split.
-
-This room knows tensors and, through `folder`, image files; it knows nothing of networks, methods or training.
-"""
+"""A task: images and labels in three disjoint splits, standardised by its own training split."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Patches of the photographs inside scikit-image; the class is the picture.
 
 Every picture is cut into square tiles and each tile belongs to one split alone, so that no pixel of a test patch
-occurs in a training or validation patch. This room knows Pillow and where the pictures lie; nothing of networks.
+occurs in a training or validation patch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Running the plan: one job a net, first task and seed, spread over the cores, results as they come.
 
 Within a job all methods branch from one network that has learned the first task, so that they differ in the method
-alone. A job is a pure function of its fields. This room draws nothing and decides nothing about claims.
+alone. A job is a pure function of its fields.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Words for numbers: the alt text of a picture is made from the same table as the picture.
-
-This room knows neither methods nor matplotlib.
-"""
+"""Words for numbers: the alt text of a picture is made from the same table as the picture."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A picture in parts: what stands still is painted once and kept, what moves is drawn on top of it, frame by frame.
 
-This room knows parts and pixels; nothing of what they show. Whoever shares a canvas between threads locks it.
+Whoever shares a canvas between threads locks it.
 """
 
 from __future__ import annotations

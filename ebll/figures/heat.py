@@ -1,6 +1,6 @@
 """One heat map that is redrawn while sliders move: colours, numbers, hatching where nothing was run, the chosen cell.
 
-This room knows a grid of numbers and how it looks; it measures nothing. See `canvas` for what stands still.
+See `canvas` for what stands still.
 """
 
 from __future__ import annotations

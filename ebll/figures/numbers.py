@@ -1,6 +1,6 @@
 """Many small numbers in one picture, drawn again and again: each is rendered once, and its pixels are kept.
 
-This room knows text and pixels. In a file that is saved the numbers are text.
+In a file that is saved the numbers are text.
 """
 
 from __future__ import annotations

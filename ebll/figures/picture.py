@@ -1,6 +1,6 @@
 """`Picture`: a matplotlib Figure that carries the table it shows and a text for those who cannot see it.
 
-This room knows neither methods nor tables. No pyplot: a picture may be made and shown from any thread.
+No pyplot: a picture may be made and shown from any thread.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The picture of a sweep: three maps over two settings, and what hangs on one cell: distances, trade-off, seeds.
 
-Numbers in, picture out, many times a second; see `canvas`. This room measures nothing.
+Numbers in, picture out, many times a second; see `canvas`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What hangs on one cell of a sweep's maps, each in axes of its own: distances, the trade-off of all cells, seeds.
 
-Numbers in, artists set; `sweep` puts them into one picture. This room measures nothing.
+Numbers in, artists set; `sweep` puts them into one picture.
 """
 
 from __future__ import annotations

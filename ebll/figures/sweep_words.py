@@ -1,7 +1,4 @@
-"""What the picture of a sweep shows, as tables and in words: its sheet, its caption, its text, its numbers.
-
-This room knows the tables that `ebll.sweeps.maps` makes; it draws nothing.
-"""
+"""What the picture of a sweep shows, as tables and in words: its sheet, its caption, its text, its numbers."""
 
 from __future__ import annotations
 

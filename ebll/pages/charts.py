@@ -1,7 +1,7 @@
 """The charts of the page: Vega-Lite through Altair, compiled to Vega; looks without numbers.
 
 A chart reads a data set named "rows" and signals for its titles and limits; the page fills them in the reader's
-browser. This room knows the style of our plots and nothing of sweeps.
+browser.
 """
 
 from __future__ import annotations

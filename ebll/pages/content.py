@@ -1,7 +1,4 @@
-"""What the page knows: every cell of a sweep with its numbers, curve and seeds, counted and rounded before it is sent.
-
-This room asks `ebll.sweeps.maps` and writes down the answers; it draws nothing and means nothing by itself.
-"""
+"""What the page shows: every cell of a sweep with its numbers, curve and seeds, counted and rounded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The page as one text: its parts in a frame, with the content of a sweep between them.
 
-The same sweep gives the same text to the last letter: no date, no path, nothing of this machine. This room puts
-together; it knows neither files of the reader nor what the numbers mean.
+The same sweep gives the same text to the last letter: no date, no path, nothing of this machine.
 """
 
 from __future__ import annotations

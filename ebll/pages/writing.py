@@ -1,7 +1,4 @@
-"""A sweep out, one HTML file in: written whole or not at all.
-
-This room opens what is exported and writes the file; what stands in it is for `document`.
-"""
+"""A sweep out, one HTML file in: written whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Looking at something again and again while a panel is open, in a thread of its own.
-
-This room knows threads and nothing else.
-"""
+"""Looking at something again and again while a panel is open, in a thread of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the sweep explorer shows: a view of a sweep's runs, in the words and tables of `ebll.figures.sweep`.
-
-This room reads an index and draws; it knows nothing of widgets.
-"""
+"""What the sweep explorer shows: a view of a sweep's runs, in the words and tables of `ebll.figures.sweep`."""
 
 from __future__ import annotations
 

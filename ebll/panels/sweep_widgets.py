@@ -1,7 +1,4 @@
-"""The controls of the sweep explorer: lists, sliders that snap to the sweep's own values, and buttons.
-
-This room knows widgets and which settings a sweep varies; nothing of figures.
-"""
+"""The controls of the sweep explorer: lists, sliders that snap to the sweep's own values, and buttons."""
 
 from __future__ import annotations
 

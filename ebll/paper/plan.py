@@ -2,7 +2,6 @@
 
 Sources: a published summary of the paper for alpha; the authors' MATLAB code for lambda, sizes of codes, epochs, step
 size, batch and augmented versions. Nothing here was tuned by us, as the photo sets do not come with ebll.
-This room knows settings and names, nothing of how they are run.
 """
 
 from __future__ import annotations

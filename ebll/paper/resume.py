@@ -1,7 +1,4 @@
-"""What an output folder was begun with, and whether a run may go on there: settings, images, weights, one process.
-
-This room reads what runs have left; it runs nothing.
-"""
+"""What an output folder was begun with, and whether a run may go on there: settings, images, weights, one process."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The runs of the paper's protocol, one after the other; each can be stopped and goes on where it was.
 
 A run is a pure function of settings and unit; its folder holds its checkpoints while it goes on and its rows when it is
-done. This room draws nothing and decides nothing about claims.
+done.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How fast a backbone trains here: a few steps on noise, timed.
-
-This room measures and keeps nothing; what a whole run would take is another's to say.
-"""
+"""How fast a backbone trains here: a few steps on noise, timed."""
 
 from __future__ import annotations
 

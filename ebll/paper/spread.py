@@ -1,7 +1,4 @@
-"""The runs of the paper's protocol spread out: over the GPUs of this machine, or over whatever an executor runs on.
-
-This room knows processes and executors; what a run is, the rooms before it know.
-"""
+"""The runs of the paper's protocol spread out: over the GPUs of this machine, or over whatever an executor runs on."""
 
 from __future__ import annotations
 

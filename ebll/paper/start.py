@@ -1,7 +1,7 @@
 """Where the runs of a sequence begin: the photo sets as tasks, and the network that has learned the first of them.
 
 A network pretrained on ImageNet has learned that set already and keeps its head; any other first set is learned here,
-once for all methods, and kept in a file. This room knows files and backbones; the loop is another's.
+once for all methods, and kept in a file.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@
     skipped(task)                                               # files that were left out as unreadable
 
 None of the sets comes with ebll, and some ask for registration; a missing one is answered with its official page.
-This room knows nothing of networks, methods or training.
 """
 
 from __future__ import annotations

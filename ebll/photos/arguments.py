@@ -1,7 +1,4 @@
-"""What callers hand in besides files and settings: devices, numbers of channels and functions, refused in words.
-
-This room knows values of one argument each; it knows nothing of sets, stores or tasks.
-"""
+"""What callers hand in besides files and settings: devices, numbers of channels and functions, refused in words."""
 
 from __future__ import annotations
 

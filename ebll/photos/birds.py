@@ -1,7 +1,4 @@
-"""Caltech's 200 kinds of birds, from the four text files that name, label and divide them.
-
-This room knows the published files; it opens no image.
-"""
+"""Caltech's 200 kinds of birds, from the four text files that name, label and divide them."""
 
 from __future__ import annotations
 

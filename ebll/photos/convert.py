@@ -1,7 +1,7 @@
 """Converting a set of photographs once into squares of bytes, several processes at a time.
 
 A shard's name says what is in it, so one that is there is kept however often the work was cut short, and two
-conversions of one set cannot harm each other. This room knows listings and stores; it knows nothing of networks.
+conversions of one set cannot harm each other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Windows cut out of stored images on the device that holds them: where they lie is drawn, what they show is gathered.
-
-This room knows uint8 images and windows; nothing of files, tasks or networks.
-"""
+"""Windows cut out of stored images on the device that holds them: where they lie is drawn at random."""
 
 from __future__ import annotations
 

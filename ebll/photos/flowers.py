@@ -1,7 +1,4 @@
-"""Oxford's 102 kinds of flowers, from the two .mat files that divide and label them.
-
-This room knows the published files, as torchvision unpacks them; it opens no image.
-"""
+"""Oxford's 102 kinds of flowers, from the two .mat files that divide and label them."""
 
 from __future__ import annotations
 

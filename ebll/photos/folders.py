@@ -1,7 +1,4 @@
-"""A user's own photographs as a set: one folder a class, divided by folders or by a seeded choice.
-
-This room knows the layouts of `ebll.data.folder`; it opens no image.
-"""
+"""A user's own photographs as a set: one folder a class, divided by folders or by a seeded choice."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""ImageNet's thousand classes, in folders as torchvision leaves them, with names where its meta.bin has them.
-
-This room knows folders and torchvision's file of names; it opens no image and unpacks no archive of images.
-"""
+"""ImageNet's thousand classes, in folders as torchvision leaves them, with names where its meta.bin has them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a photo set is on the disk: its files in two parts, with labels, and what is published about them.
-
-This room knows names of files and folders; it opens no image, and knows nothing of pixels or networks.
-"""
+"""What a photo set is on the disk: its files in two parts, with labels, and what is published about them."""
 
 from __future__ import annotations
 

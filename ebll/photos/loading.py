@@ -1,7 +1,4 @@
-"""A photo set as a task: found, checked, converted, held in memory where it fits, and cut as the network wants it.
-
-This room puts the others of this folder together; it knows nothing of networks or methods.
-"""
+"""A photo set as a task: found, checked, converted, held in memory where it fits, and cut as the network wants it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One photograph as a square of bytes: upright, in colour, resized with anti-aliasing, its middle cut out.
-
-This room knows Pillow; it knows nothing of sets, labels or networks.
-"""
+"""One photograph as a square of bytes: upright, in colour, resized with anti-aliasing, its middle cut out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""MIT's 67 kinds of indoor scenes, from the two lists that divide them.
-
-This room knows the published files; it opens no image.
-"""
+"""MIT's 67 kinds of indoor scenes, from the two lists that divide them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The photo sets of the paper by name: what is published, where each comes from, and finding it under a data root.
 
-This room knows numbers, names and words; the room of each set reads its files. No image is opened.
+No image is opened.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""One file of squares: what it must be, making it from photographs, and writing it whole or not at all.
-
-This room knows one shard at a time; it knows nothing of sets, labels or networks.
-"""
+"""One file of squares: what it must be, making it from photographs, and writing it whole or not at all."""
 
 from __future__ import annotations
 

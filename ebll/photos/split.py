@@ -1,8 +1,7 @@
 """Photographs as a task's splits: bytes on a shelf, windows cut and scaled when a batch is asked for.
 
 A `PhotoSplit` stands wherever a `Split` does, so methods, loop and record are the same at every scale. Its inputs are
-`Pixels`, which act like a float32 tensor (n, 3, size, size) of which only what is asked for is ever made. This room
-knows windows and where bytes lie; nothing of networks.
+`Pixels`, which act like a float32 tensor (n, 3, size, size) of which only what is asked for is ever made.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """A folder of converted photographs: squares of bytes in shards that are read by row, and what they must be.
 
-    cache/flowers-train-256/manifest.json           labels, classes, and what each shard must be
-    cache/flowers-train-256/00000-ab12….npy         512 squares, uint8 (n, size, size, 3), plain numpy
-    cache/flowers-train-256/00000-ab12….npy.json    the shard's line of the manifest, for a conversion cut short
-
-This room reads; `ebll.photos.convert` decides what is to be made.
+cache/flowers-train-256/manifest.json           labels, classes, and what each shard must be
+cache/flowers-train-256/00000-ab12….npy         512 squares, uint8 (n, size, size, 3), plain numpy
+cache/flowers-train-256/00000-ab12….npy.json    the shard's line of the manifest, for a conversion cut short
 """
 
 from __future__ import annotations

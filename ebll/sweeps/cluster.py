@@ -1,7 +1,6 @@
 """What a sweep needs of a Dask cluster: that it is there, how many runs it does at a time, and a way to say stop.
 
-Dask is imported only when a cluster is asked for; it comes with the extra `ebll[scale]`. This room knows Dask; nothing
-of what runs mean.
+Dask is imported only when a cluster is asked for; it comes with the extra `ebll[scale]`.
 """
 
 from __future__ import annotations

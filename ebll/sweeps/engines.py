@@ -1,7 +1,7 @@
 """Where the runs of a sweep are worked off: in this process, in a pool of processes, or on any executor.
 
 An executor is whatever has `submit(function, *arguments)` that returns a future with `done()`, `result()` and
-`cancel()`: those of `concurrent.futures`, and a Dask `Client`. This room knows executors; nothing of what runs mean.
+`cancel()`: those of `concurrent.futures`, and a Dask `Client`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """A grid of settings becomes a list of configs: every combination, each run once.
 
-    grid = {"method": ["lwf", "ebll"], "alpha": [0.3, 1.0, 3.0], "seed": range(3)}
-    len(configs_of(grid))             # 12: alpha does nothing for LwF, so LwF runs once a seed
-
-This room multiplies and checks; it trains nothing.
+grid = {"method": ["lwf", "ebll"], "alpha": [0.3, 1.0, 3.0], "seed": range(3)}
+len(configs_of(grid))             # 12: alpha does nothing for LwF, so LwF runs once a seed
 """
 
 from __future__ import annotations

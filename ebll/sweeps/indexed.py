@@ -1,7 +1,4 @@
-"""The runs of a sweep, found by their settings: read once, asked many times a second, and growing with the sweep.
-
-This room reads the tables of `ebll.sweeps.Sweep`; it runs nothing, and what is drawn of them is for `maps`.
-"""
+"""The runs of a sweep, found by their settings: read once, asked many times a second, and growing with the sweep."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
 """What a sweep's tables show for one choice of settings: maps over two of them, and all that hangs on one cell.
 
-    index = index_of(found)                          # a Sweep, its tables, a store, or None for the ready-made sweep
-    view = settled(index, SweepView(alpha=3.0))
-    map_cells(index, view)                           # a row a cell: means and spread over the seeds
-
-This room reads an index and interpolates nothing; drawing is for `ebll.figures.sweep`.
+index = index_of(found)                          # a Sweep, its tables, a store, or None for the ready-made sweep
+view = settled(index, SweepView(alpha=3.0))
+map_cells(index, view)                           # a row a cell: means and spread over the seeds
 """
 
 from __future__ import annotations

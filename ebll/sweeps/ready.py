@@ -2,7 +2,7 @@
 
     ebll.sweeps.ready_sweep().table
 
-`ready_made/grid.toml` is its grid; `make ready-made` runs it and packs the tables anew. This room packs and unpacks.
+`ready_made/grid.toml` is its grid; `make ready-made` runs it and packs the tables anew.
 """
 
 from __future__ import annotations

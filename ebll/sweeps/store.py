@@ -4,7 +4,7 @@
     folder/runs/ab/ab12….json      a result: the text of its content, and a hash of that text
     folder/damaged/                files that do not hold what they should, set aside
 
-Several processes may write into one folder. This room reads and writes; it runs nothing.
+Several processes may write into one folder.
 """
 
 from __future__ import annotations

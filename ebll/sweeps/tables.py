@@ -1,7 +1,4 @@
-"""What a sweep leaves, as tables: a row a run, and a row a run, step and old task.
-
-This room tabulates; it runs nothing and knows of no store.
-"""
+"""What a sweep leaves, as tables: a row a run, and a row a run, step and old task."""
 
 from __future__ import annotations
 

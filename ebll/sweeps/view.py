@@ -1,7 +1,4 @@
-"""A choice of what is looked at in a sweep: tasks, method, data, the two edges of a map, and a cell of it.
-
-This room knows which settings a sweep varies; it reads no figures.
-"""
+"""A choice of what is looked at in a sweep: tasks, method, data, the two edges of a map, and a cell of it."""
 
 from __future__ import annotations
 

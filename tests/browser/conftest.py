@@ -46,9 +46,8 @@ def address(folder):
         yield made
 
 
-@pytest.fixture
-def opened(chromium, address, request):
-    """Open a notebook by name in a page of its own; what its console says may hold no error of ours."""
+def opening(chromium, address):
+    """A function that opens a notebook in a page of its own; what the console says may hold no error of ours."""
     pages = []
 
     def open_(name):
@@ -63,6 +62,26 @@ def opened(chromium, address, request):
         errors = book.errors()
         page.close()
         assert errors == []
+
+
+opened = pytest.fixture(opening)
+
+
+@pytest.fixture(scope="module")
+def executed(chromium, address):
+    """Open a notebook and run it, once for all tests of a file."""
+    books, opened = {}, opening(chromium, address)
+    open_ = next(opened)
+
+    def once(name):
+        if name not in books:
+            books[name] = open_(name)
+            books[name].run_all()
+        return books[name]
+
+    yield once
+    with pytest.raises(StopIteration):
+        next(opened)
 
 
 @pytest.fixture

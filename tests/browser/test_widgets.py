@@ -99,9 +99,8 @@ def test_notebook_04_runs_and_its_panel_obeys_mouse_and_keys(opened, keep):
     keep(panel, "forgetting-lab")
 
 
-def test_run_pause_step_stop(opened):
-    book = opened("panels.ipynb")
-    book.run_all()
+def test_run_pause_step_stop(executed):
+    book = executed("panels.ipynb")
     panel = book.widget(0)
     settled(panel)
     press(panel, "Run")
@@ -122,9 +121,8 @@ def test_run_pause_step_stop(opened):
     panel.get_by_role("alert").filter(has_text="Nothing is running").wait_for()
 
 
-def test_values_are_read_by_pointer_and_by_keys(opened):
-    book = opened("panels.ipynb")
-    book.run_all()
+def test_values_are_read_by_pointer_and_by_keys(executed):
+    book = executed("panels.ipynb")
     panel = book.widget(0)
     settled(panel)
     plot, values = panel.locator(".ebll-plot"), panel.locator(".ebll-values")
@@ -141,9 +139,8 @@ def test_values_are_read_by_pointer_and_by_keys(opened):
     book.page.keyboard.press("Escape")
 
 
-def test_the_scrubber_shows_a_moment_of_the_finished_run_in_every_view(opened, keep):
-    book = opened("panels.ipynb")
-    book.run_all()
+def test_the_scrubber_shows_a_moment_of_the_finished_run_in_every_view(executed, keep):
+    book = executed("panels.ipynb")
     for place in (0, 2):
         panel = book.widget(place)
         settled(panel)
@@ -158,9 +155,8 @@ def test_the_scrubber_shows_a_moment_of_the_finished_run_in_every_view(opened, k
         book.page.wait_for_function("([e, end]) => e.innerText === end", arg=[values.element_handle(), end])
 
 
-def test_keys_on_a_panel_are_no_shortcuts_of_the_notebook(opened):
-    book = opened("two.ipynb")
-    book.run_all()
+def test_keys_on_a_panel_are_no_shortcuts_of_the_notebook(executed):
+    book = executed("two.ipynb")
     panel, cells = book.widget(0), book.page.locator(".jp-Notebook .jp-Cell")
     before, frame, terms = cells.count(), panel.locator(".ebll-plot"), panel.get_by_label("loss terms of")
     run = panel.get_by_role("button", name="Run", exact=True)
@@ -186,9 +182,8 @@ def test_keys_on_a_panel_are_no_shortcuts_of_the_notebook(opened):
     assert cells.count() == before + 1
 
 
-def test_what_is_typed_and_cannot_be_is_told_in_words(opened):
-    book = opened("two.ipynb")
-    book.run_all()
+def test_what_is_typed_and_cannot_be_is_told_in_words(executed):
+    book = executed("two.ipynb")
     panel = book.widget(0)
     alpha, epochs = (panel.get_by_role("spinbutton", name=re.compile(f"^{name}")) for name in ("alpha", "epochs"))
     told, was = panel.get_by_role("alert"), alpha.input_value()
@@ -209,9 +204,8 @@ def test_what_is_typed_and_cannot_be_is_told_in_words(opened):
     assert float(alpha.input_value()) == 1, "arrow keys move to the slider's next value"
 
 
-def test_in_a_narrow_window_nothing_is_cut(opened, keep):
-    book = opened("two.ipynb")
-    book.run_all()
+def test_in_a_narrow_window_nothing_is_cut(executed, keep):
+    book = executed("two.ipynb")
     panel = book.widget(0)
     settled(panel)
     panel.locator(".jp-OutputArea-output").first.evaluate("e => { e.style.flex = 'none'; e.style.width = '272px'; }")
@@ -224,11 +218,11 @@ def test_in_a_narrow_window_nothing_is_cut(opened, keep):
     assert table.evaluate("e => { e.scrollLeft = 1000; return e.scrollLeft + e.clientWidth >= e.scrollWidth - 1; }")
     assert serious(book.page) == []
     keep(panel, "narrow")
+    panel.locator(".jp-OutputArea-output").first.evaluate("e => { e.style.flex = e.style.width = ''; }")
 
 
-def test_a_change_that_is_made_in_mid_run_is_marked(opened, keep):
-    book = opened("panels.ipynb")
-    book.run_all()
+def test_a_change_that_is_made_in_mid_run_is_marked(executed, keep):
+    book = executed("panels.ipynb")
     panel = book.widget(1)
     settled(panel)
     press(panel, "Run")
@@ -243,9 +237,8 @@ def test_a_change_that_is_made_in_mid_run_is_marked(opened, keep):
     keep(panel, "mid-run")
 
 
-def test_the_explorer_answers_to_the_keyboard(opened, keep):
-    book = opened("panels.ipynb")
-    book.run_all()
+def test_the_explorer_answers_to_the_keyboard(executed, keep):
+    book = executed("panels.ipynb")
     panel = book.widget(2)
     size, before = knob(panel, "code size"), text(panel)
     size.focus()
@@ -257,9 +250,8 @@ def test_the_explorer_answers_to_the_keyboard(opened, keep):
     keep(panel, "submanifold-explorer")
 
 
-def test_two_panels_do_not_disturb_each_other(opened):
-    book = opened("two.ipynb")
-    book.run_all()
+def test_two_panels_do_not_disturb_each_other(executed):
+    book = executed("two.ipynb")
     one, two = book.widget(0), book.widget(1)
     settled(one)
     settled(two)
@@ -294,9 +286,8 @@ def test_a_cell_that_is_run_again_and_a_kernel_that_is_restarted_leave_one_worki
     assert book.widget(0).locator(".ebll-wrong").text_content() == ""
 
 
-def test_no_serious_fault_for_those_who_use_a_screen_reader(opened):
-    book = opened("panels.ipynb")
-    book.run_all()
+def test_no_serious_fault_for_those_who_use_a_screen_reader(executed):
+    book = executed("panels.ipynb")
     for place in range(3):
         book.widget(place)
     assert serious(book.page) == []
