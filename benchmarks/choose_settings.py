@@ -33,7 +33,7 @@ from ebll.errors import TrainingDiverged
 from ebll.experiments.report import markdown
 from ebll.methods import EBLL, EWC, Finetune, LwF, Method
 from ebll.protocol import learn_first, run_sequence
-from ebll.record import Recorder, measure_accuracy
+from ebll.recording import Recorder, measure_accuracy
 
 SEEDS = range(100, 105)
 NEW_TASKS = ("mnist", "digits", "textures")
@@ -71,7 +71,7 @@ def measure(net: str, seed: int, distill_weight: float | None) -> list[dict]:
     start = learn_first([old], net=net, settings=preset.train, seed=seed, recorder=Recorder(log_every=0))
     rate = preset.train.learning_rate
     if distill_weight is None:
-        kept = EWC().after_task(start.net, 0, old, None, seed)
+        kept = EWC().consolidate(start.net, 0, old, None, seed)
         candidates: list[tuple[str, float, Method, float]] = [
             *(("learning_rate", value, Finetune(), value) for value in LEARNING_RATES),
             *(("distill_weight", value, LwF(distill_weight=value), rate) for value in DISTILL_WEIGHTS),
@@ -79,7 +79,7 @@ def measure(net: str, seed: int, distill_weight: float | None) -> list[dict]:
         ]
     else:
         coder = EBLL(distill_weight=distill_weight, autoencoder=AutoencoderSettings(code_size=preset.code_size))
-        kept = coder.after_task(start.net, 0, old, None, seed)
+        kept = coder.consolidate(start.net, 0, old, None, seed)
         candidates = [("alpha", value, coder.replace(alpha=value), rate) for value in ALPHAS]
     rows = []
     for name, (setting, value, method, rate) in itertools.product(NEW_TASKS, candidates):
@@ -93,7 +93,7 @@ def measure(net: str, seed: int, distill_weight: float | None) -> list[dict]:
                 seed=seed,
                 recorder=Recorder(log_every=0),
                 start=dataclasses.replace(start, memory=kept if isinstance(method, EBLL | EWC) else None),
-                look_back_last=False,
+                consolidate_last=False,
             )
         except TrainingDiverged:
             rows.append(row)  # counts as nothing learned and all forgotten

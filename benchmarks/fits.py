@@ -17,9 +17,9 @@ from ebll.data import Task, load_task
 from ebll.fisher import FISHER_KINDS, fisher_diagonal, fisher_diagonal_loop
 from ebll.methods import EBLL
 from ebll.methods.codes import fit_to_task
-from ebll.nets import Network
+from ebll.networks import Network
 from ebll.protocol import learn_first, run_sequence
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
@@ -87,7 +87,7 @@ def difference(some: Sequence[Tensor], others: Sequence[Tensor]) -> float:
 def fit_and_run(tasks: Sequence[Task], start: Snapshot, device: str) -> Mapping[str, Callable[[], object]]:
     """The first task's autoencoder, and the second task with one that is already there."""
     method, settings = EBLL(), TrainSettings(threads=torch.get_num_threads())
-    ready = dataclasses.replace(start, memory=method.after_task(start.net, 0, tasks[0], None, 0))
+    ready = dataclasses.replace(start, memory=method.consolidate(start.net, 0, tasks[0], None, 0))
 
     def fit() -> None:
         with cpu_threads(settings.threads):
@@ -95,6 +95,6 @@ def fit_and_run(tasks: Sequence[Task], start: Snapshot, device: str) -> Mapping[
 
     def learn() -> None:
         options = {"settings": settings, "device": device, "recorder": Recorder(log_every=0)}
-        run_sequence(tasks, method, start=ready, look_back_last=False, **options)
+        run_sequence(tasks, method, start=ready, consolidate_last=False, **options)
 
     return {"fit": fit, "run": learn}

@@ -51,7 +51,7 @@ def bare_side(ready: Ready, net: str) -> tuple[Callable[[], list[Tensor]], list[
     """The bare loop on copies of the weights, and these copies in the order of the network's parameters."""
     parameters = [parameter.detach().clone().requires_grad_() for parameter in ready.net.parameters()]
     weights, heads = parameters[:-4], parameters[-4:]
-    options = {name: ready.recorded[name] for name in ("soft_targets", "codes") if name in ready.recorded}
+    options = {name: ready.targets[name] for name in ("soft_targets", "codes") if name in ready.targets}
     if "codes" in options:
         encoder = ready.memory.encoder(0)
         options["encoder"] = (encoder.weight, encoder.bias)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ebll.data import Split, Task
-from ebll.methods import METHODS, EncoderMemory, Memory, Method, Recorded
-from ebll.nets import NetSpec, Network
+from ebll.methods import METHODS, EncoderMemory, Memory, Method, Targets
+from ebll.networks import NetSpec, Network
 from ebll.protocol import learn_first
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.training import Step, TrainSettings, train
 
 __all__ = ["DoubleSplit", "Ready", "prepared", "random_task", "wide_mlp"]
@@ -55,7 +55,7 @@ class Ready:
     method: Method
     net: Network
     memory: Memory | None
-    recorded: Recorded
+    targets: Targets
     task: Task
     t: int = 1
 
@@ -63,7 +63,7 @@ class Ready:
         """Go on for so many steps, which must be whole epochs, through the loop that a user's run takes."""
         epochs = steps // -(-len(self.task.train) // batch)
         settings = TrainSettings(epochs=epochs, batch_size=batch, learning_rate=rate, drop_at=1.0)
-        options = {"settings": settings, "memory": self.memory, "recorded": self.recorded}
+        options = {"settings": settings, "memory": self.memory, "targets": self.targets}
         for step in train(self.net, self.method, self.t, {self.t: self.task}, **options):
             if observe:
                 observe(step)
@@ -74,8 +74,8 @@ class Ready:
         task = dataclasses.replace(self.task, train=DoubleSplit(split.inputs.double(), split.labels))
         if isinstance(memory, EncoderMemory):
             memory = EncoderMemory(tuple(copy.deepcopy(encoder).double() for encoder in memory.encoders), {})
-        recorded = self.method.before_task(net, self.t, task.train.inputs, memory)
-        return dataclasses.replace(self, net=net, memory=memory, recorded=recorded, task=task)
+        targets = self.method.record_targets(net, self.t, task.train.inputs, memory)
+        return dataclasses.replace(self, net=net, memory=memory, targets=targets, task=task)
 
 
 def prepared(net: NetSpec, batch: int, device: str, names: Iterable[str]) -> dict[str, Ready]:
@@ -86,8 +86,8 @@ def prepared(net: NetSpec, batch: int, device: str, names: Iterable[str]) -> dic
     ready = {}
     for name in names:
         method, network = METHODS[name](), copy.deepcopy(start.net)
-        memory = method.after_task(network, 0, old, None, 0)
+        memory = method.consolidate(network, 0, old, None, 0)
         network.add_head(new.class_count)
-        recorded = method.before_task(network, 1, new.train.inputs, memory)
-        ready[name] = Ready(method, network, memory, recorded, new)
+        targets = method.record_targets(network, 1, new.train.inputs, memory)
+        ready[name] = Ready(method, network, memory, targets, new)
     return ready

@@ -15,7 +15,7 @@ from benchmarks.results import table_of
 from benchmarks.rounds import Figure, figure, interleaved, ratio_of
 from ebll.data import Task, load_task
 from ebll.protocol import learn_first, run_sequence
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.runs import Snapshot
 from ebll.training import TrainSettings
 
@@ -62,7 +62,7 @@ def timed(
     def learn(name: str) -> None:
         made[name] = Recorder(log_every=LOG_EVERY[name])
         options = {"settings": settings, "device": device, "recorder": made[name]}
-        run_sequence(tasks, "ebll", start=start, look_back_last=False, **options)
+        run_sequence(tasks, "ebll", start=start, consolidate_last=False, **options)
 
     cases = {name: lambda name=name: learn(name) for name in LOG_EVERY}
     times = interleaved(cases, rounds, ready=torch.cuda.synchronize if device == "cuda" else None)

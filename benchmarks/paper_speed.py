@@ -32,7 +32,7 @@ from ebll.autoencoder import Autoencoder, encoder_of
 from ebll.data import Task
 from ebll.experiments.report import markdown
 from ebll.methods import EncoderMemory
-from ebll.nets import Network
+from ebll.networks import Network
 from ebll.paper import PaperSettings
 from ebll.paper.speed import noise_task
 from ebll.paper.start import network_of, quick_products
@@ -70,11 +70,11 @@ def _epoch(net: Network, method: Any, task: Task, memory: Any, settings: PaperSe
     teacher = copy.deepcopy(net)
 
     def answers(inputs: Any) -> Any:
-        return method.before_task(teacher, 1, inputs, memory)
+        return method.record_targets(teacher, 1, inputs, memory)
 
-    recorded = answers if task.train.changing else answers(task.train.inputs)
+    targets = answers if task.train.changing else answers(task.train.inputs)
     quick = settings.train.replace(epochs=1, learning_rate=1e-6)
-    options = {"settings": quick, "memory": memory, "recorded": recorded}
+    options = {"settings": quick, "memory": memory, "targets": targets}
     return lambda: deque(train(net, method, 1, {1: task}, **options), maxlen=0)
 
 

@@ -26,7 +26,7 @@ from ebll.experiments import jobs, reproduce
 from ebll.experiments.plan import Experiment
 from ebll.experiments.report import markdown
 from ebll.methods import codes, ewc
-from ebll.record import Recorder
+from ebll.recording import Recorder
 
 __all__ = ["TITLE", "Clock", "run", "watched"]
 
@@ -34,7 +34,7 @@ TITLE = "Where the main job spends its time"
 PROFILE, FIRST_BAR = "full", 5.0
 STAGES = {
     "loading tasks": [(jobs, "load_task")],
-    "recording targets": [(protocol, "old_answers")],
+    "recording targets": [(protocol, "targets_of")],
     "measuring curves": [(Recorder, "measure"), (Recorder, "watching")],
     "test accuracy": [(Recorder, "add_accuracies")],
     "autoencoder fit": [(codes, "fit_to_task"), (jobs, "fit_to_task")],

@@ -32,7 +32,7 @@ brackets; "A to B" is how many times as long A takes as B, within each round, in
 sides" says that single rounds lie on both sides of the bar. `make bench` and `make bench-peers` write this page; panels
 and AlexNet are taken from the pages of `make bench-widgets` and `make bench-paper`. Every figure, also those that no
 table here shows, is in [results.csv](results.csv). `mlp` is 784-256-128 and `cnn` two convolutions and a layer
-([nets.py](../ebll/nets.py)), each with a head a task.
+([networks.py](../ebll/networks.py)), each with a head a task.
 """
 
 

@@ -19,10 +19,10 @@ from benchmarks.made import Ready, prepared, wide_mlp
 from benchmarks.profiled import shares
 from benchmarks.results import table_of
 from benchmarks.rounds import Figure, figure, interleaved, ratio_of
+from ebll.losses import class_loss
 from ebll.methods import Batch, EncoderMemory, Method, Term
-from ebll.nets import NetSpec, Network, training_only
+from ebll.networks import NetSpec, Network, training_only
 from ebll.seeds import generator
-from ebll.terms import class_loss
 from ebll.training import batches_of
 
 __all__ = ["CASES", "TITLE", "BareProducts", "figures_of", "operations", "run", "with_products"]
@@ -69,14 +69,14 @@ class BareProducts(Method):
 def with_products(ready: Mapping[str, Ready]) -> dict[str, Ready]:
     """The methods, and fine-tuning plus bare products on EBLL's network and encoder."""
     of_ebll = ready["ebll"]
-    floor = replace(of_ebll, method=BareProducts(), net=copy.deepcopy(of_ebll.net), recorded={})
+    floor = replace(of_ebll, method=BareProducts(), net=copy.deepcopy(of_ebll.net), targets={})
     return {**ready, BareProducts.name: floor}
 
 
 def operations(ready: Ready, batch: int) -> int:
     """Floating-point operations of one step's products and convolutions, forwards and backwards."""
     t, method, order = ready.t, ready.method, generator(0, "batches")
-    drawn = next(batches_of(ready.task, t, ready.recorded, batch, order))
+    drawn = next(batches_of(ready.task, t, ready.targets, batch, order))
     with training_only(ready.net, method.trained_parts(ready.net, t)), FlopCounterMode(display=False) as counter:
         terms = method.loss_terms(ready.net, [drawn], ready.memory)
         sum(term.weighted() for term in terms.values()).backward()

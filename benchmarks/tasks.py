@@ -14,7 +14,7 @@ from benchmarks.steps import operations
 from ebll.autoencoder import Autoencoder, encoder_of
 from ebll.data import Task
 from ebll.methods import METHODS, EncoderMemory, Memory, Method
-from ebll.nets import Network, build_network
+from ebll.networks import Network, build_network
 from ebll.seeds import seeded
 
 __all__ = ["TITLE", "figures_of", "prepared", "run"]
@@ -43,7 +43,7 @@ def prepared(name: str, old: int, task: Task, device: str) -> Ready:
         for _ in range(old + 1):
             net.add_head(CLASSES)
     memory = memory_of(method, net, old, task)
-    return Ready(method, net, memory, method.before_task(net, old, task.train.inputs, memory), task, old)
+    return Ready(method, net, memory, method.record_targets(net, old, task.train.inputs, memory), task, old)
 
 
 def memory_of(method: Method, net: Network, old: int, task: Task) -> Memory | None:
@@ -55,7 +55,7 @@ def memory_of(method: Method, net: Network, old: int, task: Task) -> Memory | No
         return EncoderMemory(tuple(encoder_of(one.weight.detach(), one.bias.detach()) for one in made), {})
     memory = None
     for t in range(old):
-        memory = method.after_task(net, t, task, memory, 0)
+        memory = method.consolidate(net, t, task, memory, 0)
     return memory
 
 

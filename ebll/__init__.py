@@ -2,11 +2,11 @@
 
 A network learns tasks one after the other and should keep the old ones. In reading order:
 
-- `ebll.terms`: the equations, one pure function each; `ebll.metrics`: what is measured.
-- `ebll.nets`, `ebll.autoencoder`, `ebll.fisher`: the network F / T / T_t, and what is fitted beside it.
+- `ebll.losses`: the equations, one pure function each; `ebll.metrics`: what is measured.
+- `ebll.networks`, `ebll.autoencoder`, `ebll.fisher`: the network F / T / T_t, and what is fitted beside it.
 - `ebll.data`: tasks from images and typefaces inside packages, and your own.
 - `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
-- `ebll.training`: the one loop; `ebll.protocol`: tasks one after the other; `ebll.record`: the tables they leave;
+- `ebll.training`: the one loop; `ebll.protocol`: tasks one after the other; `ebll.recording`: the tables they leave;
   `ebll.comparison`: several methods side by side.
 - `ebll.experiments`: the main job with its claims; `ebll.plots`: table in, figure out.
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
@@ -44,9 +44,9 @@ _HOME = {
     "Task": "data",
     "load_task": "data",
     "task_table": "data",
-    "NETS": "nets",
-    "Network": "nets",
-    "build_network": "nets",
+    "NETS": "networks",
+    "Network": "networks",
+    "build_network": "networks",
     "Autoencoder": "autoencoder",
     "AutoencoderSettings": "autoencoder",
     "fit_autoencoder": "autoencoder",
@@ -63,7 +63,7 @@ _HOME = {
     "RunConfig": "config",
     "Comparison": "comparison",
     "compare": "comparison",
-    "Recorder": "record",
+    "Recorder": "recording",
     "Run": "runs",
     "Snapshot": "runs",
     "TrainSettings": "training",
@@ -71,11 +71,11 @@ _HOME = {
     "run_sequence": "protocol",
     "sweep": "sweeps",
 }
-_ROOMS = (
+_MODULES = (
     *("autoencoder", "backbones", "checkpoints", "checks", "comparison", "config", "data", "environment"),
     *("experiments", "figures", "fisher", "lesson", "methods", "metrics"),
-    *("nets", "pages", "panels", "paper", "photos", "plots", "protocol", "record"),
-    *("sweeps", "terms", "training", "widgets"),
+    *("networks", "pages", "panels", "paper", "photos", "plots", "protocol", "recording"),
+    *("sweeps", "losses", "training", "widgets"),
 )
 
 if TYPE_CHECKING:
@@ -92,18 +92,18 @@ if TYPE_CHECKING:
         figures,
         fisher,
         lesson,
+        losses,
         methods,
         metrics,
-        nets,
+        networks,
         pages,
         panels,
         paper,
         photos,
         plots,
         protocol,
-        record,
+        recording,
         sweeps,
-        terms,
         training,
         widgets,
     )
@@ -123,9 +123,9 @@ if TYPE_CHECKING:
         Joint,
         LwF,
     )
-    from ebll.nets import NETS, Network, build_network
+    from ebll.networks import NETS, Network, build_network
     from ebll.protocol import learn_first, run_sequence
-    from ebll.record import Recorder
+    from ebll.recording import Recorder
     from ebll.runs import Run, Snapshot
     from ebll.sweeps import sweep
     from ebll.training import TrainSettings
@@ -178,21 +178,21 @@ __all__ = [
     "learn_first",
     "lesson",
     "load_task",
+    "losses",
     "methods",
     "metrics",
-    "nets",
+    "networks",
     "pages",
     "panels",
     "paper",
     "photos",
     "plots",
     "protocol",
-    "record",
+    "recording",
     "run_sequence",
     "sweep",
     "sweeps",
     "task_table",
-    "terms",
     "training",
     "widgets",
 ]
@@ -201,7 +201,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(importlib.import_module(f"ebll.{_HOME[name]}"), name)
-    if name in _ROOMS:
+    if name in _MODULES:
         return importlib.import_module(f"ebll.{name}")
     raise AttributeError(f"module 'ebll' has no attribute {name!r}")
 

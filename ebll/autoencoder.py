@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ebll.errors import InputError, TrainingDiverged
+from ebll.losses import autoencoder_loss, class_loss, reconstruction_error
 from ebll.metrics import accuracy
 from ebll.seeds import generator, seeded
 from ebll.settings import Settings, setting
-from ebll.terms import autoencoder_loss, class_loss, reconstruction_error
 
 __all__ = [
     "Autoencoder",
@@ -126,7 +126,7 @@ def fit_autoencoder(
 
     features   (n, features)  F(x) on the task's training inputs; constant
     labels     (n,)           int64
-    classify   features (batch, features) -> logits; must not receive gradient itself (see `nets.frozen`)
+    classify   features (batch, features) -> logits; must not receive gradient itself (see `networks.frozen`)
     held_out   features and labels for the two accuracies; the training ones if None
     returns    an `AutoencoderFit`; weights come from `seed` alone and the global generators are left as they were
     raises     `TrainingDiverged` if the loss stops being finite

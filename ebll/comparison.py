@@ -17,9 +17,9 @@ import torch
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Memory, Method
-from ebll.nets import NetSpec
+from ebll.networks import NetSpec
 from ebll.protocol import begin, complete, learn_first
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """A row per run, logging step and old task; the columns are listed in `ebll.record`."""
+        """A row per run, logging step and old task; the columns are listed in `ebll.recording`."""
         return self._table("curves")
 
     @property
@@ -160,7 +160,7 @@ def memory_of(
     key = kept_by(method)
     if key not in memories:
         # On a copy: a fit freezes the network, and gives way to other runs that may be branching from it.
-        memories[key] = method.after_task(copy.deepcopy(start.net), 0, task, None, seed)
+        memories[key] = method.consolidate(copy.deepcopy(start.net), 0, task, None, seed)
     return memories[key]
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ebll.errors import InputError, check_choice
-from ebll.nets import frozen
+from ebll.networks import frozen
 from ebll.seeds import generator
 
 __all__ = ["FISHER_KINDS", "fisher_diagonal", "fisher_diagonal_loop"]

@@ -1,7 +1,7 @@
-"""The paper's protocol around the loop: tasks in sequence, with warm-up, recorded answers and a look back.
+"""The paper's protocol around the loop: tasks in sequence, with warm-up, recorded targets and consolidation.
 
 `learn_task` warms up the new head, records what the old network says of the new inputs and trains; `learn` does that
-for every later task, and lets the method look back after each. Both are generators of steps, as the loop is;
+for every later task, and lets the method consolidate after each. Both are generators of steps, as the loop is;
 `learn_first` and `run_sequence` run them to their end. Nothing is printed here and no picture is drawn.
 """
 
@@ -16,9 +16,9 @@ import torch
 
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice
-from ebll.methods import METHODS, FeatureExtraction, Finetune, Memory, Method, Recorded
-from ebll.nets import NetSpec, Network, build_network
-from ebll.record import Recorder
+from ebll.methods import METHODS, FeatureExtraction, Finetune, Memory, Method, Targets
+from ebll.networks import NetSpec, Network, build_network
+from ebll.recording import Recorder
 from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads, seeded
 from ebll.training import Resume, Step, Teacher, TrainSettings, train
@@ -30,9 +30,9 @@ __all__ = [
     "learn_first",
     "learn_task",
     "method_of",
-    "old_answers",
     "refuse_batch_of_one",
     "run_sequence",
+    "targets_of",
 ]
 
 
@@ -60,7 +60,7 @@ def run_sequence(
     device: str | torch.device = "cpu",
     recorder: Recorder | None = None,
     start: Snapshot | None = None,
-    look_back_last: bool = True,
+    consolidate_last: bool = True,
 ) -> Run:
     """Learn tasks one after the other with one method.
 
@@ -70,21 +70,21 @@ def run_sequence(
     seed       decides everything that is random; on one machine and thread count the weights repeat to the last bit
     recorder   collects the tables as the run goes on: pass your own to keep them if the run is interrupted
     start      a `Snapshot` to branch from instead of learning the first task again; it is copied
-    look_back_last   whether the method also fits what it keeps (autoencoder, Fisher) after the last task; only a longer
-               sequence needs it
+    consolidate_last   whether the method also fits what it keeps (autoencoder, Fisher) after the last task; only a
+               longer sequence needs it
     raises     `InputError` for tasks that do not fit together, `TrainingDiverged` (with the run so far) for a bad loss
     """
     run = begin(tasks, method, net=net, seed=seed, device=device, recorder=recorder, start=start)
-    return complete(run, tasks, settings, look_back_last=look_back_last)
+    return complete(run, tasks, settings, consolidate_last=consolidate_last)
 
 
 def complete(
-    run: Run, tasks: Sequence[Task], settings: TrainSettings | None = None, *, look_back_last: bool = False
+    run: Run, tasks: Sequence[Task], settings: TrainSettings | None = None, *, consolidate_last: bool = False
 ) -> Run:
     """Take a run that was begun to its end."""
     settings = _checked(settings, TrainSettings, "settings", "epochs")
     with cpu_threads(settings.threads):
-        for _ in learn(run, tasks, settings, look_back_last=look_back_last):
+        for _ in learn(run, tasks, settings, consolidate_last=consolidate_last):
             pass
     return run
 
@@ -127,10 +127,10 @@ def learn(
     tasks: Sequence[Task],
     settings: TrainSettings,
     *,
-    look_back_last: bool = False,
+    consolidate_last: bool = False,
     resume: Resume | None = None,
 ) -> Iterator[Step]:
-    """Learn the tasks that a run has not learned yet; the method looks back after each, to fit what it keeps.
+    """Learn the tasks that a run has not learned yet; the method consolidates after each: it fits what it keeps.
 
     tasks    those that the run was begun with, or the first of them
     settings   their number of threads is for the caller to set, with `ebll.seeds.cpu_threads`
@@ -149,9 +149,9 @@ def learn(
         try:
             if run.learned <= t:
                 yield from learn_task(run, tasks, t, settings, resume if resume and resume.task == t else None)
-            if run.fitted <= t and (t < last or look_back_last):
+            if run.fitted <= t and (t < last or consolidate_last):
                 who = run.method.label
-                run.memory = run.method.after_task(run.net, t, task, run.memory, run.seed)
+                run.memory = run.method.consolidate(run.net, t, task, run.memory, run.seed)
                 run.fitted = t + 1
                 run.recorder.add_memory(task.name, run.memory)
         except TrainingDiverged as error:
@@ -199,9 +199,9 @@ def _stage(
     net, memory = run.net, run.memory
     observe = run.recorder.watching(net, tasks, t, memory, stage, method.trained_parts(net, t))
     data = {i: tasks[i] for i in method.tasks_for(t, tasks)}
-    recorded = old_answers(net, method, tasks[t], t, memory)
+    targets = targets_of(net, method, tasks[t], t, memory)
     options = {"settings": settings, "seed": run.seed, "resume": resume if resume and resume.state else None}
-    with contextlib.closing(train(net, method, t, data, memory=memory, recorded=recorded, **options)) as steps:
+    with contextlib.closing(train(net, method, t, data, memory=memory, targets=targets, **options)) as steps:
         for step in steps:
             step.stage = stage
             if not resume or step.index > resume.index:  # where it goes on, it was measured before it was stopped
@@ -221,16 +221,16 @@ def refuse_batch_of_one(network: Network, name: str, inputs: int, settings: Trai
         )
 
 
-def old_answers(net: Network, method: Method, task: Task, t: int, memory: Memory | None) -> Recorded | Teacher:
+def targets_of(net: Network, method: Method, task: Task, t: int, memory: Memory | None) -> Targets | Teacher:
     """What the network of before task t says of its training inputs: rows, or a function that gives them.
 
     The method records rows, one an input. Where inputs are cut anew in each epoch, a frozen copy of the network is
     asked about each batch instead, so that what a batch is held to belongs to the very pixels in it.
     """
-    if t == 0 or not task.train.changing or type(method).before_task is Method.before_task:
-        return method.before_task(net, t, task.train.inputs, memory)
+    if t == 0 or not task.train.changing or type(method).record_targets is Method.record_targets:
+        return method.record_targets(net, t, task.train.inputs, memory)
     teacher = copy.deepcopy(net)
-    return lambda inputs: method.before_task(teacher, t, inputs, memory)
+    return lambda inputs: method.record_targets(teacher, t, inputs, memory)
 
 
 def method_of(method: Method | str) -> Method:

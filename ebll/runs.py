@@ -12,8 +12,8 @@ from ebll import metrics
 from ebll.data import Task
 from ebll.errors import InputError
 from ebll.methods import Memory, Method
-from ebll.nets import Network
-from ebll.record import Recorder
+from ebll.networks import Network
+from ebll.recording import Recorder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ class Run:
     net_name: str
     seed: int
     net: Network
-    memory: Memory | None  #: what the method keeps of the tasks that it has looked back on
+    memory: Memory | None  #: what the method keeps of the tasks that it has consolidated
     recorder: Recorder
     learned: int = 0  #: tasks learned so far
     fitted: int = 0  #: of these, the tasks that what the method keeps was fitted to
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """A row per logging step and old task; the columns are listed in `ebll.record`."""
+        """A row per logging step and old task; the columns are listed in `ebll.recording`."""
         return self._with_facts(self.recorder.curves())
 
     @property

@@ -41,7 +41,7 @@ def setting(
 
 def as_in(owner: type[Settings], name: str, default: Any, **changes: Any) -> Any:
     """A field with the sentence, symbol and limits of another settings class: they are written once."""
-    rules = {key: value for key, value in owner.knobs()[name].items() if key != "default"}
+    rules = {key: value for key, value in owner.metadata()[name].items() if key != "default"}
     return setting(default, **{**rules, "per_task": False, **changes})
 
 
@@ -61,7 +61,7 @@ class Settings:
         return dataclasses.replace(self, **changes)
 
     @classmethod
-    def knobs(cls) -> dict[str, dict[str, Any]]:
+    def metadata(cls) -> dict[str, dict[str, Any]]:
         """Name -> sentence, symbol, default and limits of every setting, for help texts and controls."""
         return {
             field.name: {**field.metadata, "default": field.default}

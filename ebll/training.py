@@ -18,14 +18,14 @@ from torch import Tensor
 
 from ebll.data import Task
 from ebll.errors import TrainingDiverged
-from ebll.methods import Batch, Memory, Method, Recorded, Term
-from ebll.nets import Network, training_only
+from ebll.methods import Batch, Memory, Method, Targets, Term
+from ebll.networks import Network, training_only
 from ebll.seeds import GlobalStream, generator
 from ebll.settings import Settings, setting
 
 __all__ = ["Resume", "Step", "TrainSettings", "batches_of", "check_finite", "train"]
 
-Teacher = Callable[[Tensor], Recorded]
+Teacher = Callable[[Tensor], Targets]
 """What the network of before a task says of a batch of inputs, for tasks whose inputs are cut anew in each epoch."""
 
 
@@ -102,7 +102,7 @@ def train(
     *,
     settings: TrainSettings,
     memory: Memory | None = None,
-    recorded: Recorded | Teacher | None = None,
+    targets: Targets | Teacher | None = None,
     seed: int = 0,
     resume: Resume | None = None,
 ) -> Iterator[Step]:
@@ -113,7 +113,7 @@ def train(
 
     data       index -> task whose training split may be used; an epoch is one pass over task t, beside which the others
                are drawn from as often as needed
-    recorded   rows belonging to task t's training inputs, from `method.before_task`, or a function that gives them
+    recorded   rows belonging to task t's training inputs, from `method.record_targets`, or a function that gives them
     seed       decides the order of the batches, and dropout where a network has it
     yields     the same `Step` each time; whoever iterates may put another method into it
     raises     `TrainingDiverged` at the first step whose loss is not finite
@@ -128,7 +128,7 @@ def train(
             _restore(step, resume)
         size = settings.batch_size
         streams = [
-            batches_of(task, i, recorded if i == t else None, size, generator(seed, "batches", t, i), step.index)
+            batches_of(task, i, targets if i == t else None, size, generator(seed, "batches", t, i), step.index)
             for i, task in data.items()
         ]
         while step.index < total:
@@ -153,7 +153,7 @@ def train(
 def batches_of(
     task: Task,
     index: int,
-    recorded: Recorded | Teacher | None,
+    targets: Targets | Teacher | None,
     batch_size: int,
     order: torch.Generator,
     skip: int = 0,
@@ -165,8 +165,8 @@ def batches_of(
     Labels and recorded rows are shuffled once an epoch, a batch is a view of them; inputs are large, and a split draws
     them as they are needed. Both are cheaper than a DataLoader, which collates samples one by one.
     """
-    teacher = recorded if callable(recorded) else None
-    columns = {} if teacher or recorded is None else recorded
+    teacher = targets if callable(targets) else None
+    columns = {} if teacher or targets is None else targets
     split = task.train
     while True:
         rows = torch.randperm(len(split), generator=order)

@@ -60,7 +60,7 @@ def settings(**changes):
     train = dict(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=0.02)
     cut = dict(stored=32, size=SIZE, versions=2)
     for name, value in changes.items():
-        kind = next((k for k, c in ((train, TrainSettings), (cut, PhotoSettings)) if name in c.knobs()), usual)
+        kind = next((k for k, c in ((train, TrainSettings), (cut, PhotoSettings)) if name in c.metadata()), usual)
         kind[name] = value
     return PaperSettings(**usual, train=TrainSettings(**train), photos=PhotoSettings(**cut))
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from ebll import Autoencoder, AutoencoderSettings, InputError, TrainingDiverged, build_network, fit_autoencoder
 from ebll.autoencoder import Encoder, fit_epochs, stack_encoders, start_at_principal_components
-from ebll.nets import frozen
+from ebll.losses import autoencoder_loss
+from ebll.networks import frozen
 from ebll.seeds import derive_seed, generator
-from ebll.terms import autoencoder_loss
 
 SETTINGS = AUTOENCODER.replace(recon_weight=0.3)
 RANDOM = SETTINGS.replace(start="random", learning_rate=0.02)

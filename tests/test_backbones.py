@@ -14,7 +14,7 @@ from ebll.backbones import BACKBONES, load_backbone
 from ebll.backbones.chains import LARGEST, _shapes, build_empty, chain_of, parameters, shapes
 from ebll.backbones.cuts import _features, _operator, _set_chances
 from ebll.errors import InputError
-from ebll.nets import Network
+from ebll.networks import Network
 
 pytestmark = pytest.mark.paper
 

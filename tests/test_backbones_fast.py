@@ -14,7 +14,7 @@ from ebll.backbones import Fast, accelerated
 from ebll.data import Task
 from ebll.errors import InputError
 from ebll.methods import METHODS
-from ebll.nets import Network, frozen, training_only
+from ebll.networks import Network, frozen, training_only
 from ebll.seeds import seeded
 from ebll.training import TrainSettings
 
@@ -361,7 +361,7 @@ def test_fisher_information_of_a_compiled_net_is_that_of_the_plain_one(parts):
             made.add_head(3)
         finetuned = TrainSettings(epochs=1, warmup_epochs=0, batch_size=8)
         trained(made, METHODS["finetune"](), 0, {0: task}, settings=finetuned)
-        found[name] = METHODS["ewc"](fisher="exact").after_task(made, 0, task, None, 0).fisher
+        found[name] = METHODS["ewc"](fisher="exact").consolidate(made, 0, task, None, 0).fisher
     assert all(value.sum() > 0 for value in found["plain"])
     for got, wanted in zip(found["aot"], found["plain"], strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-7)

@@ -10,7 +10,7 @@ from benchmarks import elsewhere, fits, measuring, start
 from ebll.data import Split
 from ebll.fisher import FISHER_KINDS
 from ebll.protocol import learn_first
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from tests.tiny import SETTINGS, blobs
 
 
@@ -110,7 +110,9 @@ def test_processes_are_real_and_a_failed_one_says_why():
 
 def test_panels_are_the_medians_of_their_table(monkeypatch, tmp_path):
     rows = [(name, value) for name in elsewhere.PANELS[:2] for value in (1.0, 5.0, 2.0)]
-    pd.DataFrame([*rows, ("another", 9.0)], columns=["what", "value"]).to_csv(tmp_path / "widget-speed.csv", index=False)
+    pd.DataFrame([*rows, ("another", 9.0)], columns=["what", "value"]).to_csv(
+        tmp_path / "widget-speed.csv", index=False
+    )
     monkeypatch.setattr(elsewhere, "DOCS", tmp_path)
     _, figures = elsewhere.panels()
     assert [one.what for one in figures] == list(elsewhere.PANELS[:2])

@@ -188,7 +188,7 @@ def few_images(monkeypatch):
 def test_our_side_learns_in_either_precision(few_images, name):
     data, losses, ends = sides.made_data(), {}, {}
     for precision, arrays in {"double": data, "single": sides.in_single(data)}.items():
-        ready = sides.recorded(sides.begun(name, arrays))
+        ready = sides.targets(sides.begun(name, arrays))
         losses[precision] = []
         sides.epoch(ready, losses[precision])
         ends[precision] = next(ready.net.parameters()).detach()

@@ -9,7 +9,7 @@ import torch
 from benchmarks import bare, loop, made, profiled, steps, tasks
 from benchmarks.rounds import Figure, figure, interleaved
 from ebll.methods import METHODS
-from ebll.nets import build_network
+from ebll.networks import build_network
 
 
 def tiny(shape):
@@ -74,11 +74,11 @@ def test_the_loop_has_a_bar_for_each_method_and_net(small):
 def test_a_network_in_double_precision_is_a_copy(ready):
     one = ready["ebll"]
     double = one.in_double()
-    tensors = [*double.net.parameters(), *double.recorded.values(), double.task.train.inputs]
+    tensors = [*double.net.parameters(), *double.targets.values(), double.task.train.inputs]
     assert {tensor.dtype for tensor in [*tensors, double.memory.encoder(0).weight]} == {torch.float64}
     assert {parameter.dtype for parameter in one.net.parameters()} == {torch.float32}
-    for name, value in one.recorded.items():
-        torch.testing.assert_close(double.recorded[name].float(), value)
+    for name, value in one.targets.items():
+        torch.testing.assert_close(double.targets[name].float(), value)
 
 
 def test_operations_are_those_counted_by_hand():
@@ -129,7 +129,7 @@ def test_tasks_are_prepared_as_after_a_sequence():
     for name in ("lwf", "ebll"):
         ready = tasks.prepared(name, 4, task, "cpu")
         assert (ready.t, len(ready.net.heads)) == (4, 5)
-        widths = {key: value.shape[1] for key, value in ready.recorded.items()}
+        widths = {key: value.shape[1] for key, value in ready.targets.items()}
         assert widths == {"soft_targets": 4 * tasks.CLASSES} | ({"codes": 4 * 64} if name == "ebll" else {})
 
 

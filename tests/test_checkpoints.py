@@ -16,10 +16,10 @@ from ebll.checkpoints import Checkpoints, read_checkpoint, write_checkpoint
 from ebll.checkpoints import files as checkpoint_files
 from ebll.data import Task
 from ebll.errors import InputError, OutputError, RunStopped
+from ebll.losses import quadratic_penalty
 from ebll.methods import METHODS, Memory
 from ebll.protocol import learn_first, run_sequence
-from ebll.record import Recorder
-from ebll.terms import quadratic_penalty
+from ebll.recording import Recorder
 from ebll.training import TrainSettings
 
 SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=0.05)
@@ -232,7 +232,7 @@ def test_a_memory_that_cannot_be_kept_is_refused_in_words(start, tmp_path):
             return 0
 
     class Mine(type(METHODS["finetune"]())):
-        def after_task(self, net, t, task, memory, seed):
+        def consolidate(self, net, t, task, memory, seed):
             return Own()
 
     with raises(InputError, "Own", "from_tensors"):
@@ -328,7 +328,7 @@ def test_a_penalty_read_from_a_file_is_the_very_one_where_weights_lie_channels_l
 
     images = Task.from_tensors("images", *[(torch.randn(24, 3, 8, 8), torch.arange(24) % 3)] * 3)
     net = learn_first([images], net=last, settings=SETTINGS).net
-    kept = METHODS["ewc"]().after_task(net, 0, images, None, 0)
+    kept = METHODS["ewc"]().consolidate(net, 0, images, None, 0)
     write_checkpoint(tmp_path / "kept.safetensors", kept.tensors(), {})
     again = type(kept).from_tensors(read_checkpoint(tmp_path / "kept.safetensors")[0], {})
     assert not net.features[0][2].weight.is_contiguous()

@@ -10,7 +10,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from messages import raises, review
 
-from ebll import checks, errors, terms
+from ebll import checks, errors, losses
 from ebll.checks import (
     anchors,
     codes,
@@ -196,7 +196,7 @@ def test_a_stub_that_the_answer_calls_is_named_by_its_line():
 
     def mine(reconstructed, features, logits, labels, recon_weight):
         error = cell["my_error"](reconstructed, features)
-        return recon_weight * error + terms.class_loss(logits, labels)
+        return recon_weight * error + losses.class_loss(logits, labels)
 
     text = hint("autoencoder_loss", mine)
     assert "NotImplementedError: write this function" in text
@@ -213,7 +213,7 @@ def test_arguments_in_another_order_are_told_unless_it_does_not_matter(capsys):
         raise IndexError
 
     review(hint("autoencoder_loss", stopped), "(features, reconstructed, logits, labels, recon_weight)")
-    checks.code_distance(lambda code_before, code_now: terms.code_distance(code_before, code_now))
+    checks.code_distance(lambda code_before, code_now: losses.code_distance(code_before, code_now))
     assert "correct" in capsys.readouterr().out
 
 
@@ -341,7 +341,7 @@ def test_a_gradient_must_reach_every_argument_that_learns(exercise):
 
 
 def test_no_grad_is_told():
-    review(hint("code_distance", torch.no_grad()(terms.code_distance)), "torch.no_grad()")
+    review(hint("code_distance", torch.no_grad()(losses.code_distance)), "torch.no_grad()")
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_no_grad_is_told():
         ("fisher_diagonal", lambda net, ps, x: BY_NAME["fisher_diagonal"].right(net.double(), ps, x.double()), "net"),
         (
             "quadratic_penalty",
-            lambda a, b, f: (terms.quadratic_penalty(a, b, f), b.__setitem__(0, None))[0],
+            lambda a, b, f: (losses.quadratic_penalty(a, b, f), b.__setitem__(0, None))[0],
             "before",
         ),
     ],
@@ -370,14 +370,14 @@ def test_changing_an_argument_in_place_is_told(name, function, argument):
 def test_a_global_switch_left_on_is_told_and_put_back():
     def mine(logits, temperature):
         torch.set_grad_enabled(False)
-        return terms.soften(logits, temperature)
+        return losses.soften(logits, temperature)
 
     review(hint("soften", mine), "gradients")
     assert torch.is_grad_enabled()
 
     def wide(logits, temperature):
         torch.set_default_dtype(torch.float64)
-        return terms.soften(logits, temperature)
+        return losses.soften(logits, temperature)
 
     review(hint("soften", wide), "default dtype")
     assert torch.get_default_dtype() == torch.float32

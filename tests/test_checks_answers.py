@@ -55,20 +55,20 @@ def recorded_from_a_copy(net, inputs, t, temperature):
     for parameter in teacher.parameters():
         parameter.requires_grad = False
     hidden = teacher.operator(teacher.features(inputs))
-    return ebll.terms.soften(teacher.heads[t](hidden), temperature)
+    return ebll.losses.soften(teacher.heads[t](hidden), temperature)
 
 
 def recorded_in_batches(net, inputs, t, temperature):
     net.eval()
     with torch.inference_mode():
-        rows = [ebll.terms.soften(net(x[None], t), temperature)[0] for x in inputs]
+        rows = [ebll.losses.soften(net(x[None], t), temperature)[0] for x in inputs]
     net.train()
     return torch.stack(rows)
 
 
 def recorded_frozen(net, inputs, t, temperature):
-    with ebll.nets.frozen(net):
-        return ebll.terms.soften(net(inputs, t), temperature).double().detach()
+    with ebll.networks.frozen(net):
+        return ebll.losses.soften(net(inputs, t), temperature).double().detach()
 
 
 def pca_eigh(features, size):

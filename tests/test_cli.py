@@ -98,7 +98,7 @@ def test_methods_are_listed_with_every_setting():
     told = " ".join(invoke("methods").stdout.split())
     for name, cls in METHODS.items():
         assert f"{name}: {cls.label}" in told
-        for field, rules in cls.knobs().items():
+        for field, rules in cls.metadata().items():
             assert f"--{field.replace('_', '-')}" in told
             assert rules["symbol"] in told
             assert rules["doc"] in told

@@ -13,7 +13,7 @@ from ebll.backbones import BACKBONES, load_backbone
 from ebll.backbones.chains import shapes
 from ebll.cli.backbones import backbones
 from ebll.errors import InputError
-from ebll.nets import Network
+from ebll.networks import Network
 
 pytestmark = pytest.mark.paper
 

@@ -19,7 +19,7 @@ OPTIONS = {"net": small, "settings": SETTINGS}
 def test_each_run_equals_the_run_alone(name):
     tasks = sequence(3)
     made = compare(tasks, {n: method(n) for n in NAMES}, seeds=[4], **OPTIONS)
-    run = ebll.run_sequence(tasks, method(name), seed=4, look_back_last=False, **OPTIONS)
+    run = ebll.run_sequence(tasks, method(name), seed=4, consolidate_last=False, **OPTIONS)
     assert same(made.runs[name, 4].net, run.net)
     mine = made.curves[made.curves["method"] == name].reset_index(drop=True)
     wanted = run.curves[mine.columns].astype(mine.dtypes)
@@ -44,19 +44,19 @@ def test_one_method_with_several_settings_under_names_of_their_own():
 
 def test_what_is_kept_of_the_first_task_is_fitted_once_for_those_that_share_it_and_for_no_other(monkeypatch):
     class Own(ebll.EBLL):
-        def after_task(self, *arguments):
+        def consolidate(self, *arguments):
             fitted.append("own")
-            return super().after_task(*arguments)
+            return super().consolidate(*arguments)
 
     fitted = []
     for cls in (ebll.EBLL, ebll.EBLLSeparate, ebll.EWC):
-        real = cls.after_task
+        real = cls.consolidate
 
         def counted(self, *arguments, real=real):
             fitted.append(type(self).__name__)
             return real(self, *arguments)
 
-        monkeypatch.setattr(cls, "after_task", counted)
+        monkeypatch.setattr(cls, "consolidate", counted)
     methods = {
         "a": method("ebll"),
         "b": method("ebll", alpha=9.0),

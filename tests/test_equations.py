@@ -16,7 +16,7 @@ import ebll
 from ebll.experiments import Claim, Part
 from ebll.experiments.outcomes import OUTCOME_COLUMNS
 from ebll.experiments.verdicts import parts_table
-from ebll.record import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
+from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -10,7 +10,7 @@ from ebll.autoencoder import fit_autoencoder
 from ebll.config import PRESETS, Preset
 from ebll.experiments import jobs
 from ebll.experiments.plan import ALONE, Experiment
-from ebll.nets import frozen
+from ebll.networks import frozen
 from ebll.seeds import derive_seed
 
 SEED, IMAGES = 3, 24  # images of each new task, which has 51 for training

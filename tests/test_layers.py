@@ -11,13 +11,13 @@ PACKAGE = Path(__file__).parents[1] / "ebll"
 # Lowest first: a module, or a folder of modules, imports only from lines above its own, or from its own folder.
 LEVELS = [
     {"errors"},
-    {"files", "settings", "terms", "metrics", "environment", "workers"},
+    {"files", "settings", "losses", "metrics", "environment", "workers"},
     {"seeds"},
-    {"nets", "data"},
+    {"networks", "data"},
     {"photos", "backbones"},
     {"autoencoder", "fisher"},
     {"methods"},
-    {"record"},
+    {"recording"},
     {"runs"},
     {"training"},
     {"protocol"},
@@ -64,10 +64,10 @@ def test_imports_go_only_downwards(path):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("terms.py", "from ebll.nets import frozen"),
-        ("terms.py", "def f():\n    import ebll.training"),
-        ("nets.py", "from ebll import EBLL"),
-        ("nets.py", "from . import methods"),
+        ("losses.py", "from ebll.networks import frozen"),
+        ("losses.py", "def f():\n    import ebll.training"),
+        ("networks.py", "from ebll import EBLL"),
+        ("networks.py", "from . import methods"),
         ("methods/ewc.py", "from ..training import train"),
         ("plots/style.py", "from matplotlib import pyplot as plt"),
         ("training.py", "import matplotlib"),

@@ -150,5 +150,5 @@ def test_progress_is_one_line_that_ends_without_a_time():
 
 
 def test_the_source_shown_is_the_live_one(capsys):
-    lesson.source(ebll.terms.soften)
+    lesson.source(ebll.losses.soften)
     assert "torch.softmax(logits / temperature, dim=1)" in capsys.readouterr().out

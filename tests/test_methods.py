@@ -14,13 +14,13 @@ from torch import nn
 from ebll import METHODS, InputError, Recorder, build_network, run_sequence
 from ebll.autoencoder import Encoder, fit_autoencoder
 from ebll.fisher import fisher_diagonal
+from ebll.losses import code_distance
 from ebll.methods import Batch, Method, Term
 from ebll.methods.base import per_old_task, record
 from ebll.methods.soft_targets import old_logits
-from ebll.nets import frozen
+from ebll.networks import frozen
 from ebll.protocol import learn_first
 from ebll.seeds import derive_seed, generator, seeded
-from ebll.terms import code_distance
 from ebll.training import batches_of
 
 CODE_METHODS = ["code-only", "ebll", "ebll-separate"]
@@ -39,8 +39,8 @@ class Midway:
         self.net.add_head(self.tasks[-1].class_count)
         self.before = copy.deepcopy(self.net).eval()
         self.inputs, self.labels = self.tasks[-1].train.inputs, self.tasks[-1].train.labels
-        self.recorded = self.method.before_task(self.net, self.t, self.inputs, self.memory)
-        self.batch = Batch(self.t, self.inputs, self.labels, self.recorded)
+        self.targets = self.method.record_targets(self.net, self.t, self.inputs, self.memory)
+        self.batch = Batch(self.t, self.inputs, self.labels, self.targets)
 
     def terms(self):
         return self.method.loss_terms(self.net, [self.batch], self.memory)
@@ -115,7 +115,7 @@ def test_the_first_task_is_plain_training_for_every_method(name):
     task, net = blobs("a", 1), build_network(small, (12,))
     net.add_head(3)
     chosen = method(name)
-    assert chosen.before_task(net, 0, task.train.inputs, None) == {}
+    assert chosen.record_targets(net, 0, task.train.inputs, None) == {}
     assert chosen.tasks_for(0, [task]) == [0]
     terms = chosen.loss_terms(net, [Batch(0, task.train.inputs, task.train.labels, {})], None)
     assert list(terms) == ["task"]
@@ -157,7 +157,7 @@ def test_only_joint_training_uses_old_data(name):
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 3.5])
 def test_E3_soft_targets_are_the_old_heads_softmax_at_the_temperature(name, temperature):
     midway = Midway(name, sequence(3), temperature=temperature)
-    targets = midway.recorded["soft_targets"]
+    targets = midway.targets["soft_targets"]
     old = [(midway.before(midway.inputs, i) / temperature).softmax(dim=1) for i in (0, 1)]
     close(targets, torch.cat(old, dim=1))
     close(targets[:, :3].sum(dim=1), torch.ones(len(targets)))
@@ -168,7 +168,7 @@ def test_E3_soft_targets_are_the_old_heads_softmax_at_the_temperature(name, temp
 @pytest.mark.parametrize("name", DISTILLING)
 def test_E3_at_the_start_of_a_task_is_the_entropy_of_the_targets_and_pulls_nowhere(name):
     midway = Midway(name)
-    term, targets = midway.terms()["distill"], midway.recorded["soft_targets"]
+    term, targets = midway.terms()["distill"], midway.targets["soft_targets"]
     close(term.raw, -(targets * targets.log()).sum(dim=1).mean())
     assert all(gradient is None or gradient.abs().max() < 1e-6 for gradient in gradients(term, midway.net))
 
@@ -238,8 +238,8 @@ def test_E4_recorded_codes_are_the_sigmoid_codes_of_the_old_features(name):
     midway = Midway(name, sequence(3))
     features = midway.before.features(midway.inputs)
     codes = [torch.sigmoid(features @ encoder.weight.T + encoder.bias) for encoder in midway.memory.encoders]
-    close(midway.recorded["codes"], torch.cat(codes, dim=1))
-    assert not midway.recorded["codes"].requires_grad
+    close(midway.targets["codes"], torch.cat(codes, dim=1))
+    assert not midway.targets["codes"].requires_grad
 
 
 @pytest.mark.parametrize("name", CODE_METHODS)
@@ -321,14 +321,14 @@ def test_E5_is_the_sum_of_its_three_parts():
 @pytest.mark.parametrize("net", [small, noisy])
 def test_recorded_rows_belong_to_the_very_inputs_of_each_shuffled_batch(name, net):
     midway = Midway(name, sequence(3), net=net)
-    stream = batches_of(midway.tasks[2], 2, midway.recorded, 16, torch.Generator().manual_seed(0))
+    stream = batches_of(midway.tasks[2], 2, midway.targets, 16, torch.Generator().manual_seed(0))
     steps = 2 * -(-len(midway.inputs) // 16)
     first_inputs = []
     for batch in (next(stream) for _ in range(steps)):
-        again = midway.method.before_task(midway.before, 2, batch.inputs, midway.memory)
-        assert again.keys() == batch.recorded.keys() != set()
+        again = midway.method.record_targets(midway.before, 2, batch.inputs, midway.memory)
+        assert again.keys() == batch.targets.keys() != set()
         for key, value in again.items():
-            close(batch.recorded[key], value, rtol=1e-4, atol=1e-6)
+            close(batch.targets[key], value, rtol=1e-4, atol=1e-6)
         first_inputs.append(batch.inputs[0])
     assert not torch.equal(first_inputs[0], first_inputs[steps // 2])  # the second epoch is shuffled anew
 
@@ -340,8 +340,8 @@ def test_recording_is_in_eval_mode_even_from_a_net_left_in_train_mode(name):
     midway.net.train()
     kept, random = state(midway.net), torch.get_rng_state()
     for _ in range(2):
-        again = midway.method.before_task(midway.net, 1, midway.inputs, midway.memory)
-        assert all(torch.equal(value, midway.recorded[key]) for key, value in again.items())
+        again = midway.method.record_targets(midway.net, 1, midway.inputs, midway.memory)
+        assert all(torch.equal(value, midway.targets[key]) for key, value in again.items())
     assert all(part.training for part in midway.net.modules())
     assert all(parameter.requires_grad for parameter in midway.net.parameters())
     assert same(midway.net, kept)
@@ -572,7 +572,7 @@ def test_E7_each_task_draws_its_samples_and_their_labels_from_streams_of_its_own
     shared, data = [*run.net.features.parameters(), *run.net.operator.parameters()], tasks[t].train.take(rows)
     options = (data.inputs, data.labels, "sampled", derive_seed(4, "fisher", t))
     expected = fisher_diagonal(run.net, lambda x: run.net(x, t), shared, *options)
-    found = made.after_task(run.net, t, tasks[t], None, 4).fisher
+    found = made.consolidate(run.net, t, tasks[t], None, 4).fisher
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
@@ -581,7 +581,7 @@ def test_E7_takes_at_most_the_samples_asked_for_and_a_seeded_choice_of_them():
 
     def memory(seed):
         handle = midway.net.features.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-        made = midway.method.after_task(midway.net, 1, midway.tasks[1], None, seed)
+        made = midway.method.consolidate(midway.net, 1, midway.tasks[1], None, seed)
         handle.remove()
         return made
 
@@ -732,7 +732,7 @@ def test_memory_reports_how_the_newest_autoencoder_does(name):
 def test_fitting_what_is_kept_leaves_no_gradient_in_the_network(name):
     midway = Midway(name)
     kept = state(midway.net)
-    midway.method.after_task(midway.net, 1, midway.tasks[1], midway.memory, 0)
+    midway.method.consolidate(midway.net, 1, midway.tasks[1], midway.memory, 0)
     assert same(midway.net, kept)
     assert all(parameter.requires_grad and parameter.grad is None for parameter in midway.net.parameters())
 

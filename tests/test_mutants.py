@@ -18,15 +18,15 @@ def test_a_fault_applies_in_one_place_and_leaves_python(fault):
 
 
 def test_a_fault_that_does_not_apply_says_so():
-    fault = Fault("ebll/terms.py", "half", "no half", "0.5", "1.0")
+    fault = Fault("ebll/losses.py", "half", "no half", "0.5", "1.0")
     for source, count in (("x = 1\n", 0), ("x = 0.5 + 0.5\n", 2)):
         with pytest.raises(DoesNotApply) as caught:
             fault.applied(source)
         assert str(caught.value) == (
-            f"fault half does not apply: its text occurs {count} times in ebll/terms.py; "
+            f"fault half does not apply: its text occurs {count} times in ebll/losses.py; "
             "the code has moved, update tests/mutants/faults.py"
         )
-    with pytest.raises(DoesNotApply, match=r"ebll/terms\.py no longer compiles"):
+    with pytest.raises(DoesNotApply, match=r"ebll/losses\.py no longer compiles"):
         fault._replace(new="(").applied("x = 0.5\n")
 
 
@@ -39,7 +39,7 @@ def test_ids_are_unique_and_every_file_names_its_tests():
 def test_faults_are_chosen_by_id_and_by_file_and_an_unknown_one_names_its_neighbour():
     assert chosen([]) == FAULTS
     assert [fault.id for fault in chosen(["penalty-no-square"])] == ["penalty-no-square"]
-    assert {fault.file for fault in chosen(["ebll/terms.py"])} == {"ebll/terms.py"}
+    assert {fault.file for fault in chosen(["ebll/losses.py"])} == {"ebll/losses.py"}
     with pytest.raises(Problem, match=r"no file with faults 'penalty-square'\. Did you mean 'penalty-no-square'"):
         chosen(["penalty-square"])
 

@@ -21,7 +21,7 @@ from ebll.paper.runs import Brake, prepare_start, run_unit
 from ebll.paper.sizes import set_size
 from ebll.paper.speed import Speed, measured_speed, refuse_one
 from ebll.photos import find_photos, load_photos
-from ebll.protocol import old_answers
+from ebll.protocol import targets_of
 
 pytestmark = pytest.mark.paper
 
@@ -296,7 +296,7 @@ def test_the_bytes_are_those_of_the_run(method, augment, root, tmp_path):
     chosen = settings(augment=augment)
     (unit,) = chosen_units(chosen, ["flowers-scenes-birds"], method)
     (foreseen,) = prints(chosen, root, [unit])
-    made, recorded, learned, teachers = [], [0], [], [0]
+    made, targets, learned, teachers = [], [0], [], [0]
     here = Place(root, tmp_path, incomplete=True, minutes=1e-9)
 
     class Kept(Checkpoints):
@@ -308,15 +308,15 @@ def test_the_bytes_are_those_of_the_run(method, augment, root, tmp_path):
             made.append((sum(p.nbytes for p in run.net.parameters()), run.memory))
 
     def asked(net, one, task, t, memory):
-        answers = old_answers(net, one, task, t, memory)
+        answers = targets_of(net, one, task, t, memory)
         if callable(answers):
             teachers.append(sum(p.nbytes for p in net.parameters()))
         elif answers and t:
-            recorded.append(sum(rows.nbytes for rows in answers.values()))
+            targets.append(sum(rows.nbytes for rows in answers.values()))
         return answers
 
     with small_net(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ebll.protocol.old_answers", asked)
+        patch.setattr("ebll.protocol.targets_of", asked)
         patch.setattr("ebll.paper.runs.Checkpoints", Kept)
         snapshot, memories = prepare_start(here, chosen, "flowers", 0, Brake())
         start = sum(p.nbytes for p in snapshot.net.parameters())
@@ -327,9 +327,9 @@ def test_the_bytes_are_those_of_the_run(method, augment, root, tmp_path):
     assert foreseen.network == network
     assert foreseen.learned == learned[-1]
     assert foreseen.memory == (memory.bytes() if memory is not None else 0)
-    assert foreseen.recorded == (2 * max(recorded) if augment == "fixed" else 0)
+    assert foreseen.targets == (2 * max(targets) if augment == "fixed" else 0)
     if method != "feature-extraction":  # its old network is the one that it has
-        warm_up_only = METHODS[method].before_task is Method.before_task
+        warm_up_only = METHODS[method].record_targets is Method.record_targets
         assert foreseen.teacher == (0 if warm_up_only or augment == "fixed" else max(teachers))
 
 

@@ -49,7 +49,7 @@ def test_the_step_size_falls_after_54_epochs():
     inputs, labels = torch.randn(8, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
     task = ebll.Task.from_tensors("t", (inputs, labels), (inputs, labels), (inputs, labels))
     usual = PaperSettings().train.replace(batch_size=4, threads=1)
-    net = ebll.nets.build_network("mlp", (1, 28, 28))
+    net = ebll.networks.build_network("mlp", (1, 28, 28))
     net.add_head(2)
     rates = [step.learning_rate for step in train(net, ebll.Finetune(), 0, {0: task}, settings=usual)]
     assert rates[:-1] == pytest.approx([4e-4] * 54 * 2 + [4e-5] * 18 * 2)

@@ -19,13 +19,13 @@ from ebll.checkpoints import read_checkpoint
 from ebll.comparison import branch
 from ebll.errors import InputError, OutputError, RunStopped, TrainingDiverged
 from ebll.experiments.report import draw
-from ebll.nets import Network
+from ebll.networks import Network
 from ebll.paper import Brake, Place, paper, runs, start
 from ebll.paper.main import chosen_units
 from ebll.paper.runs import run_units
 from ebll.photos import load_photos
 from ebll.protocol import complete
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.runs import Snapshot
 
 pytestmark = pytest.mark.paper

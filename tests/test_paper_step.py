@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ebll.backbones import accelerated
 from ebll.methods import EncoderMemory
-from ebll.nets import Network
+from ebll.networks import Network
 from ebll.paper import PaperSettings
 from ebll.paper.speed import noise_task
 from ebll.photos import PhotoSettings
@@ -69,10 +69,10 @@ def test_a_step_waits_for_nothing(name, anew, old):
     teacher = copy.deepcopy(net)
 
     def answers(inputs):
-        return method.before_task(teacher, old, inputs, memory)
+        return method.record_targets(teacher, old, inputs, memory)
 
-    recorded = answers if anew else answers(task.train.inputs)
-    stream = batches_of(task, old, recorded, 4, generator(0, "batches"))
+    targets = answers if anew else answers(task.train.inputs)
+    stream = batches_of(task, old, targets, 4, generator(0, "batches"))
     parameters = list(method.trained_parts(net, old).parameters())
     optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, fused=True)
     next(stream)  # an epoch may be drawn and moved; its batches follow

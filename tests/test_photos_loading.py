@@ -22,7 +22,7 @@ from ebll.photos.crops import fixed_windows
 from ebll.photos.loading import free_memory, held_out, photo_task
 from ebll.photos.split import PhotoSplit, Resident, Streamed
 from ebll.protocol import learn_first, run_sequence
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.seeds import derive_seed, generator
 from ebll.training import TrainSettings
 

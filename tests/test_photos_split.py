@@ -20,7 +20,7 @@ from ebll.photos.crops import centre_windows, cut, drawn_windows, fixed_windows
 from ebll.photos.loading import PhotoSettings, photo_task
 from ebll.photos.split import AHEAD, PhotoSplit, Pixels, Resident, Streamed
 from ebll.protocol import learn_first, run_sequence
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.seeds import generator
 from ebll.training import TrainSettings, batches_of
 
@@ -276,9 +276,9 @@ def photo_split(augment, kind, store):
     )
 
 
-def stream_of(split, batch_size, recorded=None, skip=0, seed=4):
+def stream_of(split, batch_size, targets=None, skip=0, seed=4):
     task = Task("photos", ("a", "b", "c"), split, split, split)
-    return batches_of(task, 1, recorded, batch_size, generator(seed, "x"), skip)
+    return batches_of(task, 1, targets, batch_size, generator(seed, "x"), skip)
 
 
 def tensor_split(store):
@@ -328,21 +328,21 @@ def sources(store):
 @pytest.mark.parametrize("recording", ["nothing", "rows", "teacher"])
 def test_batches_left_out_at_the_beginning_leave_those_that_follow(name, recording, store):
     split = dict(sources(store))[name]
-    recorded = {
+    targets = {
         "nothing": None,
         "rows": {"row": torch.arange(len(split)), "twice": 2.0 * torch.arange(len(split))},
         "teacher": lambda inputs: {"mean": inputs.mean(dim=(1, 2, 3))},
     }[recording]
     size = len(split) * 4 // 13  # an epoch is three full batches and a rest
-    whole = list(itertools.islice(stream_of(split, size, recorded), 14))
+    whole = list(itertools.islice(stream_of(split, size, targets), 14))
     assert [len(batch.labels) for batch in whole[:8]] == 2 * [size, size, size, len(split) - 3 * size]
     for skip in (0, 1, 3, 4, 5, 8, 11):
-        rest = itertools.islice(stream_of(split, size, recorded, skip), 14 - skip)
+        rest = itertools.islice(stream_of(split, size, targets, skip), 14 - skip)
         for expected, found in zip(whole[skip:], rest, strict=True):
             assert torch.equal(found.inputs, expected.inputs)
             assert torch.equal(found.labels, expected.labels)
-            assert found.recorded.keys() == expected.recorded.keys()
-            assert all(torch.equal(found.recorded[key], expected.recorded[key]) for key in expected.recorded)
+            assert found.targets.keys() == expected.targets.keys()
+            assert all(torch.equal(found.targets[key], expected.targets[key]) for key in expected.targets)
 
 
 @pytest.mark.parametrize("augment", ["fixed", "random"])
@@ -425,7 +425,7 @@ def test_targets_belong_to_the_very_pixels_in_the_batch(name, augment, photo_sto
         return original(self, net, batches, memory)
 
     monkeypatch.setattr(type(chosen), "loss_terms", watching)
-    run_sequence(tasks, chosen, start=start, settings=SETTINGS, recorder=Recorder(log_every=0), look_back_last=False)
+    run_sequence(tasks, chosen, start=start, settings=SETTINGS, recorder=Recorder(log_every=0), consolidate_last=False)
 
     split, order = tasks[1].train, generator(0, "batches", 1, 1)
     steps = -(-len(split) // 8)
@@ -440,15 +440,15 @@ def test_targets_belong_to_the_very_pixels_in_the_batch(name, augment, photo_sto
         assert torch.equal(batch.labels, split.labels[rows])
         expected = answers_of(name, before, encoder, batch.inputs)
         central = answers_of(name, before, encoder, split.inputs[centre[rows]])
-        assert batch.recorded.keys() == expected.keys()
+        assert batch.targets.keys() == expected.keys()
         for key, answer in expected.items():
             if augment == "random":  # asked of this very batch, so that no bit may differ
-                assert torch.equal(batch.recorded[key], answer)
-            torch.testing.assert_close(batch.recorded[key], answer, rtol=1e-5, atol=1e-6)
-            apart.append((central[key] - batch.recorded[key]).abs().amax(dim=1))
+                assert torch.equal(batch.targets[key], answer)
+            torch.testing.assert_close(batch.targets[key], answer, rtol=1e-5, atol=1e-6)
+            apart.append((central[key] - batch.targets[key]).abs().amax(dim=1))
     # A target recorded of the central window would have been found out, but for the central windows themselves.
     missed = (torch.cat(apart) < 1e-3).double().mean()
     assert missed < (0.4 if augment == "fixed" else 0.1)
     if name != "feature-extraction":  # whose features stand still
         batch, _, now = seen[-1]
-        assert all((now[key] - batch.recorded[key]).abs().max() > 1e-3 for key in now)
+        assert all((now[key] - batch.targets[key]).abs().max() > 1e-3 for key in now)

@@ -163,7 +163,7 @@ def test_settings_are_frozen_equal_by_value_and_hashable(kind):
 
 @pytest.mark.parametrize("kind", ALL)
 def test_knobs_describe_every_setting_with_a_sentence_and_a_default_within_its_limits(kind):
-    knobs = kind.knobs()
+    knobs = kind.metadata()
     assert set(knobs) == {field.name for field in dataclasses.fields(kind)} - {"autoencoder"}
     for name, knob in knobs.items():
         assert knob["doc"].endswith("."), name

@@ -66,9 +66,9 @@ def test_a_run_that_was_left_in_mid_task_is_not_taken_for_learned(steps):
 
 def test_a_run_that_is_learned_makes_no_step_and_fits_nothing_twice():
     tasks = sequence(2)
-    run = complete(begin(tasks, method("ebll"), net=small), tasks, SETTINGS, look_back_last=True)
+    run = complete(begin(tasks, method("ebll"), net=small), tasks, SETTINGS, consolidate_last=True)
     rows = len(run.recorder.memory_rows)
-    assert list(learn(run, tasks, SETTINGS, look_back_last=True)) == []
+    assert list(learn(run, tasks, SETTINGS, consolidate_last=True)) == []
     assert (len(run.memory.encoders), len(run.recorder.memory_rows)) == (2, rows) == (2, 2)
 
 

@@ -19,7 +19,7 @@ from tiny_sweep import CHEAP, GRID, SLOW, cheap, same
 import ebll
 from ebll import EBLL, AutoencoderSettings, EbllError, InputError, LwF, Recorder
 from ebll.metrics import average_accuracy, forgetting
-from ebll.record import measure_accuracy
+from ebll.recording import measure_accuracy
 from ebll.sweeps import FIGURES, Store, Sweep, choose_alpha, configs_of, load_sweep, plan_sweep, run_one, single
 from ebll.sweeps import plan as plan_module
 from ebll.sweeps.engines import chunks_of, one_by_one

@@ -305,7 +305,7 @@ def test_branching_from_a_snapshot_is_running_from_scratch(name, net):
 @pytest.mark.parametrize("name", METHODS)
 def test_looking_back_after_the_last_task_changes_nothing_but_what_is_kept(name):
     tasks = sequence(3)
-    full, short = learn(name, tasks), learn(name, tasks, look_back_last=False)
+    full, short = learn(name, tasks), learn(name, tasks, consolidate_last=False)
     assert same(full.net, short.net)
     pd.testing.assert_frame_equal(full.curves, short.curves, check_exact=True)
     pd.testing.assert_frame_equal(full.accuracy, short.accuracy, check_exact=True)
@@ -401,8 +401,8 @@ def test_where_inputs_change_the_targets_are_those_of_the_network_before_the_tas
     start = learn_first(tasks, net=small, settings=SETTINGS)
     split = tasks[1].train
     anew = [tasks[0], dataclasses.replace(tasks[1], train=Anew(split.inputs, split.labels))]
-    recorded, asked = learn(name, tasks, start=start), learn(name, anew, start=start)
-    close(asked.net, recorded.net, rtol=1e-3, atol=1e-5)  # batches of other sizes: other last bits
+    targets, asked = learn(name, tasks, start=start), learn(name, anew, start=start)
+    close(asked.net, targets.net, rtol=1e-3, atol=1e-5)  # batches of other sizes: other last bits
 
 
 # Sequences.

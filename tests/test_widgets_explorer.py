@@ -50,7 +50,7 @@ def test_the_line_of_code_makes_the_same_explorer(explorer):
 
 
 def test_every_control_has_a_name_and_the_sentence_of_its_setting(explorer):
-    widget, rules = explorer(hide=["seed"], lock=["net"]), SubmanifoldConfig.knobs()
+    widget, rules = explorer(hide=["seed"], lock=["net"]), SubmanifoldConfig.metadata()
     assert all(one.tip == rules[name]["doc"] for name, one in widget.sliders.items())
     assert all(one.tooltip == rules[name]["doc"] for name, one in widget.choices.items())
     assert widget.choices["net"].disabled

@@ -51,7 +51,7 @@ def html(widget):
 
 
 def test_every_control_has_a_name_and_the_sentence_of_its_setting(lab):
-    widget, rules = lab(), LabConfig.knobs()
+    widget, rules = lab(), LabConfig.metadata()
     for name, one in widget.sliders.items():
         assert one.tip == rules[name]["doc"]
         assert one.label.endswith(rules[name]["symbol"])

@@ -16,10 +16,10 @@ import ebll
 from ebll import InputError
 from ebll.autoencoder import AutoencoderSettings, Encoder
 from ebll.config import PRESETS
+from ebll.losses import code_distance
 from ebll.methods.codes import fit_to_task
-from ebll.nets import build_network
+from ebll.networks import build_network
 from ebll.seeds import cpu_threads
-from ebll.terms import code_distance
 from ebll.widgets import LabConfig, LabRun, SubmanifoldConfig, explore, exploring, training
 from ebll.widgets.starts import learn_start
 from ebll.widgets.submanifold import DIRECTIONS, _features, hold

@@ -87,7 +87,7 @@ def kept_up(kept, tasks, method, *, settings, stop_after=None, watch=lambda step
     run = begin(tasks, method, **options)
     resume, made = kept.resume(run), 0
     index = resume.index if resume else 0
-    for step in learn(run, tasks, settings, resume=resume, look_back_last=True):
+    for step in learn(run, tasks, settings, resume=resume, consolidate_last=True):
         made, index = made + max(0, step.index - index), step.index
         watch(step)
         kept.save(run, step, stop=made == stop_after)

@@ -38,7 +38,7 @@ from benchmarks.peers.sides import (
     made_data,
     ours,
     peer,
-    recorded,
+    targets,
 )
 from benchmarks.profiled import shares
 from benchmarks.results import PAGE, TABLE, check_outputs, number, table_of, write_part
@@ -133,7 +133,7 @@ def case_of(name: str, threads: int) -> str:
 def profile(data: Arrays) -> list[Figure]:
     """Where the time of a step of our LwF goes, in one thread."""
     with cpu_threads(1):
-        ready = recorded(begun("lwf", in_single(data)))
+        ready = targets(begun("lwf", in_single(data)))
         epoch(ready)  # warms up
         parts = shares(partial(epoch, ready))
     return [figure(case_of("lwf", 1), f"profile, {group}", "%", [100 * part]) for group, part in parts.items()]

@@ -22,7 +22,7 @@ from torch import nn
 from benchmarks.made import DoubleSplit, Ready
 from ebll.data import Task
 from ebll.methods import EBLL, EWC, Finetune, LwF, Method
-from ebll.nets import Network
+from ebll.networks import Network
 from ebll.seeds import generator
 from ebll.training import TrainSettings, train
 
@@ -76,19 +76,19 @@ def begun(name: str, data: Arrays) -> Ready:
     _add_head(net, data, 0)
     for _ in train(net, Finetune(), 0, {0: tasks[0]}, settings=SETTINGS):
         pass
-    memory = method.after_task(net, 0, tasks[0], None, 0)
+    memory = method.consolidate(net, 0, tasks[0], None, 0)
     _add_head(net, data, 1)
     return Ready(method, net, memory, {}, tasks[1])
 
 
-def recorded(ready: Ready) -> Ready:
+def targets(ready: Ready) -> Ready:
     """The same with what the method records of the second task's inputs."""
-    return replace(ready, recorded=ready.method.before_task(ready.net, 1, ready.task.train.inputs, ready.memory))
+    return replace(ready, targets=ready.method.record_targets(ready.net, 1, ready.task.train.inputs, ready.memory))
 
 
 def epoch(ready: Ready, losses: list[float] | None = None) -> None:
     """The second task's epoch; the class loss of each step is appended to `losses`."""
-    options = {"settings": SETTINGS, "memory": ready.memory, "recorded": ready.recorded}
+    options = {"settings": SETTINGS, "memory": ready.memory, "targets": ready.targets}
     for step in train(ready.net, ready.method, 1, {1: ready.task}, **options):
         if step.terms and losses is not None:
             losses.append(step.terms["task"].weighted().item())
@@ -98,11 +98,11 @@ def ours(name: str, data: Arrays) -> dict[str, float]:
     """Seconds of the second task's epoch by ebll, and of all that belongs to it."""
     first = begun(name, data)
     start = time.perf_counter()
-    ready = recorded(first)
+    ready = targets(first)
     middle = time.perf_counter()
     epoch(ready)
     end = time.perf_counter()
-    ready.method.after_task(ready.net, 1, ready.task, ready.memory, 0)
+    ready.method.consolidate(ready.net, 1, ready.task, ready.memory, 0)
     return {"seconds": end - middle, "whole": time.perf_counter() - start}
 
 
@@ -190,7 +190,7 @@ def agreement(name: str, data: Arrays, other: Peer) -> float:
     EWC's importances differ by definition (Avalanche squares the mean gradient of a batch), so there only the loss of
     the first step is compared.
     """
-    ready, losses = recorded(begun(name, data)), []
+    ready, losses = targets(begun(name, data)), []
     epoch(ready, losses)
     theirs = other.run(name, "double", losses=True)["losses"]
     found = {"first loss": abs(losses[0] - theirs[0])}

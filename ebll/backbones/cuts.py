@@ -18,7 +18,7 @@ from ebll.backbones.chains import Chain, chain_of, checked_size, shapes
 from ebll.backbones.listing import BACKBONES
 from ebll.backbones.weights import net_with_weights
 from ebll.errors import InputError, check_choice, check_number
-from ebll.nets import Network
+from ebll.networks import Network
 
 __all__ = ["CutNet", "load_backbone"]
 

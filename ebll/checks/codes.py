@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ebll import terms
+from ebll import losses
 from ebll.checks.core import Exercise, Slip, check
 from ebll.checks.halves import half_square_slips, pair
 from ebll.seeds import generator
@@ -47,7 +47,7 @@ _ERROR = Exercise(
     takes=("reconstructed", "features"),
     task="half the squared distance of each row, and the mean over the rows.",
     kind="loss",
-    right=terms.reconstruction_error,
+    right=losses.reconstruction_error,
     cases=lambda: [
         pair([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], [[0.0, 2.0, 2.0], [0.0, 1.0, 4.0]]),
         (_random("now", 5, 3), _random("before", 5, 3)),
@@ -73,13 +73,13 @@ def _objective_cases() -> list[tuple]:
     ]
 
 
-def _weighted(recon: Callable, task: Callable = terms.class_loss) -> Callable:
+def _weighted(recon: Callable, task: Callable = losses.class_loss) -> Callable:
     """Recon_weight times one function of (reconstructed, features), plus another of (logits, labels)."""
     return lambda r, v, z, y, w: w * recon(r, v) + task(z, y)
 
 
 def _e2a(r: Tensor, v: Tensor) -> Tensor:
-    return terms.reconstruction_error(r, v)
+    return losses.reconstruction_error(r, v)
 
 
 _OBJECTIVE = Exercise(
@@ -88,7 +88,7 @@ _OBJECTIVE = Exercise(
     takes=("reconstructed", "features", "logits", "labels", "recon_weight"),
     task="the weighted reconstruction error (E2a) plus the task's own loss (E1).",
     kind="loss",
-    right=terms.autoencoder_loss,
+    right=losses.autoencoder_loss,
     cases=_objective_cases,
     gradient=(0, 2),
     verified="E2 on three sizes and weights: the weight is on E2a alone; gradient reaches reconstructed and logits.",
@@ -96,33 +96,33 @@ _OBJECTIVE = Exercise(
         Slip(
             "your answer puts the weight on the task loss. In E2 lambda weighs the reconstruction, whose numbers are "
             "large because they are summed over the features; the task loss has weight 1.",
-            lambda r, v, z, y, w: _e2a(r, v) + w * terms.class_loss(z, y),
+            lambda r, v, z, y, w: _e2a(r, v) + w * losses.class_loss(z, y),
             (
-                lambda r, v, z, y, w: 2 * _e2a(r, v) + w * terms.class_loss(z, y),
-                lambda r, v, z, y, w: functional.mse_loss(r, v) + w * terms.class_loss(z, y),
-                lambda r, v, z, y, w: w * _e2a(r, v) + (1 - w) * terms.class_loss(z, y),
+                lambda r, v, z, y, w: 2 * _e2a(r, v) + w * losses.class_loss(z, y),
+                lambda r, v, z, y, w: functional.mse_loss(r, v) + w * losses.class_loss(z, y),
+                lambda r, v, z, y, w: w * _e2a(r, v) + (1 - w) * losses.class_loss(z, y),
             ),
         ),
         Slip(
             "your answer weighs both terms. Then lambda only changes the step size, not what counts more: in E2 it "
             "stands before the reconstruction alone.",
-            lambda r, v, z, y, w: w * (_e2a(r, v) + terms.class_loss(z, y)),
+            lambda r, v, z, y, w: w * (_e2a(r, v) + losses.class_loss(z, y)),
             (
-                lambda r, v, z, y, w: w * (2 * _e2a(r, v) + terms.class_loss(z, y)),
-                lambda r, v, z, y, w: w * (functional.mse_loss(r, v) + terms.class_loss(z, y)),
+                lambda r, v, z, y, w: w * (2 * _e2a(r, v) + losses.class_loss(z, y)),
+                lambda r, v, z, y, w: w * (functional.mse_loss(r, v) + losses.class_loss(z, y)),
             ),
         ),
         Slip(
             "your answer does not use the weight. The reconstruction error is summed over the features and would "
             "drown the task loss; in E2 lambda brings the two to one scale.",
-            lambda r, v, z, y, w: _e2a(r, v) + terms.class_loss(z, y),
-            (lambda r, v, z, y, w: 2 * _e2a(r, v) + terms.class_loss(z, y),),
+            lambda r, v, z, y, w: _e2a(r, v) + losses.class_loss(z, y),
+            (lambda r, v, z, y, w: 2 * _e2a(r, v) + losses.class_loss(z, y),),
         ),
         Slip(
             "your answer takes `MSELoss` for the reconstruction: it divides by the feature size as well and has no "
             "factor 1/2. Its weight w then means lambda = 2w/feature: E2a sums over the features.",
             _weighted(lambda r, v: functional.mse_loss(r, v)),
-            (lambda r, v, z, y, w: functional.mse_loss(r, v) + terms.class_loss(z, y),),
+            (lambda r, v, z, y, w: functional.mse_loss(r, v) + losses.class_loss(z, y),),
         ),
         Slip(
             "your answer takes half of `MSELoss` for the reconstruction: it divides by the feature size as well. Its "
@@ -157,7 +157,7 @@ _OBJECTIVE = Exercise(
         Slip(
             "your answer lacks the reconstruction error. Then anything that the head classifies well would do, near "
             "the features or not; E2 adds E2a with the weight lambda.",
-            lambda r, v, z, y, w: terms.class_loss(z, y),
+            lambda r, v, z, y, w: losses.class_loss(z, y),
         ),
         Slip(
             "your answer takes the softmax twice: `cross_entropy` wants logits and does it itself. Twice flattens the "
@@ -167,7 +167,7 @@ _OBJECTIVE = Exercise(
         Slip(
             "your answer adds up both terms over the batch. E1 and E2a are means over the rows; otherwise the step "
             "grows with the batch.",
-            lambda r, v, z, y, w: len(r) * terms.autoencoder_loss(r, v, z, y, w),
+            lambda r, v, z, y, w: len(r) * losses.autoencoder_loss(r, v, z, y, w),
         ),
         Slip(
             "your answer averages the squares over the features and adds up the rows: the axes are the wrong way "
@@ -195,7 +195,7 @@ _OBJECTIVE = Exercise(
         Slip(
             "your answer subtracts the task loss, so training would make the answers worse. Both terms of E2 are to be "
             "small: add them.",
-            _weighted(_e2a, lambda z, y: -terms.class_loss(z, y)),
+            _weighted(_e2a, lambda z, y: -losses.class_loss(z, y)),
         ),
         Slip(
             "your answer sums the task loss over the batch. E1 is a mean over the rows, as E2a is; otherwise the "

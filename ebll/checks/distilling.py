@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ebll import terms
+from ebll import losses
 from ebll.checks.core import Exercise, Slip, check
 from ebll.seeds import generator
 
@@ -47,7 +47,7 @@ def _soften_cases() -> list[tuple]:
 
 def _distill_cases() -> list[tuple]:
     def case(logits, before, theta):
-        return logits, terms.soften(before, theta), theta
+        return logits, losses.soften(before, theta), theta
 
     now = torch.tensor([[2.0, 0.0, -2.0], [0.0, 1.0, 1.0]], dtype=torch.float32)
     before = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]], dtype=torch.float32)
@@ -68,7 +68,7 @@ _SOFTEN = Exercise(
     takes=("logits", "temperature"),
     task="turn logits (batch, classes) into probabilities, softened by the temperature.",
     kind="tensor",
-    right=terms.soften,
+    right=losses.soften,
     cases=_soften_cases,
     verified="E3a for three sizes and temperatures: every row sums to 1, the order of the classes stays.",
     slips=(
@@ -151,7 +151,7 @@ _DISTILLATION = Exercise(
     takes=("logits_now", "soft_targets", "temperature"),
     task="the cross-entropy between the soft targets and the new logits, softened by the same temperature.",
     kind="loss",
-    right=terms.distillation,
+    right=losses.distillation,
     cases=_distill_cases,
     gradient=(0,),
     verified="E3 at three sizes: sum over the classes, mean over the batch; gradient reaches logits_now.",
@@ -159,32 +159,32 @@ _DISTILLATION = Exercise(
         Slip(
             "your answer is a sum over the batch. The term then grows with the batch size, and its weight would mean "
             "something else for every batch: E3 sums over the classes and takes the mean over the images.",
-            lambda z, p, t: terms.distillation(z, p, t) * len(z),
+            lambda z, p, t: losses.distillation(z, p, t) * len(z),
             (lambda z, p, t: _kl(z, p, t, "sum"),),
         ),
         Slip(
             "your answer also divides by the number of classes, as `.mean()` over all entries does. Heads with many "
             "classes would count less: E3 sums over the classes and takes the mean over the images only.",
-            lambda z, p, t: terms.distillation(z, p, t) / z.shape[1],
+            lambda z, p, t: losses.distillation(z, p, t) / z.shape[1],
         ),
         Slip(
             "your answer averages over the classes and adds up the images: the axes are the wrong way round. E3 sums "
             "along each row (`dim=1`) and takes the mean over the rows.",
-            lambda z, p, t: terms.distillation(z, p, t) * len(z) / z.shape[1],
+            lambda z, p, t: losses.distillation(z, p, t) * len(z) / z.shape[1],
         ),
         Slip(
             "your answer multiplies the new logits by the temperature, as a temperature below 1 would: that sharpens. "
             "The soft targets come from logits divided by it; E3 softens the new ones alike.",
-            lambda z, p, t: terms.distillation(z, p, 1 / t),
+            lambda z, p, t: losses.distillation(z, p, 1 / t),
         ),
         Slip(
             "your answer takes a softmax twice: `cross_entropy` and `log_softmax` want logits and do it themselves. "
             "Twice flattens the new answers, so that they could never match the targets of E3.",
-            lambda z, p, t: terms.distillation(torch.softmax(z / t, dim=1), p, 1.0),
+            lambda z, p, t: losses.distillation(torch.softmax(z / t, dim=1), p, 1.0),
             (
-                lambda z, p, t: terms.distillation(torch.softmax(z, dim=1), p, 1.0),
-                lambda z, p, t: terms.distillation(torch.softmax(z, dim=1), p, t),
-                lambda z, p, t: terms.distillation(torch.softmax(z / t, dim=1), p, t),
+                lambda z, p, t: losses.distillation(torch.softmax(z, dim=1), p, 1.0),
+                lambda z, p, t: losses.distillation(torch.softmax(z, dim=1), p, t),
+                lambda z, p, t: losses.distillation(torch.softmax(z / t, dim=1), p, t),
             ),
         ),
         Slip(
@@ -195,32 +195,32 @@ _DISTILLATION = Exercise(
         Slip(
             "your answer is half of E3. The factor 1/2 belongs to the squared distances (E2a, E4); a cross-entropy has "
             "none.",
-            lambda z, p, t: 0.5 * terms.distillation(z, p, t),
+            lambda z, p, t: 0.5 * losses.distillation(z, p, t),
         ),
         Slip(
             "your answer lacks the minus of E3. Logarithms of probabilities are negative, so minimising this would "
             "push the new answers away from the old ones.",
-            lambda z, p, t: -terms.distillation(z, p, t),
+            lambda z, p, t: -losses.distillation(z, p, t),
             (
-                lambda z, p, t: terms.distillation(z, p, t) * -len(z),
-                lambda z, p, t: -terms.distillation(z, p, t) / z.shape[1],
-                lambda z, p, t: -terms.distillation(z, p, 1.0),
+                lambda z, p, t: losses.distillation(z, p, t) * -len(z),
+                lambda z, p, t: -losses.distillation(z, p, t) / z.shape[1],
+                lambda z, p, t: -losses.distillation(z, p, 1.0),
             ),
         ),
         Slip(
             "your answer does not apply the temperature to the new logits. The soft targets have been softened with "
             "it; the new answers can only match them if they are softened too, as in E3.",
-            lambda z, p, t: terms.distillation(z, p, 1.0),
+            lambda z, p, t: losses.distillation(z, p, 1.0),
             (
-                lambda z, p, t: terms.distillation(z, p, 1.0) * len(z),
-                lambda z, p, t: terms.distillation(z, p, 1.0) / z.shape[1],
+                lambda z, p, t: losses.distillation(z, p, 1.0) * len(z),
+                lambda z, p, t: losses.distillation(z, p, 1.0) / z.shape[1],
                 lambda z, p, t: _kl(z, p, 1.0),
             ),
         ),
         Slip(
             "your answer multiplies by the temperature squared, as Hinton's distillation does to keep the gradient's "
             "size. E3 has factor 1: with the extra factor the distillation weight would mean something else.",
-            lambda z, p, t: terms.distillation(z, p, t) * t**2,
+            lambda z, p, t: losses.distillation(z, p, t) * t**2,
             (
                 lambda z, p, t: _kl(z, p, t) * t**2,
                 lambda z, p, t: _kl(z, p, t) * t**2 / z.shape[1],
@@ -228,7 +228,7 @@ _DISTILLATION = Exercise(
         ),
         Slip(
             "your answer is E3 times the temperature. In E3 it acts inside the softmax only, and the factor is 1.",
-            lambda z, p, t: terms.distillation(z, p, t) * t,
+            lambda z, p, t: losses.distillation(z, p, t) * t,
         ),
         Slip(
             "your answer is the Kullback-Leibler divergence. It is smaller than E3 by the entropy of the soft targets, "
@@ -265,10 +265,10 @@ _DISTILLATION = Exercise(
         Slip(
             "your answer softens the soft targets once more. They come in as probabilities at this temperature, as E3a "
             "made them; use them as they are.",
-            lambda z, p, t: terms.distillation(z, torch.softmax(p / t, dim=1), t),
+            lambda z, p, t: losses.distillation(z, torch.softmax(p / t, dim=1), t),
             (
-                lambda z, p, t: terms.distillation(z, functional.normalize(p ** (1 / t), p=1, dim=1), t),
-                lambda z, p, t: terms.distillation(z, torch.softmax(p, dim=1), t),
+                lambda z, p, t: losses.distillation(z, functional.normalize(p ** (1 / t), p=1, dim=1), t),
+                lambda z, p, t: losses.distillation(z, torch.softmax(p, dim=1), t),
             ),
         ),
         Slip(

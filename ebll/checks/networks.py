@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebll import terms
+from ebll import losses
 from ebll.checks.calls import Run
 from ebll.checks.core import Exercise, Habit, Slip, check
 from ebll.checks.words import Wording, numbers
 from ebll.methods.base import record
-from ebll.nets import Network
+from ebll.networks import Network
 from ebll.seeds import generator, seeded
 
 __all__ = ["new_head_only", "recorded_targets"]
@@ -169,7 +169,7 @@ def _target_cases() -> list[tuple]:
 
 
 def _record_targets(net: Network, inputs: Tensor, t: int, temperature: float) -> Tensor:
-    return record(net, inputs, z=lambda f: terms.soften(net.heads[t](net.operator(f)), temperature))["z"]
+    return record(net, inputs, z=lambda f: losses.soften(net.heads[t](net.operator(f)), temperature))["z"]
 
 
 def _quiet(net: Network, inputs: Tensor, t: int) -> Tensor:
@@ -179,12 +179,12 @@ def _quiet(net: Network, inputs: Tensor, t: int) -> Tensor:
 
 def _left_in_eval(net: Network, inputs: Tensor, t: int, temperature: float) -> Tensor:
     net.eval()
-    return terms.soften(net(inputs, t), temperature).detach()
+    return losses.soften(net(inputs, t), temperature).detach()
 
 
 def _left_frozen(net: Network, inputs: Tensor, t: int, temperature: float) -> Tensor:
     net.requires_grad_(False)
-    return terms.soften(_quiet(net, inputs, t), temperature)
+    return losses.soften(_quiet(net, inputs, t), temperature)
 
 
 def _modes(net: nn.Module) -> list[tuple]:
@@ -215,21 +215,21 @@ _RECORDED = Exercise(
         Habit(
             "two calls with the same inputs differ: the network answers in train mode, so dropout draws anew each "
             "time. A teacher that says something else every time teaches noise; put it into eval mode while it is "
-            "recorded, and back afterwards (`ebll.nets.frozen` does both).",
-            lambda net, inputs, t, theta: terms.soften(net(inputs, t), theta).detach(),
+            "recorded, and back afterwards (`ebll.networks.frozen` does both).",
+            lambda net, inputs, t, theta: losses.soften(net(inputs, t), theta).detach(),
             _drawn,
             early=True,
         ),
         Habit(
             "the values are right, but they still carry gradient. Training would then move the recorded targets as "
             "well, and memory for the whole graph is kept: record without gradient.",
-            lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, t), theta),
+            lambda net, inputs, t, theta: losses.soften(_quiet(net, inputs, t), theta),
             lambda run: isinstance(run.value, Tensor) and run.value.requires_grad,
         ),
         Habit(
             "the values are right, but the network is left in another mode than it was found in. If it came in train "
             "mode, dropout would stay off for the training that follows: put each module back, or use "
-            "`ebll.nets.frozen`, which does.",
+            "`ebll.networks.frozen`, which does.",
             _left_in_eval,
             lambda run: _modes(run.arguments[0]) != _modes(run.case[0]),
         ),
@@ -254,16 +254,16 @@ _RECORDED = Exercise(
         ),
         Slip(
             "your answer multiplies by the temperature, which sharpens. E3a should lift the small probabilities.",
-            lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, t), 1 / theta),
+            lambda net, inputs, t, theta: losses.soften(_quiet(net, inputs, t), 1 / theta),
         ),
         Slip(
             "your answer comes from another head. What shall be kept is how the old task t is answered, so its own "
             "head must speak: use t.",
-            lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, -1), theta),
+            lambda net, inputs, t, theta: losses.soften(_quiet(net, inputs, -1), theta),
             (
-                lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, t + 1), theta),
-                lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, t - 1), theta),
-                lambda net, inputs, t, theta: terms.soften(_quiet(net, inputs, 0), theta),
+                lambda net, inputs, t, theta: losses.soften(_quiet(net, inputs, t + 1), theta),
+                lambda net, inputs, t, theta: losses.soften(_quiet(net, inputs, t - 1), theta),
+                lambda net, inputs, t, theta: losses.soften(_quiet(net, inputs, 0), theta),
             ),
         ),
         Slip(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ebll import terms
+from ebll import losses
 from ebll.checks.core import Exercise, Slip, check
 from ebll.checks.halves import half_square_slips, pair
 from ebll.seeds import generator
@@ -49,7 +49,7 @@ _DISTANCE = Exercise(
     takes=("code_now", "code_before"),
     task="half the squared distance of the two codes of each row, and the mean over the rows.",
     kind="loss",
-    right=terms.code_distance,
+    right=losses.code_distance,
     cases=lambda: [
         pair([[0.5, 0.2, 0.9], [0.1, 0.6, 0.4]], [[0.5, 0.4, 0.8], [0.3, 0.6, 0.0]]),
         _codes(5, 3),

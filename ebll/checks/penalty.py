@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ebll import terms
+from ebll import losses
 from ebll.checks.core import Exercise, Slip, check
 from ebll.seeds import generator
 
@@ -57,7 +57,7 @@ _PENALTY = Exercise(
     takes=("now", "before", "fisher"),
     task="half the sum over all parameters of importance times squared difference.",
     kind="loss",
-    right=terms.quadratic_penalty,
+    right=losses.quadratic_penalty,
     cases=_penalty_cases,
     gradient=(0,),
     verified="E6 on two to four tensors: squared, weighted by the Fisher, halved, summed; gradient reaches now.",
@@ -82,12 +82,12 @@ _PENALTY = Exercise(
         Slip(
             "your answer takes a mean instead of the sum over parameters. The pull would then be weaker the larger "
             "the network, or a tensor in it, is: E6 sums over every single parameter.",
-            lambda now, before, fisher: terms.quadratic_penalty(now, before, fisher) / _count(now),
+            lambda now, before, fisher: losses.quadratic_penalty(now, before, fisher) / _count(now),
             (
                 _penalty(lambda d, f: (f * d.square()).mean()),
                 _penalty(lambda d, f: (f * d.square()).mean(), 1.0),
-                lambda now, before, fisher: terms.quadratic_penalty(now, before, fisher) / len(now),
-                lambda now, before, fisher: 2 * terms.quadratic_penalty(now, before, fisher) / _count(now),
+                lambda now, before, fisher: losses.quadratic_penalty(now, before, fisher) / len(now),
+                lambda now, before, fisher: 2 * losses.quadratic_penalty(now, before, fisher) / _count(now),
             ),
         ),
         Slip(
@@ -105,11 +105,11 @@ _PENALTY = Exercise(
         Slip(
             "your answer counts a single tensor of the list. The others could move freely: E6 sums over all "
             "parameters, so go through the three lists side by side.",
-            lambda now, before, fisher: terms.quadratic_penalty(now[:1], before[:1], fisher[:1]),
+            lambda now, before, fisher: losses.quadratic_penalty(now[:1], before[:1], fisher[:1]),
             (
-                lambda now, before, fisher: terms.quadratic_penalty(now[-1:], before[-1:], fisher[-1:]),
-                lambda now, before, fisher: 2 * terms.quadratic_penalty(now[:1], before[:1], fisher[:1]),
-                lambda now, before, fisher: 2 * terms.quadratic_penalty(now[-1:], before[-1:], fisher[-1:]),
+                lambda now, before, fisher: losses.quadratic_penalty(now[-1:], before[-1:], fisher[-1:]),
+                lambda now, before, fisher: 2 * losses.quadratic_penalty(now[:1], before[:1], fisher[:1]),
+                lambda now, before, fisher: 2 * losses.quadratic_penalty(now[-1:], before[-1:], fisher[-1:]),
             ),
         ),
         Slip(

@@ -24,7 +24,7 @@ def recorded_bytes(fn: Callable) -> None:
 
     fn       fn(windows, classes, code_sizes) -> int, bytes; classes and code_sizes are lists with an entry an old task
     wanted   a row a window, float32: the softened answers of every old head (E3), and every old task's code (E4)
-    source   docs/equations.md, E5; `ebll.EBLL.before_task`
+    source   docs/equations.md, E5; `ebll.EBLL.record_targets`
     """
     check(_RECORDED, fn)
 
@@ -80,7 +80,7 @@ _ALPHA = Exercise(
 
 
 def _answers(windows: int, classes: Sequence[int], sizes: Sequence[int]) -> int:
-    """Bytes of what `ebll.EBLL.before_task` gives, float32."""
+    """Bytes of what `ebll.EBLL.record_targets` gives, float32."""
     return 4 * windows * (sum(classes) + sum(sizes))
 
 

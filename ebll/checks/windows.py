@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ebll import terms
+from ebll import losses
 from ebll.checks.calls import Run
 from ebll.checks.core import Exercise, Habit, Slip, check
-from ebll.nets import Network, frozen
+from ebll.networks import Network, frozen
 from ebll.seeds import generator, seeded
 
 __all__ = ["window_targets"]
@@ -68,7 +68,7 @@ def _logits(teacher: Network, windows: Tensor) -> Tensor:
 
 
 def _asked(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, size: int, theta: float) -> Tensor:
-    return terms.soften(_logits(teacher, _cut(stored, top, left, size)), theta)
+    return losses.soften(_logits(teacher, _cut(stored, top, left, size)), theta)
 
 
 def _central(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, size: int, theta: float) -> Tensor:
@@ -85,15 +85,15 @@ def _one_for_all(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, si
 
 
 def _learning(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, size: int, theta: float) -> Tensor:
-    return terms.soften(teacher(_cut(stored, top, left, size), 0), theta).detach()
+    return losses.soften(teacher(_cut(stored, top, left, size), 0), theta).detach()
 
 
 def _with_gradient(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, size: int, theta: float) -> Tensor:
-    return terms.soften(copy.deepcopy(teacher).eval()(_cut(stored, top, left, size), 0), theta)
+    return losses.soften(copy.deepcopy(teacher).eval()(_cut(stored, top, left, size), 0), theta)
 
 
 def _left_in_eval(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, size: int, theta: float) -> Tensor:
-    return terms.soften(teacher.eval()(_cut(stored, top, left, size), 0), theta).detach()
+    return losses.soften(teacher.eval()(_cut(stored, top, left, size), 0), theta).detach()
 
 
 def _drawn(run: Run) -> bool:
@@ -115,7 +115,7 @@ _WINDOWS = Exercise(
     habits=(
         Habit(
             "two calls with the same windows differ: the teacher answers in train mode, so its dropout draws anew each "
-            "time. Put it into eval mode while it is asked, and back afterwards; `ebll.nets.frozen` does both.",
+            "time. Put it into eval mode while it is asked, and back afterwards; `ebll.networks.frozen` does both.",
             _learning,
             _drawn,
             early=True,
@@ -128,7 +128,7 @@ _WINDOWS = Exercise(
         ),
         Habit(
             "the values are right, but the teacher is left in another mode than it was found in. Use "
-            "`ebll.nets.frozen`, which puts each of its modules back.",
+            "`ebll.networks.frozen`, which puts each of its modules back.",
             _left_in_eval,
             lambda run: [m.training for m in run.arguments[0].modules()] != [m.training for m in run.case[0].modules()],
         ),
@@ -143,7 +143,7 @@ _WINDOWS = Exercise(
         Slip(
             "your answer comes from the whole stored images. Convolutions take any size, so nothing complains; but the "
             "network that learns sees only the window. Cut first, then ask.",
-            lambda t, stored, top, left, size, theta: terms.soften(_logits(t, stored), theta),
+            lambda t, stored, top, left, size, theta: losses.soften(_logits(t, stored), theta),
         ),
         Slip(
             "your answer has rows and columns swapped. A window begins `top` pixels down, along the images' third "
@@ -158,7 +158,7 @@ _WINDOWS = Exercise(
         Slip(
             "your answer mirrors the windows. They may be mirrored, but then the learner's too; here they are as they "
             "come.",
-            lambda t, stored, top, left, size, theta: terms.soften(
+            lambda t, stored, top, left, size, theta: losses.soften(
                 _logits(t, _cut(stored, top, left, size).flip(-1)), theta
             ),
         ),

@@ -1,6 +1,6 @@
 """From the settings that the library declares to options, and from options back to a method and its training.
 
-An option for every setting of every method, of the autoencoder and of the training comes from `Settings.knobs()`:
+An option for every setting of every method, of the autoencoder and of the training comes from `Settings.metadata()`:
 a new setting appears on the command line with its sentence, default and limits, and nothing is written here.
 """
 
@@ -84,13 +84,13 @@ def knobs() -> list[Knob]:
     rules: dict[str, Mapping[str, Any]] = {}
     having: dict[str, list[str]] = {}
     for name, cls in METHODS.items():
-        for field, said in cls.knobs().items():
+        for field, said in cls.metadata().items():
             rules.setdefault(field, said)
             having.setdefault(field, []).append(name)
     found = [Knob(field, said, "method", tuple(having[field])) for field, said in rules.items()]
     coded = tuple(name for name, cls in METHODS.items() if _has_autoencoder(cls))
-    found += [Knob(field, said, "autoencoder", coded) for field, said in AutoencoderSettings.knobs().items()]
-    return found + [Knob(field, said, "training", tuple(METHODS)) for field, said in TrainSettings.knobs().items()]
+    found += [Knob(field, said, "autoencoder", coded) for field, said in AutoencoderSettings.metadata().items()]
+    return found + [Knob(field, said, "training", tuple(METHODS)) for field, said in TrainSettings.metadata().items()]
 
 
 def _has_autoencoder(cls: type[Method]) -> bool:
@@ -116,7 +116,7 @@ def build(method: str, given: Mapping[str, Any], old_tasks: int) -> tuple[Method
     if _has_autoencoder(METHODS[method]):
         chosen["method"]["autoencoder"] = AutoencoderSettings(**chosen["autoencoder"])
     made = METHODS[method](**chosen["method"])
-    for field, rules in type(made).knobs().items():
+    for field, rules in type(made).metadata().items():
         if rules["per_task"]:
             values = getattr(made, field)
             per_old_task(values, old_tasks, field)

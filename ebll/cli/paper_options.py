@@ -39,7 +39,7 @@ def _knobs() -> Iterator[tuple[str, Knob]]:
 
     usual = PaperSettings()
     for room, settings in (("paper", usual), ("photos", usual.photos), ("train", usual.train)):
-        for field, rules in type(settings).knobs().items():
+        for field, rules in type(settings).metadata().items():
             if field not in _BY_HAND:
                 yield room, Knob(field, {**rules, "default": getattr(settings, field)}, "training", ())
 

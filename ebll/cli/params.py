@@ -109,7 +109,7 @@ def method_names() -> Mapping[str, Any]:
 
 def net_names() -> Mapping[str, Any]:
     """The built-in nets by name."""
-    from ebll.nets import NETS
+    from ebll.networks import NETS
 
     return NETS
 

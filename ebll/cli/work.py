@@ -17,7 +17,7 @@ from ebll.experiments.jobs import Result
 from ebll.experiments.plan import Experiment
 from ebll.experiments.reproduce import Collector, write_tables
 from ebll.protocol import begin, learn
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.seeds import cpu_threads
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Work:
         tasks = [task.to(self.device) for task in tasks]
         run = begin(tasks, method, net=self.net, seed=self.seed, device=self.device, recorder=recorder)
         with cpu_threads(self.training.threads):
-            for step in learn(run, tasks, self.training, look_back_last=True):
+            for step in learn(run, tasks, self.training, consolidate_last=True):
                 if step.index < step.total:
                     self.done += 1
                     on_step("")

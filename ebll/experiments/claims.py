@@ -16,7 +16,7 @@ from ebll.experiments.outcomes import curve_shapes, seed_outcomes
 from ebll.experiments.plan import DEFAULT_HEADLINE, HEADLINE, Experiment
 from ebll.experiments.verdicts import Claim, Part
 from ebll.methods import METHODS
-from ebll.nets import NETS
+from ebll.networks import NETS
 
 __all__ = ["claims_of"]
 

@@ -28,7 +28,7 @@ from ebll.methods.base import record
 from ebll.methods.codes import fit_to_task
 from ebll.metrics import unexplained_share
 from ebll.protocol import begin, learn
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import Step

@@ -21,7 +21,7 @@ from ebll.experiments import report
 from ebll.experiments.jobs import Job, Result, Steps, jobs_of, longest, run_jobs
 from ebll.experiments.plan import ALONE, Experiment, plan
 from ebll.methods import METHODS
-from ebll.record import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
+from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
 from ebll.workers import default_workers
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import check_choice
-from ebll.methods.base import Batch, Memory, Method, Recorded, Term
+from ebll.methods.base import Batch, Memory, Method, Targets, Term
 from ebll.methods.code_only import CodeOnly
 from ebll.methods.codes import EncoderMemory
 from ebll.methods.ebll import EBLL
@@ -38,7 +38,7 @@ __all__ = [
     "LwF",
     "Memory",
     "Method",
-    "Recorded",
+    "Targets",
     "Term",
     "method_from",
     "settings_of",
@@ -61,7 +61,7 @@ def settings_of(name: str) -> frozenset[str]:
     """Names of the settings that a method has, those of its autoencoder among them."""
     kind = METHODS[check_choice(name, METHODS, "Method")]
     has_autoencoder = "autoencoder" in kind.__dataclass_fields__
-    return frozenset(kind.knobs()) | (_OF_AUTOENCODER if has_autoencoder else frozenset())
+    return frozenset(kind.metadata()) | (_OF_AUTOENCODER if has_autoencoder else frozenset())
 
 
 def method_from(name: str, settings: Mapping[str, Any]) -> Method:

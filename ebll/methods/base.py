@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from ebll.autoencoder import Encoder
 from ebll.data import Task
 from ebll.errors import InputError
-from ebll.nets import Network, frozen
+from ebll.networks import Network, frozen
 from ebll.settings import Settings
 
-__all__ = ["Batch", "Memory", "Method", "Recorded", "Term", "each_task", "per_old_task", "record"]
+__all__ = ["Batch", "Memory", "Method", "Targets", "Term", "each_task", "per_old_task", "record"]
 
-Recorded = dict[str, Tensor]
+Targets = dict[str, Tensor]
 """Name -> tensor with a row per training input of the new task: what the network answered before it was changed."""
 
 
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     task: int  #: index of the task, hence of its head
     inputs: Tensor  #: (batch, *input_shape)
     labels: Tensor  #: (batch,)
-    recorded: Recorded  #: the rows of what was recorded before the task that belong to these very inputs
+    targets: Targets  #: the rows of what was recorded before the task that belong to these very inputs
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Method(Settings, ABC):
         """The module whose parameters may change while task t is learned."""
         return net
 
-    def before_task(self, net: Network, t: int, inputs: Tensor, memory: Any) -> Recorded:
+    def record_targets(self, net: Network, t: int, inputs: Tensor, memory: Any) -> Targets:
         """What to record once of the new inputs (n, *input_shape), from the network as it is before task t."""
         return {}
 
@@ -109,12 +109,12 @@ class Method(Settings, ABC):
     def loss_terms(self, net: Network, batches: Sequence[Batch], memory: Any) -> dict[str, Term]:
         """The parts of the objective by name; the loop adds up what they weigh."""
 
-    def after_task(self, net: Network, t: int, task: Task, memory: Any, seed: int) -> Memory | None:
+    def consolidate(self, net: Network, t: int, task: Task, memory: Any, seed: int) -> Memory | None:
         """The memory to carry on, once task t has been learned; may look at that task's data a last time."""
         return None
 
 
-def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: Callable[[Tensor], Tensor]) -> Recorded:
+def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: Callable[[Tensor], Tensor]) -> Targets:
     """Send many inputs through F once, without gradients, and keep what each function says of the features.
 
     inputs    (n, *input_shape)

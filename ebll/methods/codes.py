@@ -22,11 +22,11 @@ from ebll.autoencoder import (
 )
 from ebll.data import Task
 from ebll.errors import InputError
-from ebll.methods.base import Batch, Memory, Method, Recorded, Term, each_task, per_old_task, record
-from ebll.nets import Network, frozen
+from ebll.losses import class_loss, code_distance
+from ebll.methods.base import Batch, Memory, Method, Targets, Term, each_task, per_old_task, record
+from ebll.networks import Network, frozen
 from ebll.seeds import derive_seed, generator
 from ebll.settings import setting
-from ebll.terms import class_loss, code_distance
 
 __all__ = ["CodeMethod", "EncoderMemory", "check_codes", "code_term", "fit_to_task", "remember_encoder"]
 
@@ -118,7 +118,7 @@ def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: floa
     features  (batch, feature_size)  F(x) of the new inputs, carries gradient
     """
     sizes = [encoder.out_features for encoder in memory.encoders]
-    distances = each_task(code_distance, (memory.codes(features), batch.recorded["codes"]), sizes)
+    distances = each_task(code_distance, (memory.codes(features), batch.targets["codes"]), sizes)
     weights = per_old_task(alpha, len(sizes), "alpha")
     if len(sizes) == 1:
         return Term(distances, weights[0])
@@ -141,7 +141,7 @@ class CodeMethod(Method):
         """A smaller code than features, and an alpha for each old task."""
         check_codes(net, tasks, self.autoencoder, self.alpha)
 
-    def before_task(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Recorded:
+    def record_targets(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Targets:
         """codes: (n, sum of the code sizes)."""
         return {} if memory is None else record(net, inputs, codes=memory.codes)
 
@@ -154,6 +154,6 @@ class CodeMethod(Method):
             terms["code"] = code_term(batch, features, memory, self.alpha)
         return terms
 
-    def after_task(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
+    def consolidate(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
         """Fit this task's autoencoder (E2) and keep its encoder."""
         return remember_encoder(net, t, task, memory, self.autoencoder, seed)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ebll.autoencoder import AutoencoderSettings
 from ebll.data import Task
-from ebll.methods.base import Batch, Method, Recorded, Term, record
+from ebll.losses import class_loss
+from ebll.methods.base import Batch, Method, Targets, Term, record
 from ebll.methods.codes import EncoderMemory, check_codes, code_term, remember_encoder
-from ebll.methods.soft_targets import distill_term, soft_answers
-from ebll.nets import Network
+from ebll.methods.soft_targets import distill_term, old_soft_targets
+from ebll.networks import Network
 from ebll.settings import setting
-from ebll.terms import class_loss
 
 __all__ = ["EBLL"]
 
@@ -51,14 +51,14 @@ class EBLL(Method):
         """A smaller code than features, and an alpha for each old task."""
         check_codes(net, tasks, self.autoencoder, self.alpha)
 
-    def before_task(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Recorded:
+    def record_targets(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Targets:
         """soft_targets: (n, sum of the old heads' classes); codes: (n, sum of the code sizes)."""
         if memory is None:
             return {}
         return record(
             net,
             inputs,
-            soft_targets=lambda features: soft_answers(net, t, features, self.temperature),
+            soft_targets=lambda features: old_soft_targets(net, t, features, self.temperature),
             codes=memory.codes,
         )
 
@@ -73,6 +73,6 @@ class EBLL(Method):
             terms["code"] = code_term(batch, features, memory, self.alpha)
         return terms
 
-    def after_task(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
+    def consolidate(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
         """Fit this task's autoencoder (E2) and keep its encoder."""
         return remember_encoder(net, t, task, memory, self.autoencoder, seed)

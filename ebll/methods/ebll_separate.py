@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 from ebll.methods.codes import CodeMethod
-from ebll.nets import Network
+from ebll.networks import Network
 
 __all__ = ["EBLLSeparate"]
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ebll.data import Task
 from ebll.fisher import FISHER_KINDS, fisher_diagonal
+from ebll.losses import class_loss, quadratic_penalty
 from ebll.methods.base import Batch, Memory, Method, Term
-from ebll.nets import Network
+from ebll.networks import Network
 from ebll.seeds import derive_seed, generator
 from ebll.settings import setting
-from ebll.terms import class_loss, quadratic_penalty
 
 __all__ = ["EWC", "EWCMemory"]
 
@@ -69,7 +69,7 @@ class EWC(Method):
             terms["penalty"] = Term(quadratic_penalty(_shared(net), memory.anchors, memory.fisher), self.ewc_strength)
         return terms
 
-    def after_task(self, net: Network, t: int, task: Task, memory: EWCMemory | None, seed: int) -> EWCMemory:
+    def consolidate(self, net: Network, t: int, task: Task, memory: EWCMemory | None, seed: int) -> EWCMemory:
         """Add this task's Fisher diagonal and move the anchor to the parameters as they are now."""
         count = len(task.train)
         rows = torch.randperm(count, generator=generator(seed, "fisher samples", t))[: self.fisher_samples]

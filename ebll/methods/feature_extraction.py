@@ -8,9 +8,9 @@ from typing import final
 
 from torch import Tensor, nn
 
-from ebll.methods.base import Batch, Memory, Method, Recorded, Term, record
-from ebll.nets import Network
-from ebll.terms import class_loss
+from ebll.losses import class_loss
+from ebll.methods.base import Batch, Memory, Method, Targets, Term, record
+from ebll.networks import Network
 
 __all__ = ["FeatureExtraction"]
 
@@ -31,12 +31,12 @@ class FeatureExtraction(Method):
         """The whole network for the first task, the new head afterwards."""
         return net.heads[t] if t else net
 
-    def before_task(self, net: Network, t: int, inputs: Tensor, memory: Memory | None) -> Recorded:
+    def record_targets(self, net: Network, t: int, inputs: Tensor, memory: Memory | None) -> Targets:
         """hidden: (n, operator_size), T(F(x))."""
         return record(net, inputs, hidden=net.operator) if t else {}
 
     def loss_terms(self, net: Network, batches: Sequence[Batch], memory: Memory | None) -> dict[str, Term]:
         """task: E1."""
         (batch,) = batches
-        logits = net.heads[batch.task](batch.recorded["hidden"]) if batch.task else net(batch.inputs, batch.task)
+        logits = net.heads[batch.task](batch.targets["hidden"]) if batch.task else net(batch.inputs, batch.task)
         return {"task": Term(class_loss(logits, batch.labels))}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+from ebll.losses import class_loss
 from ebll.methods.base import Batch, Method, Term
-from ebll.nets import Network
-from ebll.terms import class_loss
+from ebll.networks import Network
 
 __all__ = ["Finetune"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from ebll.data import Task
+from ebll.losses import class_loss
 from ebll.methods.base import Batch, Method, Term
-from ebll.nets import Network
-from ebll.terms import class_loss
+from ebll.networks import Network
 
 __all__ = ["Joint"]
 

@@ -8,11 +8,11 @@ from typing import final
 
 from torch import Tensor
 
-from ebll.methods.base import Batch, Memory, Method, Recorded, Term, record
-from ebll.methods.soft_targets import distill_term, soft_answers
-from ebll.nets import Network
+from ebll.losses import class_loss
+from ebll.methods.base import Batch, Memory, Method, Targets, Term, record
+from ebll.methods.soft_targets import distill_term, old_soft_targets
+from ebll.networks import Network
 from ebll.settings import setting
-from ebll.terms import class_loss
 
 __all__ = ["LwF"]
 
@@ -37,11 +37,11 @@ class LwF(Method):
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
 
-    def before_task(self, net: Network, t: int, inputs: Tensor, memory: Memory | None) -> Recorded:
+    def record_targets(self, net: Network, t: int, inputs: Tensor, memory: Memory | None) -> Targets:
         """soft_targets: (n, sum of the old heads' classes)."""
         if t == 0:
             return {}
-        return record(net, inputs, soft_targets=lambda features: soft_answers(net, t, features, self.temperature))
+        return record(net, inputs, soft_targets=lambda features: old_soft_targets(net, t, features, self.temperature))
 
     def loss_terms(self, net: Network, batches: Sequence[Batch], memory: Memory | None) -> dict[str, Term]:
         """task: E1; distill: E3, one value an old task."""

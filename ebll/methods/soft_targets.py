@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ebll.losses import distillation, soften
 from ebll.methods.base import Batch, Term, each_task
-from ebll.nets import Network
-from ebll.terms import distillation, soften
+from ebll.networks import Network
 
-__all__ = ["distill_term", "old_logits", "soft_answers"]
+__all__ = ["distill_term", "old_logits", "old_soft_targets"]
 
 
-def soft_answers(net: Network, t: int, features: Tensor, temperature: float) -> Tensor:
+def old_soft_targets(net: Network, t: int, features: Tensor, temperature: float) -> Tensor:
     """E3a for all heads before t, side by side: features (batch, feature_size) -> (batch, sum of their classes)."""
     hidden = net.operator(features)
     return torch.cat([soften(head(hidden), temperature) for head in net.heads[:t]], dim=1)
@@ -27,7 +27,7 @@ def distill_term(net: Network, batch: Batch, hidden: Tensor, temperature: float,
     logits = old_logits(net, batch.task, hidden)
     distances = each_task(
         lambda now, before: distillation(now, before, temperature),
-        (logits, batch.recorded["soft_targets"]),
+        (logits, batch.targets["soft_targets"]),
         net.classes[: batch.task],
     )
     return Term(distances, weight)

@@ -207,7 +207,7 @@ def _method(index: SweepIndex, name: str) -> dict[str, Any]:
 
 
 def _axis(name: str, values: Iterable[Value]) -> dict[str, Any]:
-    rules = RunConfig.knobs()[name]
+    rules = RunConfig.metadata()[name]
     symbol = f" ({rules['symbol']})" if rules["symbol"] else ""
     hint = re.split(r"[:;,.]", rules["doc"])[0]
     return {"name": name, "label": name + symbol, "hint": hint, "values": [plain(value) for value in values]}

@@ -112,4 +112,4 @@ def name_of(name: str) -> str:
 
 def label_of(name: str) -> str:
     """A setting with its symbol; "" for none."""
-    return f"{NAMES.get(name, name)} {RunConfig.knobs()[name]['symbol']}".strip() if name else ""
+    return f"{NAMES.get(name, name)} {RunConfig.metadata()[name]['symbol']}".strip() if name else ""

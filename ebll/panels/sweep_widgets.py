@@ -133,7 +133,7 @@ class SweepWidgets:
         return made
 
     def _knob(self, name: str, values: tuple[Any, ...]) -> Slider:
-        rules = RunConfig.knobs()[name]
+        rules = RunConfig.metadata()[name]
         made = Slider(
             value=float(values[0]),
             grid=[float(one) for one in values],
@@ -148,7 +148,7 @@ class SweepWidgets:
     def _dropdown(self, name: str) -> ipywidgets.Dropdown:
         made = ipywidgets.Dropdown(
             description=label_of(name),
-            tooltip=RunConfig.knobs()[name]["doc"],
+            tooltip=RunConfig.metadata()[name]["doc"],
             disabled=name in self._locked,
             layout={"width": "230px"},
             style={"description_width": "98px"},

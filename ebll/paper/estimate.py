@@ -58,15 +58,15 @@ def seconds_of(unit: Unit, settings: PaperSettings, sizes: dict[str, SetSize], s
     """One run, its autoencoder of the first set included, that set's own learning not."""
     method = METHODS[unit.method]
     tasks = [sizes[name] for name in unit.experiment.tasks]
-    recorded = asks(method)
-    total = _look_back(tasks[0], settings, speed) if "autoencoder" in method.__dataclass_fields__ else 0.0
+    targets = asks(method)
+    total = _consolidation(tasks[0], settings, speed) if "autoencoder" in method.__dataclass_fields__ else 0.0
     for t, size in enumerate(tasks[1:], 1):
         step, epochs = speed.step, settings.train.epochs
         if method is FeatureExtraction:
             step = 0.0
-        passes = settings.train.warmup_epochs + (epochs if recorded else 0)
+        passes = settings.train.warmup_epochs + (epochs if targets else 0)
         if settings.photos.augment != "random":  # the old network answers once in each stage
-            passes = bool(settings.train.warmup_epochs) + recorded
+            passes = bool(settings.train.warmup_epochs) + targets
         asked = passes * size.windows * speed.forward
         others = t if unit.method == "joint" else 0
         steps = epochs * size.windows * step * (1 + others)
@@ -74,11 +74,11 @@ def seconds_of(unit: Unit, settings: PaperSettings, sizes: dict[str, SetSize], s
         seen = looks * 256 * (t + 1) + sum(s.test for s in tasks[: t + 1])
         total += steps + asked + seen * speed.forward
         if t < len(tasks) - 1 and "autoencoder" in method.__dataclass_fields__:
-            total += _look_back(size, settings, speed)
+            total += _consolidation(size, settings, speed)
     return total
 
 
-def _look_back(size: SetSize, settings: PaperSettings, speed: Speed) -> float:
+def _consolidation(size: SetSize, settings: PaperSettings, speed: Speed) -> float:
     """The fit of an autoencoder: one pass for the features, then products with code and T, forwards and backwards."""
     rows = min(size.windows, settings.autoencoder_images or size.windows)
     code = settings.code_size_imagenet if size.name == PRETRAINED_ON else settings.code_size

@@ -26,7 +26,7 @@ class Footprint:
     memory: int  #: what the method keeps of the old tasks
     memory_of_first: int  #: and of the first of them
     teacher: int  #: the frozen copy that is asked about drawn windows
-    recorded: int  #: answers and codes of the new windows, with the copy that is in the order of an epoch
+    targets: int  #: answers and codes of the new windows, with the copy that is in the order of an epoch
 
     @property
     def in_memory(self) -> int:
@@ -64,13 +64,13 @@ def footprint_of(unit: Unit, settings: PaperSettings, sizes: Mapping[str, SetSiz
         memory=FLOAT * (sum(kept) + anchored),
         memory_of_first=FLOAT * (sum(kept[:1]) + anchored),
         teacher=FLOAT * whole if asked else 0,
-        recorded=0 if settings.photos.augment == "random" else _recorded(tasks, codes, settings, speed, unit),
+        targets=0 if settings.photos.augment == "random" else _recorded(tasks, codes, settings, speed, unit),
     )
 
 
 def asks(method: type[Method]) -> bool:
     """Whether the method asks the old network about the new windows."""
-    return method.before_task is not Method.before_task
+    return method.record_targets is not Method.record_targets
 
 
 def _distils(method: type[Method]) -> bool:

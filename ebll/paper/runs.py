@@ -30,7 +30,7 @@ from ebll.paper.start import (
     quick_products,
 )
 from ebll.protocol import begin, learn
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
 

@@ -22,10 +22,10 @@ from ebll.comparison import kept_by, memory_of
 from ebll.data import Task
 from ebll.errors import InputError, OutputError, check_number
 from ebll.methods import EncoderMemory, EWCMemory, Memory, Method
-from ebll.nets import Network
+from ebll.networks import Network
 from ebll.paper.plan import PaperSettings
 from ebll.photos import load_photos
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads, seeded
 

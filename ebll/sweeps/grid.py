@@ -19,7 +19,7 @@ import numpy as np
 from ebll.config import RunConfig
 from ebll.data import TASKS
 from ebll.errors import DataMissing, InputError, check_choice
-from ebll.nets import build_network
+from ebll.networks import build_network
 
 __all__ = ["MOST", "axes_of", "check_runs", "configs_of", "read_grid"]
 

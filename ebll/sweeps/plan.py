@@ -128,7 +128,7 @@ def _bytes(config: RunConfig) -> int:
 
 
 def _rows(config: RunConfig) -> float:
-    """Rows of curves, a row an old task and measurement: the rule is that of `ebll.record.Recorder.due`."""
+    """Rows of curves, a row an old task and measurement: the rule is that of `ebll.recording.Recorder.due`."""
     every, later = config.log_every, len(config.tasks) - 1
     if not every:
         return 0.0

@@ -23,7 +23,7 @@ from ebll.data import Task, load_task
 from ebll.errors import EbllError, InputError, RunStopped, TrainingDiverged
 from ebll.methods import Memory
 from ebll.protocol import begin, learn, learn_first
-from ebll.record import Recorder, measure_accuracy
+from ebll.recording import Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads
 from ebll.sweeps.version import code_version
@@ -51,7 +51,7 @@ class RunResult:
 
     config: RunConfig
     figures: dict[str, float] = field(default_factory=dict)
-    curves: list[dict[str, Any]] = field(default_factory=list)  #: rows of `ebll.record` about old tasks
+    curves: list[dict[str, Any]] = field(default_factory=list)  #: rows of `ebll.recording` about old tasks
     failure: str = ""
     seconds: float = 0.0  #: for estimates; in no table
     code: str = field(default_factory=lambda: code_version())  #: version of the code that ran it

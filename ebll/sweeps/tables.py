@@ -13,7 +13,7 @@ import pandas as pd
 
 from ebll.config import RunConfig
 from ebll.experiments.report import prepare_folder, write_table
-from ebll.record import CURVE_COLUMNS
+from ebll.recording import CURVE_COLUMNS
 from ebll.sweeps.single import FIGURES, RunResult
 
 __all__ = ["SETTINGS", "Sweep", "SweepTables", "curve_columns", "in_order", "plain", "settings_row"]
@@ -76,7 +76,7 @@ class Sweep:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """A row a run, step and old task: the settings, then the columns of `ebll.record`.
+        """A row a run, step and old task: the settings, then the columns of `ebll.recording`.
 
         `learning_rate` is the setting here; that of the step about to be made is `step_learning_rate`.
         """

@@ -15,8 +15,8 @@ from ebll.config import RunConfig
 __all__ = ["code_version", "key_of", "run_key"]
 
 _SOURCES = (
-    *("autoencoder.py", "comparison.py", "config.py", "data", "fisher.py", "methods", "metrics.py", "nets.py"),
-    *("protocol.py", "record.py", "runs.py", "seeds.py", "sweeps/single.py", "terms.py", "training.py"),
+    *("autoencoder.py", "comparison.py", "config.py", "data", "fisher.py", "methods", "metrics.py", "networks.py"),
+    *("protocol.py", "recording.py", "runs.py", "seeds.py", "sweeps/single.py", "losses.py", "training.py"),
 )
 
 

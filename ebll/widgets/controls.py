@@ -96,7 +96,7 @@ class Status(anywidget.AnyWidget):
 
 def setting_slider(name: str, config: Settings, listen: Callable, locked: bool = False) -> Slider:
     """The slider of one setting of a config; `listen` is called with each change."""
-    rules = config.knobs()[name]
+    rules = config.metadata()[name]
     made = Slider(
         value=float(getattr(config, name)),
         grid=[float(one) for one in GRIDS[name]],

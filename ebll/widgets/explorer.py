@@ -97,7 +97,7 @@ class SubmanifoldExplorer(Widget):
             name: controls.choice(
                 text, options, options and getattr(config, name),
                 on(lambda event, name=name: self._try(**{name: event["new"]})),
-                tip=config.knobs()[name]["doc"], locked=name in locked,
+                tip=config.metadata()[name]["doc"], locked=name in locked,
             )
             for name, (text, options) in lists.items()
         }  # fmt: skip

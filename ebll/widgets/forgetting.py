@@ -131,7 +131,7 @@ class ForgettingLab(Widget):
         self.choices = {
             name: controls.choice(
                 text, options, getattr(config, name), on(lambda event, name=name: self._choose(name, event["new"])),
-                tip=config.knobs()[name]["doc"], locked=name in locked,
+                tip=config.metadata()[name]["doc"], locked=name in locked,
             )
             for name, (text, options) in lists.items()
         }  # fmt: skip

@@ -25,7 +25,7 @@ from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice
 from ebll.methods import METHODS
 from ebll.protocol import learn
-from ebll.record import Recorder, measure_accuracy
+from ebll.recording import Recorder, measure_accuracy
 from ebll.runs import Run
 from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
@@ -126,7 +126,7 @@ class LabRun:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """The curves table (see `ebll.record`) of all methods, as far as they have come."""
+        """The curves table (see `ebll.recording`) of all methods, as far as they have come."""
         return self._together({name: recorder.curves() for name, recorder in self.recorders.items()})
 
     @property

@@ -4,7 +4,7 @@
     chart.show(*lab_tables(made.curves, old="letters", new="mnist", terms_of="ebll"))
 
 `python -m ebll.widgets.compile` writes what `Chart` shows, so that nobody needs Altair to look at it. All numbers come
-from the record's curves table (see `ebll.record`).
+from the record's curves table (see `ebll.recording`).
 """
 
 from __future__ import annotations

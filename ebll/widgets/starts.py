@@ -12,7 +12,7 @@ from ebll.data import TASKS, Task, load_task
 from ebll.errors import InputError, check_choice
 from ebll.methods import Memory
 from ebll.protocol import begin, learn
-from ebll.record import Recorder
+from ebll.recording import Recorder
 from ebll.runs import Snapshot
 
 __all__ = ["Start", "cut", "learn_start", "offered_tasks", "own_tasks"]

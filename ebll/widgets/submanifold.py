@@ -19,10 +19,10 @@ from ebll.autoencoder import Autoencoder, AutoencoderSettings, Encoder, fit_epoc
 from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, check_choice
+from ebll.losses import code_distance
 from ebll.metrics import accuracy, unexplained_share
-from ebll.nets import Network, frozen
+from ebll.networks import Network, frozen
 from ebll.seeds import cpu_threads, derive_seed
-from ebll.terms import code_distance
 
 from .config import SubmanifoldConfig
 from .starts import learn_start

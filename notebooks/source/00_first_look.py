@@ -72,7 +72,7 @@ images, labels = letters.validation.inputs, letters.validation.labels
 features = net.features(images)  # F(x)
 logits = net.heads[0](net.operator(features))  # T_1(T(F(x)))
 loss = -torch.log_softmax(logits, dim=1)[torch.arange(len(labels)), labels].mean()  # E1, by hand
-assert torch.isclose(loss, ebll.terms.class_loss(net(images, 0), labels))
+assert torch.isclose(loss, ebll.losses.class_loss(net(images, 0), labels))
 print(f"{len(images)} images -> features {tuple(features.shape)} -> logits {tuple(logits.shape)}; loss {loss:.2f}")
 
 # %% sequence [markdown]
@@ -164,7 +164,7 @@ ebll.plots.feature_distance(made.curves, panels=["lwf", "ebll"])
 # Directions of the features that the code does not look at are free to change. This is the library's source, not a copy:
 
 # %% term-source
-ebll.lesson.source(ebll.terms.code_distance)
+ebll.lesson.source(ebll.losses.code_distance)
 
 # %% by-hand [markdown]
 # Two images, three entries of code. **Predict first.** Work it out on paper: square the differences, add them up in each
@@ -175,7 +175,7 @@ code_before = torch.tensor([[0.5, 0.4, 0.8], [0.3, 0.6, 0.0]])
 code_now = torch.tensor([[0.5, 0.2, 0.9], [0.1, 0.6, 0.4]])
 
 rows = 0.5 * (code_now - code_before).square().sum(dim=1)
-term = ebll.terms.code_distance(code_now, code_before)
+term = ebll.losses.code_distance(code_now, code_before)
 assert torch.isclose(rows.mean(), term)
 print("a row each:", [round(value, 4) for value in rows.tolist()])
 print(f"code_distance: {term:.4f}")

@@ -63,7 +63,7 @@ starts = [ebll.learn_first([letters], seed=seed, device=lesson.device) for seed 
 
 def learn(task, method, settings=None):
     """A run for each seed: letters have been learned, now comes the task."""
-    options = {"settings": settings, "device": lesson.device, "look_back_last": False}
+    options = {"settings": settings, "device": lesson.device, "consolidate_last": False}
     return [ebll.run_sequence([letters, task], method, start=starts[s], seed=s, **options) for s in lesson.seeds]
 
 
@@ -98,7 +98,7 @@ logits = old(inputs, 0).detach()
 answers = torch.softmax(logits, dim=1)  # Y, a row for each image
 roots = answers ** (1 / 2.0)
 by_hand = roots / roots.sum(dim=1, keepdim=True)  # Z at temperature 2
-assert torch.allclose(by_hand, ebll.terms.soften(logits, 2.0), atol=1e-6)
+assert torch.allclose(by_hand, ebll.losses.soften(logits, 2.0), atol=1e-6)
 first = answers[0].topk(4)
 names = [letters.classes[i] for i in first.indices]
 pd.DataFrame({"Y": first.values, "Z": by_hand[0, first.indices]}, index=names).T.round(3)
@@ -149,10 +149,10 @@ ebll.checks.distillation(my_distillation)
 # %% distillation-by-hand
 runs = {("mnist", "finetune"): learn(mnist, methods["finetune"]), ("mnist", "lwf"): learn(mnist, methods["lwf"])}
 
-targets = ebll.terms.soften(old(inputs, 0), 2.0).detach()  # Z*
+targets = ebll.losses.soften(old(inputs, 0), 2.0).detach()  # Z*
 now = runs["mnist", "lwf"][0].net(inputs, 0).detach()  # the same head after mnist was learned
 by_hand = -(targets * torch.log_softmax(now / 2.0, dim=1)).sum(dim=1).mean()
-assert torch.isclose(by_hand, ebll.terms.distillation(now, targets, 2.0))
+assert torch.isclose(by_hand, ebll.losses.distillation(now, targets, 2.0))
 
 floor = -(targets * targets.log()).sum(dim=1).mean()  # the entropy of the targets
 divergence = torch.nn.functional.kl_div(torch.log_softmax(now / 2.0, dim=1), targets, reduction="batchmean")
@@ -171,9 +171,9 @@ ebll.lesson.say(f"E3 stands at {by_hand:.3f} after LwF, and at **{floor:.3f}** w
 
 # %% recorded
 teacher = copy.deepcopy(old)
-recorded = methods["lwf"].before_task(old, 1, inputs, None)["soft_targets"]  # what the library does, once
+recorded = methods["lwf"].record_targets(old, 1, inputs, None)["soft_targets"]  # what the library does, once
 for rows in torch.randperm(len(inputs), generator=ebll.seeds.generator(0, "steps")).split(64):
-    assert torch.allclose(recorded[rows], ebll.terms.soften(teacher(inputs[rows], 0), 2.0), atol=1e-6)
+    assert torch.allclose(recorded[rows], ebll.losses.soften(teacher(inputs[rows], 0), 2.0), atol=1e-6)
 
 dropout = torch.nn.Sequential(old.operator, torch.nn.Dropout(0.5))
 noisy = ebll.Network(old.features, dropout, letters.input_shape)  # the old network, with dropout before its heads
@@ -210,11 +210,11 @@ def my_recorded_targets(net, inputs, t, temperature):
 ebll.checks.recorded_targets(my_recorded_targets)
 
 # %% source-text [markdown]
-# The library has a helper for this: inside `with ebll.nets.frozen(net):` a network is in eval mode and its parameters take
+# The library has a helper for this: inside `with ebll.networks.frozen(net):` a network is in eval mode and its parameters take
 # no gradient, and afterwards all is as before. LwF's own two steps, the recording and the loss:
 
 # %% source
-ebll.lesson.source(ebll.LwF.before_task)
+ebll.lesson.source(ebll.LwF.record_targets)
 ebll.lesson.source(ebll.LwF.loss_terms)
 
 # %% temperature-text [markdown]
@@ -239,10 +239,10 @@ rows = []
 for seed, start, run in zip(lesson.seeds, starts, runs["mnist", "finetune"], strict=True):
     before, after = (net(inputs, 0).detach() for net in (start.net, run.net))
     for theta in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0):
-        targets = ebll.terms.soften(before, theta)
-        by_hand = (ebll.terms.soften(after, theta) - targets) / theta
+        targets = ebll.losses.soften(before, theta)
+        by_hand = (ebll.losses.soften(after, theta) - targets) / theta
         now = after.clone().requires_grad_()
-        ebll.terms.distillation(now, targets, theta).backward()
+        ebll.losses.distillation(now, targets, theta).backward()
         assert torch.allclose(by_hand, now.grad * len(inputs), atol=1e-5)  # the term is a mean over the images
         row, pull = {"theta": theta, "seed": seed}, by_hand.norm(dim=1).mean().item()
         rows.append(row | {"kind": "soft targets", "others": 100 * (1 - targets.amax(dim=1).mean().item())})
@@ -302,7 +302,7 @@ for theta in (0.5, 2.0, 8.0):
         for run in runs["mnist", "lwf"] if theta == 2.0 else learn(mnist, method):
             # Validation images, not test images: this explores a setting.
             kept, won = (
-                100 * ebll.record.measure_accuracy(run.net, t, task.validation)
+                100 * ebll.recording.measure_accuracy(run.net, t, task.validation)
                 for t, task in enumerate([letters, mnist])
             )
             rows.append({"theta": theta, "kind": kind, "seed": run.seed, "old": kept, "new": won})
@@ -360,7 +360,7 @@ for task in (mnist, textures):
         with ebll.seeds.seeded(seed, "head", 1):
             fresh.add_head(task.class_count)  # the head that a run of this seed begins with
         for head, net in (("random", fresh), ("warmed up", warm[task.name][seed])):
-            loss = ebll.terms.class_loss(net(task.train.inputs, 1), task.train.labels)
+            loss = ebll.losses.class_loss(net(task.train.inputs, 1), task.train.labels)
             push = torch.autograd.grad(loss, list(net.features.parameters()))
             length = torch.cat([part.flatten() for part in push]).norm().item()
             rows.append({"task": task.name, "head": head, "seed": seed, "E1": loss.item(), "push on F": length})
@@ -394,7 +394,7 @@ def in_words(values):
 
 def letters_kept(task, name):
     """Accuracy on all validation images of letters after a task, a value for each seed."""
-    return pd.Series([100 * ebll.record.measure_accuracy(r.net, 0, letters.validation) for r in runs[task, name]])
+    return pd.Series([100 * ebll.recording.measure_accuracy(r.net, 0, letters.validation) for r in runs[task, name]])
 
 
 # %% warmup-words
@@ -418,7 +418,7 @@ assert (loss.loc["textures", "warmed up"] > 2 * loss.loc["mnist", "warmed up"]).
 
 # %% warmup-longer
 ten = learn(mnist, methods["finetune"], ebll.TrainSettings(warmup_epochs=0, epochs=10))
-longer = pd.Series([100 * ebll.record.measure_accuracy(run.net, 0, letters.validation) for run in ten])
+longer = pd.Series([100 * ebll.recording.measure_accuracy(run.net, 0, letters.validation) for run in ten])
 warmed = letters_kept("mnist", "finetune")
 ebll.lesson.say(
     f"Ten passes without warm-up leave {longer.mean():.1f} % of letters, eight with warm-up {warmed.mean():.1f} %: "
@@ -461,7 +461,7 @@ gap.round(2).to_frame("gap").transpose()
 
 # %% ladder-runs
 for seed, start in zip(lesson.seeds, starts, strict=True):
-    start.memory = methods["ebll"].after_task(start.net, 0, letters, None, seed)  # fitted once for all three runs
+    start.memory = methods["ebll"].consolidate(start.net, 0, letters, None, seed)  # fitted once for all three runs
 runs |= {("digits", name): learn(digits, methods[name]) for name in ("finetune", "lwf")}
 runs |= {(task.name, "ebll"): learn(task, methods["ebll"]) for task in (mnist, digits, textures)}
 
@@ -537,8 +537,8 @@ def drift(before, after, images):
     """E3 above its floor at temperature 2, of the letters' head."""
     with torch.no_grad():
         then, now = before(images, 0), after(images, 0)
-        targets = ebll.terms.soften(then, 2.0)
-        return (ebll.terms.distillation(now, targets, 2.0) - ebll.terms.distillation(then, targets, 2.0)).item()
+        targets = ebll.losses.soften(then, 2.0)
+        return (ebll.losses.distillation(now, targets, 2.0) - ebll.losses.distillation(then, targets, 2.0)).item()
 
 
 rows = []
@@ -590,7 +590,7 @@ assert (shrunk["on letters"] < shrunk["on new images"]).all() and shrunk["on let
 # %% ask-by-hand
 def lwf_by_hand(net, task, asked, seed):
     """Learn a task after the warm-up, in place; `asked`: the images whose old answers are kept."""
-    targets = methods["lwf"].before_task(net, 1, asked, None)["soft_targets"]  # the warm-up moved the new head only
+    targets = methods["lwf"].record_targets(net, 1, asked, None)["soft_targets"]  # the warm-up moved the new head only
     optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9, weight_decay=5e-4, fused=True)
     order = ebll.seeds.generator(seed, "batches", 1, 1)
     for epoch in range(8):
@@ -599,7 +599,7 @@ def lwf_by_hand(net, task, asked, seed):
             hidden = net.operator(net.features(task.train.inputs[rows]))
             loss = torch.nn.functional.cross_entropy(net.heads[1](hidden), task.train.labels[rows])
             other = hidden if asked is task.train.inputs else net.operator(net.features(asked[rows]))
-            loss = loss + 2.0 * ebll.terms.distillation(net.heads[0](other), targets[rows], 2.0)  # weight, temperature
+            loss = loss + 2.0 * ebll.losses.distillation(net.heads[0](other), targets[rows], 2.0)  # weight, temperature
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -617,7 +617,7 @@ for task in (mnist, textures):
         for seed in lesson.seeds:
             net = copy.deepcopy(warm[task.name][seed])
             lwf_by_hand(net, task, images, seed)
-            both = [ebll.record.measure_accuracy(net, t, one.test) for t, one in enumerate([letters, task])]
+            both = [ebll.recording.measure_accuracy(net, t, one.test) for t, one in enumerate([letters, task])]
             ends[task.name, name, seed] = both, net
 
 # %% ask-table
@@ -682,7 +682,7 @@ assert learned["LwF, asked on letters"] > learned["lwf"] - 1  # and it learns th
 #   ebll.TrainSettings(learning_rate=0.005))`, then `letters_kept("mnist", "slow")`.
 # - Ask about digits while textures are learned: `net = copy.deepcopy(warm["textures"][0])`, then
 #   `lwf_by_hand(net, textures, digits.train.inputs[torch.arange(len(textures.train)) % len(digits.train)], 0)` and
-#   `ebll.record.measure_accuracy(net, 0, letters.test)`. Why might the task's own images do better, or worse?
+#   `ebll.recording.measure_accuracy(net, 0, letters.test)`. Why might the task's own images do better, or worse?
 # - Raise the weight before textures: `runs["textures", "strong"] = learn(textures, ebll.LwF(distill_weight=5.0))`, then
 #   `letters_kept("textures", "strong")` and the same for `"lwf"`. Does more weight protect more? And with 20 in place of 5?
 # - Measure the gap with another net: put `net="cnn"` into `learn_first`, restart, and run the cell with `learn_first`, then

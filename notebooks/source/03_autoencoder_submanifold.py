@@ -285,7 +285,7 @@ for seed, (train, _) in features.items():
             found |= {"angle": sines.arcsin().rad2deg().mean().item(), "sine": sines.max().item(), "cut": 100 * cut}
             rows.append({"kind": "linear autoencoder", "seed": seed, "step": step} | found)
     back = mean + (train - mean) @ parts[0] @ parts[1].T  # all images, not the 256 rows
-    assert abs(ebll.terms.reconstruction_error(back, train).item() / floor - 1) < 2e-3  # PCA's error, by the library
+    assert abs(ebll.losses.reconstruction_error(back, train).item() / floor - 1) < 2e-3  # PCA's error, by the library
 linear = pd.DataFrame(rows)
 
 # %% linear-figure
@@ -412,7 +412,7 @@ passes = list(fit_by_hand(mine, seed=0, passes=8))
 theirs, _ = fit(0, code_size=16)
 for ours, library in zip(mine.parameters(), theirs.autoencoder.parameters(), strict=True):
     assert torch.allclose(ours, library, atol=1e-3)
-ebll.lesson.source(ebll.terms.autoencoder_loss)
+ebll.lesson.source(ebll.losses.autoencoder_loss)
 
 # %% aware-predict [markdown]
 # **Predict first.** PCA and this autoencoder get 8 numbers each. Which of the two misses less of the spread? With which of
@@ -426,7 +426,7 @@ for size in (4, 8, 16, 32, 64):
         rows.append({"kind": "task-aware", "size": size, "seed": seed} | measured)
         s = torch.linalg.svdvals(train - train.mean(dim=0))
         with torch.no_grad():
-            error = ebll.terms.reconstruction_error(fits[size, seed].autoencoder(train), train)
+            error = ebll.losses.reconstruction_error(fits[size, seed].autoencoder(train), train)
         assert error > 0.5 * s[size:].square().sum() / len(train)  # the decoder is linear: never below PCA
 aware = pd.concat([pca[(pca["kind"] == "PCA") & (pca["size"] <= 64)], pd.DataFrame(rows)], ignore_index=True)
 
@@ -605,7 +605,7 @@ for seed, (_, held) in features.items():
         moved = run.net.features(held_out.inputs)
     for kind in ("principal components", "random weights"):
         encode = codes[kind, seed]
-        distance = ebll.terms.code_distance(encode(moved), encode(held)).item()
+        distance = ebll.losses.code_distance(encode(moved), encode(held)).item()
         rows.append({"start": kind, "seed": seed, "code distance (E4)": distance})
 moves = pd.DataFrame(rows).pivot(index="start", columns="seed", values="code distance (E4)")
 moves.round(2)
@@ -650,7 +650,7 @@ ebll.lesson.say(
 held = features[0][1]
 with torch.no_grad():
     back = fits[16, 0].autoencoder(held)
-ours, theirs = ebll.terms.reconstruction_error(back, held), torch.nn.functional.mse_loss(back, held)
+ours, theirs = ebll.losses.reconstruction_error(back, held), torch.nn.functional.mse_loss(back, held)
 assert torch.isclose(ours, 256 / 2 * theirs)
 print(f"half the sum (E2a): {ours:.2f}; MSELoss: {theirs:.3f}; ratio {ours / theirs:.0f}")
 as_written = [("authors' PyTorch notebooks; CLsurvey", 0.1, 9216), ("CLsurvey", 0.01, 9216)]

@@ -82,7 +82,7 @@ for seed in lesson.seeds:
     start = ebll.learn_first(
         [letters], settings=settings, seed=seed, device=lesson.device, recorder=ebll.Recorder(log_every=0)
     )
-    start.memory = methods["ebll"].after_task(start.net, 0, letters, None, seed)  # fits the autoencoder (E2)
+    start.memory = methods["ebll"].consolidate(start.net, 0, letters, None, seed)  # fits the autoencoder (E2)
     starts[seed] = start
 
 # %% code-by-hand
@@ -92,7 +92,7 @@ now = before + 0.1 * torch.ones_like(before)  # every feature a little larger
 
 by_hand = torch.sigmoid(now @ encoder.weight.T + encoder.bias) - torch.sigmoid(before @ encoder.weight.T + encoder.bias)
 by_hand = 0.5 * by_hand.square().sum(dim=1).mean()
-by_library = ebll.terms.code_distance(encoder(now), encoder(before))
+by_library = ebll.losses.code_distance(encoder(now), encoder(before))
 assert torch.isclose(by_hand, by_library)
 
 alpha = methods["ebll"].alpha
@@ -130,7 +130,7 @@ for seed, start in starts.items():
         push = torch.randn(len(features), len(basis), generator=draw).to(basis) @ basis
         for length in (0, 1, 2, 4, 8, 16):
             moved = features + length * push / push.norm(dim=1, keepdim=True)
-            code = ebll.terms.code_distance(encoder(moved), encoder(features)).item()
+            code = ebll.losses.code_distance(encoder(moved), encoder(features)).item()
             kept = ebll.metrics.accuracy(start.net.heads[0](start.net.operator(moved)), labels)
             rows.append({"directions": kind, "length": length, "seed": seed, "code": code, "accuracy": 100 * kept})
 
@@ -191,20 +191,20 @@ def prepared(seed):
     net = copy.deepcopy(start.net)
     with ebll.seeds.seeded(seed, "head", 1):
         net.add_head(mnist.class_count)
-    rows = warm_up.before_task(net, 1, mnist.train.inputs, None)
+    rows = warm_up.record_targets(net, 1, mnist.train.inputs, None)
     passes = settings.replace(epochs=settings.warmup_epochs)
-    for _ in ebll.training.train(net, warm_up, 1, {1: mnist}, settings=passes, recorded=rows, seed=seed):
+    for _ in ebll.training.train(net, warm_up, 1, {1: mnist}, settings=passes, targets=rows, seed=seed):
         pass
-    return net, methods["ebll"].before_task(net, 1, mnist.train.inputs, start.memory)
+    return net, methods["ebll"].record_targets(net, 1, mnist.train.inputs, start.memory)
 
 
 method, memory = methods["ebll"], starts[0].memory
-net, recorded = prepared(0)
-print({name: tuple(rows.shape) for name, rows in recorded.items()})
+net, targets = prepared(0)
+print({name: tuple(rows.shape) for name, rows in targets.items()})
 
 # %% objective-by-hand
 old = copy.deepcopy(net)  # F*, T* and T_1*
-known, one_pass = {"memory": memory, "recorded": recorded}, settings.replace(epochs=1)
+known, one_pass = {"memory": memory, "targets": targets}, settings.replace(epochs=1)
 for _ in ebll.training.train(net, method, 1, {1: mnist}, settings=one_pass, **known):
     pass
 
@@ -216,7 +216,7 @@ distill = -(soft * torch.log_softmax(net.heads[0](hidden) / theta, dim=1)).sum(d
 code = 0.5 * (memory.encoder(0)(features) - memory.encoder(0)(old.features(x))).square().sum(dim=1).mean()
 by_hand = task + method.distill_weight * distill + method.alpha * code
 
-batch = ebll.methods.Batch(1, x, y, {name: rows[:64] for name, rows in recorded.items()})
+batch = ebll.methods.Batch(1, x, y, {name: rows[:64] for name, rows in targets.items()})
 terms = method.loss_terms(net, [batch], memory)
 assert torch.isclose(by_hand, sum(term.weighted() for term in terms.values()))
 
@@ -245,8 +245,8 @@ ebll.lesson.source(ebll.training.train)
 # into the step. Here $\alpha$ becomes 0 in mid-run, and the run is left after 40 steps:
 
 # %% train-steer
-again, recorded = prepared(0)
-for step in ebll.training.train(again, method, 1, {1: mnist}, settings=settings, memory=memory, recorded=recorded):
+again, targets = prepared(0)
+for step in ebll.training.train(again, method, 1, {1: mnist}, settings=settings, memory=memory, targets=targets):
     if step.index == 20:
         step.method = method.replace(alpha=0.0)  # acts from the next step on
     if step.index in (10, 20, 21, 40):
@@ -282,8 +282,8 @@ ebll.checks.ebll_objective(my_objective)
 pulls = []
 names = {"task": "new task (E1)", "distill": "distillation (E3)", "code": "code (E4)"}
 for seed, start in starts.items():
-    net, recorded = prepared(seed)
-    known = {"memory": start.memory, "recorded": recorded, "settings": settings}
+    net, targets = prepared(seed)
+    known = {"memory": start.memory, "targets": targets, "settings": settings}
     for step in ebll.training.train(net, method, 1, {1: mnist}, seed=seed, **known):
         if step.index not in (0, 1, 2, 4, 8, 16, 32, 64, 128):
             continue
@@ -490,7 +490,7 @@ def learn(method, new, seed, log_every=20, **changes):
     """A run from the network that has learned letters; changes are to the settings of the new task's training."""
     options = {"settings": settings.replace(**changes), "start": starts[seed], "device": lesson.device}
     recorder = ebll.Recorder(log_every=log_every)
-    return ebll.run_sequence([letters, new], method, seed=seed, recorder=recorder, look_back_last=False, **options)
+    return ebll.run_sequence([letters, new], method, seed=seed, recorder=recorder, consolidate_last=False, **options)
 
 
 parts = []
@@ -643,8 +643,8 @@ def measured(alpha, rate=settings.learning_rate):
     for seed, start in starts.items():
         net = learn(methods["ebll"].replace(alpha=float(alpha)), textures, seed, 0, learning_rate=rate).net
         row = {"alpha": alpha, "learning rate": rate, "seed": seed, "method": "ebll"}
-        row["letters"] = 100 * ebll.record.measure_accuracy(net, 0, letters.validation)
-        row["textures"] = 100 * ebll.record.measure_accuracy(net, 1, textures.validation)
+        row["letters"] = 100 * ebll.recording.measure_accuracy(net, 0, letters.validation)
+        row["textures"] = 100 * ebll.recording.measure_accuracy(net, 1, textures.validation)
         features, features_before = net.features(images), start.net.features(images)
         yield row | {"distance": ebll.metrics.feature_distance(features, features_before)}
 
@@ -652,7 +652,7 @@ def measured(alpha, rate=settings.learning_rate):
 sweep = pd.DataFrame(row for alpha in (0, 1, 3, 10) for row in measured(alpha))
 
 # %% alpha-figure
-untouched = [ebll.record.measure_accuracy(start.net, 0, letters.validation) for start in starts.values()]
+untouched = [ebll.recording.measure_accuracy(start.net, 0, letters.validation) for start in starts.values()]
 ebll.plots.over_setting(
     sweep,
     "alpha",
@@ -768,7 +768,7 @@ print("EBLL with alpha 0 ends with LwF's weights, to the last bit")
 #   ```python
 #   smaller = methods["ebll"].replace(autoencoder=ebll.AutoencoderSettings(code_size=16))
 #   for seed, start in starts.items():
-#       start.memory = smaller.after_task(start.net, 0, letters, None, seed)
+#       start.memory = smaller.consolidate(start.net, 0, letters, None, seed)
 #   ```
 # - The curve of section 3 without the drop of the learning rate and without weight decay: does it still fall?
 #   ```python

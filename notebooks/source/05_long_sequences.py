@@ -82,7 +82,7 @@ def learn(method, seed):
             for _ in ebll.protocol.learn_task(run, tasks, t, settings):
                 pass
         if t < len(tasks) - 1:  # the next task will need it: fit an autoencoder, keep its encoder
-            run.memory = method.after_task(run.net, t, task, run.memory, seed)
+            run.memory = method.consolidate(run.net, t, task, run.memory, seed)
             recorder.add_memory(task.name, run.memory)
         stages.append((copy.deepcopy(run.net), run.memory))
     return run, stages
@@ -95,7 +95,7 @@ for done, (name, seed) in enumerate(pairs, start=1):
     made.runs[name, seed], stages[name, seed] = learn(methods[name], seed)
     show(done, len(pairs), name)
 
-library = ebll.run_sequence(tasks, methods["lwf"], seed=0, start=starts[0], look_back_last=False, **options)
+library = ebll.run_sequence(tasks, methods["lwf"], seed=0, start=starts[0], consolidate_last=False, **options)
 ours, theirs = made.runs["lwf", 0].net.state_dict(), library.net.state_dict()
 assert all(torch.equal(ours[name], theirs[name]) for name in theirs)  # the library's loop, to the last bit
 
@@ -120,7 +120,7 @@ by_hand = task_loss + distill_weight * terms["distillation"].sum() + (terms["alp
 
 # %% objective-by-library
 method = methods["ebll"].replace(alpha=alphas)
-recorded = method.before_task(before, 3, images, memory)
+recorded = method.record_targets(before, 3, images, memory)
 parts = method.loss_terms(now, [ebll.methods.Batch(3, images, labels, recorded)], memory)
 assert abs(by_hand - sum(part.weighted() for part in parts.values()).item()) < 1e-3
 ebll.lesson.say(f"By hand and by the library: **{by_hand:.3f}**, on 64 textures, at the end of the fourth task.")
@@ -141,7 +141,7 @@ with torch.no_grad():
 assert torch.allclose(recorded["codes"][:, : codes[0].shape[1]], codes[0], atol=1e-5)  # of the network just before
 assert not torch.allclose(codes[0], codes[1], atol=0.01)  # not of the one that was best at letters
 other = 100 * (answers[0] != answers[1]).float().mean().item()
-score = {name: 100 * ebll.record.measure_accuracy(net, 0, tasks[0].test) for name, net in (("1", first), ("3", before))}
+score = {name: 100 * ebll.recording.measure_accuracy(net, 0, tasks[0].test) for name, net in (("1", first), ("3", before))}
 ebll.lesson.say(
     f"So the targets are others: for **{other:.0f} %** of the textures, the network that teaches letters at task 4 "
     "names another letter than the network after task 1 did. On the test letters it is right for "
@@ -366,12 +366,12 @@ class Teachers(ebll.methods.Memory):
 
 
 class OwnTeachers(ebll.LwF):
-    def before_task(self, net, t, inputs, memory):
+    def record_targets(self, net, t, inputs, memory):
         with torch.no_grad():
-            answers = [ebll.terms.soften(old(inputs, i), self.temperature) for i, old in enumerate(memory.nets)]
+            answers = [ebll.losses.soften(old(inputs, i), self.temperature) for i, old in enumerate(memory.nets)]
         return {"soft_targets": torch.cat(answers, dim=1)}
 
-    def after_task(self, net, t, task, memory, seed):
+    def consolidate(self, net, t, task, memory, seed):
         return Teachers([*(memory.nets if memory else []), copy.deepcopy(net)])
 
 
@@ -430,7 +430,7 @@ ebll.checks.encoder_bytes(my_encoder_bytes)
 encoder = 4 * (256 * 64 + 64)
 assert made.kept.query("method == 'ebll'")["bytes"].tolist() == [encoder * n for n in (1, 2, 3)] * len(lesson.seeds)
 operator = sum(parameter.nbytes for parameter in now.operator.parameters())
-ewc = ebll.EWC(fisher_samples=8).after_task(first, 0, tasks[0], None, 0).bytes()  # any Fisher will do: its size counts
+ewc = ebll.EWC(fisher_samples=8).consolidate(first, 0, tasks[0], None, 0).bytes()  # any Fisher will do: its size counts
 pixels = pd.Series([task.train.inputs[:, 0].numel() for task in tasks[:3]])
 kinds = {
     "lwf": [0, 0, 0],
@@ -451,7 +451,7 @@ ebll.plots.over_setting(
 )  # fmt: skip
 
 # %% bytes-read
-parts = sum(t.nbytes for t in methods["ebll"].before_task(before, 3, tasks[3].train.inputs, memory).values())
+parts = sum(t.nbytes for t in methods["ebll"].record_targets(before, 3, tasks[3].train.inputs, memory).values())
 assert encoder < operator and parts > encoder * 3 and 10 < encoder / 784 < 100  # text and summary say so
 ebll.lesson.say(
     f"An encoder takes {encoder / 1e3:.0f} kB: {100 * encoder / kinds['LwF, own teachers'][0]:.0f} % of the network, "
@@ -522,7 +522,7 @@ def steepness(net, memory, images, alpha, steps=40):
     """Largest curvature of the weighted code terms along any direction of F's weights, as a task begins."""
     weights, features = list(net.features.parameters()), net.features(images)
     codes = [encoder(features) for encoder in memory.encoders]
-    loss = sum(a * ebll.terms.code_distance(code, code.detach()) for a, code in zip(alpha, codes, strict=False))
+    loss = sum(a * ebll.losses.code_distance(code, code.detach()) for a, code in zip(alpha, codes, strict=False))
     slope = torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights, create_graph=True)])
     v = torch.ones_like(slope)
     for _ in range(steps):  # the product of the Hessian with v, again and again

@@ -306,13 +306,13 @@ assert (table.query("size <= 128")["times"].sub(1).abs() < 0.25).all()
 # `05_long_sequences.ipynb`).
 
 # %% penalty-by-hand
-memory = ebll.EWC().after_task(net, 0, letters, None, seed=0)
+memory = ebll.EWC().consolidate(net, 0, letters, None, seed=0)
 moved = [anchor + 0.01 * torch.randn_like(anchor) for anchor in memory.anchors]
 parts = zip(moved, memory.anchors, memory.fisher, strict=True)
 by_hand = 0.5 * sum((f * (now - before).square()).sum() for now, before, f in parts)
-assert torch.isclose(by_hand, ebll.terms.quadratic_penalty(moved, memory.anchors, memory.fisher))
+assert torch.isclose(by_hand, ebll.losses.quadratic_penalty(moved, memory.anchors, memory.fisher))
 
-twice = ebll.EWC().after_task(net, 0, letters, memory, seed=0)  # as if a second task had been learned
+twice = ebll.EWC().consolidate(net, 0, letters, memory, seed=0)  # as if a second task had been learned
 assert twice.bytes() == memory.bytes() == 2 * sum(parameter.nbytes for parameter in shared(net))
 print(f"kept after one task: {memory.bytes():,} bytes; after two: {twice.bytes():,}")
 
@@ -418,7 +418,7 @@ def on_validation(made):
         facts = run.facts | {"knob": knob, "after": textures.name}
         for t, task in enumerate([letters, textures]):
             ended = textures.name in set(run.accuracy["after"])
-            accuracy = ebll.record.measure_accuracy(run.net, t, task.validation) if ended else float("nan")
+            accuracy = ebll.recording.measure_accuracy(run.net, t, task.validation) if ended else float("nan")
             rows.append(facts | {"task": task.name, "accuracy": accuracy})
     return pd.DataFrame(rows)
 
@@ -599,7 +599,7 @@ rows = []
 for seed in lesson.seeds:
     start = held.runs["feature-extraction", seed].net  # its F is still that of letters
     code = held.runs["ebll at 3", seed].memory.encoder(0)(start.features(textures.train.inputs))
-    curvature = steepest(ebll.terms.code_distance(code, code.detach()), list(start.features.parameters()))
+    curvature = steepest(ebll.losses.code_distance(code, code.detach()), list(start.features.parameters()))
     rows.append({"curvature of the code term": curvature, "largest stable alpha": border / curvature})
 limits = pd.DataFrame(rows, index=pd.Index(lesson.seeds, name="seed"))
 mean = 100 * seen.query("method == 'ebll'").groupby(["knob", "task"])["accuracy"].mean().unstack("task")
@@ -675,8 +675,8 @@ class SamePull(ebll.methods.Method):
     name, label = "same pull on every weight", "Same pull on every weight"
     strength: float = 300.0
 
-    def after_task(self, net, t, task, memory, seed):
-        kept = ebll.EWC().after_task(net, t, task, memory, seed)
+    def consolidate(self, net, t, task, memory, seed):
+        kept = ebll.EWC().consolidate(net, t, task, memory, seed)
         mean = flat(kept.fisher).mean()  # one number, which E6 spreads over all weights
         return ebll.methods.EWCMemory(kept.anchors, [mean] * len(kept.anchors))
 
@@ -693,12 +693,12 @@ class FeaturesHeld(ebll.methods.Method):
     strength: float = 0.1
     lwf: ebll.LwF = lesson.methods("mlp", "lwf")["lwf"]
 
-    def before_task(self, net, t, inputs, memory):
+    def record_targets(self, net, t, inputs, memory):
         features = ebll.methods.base.record(net, inputs, features=lambda f: f)
-        return self.lwf.before_task(net, t, inputs, memory) | features
+        return self.lwf.record_targets(net, t, inputs, memory) | features
 
     def loss_terms(self, net, batches, memory):
-        held = ebll.terms.code_distance(net.features(batches[0].inputs), batches[0].recorded["features"])
+        held = ebll.losses.code_distance(net.features(batches[0].inputs), batches[0].targets["features"])
         return self.lwf.loss_terms(net, batches, memory) | {"features": ebll.methods.Term(held, self.strength)}
 
 

@@ -399,7 +399,7 @@ SIZES, nets = (16, 32, 64), {}
 def encoder_of(seed, size, weight=0.01):
     """The encoder of letters on the features of a network: the rest of EBLL's memory is not needed here."""
     method = ours.replace(autoencoder=ours.autoencoder.replace(code_size=size, recon_weight=weight))
-    return method.after_task(nets[seed], 0, letters, None, seed).encoder(0)
+    return method.consolidate(nets[seed], 0, letters, None, seed).encoder(0)
 
 
 for seed in range(3):
@@ -413,11 +413,11 @@ for seed, net in nets.items():
         x, row = task.train.inputs, {"seed": seed, "pair": pair}
         for size in SIZES:
             code = encoders[seed, size](net.features(x))
-            term = ebll.terms.code_distance(code, code.detach())
+            term = ebll.losses.code_distance(code, code.detach())
             row[f"alpha, code {size}"] = border / steepest(term, list(net.features.parameters()))
-        soft = ebll.terms.soften(net(x, 0).detach(), ours.temperature)
+        soft = ebll.losses.soften(net(x, 0).detach(), ours.temperature)
         held = [*net.features.parameters(), *net.operator.parameters(), *net.heads[0].parameters()]
-        row["lambda_o"] = border / steepest(ebll.terms.distillation(net(x, 0), soft, ours.temperature), held)
+        row["lambda_o"] = border / steepest(ebll.losses.distillation(net(x, 0), soft, ours.temperature), held)
         measured.append(row)
 limits = pd.DataFrame(measured).set_index(["pair", "seed"])
 print("largest stable weight, mean of three seeds")
@@ -516,7 +516,7 @@ for pair, task in zip(pairs, others, strict=True):
     left = flat - (flat @ common)[:, None] * common
     left = (left * flat.norm() / left.norm()).view_as(task.train.inputs)
     code = encoder(net.features(left))
-    term = ebll.terms.code_distance(code, code.detach())
+    term = ebll.losses.code_distance(code, code.detach())
     wider[pair] = border / steepest(term, list(net.features.parameters())) / limits.loc[(pair, 0), "alpha, code 64"]
 told = ", ".join(f"**{wider[pair]:.0f} times** as wide for {pair}" for pair in facts.index)
 ebll.lesson.say(f"Without what its images have in common the border of alpha is {told} (first network, code 64).")
@@ -596,7 +596,7 @@ for size in (16, 64):
         edge = []
         for weight in (1e-4, 1.0):
             code = fits[size, weight](nets[0].features(task.train.inputs))
-            term = ebll.terms.code_distance(code, code.detach())
+            term = ebll.losses.code_distance(code, code.detach())
             edge.append(border / steepest(term, list(nets[0].features.parameters())))
         widths[size, pair] = edge[1] / edge[0]
 

@@ -360,8 +360,8 @@ for times in (1, 10):
     with ebll.seeds.seeded(0, "autoencoder"):
         autoencoder = ebll.Autoencoder(known.shape[1], 32).to(known.device)
         ebll.autoencoder.start_at_principal_components(autoencoder, times * known)
-    e2a = ebll.terms.reconstruction_error(autoencoder(times * known), times * known).item()
-    e4 = ebll.terms.code_distance(autoencoder.encode(times * moved), autoencoder.encode(times * known)).item()
+    e2a = ebll.losses.reconstruction_error(autoencoder(times * known), times * known).item()
+    e4 = ebll.losses.code_distance(autoencoder.encode(times * moved), autoencoder.encode(times * known)).item()
     found[times] = {"E2a": e2a, "E4": e4}
 assert np.isclose(found[10]["E2a"], 100 * found[1]["E2a"], rtol=1e-2)
 assert np.isclose(found[10]["E4"], found[1]["E4"], rtol=1e-2)
@@ -428,7 +428,7 @@ codes_now, codes_before = memory.encoder(0)(moved), memory.encoder(0)(known)
 alpha = ours.alpha
 mse_weight = alpha * codes_now.shape[1] / 2
 by_hand = mse_weight * nn.functional.mse_loss(codes_now, codes_before)
-assert torch.isclose(by_hand, alpha * ebll.terms.code_distance(codes_now, codes_before))
+assert torch.isclose(by_hand, alpha * ebll.losses.code_distance(codes_now, codes_before))
 published = {
     "authors' PyTorch": (0.1, 100),
     "De Lange et al., code 100": (1, 100),
@@ -463,7 +463,7 @@ for seed, start in starts.items():
         stream = ebll.training.batches_of(coloured, 1, None, 8, ebll.seeds.generator(seed, "shown"))
         for count in range(max(counts) + 1):
             if count in counts:
-                kept = 100 * ebll.record.measure_accuracy(shown, 0, pictures.test)
+                kept = 100 * ebll.recording.measure_accuracy(shown, 0, pictures.test)
                 rows.append({"kind": kind, "seed": seed, "batches": count, "kept": kept})
             with torch.no_grad():
                 shown.train()(next(stream).inputs, 0)
@@ -526,7 +526,7 @@ def answers(net, top, mirrored):
     corner = torch.full((count,), top)
     windows = type(inputs.windows)(corner, corner, torch.full((count,), mirrored))
     cut_now = torch.cat(list(inputs.batches(torch.arange(count), 64, windows)))
-    return ebll.terms.soften(torch.cat([net(part, 0) for part in cut_now.split(64)]), 2.0)
+    return ebll.losses.soften(torch.cat([net(part, 0) for part in cut_now.split(64)]), 2.0)
 
 
 # %% pixels-measure
@@ -574,7 +574,7 @@ ebll.lesson.say(
 # The kit records, unless the inputs change from epoch to epoch:
 
 # %% pixels-source
-ebll.lesson.source(ebll.protocol.old_answers)
+ebll.lesson.source(ebll.protocol.targets_of)
 
 # %% pixels-exercise-text [markdown]
 # **Exercise 2.** Write what the teacher does. You get whole stored images and the upper left corner of each one's window.
@@ -585,13 +585,13 @@ ebll.lesson.source(ebll.protocol.old_answers)
 def my_targets(teacher, stored, top, left, size, temperature):
     """A network with a head, images (n, 3, side, side), corners (n,), numbers -> soft targets (n, classes)."""
     # Cut each image's window of size x size, ask the teacher about the windows (head 0), soften what it says (E3a).
-    # It comes in train mode. Ask it in eval mode, and give it back in train mode: `with ebll.nets.frozen(teacher):`
+    # It comes in train mode. Ask it in eval mode, and give it back in train mode: `with ebll.networks.frozen(teacher):`
     # does both. Its answers carry no gradient.
     # solution
     corners = zip(stored, top.tolist(), left.tolist(), strict=True)
     windows = torch.stack([image[:, y : y + size, x : x + size] for image, y, x in corners])
-    with ebll.nets.frozen(teacher), torch.no_grad():
-        return ebll.terms.soften(teacher(windows, 0), temperature)
+    with ebll.networks.frozen(teacher), torch.no_grad():
+        return ebll.losses.soften(teacher(windows, 0), temperature)
 
 
 # %% pixels-check tags=["check"]
@@ -621,10 +621,10 @@ ebll.checks.recorded_bytes(my_recorded_bytes)
 student, teacher = copy.deepcopy(starts[0].net), starts[0].net
 student.add_head(coloured.class_count)
 student = student.to(lesson.device)
-recorded = ours.before_task(teacher, 1, coloured.train.inputs, memory)
+recorded = ours.record_targets(teacher, 1, coloured.train.inputs, memory)
 x, y = coloured.train.inputs[:16], coloured.train.labels[:16]
 ways = {"recorded": lambda: {name: rows[:16] for name, rows in recorded.items()}}
-ways["teacher"] = lambda: ours.before_task(teacher, 1, x, memory)
+ways["teacher"] = lambda: ours.record_targets(teacher, 1, x, memory)
 
 
 def step(way):
@@ -705,7 +705,7 @@ def kept_run(folder, recorder, stop_at=None):
 # %% long-stop
 folder = Path(tempfile.mkdtemp())
 recorders = {name: ebll.Recorder(log_every=1) for name in ("in one go", "stopped", "gone on")}
-options = {"start": starts[0], "look_back_last": False, "device": lesson.device, "settings": short}
+options = {"start": starts[0], "consolidate_last": False, "device": lesson.device, "settings": short}
 uncut = ebll.run_sequence(tasks, ours, recorder=recorders["in one go"], **options)
 try:
     kept_run(folder, recorders["stopped"], stop_at=4)

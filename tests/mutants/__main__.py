@@ -2,7 +2,7 @@
 
     python -m tests.mutants                                # all of them, in as many processes as cores
     python -m tests.mutants -j 1                           # one after the other
-    python -m tests.mutants ebll/nets.py weight-decay-off  # those of a file, and one by its id
+    python -m tests.mutants ebll/networks.py weight-decay-off  # those of a file, and one by its id
     python -m tests.mutants --list                         # what there is
 
 The tests that state the laws of the broken file run first, then the rest of the fast tier, without the golden files.

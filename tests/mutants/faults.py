@@ -42,7 +42,7 @@ class Fault(NamedTuple):
 
 #: File -> the tests that state its laws, which are run first.
 LIKELY = {
-    "ebll/terms.py": ["terms"],
+    "ebll/losses.py": ["losses"],
     "ebll/metrics.py": ["metrics"],
     "ebll/methods/base.py": ["methods"],
     "ebll/methods/codes.py": ["methods"],
@@ -53,10 +53,10 @@ LIKELY = {
     "ebll/methods/lwf.py": ["methods"],
     "ebll/methods/soft_targets.py": ["methods"],
     "ebll/training.py": ["training", "steps", "checkpoints"],
-    "ebll/protocol.py": ["record", "training", "methods", "steps"],
+    "ebll/protocol.py": ["recording", "training", "methods", "steps"],
     "ebll/seeds.py": ["training"],
-    "ebll/nets.py": ["nets"],
-    "ebll/record.py": ["record", "training"],
+    "ebll/networks.py": ["networks"],
+    "ebll/recording.py": ["recording", "training"],
     "ebll/autoencoder.py": ["autoencoder"],
     "ebll/fisher.py": ["fisher"],
     "ebll/comparison.py": ["comparison"],
@@ -77,7 +77,7 @@ LIKELY = {
 }
 
 _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
-    "ebll/terms.py": [
+    "ebll/losses.py": [
         (
             "reconstruction-no-half",
             "E2a without its factor 1/2",
@@ -237,7 +237,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "classifier-unfrozen-in-fit",
             "gradients of the autoencoder's fit pile up in the network",
             "    with frozen(net):\n        return fit_autoencoder(",
-            "    from ebll.nets import evaluating\n\n    with evaluating(net):\n        return fit_autoencoder(",
+            "    from ebll.networks import evaluating\n\n    with evaluating(net):\n        return fit_autoencoder(",
         ),
         (
             "autoencoder-seed",
@@ -465,8 +465,8 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "memory-of-newest-task",
             "what was kept of the older tasks is lost after each task",
-            "run.method.after_task(run.net, t, task, run.memory, run.seed)",
-            "run.method.after_task(run.net, t, task, None, run.seed)",
+            "run.method.consolidate(run.net, t, task, run.memory, run.seed)",
+            "run.method.consolidate(run.net, t, task, None, run.seed)",
         ),
         (
             "head-seed",
@@ -497,7 +497,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "np.random.SeedSequence([seed, sum(words)])",
         ),
     ],
-    "ebll/nets.py": [
+    "ebll/networks.py": [
         (
             "frozen-part-in-train-mode",
             "dropout and BatchNorm of frozen parts run in train mode",
@@ -529,7 +529,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "nn.Sequential(self.heads[-1][0], head)",
         ),
     ],
-    "ebll/record.py": [
+    "ebll/recording.py": [
         (
             "curves-on-test",
             "the curves measured on the test split",

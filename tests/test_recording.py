@@ -13,7 +13,7 @@ from torch.nn import functional
 from ebll import METHODS, Recorder, build_network, run_sequence
 from ebll.methods import Finetune
 from ebll.protocol import learn_first
-from ebll.record import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
+from ebll.recording import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
 from ebll.runs import Snapshot
 from ebll.seeds import generator, seeded
 
@@ -325,6 +325,6 @@ def test_the_code_before_is_that_of_the_encoder_at_hand():
     probe = Probe.of(net, 0, tasks[0], 20)
     for code_size in (2, 4):
         changed = method("ebll", autoencoder=AUTOENCODER.replace(code_size=code_size))
-        memory = changed.after_task(net, 0, tasks[0], None, 0)
+        memory = changed.consolidate(net, 0, tasks[0], None, 0)
         with torch.no_grad():
             assert probe.measure(net, memory)["code_distance"] == 0

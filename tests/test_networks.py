@@ -9,7 +9,7 @@ from tiny import FEATURES, HIDDEN, move, noisy, same, small, state
 from torch import nn
 
 from ebll import InputError, Network, build_network
-from ebll.nets import frozen, training_only
+from ebll.networks import frozen, training_only
 
 
 def with_heads(spec=small, shape=(12,), heads=(3, 4), seed=0):

@@ -31,10 +31,10 @@ from torch import Tensor, nn
 from ebll.autoencoder import Encoder
 from ebll.data import Split, Task
 from ebll.errors import check_count
+from ebll.losses import code_distance
 from ebll.methods import Memory, Term
 from ebll.metrics import accuracy, feature_distance, feature_norm
-from ebll.nets import Network, evaluating
-from ebll.terms import code_distance
+from ebll.networks import Network, evaluating
 
 if TYPE_CHECKING:  # pandas is imported where a table is made: it would take most of what `import ebll` takes
     import pandas as pd

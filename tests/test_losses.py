@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck
 
-from ebll.terms import (
+from ebll.losses import (
     autoencoder_loss,
     class_loss,
     code_distance,
