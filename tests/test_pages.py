@@ -15,8 +15,9 @@ from messages import raises
 from tiny_pages import GRID, STEPS, tables
 
 import ebll.pages
+from ebll import files
 from ebll.errors import EbllError, InputError, OutputError
-from ebll.pages import MOST_BYTES, charts, export, writing
+from ebll.pages import MOST_BYTES, charts, export
 from ebll.pages.content import MOST_STEPS, content, kinds_of, offered_methods
 from ebll.pages.document import TITLE, document
 from ebll.plots import METHODS
@@ -379,7 +380,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
         export(tmp_path / "file" / "page.html", sweep)
     path = tmp_path / "page.html"
     path.write_text("before")
-    monkeypatch.setattr(writing.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with raises(OutputError, tmp_path, "No space left on device"):
         export(path, sweep)
     assert path.read_text() == "before"

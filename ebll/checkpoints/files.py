@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import threading
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ebll.errors import InputError, OutputError
+from ebll.files import whole
 
 __all__ = ["read_checkpoint", "read_facts", "reason", "write_checkpoint"]
 
@@ -33,17 +31,11 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[s
     there = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     told = json.dumps(dict(facts))
     header = {"format": FORMAT, "facts": told, "checksum": _checksum(there, told)}
-    half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        save_file(there, half, header)
-        with half.open("rb") as file:
-            os.fsync(file.fileno())
-        half.replace(path)
+        with whole(path) as part:
+            save_file(there, part, header)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path} cannot be written: {reason(error)}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ebll.errors import InputError, OutputError
 from ebll.experiments.plan import ALONE, Experiment
+from ebll.files import write_whole
 from ebll.methods import METHODS
 
 if TYPE_CHECKING:  # scipy and matplotlib are imported where they are needed: most of a worker's start would go to them
@@ -144,16 +145,12 @@ def write_text(text: str, path: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        half.write_text(text, encoding="utf-8", newline="\n")
-        half.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Free some space, or choose --out."
         ) from error
-    finally:
-        half.unlink(missing_ok=True)  # gone already, unless something came between
 
 
 def draw(

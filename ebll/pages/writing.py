@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
 import warnings
 from pathlib import Path
 from typing import Any
 
 from ebll.errors import EbllError, InputError, OutputError
+from ebll.files import write_whole
 from ebll.sweeps.maps import index_of
 
 __all__ = ["MOST_BYTES", "export", "size_words"]
@@ -89,16 +87,11 @@ def _opened(sweep: Any) -> Any:
 
 
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)
+        write_whole(path, data)
     except OSError as error:
         raise OutputError(
             f"The page cannot be written to {path}: {error.strerror or error}. Name a file in a folder that "
             "you may write to."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):  # moved already, or never begun
-            part.unlink()

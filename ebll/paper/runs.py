@@ -6,7 +6,6 @@ done.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -18,6 +17,7 @@ from ebll.checkpoints import Checkpoints, write_checkpoint
 from ebll.data import Task
 from ebll.errors import OutputError, RunStopped, TrainingDiverged
 from ebll.experiments.jobs import Result
+from ebll.files import write_whole
 from ebll.methods import METHODS, Memory
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
 from ebll.paper.start import (
@@ -243,13 +243,9 @@ def _as_json(value: Mapping[str, Any]) -> Any:
 
 
 def _write_result(folder: Path, who: Mapping[str, Any], result: Result) -> None:
-    path, half = folder / RESULT, folder / f".{RESULT}"
+    path = folder / RESULT
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps({"run": who, "result": dataclasses.asdict(result)}), encoding="utf-8")
-        half.replace(path)
+        write_whole(path, json.dumps({"run": who, "result": dataclasses.asdict(result)}))
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}. Free some space; --resume goes on.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink(missing_ok=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +14,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ebll.errors import EbllError, OutputError
+from ebll.files import whole
 from ebll.photos.pixels import UNREADABLE, reason, square
 
-__all__ = ["Job", "Made", "Shard", "gigabytes", "in_words", "make", "write_whole"]
+__all__ = ["Job", "Made", "Shard", "gigabytes", "in_words", "make", "write_hashed"]
 
 ROOM = "Make room, or name another folder; what is finished is kept."
 
@@ -135,30 +134,23 @@ def make(job: Job) -> Iterator[Made | int]:
 def _written(job: Job, pixels: np.ndarray, skipped: tuple[int, ...]) -> Shard:
     path = job.folder / job.file
     with in_words(job.folder, job.bytes):
-        sha256 = write_whole(path, lambda stream: np.save(stream, pixels, allow_pickle=False))
+        sha256 = write_hashed(path, lambda stream: np.save(stream, pixels, allow_pickle=False))
         shard = Shard(job.file, len(pixels), path.stat().st_size, sha256, skipped)
         line = json.dumps(asdict(shard)).encode()
-        write_whole(path.with_name(f"{path.name}.json"), lambda stream: stream.write(line))
+        write_hashed(path.with_name(f"{path.name}.json"), lambda stream: stream.write(line))
     return shard
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> str:
+def write_hashed(path: Path, write: Callable[[BinaryIO], object]) -> str:
     """Write a file so that others see all of it or nothing, also after a crash; returns its sha256.
 
     Raises:
         OSError: it cannot be written; then nothing of it stays.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with part.open("w+b") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-            stream.seek(0)
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, part.open("w+b") as stream:
+        write(stream)
+        stream.seek(0)
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return digest
 
 

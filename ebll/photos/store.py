@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ebll.errors import DataMissing, EbllError, InputError, expanded
-from ebll.photos.shards import Shard, write_whole
+from ebll.photos.shards import Shard, write_hashed
 
 __all__ = [
     "VERSION",
@@ -187,7 +187,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 def write_manifest(folder: Path, shards: Sequence[Shard], about: dict[str, Any]) -> None:
     """Make a folder of shards a store; `about` has the other fields that `Store` reads. Raises OSError."""
     held = {"what": _WHAT, "version": VERSION, **about, "shards": [asdict(shard) for shard in shards]}
-    write_whole(folder / MANIFEST, lambda stream: stream.write(json.dumps(held).encode()))
+    write_hashed(folder / MANIFEST, lambda stream: stream.write(json.dumps(held).encode()))
 
 
 def row_numbers(rows: Tensor | np.ndarray | Sequence[int], count: int) -> np.ndarray:

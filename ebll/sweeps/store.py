@@ -13,13 +13,13 @@ import contextlib
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ebll.config import RunConfig
 from ebll.errors import EbllError, InputError, OutputError
+from ebll.files import write_whole
 from ebll.sweeps.single import RunResult
 from ebll.sweeps.version import key_of, run_key
 
@@ -72,7 +72,7 @@ class Store:
                 raise InputError(f"{self.folder} is not empty and holds no sweep: name another folder for the results.")
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         if not about.exists():
-            _write(about, _about())
+            write_whole(about, _about())
 
     def path(self, key: str) -> Path:
         """Where the result of a key is, or would be."""
@@ -93,7 +93,7 @@ class Store:
         body = json.dumps({"config": settings, "code": result.code, **{name: getattr(result, name) for name in _KEPT}})
         try:
             path.parent.mkdir(exist_ok=True)
-            _write(path, json.dumps({"sha256": _hash(body), "body": body}))
+            write_whole(path, json.dumps({"sha256": _hash(body), "body": body}))
         except OSError as error:
             if path.exists():  # Windows refuses to replace a file that another process has just written and reads
                 return
@@ -159,16 +159,3 @@ def _about() -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that others see all of it or nothing, also after a crash."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
