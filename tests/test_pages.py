@@ -17,7 +17,7 @@ from tiny_pages import GRID, STEPS, tables
 import ebll.pages
 from ebll import files
 from ebll.errors import EbllError, InputError, OutputError
-from ebll.pages import MOST_BYTES, charts, export
+from ebll.pages import MOST_BYTES, charts, export, writing
 from ebll.pages.content import MOST_STEPS, content, kinds_of, offered_methods
 from ebll.pages.document import TITLE, document
 from ebll.plots import METHODS
