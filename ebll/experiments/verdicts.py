@@ -17,18 +17,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+
+from ebll.metrics import confidence_interval
 
 __all__ = ["Claim", "Part", "interval", "parts_table"]
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Student-t interval of the mean of one number a seed; (NaN, NaN) below two seeds."""
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    half = student.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """M9 without its mean: the interval of one number a seed; (NaN, NaN) below two seeds, or where one has no number."""
+    whole = np.isfinite(np.asarray(values, dtype=float)).all()
+    return confidence_interval(values)[1:] if whole else (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
