@@ -24,7 +24,7 @@ __all__ = ["Claim", "Part", "interval", "parts_table"]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """M9 without its mean: the interval of one number a seed; (NaN, NaN) below two seeds, or where one has no number."""
+    """The interval of M9, of one number a seed; (NaN, NaN) below two seeds, or where one has no number."""
     whole = np.isfinite(np.asarray(values, dtype=float)).all()
     return confidence_interval(values)[1:] if whole else (float("nan"), float("nan"))
 
