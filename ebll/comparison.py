@@ -160,7 +160,7 @@ def memory_of(
     key = kept_by(method)
     if key not in memories:
         # On a copy: a fit freezes the network, and gives way to other runs that may be branching from it.
-        memories[key] = method.consolidate(copy.deepcopy(start.net), 0, task, None, seed)
+        memories[key] = method.consolidate(copy.deepcopy(start.net).to(task.train.labels.device), 0, task, None, seed)
     return memories[key]
 
 

@@ -1,7 +1,8 @@
 """What makes a run repeat: one seed, an independent stream of random numbers for each purpose, a fixed thread count.
 
 Separate streams keep methods comparable: fitting an autoencoder, say, does not shift the order of the batches. Nothing
-here touches the global state, save inside `seeded`, which puts it back.
+here touches the global state, save inside `seeded` and `GlobalStream`, which put it back. The warm-up and the training
+of a task draw from equal streams, so that both begin with the same order of batches.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ __all__ = ["GlobalStream", "cpu_threads", "derive_seed", "generator", "seeded"]
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed from the run's seed and a purpose such as ("batches", 2); stable across machines and versions."""
+    """A 63-bit seed from the run's seed and a purpose such as ("batches", 2); stable across machines and versions.
+
+    Zeros at a purpose's end do not count, so purposes of one kind have the same length. torch's generator for the
+    processor takes the low 32 bits.
+    """
     check_count(seed, "seed", low=0, high=2**63 - 1)
     # A folder's name need not be text: its other bytes stand in a str as lone surrogates.
     words = [zlib.crc32(part.encode(errors="surrogateescape")) if isinstance(part, str) else part for part in purpose]

@@ -576,6 +576,22 @@ def test_E7_each_task_draws_its_samples_and_their_labels_from_streams_of_its_own
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
+@pytest.mark.parametrize("t", [0, 1])
+def test_E2_each_task_draws_its_images_and_its_autoencoder_from_streams_of_its_own(t):
+    settings = AUTOENCODER.replace(images=9)
+    tasks, made = sequence(2), method("ebll", autoencoder=settings)
+    net = run_sequence(tasks[: t + 1], "finetune", net=small, settings=SETTINGS, seed=4).net
+    rows = torch.randperm(len(tasks[t].train), generator=generator(4, "autoencoder images", t))[:9].sort().values
+    data = tasks[t].train.take(rows)
+    with frozen(net), torch.no_grad():
+        features = net.features(data.inputs)
+    with frozen(net):
+        seed = derive_seed(4, "autoencoder", t)
+        fit = fit_autoencoder(features, data.labels, lambda f: net.heads[t](net.operator(f)), settings, seed=seed)
+    kept = made.consolidate(net, t, tasks[t], None, 4).encoders[0]
+    assert torch.equal(kept.weight, fit.autoencoder.encode.weight)
+
+
 def test_E7_takes_at_most_the_samples_asked_for_and_a_seeded_choice_of_them():
     midway, seen = Midway("ewc", fisher_samples=7), []
 

@@ -418,7 +418,7 @@ def test_memories_that_cannot_be_written_are_no_reason_to_stop(whole, root, tmp_
 def test_a_result_that_cannot_be_written_is_told_in_words(root, tmp_path):
     folder = tmp_path / "runs/flowers-birds/lwf-0"
     folder.mkdir(parents=True)
-    (folder / ".result.json").mkdir()
+    (folder / "result.json").mkdir()
     with raises(OutputError, folder / "result.json", "Is a directory"):
         run(root, tmp_path, methods="lwf", resume=True)
 

@@ -37,7 +37,7 @@ def test_a_run_that_is_left_in_the_middle_leaves_the_rows_that_it_has_recorded_a
 
 @pytest.mark.parametrize("net", [small, noisy])
 def test_runs_that_take_steps_in_turn_give_what_each_gives_alone(net):
-    """Two runs step by step, while others draw from torch's generator and change its thread count in between."""
+    """Two runs step by step, while others draw from torch's generator in between."""
     tasks = sequence(3)
     start = learn_first(tasks, net=net, settings=SETTINGS)
 
@@ -52,6 +52,16 @@ def test_runs_that_take_steps_in_turn_give_what_each_gives_alone(net):
     for seed, run in runs.items():
         assert same(run.net, alone[seed].net)
         assert run.recorder.accuracy_rows == alone[seed].recorder.accuracy_rows
+
+
+def test_dropout_draws_other_masks_for_other_seeds():
+    (task,) = sequence(1)
+    net, states = learn_first([task], net=noisy, settings=SETTINGS).net, []
+    for seed in (0, 0, 1):
+        with contextlib.closing(train(net, method("finetune"), 0, {0: task}, settings=SETTINGS, seed=seed)) as steps:
+            states.append(next(steps).dropout.before[0])
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
 
 
 @pytest.mark.parametrize("steps", [1, 6, 9])

@@ -41,13 +41,17 @@ def test_without_a_loop_it_is_taken_to_its_end_at_once_and_raises_what_it_raises
     driver = told.drive(None)
     assert (driver.state, told.at, told.closed, told.ended) == ("done", 10, 1, [driver])
 
+    inside = []
+
     def fail():
+        inside.append(torch.get_num_threads())
         yield
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        Driver(fail(), on_slice=print, on_end=told.ended.append, loop=None, threads=1)
+        Driver(fail(), on_slice=print, on_end=told.ended.append, loop=None, threads=3)
     assert told.ended == [driver]
+    assert inside == [3] != [torch.get_num_threads()]
 
 
 def test_between_two_slices_the_loop_has_its_turn_and_at_the_end_it_says_so_once():

@@ -447,18 +447,45 @@ def test_a_change_that_is_asked_for_on_the_way_takes_effect_at_the_next_step_and
         found.change("recon_weight", 1.0)
 
 
-@pytest.mark.parametrize("when", [0, 2, 6, 9, STEPS - 1])
+WARM_UP = 8  # steps, with the first tasks known: two epochs of four
+
+
+@pytest.mark.parametrize("when", [-1, 0, 3, WARM_UP - 1, WARM_UP, WARM_UP + 6, WARM_UP + STEPS - 1])
 def test_a_change_that_is_asked_for_at_any_time_acts_on_all_methods_alike_and_is_made_again_from_its_line(when):
-    """Also while the old task is learned, or the new head warms up."""
-    tasks = [dataclasses.replace(task) for task in TASKS]
+    """Also while the new head warms up; -1: while the old task is learned."""
+    tasks = [dataclasses.replace(task) for task in TASKS] if when < 0 else TASKS
+    run(CONFIG, tasks=TASKS)  # has learned the old task
     found = LabRun(CONFIG)
     with cpu_threads(THREADS):
         for i, _ in enumerate(training(found, tasks)):
-            if i == when:
+            if i == max(when, 0):
                 for name, value in (("alpha", 20.0), ("distill_weight", 5.0), ("ewc_strength", 9e3)):
                     found.change(name, value)
-    assert len({change.step for change in found.changes}) == 1
+    assert len({change.step for change in found.changes}) <= 1
     same_runs(run(line_of_run(CONFIG, found.changes), tasks=TASKS), found)
+
+
+def test_a_change_that_is_asked_for_at_the_last_step_does_nothing_and_is_not_noted():
+    found = LabRun(CONFIG)
+    with cpu_threads(THREADS):
+        for _ in training(found, TASKS):
+            if found.step == found.steps - 1:
+                found.change("alpha", 20.0)
+    assert found.changes == []
+    same_runs(run(CONFIG, tasks=TASKS), found)
+
+
+def test_a_run_that_is_changed_at_its_first_step_is_not_taken_from_known_ones():
+    trained(LabRun(CONFIG), reuse=True)
+    changed = LabRun(CONFIG, [Change(0, "alpha", 50.0)])
+    trained(changed, reuse=True)
+    same_runs(run(CONFIG, [(0, "alpha", 50.0)], tasks=TASKS), changed)
+
+
+def test_tasks_may_come_from_an_iterator():
+    """Own tasks of a kit's name would else be taken for the kit's."""
+    found = run(CONFIG, tasks=iter(TASKS))
+    same_runs(run(CONFIG, tasks=TASKS), found)
 
 
 def test_a_change_that_is_asked_for_where_known_runs_are_taken_again_is_refused():

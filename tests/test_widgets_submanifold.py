@@ -25,14 +25,14 @@ from ebll.widgets.starts import learn_start
 from ebll.widgets.submanifold import DIRECTIONS, _features, hold
 
 TASK = blobs("mine", 1, count=400, classes=5)
-CONFIG = SubmanifoldConfig(task="mine", label=TASK.classes[2], code_size=3)
+CONFIG = SubmanifoldConfig(task="mine", label=TASK.classes[2], code_size=3, seed=4)
 EPOCHS = AutoencoderSettings().epochs
 THREADS = PRESETS["mlp"].train.threads
 
 
 def learned(task):
     """The network that has learned a task first; it is kept, so that all get the same one."""
-    steps = learn_start(task.name, "mlp", 0, [task])
+    steps = learn_start(task.name, "mlp", CONFIG.seed, [task])
     with cpu_threads(THREADS):
         while True:
             try:
@@ -70,7 +70,7 @@ def net():
 def fit(net):
     settings = AutoencoderSettings(code_size=CONFIG.code_size, recon_weight=CONFIG.recon_weight)
     with cpu_threads(THREADS):
-        return fit_to_task(copy.deepcopy(net).requires_grad_(False), 0, TASK, settings, 0)
+        return fit_to_task(copy.deepcopy(net).requires_grad_(False), 0, TASK, settings, CONFIG.seed)
 
 
 @pytest.fixture(scope="module")

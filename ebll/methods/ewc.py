@@ -50,7 +50,8 @@ class EWC(Method):
 
     The new head has no old value and is left out of the penalty; the old heads get no gradient from new data and need
     none. One penalty serves all old tasks: their Fisher diagonals add up, centred on the newest parameters (Huszar,
-    arXiv 1712.03847); with `fisher_decay` below 1 the old ones fade, which is online EWC (arXiv 1805.06370).
+    arXiv 1712.03847); with `fisher_decay` below 1 the old ones fade, as in online EWC (arXiv 1805.06370), without its
+    normalisation of each task's diagonal.
     """
 
     name = "ewc"

@@ -168,7 +168,7 @@ def _memory(
             f"up to {gb(max(one.in_memory for one in prints))}: weights, gradient, momentum, the network of before, "
             "and what a method keeps",
         ),
-        ("recorded", f"up to {gb(max(one.recorded for one in prints))} of answers and codes"),
+        ("recorded", f"up to {gb(max(one.targets for one in prints))} of answers and codes"),
         ("autoencoder", f"up to {gb(2 * rows * 4 * speed.features)} of features while it is fitted"),
     ]
     return lines + ([("step", f"{gb(speed.peak)} at batch {speed.batch}, measured")] if speed.peak else [])

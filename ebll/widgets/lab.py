@@ -31,7 +31,7 @@ from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
 
 from .config import Change, LabConfig, checked_changes, read_run
-from .starts import Start, cut, learn_start, offered_tasks
+from .starts import Start, cut, learn_start, offered_tasks, own_tasks
 
 __all__ = ["LabRun", "cost_of", "run", "seconds_of", "training"]
 
@@ -179,7 +179,8 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     tasks   the user's own tasks
     reuse   take a method's run from earlier with the same settings, to the last bit the same
     """
-    config, offered = made.config, offered_tasks(tasks)
+    config, tasks = made.config, own_tasks(tasks)
+    offered = offered_tasks(tasks)
     second = cut(offered[check_choice(config.new, offered, "Task")]())
     start = yield from learn_start(config.old, config.net, config.seed, tasks)
     both, settings = [start.task, second], training_settings(config)

@@ -45,7 +45,7 @@ class Explored:
     others      (n, 2) places of held-out images of the other classes
     accuracy    shares of the held-out images: direct, autoencoder, pca (of the same size)
     missed      M8 on held-out features: autoencoder, pca
-    holds       E4 for a move by one standard deviation along each principal direction, mean over the class
+    holds       E4 for a move by one standard deviation along each principal direction, mean over the images shown
     field       (rows, columns) E4 of a move from the middle of the class to each place of the plane
     extent      left, right, bottom, top of the field
     """

@@ -43,7 +43,7 @@ class Fault(NamedTuple):
 #: File -> the tests that state its laws, which are run first.
 LIKELY = {
     "ebll/losses.py": ["losses"],
-    "ebll/metrics.py": ["metrics"],
+    "ebll/metrics.py": ["metrics", "claims"],
     "ebll/methods/base.py": ["methods"],
     "ebll/methods/codes.py": ["methods"],
     "ebll/methods/ebll.py": ["methods"],
@@ -60,6 +60,8 @@ LIKELY = {
     "ebll/autoencoder.py": ["autoencoder"],
     "ebll/fisher.py": ["fisher"],
     "ebll/comparison.py": ["comparison"],
+    "ebll/widgets/lab.py": ["widgets_runs", "widgets_lab"],
+    "ebll/widgets/submanifold.py": ["widgets_submanifold"],
     "ebll/data/arrays.py": ["data_task"],
     "ebll/data/splits.py": ["data_task"],
     "ebll/data/task.py": ["data_task"],
@@ -138,6 +140,14 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         ("penalty-no-half", "EWC's penalty without its factor 1/2", "return 0.5 * sum(parts", "return sum(parts"),
     ],
     "ebll/metrics.py": [
+        ("one-sided-quantile", "the quantile 0.95 for 0.975", "- 1, 0.975)", "- 1, 0.95)"),
+        ("deviation-divisor", "the interval's deviation with the divisor n", "values.std(ddof=1)", "values.std()"),
+        (
+            "degrees-of-freedom",
+            "Student's t with n degrees of freedom",
+            "stdtrit(len(values) - 1,",
+            "stdtrit(len(values),",
+        ),
         (
             "forgetting-against-last",
             "forgetting against the accuracy one task earlier instead of the best so far",
@@ -208,6 +218,18 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         ),
     ],
     "ebll/methods/codes.py": [
+        (
+            "autoencoder-images-without-seed",
+            "the fit looks at the same images for every seed",
+            'generator(seed, "autoencoder images", t)',
+            'generator(0, "autoencoder images", t)',
+        ),
+        (
+            "autoencoder-without-seed",
+            "the autoencoder starts from the same weights for every seed",
+            'derive_seed(seed, "autoencoder", t)',
+            'derive_seed(0, "autoencoder", t)',
+        ),
         (
             "encoder-not-detached",
             "the encoder kept as it was fitted, so that the new task trains it",
@@ -349,6 +371,12 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         ),
     ],
     "ebll/training.py": [
+        (
+            "dropout-without-seed",
+            "dropout's masks are the same for every seed",
+            'GlobalStream(seed, "training", t)',
+            'GlobalStream(0, "training", t)',
+        ),
         (
             "last-batch-dropped",
             "the last, smaller batch of an epoch left out",
@@ -815,15 +843,35 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             '"finetune" if i else None, after=e.tasks[-1], task=task)',
         ),
     ],
-    "ebll/experiments/verdicts.py": [
-        ("one-sided-quantile", "the quantile 0.95 for 0.975", "student.ppf(0.5 + level / 2,", "student.ppf(level,"),
-        ("deviation-divisor", "the interval's deviation with the divisor n", "values.std(ddof=1)", "values.std()"),
+    "ebll/widgets/lab.py": [
         (
-            "degrees-of-freedom",
-            "Student's t with n degrees of freedom",
-            "len(values) - 1) * values",
-            "len(values)) * values",
+            "known-run-for-a-changed-one",
+            "a run that is changed at its first step is taken from known ones without the change",
+            "reuse and not made.planned and not made.changes",
+            "reuse and not made.planned",
         ),
+        (
+            "change-after-the-last-step",
+            "a change that is asked for at the last step is noted, though nothing acts on it",
+            'step.stage == "train" and step.index + 1 < step.total and now',
+            'step.stage == "train" and now',
+        ),
+        (
+            "change-a-step-early",
+            "a change is noted a step before it acts",
+            "made.at(step.index + 1):",
+            "made.at(step.index):",
+        ),
+    ],
+    "ebll/widgets/submanifold.py": [
+        (
+            "explorer-seed",
+            "the explorer's autoencoder is the same for every seed",
+            'derive_seed(config.seed, "autoencoder", 0)',
+            'derive_seed(0, "autoencoder", 0)',
+        ),
+    ],
+    "ebll/experiments/verdicts.py": [
         (
             "verdict-by-estimate",
             "a claim supported by its estimate, whatever the interval",
