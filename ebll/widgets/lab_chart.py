@@ -55,11 +55,11 @@ def lab_chart() -> alt.VConcatChart:
             "narrow": alt.ExprRef("available < 440"),
         },
         **{"old_task": "old task", "new_task": "new task", "methods": list(looks)},
-        **{"lead": alt.ExprRef("narrow ? 90 : 160"), "at": 0, "held": False, "steps": 1},
+        **{"lead": alt.ExprRef("narrow ? 70 : 160"), "at": 0, "held": False, "steps": 1},
         **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]"), "top": 1.0, "loss_top": 1.0},
         **{"terms_of": "", "terms_label": "", "terms": LOSSES, "heading": [""], "caption": [""]},
     )
-    sizes = {"bars_width": "max(230, available - 96)", "bars_height": "34 * length(methods)"}
+    sizes = {"bars_width": "max(150, available - 96)", "bars_height": "34 * length(methods)"}
     sizes["concat_1_childWidth"] = "max(120, (available - 34) / across - 58)"
     columns = [["feature_distance", "feature distance", 1], ["accuracy", "{old_task}, %", 100]]
     columns += [["accuracy_new", "{new_task}, %", 100]]
@@ -193,8 +193,8 @@ def _bars(looks: Any) -> alt.LayerChart:
     place = {"offset": alt.ExprRef("-lead"), "labelLimit": alt.ExprRef("lead + 5"), "labelFontSize": 12}
     axis = alt.Axis(labelExpr=labels, title=None, ticks=False, domain=False, grid=False, **place)
     y = alt.Y("method:N", sort=None, scale=alt.Scale(domain=alt.ExprRef("methods"), paddingInner=0.2), axis=axis)
-    # Names and samples of lines stand on the left, numbers on the right; the bars have what is between.
-    ends = [alt.ExprRef("lead + 46"), alt.ExprRef("bars_width - (narrow ? 36 : 80)")]
+    # Names and samples of lines (where there is room) stand on the left, numbers on the right, the bars between.
+    ends = [alt.ExprRef("lead + (narrow ? 6 : 46)"), alt.ExprRef("bars_width - (narrow ? 36 : 80)")]
     scale = alt.Scale(domain=[0, 100], range=ends)
     bars = (
         alt.Chart()
@@ -218,9 +218,11 @@ def _bars(looks: Any) -> alt.LayerChart:
         bars.mark_bar(strokeWidth=1).encode(color=method["color"], stroke=edge, fillOpacity=full),
         bars.mark_text(align="left", dx=4, fontSize=11, color=INK).encode(text="told:N"),
         sample.mark_rule(strokeWidth=2).encode(
-            x=alt.value(alt.ExprRef("lead + 4")), x2=alt.value(alt.ExprRef("lead + 40")), **dash
+            x=alt.value(alt.ExprRef("lead + 4")), x2=alt.value(alt.ExprRef("lead + (narrow ? 4 : 40)")), **dash
         ),
-        sample.mark_point(filled=True, size=36, opacity=1).encode(x=alt.value(alt.ExprRef("lead + 22")), **shape),
+        sample.mark_point(filled=True, size=alt.ExprRef("narrow ? 0 : 36"), opacity=1).encode(
+            x=alt.value(alt.ExprRef("lead + 22")), **shape
+        ),
     ]
     when = "'at step ' + at"
     what = "'accuracy, %, on ' + old_task + ' (full) and ' + new_task + ' (pale), '"

@@ -32,11 +32,12 @@ def folder(tmp_path_factory):
         'what = ebll.widgets.forgetting_lab(changes=[(60, "alpha", 0.0)], mode="mid-run", speed=25)\nwhat',
         "sub = ebll.widgets.submanifold_explorer()\nsub",
     )
-    lab.write_notebook(
-        made / "two.ipynb",
-        'import ebll\none = ebll.widgets.forgetting_lab("epochs=2")\none',
-        "two = ebll.widgets.forgetting_lab(\"epochs=2, new='mnist'\")\ntwo",
-    )
+    for name in ("two", "again"):  # one for tests that share what was run, one for those that run it themselves
+        lab.write_notebook(
+            made / f"{name}.ipynb",
+            'import ebll\none = ebll.widgets.forgetting_lab("epochs=2")\none',
+            "two = ebll.widgets.forgetting_lab(\"epochs=2, new='mnist'\")\ntwo",
+        )
     return made
 
 

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.browser.test_panels_in_browser import SOON, count, knob, serious, status
 
 from tests.browser import lab
+from tests.browser.test_widgets import SOON, knob, serious, status
 
 RIG = Path(__file__).parents[1] / "sweep_rig.py"
 GROW = """
@@ -22,6 +22,11 @@ def fill():
 thread = threading.Thread(target=fill)
 panel
 """
+
+
+def count(panel):
+    """Pictures shown so far."""
+    return int(panel.locator(".ebll-frame img").get_attribute("data-count"))
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ async function render({ model, el }) {
   }
   function fit() {
     if (!view || !plot.clientWidth) return;
-    view.signal("available", Math.max(280, plot.clientWidth));
+    view.signal("available", Math.max(220, plot.clientWidth));
     stale = true;
     refresh();
   }
