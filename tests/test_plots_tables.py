@@ -207,16 +207,15 @@ def test_categories_are_as_good_as_text():
 @pytest.mark.parametrize(
     ("means", "said"),
     [
-        ([0, 2, 4], "lead: EBLL 0 at 0, 4.00 at 2"),
-        ([4, 2, 1], "lead: EBLL 4.00 at 0, 1.00 at 2"),
-        ([0, 17.2, 3.1], "lead: EBLL 0 at 0, highest 17.2 at 1, 3.10 at 2"),
-        ([9, 1, 3], "lead: EBLL 9.00 at 0, lowest 1.00 at 1, 3.00 at 2"),
-        ([5], "lead: EBLL 5.00 at 0"),
+        ([0, 2, 4], "0 at 0, 4.00 at 2"),
+        ([4, 2, 1], "4.00 at 0, 1.00 at 2"),
+        ([0, 17.2, 3.1], "0 at 0, highest 17.2 at 1, 3.10 at 2"),
+        ([9, 1, 3], "9.00 at 0, lowest 1.00 at 1, 3.00 at 2"),
+        ([5], "5.00 at 0"),
     ],
 )
 def test_lines_in_words(means, said):
-    table = pd.DataFrame({"step": range(len(means)), "mean": np.array(means, float)})
-    assert words.series("lead", {"EBLL": table}, "step") == said
+    assert words.course(pd.Series(means, dtype=float)) == said
 
 
 @pytest.mark.parametrize(

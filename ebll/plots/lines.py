@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ class Panel:
     styles: Mapping[str, Style]
     by: str = "method"
     title: str = ""
-    height: float = 2.2
+    height: float = 2.2  # inches
     levels: Sequence[tuple[Style, float]] = ()
 
     def draw(self, axes: Axes, x: str) -> None:
@@ -37,43 +36,42 @@ class Panel:
 
         for style, level in self.levels:
             axes.axhline(level, color=style.color, linestyle=style.line, linewidth=1.3, zorder=1.5)
-        names = list(self.styles)
-        marked = any(style.marker for style in self.styles.values())
+        names, looks = list(self.styles), self.styles.items()
         seaborn.lineplot(
             self.rows, x=x, y="value", hue=self.by, hue_order=names, style=self.by, style_order=names,
-            palette={name: style.color for name, style in self.styles.items()},
-            dashes={name: style.dashes for name, style in self.styles.items()},
-            markers={name: style.marker for name, style in self.styles.items()} if marked else False,
+            palette={name: style.color for name, style in looks},
+            dashes={name: style.dashes for name, style in looks},
+            markers={name: style.marker for name, style in looks},
             errorbar=t_interval, err_kws={"alpha": BAND, "linewidth": 0}, markersize=6.5, markeredgewidth=0.4,
             markevery=None if self.rows[x].nunique() < 20 else 0.13, legend=False, ax=axes,
         )  # fmt: skip
         axes.margins(x=0.01)
         low, high = axes.get_ylim()  # an interval may reach beyond what can be: below nothing, above the whole
-        values = self.rows["value"]
-        axes.set_ylim(max(low, 0) if values.min() >= 0 else low, min(high, 100) if "%" in self.label else high)
-        label = self.label if "\n" in self.label else textwrap.fill(self.label, int(11 * self.height))
-        axes.set(xlabel="", ylabel=label, title=self.title)
+        low, high = max(low, 0) if self.rows["value"].min() >= 0 else low, min(high, 100) if "%" in self.label else high
+        axes.set_ylim(low, high)
+        axes.set(xlabel="", ylabel=self.label)
 
     def words(self, x: str) -> str:
-        """Return the course of each line."""
-        table = tables.intervals(self.rows.sort_values(x, kind="stable"), [self.by, x])
-        lines = {style.label: table[table[self.by] == name] for name, style in self.styles.items()}
-        lead = " ".join(f"{self.title} {self.label}".split())
-        text = words.series(f"{lead} over {x}", {name: rows for name, rows in lines.items() if len(rows)}, x)
-        return "; ".join([text, *(f"{style.label}, level: {words.number(level)}" for style, level in self.levels)])
+        """Return the course of each line; nothing where there is no line."""
+        table = tables.intervals(self.rows, [self.by, x]).sort_values(x)
+        means = {name: rows.set_index(x)["mean"] for name, rows in table.groupby(self.by)}
+        told = [f"{self.styles[name].label} {words.course(means[name])}" for name in self.styles if name in means]
+        told += [f"{style.label}, level: {words.number(level)}" for style, level in self.levels]
+        return " ".join(f"{self.title} {self.label} over {x}: {'; '.join(told)}".split()) if told else ""
 
 
 def line_figure(
     panels: list[Panel], x: str, title: str, caption: str, xlabel: str, ax: Axes | None = None
 ) -> tuple[Figure, list[Axes]]:
     """Return a Figure of panels one above the other; a legend stands where styles differ from those above."""
-    figure, axes = new_figure(title, caption, [panel.height for panel in panels], ax=ax, sharex=True)
-    shown = None
+    headings, heights = [panel.title for panel in panels], [panel.height for panel in panels]
+    figure, axes = new_figure(title, caption, headings, heights, ax=ax, sharex=True)
+    above = None
     for one, panel in zip(axes, panels, strict=True):
         panel.draw(one, x)
-        if panel.styles != shown:
-            legend_beside(one, [style.handle() for style in panel.styles.values()])
-            shown = panel.styles
+        if panel.styles != above:
+            legend_beside(one, panel.styles.values())
+        above = panel.styles
     axes[-1].set_xlabel(xlabel)
     return figure, axes
 
@@ -99,9 +97,8 @@ def average_along_sequence(
     """Draw, after each learned task, the average accuracy on the tasks so far and, below, that on the first task."""
     rows, tasks, name = _along(accuracy, sequence, methods)
     table = average_along_sequence_table(accuracy, sequence, methods)
-    short = words.shortened(tasks[0], 12)
-    about = {"average": "average accuracy on\ntasks so far, %", "first": f"accuracy on {short}\n(first task), %"}
-    names = styles(rows["method"])
+    first, names = words.shortened(tasks[0], 12), styles(rows["method"])
+    about = {"average": "average accuracy on\ntasks so far, %", "first": f"accuracy on {first}\n(first task), %"}
     shown = [Panel(about[quantity], rows[rows["quantity"] == quantity], names) for quantity in about]
     title = f"Accuracy along the sequence {name}"
     caption = f"{words.seeds_words(table['seeds'])}; test data; tasks differ in difficulty: compare at one place."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import textwrap
 from collections.abc import Mapping
 from numbers import Real
 
@@ -30,14 +32,14 @@ def over_setting_table(
     A reference is a row without a value of `x`, interval and seeds.
     """
     rows, kinds = _setting_rows(table, x, ys, by)
-    references = _checked_references(references, ys)
-    levels = [(y, label, at[y]) for label, at in references.items() for y in ys if y in at]
-    levels = pd.DataFrame(levels, columns=["quantity", by, "mean"])
-    parts = []
-    for y in ys:
-        lines = tables.intervals(rows[rows["quantity"] == y], ["quantity", by, x])
-        parts += [tables.in_order(lines, [by, x], **{by: kinds}), levels[levels["quantity"] == y]]
-    return pd.concat([part for part in parts if len(part)], ignore_index=True).astype({"seeds": "Int64"})
+    lines = tables.in_order(tables.intervals(rows, ["quantity", by, x]), [by, x], **{by: kinds})
+    levels = [
+        {"quantity": y, by: name, "mean": level}
+        for name, at in _checked_references(references, ys).items()
+        for y, level in at.items()
+    ]
+    made = pd.concat([lines, pd.DataFrame(levels)], ignore_index=True).astype({"seeds": "Int64"})
+    return tables.in_order(made, ["quantity"], quantity=ys)
 
 
 @drawing()
@@ -60,14 +62,19 @@ def over_setting(
         raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
     rows, kinds = _setting_rows(table, x, ys, by)
     looks = {kind: styles(kinds)[kind] for kind in kinds}
-    references = references or {}
-    flat = _level_styles(references)
-    levels = {y: [(flat[name], at[y]) for name, at in references.items() if y in at] for y in ys}
-    parts, height = {y: rows[rows["quantity"] == y] for y in ys}, 2.6 if len(ys) == 1 else 2.0
-    shown = [Panel(ys[y], part, looks, by, height=height, levels=levels[y]) for y, part in parts.items()]
+    levels = {}
+    for place, name in enumerate(references or {}):
+        own = Style(name, SOFT, (0, (1 + 3 * place, 2)))
+        levels[name] = dataclasses.replace(METHODS.get(name, own), marker="")
+    height = 2.6 if len(ys) == 1 else 2.0
+    shown = []
+    for y, heading in ys.items():
+        heading = heading if "\n" in heading else textwrap.fill(heading, int(11 * height))
+        lines = [(style, references[name][y]) for name, style in levels.items() if y in references[name]]
+        shown.append(Panel(heading, rows[rows["quantity"] == y], looks, by, height=height, levels=lines))
     below = words.sentences(words.seeds_words(drawn["seeds"].dropna()), caption)
     figure, axes = line_figure(shown, x, title, below, xlabel, ax)
-    legend_beside(axes[0], [*(s.handle() for s in looks.values()), *(s.handle(marker="") for s in flat.values())])
+    legend_beside(axes[0], [*looks.values(), *levels.values()])
     for one in axes:
         _scale(one, rows[x].unique(), log)
         if log_y:
@@ -90,20 +97,12 @@ def _setting_rows(table, x, ys, by) -> tuple[pd.DataFrame, list[str]]:
     kinds = list(table[by].unique())
     numeric = all(isinstance(kind, Real) for kind in kinds)
     names = {kind: f"{kind:g}" if isinstance(kind, Real) else str(kind) for kind in kinds}
-    rows = table.assign(**{by: [names[kind] for kind in table[by]]})
-    rows = tables.in_rows(rows, list(ys), "", keys=[by, x, "seed"])
+    rows = table.assign(**{by: table[by].map(names)}).melt([by, x, "seed"], list(ys), "quantity", "value")
+    rows = tables.finite(rows)
     for y in ys:
-        if not (rows["quantity"] == y).any():
+        if y not in set(rows["quantity"]):
             raise InputError(f"The given table holds no {y}: all of its values are empty.")
     return rows, [names[kind] for kind in sorted(kinds)] if numeric else ordered(names.values())
-
-
-def _level_styles(references: Mapping) -> dict[str, Style]:
-    """Return the style of a method, or a grey line of its own, for each reference."""
-    own = [name for name in references if name not in METHODS]
-    lines = ((0, (1, 1.5)), (0, (6, 2)), (0, (6, 2, 1, 2)), (0, (2, 2)))
-    grey = {name: Style(name, SOFT, lines[i % len(lines)]) for i, name in enumerate(own)}
-    return {name: METHODS.get(name) or grey[name] for name in references}
 
 
 def _checked_references(references, ys) -> dict[str, dict[str, float]]:
@@ -127,10 +126,9 @@ def _scale(axes: Axes, values: np.ndarray, log: bool) -> None:
     axes.autoscale(axis="x")
     axes.xaxis.set_major_formatter("{x:g}")
     places = axes.xaxis.get_transform().transform(values)
-    names, shown = [f"{value:g}" for value in values], [0]
-    apart = 0.02 * np.ptp(places) * max(map(len, names))
+    shown = [0]
     for i, place in enumerate(places):
-        shown += [i] if place - places[shown[-1]] > apart else []
+        shown += [i] if place - places[shown[-1]] > 0.02 * np.ptp(places) * len(f"{values[i]:g}") else []
     if log or len(shown) == len(values):
-        axes.set_xticks(values[shown], [names[i] for i in shown])
+        axes.set_xticks(values[shown])
         axes.xaxis.minorticks_off()

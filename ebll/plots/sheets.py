@@ -38,28 +38,25 @@ def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> p
 
 
 @drawing()
-def task_images(
-    rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, labels: bool = True, title: str = ""
-) -> Figure:
-    """Draw images of several tasks as a contact sheet: a row a task, at most ten images each.
+def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: str = "") -> Figure:
+    """Draw images of several tasks as a contact sheet: a row a task, at most ten images each, classes below.
 
     rows    for each task its images, and the class of each: (n, height, width), grey from 0 (black) to 1 (white), or
             (n, height, width, 3), red, green and blue from 0 to 1
-    labels  write the class below each image
     title   in place of the one that counts the tasks
     """
     checked, table = _checked(rows), task_images_table(rows)
     columns = int(table["place"].max()) + 1
     title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
     cell = min(5.8 / columns, 1.2)
-    figure, axes = new_figure(title, "", [cell + (0.2 if labels else 0.05)] * len(checked), margin=0.5)
+    figure, axes = new_figure(title, "", [""] * len(checked), cell + 0.2, margin=0.5)
     for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
         width = images.shape[2] + 2
         white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
         one.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         one.set(xlim=(-0.5, columns * width - 0.5), anchor="W", yticks=[])
         one.set_ylabel(textwrap.fill(task, 16), rotation=0, ha="right", va="center")
-        names = [words.shortened(name, int(12 * cell)) for name in classes] if labels else []
+        names = [words.shortened(name, int(12 * cell)) for name in classes]
         one.set_xticks((np.arange(len(names)) + 0.5) * width - 0.5, names)
         one.tick_params(length=0)
         one.spines[:].set_visible(False)
@@ -121,7 +118,7 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     units = table.groupby("unit", sort=False)
     title = "Claims and verdicts"
     caption = "Estimate and 95 % interval over seeds; test data; upright line: what the claim is held against."
-    figure, axes = new_figure(title, caption, [tall * size for size in units.size()])
+    figure, axes = new_figure(title, caption, [""] * len(units), [tall * size for size in units.size()])
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):
             style = VERDICTS.get(str(claim.verdict).lower(), OTHER)
