@@ -5,13 +5,10 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from messages import raises
 from plots_rig import METHODS
 
-from ebll.errors import InputError
 from ebll.plots import METHODS as STYLES
 from ebll.plots import TERMS, ordered, style, styles
-from ebll.plots.style import class_styles
 
 
 def test_methods_differ_without_colour_and_can_be_seen():
@@ -89,11 +86,3 @@ def test_eight_kinds_differ_without_colour():
     found = styles([f"kind {i}" for i in range(8)]).values()
     assert len({k.color for k in found}) == len({k.marker for k in found}) == len({str(k.line) for k in found}) == 8
     assert min(contrast_to_white(k.color) for k in found) >= 3
-
-
-def test_six_classes_differ_in_colour_and_marker():
-    found = class_styles("ABCDEF").values()
-    assert len({k.color for k in found}) == len({k.marker for k in found}) == 6
-    assert min(contrast_to_white(k.color) for k in found) >= 3
-    with raises(InputError, "6 classes", "got 7", "A, B, C, D, E, F, G"):
-        class_styles("ABCDEFG")

@@ -15,16 +15,10 @@ from ebll.errors import InputError
 from . import tables, words
 from .figure import finish, label, legend_beside, new_figure, t_interval
 from .style import INK, METHODS, SOFT, Style, drawing, styles
-
-__all__ = [
-    "accuracy_matrix", "accuracy_matrix_table", "forgetting_bars", "forgetting_by_gap", "forgetting_by_gap_table",
-    "forgetting_table",
-]  # fmt: skip
+from .tables import Names
 
 
-def accuracy_matrix_table(
-    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None
-) -> pd.DataFrame:
+def accuracy_matrix_table(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> pd.DataFrame:
     """Return what `accuracy_matrix` draws, in percent: method, after, task, mean, low, high, seeds."""
     rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
     tasks, by = tables.task_order(rows), ["method", "after", "task"]
@@ -33,9 +27,7 @@ def accuracy_matrix_table(
 
 
 @drawing()
-def accuracy_matrix(
-    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None
-) -> Figure:
+def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
     """Draw accuracy in percent after each learned task (rows) on each task so far (columns), a heat map per method.
 
     Below the mean stands the half-width of the interval, where cells are wide enough; the caption has the widest.
@@ -76,9 +68,7 @@ def accuracy_matrix(
     return finish(figure, table.drop(columns="text"), title, *text, caption)
 
 
-def forgetting_table(
-    accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None, methods: str | Iterable[str] | None = None
-) -> pd.DataFrame:
+def forgetting_table(accuracy: pd.DataFrame, sequences: Names = None, methods: Names = None) -> pd.DataFrame:
     """Return what `forgetting_bars` draws, a row per seed: sequence, method, seed, value, mean, low, high, seeds.
 
     `value` is the forgetting of that seed, mean and interval are over seeds; all in percentage points.
@@ -95,9 +85,8 @@ def forgetting_table(
 
 @drawing()
 def forgetting_bars(
-    accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None,
-    methods: str | Iterable[str] | None = None, *, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+    accuracy: pd.DataFrame, sequences: Names = None, methods: Names = None, *, ax: Axes | None = None
+) -> Figure:
     """Draw the forgetting of the old tasks: one panel per sequence, one bar per method, in percentage points.
 
     Forgetting is the best accuracy before the last task minus accuracy at the end, mean over the old tasks; below zero
@@ -134,45 +123,38 @@ def _means_words(table: pd.DataFrame, names: Mapping[str, Style]) -> str:
     return words.listed(f"{names[m.method].label} {words.with_interval(m.mean, m.low, m.high)}" for m in rows)
 
 
-def forgetting_by_gap_table(
-    accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str, str], *,
-    methods: Iterable[str] = ("finetune", "lwf", "ebll"),
-) -> pd.DataFrame:  # fmt: skip
+def forgetting_by_gap_table(accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str, str]) -> pd.DataFrame:
     """Return what `forgetting_by_gap` draws, a row per seed, in percentage points.
 
     panel         'forgetting', or 'gain': old-task accuracy at the end of EBLL minus that of LwF, same seed
     place         0 for the nearest pair, then 1, 2, ...
     sequence, method, seed, value; mean, low, high (over seeds); seeds
     """
-    sequences = list(order.values() if isinstance(order, Mapping) else [order] if isinstance(order, str) else order)
+    sequences = list(order.values() if isinstance(order, Mapping) else order)
     if len(set(sequences)) != len(sequences):
         raise InputError(f"order: each sequence has one place from near to far; got {', '.join(sequences)}.")
     rows = tables.outcomes(accuracy, sequences)
-    drawn, _ = tables.chosen(rows, methods), tables.chosen(rows, ["ebll", "lwf"])
+    tables.chosen(rows, ["ebll", "lwf"])  # both must be there
     old = rows.pivot(index=["sequence", "seed"], columns="method", values="old")
     gain = (old["ebll"] - old["lwf"]).rename("gain").reset_index().assign(method="ebll minus lwf")
     if gain["gain"].isna().all():
-        raise InputError("The gain of ebll over lwf is paired by seed, and they share no seed.")
-    lost = tables.with_intervals(rows[rows["method"].isin(drawn)], "forgetting")
+        raise InputError("The gain of EBLL over LwF is paired by seed, and they share no seed.")
+    lost = tables.with_intervals(rows[rows["method"].isin(["finetune", "lwf", "ebll"])], "forgetting")
     gain = tables.with_intervals(gain, "gain")
     table = pd.concat([lost.assign(panel="forgetting"), gain.assign(panel="gain")], ignore_index=True)
     return table.assign(place=table["sequence"].map(sequences.index))[["panel", "place", *gain.columns]]
 
 
 @drawing()
-def forgetting_by_gap(
-    accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str, str], *,
-    methods: Iterable[str] = ("finetune", "lwf", "ebll"),
-) -> Figure:  # fmt: skip
-    """Draw forgetting from the nearest to the farthest pair of tasks, and below it what EBLL gives back beyond LwF.
+def forgetting_by_gap(accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str, str]) -> Figure:
+    """Draw forgetting of fine-tuning, LwF and EBLL from the nearest to the farthest pair of tasks; below, EBLL's gain.
 
-    order    ids of the sequences from near to far, or a dict from a word to an id: {"near": "mlp:letters-mnist"}
-    methods  whose forgetting is drawn above
+    order   ids of the sequences from near to far, or a dict from a word to an id: {"near": "mlp:letters-mnist"}
 
-    Below, the old-task accuracy of EBLL and LwF at the end is compared seed by seed. Dots are seeds (below: one
-    difference each). Lines between pairs lead the eye: there is nothing in between.
+    The gain is EBLL's accuracy on old tasks at the end minus LwF's, seed by seed. Dots are seeds (below: one difference
+    each). Lines between pairs lead the eye: there is nothing in between.
     """
-    table = forgetting_by_gap_table(accuracy, order, methods=methods)
+    table = forgetting_by_gap_table(accuracy, order)
     titles = tables.titles(accuracy, table.sort_values("place")["sequence"])
     lost, gain = table[table["panel"] == "forgetting"], table[table["panel"] == "gain"]
     names = styles(lost["method"])

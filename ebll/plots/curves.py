@@ -12,17 +12,11 @@ from matplotlib.ticker import LogFormatter
 from ebll.errors import InputError, check_choice
 
 from . import tables, words
-from .figure import finish
 from .lines import Panel, line_figure
 from .style import TERMS, drawing, ordered, styles
-
-__all__ = [
-    "accuracy_over_steps", "accuracy_over_steps_table", "feature_distance", "feature_distance_table", "loss_terms",
-    "loss_terms_table",
-]  # fmt: skip
+from .tables import Names
 
 LOSSES = {f"loss_{term}": style for term, style in TERMS.items()}
-ACCURACIES = ("accuracy", "accuracy_new")
 USUAL = ("finetune", "lwf", "ebll")
 
 
@@ -37,7 +31,7 @@ def feature_distance_table(curves: pd.DataFrame, sequence: str | None = None, **
 
 @drawing()
 def feature_distance(
-    curves: pd.DataFrame, sequence: str | None = None, *, methods: str | Iterable[str] | None = None,
+    curves: pd.DataFrame, sequence: str | None = None, *, methods: Names = None,
     panels: Iterable[str] | None = None, **which: object,
 ) -> Figure:  # fmt: skip
     """Draw how far the features of an old task move while a new one is learned: the paper's curve.
@@ -48,47 +42,42 @@ def feature_distance(
             the new head learns, at negative steps
     """
     rows = _distance_rows(curves, sequence, methods=methods, panels=panels, **which)
-    table, training, task, net = _table(rows), *_about(rows)
+    training, task, _ = _about(rows)
     distance, norm = (rows[rows["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
     names, below = styles(distance["method"]), _loss_panels(rows, 1.2)
     shown = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, names, height=2.6), *below]
-    title = f"How far the features of {task} move while {training} is learned ({net})"
     held = f"held-out inputs of {task}" + (f" (top), training batches of {training} (below)" if below else "")
-    caption = f"{words.seeds_words(table['seeds'])}; {held}."
-    figure, axes = line_figure(shown, "step", title, caption, f"optimiser step while {training} is learned")
-    _share_scale(axes[1:], table)
-    told = [shown[0], Panel("mean feature norm", norm, names), *below]
-    return finish(figure, table, title, *(panel.words("step") for panel in told), caption)
+    title = f"How far the features of {task} move while {training} is learned"
+    figure, axes = _figure(rows, shown, title, held)
+    _share_scale(axes[1:], figure.table)
+    figure.alt = words.sentences(figure.alt, Panel("mean feature norm", norm, names).words("step"))
+    return figure
 
 
 def loss_terms_table(
-    curves: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None, **which: object
+    curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
 ) -> pd.DataFrame:
     """Return what `loss_terms` draws: quantity (a weighted loss term), method, step, mean, low, high, seeds."""
     return _table(_loss_rows(curves, sequence, methods, **which))
 
 
 @drawing()
-def loss_terms(
-    curves: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None, **which: object
-) -> Figure:
+def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object) -> Figure:
     """Draw the weighted terms of a method's loss over the steps, a panel a method (default: finetune, lwf, ebll).
 
     The scale is logarithmic when the peaks of two terms differ more than thirtyfold; a term of zero is then below it.
     which  training, task, warm_up as in `feature_distance`
     """
     rows = _loss_rows(curves, sequence, methods, **which)
-    table, training, _, net = _table(rows), *_about(rows)
     shown = _loss_panels(rows, 1.6 if rows["method"].nunique() > 1 else 2.8)
-    title = f"Loss terms in competition while {training} is learned ({net})"
-    caption = f"{words.seeds_words(table['seeds'])}; training batches; each term with its weight."
-    figure, axes = line_figure(shown, "step", title, caption, f"optimiser step while {training} is learned")
-    _share_scale(axes, table)
-    return finish(figure, table, title, *(panel.words("step") for panel in shown), caption)
+    title = f"Loss terms in competition while {_about(rows)[0]} is learned"
+    figure, axes = _figure(rows, shown, title, "training batches; each term with its weight")
+    _share_scale(axes, figure.table)
+    return figure
 
 
 def accuracy_over_steps_table(
-    curves: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None, **which: object
+    curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
 ) -> pd.DataFrame:
     """Return what `accuracy_over_steps` draws, in percent: quantity, method, step, mean, low, high, seeds.
 
@@ -99,28 +88,23 @@ def accuracy_over_steps_table(
 
 @drawing()
 def accuracy_over_steps(
-    curves: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None, **which: object
+    curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
 ) -> Figure:
     """Draw accuracy on an old task (above) and on the new one (below) while the new one is learned, in percent.
 
     which  training, task, warm_up as in `feature_distance`
     """
     rows = _accuracy_rows(curves, sequence, methods, **which)
-    table, training, task, net = _table(rows), *_about(rows)
+    (training, task, _), names = _about(rows), styles(rows["method"])
     old, new = (words.shortened(name, 12) for name in (task, training))
     about = {"accuracy": f"accuracy on {old}\n(old task), %", "accuracy_new": f"accuracy on {new}\n(new task), %"}
-    names = styles(rows["method"])
     shown = [Panel(about[quantity], part, names) for quantity, part in rows.groupby("quantity")]
-    title = f"Accuracy on {task} and on {training} while {training} is learned ({net})"
     before = "; before step 0 only the new head learns" if rows["step"].min() < 0 else ""
-    caption = f"{words.seeds_words(table['seeds'])}; held-out inputs of {task} (old) and {training} (new){before}."
-    figure, _ = line_figure(shown, "step", title, caption, f"optimiser step while {training} is learned")
-    return finish(figure, table, title, *(panel.words("step") for panel in shown), caption)
+    title = f"Accuracy on {task} and on {training} while {training} is learned"
+    return _figure(rows, shown, title, f"held-out inputs of {task} (old) and {training} (new){before}")[0]
 
 
-def _rows(
-    curves, sequence, quantities, what, methods=None, *, training=None, task=None, warm_up=False
-) -> pd.DataFrame:  # fmt: skip
+def _rows(curves, sequence, quantities, what, methods=None, training=None, task=None, warm_up=False) -> pd.DataFrame:
     """Return a row per quantity, method, seed and step with its `value`, of one old task while one new task is learned.
 
     Empty values are left out, and those of a run that diverged. `what` is the first quantity in words; there must be
@@ -144,8 +128,7 @@ def _rows(
         before = before.assign(step=before["step"] - before["step"].max() - 1)
     rows = pd.concat([before, trained]) if warm_up else trained
     rows = rows[rows["method"].isin(tables.chosen(rows, methods))]
-    names = words.listed(ordered(rows["method"]))
-    keys = ["training", "task", "net", "method", "seed", "step"]
+    names, keys = words.listed(ordered(rows["method"])), ["training", "task", "net", "method", "seed", "step"]
     rows = tables.finite(rows.melt(keys, list(quantities), "quantity", "value"))
     if next(iter(quantities)) not in set(rows["quantity"]):
         raise InputError(f"The curves table holds no {what} for {names}: all are empty.")
@@ -168,15 +151,14 @@ def _loss_rows(curves, sequence, methods, **which) -> pd.DataFrame:
 
 
 def _accuracy_rows(curves, sequence, methods, **which) -> pd.DataFrame:
-    rows = _rows(curves, sequence, ACCURACIES, "accuracy on an old task", methods, **which)
+    rows = _rows(curves, sequence, ("accuracy", "accuracy_new"), "accuracy on an old task", methods, **which)
     for quantity, values in rows.groupby("quantity")["value"]:
         tables.check_fractions(values, f"The column {quantity} of the curves table")
     return rows.assign(value=100 * rows["value"])
 
 
-def _table(rows: pd.DataFrame) -> pd.DataFrame:
-    by = ["quantity", "method", "step"]
-    return tables.in_order(tables.intervals(rows, by), by, quantity=rows["quantity"].unique())
+def _usual(names: list[str]) -> list[str]:
+    return [name for name in USUAL if name in names] or names[:3]
 
 
 def _about(rows: pd.DataFrame) -> tuple[str, str, str]:
@@ -184,8 +166,17 @@ def _about(rows: pd.DataFrame) -> tuple[str, str, str]:
     return str(rows["training"].iloc[0]), str(rows["task"].iloc[0]), tables.net_words(rows)
 
 
-def _usual(names: list[str]) -> list[str]:
-    return [name for name in USUAL if name in names] or names[:3]
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
+    by = ["quantity", "method", "step"]
+    return tables.in_order(tables.intervals(rows, by), by, quantity=rows["quantity"].unique())
+
+
+def _figure(rows: pd.DataFrame, panels: list[Panel], title: str, data: str) -> tuple[Figure, list[Axes]]:
+    table, (training, _, net) = _table(rows), _about(rows)
+    caption = f"{words.seeds_words(table['seeds'])}; {data}."
+    return line_figure(
+        panels, "step", table, f"{title} ({net})", caption, f"optimiser step while {training} is learned"
+    )
 
 
 def _loss_panels(rows: pd.DataFrame, height: float) -> list[Panel]:
@@ -208,6 +199,5 @@ def _share_scale(axes: list[Axes], table: pd.DataFrame) -> None:
             one.set_yscale("log")
             one.yaxis.set_major_formatter("{x:g}")
             one.yaxis.set_minor_formatter(LogFormatter())
-            one.set_ylim(max(table.loc[table["mean"] > 0, "mean"].min(), peaks.min() / 100), 1.6 * top)
-        else:
-            one.set_ylim(0, 1.05 * top)
+        bottom = max(table.loc[table["mean"] > 0, "mean"].min(), peaks.min() / 100) if log else 0
+        one.set_ylim(bottom, (1.6 if log else 1.05) * top)

@@ -16,8 +16,6 @@ from ebll.metrics import confidence_interval
 from .style import SOFT, Style
 from .words import sentences
 
-__all__ = ["finish", "label", "legend_beside", "new_figure", "t_interval"]
-
 WIDTH, DPI = 7.0, 144  # inches; 9 points are 14 pixels of a figure that is shown 800 pixels wide
 
 

@@ -1,21 +1,25 @@
-"""Lines with bands: what plots of them share, and accuracy along a sequence."""
+"""Lines with bands: what plots of them share, accuracy along a sequence, and any quantity over a setting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
-from ebll.errors import InputError
+from ebll.errors import InputError, check_choice, check_number
 
 from . import tables, words
 from .figure import finish, legend_beside, new_figure, t_interval
-from .style import BAND, Style, drawing, styles
-
-__all__ = ["Panel", "average_along_sequence", "average_along_sequence_table", "line_figure"]
+from .style import BAND, METHODS, SOFT, Style, drawing, ordered, styles
+from .tables import Names
 
 
 @dataclass
@@ -48,8 +52,7 @@ class Panel:
         axes.margins(x=0.01)
         low, high = axes.get_ylim()  # an interval may reach beyond what can be: below nothing, above the whole
         low, high = max(low, 0) if self.rows["value"].min() >= 0 else low, min(high, 100) if "%" in self.label else high
-        axes.set_ylim(low, high)
-        axes.set(xlabel="", ylabel=self.label)
+        axes.set(xlabel="", ylabel=self.label, ylim=(low, high))
 
     def words(self, x: str) -> str:
         """Return the course of each line; nothing where there is no line."""
@@ -61,23 +64,23 @@ class Panel:
 
 
 def line_figure(
-    panels: list[Panel], x: str, title: str, caption: str, xlabel: str, ax: Axes | None = None
+    panels: list[Panel], x: str, table: pd.DataFrame, title: str, caption: str, xlabel: str, ax: Axes | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """Return a Figure of panels one above the other; a legend stands where styles differ from those above."""
+    """Return a finished Figure of panels one above the other; a legend stands where styles differ from those above."""
     headings, heights = [panel.title for panel in panels], [panel.height for panel in panels]
     figure, axes = new_figure(title, caption, headings, heights, ax=ax, sharex=True)
     above = None
     for one, panel in zip(axes, panels, strict=True):
         panel.draw(one, x)
         if panel.styles != above:
-            legend_beside(one, panel.styles.values())
+            legend_beside(one, [*panel.styles.values(), *(style for style, _ in panel.levels)])
         above = panel.styles
     axes[-1].set_xlabel(xlabel)
-    return figure, axes
+    return finish(figure, table, title, *(panel.words(x) for panel in panels), caption), axes
 
 
 def average_along_sequence_table(
-    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None
+    accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None
 ) -> pd.DataFrame:
     """Return what `average_along_sequence` draws, in percent: quantity, method, learned, task, mean, low, high, seeds.
 
@@ -86,32 +89,32 @@ def average_along_sequence_table(
 
     A run counts at a place only where all its tasks so far were measured. For 'alone' each network stays as it is.
     """
-    table = tables.intervals(_along(accuracy, sequence, methods)[0], ["quantity", "method", "learned", "task"])
+    table = tables.intervals(_along(accuracy, sequence, methods), ["quantity", "method", "learned", "task"])
     return tables.in_order(table, ["quantity", "method", "learned"])
 
 
 @drawing()
-def average_along_sequence(
-    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None
-) -> Figure:
+def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
     """Draw, after each learned task, the average accuracy on the tasks so far and, below, that on the first task."""
-    rows, tasks, name = _along(accuracy, sequence, methods)
-    table = average_along_sequence_table(accuracy, sequence, methods)
-    first, names = words.shortened(tasks[0], 12), styles(rows["method"])
+    rows, table = (make(accuracy, sequence, methods) for make in (_along, average_along_sequence_table))
+    learned = tables.of_sequence(accuracy, sequence)
+    tasks, names = tables.task_order(learned), styles(rows["method"])
+    first = words.shortened(tasks[0], 12)
     about = {"average": "average accuracy on\ntasks so far, %", "first": f"accuracy on {first}\n(first task), %"}
-    shown = [Panel(about[quantity], rows[rows["quantity"] == quantity], names) for quantity in about]
-    title = f"Accuracy along the sequence {name}"
+    shown = [Panel(about[quantity], own, names) for quantity, own in rows.groupby("quantity")]
+    title = f"Accuracy along the sequence {tables.sequence_words(learned)}"
     caption = f"{words.seeds_words(table['seeds'])}; test data; tasks differ in difficulty: compare at one place."
-    figure, axes = line_figure(shown, "learned", title, caption, "tasks learned so far, with the newest one's name")
+    xlabel = "tasks learned so far, with the newest one's name"
+    figure, axes = line_figure(shown, "learned", table, title, caption, xlabel)
     ticks = [f"{i}\n{words.shortened(task, min(60 // len(tasks), 16))}" for i, task in enumerate(tasks, 1)]
     axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
-    return finish(figure, table, title, *(panel.words("learned") for panel in shown), caption)
+    return figure
 
 
-def _along(accuracy, sequence, methods) -> tuple[pd.DataFrame, list[str], str]:
-    """Return the two quantities of each method and seed after each task, the tasks, and the sequence in words."""
+def _along(accuracy, sequence, methods) -> pd.DataFrame:
+    """Return the two quantities of each method and seed after each task."""
     rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks, name = tables.task_order(rows), tables.sequence_words(rows)
+    tasks = tables.task_order(rows)
     if len(tasks) < 2:
         raise InputError(f"There is no way along a sequence of one task ({tasks[0]}). Choose a longer sequence.")
     names = tables.chosen(rows, methods)
@@ -124,4 +127,108 @@ def _along(accuracy, sequence, methods) -> tuple[pd.DataFrame, list[str], str]:
     runs = pd.concat(parts).melt(["method", "seed", "learned", "task"], ["average", "first"], "quantity", "value")
     if runs.empty:
         raise InputError(f"No run of {words.listed(names)} was measured on all of its tasks so far: nothing to draw.")
-    return runs, tasks, name
+    return runs
+
+
+def over_setting_table(
+    table: pd.DataFrame, x: str, ys: Mapping[str, str], *, by: str = "kind",
+    references: Mapping[str, Mapping[str, float]] | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Return what `over_setting` draws: quantity (a column in `ys`), `by`, `x`, mean, low, high, seeds.
+
+    A reference is a row without a value of `x`, interval and seeds.
+    """
+    rows, kinds = _setting_rows(table, x, ys, by)
+    parts = [tables.in_order(tables.intervals(rows, ["quantity", by, x]), [by, x], **{by: kinds})]
+    for name, levels in _checked_references(references, ys).items():
+        parts.append(pd.DataFrame({"quantity": list(levels), by: name, "mean": list(levels.values())}))
+    made = pd.concat(parts, ignore_index=True).astype({"seeds": "Int64"})
+    return tables.in_order(made, ["quantity"], quantity=ys)
+
+
+@drawing()
+def over_setting(
+    table: pd.DataFrame, x: str, ys: Mapping[str, str], *, by: str = "kind", xlabel: str, title: str,
+    references: Mapping[str, Mapping[str, float]] | None = None, log: bool = True, log_y: bool = False,
+    caption: str = "", ax: Axes | None = None,
+) -> Figure:  # fmt: skip
+    """Draw quantities over a setting, such as accuracy over code size: a panel each, one above the other.
+
+    table       a row per setting, kind and seed, with columns `x`, `by`, `seed` and those in `ys`
+    ys          for each column its axis label, with the unit: {"accuracy": "accuracy, %", "share": "share missed"}
+    by          column that tells lines apart; methods keep their styles, anything else gets a spare one
+    references  level lines: {"joint": {"accuracy": 91.2}}; a method's name keeps its style
+    log, log_y  logarithmic axes; across, 0 has a place left of the others, upwards all values must be above 0
+    caption     what else to say below, such as which data
+    """
+    drawn = over_setting_table(table, x, ys, by=by, references=references)
+    if log_y and not (drawn["mean"] > 0).all():
+        raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
+    rows, kinds = _setting_rows(table, x, ys, by)
+    looks = {kind: styles(kinds)[kind] for kind in kinds}
+    height, shown = 2.6 if len(ys) == 1 else 2.0, []
+    for y, heading in ys.items():
+        levels = []
+        for place, (name, at) in enumerate((references or {}).items()):
+            own = Style(name, SOFT, (0, (1 + 3 * place, 2)))
+            levels += [(dataclasses.replace(METHODS.get(name, own), marker=""), at[y])] if y in at else []
+        heading = heading if "\n" in heading else textwrap.fill(heading, int(11 * height))
+        shown.append(Panel(heading, rows[rows["quantity"] == y], looks, by, height=height, levels=levels))
+    below = words.sentences(words.seeds_words(drawn["seeds"].dropna()), caption)
+    figure, axes = line_figure(shown, x, drawn, title, below, xlabel, ax)
+    for one in axes:
+        _scale(one, rows[x].unique(), log)
+        if log_y:
+            one.set_yscale("log")
+            one.yaxis.set_major_formatter("{x:,.10g}")
+            one.yaxis.set_minor_formatter(LogFormatter())
+            one.autoscale(axis="y")
+    return figure
+
+
+def _setting_rows(table, x, ys, by) -> tuple[pd.DataFrame, list[str]]:
+    """Return a row per quantity, kind, setting and seed, and the kinds: numbers by size, methods in the fixed order."""
+    if not isinstance(ys, Mapping) or not ys:
+        raise InputError(
+            "ys must map at least one column to the label of its axis, such as {'accuracy': 'accuracy, %'}."
+        )
+    table = tables.check(table, "given", (x, by, "seed", *ys), (x, by, "seed"), (x, *ys))
+    if not np.isfinite(table[x].astype(float)).all():
+        raise InputError(f"The given table must have a finite number in the column {x} in every row.")
+    kinds = list(table[by].unique())
+    numeric = all(isinstance(kind, Real) for kind in kinds)
+    names = {kind: f"{kind:g}" if isinstance(kind, Real) else str(kind) for kind in kinds}
+    rows = table.assign(**{by: table[by].map(names)}).melt([by, x, "seed"], list(ys), "quantity", "value")
+    rows = tables.finite(rows)
+    for y in ys:
+        if y not in set(rows["quantity"]):
+            raise InputError(f"The given table holds no {y}: all of its values are empty.")
+    return rows, [names[kind] for kind in sorted(kinds)] if numeric else ordered(names.values())
+
+
+def _checked_references(references, ys) -> dict[str, dict[str, float]]:
+    """Return the references with their levels checked."""
+    for label, at in (references or {}).items():
+        if not isinstance(at, Mapping):
+            example = f"{{{next(iter(ys))!r}: 90.0}}"
+            raise InputError(f"references: {label!r} must map a column to its level, such as {example}.")
+        for column, level in at.items():
+            check_choice(column, ys, f"reference {label!r}, column")
+            check_number(level, f"reference {label!r}, {column}", low=-np.inf)
+    return dict(references or {})
+
+
+def _scale(axes: Axes, values: np.ndarray, log: bool) -> None:
+    """Set a linear or logarithmic axis with ticks at the values, where these are far enough apart for their names."""
+    values = np.sort(values.astype(float))
+    if log and (values > 0).any():  # linear from 0 to the smallest value above it, so that 0 has a place
+        axes.set_xscale("symlog", linthresh=values[values > 0][0], linscale=0.5)
+    axes.margins(x=0.03)
+    axes.autoscale(axis="x")
+    axes.xaxis.set_major_formatter("{x:g}")
+    places, shown = axes.xaxis.get_transform().transform(values), [0]
+    for i, place in enumerate(places):
+        shown += [i] if place - places[shown[-1]] > 0.02 * np.ptp(places) * len(f"{values[i]:g}") else []
+    if log or len(shown) == len(values):
+        axes.set_xticks(values[shown])
+        axes.xaxis.minorticks_off()

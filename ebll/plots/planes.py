@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,20 +17,14 @@ from ebll.metrics import pareto_front
 
 from . import tables, words
 from .figure import finish, label, legend_beside, new_figure
-from .style import Style, class_styles, drawing, styles
-
-__all__ = [
-    "stability_plasticity", "stability_plasticity_table", "submanifold", "submanifold_table", "tradeoff_fronts",
-    "tradeoff_fronts_table",
-]  # fmt: skip
+from .style import SPARE, Style, drawing, styles
+from .tables import Names
 
 REFERENCES = ("alone", "joint")  # what can be had without learning in sequence
 AXES = ("accuracy on new tasks, %", "accuracy on old tasks, %")
 
 
-def stability_plasticity_table(
-    accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None, methods: str | Iterable[str] | None = None
-) -> pd.DataFrame:
+def stability_plasticity_table(accuracy: pd.DataFrame, sequences: Names = None, methods: Names = None) -> pd.DataFrame:
     """Return what `stability_plasticity` draws, a row per seed, in percent.
 
     sequence, method, seed; old and new (accuracy of that seed); old_mean, old_low, old_high, new_mean, new_low,
@@ -52,9 +46,8 @@ def _both(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 @drawing()
 def stability_plasticity(
-    accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None,
-    methods: str | Iterable[str] | None = None, *, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+    accuracy: pd.DataFrame, sequences: Names = None, methods: Names = None, *, ax: Axes | None = None
+) -> Figure:
     """Draw old-task accuracy (kept, at the end) against new-task accuracy (when just learned), a panel per sequence.
 
     A marker is a mean, its cross the two intervals, light dots are seeds. The lines through 'one network per task' and
@@ -116,9 +109,7 @@ def _named(row) -> str:
     return styles([row.method])[row.method].label + ("" if math.isnan(setting) else f" at {setting:g}")
 
 
-def tradeoff_fronts_table(
-    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None
-) -> pd.DataFrame:
+def tradeoff_fronts_table(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> pd.DataFrame:
     """Return what `tradeoff_fronts` draws, in percent, a row per method and setting, by the size of the setting.
 
     method; knob (the setting, empty for a method without one); old_mean, old_low, old_high, new_mean, new_low, new_high
@@ -145,7 +136,7 @@ def tradeoff_fronts_table(
 
 @drawing()
 def tradeoff_fronts(
-    accuracy: pd.DataFrame, sequence: str | None = None, methods: str | Iterable[str] | None = None, *,
+    accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None, *,
     split: str = "test", ax: Axes | None = None,
 ) -> Figure:  # fmt: skip
     """Draw what each method keeps (upwards) against what it learns (to the right) as its strength is turned up.
@@ -208,7 +199,11 @@ def submanifold_table(points: pd.DataFrame) -> pd.DataFrame:
         several = out.groupby("panel", sort=False)[fact].nunique(dropna=False)
         if (several > 1).any():
             raise InputError(f"The points table must hold one {fact} a panel; panel {several.idxmax()} has several.")
-    class_styles(out["label"])
+    if out["label"].nunique() > len(SPARE):
+        raise InputError(
+            f"At most {len(SPARE)} classes can be told apart in one plot; got {out['label'].nunique()}. "
+            "Keep the rows of a few."
+        )
     return out
 
 
@@ -216,7 +211,7 @@ def submanifold_table(points: pd.DataFrame) -> pd.DataFrame:
 def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     """Draw features of held-out images and their reconstructions in a plane of two principal components.
 
-    points  a row per image: panel (what was reconstructed how), label (class, at most six), x and y of its features,
+    points  a row per image: panel (what was reconstructed how), label (class, at most eight), x and y of its features,
             x_back and y_back of their reconstruction; and, the same for all rows of a panel, where known: share (of the
             spread of the features that the reconstruction misses) and accuracy, both from 0 to 1
 
@@ -225,7 +220,7 @@ def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     import seaborn
 
     table = submanifold_table(points)
-    groups, classes = table.groupby("panel", sort=False), class_styles(table["label"])
+    groups, classes = table.groupby("panel", sort=False), styles(table["label"])
     told = {}
     for name, rows in groups:
         known = rows.iloc[0].reindex(list(FACTS)).dropna()
@@ -250,5 +245,5 @@ def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
         distance = f"mean distance in the plane to the reconstruction {away}"
         text.append(f"{name}: {', '.join([f'{len(rows)} images', distance, *told[name]])}")
     label(axes, columns, "first principal component", "second principal component")
-    legend_beside(axes[columns - 1], classes.values())
+    legend_beside(axes[columns - 1], map(_without_line, classes.values()))
     return finish(figure, table, title, *text, f"Classes: {words.listed(classes)}", caption)

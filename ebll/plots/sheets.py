@@ -15,9 +15,6 @@ from . import words
 from .figure import finish, new_figure
 from .style import INK, Style, drawing
 
-__all__ = ["claims_overview", "claims_table", "task_images", "task_images_table"]
-
-
 MOST = 10  # images in a row
 FIELDS = ("id", "statement", "estimate", "low", "high", "verdict")
 VERDICTS = {
@@ -74,16 +71,15 @@ def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise InputError(f"{task}: give a pair, the images and the list of their labels.")
         images, labels = np.asarray(pair[0]), [str(label) for label in pair[1]]
-        if not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)) or not len(images):
+        if not len(images) or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
             raise InputError(
                 f"{task}: images must be an array (n, height, width), or (n, height, width, 3) in colour; got the "
                 f"shape {images.shape}."
             )
         if len(labels) != len(images):
             raise InputError(f"{task}: there are {len(images)} images but {len(labels)} labels.")
-        low, high = images.min(), images.max()
-        if not (low >= -1e-4 and high <= 1 + 1e-4):  # standardising and back leaves the last bits
-            raise InputError(f"{task}: images must hold values from 0 to 1; got {low:g} to {high:g}.")
+        if not (images.min() >= -1e-4 and images.max() <= 1 + 1e-4):  # standardising and back leaves the last bits
+            raise InputError(f"{task}: images must hold values from 0 to 1; got {images.min():g} to {images.max():g}.")
         out[str(task)] = (images[:MOST].clip(0, 1), labels[:MOST])
     return out
 

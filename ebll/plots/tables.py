@@ -13,8 +13,7 @@ from ebll.metrics import confidence_interval
 
 from .style import ordered
 
-__all__ = ["ACCURACY", "CURVES", "intervals", "outcomes"]
-
+Names = str | Iterable[str] | None  # one, several, or None for all that are there
 ACCURACY = ("sequence", "net", "method", "seed", "after", "task", "accuracy")
 CURVES = ("sequence", "net", "method", "seed", "training", "stage", "step", "task")
 
@@ -77,7 +76,7 @@ def of_sequence(table: pd.DataFrame, sequence: str | None) -> pd.DataFrame:
     return table if sequence is None else table[table["sequence"] == check_choice(sequence, present, "sequence")]
 
 
-def chosen(table: pd.DataFrame, names: str | Iterable[str] | None, column: str = "method") -> list[str]:
+def chosen(table: pd.DataFrame, names: Names, column: str = "method") -> list[str]:
     """Return the methods (or sequences) to draw: all in the table, or those asked for, which must be in it."""
     present = list(table[column].unique())
     present = ordered(present) if column == "method" else present
@@ -138,9 +137,7 @@ def in_order(table: pd.DataFrame, by: list[str], **orders: Iterable[str]) -> pd.
     return table.sort_values(by, key=rank, kind="stable", ignore_index=True)
 
 
-def outcomes(
-    accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None, more: tuple[str, ...] = ()
-) -> pd.DataFrame:
+def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, ...] = ()) -> pd.DataFrame:
     """Return one row per sequence, method and seed, in percent and percentage points.
 
     old         accuracy on all tasks but the last, measured at the very end; mean over these tasks
