@@ -9,6 +9,7 @@ from plots_rig import METHODS
 
 from ebll.plots import METHODS as STYLES
 from ebll.plots import TERMS, ordered, style, styles
+from ebll.plots.planes import CLASSES
 
 
 def test_methods_differ_without_colour_and_can_be_seen():
@@ -86,3 +87,8 @@ def test_eight_kinds_differ_without_colour():
     found = styles([f"kind {i}" for i in range(8)]).values()
     assert len({k.color for k in found}) == len({k.marker for k in found}) == len({str(k.line) for k in found}) == 8
     assert min(contrast_to_white(k.color) for k in found) >= 3
+
+
+def test_six_classes_differ_in_colour_and_marker():
+    assert len(CLASSES) == len(set(CLASSES.values())) == 6
+    assert min(map(contrast_to_white, CLASSES)) >= 3

@@ -17,7 +17,7 @@ from ebll.metrics import pareto_front
 
 from . import tables, words
 from .figure import finish, label, legend_beside, new_figure
-from .style import SPARE, Style, drawing, styles
+from .style import Style, drawing, styles
 from .tables import Names
 
 REFERENCES = ("alone", "joint")  # what can be had without learning in sequence
@@ -182,6 +182,8 @@ def tradeoff_fronts(
     return finish(figure, table, title, _means_words(drawn), *text, caption)
 
 
+# Colour and marker of each class of images, where no method is drawn.
+CLASSES = {"#332288": "o", "#c2571a": "s", "#14866d": "^", "#b0528f": "D", "#3a8fc4": "v", "#5c4a00": "P"}
 PLACES = ["x", "y", "x_back", "y_back"]
 FACTS = {"share": "misses {} % of spread", "accuracy": "accuracy {} %"}
 
@@ -199,11 +201,8 @@ def submanifold_table(points: pd.DataFrame) -> pd.DataFrame:
         several = out.groupby("panel", sort=False)[fact].nunique(dropna=False)
         if (several > 1).any():
             raise InputError(f"The points table must hold one {fact} a panel; panel {several.idxmax()} has several.")
-    if out["label"].nunique() > len(SPARE):
-        raise InputError(
-            f"At most {len(SPARE)} classes can be told apart in one plot; got {out['label'].nunique()}. "
-            "Keep the rows of a few."
-        )
+    if (count := out["label"].nunique()) > len(CLASSES):
+        raise InputError(f"At most {len(CLASSES)} classes can be told apart; got {count}. Keep the rows of a few.")
     return out
 
 
@@ -211,7 +210,7 @@ def submanifold_table(points: pd.DataFrame) -> pd.DataFrame:
 def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     """Draw features of held-out images and their reconstructions in a plane of two principal components.
 
-    points  a row per image: panel (what was reconstructed how), label (class, at most eight), x and y of its features,
+    points  a row per image: panel (what was reconstructed how), label (class, at most six), x and y of its features,
             x_back and y_back of their reconstruction; and, the same for all rows of a panel, where known: share (of the
             spread of the features that the reconstruction misses) and accuracy, both from 0 to 1
 
@@ -220,7 +219,9 @@ def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     import seaborn
 
     table = submanifold_table(points)
-    groups, classes = table.groupby("panel", sort=False), styles(table["label"])
+    groups, classes = table.groupby("panel", sort=False), {}
+    for name, (color, marker) in zip(sorted(table["label"].unique()), CLASSES.items(), strict=False):
+        classes[name] = Style(name, color, "", marker)
     told = {}
     for name, rows in groups:
         known = rows.iloc[0].reindex(list(FACTS)).dropna()
@@ -245,5 +246,5 @@ def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
         distance = f"mean distance in the plane to the reconstruction {away}"
         text.append(f"{name}: {', '.join([f'{len(rows)} images', distance, *told[name]])}")
     label(axes, columns, "first principal component", "second principal component")
-    legend_beside(axes[columns - 1], map(_without_line, classes.values()))
+    legend_beside(axes[columns - 1], classes.values())
     return finish(figure, table, title, *text, f"Classes: {words.listed(classes)}", caption)

@@ -61,7 +61,7 @@ TERMS = {
     "penalty": Style("penalty", "#b23a55", (0, (2, 1))),
 }
 
-SPARE = (  # for methods that a reader adds, kinds of lines, and classes of images
+SPARE = (  # for methods that a reader adds, and other kinds of lines
     Style("", "#7f6a00", (0, (4, 1, 2, 1)), "p"),
     Style("", "#5b3f8c", (0, (7, 1, 1, 1, 1, 1)), "h"),
     Style("", "#00757a", (0, (1, 1, 4, 1)), ">"),
