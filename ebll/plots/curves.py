@@ -20,19 +20,28 @@ LOSSES = {f"loss_{term}": style for term, style in TERMS.items()}
 USUAL = ("finetune", "lwf", "ebll")
 
 
-def feature_distance_table(curves: pd.DataFrame, sequence: str | None = None, **options: object) -> pd.DataFrame:
+def feature_distance_table(
+    curves: pd.DataFrame, sequence: str | None = None, *, methods: Names = None, panels: Iterable[str] | None = None,
+    **which: object,
+) -> pd.DataFrame:  # fmt: skip
     """Return what `feature_distance` draws: quantity, method, step, mean, low, high, seeds.
 
     `quantity` is feature_distance (all steps, all methods), feature_norm (first and last step, all methods) or a
     weighted loss term (all steps, methods in `panels`).
     """
-    return _table(_distance_rows(curves, sequence, **options))
+    quantities = ["feature_distance", "feature_norm", *LOSSES]
+    rows = _rows(curves, sequence, quantities, "feature distance", methods, **which)
+    names, steps = ordered(rows["method"]), rows.groupby("method")["step"]
+    below = _usual(names) if panels is None else [check_choice(panel, names, "panel") for panel in panels]
+    within = (rows["step"] > steps.transform("min")) & (rows["step"] < steps.transform("max"))
+    hidden = (rows["quantity"] == "feature_norm") & within
+    return _table(rows[~hidden & (rows["method"].isin(below) | ~rows["quantity"].isin(LOSSES))])
 
 
 @drawing()
 def feature_distance(
-    curves: pd.DataFrame, sequence: str | None = None, *, methods: Names = None,
-    panels: Iterable[str] | None = None, **which: object,
+    curves: pd.DataFrame, sequence: str | None = None, *, methods: Names = None, panels: Iterable[str] | None = None,
+    **which: object,
 ) -> Figure:  # fmt: skip
     """Draw how far the features of an old task move while a new one is learned: the paper's curve.
 
@@ -41,15 +50,14 @@ def feature_distance(
             is measured, on its held-out inputs (default: the first); `warm_up=True`: also show the warm-up, when only
             the new head learns, at negative steps
     """
-    rows = _distance_rows(curves, sequence, methods=methods, panels=panels, **which)
-    training, task, _ = _about(rows)
-    distance, norm = (rows[rows["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
-    names, below = styles(distance["method"]), _loss_panels(rows, 1.2)
+    table = feature_distance_table(curves, sequence, methods=methods, panels=panels, **which)
+    training, task = table.attrs["training"], table.attrs["task"]
+    distance, norm = (table[table["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
+    names, below = styles(distance["method"]), _loss_panels(table, 1.2)
     shown = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, names, height=2.6), *below]
     held = f"held-out inputs of {task}" + (f" (top), training batches of {training} (below)" if below else "")
-    title = f"How far the features of {task} move while {training} is learned"
-    figure, axes = _figure(rows, shown, title, held)
-    _share_scale(axes[1:], figure.table)
+    figure, axes = _figure(table, shown, f"How far the features of {task} move", held)
+    _share_scale(axes[1:], table)
     figure.alt = words.sentences(figure.alt, Panel("mean feature norm", norm, names).words("step"))
     return figure
 
@@ -58,7 +66,8 @@ def loss_terms_table(
     curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
 ) -> pd.DataFrame:
     """Return what `loss_terms` draws: quantity (a weighted loss term), method, step, mean, low, high, seeds."""
-    return _table(_loss_rows(curves, sequence, methods, **which))
+    rows = _rows(curves, sequence, LOSSES, "loss terms", methods, **which)
+    return _table(rows if methods else rows[rows["method"].isin(_usual(ordered(rows["method"])))])
 
 
 @drawing()
@@ -68,11 +77,10 @@ def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names
     The scale is logarithmic when the peaks of two terms differ more than thirtyfold; a term of zero is then below it.
     which  training, task, warm_up as in `feature_distance`
     """
-    rows = _loss_rows(curves, sequence, methods, **which)
-    shown = _loss_panels(rows, 1.6 if rows["method"].nunique() > 1 else 2.8)
-    title = f"Loss terms in competition while {_about(rows)[0]} is learned"
-    figure, axes = _figure(rows, shown, title, "training batches; each term with its weight")
-    _share_scale(axes, figure.table)
+    table = loss_terms_table(curves, sequence, methods, **which)
+    shown = _loss_panels(table, 1.6 if table["method"].nunique() > 1 else 2.8)
+    figure, axes = _figure(table, shown, "Loss terms in competition", "training batches; each term with its weight")
+    _share_scale(axes, table)
     return figure
 
 
@@ -83,7 +91,10 @@ def accuracy_over_steps_table(
 
     `quantity` is accuracy (of the old task) or accuracy_new.
     """
-    return _table(_accuracy_rows(curves, sequence, methods, **which))
+    rows = _rows(curves, sequence, ("accuracy", "accuracy_new"), "accuracy on an old task", methods, **which)
+    for quantity, values in rows.groupby("quantity")["value"]:
+        tables.check_fractions(values, f"The column {quantity} of the curves table")
+    return _table(rows.assign(value=100 * rows["value"]))
 
 
 @drawing()
@@ -94,14 +105,15 @@ def accuracy_over_steps(
 
     which  training, task, warm_up as in `feature_distance`
     """
-    rows = _accuracy_rows(curves, sequence, methods, **which)
-    (training, task, _), names = _about(rows), styles(rows["method"])
+    table = accuracy_over_steps_table(curves, sequence, methods, **which)
+    training, task = table.attrs["training"], table.attrs["task"]
     old, new = (words.shortened(name, 12) for name in (task, training))
     about = {"accuracy": f"accuracy on {old}\n(old task), %", "accuracy_new": f"accuracy on {new}\n(new task), %"}
-    shown = [Panel(about[quantity], part, names) for quantity, part in rows.groupby("quantity")]
-    before = "; before step 0 only the new head learns" if rows["step"].min() < 0 else ""
-    title = f"Accuracy on {task} and on {training} while {training} is learned"
-    return _figure(rows, shown, title, f"held-out inputs of {task} (old) and {training} (new){before}")[0]
+    names = styles(table["method"])
+    shown = [Panel(about[quantity], part, names) for quantity, part in table.groupby("quantity")]
+    before = "; before step 0 only the new head learns" if table["step"].min() < 0 else ""
+    held = f"held-out inputs of {task} (old) and {training} (new){before}"
+    return _figure(table, shown, f"Accuracy on {task} and on {training}", held)[0]
 
 
 def _rows(curves, sequence, quantities, what, methods=None, training=None, task=None, warm_up=False) -> pd.DataFrame:
@@ -135,61 +147,35 @@ def _rows(curves, sequence, quantities, what, methods=None, training=None, task=
     return rows
 
 
-def _distance_rows(curves, sequence, methods=None, panels=None, **which) -> pd.DataFrame:
-    quantities = ["feature_distance", "feature_norm", *LOSSES]
-    rows = _rows(curves, sequence, quantities, "feature distance", methods, **which)
-    names, steps = ordered(rows["method"]), rows.groupby("method")["step"]
-    below = _usual(names) if panels is None else [check_choice(panel, names, "panel") for panel in panels]
-    within = (rows["step"] > steps.transform("min")) & (rows["step"] < steps.transform("max"))
-    hidden = (rows["quantity"] == "feature_norm") & within
-    return rows[~hidden & (rows["method"].isin(below) | ~rows["quantity"].isin(LOSSES))]
-
-
-def _loss_rows(curves, sequence, methods, **which) -> pd.DataFrame:
-    rows = _rows(curves, sequence, LOSSES, "loss terms", methods, **which)
-    return rows if methods else rows[rows["method"].isin(_usual(ordered(rows["method"])))]
-
-
-def _accuracy_rows(curves, sequence, methods, **which) -> pd.DataFrame:
-    rows = _rows(curves, sequence, ("accuracy", "accuracy_new"), "accuracy on an old task", methods, **which)
-    for quantity, values in rows.groupby("quantity")["value"]:
-        tables.check_fractions(values, f"The column {quantity} of the curves table")
-    return rows.assign(value=100 * rows["value"])
-
-
 def _usual(names: list[str]) -> list[str]:
     return [name for name in USUAL if name in names] or names[:3]
 
 
-def _about(rows: pd.DataFrame) -> tuple[str, str, str]:
-    """Return the new task, the old task and the network of such rows."""
-    return str(rows["training"].iloc[0]), str(rows["task"].iloc[0]), tables.net_words(rows)
-
-
 def _table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return means and intervals; `attrs` name the new task, the old task and the network."""
     by = ["quantity", "method", "step"]
-    return tables.in_order(tables.intervals(rows, by), by, quantity=rows["quantity"].unique())
+    table = tables.in_order(tables.intervals(rows, by), by, quantity=rows["quantity"].unique())
+    table.attrs = {"training": rows["training"].iloc[0], "task": rows["task"].iloc[0], "net": tables.net_words(rows)}
+    return table
 
 
-def _figure(rows: pd.DataFrame, panels: list[Panel], title: str, data: str) -> tuple[Figure, list[Axes]]:
-    table, (training, _, net) = _table(rows), _about(rows)
-    caption = f"{words.seeds_words(table['seeds'])}; {data}."
-    return line_figure(
-        panels, "step", table, f"{title} ({net})", caption, f"optimiser step while {training} is learned"
-    )
+def _figure(table: pd.DataFrame, panels: list[Panel], title: str, data: str) -> tuple[Figure, list[Axes]]:
+    learned = f"while {table.attrs['training']} is learned"
+    title, caption = f"{title} {learned} ({table.attrs['net']})", f"{words.seeds_words(table['seeds'])}; {data}."
+    return line_figure(panels, "step", table, title, caption, f"optimiser step {learned}")
 
 
-def _loss_panels(rows: pd.DataFrame, height: float) -> list[Panel]:
-    rows = rows[rows["quantity"].isin(LOSSES)]
-    terms = {loss: style for loss, style in LOSSES.items() if (rows["quantity"] == loss).any()}
+def _loss_panels(table: pd.DataFrame, height: float) -> list[Panel]:
+    table = table[table["quantity"].isin(LOSSES)]
+    terms = {loss: style for loss, style in LOSSES.items() if (table["quantity"] == loss).any()}
     return [
-        Panel("weighted\nloss, nats", rows[rows["method"] == name], terms, "quantity", style.label, height)
-        for name, style in styles(rows["method"]).items()
+        Panel("weighted\nloss, nats", table[table["method"] == name], terms, "quantity", style.label, height)
+        for name, style in styles(table["method"]).items()
     ]
 
 
 def _share_scale(axes: list[Axes], table: pd.DataFrame) -> None:
-    """Give panels of loss terms one vertical scale; after drawing, since seaborn would average logarithms."""
+    """Give panels of loss terms one vertical scale."""
     table = table[table["quantity"].isin(LOSSES)]
     peaks = table.groupby(["method", "quantity"])["mean"].max()
     peaks, top = peaks[peaks > 0], table[["mean", "high"]].max(axis=None) or 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 
@@ -17,49 +17,50 @@ from matplotlib.ticker import LogFormatter
 from ebll.errors import InputError, check_choice, check_number
 
 from . import tables, words
-from .figure import finish, legend_beside, new_figure, t_interval
+from .figure import finish, legend_beside, new_figure
 from .style import BAND, METHODS, SOFT, Style, drawing, ordered, styles
 from .tables import Names
 
 
 @dataclass
 class Panel:
-    """What one panel shows: `rows` (a row a seed: `by`, x, value), a style for each value of `by`, and level lines."""
+    """What one panel shows: `table` (a row for each `by` and x: mean, low, high), with a style for each value of `by`.
+
+    A row without x is a level line. Below `bottom` there is nothing, whatever an interval says.
+    """
 
     label: str
-    rows: pd.DataFrame
+    table: pd.DataFrame
     styles: Mapping[str, Style]
     by: str = "method"
     title: str = ""
     height: float = 2.2  # inches
-    levels: Sequence[tuple[Style, float]] = ()
+    bottom: float = 0.0
 
     def draw(self, axes: Axes, x: str) -> None:
-        """Draw means over seeds as lines, and their intervals as bands; markers at all values, or a few of many."""
-        import seaborn
-
-        for style, level in self.levels:
-            axes.axhline(level, color=style.color, linestyle=style.line, linewidth=1.3, zorder=1.5)
-        names, looks = list(self.styles), self.styles.items()
-        seaborn.lineplot(
-            self.rows, x=x, y="value", hue=self.by, hue_order=names, style=self.by, style_order=names,
-            palette={name: style.color for name, style in looks},
-            dashes={name: style.dashes for name, style in looks},
-            markers={name: style.marker for name, style in looks},
-            errorbar=t_interval, err_kws={"alpha": BAND, "linewidth": 0}, markersize=6.5, markeredgewidth=0.4,
-            markevery=None if self.rows[x].nunique() < 20 else 0.13, legend=False, ax=axes,
-        )  # fmt: skip
+        """Draw means as lines, and their intervals as bands; markers at all values, or a few of many."""
+        few = None if self.table[x].nunique() < 20 else 0.13
+        for name, style in self.styles.items():
+            rows = self.table[self.table[self.by] == name]
+            for level in rows.loc[rows[x].isna(), "mean"]:
+                axes.axhline(level, color=style.color, linestyle=style.line, linewidth=1.3, zorder=1.5)
+            rows, look = rows[rows[x].notna()], {"color": style.color, "linestyle": style.line, "marker": style.marker}
+            look |= {"markersize": 6.5, "markeredgewidth": 0.4, "markeredgecolor": "white", "markevery": few}
+            axes.plot(rows[x], rows["mean"], **look)
+            axes.fill_between(rows[x], rows["low"], rows["high"], color=style.color, alpha=BAND, linewidth=0)
         axes.margins(x=0.01)
-        low, high = axes.get_ylim()  # an interval may reach beyond what can be: below nothing, above the whole
-        low, high = max(low, 0) if self.rows["value"].min() >= 0 else low, min(high, 100) if "%" in self.label else high
-        axes.set(xlabel="", ylabel=self.label, ylim=(low, high))
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, self.bottom), min(high, 100) if "%" in self.label else high)
+        axes.set(ylabel=self.label)
 
     def words(self, x: str) -> str:
         """Return the course of each line; nothing where there is no line."""
-        table = tables.intervals(self.rows, [self.by, x]).sort_values(x)
-        means = {name: rows.set_index(x)["mean"] for name, rows in table.groupby(self.by)}
-        told = [f"{self.styles[name].label} {words.course(means[name])}" for name in self.styles if name in means]
-        told += [f"{style.label}, level: {words.number(level)}" for style, level in self.levels]
+        told = []
+        for name, style in self.styles.items():
+            means = self.table[self.table[self.by] == name].set_index(x)["mean"]
+            line, levels = means[means.index.notna()], means[means.index.isna()]
+            told += [f"{style.label} {words.course(line)}"] if len(line) else []
+            told += [f"{style.label}, level: {words.number(level)}" for level in levels]
         return " ".join(f"{self.title} {self.label} over {x}: {'; '.join(told)}".split()) if told else ""
 
 
@@ -73,7 +74,7 @@ def line_figure(
     for one, panel in zip(axes, panels, strict=True):
         panel.draw(one, x)
         if panel.styles != above:
-            legend_beside(one, [*panel.styles.values(), *(style for style, _ in panel.levels)])
+            legend_beside(one, panel.styles.values())
         above = panel.styles
     axes[-1].set_xlabel(xlabel)
     return finish(figure, table, title, *(panel.words(x) for panel in panels), caption), axes
@@ -89,36 +90,11 @@ def average_along_sequence_table(
 
     A run counts at a place only where all its tasks so far were measured. For 'alone' each network stays as it is.
     """
-    table = tables.intervals(_along(accuracy, sequence, methods), ["quantity", "method", "learned", "task"])
-    return tables.in_order(table, ["quantity", "method", "learned"])
-
-
-@drawing()
-def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
-    """Draw, after each learned task, the average accuracy on the tasks so far and, below, that on the first task."""
-    rows, table = (make(accuracy, sequence, methods) for make in (_along, average_along_sequence_table))
-    learned = tables.of_sequence(accuracy, sequence)
-    tasks, names = tables.task_order(learned), styles(rows["method"])
-    first = words.shortened(tasks[0], 12)
-    about = {"average": "average accuracy on\ntasks so far, %", "first": f"accuracy on {first}\n(first task), %"}
-    shown = [Panel(about[quantity], own, names) for quantity, own in rows.groupby("quantity")]
-    title = f"Accuracy along the sequence {tables.sequence_words(learned)}"
-    caption = f"{words.seeds_words(table['seeds'])}; test data; tasks differ in difficulty: compare at one place."
-    xlabel = "tasks learned so far, with the newest one's name"
-    figure, axes = line_figure(shown, "learned", table, title, caption, xlabel)
-    ticks = [f"{i}\n{words.shortened(task, min(60 // len(tasks), 16))}" for i, task in enumerate(tasks, 1)]
-    axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
-    return figure
-
-
-def _along(accuracy, sequence, methods) -> pd.DataFrame:
-    """Return the two quantities of each method and seed after each task."""
     rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks = tables.task_order(rows)
+    tasks, names, parts = tables.task_order(rows), tables.chosen(rows, methods), []
     if len(tasks) < 2:
         raise InputError(f"There is no way along a sequence of one task ({tasks[0]}). Choose a longer sequence.")
-    names = tables.chosen(rows, methods)
-    rows, parts = rows[rows["method"].isin(names) & rows["percent"].notna()], []
+    rows = rows[rows["method"].isin(names) & rows["percent"].notna()]
     for count, newest in enumerate(tasks, 1):
         now = rows[rows["task"].isin(tasks[:count]) & ((rows["after"] == newest) | (rows["method"] == "alone"))]
         runs = now.groupby(["method", "seed"], sort=False)["percent"].agg(average="mean", count="size")
@@ -127,7 +103,26 @@ def _along(accuracy, sequence, methods) -> pd.DataFrame:
     runs = pd.concat(parts).melt(["method", "seed", "learned", "task"], ["average", "first"], "quantity", "value")
     if runs.empty:
         raise InputError(f"No run of {words.listed(names)} was measured on all of its tasks so far: nothing to draw.")
-    return runs
+    table = tables.intervals(runs, ["quantity", "method", "learned", "task"])
+    return tables.in_order(table, ["quantity", "method", "learned"])
+
+
+@drawing()
+def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
+    """Draw, after each learned task, the average accuracy on the tasks so far and, below, that on the first task."""
+    table = average_along_sequence_table(accuracy, sequence, methods)
+    rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
+    tasks, names = tables.task_order(rows), styles(table["method"])
+    first = words.shortened(tasks[0], 12)
+    about = {"average": "average accuracy on\ntasks so far, %", "first": f"accuracy on {first}\n(first task), %"}
+    shown = [Panel(about[quantity], own, names) for quantity, own in table.groupby("quantity")]
+    title = f"Accuracy along the sequence {tables.sequence_words(rows)}"
+    caption = f"{words.seeds_words(table['seeds'])}; test data; tasks differ in difficulty: compare at one place."
+    xlabel = "tasks learned so far, with the newest one's name"
+    figure, axes = line_figure(shown, "learned", table, title, caption, xlabel)
+    ticks = [f"{i}\n{words.shortened(task, min(60 // len(tasks), 16))}" for i, task in enumerate(tasks, 1)]
+    axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
+    return figure
 
 
 def over_setting_table(
@@ -138,10 +133,31 @@ def over_setting_table(
 
     A reference is a row without a value of `x`, interval and seeds.
     """
-    rows, kinds = _setting_rows(table, x, ys, by)
-    parts = [tables.in_order(tables.intervals(rows, ["quantity", by, x]), [by, x], **{by: kinds})]
-    for name, levels in _checked_references(references, ys).items():
-        parts.append(pd.DataFrame({"quantity": list(levels), by: name, "mean": list(levels.values())}))
+    if not isinstance(ys, Mapping) or not ys:
+        raise InputError(
+            "ys must map at least one column to the label of its axis, such as {'accuracy': 'accuracy, %'}."
+        )
+    table = tables.check(table, "given", (x, by, "seed", *ys), (x, by, "seed"), (x, *ys))
+    if not np.isfinite(table[x].astype(float)).all():
+        raise InputError(f"The given table must have a finite number in the column {x} in every row.")
+    kinds = list(table[by].unique())
+    numeric = all(isinstance(kind, Real) for kind in kinds)
+    names = {kind: f"{kind:g}" if isinstance(kind, Real) else str(kind) for kind in kinds}
+    rows = table.assign(**{by: table[by].map(names)}).melt([by, x, "seed"], list(ys), "quantity", "value")
+    rows = tables.finite(rows)
+    for y in ys:
+        if y not in set(rows["quantity"]):
+            raise InputError(f"The given table holds no {y}: all of its values are empty.")
+    order = [names[kind] for kind in sorted(kinds)] if numeric else ordered(names.values())
+    parts = [tables.in_order(tables.intervals(rows, ["quantity", by, x]), [by, x], **{by: order})]
+    for label, at in (references or {}).items():
+        if not isinstance(at, Mapping):
+            example = f"{{{next(iter(ys))!r}: 90.0}}"
+            raise InputError(f"references: {label!r} must map a column to its level, such as {example}.")
+        for column, level in at.items():
+            check_choice(column, ys, f"reference {label!r}, column")
+            check_number(level, f"reference {label!r}, {column}", low=-np.inf)
+        parts.append(pd.DataFrame({"quantity": list(at), by: label, "mean": list(at.values())}))
     made = pd.concat(parts, ignore_index=True).astype({"seeds": "Int64"})
     return tables.in_order(made, ["quantity"], quantity=ys)
 
@@ -164,58 +180,26 @@ def over_setting(
     drawn = over_setting_table(table, x, ys, by=by, references=references)
     if log_y and not (drawn["mean"] > 0).all():
         raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
-    rows, kinds = _setting_rows(table, x, ys, by)
+    kinds = drawn.loc[drawn[x].notna(), by].unique()
     looks = {kind: styles(kinds)[kind] for kind in kinds}
+    for place, name in enumerate(references or {}):
+        grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
+        looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))
     height, shown = 2.6 if len(ys) == 1 else 2.0, []
-    for y, heading in ys.items():
-        levels = []
-        for place, (name, at) in enumerate((references or {}).items()):
-            own = Style(name, SOFT, (0, (1 + 3 * place, 2)))
-            levels += [(dataclasses.replace(METHODS.get(name, own), marker=""), at[y])] if y in at else []
-        heading = heading if "\n" in heading else textwrap.fill(heading, int(11 * height))
-        shown.append(Panel(heading, rows[rows["quantity"] == y], looks, by, height=height, levels=levels))
+    for y, label in ys.items():
+        label = label if "\n" in label else textwrap.fill(label, int(11 * height))
+        bottom = 0.0 if table[y].min() >= 0 else -np.inf
+        shown.append(Panel(label, drawn[drawn["quantity"] == y], looks, by, height=height, bottom=bottom))
     below = words.sentences(words.seeds_words(drawn["seeds"].dropna()), caption)
     figure, axes = line_figure(shown, x, drawn, title, below, xlabel, ax)
     for one in axes:
-        _scale(one, rows[x].unique(), log)
+        _scale(one, drawn[x].dropna().unique(), log)
         if log_y:
             one.set_yscale("log")
             one.yaxis.set_major_formatter("{x:,.10g}")
             one.yaxis.set_minor_formatter(LogFormatter())
             one.autoscale(axis="y")
     return figure
-
-
-def _setting_rows(table, x, ys, by) -> tuple[pd.DataFrame, list[str]]:
-    """Return a row per quantity, kind, setting and seed, and the kinds: numbers by size, methods in the fixed order."""
-    if not isinstance(ys, Mapping) or not ys:
-        raise InputError(
-            "ys must map at least one column to the label of its axis, such as {'accuracy': 'accuracy, %'}."
-        )
-    table = tables.check(table, "given", (x, by, "seed", *ys), (x, by, "seed"), (x, *ys))
-    if not np.isfinite(table[x].astype(float)).all():
-        raise InputError(f"The given table must have a finite number in the column {x} in every row.")
-    kinds = list(table[by].unique())
-    numeric = all(isinstance(kind, Real) for kind in kinds)
-    names = {kind: f"{kind:g}" if isinstance(kind, Real) else str(kind) for kind in kinds}
-    rows = table.assign(**{by: table[by].map(names)}).melt([by, x, "seed"], list(ys), "quantity", "value")
-    rows = tables.finite(rows)
-    for y in ys:
-        if y not in set(rows["quantity"]):
-            raise InputError(f"The given table holds no {y}: all of its values are empty.")
-    return rows, [names[kind] for kind in sorted(kinds)] if numeric else ordered(names.values())
-
-
-def _checked_references(references, ys) -> dict[str, dict[str, float]]:
-    """Return the references with their levels checked."""
-    for label, at in (references or {}).items():
-        if not isinstance(at, Mapping):
-            example = f"{{{next(iter(ys))!r}: 90.0}}"
-            raise InputError(f"references: {label!r} must map a column to its level, such as {example}.")
-        for column, level in at.items():
-            check_choice(column, ys, f"reference {label!r}, column")
-            check_number(level, f"reference {label!r}, {column}", low=-np.inf)
-    return dict(references or {})
 
 
 def _scale(axes: Axes, values: np.ndarray, log: bool) -> None:

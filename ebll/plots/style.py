@@ -24,22 +24,16 @@ HEAT = "cividis"
 
 @dataclass(frozen=True)
 class Style:
-    """How one method or one loss term is drawn, in every plot; `line` is "-" or matplotlib's (offset, dashes)."""
+    """How one method or one loss term is drawn, in every plot; `line` is "-", matplotlib's (offset, dashes), or ""."""
 
     label: str
     color: str
     line: str | tuple
     marker: str = ""
 
-    @property
-    def dashes(self) -> str | tuple:
-        """The line style as seaborn takes it."""
-        return "" if self.line == "-" else self.line[1]
-
-    def handle(self, **changes: object) -> Line2D:
+    def handle(self) -> Line2D:
         """Return an entry for a legend."""
-        line = {"color": self.color, "linestyle": self.line, "marker": self.marker, "label": self.label}
-        return Line2D([], [], **line | changes)
+        return Line2D([], [], color=self.color, linestyle=self.line, marker=self.marker, label=self.label)
 
 
 METHODS = {
