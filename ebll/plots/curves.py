@@ -54,11 +54,11 @@ def feature_distance(
     training, task = table.attrs["training"], table.attrs["task"]
     distance, norm = (table[table["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
     names, below = styles(distance["method"]), _loss_panels(table, 1.2)
-    shown = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, names, height=2.6), *below]
+    shown = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, names, height=2.6)]
+    shown += [Panel("mean feature norm", norm, names, height=0), *below]
     held = f"held-out inputs of {task}" + (f" (top), training batches of {training} (below)" if below else "")
     figure, axes = _figure(table, shown, f"How far the features of {task} move", held)
     _share_scale(axes[1:], table)
-    figure.alt = words.sentences(figure.alt, Panel("mean feature norm", norm, names).words("step"))
     return figure
 
 

@@ -34,7 +34,7 @@ class Panel:
     styles: Mapping[str, Style]
     by: str = "method"
     title: str = ""
-    height: float = 2.2  # inches
+    height: float = 2.2  # inches; 0 for what is told in words only
     bottom: float = 0.0
 
     def draw(self, axes: Axes, x: str) -> None:
@@ -68,10 +68,10 @@ def line_figure(
     panels: list[Panel], x: str, table: pd.DataFrame, title: str, caption: str, xlabel: str, ax: Axes | None = None
 ) -> tuple[Figure, list[Axes]]:
     """Return a finished Figure of panels one above the other; a legend stands where styles differ from those above."""
-    headings, heights = [panel.title for panel in panels], [panel.height for panel in panels]
+    drawn, above = [panel for panel in panels if panel.height], None
+    headings, heights = [panel.title for panel in drawn], [panel.height for panel in drawn]
     figure, axes = new_figure(title, caption, headings, heights, ax=ax, sharex=True)
-    above = None
-    for one, panel in zip(axes, panels, strict=True):
+    for one, panel in zip(axes, drawn, strict=True):
         panel.draw(one, x)
         if panel.styles != above:
             legend_beside(one, panel.styles.values())
