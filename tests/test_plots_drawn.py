@@ -162,9 +162,7 @@ def test_the_front_is_filled_and_the_rest_hollow(figures):
     filled = sum(len(mark.get_xdata()) for mark in marks if mark.get_markerfacecolor() not in ("white", "none"))
     hollow = sum(len(mark.get_xdata()) for mark in marks if mark.get_markerfacecolor() == "white")
     assert (filled, hollow) == (table["on_front"].sum(), (~table["on_front"]).sum())
-    axes = figures["fronts"].axes[0]
-    assert {text.get_text() for text in axes.texts} == {"10", "3000", "100"}  # the strongest of LwF, EWC and EBLL
-    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    named = [text.get_text() for text in figures["fronts"].axes[0].get_legend().get_texts()]
     assert named[3:] == ["LwF\n0.1 to 10", "EWC\n1 to 3000", "EBLL\n0 to 100"]
 
 

@@ -1,4 +1,4 @@
-"""Table in, figure out: the plots of the course, drawn with seaborn.
+"""Table in, figure out: the plots of the course, drawn with seaborn and matplotlib.
 
 Every plot function takes a tidy table and returns matplotlib's `Figure`, with two attributes: `table`, the numbers that
 are drawn, and `alt`, what is seen in words. A notebook shows the figure with its alt text; `save` writes it all:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from ebll.errors import InputError
 from ebll.metrics import pareto_front
@@ -145,7 +144,7 @@ def tradeoff_fronts(
               empty or 0 for a method without one
     split     which data the accuracies are of, for the caption; settings are explored on "validation"
 
-    A line runs from a method's weakest to its strongest setting, which is written at its end; the legend has both.
+    A line runs from a method's weakest to its strongest setting, where its arrow points; the legend names both.
     Filled marks are the Pareto front of their method: no other setting of it is at least as good on both axes and
     better on one.
     """
@@ -156,19 +155,16 @@ def tradeoff_fronts(
     caption = f"{words.seeds_words(drawn['seeds'])}; {split} data; lines: weak to strong; filled: on the Pareto front."
     figure, (axes,) = new_figure(title, caption, [""], 4.2, ax=ax)
     legend = []
-    for place, (name, rows) in enumerate(drawn.groupby("method", sort=False)):
-        style = names[name]
-        if rows["knob"].isna().all():
+    for name, rows in drawn.groupby("method", sort=False):
+        style, knobs, places = names[name], rows["knob"].dropna(), rows[["new_mean", "old_mean"]].to_numpy()
+        if knobs.empty:
             legend.append(style if name in REFERENCES else _without_line(style))
             continue
-        weak, strong = rows.iloc[0], rows.iloc[-1]
-        legend.append(dataclasses.replace(style, label=f"{style.label}\n{weak['knob']:g} to {strong['knob']:g}"))
-        axes.plot(rows["new_mean"], rows["old_mean"], color=style.color, linestyle=style.line, linewidth=1.3)
-        side = {"xytext": (7, 5), "ha": "left"} if place % 2 else {"xytext": (-7, 5), "ha": "right"}
-        axes.annotate(
-            f"{strong['knob']:g}", (strong["new_mean"], strong["old_mean"]), textcoords="offset points", zorder=6,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")], **side,
-        )  # fmt: skip
+        legend.append(dataclasses.replace(style, label=f"{style.label}\n{knobs.iloc[0]:g} to {knobs.iloc[-1]:g}"))
+        axes.plot(*places.T, color=style.color, linestyle=style.line, linewidth=1.3)
+        arrow = {"arrowstyle": "-|>", "color": style.color, "mutation_scale": 14, "shrinkB": 5, "linewidth": 0}
+        if len(places) > 1:
+            axes.annotate("", places[-1], places[-2], arrowprops=arrow)
     _draw_means(axes, drawn[drawn["on_front"]], names)
     _draw_means(axes, drawn[~drawn["on_front"]], names, markerfacecolor="white", markeredgecolor=None)
     axes.margins(0.09)

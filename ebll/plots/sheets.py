@@ -13,15 +13,12 @@ from ebll.errors import InputError, check_number
 
 from . import words
 from .figure import finish, new_figure
-from .style import INK, Style, drawing
+from .style import INK, drawing
 
 MOST = 10  # images in a row
 FIELDS = ("id", "statement", "estimate", "low", "high", "verdict")
-VERDICTS = {
-    "supported": Style("supported", "#0173b2", "-", "o"),
-    "not supported": Style("not supported", "#d55e00", "-", "X"),
-}
-OTHER = Style("", "#5a5a5a", "-", "D")  # any other verdict
+VERDICTS = {"supported": ("#0173b2", "o"), "not supported": ("#d55e00", "X")}  # colour and marker
+OTHER = ("#5a5a5a", "D")  # of any other verdict
 
 
 def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> pd.DataFrame:
@@ -117,9 +114,9 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     figure, axes = new_figure(title, caption, [""] * len(units), [tall * size for size in units.size()])
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):
-            style = VERDICTS.get(str(claim.verdict).lower(), OTHER)
-            one.plot([claim.low, claim.high], [y, y], color=style.color, linewidth=2)
-            one.plot(claim.estimate, y, color=style.color, marker=style.marker, markersize=8, markeredgecolor="white")
+            color, marker = VERDICTS.get(str(claim.verdict).lower(), OTHER)
+            one.plot([claim.low, claim.high], [y, y], color=color, linewidth=2)
+            one.plot(claim.estimate, y, color=color, marker=marker, markersize=8, markeredgecolor="white")
             one.vlines(claim.reference, y - 0.5, y + 0.5, color=INK, linewidth=1)
             verdict = {"transform": one.get_yaxis_transform(), "va": "center", "weight": "bold"}
             one.text(1.03, y, textwrap.fill(str(claim.verdict), 14), **verdict)
