@@ -150,8 +150,8 @@ def tradeoff_fronts(
     """
     table = tradeoff_fronts_table(accuracy, sequence, methods)
     drawn, names = table[table["seeds"] > 0], styles(table.loc[table["seeds"] > 0, "method"])
-    (name,) = tables.titles(accuracy, [sequence or accuracy["sequence"].iloc[0]]).values()
-    title = f"What is kept against what is learned: {name}"
+    rows = tables.of_sequence(tables.check_accuracy(accuracy, "knob"), sequence)
+    title = f"What is kept against what is learned: {tables.sequence_words(rows)}"
     caption = f"{words.seeds_words(drawn['seeds'])}; {split} data; lines: weak to strong; filled: on the Pareto front."
     figure, (axes,) = new_figure(title, caption, [""], 4.2, ax=ax)
     legend = []
