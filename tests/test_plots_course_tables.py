@@ -208,6 +208,7 @@ STEPS = curves_table(seeds=2, methods=["lwf", "ebll"], steps=20)
         (lambda: plots.submanifold(cloud().assign(share=np.arange(180) / 180)),
          ["points table", "share", "code of 2"]),
         (lambda: plots.submanifold(cloud().assign(x=np.nan)), ["points table", "x, y, x_back and y_back"]),
+        (lambda: plots.submanifold(cloud(classes="ABCDEFG")), ["6 classes", "got 7"]),
         (lambda: plots.over_setting(sizes(), "code", {}, **HEADS), ["ys", "at least one"]),
         (lambda: plots.over_setting(sizes(), "alpha", {"share": "s"}, **HEADS),
          ["given table", "alpha", "code, kind, seed, accuracy, share"]),

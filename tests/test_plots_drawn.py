@@ -162,8 +162,8 @@ def test_the_front_is_filled_and_the_rest_hollow(figures):
     filled = sum(len(mark.get_xdata()) for mark in marks if mark.get_markerfacecolor() not in ("white", "none"))
     hollow = sum(len(mark.get_xdata()) for mark in marks if mark.get_markerfacecolor() == "white")
     assert (filled, hollow) == (table["on_front"].sum(), (~table["on_front"]).sum())
-    small = {text.get_text() for text in figures["fronts"].axes[0].texts}
-    assert {"0.1", "10", "1", "3000", "0", "100"} <= small  # the ends of LwF, EWC and EBLL
+    named = [text.get_text() for text in figures["fronts"].axes[0].get_legend().get_texts()]
+    assert named[3:] == ["LwF\n0.1 to 10", "EWC\n1 to 3000", "EBLL\n0 to 100"]
 
 
 def test_a_plot_of_one_panel_goes_into_the_readers_own_axes():

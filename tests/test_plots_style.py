@@ -5,13 +5,11 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from messages import raises
 from plots_rig import METHODS
 
-from ebll.errors import InputError
 from ebll.plots import METHODS as STYLES
 from ebll.plots import TERMS, ordered, style, styles
-from ebll.plots.style import class_styles
+from ebll.plots.planes import CLASSES
 
 
 def test_methods_differ_without_colour_and_can_be_seen():
@@ -92,8 +90,5 @@ def test_eight_kinds_differ_without_colour():
 
 
 def test_six_classes_differ_in_colour_and_marker():
-    found = class_styles("ABCDEF").values()
-    assert len({k.color for k in found}) == len({k.marker for k in found}) == 6
-    assert min(contrast_to_white(k.color) for k in found) >= 3
-    with raises(InputError, "6 classes", "got 7", "A, B, C, D, E, F, G"):
-        class_styles("ABCDEFG")
+    assert len(CLASSES) == len(set(CLASSES.values())) == 6
+    assert min(map(contrast_to_white, CLASSES)) >= 3

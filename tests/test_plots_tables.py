@@ -93,7 +93,7 @@ def test_stability_plasticity_by_hand():
 def test_gain_is_paired_by_seed():
     lwf = small_accuracy([0.9] * 3, [0.70, 0.75, 0.80], [0.5] * 3, "lwf")
     ebll = small_accuracy([0.9] * 3, [0.71, 0.77, 0.83], [0.5] * 3, "ebll")
-    table = plots.forgetting_by_gap_table(pd.concat([lwf, ebll]), [PAIR], methods=["lwf", "ebll"])
+    table = plots.forgetting_by_gap_table(pd.concat([lwf, ebll]), [PAIR])
     gain = table[table["panel"] == "gain"]
     assert gain["value"].tolist() == pytest.approx([1, 2, 3])
     assert gain["low"].iloc[0] == pytest.approx(2 - HALF, abs=1e-5)
@@ -157,7 +157,7 @@ def test_claims_table_fills_what_may_be_missing():
         (lambda a: plots.accuracy_matrix(a, PAIR, []), ["methods", "at least one", "lwf, ebll"]),
         (lambda a: plots.stability_plasticity(a[a["after"] == "letters"]),
          ["mlp:letters-textures", "one task", "letters"]),
-        (lambda a: plots.forgetting_by_gap(a, [PAIR, PAIR], methods=["lwf"]),
+        (lambda a: plots.forgetting_by_gap(a, [PAIR, PAIR]),
          ["order", "mlp:letters-textures, mlp:letters-textures"]),
         (lambda a: plots.claims_overview([]), ["claims", "id, statement, estimate, low, high, verdict"]),
         (lambda a: plots.claims_overview([{"id": "C1", "statement": "x", "estimate": 1.0}]),
@@ -207,16 +207,15 @@ def test_categories_are_as_good_as_text():
 @pytest.mark.parametrize(
     ("means", "said"),
     [
-        ([0, 2, 4], "lead: EBLL 0 at 0, 4.00 at 2"),
-        ([4, 2, 1], "lead: EBLL 4.00 at 0, 1.00 at 2"),
-        ([0, 17.2, 3.1], "lead: EBLL 0 at 0, highest 17.2 at 1, 3.10 at 2"),
-        ([9, 1, 3], "lead: EBLL 9.00 at 0, lowest 1.00 at 1, 3.00 at 2"),
-        ([5], "lead: EBLL 5.00 at 0"),
+        ([0, 2, 4], "0 at 0, 4.00 at 2"),
+        ([4, 2, 1], "4.00 at 0, 1.00 at 2"),
+        ([0, 17.2, 3.1], "0 at 0, highest 17.2 at 1, 3.10 at 2"),
+        ([9, 1, 3], "9.00 at 0, lowest 1.00 at 1, 3.00 at 2"),
+        ([5], "5.00 at 0"),
     ],
 )
 def test_lines_in_words(means, said):
-    table = pd.DataFrame({"step": range(len(means)), "mean": np.array(means, float)})
-    assert words.series("lead", {"EBLL": table}, "step") == said
+    assert words.course(pd.Series(means, dtype=float)) == said
 
 
 @pytest.mark.parametrize(

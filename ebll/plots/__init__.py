@@ -1,4 +1,4 @@
-"""Table in, figure out: the plots of the course, drawn with seaborn.
+"""Table in, figure out: the plots of the course, drawn with seaborn and matplotlib.
 
 Every plot function takes a tidy table and returns matplotlib's `Figure`, with two attributes: `table`, the numbers that
 are drawn, and `alt`, what is seen in words. A notebook shows the figure with its alt text; `save` writes it all:
@@ -35,7 +35,7 @@ from .curves import (
     loss_terms,
     loss_terms_table,
 )
-from .lines import average_along_sequence, average_along_sequence_table
+from .lines import average_along_sequence, average_along_sequence_table, over_setting, over_setting_table
 from .output import save
 from .planes import (
     stability_plasticity,
@@ -45,7 +45,6 @@ from .planes import (
     tradeoff_fronts,
     tradeoff_fronts_table,
 )
-from .settings import over_setting, over_setting_table
 from .sheets import claims_overview, claims_table, task_images, task_images_table
 from .style import METHODS, TERMS, Style, drawing, ordered, styles
 from .tables import outcomes

@@ -3,51 +3,52 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ebll.errors import InputError
 from ebll.metrics import confidence_interval
 
-from .style import SOFT
+from .style import SOFT, Style
 from .words import sentences
-
-__all__ = ["finish", "label", "legend_beside", "new_figure", "t_interval"]
-
 
 WIDTH, DPI = 7.0, 144  # inches; 9 points are 14 pixels of a figure that is shown 800 pixels wide
 
 
 def new_figure(
-    title: str, caption: str, heights: float | Sequence[float], *, columns: int = 1, count: int = 0,
-    ax: Axes | None = None, margin: float = 0.85, **shared: object,
+    title: str, caption: str, headings: Sequence[str], heights: float | Sequence[float], *, columns: int = 1,
+    margin: float = 0.85, ax: Axes | None = None, **shared: object,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
-    """Return a Figure and `count` Axes in rows of `columns`; `heights` in inches, of all or of each row.
+    """Return a Figure and one Axes under each of `headings`, in rows of `columns`.
 
-    margin  inches for heading, caption and the labels below
-    ax      an Axes of the caller's, where a plot of one panel is drawn without heading and caption
+    heights  inches of every row, or of each
+    margin   inches for title, caption and the labels below
+    ax       an Axes of the caller's, where a plot of one panel is drawn without title and caption
+    shared   `sharex` and `sharey`, as in `Figure.subplots`
     """
-    heights = [heights] * math.ceil(count / columns) if isinstance(heights, float) else heights
-    count = count or len(heights) * columns
     if ax is not None:
-        if count > 1:
-            raise InputError(f"ax takes a plot of one panel; this one has {count}. Leave ax out, or draw less.")
-        return ax.figure, [ax]
-    figure = Figure(figsize=(WIDTH, sum(heights) + margin), dpi=DPI, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
-    figure.suptitle(title, x=0.01, ha="left", wrap=True)
-    figure.supxlabel(caption, x=0.01, ha="left", wrap=True, color=SOFT)
-    grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False, **shared).ravel()
-    for place, axes in enumerate(grid):
-        if place + columns >= count:  # nothing is below it
-            axes.tick_params(labelbottom=True)
-        if place >= count:
-            figure.delaxes(axes)
-    return figure, list(grid[:count])
+        if len(headings) > 1:
+            raise InputError(f"ax takes a plot of one panel; this one has {len(headings)}. Leave ax out, or draw less.")
+        figure, axes = ax.figure, [ax]
+    else:
+        heights = [heights] * math.ceil(len(headings) / columns) if isinstance(heights, float) else heights
+        figure = Figure(figsize=(WIDTH, sum(heights) + margin), dpi=DPI, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+        figure.suptitle(title, x=0.01, ha="left", wrap=True)
+        figure.supxlabel(caption, x=0.01, ha="left", wrap=True, color=SOFT)
+        grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False, **shared).ravel()
+        axes, spare = list(grid[: len(headings)]), grid[len(headings) :]
+        for one in spare:
+            one.remove()
+        for one in axes[-columns:]:  # nothing is below it
+            one.tick_params(labelbottom=True)
+    for one, heading in zip(axes, headings, strict=True):
+        one.set_title("\n".join(textwrap.fill(line, 75 // columns) for line in heading.splitlines()))
+    return figure, axes
 
 
 def label(axes: Sequence[Axes], columns: int, xlabel: str, ylabel: str) -> None:
@@ -57,9 +58,10 @@ def label(axes: Sequence[Axes], columns: int, xlabel: str, ylabel: str) -> None:
         one.set(xlabel=xlabel if below else "", ylabel=ylabel if left else "")
 
 
-def legend_beside(axes: Axes, handles: Iterable[Line2D]) -> None:
+def legend_beside(axes: Axes, styles: Iterable[Style]) -> None:
     """Name lines and marks at the right of a panel."""
-    axes.legend(handles=list(handles), loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.6)
+    handles = [style.handle() for style in styles]
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.6)
 
 
 def finish(figure: Figure, table: pd.DataFrame, *words: str) -> Figure:

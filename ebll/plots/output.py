@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ebll.errors import InputError, OutputError
+from ebll.files import write_whole
 
 from .style import drawing
 
@@ -19,12 +19,10 @@ __all__ = ["png", "register", "save"]
 
 
 def save(figure: Figure, stem: str | Path) -> dict[str, Path]:
-    """Write `stem`.png, .svg, .csv (the table) and .txt (the alt text); return their paths by suffix.
+    """Write `stem`.png, .svg, .csv (the table) and .txt (the alt text), each whole or not at all; return their paths.
 
     figure   any Figure with attributes `table` and `alt`, which those of this package have
     stem     folder and name without suffix; missing folders are made
-
-    Each file is written beside its place and then moved there, so that nobody meets half a file.
     """
     stem, table, alt = Path(stem), getattr(figure, "table", None), getattr(figure, "alt", "").strip()
     if not alt or table is None or table.empty:
@@ -34,14 +32,14 @@ def save(figure: Figure, stem: str | Path) -> dict[str, Path]:
     contents = {
         "png": _render(figure, "png", dpi=200, metadata={"Software": None}),
         "svg": _render(figure, "svg", metadata={"Date": None, "Creator": None, "Description": alt}),
-        "csv": table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode(),
-        "txt": f"{alt}\n".encode(),
+        "csv": table.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        "txt": f"{alt}\n",
     }
     paths = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in contents}
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         for suffix, path in paths.items():
-            _replace(path, contents[suffix])
+            write_whole(path, contents[suffix])
     except OSError as error:
         raise OutputError(
             f"Cannot write the figure {stem.name!r} into the folder {str(stem.parent)!r}: {error.strerror or error}. "
@@ -57,18 +55,9 @@ def _render(figure: Figure, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def _replace(path: Path, content: bytes) -> None:
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        half.write_bytes(content)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)  # gone already, unless something came between
-
-
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG of 256 colours, as notebooks show it."""
-    image = Image.open(io.BytesIO(_render(figure, "png", metadata={"Software": None}))).convert("RGB")
+    image = Image.open(io.BytesIO(_render(figure, "png"))).convert("RGB")
     buffer = io.BytesIO()
     image.quantize(256, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
     return buffer.getvalue()

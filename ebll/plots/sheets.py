@@ -13,18 +13,12 @@ from ebll.errors import InputError, check_number
 
 from . import words
 from .figure import finish, new_figure
-from .style import INK, Style, drawing
-
-__all__ = ["claims_overview", "claims_table", "task_images", "task_images_table"]
-
+from .style import INK, drawing
 
 MOST = 10  # images in a row
 FIELDS = ("id", "statement", "estimate", "low", "high", "verdict")
-VERDICTS = {
-    "supported": Style("supported", "#0173b2", "-", "o"),
-    "not supported": Style("not supported", "#d55e00", "-", "X"),
-}
-OTHER = Style("", "#5a5a5a", "-", "D")  # any other verdict
+VERDICTS = {"supported": ("#0173b2", "o"), "not supported": ("#d55e00", "X")}  # colour and marker
+OTHER = ("#5a5a5a", "D")  # of any other verdict
 
 
 def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> pd.DataFrame:
@@ -38,28 +32,25 @@ def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> p
 
 
 @drawing()
-def task_images(
-    rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, labels: bool = True, title: str = ""
-) -> Figure:
-    """Draw images of several tasks as a contact sheet: a row a task, at most ten images each.
+def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: str = "") -> Figure:
+    """Draw images of several tasks as a contact sheet: a row a task, at most ten images each, classes below.
 
     rows    for each task its images, and the class of each: (n, height, width), grey from 0 (black) to 1 (white), or
             (n, height, width, 3), red, green and blue from 0 to 1
-    labels  write the class below each image
     title   in place of the one that counts the tasks
     """
     checked, table = _checked(rows), task_images_table(rows)
     columns = int(table["place"].max()) + 1
     title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
     cell = min(5.8 / columns, 1.2)
-    figure, axes = new_figure(title, "", [cell + (0.2 if labels else 0.05)] * len(checked), margin=0.5)
+    figure, axes = new_figure(title, "", [""] * len(checked), cell + 0.2, margin=0.5)
     for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
         width = images.shape[2] + 2
         white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
         one.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         one.set(xlim=(-0.5, columns * width - 0.5), anchor="W", yticks=[])
         one.set_ylabel(textwrap.fill(task, 16), rotation=0, ha="right", va="center")
-        names = [words.shortened(name, int(12 * cell)) for name in classes] if labels else []
+        names = [words.shortened(name, int(12 * cell)) for name in classes]
         one.set_xticks((np.arange(len(names)) + 0.5) * width - 0.5, names)
         one.tick_params(length=0)
         one.spines[:].set_visible(False)
@@ -77,16 +68,15 @@ def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise InputError(f"{task}: give a pair, the images and the list of their labels.")
         images, labels = np.asarray(pair[0]), [str(label) for label in pair[1]]
-        if not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)) or not len(images):
+        if not len(images) or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
             raise InputError(
                 f"{task}: images must be an array (n, height, width), or (n, height, width, 3) in colour; got the "
                 f"shape {images.shape}."
             )
         if len(labels) != len(images):
             raise InputError(f"{task}: there are {len(images)} images but {len(labels)} labels.")
-        low, high = images.min(), images.max()
-        if not (low >= -1e-4 and high <= 1 + 1e-4):  # standardising and back leaves the last bits
-            raise InputError(f"{task}: images must hold values from 0 to 1; got {low:g} to {high:g}.")
+        if not (images.min() >= -1e-4 and images.max() <= 1 + 1e-4):  # standardising and back leaves the last bits
+            raise InputError(f"{task}: images must hold values from 0 to 1; got {images.min():g} to {images.max():g}.")
         out[str(task)] = (images[:MOST].clip(0, 1), labels[:MOST])
     return out
 
@@ -121,12 +111,12 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     units = table.groupby("unit", sort=False)
     title = "Claims and verdicts"
     caption = "Estimate and 95 % interval over seeds; test data; upright line: what the claim is held against."
-    figure, axes = new_figure(title, caption, [tall * size for size in units.size()])
+    figure, axes = new_figure(title, caption, [""] * len(units), [tall * size for size in units.size()])
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):
-            style = VERDICTS.get(str(claim.verdict).lower(), OTHER)
-            one.plot([claim.low, claim.high], [y, y], color=style.color, linewidth=2)
-            one.plot(claim.estimate, y, color=style.color, marker=style.marker, markersize=8, markeredgecolor="white")
+            color, marker = VERDICTS.get(str(claim.verdict).lower(), OTHER)
+            one.plot([claim.low, claim.high], [y, y], color=color, linewidth=2)
+            one.plot(claim.estimate, y, color=color, marker=marker, markersize=8, markeredgecolor="white")
             one.vlines(claim.reference, y - 0.5, y + 0.5, color=INK, linewidth=1)
             verdict = {"transform": one.get_yaxis_transform(), "va": "center", "weight": "bold"}
             one.text(1.03, y, textwrap.fill(str(claim.verdict), 14), **verdict)

@@ -1,7 +1,7 @@
 """One colour, line style and marker for each method and each loss term, in every plot.
 
-The colours
-line has a contrast of at least 3 : 1 to white.
+Fine-tuning, LwF, EWC and EBLL have colours of seaborn's palette "colorblind"; every line has a contrast of at least
+3 : 1 to white.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from dataclasses import dataclass
 import matplotlib.style
 from matplotlib.lines import Line2D
 
-from ebll.errors import InputError
-
-__all__ = ["METHODS", "TERMS", "Style", "class_styles", "drawing", "ordered", "styles"]
+__all__ = ["METHODS", "TERMS", "Style", "drawing", "ordered", "styles"]
 
 INK, SOFT = "#222222", "#5a5a5a"
 BAND = 0.16  # opacity of an interval's band
@@ -26,22 +24,16 @@ HEAT = "cividis"
 
 @dataclass(frozen=True)
 class Style:
-    """How one method or one loss term is drawn, in every plot; `line` is "-" or matplotlib's (offset, dashes)."""
+    """How one method or one loss term is drawn, in every plot; `line` is "-", matplotlib's (offset, dashes), or ""."""
 
     label: str
     color: str
     line: str | tuple
     marker: str = ""
 
-    @property
-    def dashes(self) -> str | tuple:
-        """The line style as seaborn takes it."""
-        return "" if self.line == "-" else self.line[1]
-
-    def handle(self, **changes: object) -> Line2D:
+    def handle(self) -> Line2D:
         """Return an entry for a legend."""
-        line = {"color": self.color, "linestyle": self.line, "marker": self.marker, "label": self.label}
-        return Line2D([], [], **line | changes)
+        return Line2D([], [], color=self.color, linestyle=self.line, marker=self.marker, label=self.label)
 
 
 METHODS = {
@@ -63,7 +55,7 @@ TERMS = {
     "penalty": Style("penalty", "#b23a55", (0, (2, 1))),
 }
 
-_SPARE = (  # for methods that a reader adds
+SPARE = (  # for methods that a reader adds, and other kinds of lines
     Style("", "#7f6a00", (0, (4, 1, 2, 1)), "p"),
     Style("", "#5b3f8c", (0, (7, 1, 1, 1, 1, 1)), "h"),
     Style("", "#00757a", (0, (1, 1, 4, 1)), ">"),
@@ -72,15 +64,6 @@ _SPARE = (  # for methods that a reader adds
     Style("", "#9a4fb0", (0, (1, 1, 1, 1, 5, 1)), "8"),
     Style("", "#a35c00", (0, (5, 1, 1, 1, 1, 1, 1, 1)), "s"),
     Style("", "#4a5a78", (0, (3, 3)), "^"),
-)
-
-_CLASSES = (  # for classes of images, where no method is drawn
-    Style("", "#332288", "", "o"),
-    Style("", "#c2571a", "", "s"),
-    Style("", "#14866d", "", "^"),
-    Style("", "#b0528f", "", "D"),
-    Style("", "#3a8fc4", "", "v"),
-    Style("", "#5c4a00", "", "P"),
 )
 
 _SETTINGS = {
@@ -125,16 +108,5 @@ def styles(methods: Iterable[str]) -> dict[str, Style]:
     """Return the style of each method, in the fixed order; a method of the reader's own gets a spare style."""
     names = ordered(methods)
     own = [name for name in names if name not in METHODS]
-    spare = {name: dataclasses.replace(_SPARE[i % len(_SPARE)], label=name) for i, name in enumerate(own)}
+    spare = {name: dataclasses.replace(SPARE[i % len(SPARE)], label=name) for i, name in enumerate(own)}
     return {name: METHODS.get(name) or spare[name] for name in names}
-
-
-def class_styles(labels: Iterable[str]) -> dict[str, Style]:
-    """Return a colour and a marker for each class, by name; six can be told apart."""
-    names = sorted(set(labels))
-    if len(names) > len(_CLASSES):
-        raise InputError(
-            f"At most {len(_CLASSES)} classes can be told apart in one plot; got {len(names)}: {', '.join(names)}. "
-            "Keep the rows of a few."
-        )
-    return {name: dataclasses.replace(style, label=name) for name, style in zip(names, _CLASSES, strict=False)}

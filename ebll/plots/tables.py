@@ -7,20 +7,15 @@ from numbers import Real
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from ebll.errors import InputError, check_choice
 from ebll.metrics import confidence_interval
 
 from .style import ordered
-from .words import listed
 
-__all__ = ["ACCURACY", "CURVES", "intervals", "outcomes"]
-
-
+Names = str | Iterable[str] | None  # one, several, or None for all that are there
 ACCURACY = ("sequence", "net", "method", "seed", "after", "task", "accuracy")
 CURVES = ("sequence", "net", "method", "seed", "training", "stage", "step", "task")
-NAMES = ["sequence", "net", "method", "training", "after", "task"]  # columns that may come as categories
 
 
 def check(
@@ -28,8 +23,8 @@ def check(
 ) -> pd.DataFrame:
     """Return `table` if it has `columns` and rows, no two with the same `key`, and numbers where they are expected.
 
-    Two rows for one seed would count as two seeds and make an interval look narrower than it is. Names that come as
-    categories are returned as text.
+    Two rows for one seed would count as two seeds and make an interval look narrower than it is. Categories are
+    returned as what they stand for.
     """
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"The {name} table must be a pandas DataFrame; got {type(table).__name__}.")
@@ -39,18 +34,17 @@ def check(
         raise InputError(f"The {name} table lacks the columns: {', '.join(missing)}. It has: {has}.")
     if table.empty:
         raise InputError(f"The {name} table is empty: there is nothing to draw. Run an experiment first.")
-    twice = table.duplicated(list(key)) if key else None
-    if twice is not None and twice.any():
-        row = ", ".join(f"{k} {table.loc[twice, k].iloc[0]}" for k in key)
+    twice = table[table.duplicated(list(key))] if key else ()
+    if len(twice):
+        row = ", ".join(f"{column} {twice[column].iloc[0]}" for column in key)
         raise InputError(
             f"The {name} table has more than one row for {row}. Pick one setting (say, one alpha) before drawing."
         )
     for column in numbers:
-        kept = table[column].dropna()
-        wrong = None if is_numeric_dtype(kept) else next((v for v in kept if not isinstance(v, Real)), None)
-        if wrong is not None:
-            raise InputError(f"The {name} table must hold numbers in the column {column}; got {wrong!r}.")
-    return table.astype({column: object for column in NAMES if column in table})
+        wrong = [value for value in table[column].dropna() if not isinstance(value, Real)]
+        if wrong:
+            raise InputError(f"The {name} table must hold numbers in the column {column}; got {wrong[0]!r}.")
+    return table.astype(dict.fromkeys(table.select_dtypes("category"), object))
 
 
 def check_fractions(values: pd.Series, what: str) -> None:
@@ -58,6 +52,12 @@ def check_fractions(values: pd.Series, what: str) -> None:
     low, high = values.min(), values.max()
     if low < 0 or high > 1:
         raise InputError(f"{what} must hold fractions from 0 to 1; got {low:g} to {high:g}. Percent? Divide by 100.")
+
+
+def finite(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a `value`: empty ones are left out, and those of a run that diverged."""
+    rows = rows.astype({"value": float})
+    return rows[np.isfinite(rows["value"])]
 
 
 def check_accuracy(accuracy: pd.DataFrame, *more: str) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def of_sequence(table: pd.DataFrame, sequence: str | None) -> pd.DataFrame:
     return table if sequence is None else table[table["sequence"] == check_choice(sequence, present, "sequence")]
 
 
-def chosen(table: pd.DataFrame, names: str | Iterable[str] | None, column: str = "method") -> list[str]:
+def chosen(table: pd.DataFrame, names: Names, column: str = "method") -> list[str]:
     """Return the methods (or sequences) to draw: all in the table, or those asked for, which must be in it."""
     present = list(table[column].unique())
     present = ordered(present) if column == "method" else present
@@ -112,31 +112,32 @@ def titles(accuracy: pd.DataFrame, sequences: Iterable[str]) -> dict[str, str]:
     return {name: sequence_words(of_sequence(rows, name)) for name in dict.fromkeys(sequences)}
 
 
-def intervals(rows: pd.DataFrame, by: list[str], value: str = "value") -> pd.DataFrame:
+def intervals(rows: pd.DataFrame, by: list[str], value: str = "value", prefix: str = "") -> pd.DataFrame:
     """Return for each group `mean`, `low` and `high` of the 95 % t-interval (M9), and `seeds`, those with a value."""
     groups = rows.groupby(by, sort=False)[value]
     facts = [(*key, *confidence_interval(values), values.count()) for key, values in groups]
-    return pd.DataFrame(facts, columns=[*by, "mean", "low", "high", "seeds"])
+    return pd.DataFrame(facts, columns=[*by, *(f"{prefix}{what}" for what in ("mean", "low", "high")), "seeds"])
 
 
-def with_intervals(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Return a row per seed: `by`, seed, value, and beside it mean, low, high and seeds of its group."""
+def with_intervals(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Return a row per seed, by method: sequence, method, seed, `value`, and mean, low, high and seeds of its group."""
+    by = ["sequence", "method"]
     rows = rows[rows[value].notna()][[*by, "seed", value]].rename(columns={value: "value"})
     return in_order(rows.merge(intervals(rows, by), on=by), ["method"])
 
 
 def in_order(table: pd.DataFrame, by: list[str], **orders: Iterable[str]) -> pd.DataFrame:
     """Return `table` sorted by columns: methods in their fixed order, others as in `orders` or by value."""
-    table = table.reset_index(drop=True)
     orders = {"method": ordered(table["method"]), **orders} if "method" in table else orders
     ranks = {column: {name: i for i, name in enumerate(names)} for column, names in orders.items()}
-    keys = table[by].assign(**{c: table[c].map(rank).astype(int) for c, rank in ranks.items() if c in by})
-    return table.loc[keys.sort_values(by, kind="stable").index].reset_index(drop=True)
+
+    def rank(column: pd.Series) -> pd.Series:
+        return column.map(ranks[column.name]) if column.name in ranks else column
+
+    return table.sort_values(by, key=rank, kind="stable", ignore_index=True)
 
 
-def outcomes(
-    accuracy: pd.DataFrame, sequences: str | Iterable[str] | None = None, more: tuple[str, ...] = ()
-) -> pd.DataFrame:
+def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, ...] = ()) -> pd.DataFrame:
     """Return one row per sequence, method and seed, in percent and percentage points.
 
     old         accuracy on all tasks but the last, measured at the very end; mean over these tasks
@@ -148,9 +149,8 @@ def outcomes(
     For 'alone' there is no end: its networks stay as they are, and it has no forgetting.
     """
     accuracy = check_accuracy(accuracy, *more)
-    return pd.concat([_outcomes_of(accuracy, s, more) for s in chosen(accuracy, sequences, "sequence")]).reset_index(
-        drop=True
-    )
+    sequences = chosen(accuracy, sequences, "sequence")
+    return pd.concat([_outcomes_of(accuracy, sequence, more) for sequence in sequences], ignore_index=True)
 
 
 def _outcomes_of(accuracy: pd.DataFrame, sequence: str, more: tuple[str, ...]) -> pd.DataFrame:
@@ -174,56 +174,3 @@ def _outcomes_of(accuracy: pd.DataFrame, sequence: str, more: tuple[str, ...]) -
     out = out.reset_index().assign(words=sequence_words(rows))
     out.insert(0, "sequence", sequence)
     return out
-
-
-def select_curves(
-    curves: pd.DataFrame, sequence: str | None, quantities: Iterable[str], methods: str | Iterable[str] | None, *,
-    training: str | None = None, task: str | None = None, warm_up: bool = False,
-) -> pd.DataFrame:  # fmt: skip
-    """Return the rows of one old task while one new task is learned; `quantities` must be columns of numbers.
-
-    By default `training` is the first task that has an old one, and `task` the first of the old ones. Steps of the
-    warm-up, where wanted, are negative.
-    """
-    key = ("sequence", "method", "seed", "training", "stage", "step", "task")
-    rows = of_sequence(check(curves, "curves", (*CURVES, *quantities), key, quantities), sequence)
-    rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
-    if rows.empty:
-        raise InputError("The curves table is about a first task only: there is no old task whose features could move.")
-    old_tasks = rows.groupby("training", sort=False)["task"].nunique()
-    training = old_tasks.idxmin() if training is None else check_choice(training, old_tasks.index, "training")
-    rows = rows[rows["training"] == training]
-    task = rows["task"].iloc[0] if task is None else check_choice(task, rows["task"].unique(), "old task")
-    rows = rows[rows["task"] == task]
-    trained, before = rows[rows["stage"] == "train"], rows[rows["stage"] != "train"]
-    if trained.empty:
-        raise InputError(f"The curves table has no rows of stage 'train' for {training}.")
-    if warm_up and len(before) and before["step"].max() >= 0:  # it counts from 0: its last step becomes -1
-        before = before.assign(step=before["step"] - before["step"].max() - 1)
-    rows = pd.concat([before, trained]) if warm_up else trained
-    return rows[rows["method"].isin(chosen(rows, methods))]
-
-
-def where(rows: pd.DataFrame) -> tuple[str, str, str]:
-    """Return the new task, the old task and the network of such rows."""
-    return str(rows["training"].iloc[0]), str(rows["task"].iloc[0]), net_words(rows)
-
-
-def in_rows(table: pd.DataFrame, quantities: Iterable[str], what: str, keys: Iterable[str] = ()) -> pd.DataFrame:
-    """Return a row per quantity with its `value`; empty values are left out, and those of a run that diverged.
-
-    what   the first of the quantities in words; there must be some
-    """
-    keys, (first, *_) = list(keys or ("training", "task", "net", "method", "seed", "step")), quantities
-    rows = table.melt(keys, list(quantities), "quantity", "value").astype({"value": float})
-    rows = rows[np.isfinite(rows["value"])]
-    if what and not (rows["quantity"] == first).any():
-        names = listed(ordered(table["method"]))
-        raise InputError(f"The curves table holds no {what} for {names}: all are empty.")
-    return rows
-
-
-def curve_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return quantity, method, step, mean, low, high and seeds of such rows."""
-    by = ["quantity", "method", "step"]
-    return in_order(intervals(rows, by), by, quantity=rows["quantity"].unique())

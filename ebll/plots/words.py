@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pandas as pd
 
-__all__ = ["listed", "number", "percent", "seeds_words", "sentences", "series", "with_interval"]
+__all__ = ["course", "listed", "number", "percent", "seeds_words", "sentences", "shortened", "with_interval"]
 
 
 def number(value: float) -> str:
@@ -30,15 +30,14 @@ def with_interval(mean: float, low: float, high: float, show=percent) -> str:
     return show(mean) if math.isnan(low) else f"{show(mean)} ({show(low)} to {show(high)})"
 
 
-def series(lead: str, lines: Mapping[str, pd.DataFrame], x: str) -> str:
-    """Return each line's first and last mean, and its lowest and highest where they lie between: 'lead: LwF 0 at 0'."""
-    return f"{lead}: {'; '.join(f'{label} {_course(rows, x)}' for label, rows in lines.items())}" if lines else ""
+def course(line: pd.Series) -> str:
+    """Return the first and last value of a line, and its lowest and highest where they lie between: '0 at 0, 4 at 2'.
 
-
-def _course(rows: pd.DataFrame, x: str) -> str:
-    places = {rows.index[0]: "", rows["mean"].idxmin(): "lowest ", rows["mean"].idxmax(): "highest "}
-    places |= {rows.index[0]: "", rows.index[-1]: ""}
-    return ", ".join(f"{places[i]}{number(rows.at[i, 'mean'])} at {rows.at[i, x]:g}" for i in sorted(places))
+    line   means, with the places of the horizontal axis as index, each of them once
+    """
+    first, last = line.index[0], line.index[-1]
+    names = {line.idxmin(): "lowest ", line.idxmax(): "highest ", first: "", last: ""}
+    return ", ".join(f"{names[x]}{number(line[x])} at {x:g}" for x in sorted(names))
 
 
 def listed(items: Iterable[str]) -> str:
