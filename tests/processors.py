@@ -25,8 +25,8 @@ SETTINGS = {
 # Those in which a network is trained or a number is computed.
 FILES = (
     "autoencoder", "checkpoints", "checks", "checks_answers", "claims", "comparison", "data_builtin", "data_task",
-    "fisher", "golden", "lesson", "live_runs", "live_submanifold", "methods", "metrics", "nets", "record",
-    "sweeps", "sweeps_choice", "sweeps_grid", "sweeps_maps", "terms", "training",
+    "fisher", "golden", "lesson", "losses", "methods", "metrics", "networks", "recording", "steps",
+    "sweeps", "sweeps_choice", "sweeps_grid", "sweeps_maps", "training", "widgets_runs", "widgets_submanifold",
 )  # fmt: skip
 
 

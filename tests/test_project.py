@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import processors
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -182,3 +184,7 @@ def test_an_unfit_python_is_refused_in_words(tmp_path, script, words):
 def test_a_named_python_is_taken_as_it_is(tmp_path):
     named = fake_python(tmp_path, "echo 3.12.0")
     assert make("--silent", "python", PYTHON=named).stdout.strip() == named
+
+
+def test_the_tests_for_other_processors_are_there():
+    assert [name for name in processors.FILES if not (ROOT / "tests" / f"test_{name}.py").exists()] == []

@@ -17,6 +17,13 @@ from ebll.seeds import GlobalStream, cpu_threads, seeded
 from ebll.training import train
 
 
+@pytest.fixture(autouse=True)
+def threads_of_the_settings():
+    """To the last bit numbers repeat for one count of threads only, which is for whoever iterates to set."""
+    with cpu_threads(SETTINGS.threads):
+        yield
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_run_that_is_left_in_the_middle_leaves_the_rows_that_it_has_recorded_and_the_process_as_it_was(share):
     tasks, full, part = sequence(3), Recorder(log_every=1), Recorder(log_every=1)

@@ -270,9 +270,10 @@ def test_a_run_that_is_left_leaves_its_rows_and_the_start_as_it_was(made, turns)
     weights, flags, random, threads = state(net), flags_of(net), torch.get_rng_state(), torch.get_num_threads()
     left = LabRun(CONFIG)
     steps = training(left, TASKS)
-    for _ in itertools.islice(steps, turns):
-        pass
-    steps.close()
+    with cpu_threads(THREADS):
+        for _ in itertools.islice(steps, turns):
+            pass
+        steps.close()
     assert same(net, weights)
     assert flags_of(net) == flags
     assert all(flags)

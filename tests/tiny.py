@@ -7,6 +7,7 @@ from torch import nn
 
 from ebll import METHODS, AutoencoderSettings, Task, TrainSettings
 from ebll.protocol import begin, learn
+from ebll.seeds import cpu_threads
 from ebll.training import train
 
 SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=16, learning_rate=0.05)
@@ -87,9 +88,10 @@ def kept_up(kept, tasks, method, *, settings, stop_after=None, watch=lambda step
     run = begin(tasks, method, **options)
     resume, made = kept.resume(run), 0
     index = resume.index if resume else 0
-    for step in learn(run, tasks, settings, resume=resume, consolidate_last=True):
-        made, index = made + max(0, step.index - index), step.index
-        watch(step)
-        kept.save(run, step, stop=made == stop_after)
-    kept.finish(run)
+    with cpu_threads(settings.threads):
+        for step in learn(run, tasks, settings, resume=resume, consolidate_last=True):
+            made, index = made + max(0, step.index - index), step.index
+            watch(step)
+            kept.save(run, step, stop=made == stop_after)
+        kept.finish(run)
     return run

@@ -239,6 +239,8 @@ class ForgettingLab(Widget):
             self._show_pause(held)
         steps = training(made, self.tasks, reuse=reuse and self.mode != "mid-run")
         options = {"until": self._measured(made) if held else None, "threads": training_settings(made.config).threads}
+        if not here:
+            self._draw_or_tell()  # at once: what is to be run, and the run before
         self.driver = Driver(
             steps, on_slice=self._on_slice, on_end=self._on_end, loop=None if here else self._loop, pace=self._pause_of,
             **options,
