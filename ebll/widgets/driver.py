@@ -12,7 +12,7 @@ from ebll.seeds import cpu_threads
 
 __all__ = ["Driver"]
 
-SLICE = 0.01  # seconds of work between two looks at the event loop
+SLICE = 0.02  # seconds of work between two looks at the event loop
 TURNS = 8  # of the event loop after each slice: a message passes through several before its handler is called
 
 

@@ -25,7 +25,7 @@ from .driver import Driver
 from .lab import LabRun, cost_of, main_steps_of, seconds_of, training, training_settings
 from .saving import free_stem
 from .starts import offered_tasks, own_tasks
-from .tables import lab_tables
+from .tables import curves_of, lab_tables
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
@@ -338,10 +338,10 @@ class ForgettingLab(Widget):
         same = ("old", "new", "net")
         beside = {n: b for n, b in beside.items() if all(getattr(b.config, s) == getattr(config, s) for s in same)}
         if list(beside.items()) != self._faint[0]:  # made once, as these runs are over
-            rows = [one.curves.assign(run=name) for name, one in beside.items() if one.measured]
+            rows = [curves_of(one.rows).assign(run=name) for name, one in beside.items() if one.measured]
             self._faint = list(beside.items()), pd.concat(rows) if rows else None
         tables, settings = lab_tables(
-            made.curves, old=config.old, new=config.new, methods=config.methods,
+            curves_of(made.rows), old=config.old, new=config.new, methods=config.methods,
             terms_of=self.terms_of if self.terms_of in config.methods else config.methods[-1],
             steps=made.steps or main_steps_of(config), beside=self._faint[1],
             changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,

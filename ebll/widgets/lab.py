@@ -125,6 +125,11 @@ class LabRun:
         return sum(len(recorder.curve_rows) for recorder in self.recorders.values())
 
     @property
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Method -> the rows of its record so far, as `curves` has them."""
+        return {name: recorder.curve_rows for name, recorder in self.recorders.items()}
+
+    @property
     def curves(self) -> pd.DataFrame:
         """The curves table (see `ebll.recording`) of all methods, as far as they have come."""
         return self._together({name: recorder.curves() for name, recorder in self.recorders.items()})

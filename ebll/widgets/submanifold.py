@@ -192,7 +192,7 @@ def _look(
 
 
 def _field(
-    encoder: Encoder, found: _Features, middle: Tensor, places: Tensor, count: int = 32
+    encoder: Encoder, found: _Features, middle: Tensor, places: Tensor, count: int = 24
 ) -> tuple[Tensor, tuple[float, float, float, float]]:
     """E4 of a move from the middle of a class to each place of the plane, on a grid that covers all places."""
     low, high = places.min(dim=0).values, places.max(dim=0).values

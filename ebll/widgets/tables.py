@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,21 @@ import pandas as pd
 
 from ebll.plots.style import TERMS, styles
 
-__all__ = ["LOSSES", "lab_tables", "submanifold_tables"]
+__all__ = ["LOSSES", "curves_of", "lab_tables", "submanifold_tables"]
 
 LOSSES = [f"loss_{term}" for term in TERMS]
 SHOWN = ["feature_distance", "accuracy", "accuracy_new"]
+
+
+def curves_of(record: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+    """The columns of the curves table that the chart shows: made ten times a second while a run goes on.
+
+    record   method -> rows of its record so far
+    """
+    rows = [(name, row) for name, rows in record.items() for row in rows]
+    losses = [name for name in LOSSES if any(name in row for _, row in rows)]
+    columns = {column: [row.get(column, math.nan) for _, row in rows] for column in ["step", *SHOWN, *losses]}
+    return pd.DataFrame({"method": [name for name, _ in rows], **columns})
 
 
 def lab_tables(
