@@ -41,7 +41,7 @@ async function render({ model, el }) {
   const values = make(el, "div", { className: "ebll-values", tabIndex: 0, role: "group", ariaLabel: "Values of the moment on show" });
   const spoken = make(el, "div", { className: "ebll-spoken", ariaLive: "polite" });
   let embedded, view, reading, rows = {}, known = {}, moments = [], hovered = null, row = 0, drag = null;
-  let queued = 0, stale = false, speaking = false;
+  let queued = 0, stale = false, speaking = false, arranged = "";
 
   const last = () => moments.at(-1) ?? 0;
   const pinned = () => (moments.includes(model.get("moment")) ? model.get("moment") : null);
@@ -77,7 +77,10 @@ async function render({ model, el }) {
     const now = (rows[reading.table] ?? []).filter((one) => !one.run);  // not the runs beside it
     moments = [...new Set(now.map((one) => one[reading.time]))].sort((a, b) => a - b);
     name.textContent = reading.time;
-    view.resize();  // lines of text come and go, panels stand side by side or in a column
+    const texts = ["heading", "caption"].map((text) => view.signal(text).length);
+    const shape = JSON.stringify([view.signal("available"), ...texts, model.get("settings").methods]);
+    if (shape !== arranged) view.resize();  // panels stand side by side or in a column, lines of text come and go
+    arranged = shape;
   }
   /** Fill the table with the newest row of each method (or bar) at or before a moment; returns it in words. */
   function write(at) {
