@@ -240,7 +240,7 @@ class ForgettingLab(Widget):
         steps = training(made, self.tasks, reuse=reuse and self.mode != "mid-run")
         options = {"until": self._measured(made) if held else None, "threads": training_settings(made.config).threads}
         if not here:
-            self._draw_or_tell()  # at once: what is to be run, and the run before
+            self._draw()  # at once: what is to be run, and the run before
         self.driver = Driver(
             steps, on_slice=self._on_slice, on_end=self._on_end, loop=None if here else self._loop, pace=self._pause_of,
             **options,
@@ -264,20 +264,14 @@ class ForgettingLab(Widget):
     def _on_slice(self, held: bool) -> None:
         now = time.monotonic()
         if held or now - self._drawn >= FRAME:
-            self._draw_or_tell()
+            self._draw()
             made = self.made
             self.progress(words.going_on(made, held), made.step / made.steps if made.steps else 0.0)
-
-    def _draw_or_tell(self) -> None:
-        try:
-            self._draw()
-        except Exception as error:  # a picture that fails must not end a run
-            self.fault(error)
 
     def _on_end(self, driver: Driver) -> None:
         if self.closed:
             return
-        self._draw_or_tell()
+        self._draw()
         how = "Stopped" if driver.state == "stopped" else "Done"
         now = " The settings have changed since." if self.made.config != self.config and not self.made.changes else ""
         self.tell(f"{how} after {time.monotonic() - self._begun:.1f} s. {words.ended(self.made)}{now}")
@@ -326,8 +320,12 @@ class ForgettingLab(Widget):
         if self.root is None or self.closed:
             return
         self._drawn = time.monotonic()
-        tables, settings, texts = self._contents()
-        self.chart.show(tables, settings, **texts, **({} if self.running else {"alt": words.lab_alt(self.made)}))
+        try:
+            tables, settings, texts = self._contents()
+            text = {} if self.running else {"alt": words.lab_alt(self.made)}
+            self.chart.show(tables, settings, **texts, **text)
+        except Exception as error:  # a picture that fails must not end a run
+            self.fault(error)
 
     def _contents(self) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, str]]:
         """The chart's tables, settings and texts."""
@@ -354,50 +352,49 @@ class ForgettingLab(Widget):
 
     # What the user does
 
-    def _try(self, **settings: Any) -> None:
-        """Change the config; where that may not be, say why, and set the controls back."""
-        before = self.config
-        try:
-            net = settings.pop("net", before.net)
-            self._change(before.with_net(net).replace(**settings))
-        except InputError:
-            self.config = before
-            self._write()
-            raise
+    def _change(self, **settings: Any) -> None:
+        """Change settings; where that may not be, say why, and set the controls back.
 
-    def _change(self, config: LabConfig) -> None:
-        """Take another config: in mid-run mode at the next step, else run it if that is quick, or say what it costs."""
-        self.keep_locked(self.config, config)
-        before, self.config = self.config, config
-        moved = [name for name in config.__dataclass_fields__ if getattr(before, name) != getattr(config, name)]
-        if not moved:
-            return
-        self.changes = ()
-        told, weights = ", ".join(moved).replace("_", " "), [name for name in moved if name in MID_RUN]
-        if self.mode == "mid-run" and self.running and weights == moved:
-            for name in moved:
-                self.made.change(name, getattr(config, name))
-            self.tell(f"From the next step on: {told} {getattr(config, moved[-1]):g}.")
-        elif self.mode == "mid-run" and self.running:
-            self.tell(f"{told}: this cannot change in mid-run; it is set for the next one.")
-        elif "buttons" in self.hidden or (self.mode == "run" and seconds_of(config) <= QUICK):
-            self._start()
-        else:
-            self.halt()
-            self.tell(f"Set for the next run: {told}. {self._cost()} Press Run.")
-        self._write()
+        In mid-run mode a change acts at the next step, otherwise it is run if that is quick; else say what it costs.
+        """
+        before = self.config, self.changes
+        try:
+            config = self.config.with_net(settings.pop("net", self.config.net)).replace(**settings)
+            self.keep_locked(self.config, config)
+            moved = [
+                name for name in config.__dataclass_fields__ if getattr(self.config, name) != getattr(config, name)
+            ]
+            told, weights = ", ".join(moved).replace("_", " "), [name for name in moved if name in MID_RUN]
+            if not moved:
+                return
+            self.config, self.changes = config, ()
+            if self.mode == "mid-run" and self.running and weights == moved:
+                for name in moved:
+                    self.made.change(name, getattr(config, name))
+                self.tell(f"From the next step on: {told} {getattr(config, moved[-1]):g}.")
+            elif self.mode == "mid-run" and self.running:
+                self.tell(f"{told}: this cannot change in mid-run; it is set for the next one.")
+            elif "buttons" in self.hidden or (self.mode == "run" and seconds_of(config) <= QUICK):
+                self._start()
+            else:
+                self.tell(f"Set for the next run: {told}. {self._cost()} Press Run.")
+        except InputError:
+            self.config, self.changes = before
+            raise
+        finally:
+            self._write()
 
     def _move(self, name: str, value: float) -> None:
         whole = self.sliders[name].whole and float(value).is_integer()
-        self._try(**{name: int(value) if whole else value})
+        self._change(**{name: int(value) if whole else value})
 
     def _choose(self, name: str, value: str) -> None:
         other = {"old": "new", "new": "old"}.get(name)
         swap = {other: getattr(self.config, name)} if other and value == getattr(self.config, other) else {}
-        self._try(**{name: value}, **swap)
+        self._change(**{name: value}, **swap)
 
     def _tick(self, _: Any) -> None:
-        self._try(methods=tuple(name for name, box in self.boxes.items() if box.value))
+        self._change(methods=tuple(name for name, box in self.boxes.items() if box.value))
 
     def _choose_terms(self, event: Any) -> None:
         if event["new"]:
