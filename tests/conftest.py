@@ -7,7 +7,9 @@ os.environ["OMP_NUM_THREADS"] = os.environ.get("EBLL_TEST_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"
 
 import difflib
+import io
 import ipaddress
+import json
 import random
 import re
 import socket
@@ -18,6 +20,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
@@ -116,6 +119,16 @@ def no_network(monkeypatch):
     assert not tried, f"the network was asked for {tried}; ebll and its tests work offline"
 
 
+def plain_picture(spec, kind, scale=1.0):
+    """In place of a drawn chart, which takes half a second: what it would show, or an image of its size in bytes."""
+    told = json.dumps(spec)
+    if kind == "svg":
+        return f"<svg>{told}</svg>".encode()
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), (len(told) % 256, 0, 0)).save(buffer, "png")
+    return buffer.getvalue()
+
+
 @pytest.fixture
 def live(monkeypatch):
     """Widgets as in a kernel, whose event loop is that of `widget_rig`: see there."""
@@ -125,6 +138,7 @@ def live(monkeypatch):
     monkeypatch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
     monkeypatch.setattr("ebll.widgets.driver.SLICE", 0.0)
     monkeypatch.setattr("ebll.widgets.forgetting.FRAME", 0.0)
+    monkeypatch.setattr("ebll.widgets.chart._converted", plain_picture)
 
 
 @pytest.fixture
