@@ -8,6 +8,7 @@ of a task draw from equal streams, so that both begin with the same order of bat
 from __future__ import annotations
 
 import contextlib
+import threading
 import zlib
 from collections.abc import Iterator
 
@@ -17,6 +18,9 @@ import torch
 from ebll.errors import check_count
 
 __all__ = ["GlobalStream", "cpu_threads", "derive_seed", "generator", "seeded"]
+
+# Random state and number of threads belong to the process: other threads wait until they are as they were.
+_PROCESS = threading.RLock()
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -43,12 +47,13 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 
     For code that takes no generator: layer initialisation, and dropout in a user's network.
     """
-    before = _states()
-    try:
-        torch.manual_seed(derive_seed(seed, *purpose))
-        yield
-    finally:
-        _set_states(before)
+    with _PROCESS:
+        before = _states()
+        try:
+            torch.manual_seed(derive_seed(seed, *purpose))
+            yield
+        finally:
+            _set_states(before)
 
 
 class GlobalStream:
@@ -68,12 +73,14 @@ class GlobalStream:
         self.before = self._now = states
 
     def __enter__(self) -> None:
+        _PROCESS.acquire()
         self._outside, self.before = _states(), self._now
         _set_states(self._now)
 
     def __exit__(self, *error: object) -> None:
         self._now = _states()
         _set_states(self._outside)
+        _PROCESS.release()
 
 
 def _states() -> list[torch.Tensor]:
@@ -93,9 +100,10 @@ def cpu_threads(count: int) -> Iterator[None]:
 
     The number of threads decides the order of sums, hence the last bits and in the end the accuracies.
     """
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(count or before)
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with _PROCESS:
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(count or before)
+            yield
+        finally:
+            torch.set_num_threads(before)

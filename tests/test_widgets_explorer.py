@@ -173,3 +173,9 @@ def test_without_anybody_in_front_there_is_a_picture_and_an_error_in_the_cell(mo
     assert metadata["image/png"]["alt"] == data["text/plain"] == widget.drawing().alt
     with raises(InputError, "code_size", 300):
         ebll.widgets.submanifold_explorer(CLASS.replace("8", "300"), tasks=TASKS)
+
+
+def test_where_no_class_is_named_it_is_the_first_of_the_task(explorer):
+    assert explorer('task="two", code_size=8').config.label == "0"
+    with raises(InputError, "'A'"):
+        explorer('task="two", label="A", code_size=8')

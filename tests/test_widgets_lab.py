@@ -420,7 +420,9 @@ def test_a_weight_acts_in_mid_run_is_marked_and_told_and_the_line_makes_the_run_
     assert read_run(line) == (made.config, tuple(made.changes))
     again = ebll.widgets.run(line, tasks=TASKS)
     pd.testing.assert_frame_equal(again.table(), made.table())
-    widget.code.value = f"{line} "
+    widget.code.value = PAIR
+    settle(widget)
+    widget.code.value = line
     settle(widget)
     assert widget.made is not made
     pd.testing.assert_frame_equal(widget.made.table(), made.table())
@@ -481,6 +483,90 @@ def test_a_slow_run_keeps_its_pace_after_the_old_task(lab):
     widget.pace.value = 1e6
     press(widget, "stop")
     settle(widget)
+
+
+# What somebody broke once
+
+
+def test_a_step_that_is_let_go_before_it_was_reached_does_not_have_every_step_measured(lab):
+    widget = lab(PAIR.replace("epochs=2", "epochs=20"))
+    usual = widget.made.measured
+    press(widget, "step")
+    wait(2)
+    press(widget, "pause")
+    settle(widget)
+    assert widget.made.measured < usual + 10
+
+
+def test_runs_that_were_stepped_are_not_taken_again(lab):
+    widget = lab(BOTH.replace("epochs=2", "epochs=5"))
+    press(widget, "step")
+    for _ in range(5):
+        until(lambda: widget.driver.paused and not widget.made.every_step, "the step")
+        press(widget, "step")
+    press(widget, "pause")
+    settle(widget)
+    move(widget, alpha=7)
+    settle(widget)
+    pd.testing.assert_frame_equal(widget.made.curves, ebll.widgets.run(widget.code.value, tasks=TASKS).curves)
+
+
+def test_a_locked_weight_does_not_change_in_mid_run_by_a_line_either(lab):
+    widget = lab(lock=["alpha"])
+    widget.code.value = f"run(LabConfig({PAIR}), changes=[(2, 'alpha', 0.0)])"
+    assert "alpha is locked" in widget.status.wrong
+
+
+def test_a_run_that_fails_is_not_done_and_says_why_in_its_own_words(lab, monkeypatch):
+    widget = lab()
+
+    def refuse(*_, **__):
+        raise InputError("The net takes images.")
+
+    monkeypatch.setattr("ebll.widgets.forgetting.training", lambda *_, **__: (refuse() for _ in range(1)))
+    press(widget, "run")
+    with pytest.raises(InputError):
+        LOOP.run_until_complete(widget.finished())
+    assert widget.status.text.startswith("Failed after")
+    assert widget.status.wrong == "The run failed: The net takes images."
+
+
+def test_a_sentence_about_a_change_stays_while_the_run_goes_on(lab):
+    widget = lab(LONG_RUN.replace("1000", "50"), mode="mid-run", speed=1e6)
+    press(widget, "run")
+    until(lambda: widget.made.measured > 2, "the run")
+    move(widget, seed=3)
+    wait(60)
+    assert "seed: this cannot change in mid-run" in widget.status.text
+
+
+def test_a_change_after_the_last_chance_is_told(lab):
+    widget = lab(f"run(LabConfig({PAIR}), changes=[(1000, 'alpha', 1.0)])", mode="mid-run", speed=1e6)
+    assert "step 1000" in widget.status.wrong
+
+
+def test_without_a_button_to_press_it_runs_by_itself(lab, monkeypatch):
+    monkeypatch.setattr("ebll.widgets.forgetting.PATIENCE", 0.0)
+    widget = lab(lock=["buttons"], mode="wait")
+    assert widget.made.runs
+    move(widget, alpha=5)
+    settle(widget)
+    assert widget.made.config.alpha == 5
+
+
+def test_a_widget_that_cannot_be_made_leaves_nothing(build):
+    build("forgetting_lab", PAIR).close()
+    before = widgets_alive()
+    with raises(InputError, "'ones'"):
+        build("forgetting_lab", PAIR.replace('"one"', '"ones"'))
+    with raises(InputError, "code_size", 300):
+        build("submanifold_explorer", 'task="one", label="0", code_size=300')
+    assert widgets_alive() == before
+
+
+def test_two_tasks_of_one_name_are_refused(build):
+    with raises(InputError, "'one'"):
+        build("forgetting_lab", PAIR, tasks=[*TASKS, TASKS[0]])
 
 
 # What is shown and written

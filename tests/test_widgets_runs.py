@@ -149,7 +149,7 @@ def test_on_the_courses_tasks_the_new_one_is_cut_to_the_size_that_it_has_there()
     whole = ebll.load_task("mnist")
     assert len(whole.train) > NEW_TASK_IMAGES
     settings = config.run("lwf").train
-    assert found.steps == lab.main_steps_of(config) == math.ceil(NEW_TASK_IMAGES / settings.batch_size)
+    assert found.steps == lab.steps_of(config)[1] == math.ceil(NEW_TASK_IMAGES / settings.batch_size)
     tasks = [ebll.load_task("letters"), whole.subset(NEW_TASK_IMAGES)]
     start = returned(learn_start("letters", "mlp", 0)).snapshot
     other = branch(tasks, config.run("lwf").made_method(), start, {}, settings=settings, seed=0)
@@ -234,13 +234,13 @@ def test_the_cost_is_that_of_all_steps_the_warm_up_too_and_of_each_method(monkey
     monkeypatch.setattr(lab, "_seconds", {})
     warm_up = CONFIG.run("lwf").train.warmup_epochs
     three, six = CONFIG.replace(epochs=3), CONFIG.replace(epochs=6)
-    assert lab.main_steps_of(six) == 2 * lab.main_steps_of(three)
+    assert lab.steps_of(six)[1] == 2 * lab.steps_of(three)[1]
     assert lab.seconds_of(six) == pytest.approx(lab.seconds_of(three) * (6 + warm_up) / (3 + warm_up))
     assert lab.seconds_of(three) == pytest.approx(len(LAB_METHODS) * lab.seconds_of(three.replace(methods="lwf")))
     run(three.replace(methods="lwf"), tasks=TASKS)  # of which the machine's speed is learned
     assert len(lab._seconds) == 1
     assert lab.seconds_of(three) == pytest.approx(len(LAB_METHODS) * lab.seconds_of(three.replace(methods="lwf")))
-    assert str(lab.main_steps_of(three)) in lab.cost_of(three)
+    assert str(lab.steps_of(three)[1]) in lab.cost_of(three)
     assert str(len(LAB_METHODS)) in lab.cost_of(three)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -48,7 +49,7 @@ class Widget(ABC):
         self._loop = None if self.static else event_loop()
         self._thread = threading.get_ident()
         self._writer: int | None = None
-        self._fault = ""
+        self._fault, self._stays = "", 0.0
         self._key = (type(self).__name__, cell_key() or "")
         if not self.static and (before := _alive.get(self._key)) is not None:
             before.close()
@@ -62,7 +63,7 @@ class Widget(ABC):
 
     def _hold_up(self, _: Any) -> None:
         """A cell begins: say why the run stands still until it has ended."""
-        if self.running and not self.driver.paused:
+        if self.running and not self.driver.paused and threading.get_ident() == self._thread:
             self.progress("Waiting: a cell is being run, and this run goes on after it.", self.status.done)
 
     @abstractmethod
@@ -139,8 +140,12 @@ class Widget(ABC):
 
     # Words
 
-    def tell(self, text: str) -> None:
-        """Say what goes on; an earlier complaint is taken back, a fault only when the user does something."""
+    def tell(self, text: str, seconds: float = 0.0) -> None:
+        """Say what goes on; an earlier complaint is taken back, a fault only when the user does something.
+
+        seconds   for which it stays, though a run tells how far it is
+        """
+        self._stays = time.monotonic() + seconds
         if self.status is not None and not self.closed:
             self.status.text, self.status.wrong = text, self._fault
 
@@ -148,7 +153,9 @@ class Widget(ABC):
         """Say how far a run is; a complaint stays."""
         if self.status is not None and not self.closed:
             with self.status.hold_sync():
-                self.status.text, self.status.done = text, done
+                self.status.done = done
+                if time.monotonic() >= self._stays:
+                    self.status.text = text
 
     def complain(self, text: str) -> None:
         """Say what went wrong."""

@@ -106,8 +106,9 @@ class Drawing:
             stem.parent.mkdir(parents=True, exist_ok=True)
             for kind, path in files.items():
                 write_whole(path, contents[kind])
-        except OSError as error:
-            raise OutputError(f"Cannot write {stem.name!r} into {str(stem.parent)!r}: {error.strerror}.") from error
+        except (OSError, ValueError) as error:
+            what = getattr(error, "strerror", None) or error
+            raise OutputError(f"Cannot write {stem.name!r} into {str(stem.parent)!r}: {what}.") from error
         return files
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:

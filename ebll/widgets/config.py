@@ -149,6 +149,10 @@ def read_run(text: str | LabConfig) -> tuple[LabConfig, tuple[Change, ...]]:
     config = LabConfig.read(text)
     calls = [] if isinstance(text, LabConfig) else _calls_in(text, "run")
     given = {keyword.arg: keyword.value for call in calls for keyword in call.keywords}
+    for call in calls:
+        given |= dict(zip(("config", "changes"), call.args, strict=False))
+    for name in given:
+        check_choice(name, ("config", "changes"), "Argument of run")
     try:
         changes = ast.literal_eval(given["changes"]) if "changes" in given else ()
     except (ValueError, TypeError):
@@ -170,7 +174,7 @@ def checked_changes(config: LabConfig, changes: Any) -> tuple[Change, ...]:
         step, name, value = change
         check_count(step, "step of a change", low=0)
         check_choice(name, MID_RUN, "A setting that may change in mid-run")
-        made.append(Change(step, name, getattr(config.replace(**{name: value}), name)))
+        made.append(Change(int(step), name, getattr(config.replace(**{name: value}), name)))
     return tuple(sorted(made, key=lambda change: change.step))
 
 

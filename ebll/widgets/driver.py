@@ -39,6 +39,7 @@ class Driver:
         self._pace, self._until, self._go = pace, until, asyncio.Event()
         self.state, self.error, self.paused, self.replaced = "running", None, until is not None, False
         self._go.set()
+        self._last = time.monotonic()
         self.task = loop.create_task(self._run()) if loop else None
         if self.task is not None:
             self.task.add_done_callback(self._end)
@@ -97,7 +98,8 @@ class Driver:
         for _ in range(TURNS):
             await asyncio.sleep(0)
         if self._pace() and not self.paused:
-            await asyncio.sleep(self._pace())
+            await asyncio.sleep(max(0.0, self._last + self._pace() - time.monotonic()))
+        self._last = time.monotonic()
         if not self._go.is_set():
             self._on_slice(True)
             await self._go.wait()

@@ -66,16 +66,19 @@ class SubmanifoldExplorer(Widget):
         folder: str | Path,
     ) -> None:  # fmt: skip
         super().__init__(hide, lock, folder)
-        self.config = self._begin = SubmanifoldConfig.read(config)
         self.tasks = own_tasks(tasks)
         self.offered = offered_tasks(self.tasks)
-        check_choice(self.config.task, self.offered, "Task")
+        self.config = self._begin = self._parsed(config)
         self.history: list[Explored] = []
         self._ended: list[Explored] = []  # the history of the last fit that came to its end
         self._begun = time.monotonic()
-        if not self.static:
-            self._build()
-        self._start(here=True)
+        try:
+            if not self.static:
+                self._build()
+            self._start(here=True)
+        except BaseException:  # the cell shows it, and nothing half-made stays
+            self.close()
+            raise
         self._ready()
 
     @property
@@ -150,7 +153,7 @@ class SubmanifoldExplorer(Widget):
         """Begin a fit; one that is on stops. `here`: take it to its end before anything else is done."""
         self.halt()
         self._begun, self.history = time.monotonic(), self.history[-1:]
-        self.tell("Fitting the autoencoder.")
+        self.progress("Fitting the autoencoder.", 0.0)
         threads = PRESETS[self.config.net].train.threads
         self.driver = Driver(
             self._collecting(), on_slice=self._on_slice, on_end=self._on_end, loop=None if here else self._loop,
@@ -225,12 +228,21 @@ class SubmanifoldExplorer(Widget):
     def _change(self, config: SubmanifoldConfig) -> None:
         if config == self.config:
             return
-        self.keep_locked(self.config, config)
         if config.label not in self._classes(config):
             config = config.replace(label=self._classes(config)[0])
+        self.keep_locked(self.config, config)
         self.config = config
         self._write()
         self._start()
+
+    def _parsed(self, line: SubmanifoldConfig | str) -> SubmanifoldConfig:
+        """The config of a line, or a config; where a line names no class that the task has, its first one is meant."""
+        config = SubmanifoldConfig.read(line)
+        check_choice(config.task, self.offered, "Task")
+        if isinstance(line, str) and "label" not in keywords_of(line, "SubmanifoldConfig"):
+            return config if config.label in self._classes(config) else config.replace(label=self._classes(config)[0])
+        check_choice(config.label, self._classes(config), f"Class of {config.task}")
+        return config
 
     def _move(self, name: str, value: float) -> None:
         whole = self.sliders[name].whole and float(value).is_integer()
@@ -240,11 +252,7 @@ class SubmanifoldExplorer(Widget):
         try:
             if not event["new"].strip():
                 raise InputError("The line of code is empty, so the setting stays. Reset goes back to the beginning.")
-            config = SubmanifoldConfig.read(event["new"])
-            check_choice(config.task, self.offered, "Task")
-            if "label" in keywords_of(event["new"], "SubmanifoldConfig"):
-                check_choice(config.label, self._classes(config), f"Class of {config.task}")
-            self._change(config)
+            self._change(self._parsed(event["new"]))
         finally:
             self._write()
 

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, final
 import ipywidgets
 import pandas as pd
 
+from ebll.config import NEW_TASK_IMAGES
 from ebll.data import Task
-from ebll.errors import InputError, OutputError, check_choice, check_number
+from ebll.errors import EbllError, InputError, OutputError, check_choice, check_number
 from ebll.plots import METHODS as LOOKS
 
 from . import controls, words
@@ -22,13 +23,14 @@ from .chart import Chart, Drawing, spec_of
 from .config import LAB_METHODS, MID_RUN, LabConfig, acts_on, checked_changes, line_of_run, read_run
 from .controls import GRIDS, Slider, Status
 from .driver import Driver
-from .lab import LabRun, cost_of, main_steps_of, seconds_of, training, training_settings
+from .lab import LabRun, cost_of, seconds_of, steps_of, training, training_settings
 from .saving import free_stem
 from .starts import offered_tasks, own_tasks
 from .tables import curves_of, lab_tables
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
+STAYS = 2.5  # seconds for which a sentence about a change stays while a run goes on
 FRAME = 0.09  # seconds from one picture to the next
 QUICK, PATIENCE = 3.0, 12.0  # seconds of cost up to which a moved slider runs by itself, and the cell makes a first run
 NAMES = "ABCDEFGH"  # of pinned runs: there can be as many
@@ -104,22 +106,28 @@ class ForgettingLab(Widget):
         self.config, written = read_run(config)
         self.changes = checked_changes(self.config, changes) or written
         self.mode = check_choice(mode, MODES, "mode")
-        speed = speed or (WATCHED if mode == "mid-run" else FASTEST)
+        speed = (WATCHED if mode == "mid-run" else FASTEST) if speed is None else speed
         self.speed = check_number(speed, "speed", low=0.5, high=1e6, hint="30 steps a second can be followed.")
         self._begin = (self.config, self.changes, self.mode, self.speed)
         self.tasks = own_tasks(tasks)
-        self.offered = tuple(dict.fromkeys([*offered_tasks(self.tasks), self.config.old, self.config.new]))
+        self.offered = offered_tasks(self.tasks)
+        for name in (self.config.old, self.config.new):
+            check_choice(name, self.offered, "Task")
         self.made, self.before, self.pinned = LabRun(self.config, self.changes), None, []
         self.terms_of = ""
         self._drawn = self._begun = 0.0
         self._faint: tuple[list[tuple[str, LabRun]], pd.DataFrame | None] = ([], None)
-        if not self.static:
-            self._build()
-        if self.static or seconds_of(self.config) <= PATIENCE:
-            self._start(here=True)
-        else:
-            self._draw()
-            self.tell(f"Nothing has been trained yet. {self._cost()} Press Run.")
+        try:
+            if not self.static:
+                self._build()
+            if self.static or not self._by_hand or seconds_of(self.config, self._images()) <= PATIENCE:
+                self._start(here=True)
+            else:
+                self._draw()
+                self.tell(f"Nothing has been trained yet. {self._cost()} Press Run.")
+        except BaseException:  # the cell shows it, and nothing half-made stays
+            self.close()
+            raise
         self._ready()
 
     # The controls
@@ -272,11 +280,12 @@ class ForgettingLab(Widget):
         if self.closed:
             return
         self._draw()
-        how = "Stopped" if driver.state == "stopped" else "Done"
-        now = " The settings have changed since." if self.made.config != self.config and not self.made.changes else ""
+        how = {"stopped": "Stopped", "failed": "Failed"}.get(driver.state, "Done")
+        now = " The settings have changed since." if self.made.now != self.config else ""
         self.tell(f"{how} after {time.monotonic() - self._begun:.1f} s. {words.ended(self.made)}{now}")
         if driver.state == "failed":
-            self.complain(f"The run failed: {type(driver.error).__name__}: {driver.error}")
+            kind = "" if isinstance(driver.error, EbllError) else f"{type(driver.error).__name__}: "
+            self.complain(f"The run failed: {kind}{driver.error}")
         elif self.made.notes:
             self.complain("\n".join(self.made.notes))
         if self.root is not None:
@@ -285,11 +294,21 @@ class ForgettingLab(Widget):
             self.results.value = words.results_html(self.table())
             self._write()
 
+    @property
+    def _by_hand(self) -> bool:
+        """Whether there is a button to press."""
+        return not {"buttons"} & (self.hidden | self.locked)
+
+    def _images(self) -> int:
+        """Training images of the new task, where it is one of the user's own; those of the kit have enough."""
+        own = {task.name: len(task.train) for task in self.tasks}
+        return own.get(self.config.new, NEW_TASK_IMAGES)
+
     def _cost(self) -> str:
         if self.speed < FASTEST:
-            steps = main_steps_of(self.config)
+            steps = steps_of(self.config, self._images())[1]
             return f"A run has {steps} steps, about {steps / self.speed:.0f} s at this speed."
-        return f"A run costs {cost_of(self.config)}."
+        return f"A run costs {cost_of(self.config, self._images())}."
 
     # What is shown
 
@@ -341,7 +360,7 @@ class ForgettingLab(Widget):
         tables, settings = lab_tables(
             curves_of(made.rows), old=config.old, new=config.new, methods=config.methods,
             terms_of=self.terms_of if self.terms_of in config.methods else config.methods[-1],
-            steps=made.steps or main_steps_of(config), beside=self._faint[1],
+            steps=made.steps or steps_of(config, self._images())[1], beside=self._faint[1],
             changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,
         )  # fmt: skip
         named = ["the run before" if name == "before" else f"pinned {name}" for name in beside]
@@ -371,13 +390,13 @@ class ForgettingLab(Widget):
             if self.mode == "mid-run" and self.running and weights == moved:
                 for name in moved:
                     self.made.change(name, getattr(config, name))
-                self.tell(f"From the next step on: {told} {getattr(config, moved[-1]):g}.")
+                self.tell(f"From the next step on: {told} {getattr(config, moved[-1]):g}.", STAYS)
             elif self.mode == "mid-run" and self.running:
-                self.tell(f"{told}: this cannot change in mid-run; it is set for the next one.")
-            elif "buttons" in self.hidden or (self.mode == "run" and seconds_of(config) <= QUICK):
+                self.tell(f"{told}: this cannot change in mid-run; it is set for the next one.", STAYS)
+            elif not self._by_hand or (self.mode == "run" and seconds_of(config, self._images()) <= QUICK):
                 self._start()
             else:
-                self.tell(f"Set for the next run: {told}. {self._cost()} Press Run.")
+                self.tell(f"Set for the next run: {told}. {self._cost()} Press Run.", STAYS)
         except InputError:
             self.config, self.changes = before
             raise
@@ -403,10 +422,8 @@ class ForgettingLab(Widget):
 
     def _set_mode(self, mode: str) -> None:
         self.mode = mode
-        if mode == "mid-run" and self.speed >= FASTEST:
+        if mode == "mid-run" and self.speed >= FASTEST and "speed" not in self.locked:
             self.speed = WATCHED
-        elif mode != "mid-run" and self.speed == WATCHED:
-            self.speed = FASTEST
         self.tell(f"On a move of a slider: {MODES[mode]}. {self._cost()}")
         self._write()
 
@@ -424,8 +441,12 @@ class ForgettingLab(Widget):
             for name in (config.old, config.new):
                 check_choice(name, self.offered, "Task")
             self.keep_locked(self.config, config)
-            if (config, changes) != (self.config, self.changes):
-                self.config, self.changes = config, changes
+            for _, name, _ in set(changes) - set(self.changes):
+                if name in self.locked:
+                    raise InputError(f"{name.replace('_', ' ')} is locked in this widget: it cannot change in mid-run.")
+            shown = (self.made.config, [*self.made.changes, *self.made.planned])
+            self.config, self.changes = config, changes
+            if (config, list(changes)) != shown:
                 self._start()
         finally:
             self._write()
@@ -437,6 +458,7 @@ class ForgettingLab(Widget):
         if not self.running:
             raise InputError("Nothing is running: press Run, or Step.")
         (self.driver.resume if self.driver.paused else self.driver.pause)()
+        self.made.every_step = False
         self._show_pause(self.driver.paused)
 
     def _press_step(self) -> None:
@@ -455,6 +477,7 @@ class ForgettingLab(Widget):
         self.halt()
         self.config, self.changes, self.mode, self.speed = self._begin
         self.made, self.before, self.pinned, self.terms_of = LabRun(self.config, self.changes), None, [], ""
+        self.chart.moment = None
         self._start()
         self._write()
 
@@ -501,9 +524,10 @@ class ForgettingLab(Widget):
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in files.items():
                 (folder / name).write_text(text, encoding="utf-8")
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            what = getattr(error, "strerror", None) or error
             raise OutputError(
-                f"Cannot write into the folder {str(folder)!r}: {error.strerror or error}. Choose one that you may "
-                "write to: the widget's argument `folder`."
+                f"Cannot write into the folder {str(folder)!r}: {what}. Choose one that you may write to: the widget's "
+                "argument `folder`."
             ) from error
         return [folder / name for name in files]

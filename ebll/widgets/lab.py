@@ -33,7 +33,7 @@ from ebll.training import TrainSettings
 from .config import Change, LabConfig, checked_changes, read_run
 from .starts import Start, cut, learn_start, offered_tasks, own_tasks
 
-__all__ = ["LabRun", "cost_of", "run", "seconds_of", "training"]
+__all__ = ["LabRun", "cost_of", "run", "seconds_of", "steps_of", "training"]
 
 LOG_EVERY = 15
 SAMPLES = 128
@@ -89,9 +89,10 @@ class LabRun:
     before: float = math.nan  #: accuracy on all validation images of the old task before the new one
     every_step: bool = False
     reused: bool = False  #: whether a method was taken from an earlier run
+    stepped: bool = False  #: whether it was measured at every step for a while
 
     def __post_init__(self):
-        self.planned, self._asked, self._now = list(self.planned), {}, self.config
+        self.planned, self._asked, self.now = list(checked_changes(self.config, self.planned)), {}, self.config
         self.at(0)
 
     def change(self, name: str, value: float) -> None:
@@ -114,10 +115,10 @@ class LabRun:
         self.planned = [change for change in self.planned if change.step > step]
         self._asked.clear()
         for _, name, value in due:
-            if getattr(self._now, name) != value:
-                self._now = self._now.replace(**{name: value})
+            if getattr(self.now, name) != value:
+                self.now = self.now.replace(**{name: value})
                 self.changes.append(Change(step, name, value))
-        return self._now
+        return self.now
 
     @property
     def measured(self) -> int:
@@ -184,6 +185,8 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     tasks   the user's own tasks
     reuse   take a method's run from earlier with the same settings, to the last bit the same
     """
+    if made.recorders:
+        raise InputError("This LabRun has been trained: make a new one of its config.")
     config, tasks = made.config, own_tasks(tasks)
     offered = offered_tasks(tasks)
     second = cut(offered[check_choice(config.new, offered, "Task")]())
@@ -204,14 +207,19 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
                 made.recorders[name] = LabRecorder(LOG_EVERY, SAMPLES, every_step=lambda: made.every_step)
                 going.append(stack.enter_context(contextlib.closing(_train_one(made, name, both, start, key))))
         while going:
+            made.stepped |= made.every_step
             going = [one for one in going if next(one, _ENDED) is not _ENDED]
             yield
+    late = [*made.planned, *(Change(made.steps, name, value) for name, value in made._asked.items())]
+    for step, name, _ in late:
+        what = f"{name.replace('_', ' ')} was to change at step {step}"
+        made.notes.append(f"{what}, but the last of the {made.steps} steps had begun: it did not act.")
 
 
 def _train_one(made: LabRun, name: str, both: list[Task], start: Start, key: Any) -> Generator[None, None, None]:
     """Train the new task with one method; yields after each step."""
     config, settings = made.config, training_settings(made.config)
-    recorder, seconds, begun = made.recorders[name], 0.0, time.perf_counter()
+    recorder, seconds, count, begun = made.recorders[name], 0.0, 0, time.perf_counter()
     if len(start.memories) > _KEPT:
         start.memories.clear()
     try:
@@ -219,7 +227,7 @@ def _train_one(made: LabRun, name: str, both: list[Task], start: Start, key: Any
         options = {"settings": settings, "seed": config.seed, "recorder": recorder}
         run = branch(both, now.run(name).made_method(), start.snapshot, start.memories, **options)
         for step in learn(run, both, settings):
-            seconds += time.perf_counter() - begun
+            seconds, count = seconds + time.perf_counter() - begun, count + 1
             made.step = step.index if step.stage == "train" else 0
             yield
             begun = time.perf_counter()
@@ -237,9 +245,9 @@ def _train_one(made: LabRun, name: str, both: list[Task], start: Start, key: Any
     else:
         made.runs[name] = run
         _finish(made, name, both)
-        rate, known = seconds / _steps_of(config), (config.net, name)
+        rate, known = seconds / max(1, count), (config.net, name)
         _seconds[known] = 0.5 * (_seconds.get(known, rate) + rate)
-        if not made.changes:
+        if not made.changes and not made.stepped:
             _runs[key] = (run, start, both[1])  # with what its key's ids belong to
             while len(_runs) > _KEPT:
                 _runs.pop(next(iter(_runs)))
@@ -263,29 +271,28 @@ def training_settings(config: LabConfig) -> TrainSettings:
     return config.run(config.methods[0]).train
 
 
-def main_steps_of(config: LabConfig) -> int:
-    """Optimiser steps of the new task for one method after the warm-up, before its size is known."""
+def steps_of(config: LabConfig, images: int = NEW_TASK_IMAGES) -> tuple[int, int]:
+    """Optimiser steps of the new task for one method: in the warm-up, and after it.
+
+    images   that the new task has for training
+    """
     settings = training_settings(config)
-    return math.ceil(NEW_TASK_IMAGES / settings.batch_size) * settings.epochs
+    batches = math.ceil(min(images, NEW_TASK_IMAGES) / settings.batch_size)
+    return batches * settings.warmup_epochs, batches * settings.epochs
 
 
-def _steps_of(config: LabConfig) -> int:
-    settings = training_settings(config)
-    return math.ceil(NEW_TASK_IMAGES / settings.batch_size) * (settings.epochs + settings.warmup_epochs)
-
-
-def seconds_of(config: LabConfig) -> float:
+def seconds_of(config: LabConfig, images: int = NEW_TASK_IMAGES) -> float:
     """How long all methods of a config will take: at first a laptop's guess, later as measured here."""
     known = [rate for (net, _), rate in _seconds.items() if net == config.net]
     usual = sum(known) / len(known) if known else _GUESS[config.net]
-    return _steps_of(config) * sum(_seconds.get((config.net, name), usual) for name in config.methods)
+    return sum(steps_of(config, images)) * sum(_seconds.get((config.net, name), usual) for name in config.methods)
 
 
-def cost_of(config: LabConfig) -> str:
+def cost_of(config: LabConfig, images: int = NEW_TASK_IMAGES) -> str:
     """The cost in words: 'about 1.2 s (3 methods, 152 steps each after a warm-up)'."""
-    seconds, count = seconds_of(config), len(config.methods)
+    seconds, count = max(0.1, seconds_of(config, images)), len(config.methods)
     duration = (
         f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     )
-    steps = f"{main_steps_of(config)} steps each after a warm-up"
+    steps = f"{steps_of(config, images)[1]} steps each after a warm-up"
     return f"about {duration} ({count} method{'s' if count > 1 else ''}, {steps})"

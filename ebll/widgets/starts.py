@@ -37,6 +37,9 @@ def own_tasks(tasks: Task | Iterable[Task]) -> tuple[Task, ...]:
     for task in listed:
         if not isinstance(task, Task):
             raise InputError(f"tasks: a list of ebll.Task, such as Task.from_folder(...); got {type(task).__name__}.")
+    names = [task.name for task in listed]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"tasks: each needs a name of its own; {twice[0]!r} comes more than once.")
     return listed
 
 

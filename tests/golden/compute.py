@@ -165,7 +165,7 @@ def widgets():
         patch.setenv("EBLL_STATIC", "0")
         patch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
         # A run that is thought to take long waits for Run to be pressed: let no measured time decide that.
-        patch.setattr("ebll.widgets.forgetting.seconds_of", lambda _: 0.0)
+        patch.setattr("ebll.widgets.forgetting.seconds_of", lambda *_: 0.0)
         # The trace is of numbers, and drawing would take most of the time.
         patch.setattr(Canvas, "frame", lambda *_, **__: b"")
         return {
