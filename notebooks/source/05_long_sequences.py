@@ -141,7 +141,8 @@ with torch.no_grad():
 assert torch.allclose(recorded["codes"][:, : codes[0].shape[1]], codes[0], atol=1e-5)  # of the network just before
 assert not torch.allclose(codes[0], codes[1], atol=0.01)  # not of the one that was best at letters
 other = 100 * (answers[0] != answers[1]).float().mean().item()
-score = {name: 100 * ebll.recording.measure_accuracy(net, 0, tasks[0].test) for name, net in (("1", first), ("3", before))}
+measure = ebll.recording.measure_accuracy
+score = {name: 100 * measure(net, 0, tasks[0].test) for name, net in (("1", first), ("3", before))}
 ebll.lesson.say(
     f"So the targets are others: for **{other:.0f} %** of the textures, the network that teaches letters at task 4 "
     "names another letter than the network after task 1 did. On the test letters it is right for "
