@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "ebll"
 # Lowest first: a module, or a folder of modules, imports only from lines above its own, or from its own folder.
 LEVELS = [
     {"errors"},
-    {"files", "settings", "losses", "metrics", "environment", "workers"},
+    {"files", "settings", "losses", "metrics", "environment", "workers", "executors"},
     {"seeds"},
     {"networks", "data"},
     {"photos", "backbones"},
@@ -35,7 +35,7 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 KEPT_TO = {
     "matplotlib": {"plots", "figures"}, "seaborn": {"plots"}, "click": {"cli", "experiments"},
     "tqdm": {"cli", "experiments"}, "ipywidgets": {"panels", "widgets"}, "anywidget": {"panels", "widgets"},
-    "distributed": {"sweeps"}, "altair": {"pages", "widgets"}, "vl_convert": {"pages", "widgets"}, "pylab": set(),
+    "distributed": {"sweeps", "executors"}, "altair": {"pages", "widgets"}, "vl_convert": {"pages", "widgets"}, "pylab": set(),
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem not in ("__main__",) and path.parent != PACKAGE)
 MODULES += sorted(path for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))

@@ -1,0 +1,251 @@
+"""One function over many items, on processes of this machine or on any executor of `concurrent.futures`.
+
+    for item, result in completed(run, items, workers=4):
+        ...
+
+Results come as they are done. Local processes have one torch thread each, ignore Ctrl-C, and end with their parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from typing import Any, TypeVar
+
+from ebll.errors import EbllError, InputError
+
+__all__ = ["completed", "count", "dask_executor", "default_workers", "preload"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+START = "forkserver" if sys.platform == "linux" else "spawn"
+LOOK = 0.2  # seconds between two calls of `on_count`
+REACH = 10.0  # seconds after which a Dask scheduler that does not answer counts as unreachable
+_LOST = ("BrokenProcessPool", "BrokenThreadPool", "BrokenExecutor", "CancelledError", "KilledWorker", "CommClosedError")
+_IN_A_SCRIPT = (
+    'In a script, start processes under `if __name__ == "__main__":`, since the processes read the script too.'
+)
+
+
+def default_workers() -> int:
+    """As many processes as this process may use cores, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores)
+
+
+def preload(module: str) -> None:
+    """Begin to import a module in the process that local workers are forked from, while this one goes on.
+
+    Importing torch takes most of a worker's start. The first call in a process counts; elsewhere than on Linux nothing
+    happens, and every worker imports for itself.
+    """
+    if START == "forkserver":
+        from multiprocessing import forkserver
+
+        multiprocessing.get_context(START).set_forkserver_preload([module])
+        with _ctrl_c_blocked():
+            forkserver.ensure_running()
+
+
+def completed(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    on_count: Callable[[float], object] | None = None,
+) -> Iterator[tuple[Item, Result]]:
+    """Yield (item, function(item)) as they are done, in no fixed order.
+
+    Args:
+        function: of a module, so that it can be sent to a process.
+        executor: anything whose `submit` returns a `concurrent.futures.Future`, such as a Dask client's
+            `get_executor()`; None for processes of this machine.
+        workers: how many processes; as many as cores, at most 8, if None; 1 runs everything in this process.
+        on_count: called in this thread a few times a second with the sum of what the items have passed to `count`.
+            On an executor of the caller's nothing is counted.
+
+    Closing the generator, or Ctrl-C, cancels what has not begun and ends local processes at once.
+
+    Raises:
+        EbllError: a worker was lost, after everything else that was done has been yielded.
+        InputError: `executor` has no `submit`.
+        Exception: whatever `function` raised.
+    """
+    items, workers = list(items), workers or default_workers()
+    if executor is None and workers == 1:
+        yield from _in_this_process(function, items, on_count)
+        return
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise InputError(
+            "executor: an executor of concurrent.futures, such as ProcessPoolExecutor() or the get_executor() of a "
+            f"Dask client; got {type(executor).__name__}."
+        )
+    lost: BaseException | None = None
+    with contextlib.ExitStack() as stack:
+        total = None
+        if executor is None and items:
+            total = multiprocessing.get_context(START).Value("d", 0.0)
+            executor = stack.enter_context(_processes(min(workers, len(items)), total))
+        futures: dict[Future, Item] = {}
+        try:
+            with _ctrl_c_blocked():  # processes are started here
+                for item in items:
+                    futures[executor.submit(function, item)] = item
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, timeout=LOOK if on_count else None, return_when=FIRST_COMPLETED)
+                if on_count and total is not None:
+                    on_count(total.value)
+                for future in done:
+                    error = CancelledError() if future.cancelled() else future.exception()
+                    if error is None:
+                        yield futures[future], future.result()
+                    elif type(error).__name__ in _LOST:
+                        lost = lost or error
+                    else:
+                        raise error
+        except RuntimeError as error:  # raised by submit of an executor that is broken or closed
+            if futures and type(error).__name__ not in _LOST:
+                raise
+            lost = error
+        finally:
+            for future in futures:
+                future.cancel()
+    if lost is not None:
+        raise EbllError(_words_for(lost, workers if total is not None else None)) from lost
+
+
+def count(amount: float = 1.0) -> None:
+    """In a function that `completed` runs: add to the number that `on_count` is called with."""
+    _add(amount)
+
+
+@contextlib.contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """The executor of a Dask cluster, by the address of its scheduler, such as tcp://10.0.0.1:8786.
+
+    Raises:
+        EbllError: Dask is not installed, or the scheduler does not answer.
+        InputError: this is no address.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise EbllError('Dask is not installed. It comes with: pip install "ebll[scale]"') from None
+    try:
+        client = Client(address, timeout=REACH, set_as_default=False)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"The address of a Dask scheduler looks like tcp://10.0.0.1:8786; got {address!r}.") from error
+    except OSError as error:  # TimeoutError is one
+        raise EbllError(f"The Dask scheduler at {address} does not answer. Is it running, at this address?") from error
+    try:
+        yield client.get_executor()
+    finally:
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            client.close(timeout=1)
+
+
+_add: Callable[[float], None] = lambda amount: None  # noqa: E731 - replaced while something counts
+
+
+def _in_this_process(
+    function: Callable[[Item], Result], items: Iterable[Item], on_count: Callable[[float], object] | None
+) -> Iterator[tuple[Item, Result]]:
+    global _add
+    total, told = 0.0, time.monotonic()
+
+    def add(amount: float) -> None:
+        nonlocal total, told
+        total += amount
+        if on_count and time.monotonic() - told >= LOOK:
+            told = time.monotonic()
+            on_count(total)
+
+    before, _add = _add, add
+    try:
+        for item in items:
+            yield item, function(item)
+            if on_count:
+                on_count(total)
+    finally:
+        _add = before
+
+
+@contextlib.contextmanager
+def _processes(workers: int, total: Any) -> Iterator[Executor]:
+    """A pool whose processes end at once when the block ends, whatever they do."""
+    context = multiprocessing.get_context(START)
+    if START == "forkserver":  # its imports take seconds: wait for them here, where Ctrl-C is heard
+        first = context.Process()
+        first.start()
+        first.join()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(total,))
+    try:
+        yield pool
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(total: Any) -> None:
+    """Ctrl-C is the parent's to handle; one thread a worker, so that two workers use two cores and numbers repeat."""
+    import torch  # here, so that workers can be started before their parent has imported it
+
+    global _add
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def add(amount: float) -> None:
+        with total.get_lock():
+            total.value += amount
+
+    _add = add
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end its workers, which would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Processes that are started here never see Ctrl-C, not even while they import torch; for us it waits a moment."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # first, as it unblocks Ctrl-C
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _words_for(error: BaseException, workers: int | None) -> str:
+    if workers is None:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return (
+            f"The executor has lost a worker or takes no more work ({what}). What was finished is kept where it was "
+            "saved; the same call goes on from there."
+        )
+    hint = f" {_IN_A_SCRIPT}" if hasattr(sys.modules["__main__"], "__file__") else ""
+    return (
+        "A worker process was ended from outside, most often for want of memory. What was finished is kept; try again "
+        f"with fewer workers than {workers}.{hint}"
+    )
