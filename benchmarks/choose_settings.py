@@ -30,10 +30,10 @@ from ebll.autoencoder import AutoencoderSettings
 from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.data import load_task
 from ebll.errors import TrainingDiverged
-from ebll.experiments.report import markdown
 from ebll.methods import EBLL, EWC, Finetune, LwF, Method
 from ebll.protocol import learn_first, run_sequence
 from ebll.recording import Recorder, measure_accuracy
+from ebll.reproduce.report import markdown
 
 SEEDS = range(100, 105)
 NEW_TASKS = ("mnist", "digits", "textures")

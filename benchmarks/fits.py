@@ -5,7 +5,6 @@ The two ways to the Fisher diagonal are compared before they are timed: the text
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -18,9 +17,9 @@ from ebll.fisher import FISHER_KINDS, fisher_diagonal, fisher_diagonal_loop
 from ebll.methods import EBLL
 from ebll.methods.codes import fit_to_task
 from ebll.networks import Network
-from ebll.protocol import learn_first, run_sequence
+from ebll.protocol import begin, complete, learn_first
 from ebll.recording import Recorder
-from ebll.runs import Snapshot
+from ebll.runs import Memories, Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
 
@@ -87,14 +86,15 @@ def difference(some: Sequence[Tensor], others: Sequence[Tensor]) -> float:
 def fit_and_run(tasks: Sequence[Task], start: Snapshot, device: str) -> Mapping[str, Callable[[], object]]:
     """The first task's autoencoder, and the second task with one that is already there."""
     method, settings = EBLL(), TrainSettings(threads=torch.get_num_threads())
-    ready = dataclasses.replace(start, memory=method.consolidate(start.net, 0, tasks[0], None, 0))
+    memories: Memories = {}
 
     def fit() -> None:
         with cpu_threads(settings.threads):
             fit_to_task(start.net, 0, tasks[0], method.autoencoder, 0)
 
     def learn() -> None:
-        options = {"settings": settings, "device": device, "recorder": Recorder(log_every=0)}
-        run_sequence(tasks, method, start=ready, consolidate_last=False, **options)
+        options = {"device": device, "recorder": Recorder(log_every=0)}
+        complete(begin(tasks, method, start=start, memories=memories, **options), tasks, settings)
 
+    learn()  # fits the autoencoder, which later runs find in `memories`
     return {"fit": fit, "run": learn}

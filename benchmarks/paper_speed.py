@@ -30,12 +30,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.section import write_section
 from ebll.autoencoder import Autoencoder, encoder_of
 from ebll.data import Task
-from ebll.experiments.report import markdown
 from ebll.methods import EncoderMemory
 from ebll.networks import Network
 from ebll.paper import PaperSettings
 from ebll.paper.speed import noise_task
 from ebll.paper.start import network_of, quick_products
+from ebll.reproduce.report import markdown
 from ebll.training import train
 
 ROWS = ("finetune", "lwf", "ebll", "ebll-separate", "feature-extraction")

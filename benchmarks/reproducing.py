@@ -21,12 +21,12 @@ import pandas as pd
 from benchmarks.results import spread
 from benchmarks.rounds import Figure, figure
 from benchmarks.start import ebll
-from ebll import protocol
-from ebll.experiments import jobs, reproduce
-from ebll.experiments.plan import Experiment
-from ebll.experiments.report import markdown
+from ebll import protocol, starts
 from ebll.methods import codes, ewc
 from ebll.recording import Recorder
+from ebll.reproduce import jobs, reproduce
+from ebll.reproduce.report import markdown
+from ebll.runs import sequence_id
 
 __all__ = ["TITLE", "Clock", "run", "watched"]
 
@@ -39,7 +39,7 @@ STAGES = {
     "test accuracy": [(Recorder, "add_accuracies")],
     "autoencoder fit": [(codes, "fit_to_task"), (jobs, "fit_to_task")],
     "Fisher": [(ewc, "fisher_diagonal")],
-    "tables and figures": [(import_module("ebll.experiments.reproduce"), "conclude")],
+    "tables and figures": [(import_module("ebll.reproduce"), "conclude")],
 }
 FIRST, REST, SHARED = "first task", "everything else", "shared"
 
@@ -96,21 +96,18 @@ def watched(clock: Clock) -> contextlib.ExitStack:
     def stage_of(run: Any, tasks: Any, t: int, stage: str, *more: Any) -> dict[str, str]:
         return {"stage": stage if stage == "warm-up" else "training" if t else FIRST}
 
-    def learned_of(run: Any, *more: Any) -> dict[str, str]:
-        sequence = Experiment(run.net_name, run.tasks).id
-        return {"sequence": sequence} | ({"method": run.method.name} if len(run.tasks) > 1 else {})
+    def first_of(run: Any, *more: Any) -> dict[str, str]:
+        return {"sequence": sequence_id(run.net_name, run.tasks)}
 
-    def run_of(tasks: Any, method: Any = None, start: Any = None, *more: Any, net: str = "", **options: Any) -> Any:
-        sequence = Experiment(start.net_name if start else net, tuple(task.name for task in tasks)).id
-        return {"sequence": sequence, "method": method.name if method else jobs.ALONE}
+    def run_of(made: Any, name: str, method: Any, tasks: Any, *more: Any, net: str, **options: Any) -> dict[str, str]:
+        return {"sequence": sequence_id(net, [task.name for task in tasks]), "method": name}
 
     for stage, places in STAGES.items():
         for owner, name in places:
             wrap(owner, name, lambda *given, _stage=stage, **options: {"stage": _stage})
     wrap(protocol, "_stage", stage_of)
-    wrap(jobs, "learn", learned_of)
-    wrap(jobs, "branch", run_of)
-    wrap(jobs, "alone", run_of)
+    wrap(starts, "learn", first_of)
+    wrap(jobs, "learn_with", run_of)
     return stack
 
 

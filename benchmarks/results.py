@@ -16,7 +16,7 @@ from textwrap import fill
 import pandas as pd
 
 from benchmarks.rounds import Figure
-from ebll.experiments.report import markdown
+from ebll.reproduce.report import markdown
 
 __all__ = ["PAGE", "TABLE", "check_outputs", "number", "read", "spread", "table_of", "write_part"]
 

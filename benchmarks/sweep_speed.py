@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 import ebll
-from ebll.experiments.report import markdown
+from ebll.reproduce.report import markdown
 
 
 def rows(rounds: int, runs: int) -> Iterator[dict]:

@@ -8,7 +8,7 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
 - `ebll.training`: the one loop; `ebll.protocol`: tasks one after the other; `ebll.recording`: the tables they leave;
   `ebll.comparison`: several methods side by side.
-- `ebll.experiments`: the main job with its claims; `ebll.plots`: table in, figure out.
+- `ebll.reproduce`: the main job with its claims; `ebll.plots`: table in, figure out.
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster.
 - `ebll.widgets`: the forgetting lab and the submanifold explorer, for notebooks; `ebll.panels`: that of a sweep;
   `ebll.pages`: a sweep as a page that needs no kernel.

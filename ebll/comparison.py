@@ -5,8 +5,6 @@ So they differ in the method alone.
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,15 +14,15 @@ import torch
 
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
-from ebll.methods import EBLL, EWC, METHODS, CodeOnly, EBLLSeparate, Memory, Method
+from ebll.methods import METHODS, Method
 from ebll.networks import NetSpec
-from ebll.protocol import begin, complete, learn_first
+from ebll.protocol import begin, learn, learn_first
 from ebll.recording import Recorder
-from ebll.runs import Run, Snapshot, check_start, checked_tasks
+from ebll.runs import Memories, Run, Snapshot, check_start, checked_tasks, sequence_id
 from ebll.seeds import cpu_threads
-from ebll.training import TrainSettings
+from ebll.training import Step, TrainSettings
 
-__all__ = ["ALONE", "Comparison", "alone", "branch", "compare", "kept_by", "memory_of"]
+__all__ = ["ALONE", "Comparison", "compare", "learn_with"]
 
 ALONE = "alone"
 """Name in the tables of the reference that trains a fresh network on each task alone."""
@@ -97,105 +95,67 @@ def compare(
     settings, starts = settings or TrainSettings(), _starts(starts)
     made, done, total = Comparison() if into is None else into, 0, len(named) * len(seeds)
     for seed in seeds:
-        options = {"settings": settings, "seed": seed, "device": device}
+        options = {"net": net, "settings": settings, "seed": seed, "device": device}
         try:
             if seed in starts:
                 check_start(starts[seed], tasks[0])
                 _check_net(starts[seed], net)
-                start = made.starts[seed] = starts[seed]
+                start = starts[seed]
             else:
-                recorder = Recorder(log_every=log_every)
-                start = made.starts[seed] = learn_first([tasks[0]], net=net, recorder=recorder, **options)
+                start = learn_first([tasks[0]], recorder=Recorder(log_every=log_every), **options)
         except TrainingDiverged as error:
             made.failures.append(str(error))
             done += len(named)
             continue
-        memories: dict[Any, Memory | None] = {}
+        made.starts[seed], memories = start, {}
         for name, method in named.items():
-            try:
-                if method is None:
-                    facts = _facts(tasks, start.net_name, seed)
-                    for row in alone(tasks, net=net, **options):
-                        made.alone_rows.append(facts | row)
-                else:
-                    recorder = Recorder(log_every=log_every)
-                    run = branch(tasks, method, start, memories, recorder=recorder, **options)
-                    made.runs[name, seed] = complete(run, tasks, settings)
-            except TrainingDiverged as error:
-                made.failures.append(f"{name}: {error}")
-                if method is not None:
-                    made.runs[name, seed] = error.run
+            with cpu_threads(settings.threads):
+                for _ in learn_with(made, name, method, tasks, start, memories, log_every=log_every, **options):
+                    pass
             done += 1
             if progress:
                 progress(done, total, name)
     return made
 
 
-def branch(
+def learn_with(
+    made: Comparison,
+    name: str,
+    method: Method | None,
     tasks: Sequence[Task],
-    method: Method,
     start: Snapshot,
-    memories: dict[Any, Memory | None],
+    memories: Memories,
     *,
+    net: NetSpec,
     settings: TrainSettings,
     seed: int,
     device: str | torch.device = "cpu",
-    recorder: Recorder | None = None,
-) -> Run:
-    """A run with one method from a snapshot, about to learn the later tasks: what it keeps of the first is fitted once.
+    log_every: int = 20,
+) -> Iterator[Step]:
+    """Learn the later tasks of a sequence with one method from a snapshot; yields the loop's steps.
 
-    memories  filled here and shared by the methods that keep the same thing: those with an autoencoder of equal
-              settings whatever else they do, and EWC whatever its strength
+    made      takes the run, from its beginning on; a run that diverges is told in its `failures`
+    method    None for the reference `alone`: a fresh network for each task but the first, trained for as many epochs as
+              the others see that task
+    memories  as in `ebll.protocol.begin`
     """
-    with cpu_threads(settings.threads):
-        memory = memory_of(method, start, tasks[0].to(device), memories, seed)
-    start = dataclasses.replace(start, memory=memory)
-    return begin(tasks, method, start=start, seed=seed, device=device, recorder=recorder)
-
-
-def memory_of(
-    method: Method, start: Snapshot, task: Task, memories: dict[Any, Memory | None], seed: int
-) -> Memory | None:
-    """What a method keeps of the first task, from `memories` or else fitted and put there."""
-    key = kept_by(method)
-    if key not in memories:
-        # On a copy: a fit freezes the network, and gives way to other runs that may be branching from it.
-        memories[key] = method.consolidate(copy.deepcopy(start.net).to(task.train.labels.device), 0, task, None, seed)
-    return memories[key]
-
-
-def alone(
-    tasks: Sequence[Task],
-    *,
-    net: NetSpec = "mlp",
-    settings: TrainSettings,
-    seed: int,
-    device: str | torch.device = "cpu",
-) -> Iterator[dict[str, Any]]:
-    """Accuracy rows of a fresh network for each task but the first, trained as long as the others see that task."""
-    longer = settings.replace(epochs=settings.epochs + settings.warmup_epochs)
-    for task in tasks[1:]:
-        recorder = Recorder(log_every=0)
-        learn_first([task], net=net, settings=longer, seed=seed, device=device, recorder=recorder)
-        yield from recorder.accuracy_rows
-
-
-def kept_by(method: Method) -> Any:
-    """What decides what a method keeps of a task; by exact type, since a reader's own class may keep something else."""
-    if type(method) in (EBLL, EBLLSeparate, CodeOnly):
-        return method.autoencoder.of_task(0)  # it is asked of first tasks
-    if type(method) is EWC:
-        return method.replace(ewc_strength=0.0)
-    return method if _hashes(method) else id(method)
-
-
-def _hashes(method: Method) -> bool:
-    """Whether the settings can be a key; a reader's own may hold a list."""
+    options = {"seed": seed, "device": device}
     try:
-        hash(method)
-    except TypeError:
-        return False
-    return True
+        if method is not None:
+            recorder = Recorder(log_every=log_every)
+            run = begin(tasks, method, start=start, memories=memories, recorder=recorder, **options)
+            made.runs[name, seed] = run
+            yield from learn(run, tasks, settings)
+            return
+        longer = settings.replace(epochs=settings.epochs + settings.warmup_epochs)
+        sequence = sequence_id(start.net_name, [task.name for task in tasks])
+        facts = {"sequence": sequence, "net": start.net_name, "method": ALONE, "seed": seed}
+        for task in tasks[1:]:
+            run = begin([task], "finetune", net=net, recorder=Recorder(log_every=0), **options)
+            yield from learn(run, [task], longer)
+            made.alone_rows += [facts | row for row in run.recorder.accuracy_rows]
+    except TrainingDiverged as error:
+        made.failures.append(f"{name}: {error}")
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
@@ -218,11 +178,6 @@ def _check_net(start: Snapshot, net: NetSpec) -> None:
     wanted = net if isinstance(net, str) else "own"
     if start.net_name != wanted:
         raise InputError(f"starts: a network {start.net_name!r} has learned the first task, but net is {wanted!r}.")
-
-
-def _facts(tasks: Sequence[Task], net: str, seed: int) -> dict[str, Any]:
-    sequence = f"{net}:{'-'.join(task.name for task in tasks)}"
-    return {"sequence": sequence, "net": net, "method": ALONE, "seed": seed}
 
 
 def _named(methods: Mapping[str, Method] | Iterable[str | Method]) -> dict[str, Method | None]:

@@ -19,7 +19,7 @@ from ebll.errors import InputError, TrainingDiverged, check_choice
 from ebll.methods import METHODS, FeatureExtraction, Finetune, Memory, Method, Targets
 from ebll.networks import NetSpec, Network, build_network
 from ebll.recording import Recorder
-from ebll.runs import Run, Snapshot, check_start, checked_tasks
+from ebll.runs import Memories, Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads, seeded
 from ebll.training import Resume, Step, Teacher, TrainSettings, train
 
@@ -98,9 +98,11 @@ def begin(
     device: str | torch.device = "cpu",
     recorder: Recorder | None = None,
     start: Snapshot | None = None,
+    memories: Memories | None = None,
 ) -> Run:
-    """A run that `learn` takes on; the arguments are those of `run_sequence`.
+    """A run that `learn` takes on; the other arguments are those of `run_sequence`.
 
+    memories   what methods keep of the first task; runs that branch from one `start` and share this dict fit it once
     raises   `InputError` where tasks, method and network do not fit together
     """
     tasks, method = checked_tasks(tasks, device), method_of(method)
@@ -113,11 +115,10 @@ def begin(
         check_start(start, tasks[0])
         method.check(start.net, len(tasks))
         recorder.extend(start.recorder)
-        run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net), start.memory, recorder, learned=1)
+        run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net), None, recorder, learned=1)
         method.prepare(run.net)
-        if start.memory is not None:
-            run.fitted = 1
-            recorder.add_memory(names[0], start.memory)
+    if memories is not None:
+        run.memories = memories
     run.net.to(device)
     return run
 
@@ -151,7 +152,10 @@ def learn(
                 yield from learn_task(run, tasks, t, settings, resume if resume and resume.task == t else None)
             if run.fitted <= t and (t < last or consolidate_last):
                 who = run.method.label
-                run.memory = run.method.consolidate(run.net, t, task, run.memory, run.seed)
+                kept, key = (run.memories, run.method.memory_key) if t == 0 else ({}, None)
+                if key not in kept:
+                    kept[key] = run.method.consolidate(run.net, t, task, run.memory, run.seed)
+                run.memory = kept[key]
                 run.fitted = t + 1
                 run.recorder.add_memory(task.name, run.memory)
         except TrainingDiverged as error:

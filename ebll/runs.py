@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,7 +18,10 @@ from ebll.recording import Recorder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Run", "Snapshot", "check_start", "checked_tasks"]
+__all__ = ["Memories", "Run", "Snapshot", "check_start", "checked_tasks", "sequence_id"]
+
+Memories = dict[Any, Memory | None]
+"""What methods keep of the first task, by `Method.memory_key`: those that keep the same thing fit it once."""
 
 
 @dataclass
@@ -28,7 +31,6 @@ class Snapshot:
     net: Network
     recorder: Recorder
     net_name: str = "mlp"  #: as tables name it; "own" for a user's modules
-    memory: Memory | None = None  #: what the method to be branched keeps of the first task; fitted anew if None
 
 
 @dataclass
@@ -44,11 +46,12 @@ class Run:
     recorder: Recorder
     learned: int = 0  #: tasks learned so far
     fitted: int = 0  #: of these, the tasks that what the method keeps was fitted to
+    memories: Memories = field(default_factory=dict)  #: of the first task, shared by runs that branch from one snapshot
 
     @property
     def facts(self) -> dict[str, str | int]:
         """The first columns of every table: sequence (such as mlp:letters-textures), net, method, seed."""
-        sequence = f"{self.net_name}:{'-'.join(self.tasks)}"
+        sequence = sequence_id(self.net_name, self.tasks)
         return {"sequence": sequence, "net": self.net_name, "method": self.method.name, "seed": self.seed}
 
     @property
@@ -96,6 +99,11 @@ class Run:
 
         facts = pd.DataFrame([self.facts] * len(table), index=table.index, columns=list(self.facts))
         return pd.concat([facts, table], axis=1)
+
+
+def sequence_id(net: str, tasks: Sequence[str]) -> str:
+    """The name in the column `sequence`, such as mlp:letters-textures; joined by "+" where a task's name has a "-"."""
+    return f"{net}:{('+' if any('-' in task for task in tasks) else '-').join(tasks)}"
 
 
 def checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Task]:

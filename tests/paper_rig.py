@@ -12,10 +12,10 @@ import pytest
 import tiny_photos
 from torch import nn
 
-import ebll.experiments.report
 import ebll.paper.main
 import ebll.paper.spread
 import ebll.paper.start
+import ebll.reproduce.report
 from ebll.backbones import CutNet
 from ebll.paper import PaperSettings
 from ebll.photos import PhotoSettings
@@ -84,7 +84,7 @@ def small_net(draw=False):
             patch.setattr(room, "cut_net", cut_net)
         patch.setattr(ebll.paper.start, "_loaded", {})
         if not draw:
-            patch.setattr(ebll.experiments.report, "draw", lambda *given: [])
+            patch.setattr(ebll.reproduce.report, "draw", lambda *given: [])
         yield
 
 

@@ -8,7 +8,7 @@ from tiny_plan import SEQUENCES, tiny
 
 from benchmarks import reproducing
 from benchmarks.reproducing import FIRST, REST, SHARED, Clock
-from ebll.experiments import jobs
+from ebll.reproduce import jobs
 
 
 def test_time_belongs_to_the_innermost_block():
@@ -38,7 +38,7 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch):
     monkeypatch.setattr(reproducing, "PROFILE", "tiny")
     monkeypatch.setattr(reproducing, "first_lines", lambda folder: [2.0, 4.0])
     monkeypatch.setattr(reproducing, "reproduce", functools.partial(reproducing.reproduce, methods=("ewc", "ebll")))
-    monkeypatch.setattr("ebll.experiments.report.draw", lambda *given: [])
+    monkeypatch.setattr("ebll.reproduce.report.draw", lambda *given: [])
     jobs._task.cache_clear()  # as in a process of its own
     with tiny():
         text, figures = reproducing.run(1, "cpu")

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from ebll import METHODS
-from ebll.experiments.claims import claims_of
-from ebll.experiments.outcomes import curve_shapes, seed_outcomes
-from ebll.experiments.plan import ALONE, Experiment
-from ebll.experiments.report import final_table, markdown
-from ebll.experiments.verdicts import Claim, Part, interval, parts_table
+from ebll.comparison import ALONE
+from ebll.reproduce.claims import claims_of, curve_shapes, seed_outcomes
+from ebll.reproduce.plan import Experiment
+from ebll.reproduce.report import final_table, markdown
+from ebll.reproduce.verdicts import Claim, Part, interval, parts_table
 
 NEAR, FAR = Experiment("mlp", ("letters", "near")), Experiment("mlp", ("letters", "far"))
 LONG = Experiment("mlp", ("letters", "near", "far"))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from paper_rig import photos, same_results
 
 from ebll.cli import cli
-from ebll.experiments import report
+from ebll.reproduce import report
 
 pytestmark = pytest.mark.paper
 

@@ -1,9 +1,7 @@
 """`ebll reproduce` from end to end on a tiny plan: the schema of every file, and the same numbers however it is run."""
 
 import csv
-import dataclasses
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,11 +12,12 @@ import torch
 from tiny_plan import SEQUENCES, reproduce, tiny
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ebll import METHODS, experiments
-from ebll.errors import EbllError
-from ebll.experiments import jobs as main_jobs
-from ebll.experiments.jobs import jobs_of, longest, run_job, run_jobs
-from ebll.experiments.plan import PROFILES
+from ebll import METHODS
+from ebll import reproduce as main_job
+from ebll.config import NEW_TASK_IMAGES
+from ebll.executors import completed
+from ebll.reproduce.jobs import jobs_of, run_job
+from ebll.reproduce.plan import PROFILES
 
 ACCURACY = ["sequence", "method", "seed", "after", "task", "accuracy"]
 CURVES = ["sequence", "method", "seed", "step", "task", "feature_distance"]
@@ -98,7 +97,7 @@ def check_printed(told, folder, claims):
 def test_every_file_and_what_is_printed(done):
     result, folder = done
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.startswith("0 of 54 runs (mlp: letters loaded)")
+    assert result.stderr.startswith("0 of 54 runs (learning the first tasks)")
     check_accuracy(folder)
     check_curves(folder)
     check_pictures(folder)
@@ -126,7 +125,7 @@ def test_some_methods_other_seeds_and_a_run_that_ends_early(tmp_path):
     told = " ".join(result.stdout.split())
     assert "2 methods ewc, finetune" in told
     for name in IDS:
-        assert f"ended early: {name}: EWC, seed 7: training diverged" in told
+        assert f"ended early: {name}: ewc: EWC, seed 7: training diverged" in told
     accuracy = pd.read_csv(tmp_path / "accuracy.csv")
     assert set(accuracy["seed"]) == {7}
     assert set(accuracy.loc[accuracy["method"] == "ewc", "after"]) == {"letters"}
@@ -151,7 +150,7 @@ def test_one_name_is_a_list_of_one_and_each_method_runs_once(tmp_path, given):
         raise Stop
 
     with tiny(), pytest.raises(Stop):
-        experiments.reproduce("tiny", methods=given, out=tmp_path, workers=1, on_start=look)
+        main_job.reproduce("tiny", methods=given, out=tmp_path, workers=1, on_start=look)
 
 
 def test_a_job_that_stops_drops_the_conclusions_of_an_earlier_one_and_keeps_its_own_tables(tmp_path):
@@ -164,100 +163,55 @@ def test_a_job_that_stops_drops_the_conclusions_of_an_earlier_one_and_keeps_its_
             raise Stop
 
     with tiny(), pytest.raises(Stop):
-        experiments.reproduce("tiny", methods="finetune", out=tmp_path, workers=1, on_progress=stop)
+        main_job.reproduce("tiny", methods="finetune", out=tmp_path, workers=1, on_progress=stop)
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["accuracy.csv", "curves.csv", "forgetting.png", "gaps.csv", "kept.csv", "notes.txt"]
-    assert set(pd.read_csv(tmp_path / "accuracy.csv")["method"]) == {"alone"}
+    assert set(pd.read_csv(tmp_path / "accuracy.csv")["seed"]) == {0}
 
 
-def made(job, tell):
-    """Run a job to its end: the optimiser steps that the networks were trained with (those of fits are Adam's)."""
-    steps = []
+@pytest.mark.parametrize("changes", [{}, {"ewc_strength": 1e12}], ids=["all end", "EWC diverges"])
+def test_the_work_of_a_job_is_known_before_it_is_run_and_counted_step_by_step(changes):
+    """Optimiser steps; those that a diverged run has not made count at the end (those of fits are Adam's)."""
+    with tiny(**changes):
+        (job,) = jobs_of(SEQUENCES[2:], ["joint", "ewc"], [90 + len(changes)])  # seeds of its own: none is cached
+    # 3,536 letters and 1,190 images of each later task in batches of 256; an epoch of the first, two of the others.
+    assert NEW_TASK_IMAGES == 1190
+    assert job.work == 14 + 3 * 2 * (5 + 5)
+    steps, counted = [], []
     hook = register_optimizer_step_post_hook(lambda optimizer, *given: steps.append(type(optimizer)))
     try:
-        assert len(list(run_job(job, tell))) == job.runs
+        ((_, tables),) = completed(run_job, [job], workers=1, on_count=counted.append)
     finally:
         hook.remove()
-    return steps.count(torch.optim.SGD)
+    assert counted[-1] == job.work
+    assert (steps.count(torch.optim.SGD) == job.work) == (not changes) == (not tables.failures)
 
 
-def test_the_steps_of_a_job_are_known_before_it_is_run_and_told_one_by_one(monkeypatch):
-    monkeypatch.setattr(main_jobs, "TELL_EVERY", 0)
-    with tiny():
-        (job,) = jobs_of(SEQUENCES[2:], ["joint", "feature-extraction", "ebll"], [0])
-    told = []
-    steps = made(job, told.append)
-    # 3,536 letters and 1,190 images of each later task in batches of 256; an epoch of the first, two of the others.
-    assert (job.first_steps, job.run_steps(SEQUENCES[2])) == (14, 2 * (5 + 5))
-    assert steps == 14 + 4 * 20
-    assert [one.job for one in told] == [job] * len(told)
-    done = [one.done for one in told]
-    assert done == sorted(done)
-    assert (done[0], done[-1]) == (0, steps)
-    alone = set(range(14, 34))  # told of as a whole, when it is done
-    assert set(done) == set(range(steps + 1)) - alone
-
-
-def test_steps_that_a_diverged_run_did_not_make_count_as_done():
-    with tiny(ewc_strength=1e12):
-        (job,) = jobs_of(SEQUENCES[:1], ["ewc", "finetune"], [0])
-    told = []
-    assert made(job, told.append) < told[-1].done == job.first_steps + 3 * job.run_steps(SEQUENCES[0])
-    assert job.work_left(told[-1].done) == 0
-
-
-def test_work_is_steps_weighed_by_what_they_cost():
+def test_a_step_of_the_cnn_counts_for_more():
     cnn, mlp, _ = jobs_of(PROFILES["full"].experiments, ["joint", "lwf", "ewc"], [0])
-    assert [(job.net, job.first) for job in (cnn, mlp)] == [("cnn", "letters"), ("mlp", "letters")]
     first, run = 8 * 56, 10 * 19  # 3,536 and 1,190 images in batches of 64; two epochs of warm-up
-    alike, fits = run * (1.2 + 1.7 + 1.2 + 1.2), run * (1.2 + 1.2)  # alone, joint, lwf, ewc; for the gap, Fisher
-    assert mlp.work_left() == pytest.approx(first + fits + (1 + 1 + 1 + 3) * alike)
-    assert cnn.work_left() == pytest.approx(4 * (first + fits + 2 * alike))
-    assert mlp.work_left(first // 2) == pytest.approx(mlp.work_left() - first // 2)
-    assert mlp.work_left(first + run) == pytest.approx(mlp.work_left() - first - run * (1.2 + 1.2))
-    assert mlp.work_left(first + run + 9) == pytest.approx(mlp.work_left(first + run) - 9 * 1.7)
-
-
-@pytest.mark.parametrize(
-    ("work", "workers", "last"),
-    [([3, 2, 2], 1, 7), ([3, 2, 2], 2, 4), ([3, 2, 2], 3, 3), ([3, 2, 2], 8, 3), ([0, 5, 1, 1], 2, 5), ([0, 0], 2, 0)],
-)
-def test_the_longest_chain_of_work(work, workers, last):
-    assert longest(work, workers) == last
+    assert (mlp.net, mlp.work) == ("mlp", first + (1 + 1 + 1 + 3) * 4 * run)
+    assert (cnn.net, cnn.work) == ("cnn", 4 * (first + 2 * 4 * run))
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_progress_is_told_from_the_first_task_to_the_figures(tmp_path, workers, monkeypatch):
-    monkeypatch.setattr("ebll.experiments.report.draw", lambda *given: [])
+    monkeypatch.setattr("ebll.reproduce.report.draw", lambda *given: [])
     told = []
     with tiny():
         options = {"methods": ["lwf"], "out": tmp_path, "workers": workers}
-        experiments.reproduce("tiny", on_progress=lambda *given: told.append(given), **options)
+        main_job.reproduce("tiny", on_progress=lambda *given: told.append(given), **options)
     done, total, names, shares = zip(*told, strict=True)
-    assert told[0] == (0, 12, "mlp: letters loaded", 0)
+    assert told[0][:3] == (0, 12, "learning the first tasks")
     assert (done[-1], names[-1]) == (12, "tables and figures")
     assert done == tuple(sorted(done))
     assert set(total) == {12}
     assert shares == tuple(sorted(shares))
-    runs, drawing = 2 * (14 + 2 * 1.2 * (10 + 10 + 20) + 1.2 * 10) / workers, 700 * (5 + 3)
-    assert shares[-1] == pytest.approx(runs / (runs + drawing))
+    work, drawing = 2 * (14 + 2 * (10 + 10 + 20)), workers * 700 * (5 + 3)
+    assert shares[-1] == pytest.approx(work / (work + drawing))
 
 
 def test_a_worker_imports_neither_what_draws_nor_what_tests():
-    code = "import sys, ebll.experiments.jobs; print({'scipy', 'matplotlib', 'seaborn'} & set(sys.modules))"
+    code = "import sys, ebll.reproduce.jobs; print({'scipy', 'matplotlib', 'seaborn'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "set()\n"
-
-
-class Deadly:
-    """Ends the process that unpickles it, as the system does with one that takes too much memory."""
-
-    def __reduce__(self):
-        return os._exit, (1,)
-
-
-def test_a_worker_that_is_ended_from_outside_is_told_in_words():
-    with tiny():
-        jobs = [dataclasses.replace(job, preset=Deadly()) for job in jobs_of(SEQUENCES, ["finetune"], range(2))]
-    with pytest.raises(EbllError, match=r"A worker process was ended from outside.* with fewer workers than 2\."):
-        run_jobs(jobs, 2, lambda result: None)

@@ -76,7 +76,7 @@ def test_the_progress_ends_where_the_work_does(method):
     told = []
     work.do(told.append)
     assert work.done == work.steps == len(told)
-    assert len(work.alone) == 3
+    assert len(work.made.alone_rows) == 2
 
 
 def test_one_task_has_nothing_to_forget(tmp_path, two):
@@ -125,12 +125,11 @@ def test_the_tables_are_written_before_the_figure_and_a_figure_that_fails_leaves
 
 
 def test_what_was_learned_is_kept_when_something_later_fails(tmp_path, two, monkeypatch):
-    def begin(tasks, method, **options):
-        if method == "finetune":  # the network alone, after all tasks are learned
-            raise RuntimeError("lost in space")
-        return ebll.protocol.begin(tasks, method, **options)
+    def fail(*given, **options):  # the networks alone, after all tasks are learned
+        raise RuntimeError("lost in space")
+        yield
 
-    monkeypatch.setattr("ebll.cli.work.begin", begin)
+    monkeypatch.setattr("ebll.cli.work.learn_with", fail)
     done = run("--tasks", two, "--method", "lwf", "--epochs", 1, "--out", tmp_path / "out")
     assert done.exit_code == 1
     stopped, error = done.stderr.splitlines()
@@ -143,7 +142,7 @@ def test_an_error_is_shown_even_if_the_tables_cannot_be_kept_after_it(tmp_path, 
     def fail(*args, **options):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr("ebll.cli.work.write_tables", fail)
+    monkeypatch.setattr("ebll.reproduce.report.write_tables", fail)
     wild = ["--method", "lwf", "--batch-size", 4, "--distill-weight", "1e30"]
     done = run("--tasks", two, *wild, "--out", tmp_path / "out")
     assert done.exit_code == 1

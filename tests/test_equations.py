@@ -13,10 +13,10 @@ import pytest
 from tiny import SETTINGS, method, sequence, small
 
 import ebll
-from ebll.experiments import Claim, Part
-from ebll.experiments.outcomes import OUTCOME_COLUMNS
-from ebll.experiments.verdicts import parts_table
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
+from ebll.reproduce import Claim, Part
+from ebll.reproduce.claims import OUTCOME_COLUMNS
+from ebll.reproduce.verdicts import parts_table
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

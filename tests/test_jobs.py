@@ -7,10 +7,11 @@ from tiny import SETTINGS, blobs
 import ebll
 from ebll import AutoencoderSettings
 from ebll.autoencoder import fit_autoencoder
+from ebll.comparison import ALONE
 from ebll.config import PRESETS, Preset
-from ebll.experiments import jobs
-from ebll.experiments.plan import ALONE, Experiment
 from ebll.networks import frozen
+from ebll.reproduce import jobs
+from ebll.reproduce.plan import Experiment
 from ebll.seeds import derive_seed
 
 SEED, IMAGES = 3, 24  # images of each new task, which has 51 for training
@@ -20,14 +21,20 @@ PRESET = Preset(SETTINGS, distill_weight=0.7, alpha=2.0, ewc_strength=10.0, code
 
 
 @pytest.fixture(scope="module")
-def results():
-    """Sequence and method -> the result of one job with two sequences and two methods."""
+def tables():
+    """The tables of one job with two sequences and two methods."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs, "_task", TASKS.get)
+        patch.setattr(jobs, "_task", lambda name, device: TASKS[name])
         patch.setattr(jobs, "NEW_TASK_IMAGES", IMAGES)
         patch.setitem(PRESETS, "mlp", PRESET)
         (job,) = jobs.jobs_of([PAIR, LONG], ["lwf", "ebll"], [SEED])
-        return {(r.facts["sequence"], r.facts["method"]): r for r in jobs.run_job(job)}
+        jobs._later.cache_clear()
+        yield jobs.run_job(job).joined([PAIR, LONG])
+    jobs._later.cache_clear()
+
+
+def rows(table, e, method):
+    return table[(table["sequence"] == e.id) & (table["method"] == method)]
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +50,24 @@ def cut(e):
 
 @pytest.mark.parametrize("e", [PAIR, LONG], ids=["pair", "long"])
 @pytest.mark.parametrize("name", ["lwf", "ebll"])
-def test_a_result_is_the_run_from_the_common_start_with_the_settings_of_the_net(results, start, e, name):
+def test_the_rows_of_a_run_are_those_from_the_common_start_with_the_settings_of_the_net(tables, start, e, name):
     run = ebll.run_sequence(cut(e), PRESET.method(name), start=start, settings=SETTINGS, seed=SEED)
-    assert results[e.id, name].accuracy == run.recorder.accuracy_rows
-    assert len(results[e.id, name].curves) == len(run.recorder.curve_rows)
+    mine = rows(tables["accuracy"], e, name)
+    assert mine[["after", "task", "accuracy"]].to_dict("records") == run.recorder.accuracy_rows
+    assert len(rows(tables["curves"], e, name)) == len(run.recorder.curve_rows)
 
 
-def test_the_reference_is_a_fresh_network_on_the_same_images_for_as_many_epochs(results):
+def test_the_reference_is_a_fresh_network_on_the_same_images_for_as_many_epochs(tables):
     longer = SETTINGS.replace(epochs=SETTINGS.epochs + SETTINGS.warmup_epochs)
     expected = [
         row
         for task in cut(LONG)[1:]
         for row in ebll.learn_first([task], net="mlp", settings=longer, seed=SEED).recorder.accuracy_rows
     ]
-    assert results[LONG.id, ALONE].accuracy == expected
+    assert rows(tables["accuracy"], LONG, ALONE)[["after", "task", "accuracy"]].to_dict("records") == expected
 
 
-def test_M8_the_gap_is_that_of_the_second_tasks_training_images_before_they_are_learned(results, start):
+def test_M8_the_gap_is_that_of_the_second_tasks_training_images_before_they_are_learned(tables, start):
     net, first, second = start.net, TASKS["letters"], cut(PAIR)[1].train.inputs
     with frozen(net):
         features = net.features(first.train.inputs)
@@ -74,6 +82,6 @@ def test_M8_the_gap_is_that_of_the_second_tasks_training_images_before_they_are_
         with torch.no_grad():
             missed = (fit.autoencoder(new) - new).square().sum() / (new - new.mean(dim=0)).square().sum()
     for e in (PAIR, LONG):
-        (row,) = results[e.id, ALONE].gaps
+        (row,) = rows(tables["gaps"], e, ALONE).to_dict("records")
         assert (row["old"], row["new"]) == ("letters", "mnist")
         assert row["gap"] == pytest.approx(missed.item(), rel=1e-4)

@@ -13,7 +13,7 @@ from notebook_rig import FIND, code_cells, each, read, results, said, tags, told
 from notebooks.source import build, machine
 
 pytestmark = pytest.mark.notebook
-VERDICTS = {"supported", "not", "undecided"}  # of ebll.experiments
+VERDICTS = {"supported", "not", "undecided"}  # of ebll.reproduce
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,13 @@ from messages import raises
 import ebll
 from ebll.autoencoder import AutoencoderSettings, fit_autoencoder
 from ebll.errors import InputError
-from ebll.experiments.plan import Experiment
 from ebll.methods import METHODS
 from ebll.metrics import unexplained_share
 from ebll.paper import SEQUENCES, PaperSettings, Unit
 from ebll.paper.main import chosen_units
 from ebll.paper.plan import RECIPES, experiments_of, units_of
 from ebll.photos import PHOTO_SETS, PhotoSettings
+from ebll.reproduce.plan import Experiment
 from ebll.training import TrainSettings, train
 
 pytestmark = pytest.mark.paper

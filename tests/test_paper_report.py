@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from ebll.experiments.plan import Experiment
-from ebll.experiments.report import LABELS, write_table
 from ebll.paper.report import layout_text, layouts
+from ebll.reproduce.plan import Experiment
+from ebll.reproduce.report import LABELS, write_table
 
 pytestmark = pytest.mark.paper
 

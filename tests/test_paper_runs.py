@@ -18,7 +18,6 @@ from ebll.backbones import accelerated
 from ebll.checkpoints import read_checkpoint
 from ebll.comparison import branch
 from ebll.errors import InputError, OutputError, RunStopped, TrainingDiverged
-from ebll.experiments.report import draw
 from ebll.networks import Network
 from ebll.paper import Brake, Place, paper, runs, start
 from ebll.paper.main import chosen_units
@@ -26,6 +25,7 @@ from ebll.paper.runs import run_units
 from ebll.photos import load_photos
 from ebll.protocol import complete
 from ebll.recording import Recorder
+from ebll.reproduce.report import draw
 from ebll.runs import Snapshot
 
 pytestmark = pytest.mark.paper
@@ -488,7 +488,7 @@ def test_it_does_not_go_on_with_other_images(root, tmp_path):
 
 def test_nothing_logged_leaves_out_the_curves_and_nothing_else(root, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(ebll.experiments.report, "draw", draw)
+        patch.setattr(ebll.reproduce.report, "draw", draw)
         run(root, tmp_path, methods=("finetune", "lwf", "ebll"), chosen=settings(log_every=0))
     assert (tmp_path / "paper-layout.md").is_file()
     assert (tmp_path / "forgetting.png").is_file()

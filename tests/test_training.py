@@ -31,7 +31,7 @@ from ebll import (
     run_sequence,
 )
 from ebll.data import Split
-from ebll.protocol import learn_first
+from ebll.protocol import begin, complete, learn_first
 from ebll.seeds import derive_seed, generator, seeded
 from ebll.training import batches_of, train
 
@@ -314,14 +314,17 @@ def test_looking_back_after_the_last_task_changes_nothing_but_what_is_kept(name)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_snapshot_may_bring_the_memory_of_the_first_task(name):
-    tasks = sequence(3)
+def test_runs_that_share_the_memories_of_the_first_task_are_those_that_fit_their_own(name):
+    tasks, memories = sequence(3), {}
     start = learn_first(tasks, net=small, settings=SETTINGS)
-    memory = learn(name, tasks[:1], start=start).memory
-    branch = learn(name, tasks, start=dataclasses.replace(start, memory=memory))
     plain = learn(name, tasks, start=start)
-    assert same(branch.net, plain.net)
-    assert_same_tables(branch, plain)
+    for _ in range(2):  # the second one takes what the first has fitted
+        recorder = Recorder(log_every=3)
+        run = begin(tasks, method(name), start=start, memories=memories, recorder=recorder)
+        complete(run, tasks, SETTINGS, consolidate_last=True)
+        assert same(run.net, plain.net)
+        assert_same_tables(run, plain)
+    assert len(memories) == 1
 
 
 @pytest.mark.parametrize("name", ["ebll", "code-only", "ebll-separate"])

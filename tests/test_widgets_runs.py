@@ -13,13 +13,13 @@ from tiny import blobs, same, state
 
 import ebll
 from ebll import InputError, Recorder, Task, TrainSettings
-from ebll.comparison import branch
 from ebll.config import NEW_TASK_IMAGES, PRESETS
-from ebll.protocol import learn, learn_first
+from ebll.protocol import begin, learn, learn_first
 from ebll.seeds import cpu_threads
+from ebll.starts import first_task
 from ebll.widgets import Change, LabConfig, LabRun, lab, run, training
 from ebll.widgets.config import LAB_METHODS, MID_RUN, line_of_run, read_run
-from ebll.widgets.starts import learn_start, offered_tasks
+from ebll.widgets.starts import offered_task, offered_tasks
 
 TASKS = [blobs("old", 1, count=200), blobs("new", 2, count=230, classes=4)]
 CONFIG = LabConfig(old="old", new="new", code_size=4, methods=LAB_METHODS, epochs=4)
@@ -57,7 +57,7 @@ def trained(made, tasks=TASKS, **options):
 
 
 def started(name="old", tasks=TASKS, seed=0):
-    return returned(learn_start(name, "mlp", seed, tasks))
+    return returned(first_task(offered_task(name, tasks), "mlp", PRESETS["mlp"].train, seed))
 
 
 def by_hand(config, name, tasks=TASKS, changes=(), log_every=lab.LOG_EVERY):
@@ -67,7 +67,7 @@ def by_hand(config, name, tasks=TASKS, changes=(), log_every=lab.LOG_EVERY):
     for _, setting, value in (change for change in changes if change[0] == 0):
         config = config.replace(**{setting: value})
     method = config.run(name).made_method()
-    made = branch(tasks, method, start, {}, settings=settings, seed=config.seed, recorder=recorder)
+    made = begin(tasks, method, start=start, seed=config.seed, recorder=recorder)
     with cpu_threads(settings.threads):
         for step in learn(made, tasks, settings):
             for at, setting, value in changes:
@@ -151,8 +151,8 @@ def test_on_the_courses_tasks_the_new_one_is_cut_to_the_size_that_it_has_there()
     settings = config.run("lwf").train
     assert found.steps == lab.steps_of(config)[1] == math.ceil(NEW_TASK_IMAGES / settings.batch_size)
     tasks = [ebll.load_task("letters"), whole.subset(NEW_TASK_IMAGES)]
-    start = returned(learn_start("letters", "mlp", 0)).snapshot
-    other = branch(tasks, config.run("lwf").made_method(), start, {}, settings=settings, seed=0)
+    start = started("letters", ()).snapshot
+    other = begin(tasks, config.run("lwf").made_method(), start=start, seed=0)
     with cpu_threads(settings.threads):
         list(learn(other, tasks, settings))
     assert same(found.runs["lwf"].net, other.net)
@@ -314,10 +314,10 @@ def test_runs_that_take_turns_give_what_each_gives_alone():
 
 def test_an_old_task_is_learned_once_and_again_for_another_seed():
     tasks = [blobs("mine", 8, count=90)]
-    first = list(learn_start("mine", "mlp", 0, tasks))
+    first = list(first_task(tasks[0], "mlp", PRESETS["mlp"].train, 0))
     assert first
-    assert list(learn_start("mine", "mlp", 0, tasks)) == []
-    assert len(list(learn_start("mine", "mlp", 1, tasks))) == len(first)
+    assert list(first_task(tasks[0], "mlp", PRESETS["mlp"].train, 0)) == []
+    assert len(list(first_task(tasks[0], "mlp", PRESETS["mlp"].train, 1))) == len(first)
     one, again, other = (started("mine", tasks, seed) for seed in (0, 0, 1))
     assert one is again
     assert one.task is tasks[0]

@@ -20,9 +20,9 @@ from ebll.losses import code_distance
 from ebll.methods.codes import fit_to_task
 from ebll.networks import build_network
 from ebll.seeds import cpu_threads
+from ebll.starts import first_task
 from ebll.widgets import LabConfig, LabRun, SubmanifoldConfig, explore, exploring, training
-from ebll.widgets.starts import learn_start
-from ebll.widgets.submanifold import DIRECTIONS, _features, hold
+from ebll.widgets.submanifold import DIRECTIONS, Explored, _features, hold
 
 TASK = blobs("mine", 1, count=400, classes=5)
 CONFIG = SubmanifoldConfig(task="mine", label=TASK.classes[2], code_size=3, seed=4)
@@ -32,7 +32,7 @@ THREADS = PRESETS["mlp"].train.threads
 
 def learned(task):
     """The network that has learned a task first; it is kept, so that all get the same one."""
-    steps = learn_start(task.name, "mlp", CONFIG.seed, [task])
+    steps = first_task(task, "mlp", PRESETS["mlp"].train, CONFIG.seed)
     with cpu_threads(THREADS):
         while True:
             try:
@@ -44,7 +44,7 @@ def learned(task):
 def taken(steps):
     """All that is found on the way."""
     with cpu_threads(THREADS):
-        return [found for found in steps if found is not None]
+        return [found for found in steps if isinstance(found, Explored)]
 
 
 def equal(one, other):
@@ -141,9 +141,8 @@ def test_nothing_is_found_while_the_task_is_learned_and_that_is_done_once(seen):
         found = [list(exploring(config, [task])) for config in (CONFIG, CONFIG.replace(code_size=5))]
     learning = len(found[0]) - EPOCHS - 1
     assert learning > 0
-    assert found[0][:learning] == [None] * learning
-    assert None not in found[0][learning:]
-    assert None not in found[1]
+    assert not any(isinstance(one, Explored) for one in found[0][:learning])
+    assert all(isinstance(one, Explored) for one in (*found[0][learning:], *found[1]))
     for one, other in zip(found[0][learning:], seen, strict=True):
         equal(one, other)
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from ebll import TrainSettings
 from ebll.cli import cli
 from ebll.config import PRESETS, Preset
-from ebll.experiments.plan import PROFILES, Experiment, Profile
+from ebll.reproduce.plan import PROFILES, Experiment, Profile
 
 SEQUENCES = (
     Experiment("mlp", ("letters", "digits")),

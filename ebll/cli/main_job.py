@@ -9,17 +9,17 @@ import click
 
 from ebll.cli.params import Name, Number, device_names, examples, flat, method_names
 from ebll.cli.terminal import Progress, facts, say, wrapped
-from ebll.workers import default_workers, preload
+from ebll.executors import default_workers, preload
 
 if TYPE_CHECKING:
-    from ebll.experiments import Claim, Outcome
-    from ebll.experiments.jobs import Job
+    from ebll.reproduce import Claim, Outcome
+    from ebll.reproduce.jobs import Job
 
 __all__ = ["reproduce", "tell"]
 
 
 def _profiles() -> Any:
-    from ebll.experiments import PROFILES
+    from ebll.reproduce import PROFILES
 
     return PROFILES
 
@@ -64,20 +64,16 @@ def reproduce(
     Ctrl-C keeps the tables of all runs that were done.
     """
     if (workers or default_workers()) != 1:
-        preload("ebll.experiments.jobs")
-    from ebll.experiments import reproduce as run_all
+        preload("ebll.reproduce.jobs")
+    from ebll.reproduce import reproduce as run_all
 
     bar: list[Progress] = []
-    loaded: list[str] = []
 
     def progress(done: int, total: int, name: str, share: float) -> None:
-        if not share and not loaded:
-            loaded.append(name)
+        if not bar:
             say(f"0 of {total} runs ({name}), time left after the first steps", error=True)
-        elif share and not bar:
             bar.append(Progress(total, "runs", share=share))
-        elif bar:
-            bar[0].at(done, name, share)
+        bar[0].at(done, name, share)
 
     try:
         outcome = run_all(
@@ -132,7 +128,7 @@ def _stopped(bar: Sequence[Progress], out: str) -> str:
 
 def tell(outcome: Outcome) -> None:
     """Print tables, claims, what ended early, and where the files are."""
-    from ebll.experiments.report import LEGEND
+    from ebll.reproduce.report import LEGEND
 
     say(f"\n{LEGEND}".rstrip())
     for e in outcome.experiments:

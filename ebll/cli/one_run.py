@@ -90,8 +90,7 @@ def run(
     """
     from ebll.cli.knobs import build
     from ebll.cli.work import Work
-    from ebll.experiments import report
-    from ebll.experiments.reproduce import choose_device
+    from ebll.reproduce import choose_device, report
 
     names = tuple(name for group in tasks for name in group)
     made, training = build(method, settings, len(names) - 1)

@@ -112,7 +112,7 @@ def paper(
 
 
 def _devices(text: str) -> list[str]:
-    from ebll.experiments.reproduce import choose_device
+    from ebll.reproduce import choose_device
 
     names = [name.strip() for name in text.split(",") if name.strip()] or ["auto"]
     for name in names:

@@ -55,7 +55,7 @@ def sweep(file: str, out: str | None, workers: Any, device: str, dask: str | Non
     Any setting of a run can stand in the table [grid], alone or as a list. Every run is kept in DIR/store as it ends:
     after Ctrl-C, a crash or an added value, the same command does only what is missing.
     """
-    from ebll.experiments.reproduce import choose_device
+    from ebll.reproduce import choose_device
     from ebll.sweeps import Sweep, plan_sweep
     from ebll.sweeps import sweep as run_all
 
@@ -144,7 +144,7 @@ def _tell(made: Sweep, folder: Path) -> None:
 
 def _summary(table: pd.DataFrame, varied: list[str]) -> str:
     """A line for each combination of the settings that vary, if there are few."""
-    from ebll.experiments.report import markdown
+    from ebll.reproduce.report import markdown
     from ebll.sweeps.tables import plain
 
     if table.empty or not varied:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,12 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ebll import metrics
-from ebll.experiments import report
-from ebll.experiments.jobs import Result
-from ebll.experiments.plan import Experiment
-from ebll.experiments.reproduce import Collector, write_tables
+from ebll.comparison import ALONE, Comparison, learn_with
+from ebll.errors import TrainingDiverged
 from ebll.protocol import begin, learn
 from ebll.recording import Recorder
+from ebll.reproduce import report
+from ebll.reproduce.jobs import Tables
+from ebll.reproduce.plan import Experiment
+from ebll.runs import Snapshot, sequence_id
 from ebll.seeds import cpu_threads
 
 if TYPE_CHECKING:
@@ -43,50 +46,47 @@ class Work:
     done: int = 0
     recorder: Recorder = field(default_factory=Recorder)
     result: Run | None = None
-    alone: list[float] = field(default_factory=list)
+    made: Comparison = field(default_factory=Comparison)  #: takes the accuracies of networks that learn a task alone
 
     @property
     def steps(self) -> int:
         """Optimiser steps in all: every task, the warm-up of the later ones, and a network alone for each of those."""
         batches = [math.ceil(len(task.train) / self.training.batch_size) for task in self.tasks]
-        later = (2 * self.training.epochs + self.training.warmup_epochs) * sum(batches[1:])
+        later = 2 * (self.training.epochs + self.training.warmup_epochs) * sum(batches[1:])
         return self.training.epochs * batches[0] + later
 
     def do(self, on_step: Callable[[str], None]) -> None:
         """Learn the tasks, then each later one alone for the forward transfer."""
-        self.result = self._learn(self.tasks, self.method, self.recorder, on_step)
-        self.alone = [math.nan]
-        for task in self.tasks[1:]:
-            run = self._learn([task], "finetune", Recorder(log_every=0), on_step)
-            self.alone.append(run.recorder.accuracy_rows[0]["accuracy"])
-
-    def _learn(
-        self, tasks: list[Task], method: Method | str, recorder: Recorder, on_step: Callable[[str], None]
-    ) -> Run:
-        tasks = [task.to(self.device) for task in tasks]
-        run = begin(tasks, method, net=self.net, seed=self.seed, device=self.device, recorder=recorder)
+        tasks = [task.to(self.device) for task in self.tasks]
+        options = {"net": self.net, "seed": self.seed, "device": self.device}
+        self.result = begin(tasks, self.method, recorder=self.recorder, **options)
+        start = Snapshot(self.result.net, self.recorder, self.net)
+        alone = learn_with(self.made, ALONE, None, tasks, start, {}, settings=self.training, **options)
         with cpu_threads(self.training.threads):
-            for step in learn(run, tasks, self.training, consolidate_last=True):
+            for step in itertools.chain(learn(self.result, tasks, self.training, consolidate_last=True), alone):
                 if step.index < step.total:
                     self.done += 1
                     on_step("")
-        return run
+        if self.made.failures:
+            raise TrainingDiverged(self.made.failures[0])
 
     @property
     def name(self) -> str:
         """The sequence as tables name it."""
-        return Experiment(self.net, tuple(task.name for task in self.tasks)).id
+        return sequence_id(self.net, [task.name for task in self.tasks])
 
     def keep(self) -> list[str]:
         """Write the tables so far; returns the names of the files in the folder, none if nothing was recorded."""
         if not self.folder or not (self.recorder.accuracy_rows or self.recorder.curve_rows):
             return []
-        experiment = Experiment(self.net, tuple(task.name for task in self.tasks))
-        collector = Collector([experiment])
-        facts = {"sequence": experiment.id, "net": self.net, "method": self.method.name, "seed": self.seed}
-        rows = self.recorder
-        collector.results.append(Result(facts, rows.curve_rows, rows.accuracy_rows, rows.memory_rows))
-        write_tables(collector, self.folder)
+        tables = Tables()
+        for name, part in (
+            ("accuracy", self.result.accuracy),
+            ("curves", self.result.curves),
+            ("kept", self.result.kept),
+        ):
+            tables.parts[name].append(part)
+        report.write_tables(tables.joined([Experiment(self.net, self.result.tasks)]), self.folder)
         return [f"{name}.csv" for name in ("accuracy", "curves", "kept")] + [
             path.name for path in sorted(self.folder.glob("feature-distance.*"))
         ]
@@ -107,7 +107,9 @@ class Work:
         table = report.markdown(pd.DataFrame(shown), "after")
         lines = [f"average accuracy   {100 * metrics.average_accuracy(matrix):6.1f} %"]
         if len(self.tasks) > 1:
-            forward = metrics.forward_transfer(matrix, np.array(self.alone))
+            forward = metrics.forward_transfer(
+                matrix, np.array([math.nan, *(row["accuracy"] for row in self.made.alone_rows)])
+            )
             lines += [
                 f"forgetting         {100 * metrics.forgetting(matrix):6.1f} points",
                 f"backward transfer  {100 * metrics.backward_transfer(matrix):+6.1f} points",

@@ -8,7 +8,7 @@ with one final class, entered in `ebll.methods.METHODS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -112,6 +112,15 @@ class Method(Settings, ABC):
     def consolidate(self, net: Network, t: int, task: Task, memory: Any, seed: int) -> Memory | None:
         """The memory to carry on, once task t has been learned; may look at that task's data a last time."""
         return None
+
+    @property
+    def memory_key(self) -> Hashable:
+        """What decides the first task's memory: methods with equal keys share one, fitted once."""
+        try:
+            hash(self)
+        except TypeError:  # a setting of a reader's own may be a list
+            return id(self)
+        return self
 
 
 def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: Callable[[Tensor], Tensor]) -> Targets:

@@ -1,11 +1,11 @@
 """What the EBLL methods share: an encoder kept for each old task (E2), and the term that holds its code (E4).
 
-`CodeMethod` is the objective with the code term only; what its two leaves do about T makes the difference between them.
+`CodeMethod` is the objective with the code term alone. EBLL adds distillation; EBLLSeparate takes T apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -28,7 +28,7 @@ from ebll.networks import Network, frozen
 from ebll.seeds import derive_seed, generator
 from ebll.settings import setting
 
-__all__ = ["CodeMethod", "EncoderMemory", "check_codes", "code_term", "fit_to_task", "remember_encoder"]
+__all__ = ["CodeMethod", "EncoderMemory", "code_term", "fit_to_task"]
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,6 @@ class EncoderMemory(Memory):
         return cls(tuple(encoder_of(weight, bias) for weight, bias in pairs), dict(report))
 
 
-def check_codes(net: Network, tasks: int, settings: AutoencoderSettings, alpha: float | tuple[float, ...]) -> None:
-    """Refuse a code as large as the features, and a list of alphas that is too short for the sequence."""
-    if not isinstance(settings, AutoencoderSettings):
-        raise InputError(f"autoencoder takes AutoencoderSettings(code_size=..., ...); got {type(settings).__name__}.")
-    if tasks > 1:
-        for t in range(tasks):
-            check_code_size(net.feature_size, settings.of_task(t).code_size)
-        per_old_task(alpha, tasks - 1, "alpha")
-
-
 def fit_to_task(net: Network, t: int, task: Task, settings: AutoencoderSettings, seed: int) -> AutoencoderFit:
     """E2 on a task's own data with F, T and T_t frozen."""
     settings, train = settings.of_task(t), task.train
@@ -95,21 +85,6 @@ def fit_to_task(net: Network, t: int, task: Task, settings: AutoencoderSettings,
             seed=derive_seed(seed, "autoencoder", t),
             held_out=held_out,
         )
-
-
-def remember_encoder(
-    net: Network, t: int, task: Task, memory: EncoderMemory | None, settings: AutoencoderSettings, seed: int
-) -> EncoderMemory:
-    """Fit task t's autoencoder and keep the encoder; the decoder is dropped."""
-    fit = fit_to_task(net, t, task, settings, seed)
-    encoder = stack_encoders([fit.autoencoder.encode])  # a copy without the gradients of the fit
-    newest = {
-        "reconstruction": fit.reconstruction[-1],
-        "task_loss": fit.task_loss[-1],
-        "accuracy_direct": fit.accuracy_direct,
-        "accuracy_reconstructed": fit.accuracy_reconstructed,
-    }
-    return EncoderMemory((*(memory.encoders if memory else ()), encoder), newest)
 
 
 def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: float | tuple[float, ...]) -> Term:
@@ -130,7 +105,7 @@ def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: floa
 
 @dataclass(frozen=True)
 class CodeMethod(Method):
-    """E1 of the new task + sum over the old tasks of alpha_t * E4: the settings and hooks of its two leaves."""
+    """E1 of the new task + sum over the old tasks of alpha_t * E4: what the three EBLL methods share."""
 
     alpha: float | tuple[float, ...] = setting(
         3.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
@@ -139,7 +114,15 @@ class CodeMethod(Method):
 
     def check(self, net: Network, tasks: int) -> None:
         """A smaller code than features, and an alpha for each old task."""
-        check_codes(net, tasks, self.autoencoder, self.alpha)
+        settings = self.autoencoder
+        if not isinstance(settings, AutoencoderSettings):
+            raise InputError(
+                f"autoencoder takes AutoencoderSettings(code_size=..., ...); got {type(settings).__name__}."
+            )
+        if tasks > 1:
+            for t in range(tasks):
+                check_code_size(net.feature_size, settings.of_task(t).code_size)
+            per_old_task(self.alpha, tasks - 1, "alpha")
 
     def record_targets(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Targets:
         """codes: (n, sum of the code sizes)."""
@@ -155,5 +138,19 @@ class CodeMethod(Method):
         return terms
 
     def consolidate(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
-        """Fit this task's autoencoder (E2) and keep its encoder."""
-        return remember_encoder(net, t, task, memory, self.autoencoder, seed)
+        """Fit this task's autoencoder (E2) and keep its encoder; the decoder is dropped."""
+        fit = fit_to_task(net, t, task, self.autoencoder, seed)
+        encoder = stack_encoders([fit.autoencoder.encode])  # a copy without the gradients of the fit
+        newest = {
+            "reconstruction": fit.reconstruction[-1],
+            "task_loss": fit.task_loss[-1],
+            "accuracy_direct": fit.accuracy_direct,
+            "accuracy_reconstructed": fit.accuracy_reconstructed,
+        }
+        return EncoderMemory((*(memory.encoders if memory else ()), encoder), newest)
+
+    @property
+    def memory_key(self) -> Hashable:
+        """The first task's autoencoder, whatever the method does with its code."""
+        fit = type(self).consolidate  # a reader's subclass may keep something else
+        return fit.__module__, fit.__qualname__, self.autoencoder.of_task(0)

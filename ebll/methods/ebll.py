@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor
 
-from ebll.autoencoder import AutoencoderSettings
-from ebll.data import Task
 from ebll.losses import class_loss
-from ebll.methods.base import Batch, Method, Targets, Term, record
-from ebll.methods.codes import EncoderMemory, check_codes, code_term, remember_encoder
+from ebll.methods.base import Batch, Targets, Term, record
+from ebll.methods.codes import CodeMethod, EncoderMemory, code_term
 from ebll.methods.soft_targets import distill_term, old_soft_targets
 from ebll.networks import Network
 from ebll.settings import setting
@@ -22,7 +20,7 @@ __all__ = ["EBLL"]
 
 @final
 @dataclass(frozen=True)
-class EBLL(Method):
+class EBLL(CodeMethod):
     r"""E5: E1 of the new task + distill_weight * sum of E3 + sum over the old tasks of alpha_t * E4.
 
     $\mathcal{R} = \ell(T_\mathcal{T} T F) + \lambda_o \sum_{t<\mathcal{T}} \ell_{dist}(T_t T F, T_t^* T^* F^*)
@@ -34,9 +32,6 @@ class EBLL(Method):
     name = "ebll"
     label = "EBLL"
 
-    alpha: float | tuple[float, ...] = setting(
-        3.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
-    )
     temperature: float = setting(
         2.0,
         "Softens the old answers; above 1 it lifts the small probabilities.",
@@ -45,11 +40,6 @@ class EBLL(Method):
         hint="LwF and the authors' EBLL code use 2.",
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
-    autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
-
-    def check(self, net: Network, tasks: int) -> None:
-        """A smaller code than features, and an alpha for each old task."""
-        check_codes(net, tasks, self.autoencoder, self.alpha)
 
     def record_targets(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Targets:
         """soft_targets: (n, sum of the old heads' classes); codes: (n, sum of the code sizes)."""
@@ -72,7 +62,3 @@ class EBLL(Method):
             terms["distill"] = distill_term(net, batch, hidden, self.temperature, self.distill_weight)
             terms["code"] = code_term(batch, features, memory, self.alpha)
         return terms
-
-    def consolidate(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
-        """Fit this task's autoencoder (E2) and keep its encoder."""
-        return remember_encoder(net, t, task, memory, self.autoencoder, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -89,6 +89,11 @@ class EWC(Method):
         # Row by row, whatever the network's own order (channels last): sums then repeat once it was read from a file.
         kept = ([parameter.detach() for parameter in _shared(net)], fisher)
         return EWCMemory(*([value.clone(memory_format=torch.contiguous_format) for value in part] for part in kept))
+
+    @property
+    def memory_key(self) -> Hashable:
+        """All but the strength, which changes nothing of what is kept."""
+        return self.replace(ewc_strength=0.0)
 
 
 def _shared(net: Network) -> list[torch.nn.Parameter]:

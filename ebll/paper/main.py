@@ -11,24 +11,26 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ebll.backbones import BACKBONES
 from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, check_choice, check_count, expanded
-from ebll.experiments import Outcome
-from ebll.experiments.plan import Experiment
-from ebll.experiments.report import drop_conclusions, prepare_folder, write_table, write_text
-from ebll.experiments.reproduce import Collector, choose_device, conclude, versions, write_tables
 from ebll.methods import METHODS
 from ebll.paper.estimate import steps_of
 from ebll.paper.plan import PaperSettings, Unit, experiments_of, units_of
 from ebll.paper.report import layout_text, layouts
 from ebll.paper.resume import alone_in, keep_inputs, refuse_other_settings
-from ebll.paper.runs import Brake, begun, run_units
+from ebll.paper.runs import Brake, Result, begun, run_units
 from ebll.paper.sizes import set_size
 from ebll.paper.spread import on_devices, on_executor, prepare_starts
 from ebll.paper.start import Place, cut_net
 from ebll.photos import default_cache, find_photos
 from ebll.photos.loading import converted
 from ebll.photos.store import Store
+from ebll.reproduce import Outcome, choose_device, conclude, versions
+from ebll.reproduce.jobs import Tables
+from ebll.reproduce.plan import Experiment
+from ebll.reproduce.report import drop_conclusions, prepare_folder, write_table, write_tables, write_text
 from ebll.sweeps.engines import Executor
 
 __all__ = ["chosen_units", "paper", "prepare_data"]
@@ -155,22 +157,22 @@ def _all_of(
         say(f"{name}: {len(files)} unreadable image files are left out: {few}. All are named in run.json.")
     digests = {name: " ".join(store.digest for store in both) for name, both in stores.items()}
     keep_inputs(folder, digests | {"weights": _weights(settings)})
-    collector = Collector(sequences)
+    results: list[Result] = []
     if on_start:
         sizes = {name: set_size(here, settings, name) for e in sequences for name in e.tasks}
         on_start(units, steps_of(units, settings, sizes))
     brake.ready = True
     try:
         for result in _results(here, settings, units, devices, executor, workers, brake, say, on_step):
-            collector.results.append(result)
+            results.append(result)
             if on_result:
-                on_result(len(collector.results), len(units), f"{result.facts['sequence']} {result.facts['method']}")
-        if len(collector.results) < len(units):  # processes and executors end without an error when they are stopped
+                on_result(len(results), len(units), f"{result.facts['sequence']} {result.facts['method']}")
+        if len(results) < len(units):  # processes and executors end without an error when they are stopped
             raise RunStopped("Stopped; what was done is kept, and the same command with --resume goes on.")
-        sequences = _learned(collector, sequences)
+        sequences = _learned(results, sequences)
     except BaseException:
-        if collector.results:
-            write_tables(collector, folder)
+        if results:
+            write_tables(_tables(results).joined(sequences), folder)
             _drop_conclusions(folder)
         raise
     about = {
@@ -182,7 +184,7 @@ def _all_of(
         **versions(),
     }
     _drop_conclusions(folder)
-    outcome = conclude(collector, sequences, folder, about)
+    outcome = conclude(_tables(results), sequences, folder, about)
     tables = layouts(outcome.accuracy, sequences)
     write_text(layout_text(tables), folder / "paper-layout.md")
     for i, table in enumerate(tables.values(), 1):
@@ -190,15 +192,23 @@ def _all_of(
     return outcome
 
 
-def _learned(collector: Collector, sequences: Sequence[Experiment]) -> list[Experiment]:
+def _tables(results: Sequence[Result]) -> Tables:
+    tables = Tables(failures=[result.failure for result in results if result.failure])
+    for result in results:
+        for name in ("accuracy", "curves", "kept"):
+            tables.parts[name].append(pd.DataFrame([result.facts | row for row in getattr(result, name)]))
+    return tables
+
+
+def _learned(results: Sequence[Result], sequences: Sequence[Experiment]) -> list[Experiment]:
     """The sequences that some run came to the end of: there is nothing to conclude from the others.
 
     raises   `TrainingDiverged` where no run did
     """
-    ended = {result.facts["sequence"] for result in collector.results if not result.failure}
+    ended = {result.facts["sequence"] for result in results if not result.failure}
     if not ended:
-        failures = list(dict.fromkeys(result.failure for result in collector.results))
-        raise TrainingDiverged(f"All {len(collector.results)} runs ended early. The first: {failures[0]}")
+        failures = list(dict.fromkeys(result.failure for result in results))
+        raise TrainingDiverged(f"All {len(results)} runs ended early. The first: {failures[0]}")
     return [e for e in sequences if e.id in ended]
 
 

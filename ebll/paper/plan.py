@@ -12,9 +12,9 @@ from typing import Any
 
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import InputError, check_choice
-from ebll.experiments.plan import Experiment
 from ebll.methods import METHODS, Method, method_from
 from ebll.photos import PhotoSettings
+from ebll.reproduce.plan import Experiment
 from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings
 

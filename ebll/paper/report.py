@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ebll.experiments.plan import Experiment
-from ebll.experiments.report import LABELS, cell, final_numbers, markdown
+from ebll.reproduce.plan import Experiment
+from ebll.reproduce.report import LABELS, cell, final_numbers, markdown
 
 __all__ = ["LAYOUT_LEGEND", "layout_text", "layouts"]
 

@@ -12,10 +12,10 @@ from filelock import FileLock, Timeout
 
 from ebll.checkpoints import read_facts
 from ebll.errors import InputError, OutputError
-from ebll.experiments.report import write_json
 from ebll.paper.plan import PaperSettings, Unit
 from ebll.paper.runs import RESULT, folder_of, identity
 from ebll.paper.start import Place
+from ebll.reproduce.report import write_json
 
 __all__ = ["alone_in", "keep_inputs", "refuse_other_settings"]
 

@@ -10,13 +10,13 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ebll.checkpoints import Checkpoints, write_checkpoint
 from ebll.data import Task
 from ebll.errors import OutputError, RunStopped, TrainingDiverged
-from ebll.experiments.jobs import Result
 from ebll.files import write_whole
 from ebll.methods import METHODS, Memory
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
@@ -87,6 +87,17 @@ def start_folder(place: Place, settings: PaperSettings, first: str, seed: int) -
     """Where the network that has learned a first set with these settings is, and what methods keep of that set."""
     which = hashlib.sha256(json.dumps(identity(place, settings, first, seed), sort_keys=True).encode()).hexdigest()[:8]
     return place.out / "starts" / f"{first}-{seed}-{which}"
+
+
+@dataclass
+class Result:
+    """The rows of one method on one sequence with one seed; `failure` says why a run ended early."""
+
+    facts: dict[str, Any]
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    failure: str = ""
 
 
 def finished(place: Place, settings: PaperSettings, unit: Unit) -> Result | None:
@@ -165,11 +176,11 @@ def run_unit(
         quick = quick_products(settings, place.device)
         brake.look()
         with cpu_threads(settings.train.threads), quick:
-            memory = first_memory(kept_in, method, start, tasks[0], unit.seed, memories)
-        begun_with = dataclasses.replace(start, memory=memory)
+            first_memory(kept_in, method, start, tasks[0], unit.seed, memories)
         kept = Checkpoints(folder, who, minutes=place.minutes, say=say)
         with quick_products(settings, place.device):
-            run = begin(tasks, method, start=begun_with, seed=unit.seed, device=place.device, recorder=recorder)
+            options = {"start": start, "memories": memories, "seed": unit.seed, "device": place.device}
+            run = begin(tasks, method, recorder=recorder, **options)
             kept_up(run, tasks, settings, kept, brake, on_step)
     except TrainingDiverged as error:
         result.failure = f"{unit.experiment.id}: {error}"

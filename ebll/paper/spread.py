@@ -13,9 +13,8 @@ from typing import Any
 import torch
 
 from ebll.errors import RunStopped, TrainingDiverged
-from ebll.experiments.jobs import Result
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit
-from ebll.paper.runs import Brake, prepare_start, run_units
+from ebll.paper.runs import Brake, Result, prepare_start, run_units
 from ebll.paper.start import Place
 from ebll.sweeps.cluster import told
 from ebll.sweeps.engines import Executor, handed_out, refuse_other

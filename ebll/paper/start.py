@@ -18,7 +18,6 @@ import torch
 
 from ebll.backbones import BACKBONES, CutNet, accelerated, load_backbone
 from ebll.checkpoints import read_checkpoint, write_checkpoint
-from ebll.comparison import kept_by, memory_of
 from ebll.data import Task
 from ebll.errors import InputError, OutputError, check_number
 from ebll.methods import EncoderMemory, EWCMemory, Memory, Method
@@ -162,7 +161,7 @@ def first_memory(
 
     folder   for this start alone, as its networks are not told apart
     """
-    key = kept_by(method)
+    key = method.memory_key
     if key in memories:
         return memories[key]
     path = folder / f"memory-{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}.safetensors"
@@ -176,7 +175,7 @@ def first_memory(
             return memories[key]
         except (InputError, KeyError, TypeError, AttributeError):
             path.unlink(missing_ok=True)  # damaged, or something else: fitted anew
-    memory = memory_of(method, replace(start, net=copy.deepcopy(start.net)), task, memories, seed)
+    memory = memories[key] = method.consolidate(copy.deepcopy(start.net), 0, task, None, seed)
     if memory is not None and type(memory).__name__ in known:
         with contextlib.suppress(OutputError):  # it can be fitted again
             write_checkpoint(path, memory.tensors(), {"memory": type(memory).__name__, "report": memory.report()})

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from ebll.errors import EbllError
-from ebll.experiments.report import prepare_folder
+from ebll.reproduce.report import prepare_folder
 from ebll.sweeps.tables import SETTINGS, SweepTables, curve_columns
 
 __all__ = ["FOLDER", "pack", "ready_sweep", "unpack"]

@@ -6,30 +6,28 @@ process.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ebll import metrics
-from ebll.comparison import memory_of
 from ebll.config import PRESETS, RunConfig
 from ebll.data import Task, load_task
 from ebll.errors import EbllError, InputError, RunStopped, TrainingDiverged
-from ebll.methods import Memory
-from ebll.protocol import begin, learn, learn_first
+from ebll.protocol import begin, learn
 from ebll.recording import Recorder, measure_accuracy
-from ebll.runs import Run, Snapshot
+from ebll.runs import Run
 from ebll.seeds import cpu_threads
+from ebll.starts import first_task
 from ebll.sweeps.version import code_version
-from ebll.training import TrainSettings
+from ebll.training import Step
 
-__all__ = ["FIGURES", "RunResult", "prepared", "run_one", "sequence_of"]
+__all__ = ["FIGURES", "RunResult", "run_one", "sequence_of"]
 
 FIGURES = {
     "old": "test accuracy after the last task, mean over the tasks before it, 0..1",
@@ -68,17 +66,33 @@ def run_one(config: RunConfig, device: str = "cpu", stop: Callable[[], bool] = l
     begun, recorder = time.perf_counter(), Recorder(log_every=config.log_every)
 
     def run() -> Run:
-        tasks, start = sequence_of(config, device), prepared(config, device)
-        run = begin(tasks, config.made_method(), start=start, seed=config.seed, device=device, recorder=recorder)
-        for _ in learn(run, tasks, config.train):
-            if stop():
-                raise RunStopped("The run was stopped.")
+        tasks = sequence_of(config, device)
+        settings = PRESETS[config.net].train
+        _, start, memories = drained(first_task(tasks[0], config.net, settings, config.seed, device=device), stop)
+        options = {"start": start, "memories": memories, "seed": config.seed, "device": device, "recorder": recorder}
+        run = begin(tasks, config.made_method(), **options)
+        drained(learn(run, tasks, config.train), stop)
         return run
 
     with cpu_threads(1):
         result = _settled(config, recorder, run, device)
     result.seconds = time.perf_counter() - begun
     return result
+
+
+def drained(steps: Generator[Step, None, Any], stop: Callable[[], bool]) -> Any:
+    """What a generator of steps returns at its end.
+
+    raises   `RunStopped` once `stop` says so
+    """
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return ended.value
+        if stop():
+            steps.close()
+            raise RunStopped("The run was stopped.")
 
 
 def _settled(config: RunConfig, recorder: Recorder, run: Callable[[], Run], device: str = "cpu") -> RunResult:
@@ -95,17 +109,6 @@ def _settled(config: RunConfig, recorder: Recorder, run: Callable[[], Run], devi
         failure, final = f"{words} (not kept: the same sweep tries this run again)", False
     rows = [row for row in recorder.curve_rows if row["task"]]
     return RunResult(config, figures, rows, failure, final=final)
-
-
-def prepared(config: RunConfig, device: str = "cpu") -> Snapshot:
-    """The network that has learned the config's first task, with what its method keeps of it.
-
-    raises  `TrainingDiverged`, `InputError`
-    """
-    settings, (first, seed) = PRESETS[config.net].train, (config.tasks[0], config.seed)
-    start, memories = _start(first, config.net, seed, settings, device)
-    kept = memory_of(config.made_method(), start, _cut(first, 0, device), memories, seed)
-    return dataclasses.replace(start, memory=kept)
 
 
 def _figures(run: Run, tasks: list[Task]) -> dict[str, float]:
@@ -143,13 +146,3 @@ def sequence_of(config: RunConfig, device: str = "cpu") -> list[Task]:
     """The config's tasks, all but the first with as many training images as it wants."""
     first, *later = config.tasks
     return [_cut(first, 0, device), *(_cut(name, config.images, device) for name in later)]
-
-
-@functools.lru_cache(maxsize=8)
-def _start(
-    first: str, net: str, seed: int, settings: TrainSettings, device: str
-) -> tuple[Snapshot, dict[Any, Memory | None]]:
-    """The network that has learned the first task, and what methods keep of it, to which `memory_of` adds."""
-    recorder = Recorder(log_every=0)
-    task = _cut(first, 0, device)
-    return learn_first([task], net=net, settings=settings, seed=seed, device=device, recorder=recorder), {}

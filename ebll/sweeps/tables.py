@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from ebll.config import RunConfig
-from ebll.experiments.report import prepare_folder, write_table
 from ebll.recording import CURVE_COLUMNS
+from ebll.reproduce.report import prepare_folder, write_table
 from ebll.sweeps.single import FIGURES, RunResult
 
 __all__ = ["SETTINGS", "Sweep", "SweepTables", "curve_columns", "in_order", "plain", "settings_row"]

@@ -164,7 +164,7 @@ class SubmanifoldExplorer(Widget):
         """Fit, and put what is found into a history of its own once there is some."""
         history: list[Explored] = []
         for found in exploring(self.config, self.tasks):
-            if found is not None:
+            if isinstance(found, Explored):
                 history.append(found)
                 self.history = history
             yield

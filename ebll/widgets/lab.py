@@ -19,19 +19,19 @@ from typing import Any
 
 import pandas as pd
 
-from ebll.comparison import branch
-from ebll.config import NEW_TASK_IMAGES
+from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.data import Task
-from ebll.errors import InputError, TrainingDiverged, check_choice
+from ebll.errors import InputError, TrainingDiverged
 from ebll.methods import METHODS
-from ebll.protocol import learn
+from ebll.protocol import begin, learn
 from ebll.recording import Recorder, measure_accuracy
 from ebll.runs import Run
 from ebll.seeds import cpu_threads
+from ebll.starts import Start, first_task
 from ebll.training import TrainSettings
 
 from .config import Change, LabConfig, checked_changes, read_run
-from .starts import Start, cut, learn_start, offered_tasks, own_tasks
+from .starts import cut, offered_task, own_tasks
 
 __all__ = ["LabRun", "cost_of", "run", "seconds_of", "steps_of", "training"]
 
@@ -188,9 +188,8 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     if made.recorders:
         raise InputError("This LabRun has been trained: make a new one of its config.")
     config, tasks = made.config, own_tasks(tasks)
-    offered = offered_tasks(tasks)
-    second = cut(offered[check_choice(config.new, offered, "Task")]())
-    start = yield from learn_start(config.old, config.net, config.seed, tasks)
+    second = cut(offered_task(config.new, tasks))
+    start = yield from first_task(offered_task(config.old, tasks), config.net, PRESETS[config.net].train, config.seed)
     both, settings = [start.task, second], training_settings(config)
     made.before = measure_accuracy(start.snapshot.net, 0, start.task.validation)
     made.steps = math.ceil(len(second.train) / settings.batch_size) * settings.epochs
@@ -224,8 +223,8 @@ def _train_one(made: LabRun, name: str, both: list[Task], start: Start, key: Any
         start.memories.clear()
     try:
         now = made.at(0)
-        options = {"settings": settings, "seed": config.seed, "recorder": recorder}
-        run = branch(both, now.run(name).made_method(), start.snapshot, start.memories, **options)
+        options = {"start": start.snapshot, "memories": start.memories, "seed": config.seed, "recorder": recorder}
+        run = begin(both, now.run(name).made_method(), **options)
         for step in learn(run, both, settings):
             seconds, count = seconds + time.perf_counter() - begun, count + 1
             made.step = step.index if step.stage == "train" else 0

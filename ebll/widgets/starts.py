@@ -1,34 +1,17 @@
-"""The tasks that a widget offers, and the networks that have learned one of them: each is made once."""
+"""The tasks that a widget offers."""
 
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
 
-from ebll.config import NEW_TASK_IMAGES, PRESETS
+from ebll.config import NEW_TASK_IMAGES
 from ebll.data import TASKS, Task, load_task
 from ebll.errors import InputError, check_choice
-from ebll.methods import Memory
-from ebll.protocol import begin, learn
-from ebll.recording import Recorder
-from ebll.runs import Snapshot
 
-__all__ = ["Start", "cut", "learn_start", "offered_tasks", "own_tasks"]
+__all__ = ["cut", "offered_task", "offered_tasks", "own_tasks"]
 
 _KEPT = 8
-
-
-class Start(NamedTuple):
-    """A task, the network that has learned it first, and what methods have kept of it so far."""
-
-    task: Task
-    snapshot: Snapshot
-    memories: dict[Any, Memory | None]  #: see `ebll.comparison.branch`
-
-
-_starts: OrderedDict[Any, Start] = OrderedDict()
 
 
 def own_tasks(tasks: Task | Iterable[Task]) -> tuple[Task, ...]:
@@ -49,6 +32,12 @@ def offered_tasks(own: Iterable[Task] = ()) -> dict[str, Callable[[], Task]]:
     return known | {task.name: lambda task=task: task for task in own_tasks(own)}
 
 
+def offered_task(name: str, own: Iterable[Task] = ()) -> Task:
+    """A task that is offered, by its name."""
+    offered = offered_tasks(own)
+    return offered[check_choice(name, offered, "Task")]()
+
+
 @functools.lru_cache(maxsize=_KEPT)
 def _loaded(name: str) -> Task:
     return load_task(name)
@@ -58,24 +47,3 @@ def _loaded(name: str) -> Task:
 def cut(task: Task) -> Task:
     """With as many training images as later tasks have in the course, evenly spread over the classes."""
     return task.subset(NEW_TASK_IMAGES) if len(task.train) > NEW_TASK_IMAGES else task
-
-
-def learn_start(name: str, net: str, seed: int, tasks: Iterable[Task] = ()) -> Generator[None, None, Start]:
-    """Learn a task first, yielding after each step; nothing is yielded where that was done before.
-
-    name   of a task that is offered, or of one of `tasks`
-    """
-    offered = offered_tasks(tasks)
-    task = offered[check_choice(name, offered, "Task")]()
-    key = (id(task), net, seed)
-    if key not in _starts:
-        run = begin([task], "finetune", net=net, seed=seed, recorder=Recorder(log_every=0))
-        for _ in learn(run, [task], PRESETS[net].train):
-            yield
-        _starts[key] = Start(
-            task, Snapshot(run.net, run.recorder, net), {}
-        )  # with the task, so that its id stays its own
-        while len(_starts) > _KEPT:
-            _starts.popitem(last=False)
-    _starts.move_to_end(key)
-    return _starts[key]

@@ -23,9 +23,11 @@ from ebll.losses import code_distance
 from ebll.metrics import accuracy, unexplained_share
 from ebll.networks import Network, frozen
 from ebll.seeds import cpu_threads, derive_seed
+from ebll.starts import first_task
+from ebll.training import Step
 
 from .config import SubmanifoldConfig
-from .starts import learn_start
+from .starts import offered_task
 
 __all__ = ["Explored", "explore", "exploring", "hold"]
 
@@ -122,9 +124,11 @@ def explore(config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = ())
     return found
 
 
-def exploring(config: SubmanifoldConfig, tasks: Iterable[Task] = ()) -> Iterator[Explored | None]:
-    """As `explore`, step by step: None while the task is learned, then what is found at each epoch."""
-    task, start, _ = yield from learn_start(config.task, config.net, config.seed, tasks)
+def exploring(config: SubmanifoldConfig, tasks: Iterable[Task] = ()) -> Iterator[Step | Explored]:
+    """As `explore`, step by step: the loop's steps while the task is learned, then what is found at each epoch."""
+    task, start, _ = yield from first_task(
+        offered_task(config.task, tasks), config.net, PRESETS[config.net].train, config.seed
+    )
     label = list(task.classes).index(check_choice(config.label, task.classes, f"Class of {task.name}"))
     # A copy, since it is frozen while others have their turn, who may be branching from the network.
     net, found = copy.deepcopy(start.net), _features(start.net, task)

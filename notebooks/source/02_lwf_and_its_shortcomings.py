@@ -385,7 +385,7 @@ ebll.plots.accuracy_over_steps(pd.concat(shown))
 # %% warmup-read
 def in_words(values):
     """Differences, one for each seed, as a sentence."""
-    low, high = ebll.experiments.verdicts.interval(values)
+    low, high = ebll.reproduce.verdicts.interval(values)
     return (
         f"{values.mean():+.1f} points, above zero in {(values > 0).sum()} of {len(values)} seeds "
         f"(95 % interval of the mean: {low:+.1f} to {high:+.1f})"

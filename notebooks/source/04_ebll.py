@@ -669,7 +669,7 @@ by_alpha = sweep.set_index(["alpha", "seed"])[["letters", "textures", "distance"
 gain, mean = by_alpha.loc[3] - by_alpha.loc[0], by_alpha.groupby("alpha").mean()
 assert mean.loc[:3, "distance"].is_monotonic_decreasing and (gain["distance"] < -1).all()
 assert mean.loc[10, "distance"] > mean.loc[3, "distance"] + 1  # the next text says so
-low, high = ebll.experiments.verdicts.interval(gain["textures"])
+low, high = ebll.reproduce.verdicts.interval(gain["textures"])
 cost = "a cost" if high < 0 else "a gain" if low > 0 else "too few seeds to call it a cost or a gain"
 ebll.lesson.say(
     f"Alpha 3 minus LwF, in points: {gain['letters'].mean():.1f} on letters ({gain['letters'].min():.1f} to "

@@ -225,7 +225,7 @@ assert mean["forward_transfer"].idxmax() == "finetune" == mean["average_accuracy
 assert mean["forgetting"].idxmin() == "ebll-separate" == mean["average_accuracy"].idxmax()
 ahead = summary["forward_transfer"].unstack("method")
 ahead = (ahead["finetune"] - ahead["ebll"]).tolist()
-low, high = ebll.experiments.verdicts.interval(ahead)
+low, high = ebll.reproduce.verdicts.interval(ahead)
 held = "what is held for the old tasks is not free for the new ones" if low > 0 else "these seeds do not decide it"
 ebll.lesson.say(
     f"Fine-tuning, which protects nothing, has the best mean of forward transfer, "
@@ -277,7 +277,7 @@ end = 100 * made.accuracy.query("after == 'textures'").set_index(["method", "tas
 
 def gain(values):
     """Differences, one a seed -> their mean, 95 % interval, and what it allows to say."""
-    low, high = ebll.experiments.verdicts.interval(values)
+    low, high = ebll.reproduce.verdicts.interval(values)
     word = "a gain" if low > 0 else "a loss" if high < 0 else "undecided with so few seeds"
     return f"{values.mean():+.1f} ({low:+.1f} to {high:+.1f}: {word})"
 

@@ -548,7 +548,7 @@ def beyond(table, name, knob, other="ewc"):
     rows = table[(table["method"] == name) & (table["knob"] == knob)]
     rows = 100 * rows.pivot(index="seed", columns="task", values="accuracy")
     points = rows["textures"] - along(table, other, rows["letters"].mean())
-    return ebll.experiments.Part(f"{name} at {knob:g} minus {other}", tuple(points))
+    return ebll.reproduce.Part(f"{name} at {knob:g} minus {other}", tuple(points))
 
 
 # %% fronts-read
@@ -758,7 +758,7 @@ final = 100 * test[test["after"] == "textures"].set_index(["method", "task", "se
 
 def minus(values, one, other, task):
     """One method minus another on a task: points, one a seed, as words."""
-    return words(ebll.experiments.Part(f"{one} minus {other}", tuple(values[one, task] - values[other, task])))
+    return words(ebll.reproduce.Part(f"{one} minus {other}", tuple(values[one, task] - values[other, task])))
 
 
 pairs = [(name, "ewc") for name in others] + [("features held", "ebll")]

@@ -278,7 +278,7 @@ ebll.plots.over_setting(
 # %% trade-words
 def points(values):
     """Points, one a seed: as words, the mean and its 95 % interval, and as the `Part` that they come from."""
-    made = ebll.experiments.Part("points", tuple(values))
+    made = ebll.reproduce.Part("points", tuple(values))
     mean, low, high = (round(value, 1) + 0.0 for value in (made.estimate, *made.bounds))  # + 0.0: no minus before 0
     return f"{mean:.1f} ({low:.1f} to {high:.1f})", made
 
@@ -762,7 +762,7 @@ lines.append("|---|---|---|---|---|")
 for pair in pairs:
     table = scores[pair].xs((0.01, 64), level=("recon_weight", "code_size"))
     behind = table.loc[table.mean(axis=1).idxmax()] - table  # seed by seed
-    equal = [name for name, row in behind.iterrows() if not ebll.experiments.verdicts.interval(tuple(row))[0] > 0]
+    equal = [name for name, row in behind.iterrows() if not ebll.reproduce.verdicts.interval(tuple(row))[0] > 0]
     alphas, weights = zip(*equal, strict=True)
     span = [f"{min(values):g} to {max(values):g}" for values in (alphas, weights)]
     lines.append(f"| {pair} | {len(table)} | {len(equal)} | {span[0]} | {span[1]} |")

@@ -264,7 +264,7 @@ lines = ["| method | pictures lost, points (95 % interval) | less than fine-tuni
 
 def with_interval(values):
     """A mean, its interval, and what may be concluded."""
-    low, high = ebll.experiments.verdicts.interval(values)
+    low, high = ebll.reproduce.verdicts.interval(values)
     verdict = "none" if (values == 0).all() else "yes" if low > 0 else "no" if high < 0 else "too few seeds"
     return f"{values.mean():.1f} ({low:.1f} to {high:.1f}): {verdict}"
 
@@ -791,7 +791,7 @@ ebll.lesson.say(
 # extraction for the old task, fine-tuning for the new one.
 
 # %% unknown-layout
-pair = ebll.experiments.plan.Experiment("own", ("pictures", "letters"))
+pair = ebll.reproduce.plan.Experiment("own", ("pictures", "letters"))
 (layout,) = ebll.paper.report.layouts(accuracy, [pair]).values()
 layout.transpose()
 

@@ -69,11 +69,10 @@ LIKELY = {
     "ebll/data/letters.py": ["data_builtin"],
     "ebll/data/textures.py": ["data_builtin"],
     "ebll/data/folder.py": ["data_folder"],
-    "ebll/experiments/claims.py": ["claims"],
-    "ebll/experiments/jobs.py": ["jobs"],
-    "ebll/experiments/outcomes.py": ["claims"],
-    "ebll/experiments/report.py": ["claims"],
-    "ebll/experiments/verdicts.py": ["claims"],
+    "ebll/reproduce/claims.py": ["claims"],
+    "ebll/reproduce/jobs.py": ["jobs"],
+    "ebll/reproduce/report.py": ["claims"],
+    "ebll/reproduce/verdicts.py": ["claims"],
     "ebll/sweeps/choice.py": ["sweeps_choice"],
     "ebll/sweeps/single.py": ["sweeps"],
 }
@@ -219,6 +218,12 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "ebll/methods/codes.py": [
         (
+            "autoencoder-of-another-method",
+            "methods share the first task's encoder although their autoencoders' settings differ",
+            "self.autoencoder.of_task(0)\n",
+            "0\n",
+        ),
+        (
             "autoencoder-images-without-seed",
             "the fit looks at the same images for every seed",
             'generator(seed, "autoencoder images", t)',
@@ -241,7 +246,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "the decoder kept beside the encoder",
             "encoder = stack_encoders([fit.autoencoder.encode])",
             "encoder = stack_encoders([fit.autoencoder.encode])\n"
-            "    encoder.decoder = fit.autoencoder.decode.requires_grad_(False)",
+            "        encoder.decoder = fit.autoencoder.decode.requires_grad_(False)",
         ),
         (
             "autoencoder-on-validation",
@@ -291,6 +296,12 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         ),
     ],
     "ebll/methods/ewc.py": [
+        (
+            "fisher-of-another-method",
+            "EWC's variants share the first task's Fisher information although its kind differs",
+            "return self.replace(ewc_strength=0.0)",
+            "return type(self)",
+        ),
         (
             "decay-on-new-importance",
             "the new importance fades instead of the old",
@@ -670,18 +681,6 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "ebll/comparison.py": [
         (
-            "autoencoder-of-another-method",
-            "methods share the first task's encoder although their autoencoders' settings differ",
-            "return method.autoencoder.of_task(0)",
-            "return EBLL",
-        ),
-        (
-            "fisher-of-another-method",
-            "EWC's variants share the first task's Fisher information although its kind differs",
-            "return method.replace(ewc_strength=0.0)",
-            "return EWC",
-        ),
-        (
             "alone-without-warm-up",
             "the reference network is trained for fewer epochs than the others see the task",
             "settings.replace(epochs=settings.epochs + settings.warmup_epochs)",
@@ -757,21 +756,21 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             'return {"train": (inputs, labels), "test"',
         ),
     ],
-    "ebll/experiments/jobs.py": [
+    "ebll/reproduce/jobs.py": [
         (
             "gap-on-test",
             "the domain gap measured on the test split",
-            "task.train.inputs",
-            "task.test.inputs",
+            "new.train.inputs",
+            "new.test.inputs",
         ),
         (
             "subset-seed",
             "the new tasks' images are the same for every seed",
-            ".subset(NEW_TASK_IMAGES, seed=job.seed)",
+            ".subset(NEW_TASK_IMAGES, seed=seed)",
             ".subset(NEW_TASK_IMAGES)",
         ),
     ],
-    "ebll/experiments/outcomes.py": [
+    "ebll/reproduce/claims.py": [
         (
             "new-counts-first",
             "the accuracy on new tasks averaged over the first task too",
@@ -790,8 +789,6 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             '(curves["stage"] == "train") & (curves["task"] != "")',
             'curves["task"] != ""',
         ),
-    ],
-    "ebll/experiments/claims.py": [
         (
             "unpaired",
             "differences between methods not paired by seed",
@@ -835,7 +832,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "key=lambda e: -mean.get(e.id, 0.0)",
         ),
     ],
-    "ebll/experiments/report.py": [
+    "ebll/reproduce/report.py": [
         (
             "reference-at-the-end",
             "changes against fine-tuning at the end of the sequence instead of just after each task",
@@ -871,7 +868,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             'derive_seed(0, "autoencoder", 0)',
         ),
     ],
-    "ebll/experiments/verdicts.py": [
+    "ebll/reproduce/verdicts.py": [
         (
             "verdict-by-estimate",
             "a claim supported by its estimate, whatever the interval",

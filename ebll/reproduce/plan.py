@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ebll.comparison import ALONE
-from ebll.errors import check_choice
+from ebll.runs import sequence_id
 
-__all__ = [
-    "ALONE",
-    "DEFAULT_HEADLINE",
-    "EXPERIMENTS",
-    "HEADLINE",
-    "PROFILES",
-    "Experiment",
-    "Profile",
-    "experiment",
-    "plan",
-]
+__all__ = ["DEFAULT_HEADLINE", "EXPERIMENTS", "HEADLINE", "PROFILES", "Experiment", "Profile"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +18,8 @@ class Experiment:
 
     @property
     def id(self) -> str:
-        """The name in the column `sequence`, such as mlp:letters-textures; joined by "+" where a name holds a "-"."""
-        return f"{self.net}:{self.joined}"
-
-    @property
-    def joined(self) -> str:
-        """The tasks as one name, such as letters-textures."""
-        return ("+" if any("-" in task for task in self.tasks) else "-").join(self.tasks)
+        """The name in the column `sequence`, such as mlp:letters-textures."""
+        return sequence_id(self.net, self.tasks)
 
 
 EXPERIMENTS = (
@@ -69,14 +53,3 @@ PROFILES = {
     "full": Profile(EXPERIMENTS, 5, "both nets, near and far pairs, a sequence of four tasks, five seeds"),
     "fast": Profile(_FAST, 2, "the small net, a near and a far pair, a sequence of three tasks, two seeds"),
 }
-
-
-def experiment(name: str) -> Experiment:
-    """An experiment by its id."""
-    known = {e.id: e for profile in PROFILES.values() for e in profile.experiments}
-    return known[check_choice(name, known, "Experiment")]
-
-
-def plan(profile: str) -> Profile:
-    """A profile by its name."""
-    return PROFILES[check_choice(profile, PROFILES, "Profile")]

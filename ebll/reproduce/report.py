@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from ebll.comparison import ALONE
 from ebll.errors import InputError, OutputError
-from ebll.experiments.plan import ALONE, Experiment
 from ebll.files import write_whole
 from ebll.methods import METHODS
+from ebll.recording import TERMS
+from ebll.reproduce.plan import Experiment
 
 if TYPE_CHECKING:  # scipy and matplotlib are imported where they are needed: most of a worker's start would go to them
-    from ebll.experiments.verdicts import Claim
+    from ebll.reproduce.verdicts import Claim
 
 __all__ = [
     "LABELS",
@@ -31,6 +33,7 @@ __all__ = [
     "prepare_folder",
     "write_json",
     "write_table",
+    "write_tables",
     "write_text",
 ]
 
@@ -80,7 +83,7 @@ def _seeds(rows: pd.DataFrame, method: str | None, after: str, task: str) -> pd.
 
 def cell(values: pd.Series, reference: float) -> str:
     """A number a seed as text: mean, half of the 95 % interval where there is one, change against the reference."""
-    from ebll.experiments.verdicts import interval
+    from ebll.reproduce.verdicts import interval
 
     values = values.dropna()
     if values.empty:
@@ -121,6 +124,20 @@ def prepare_folder(path: str | os.PathLike) -> Path:
             "with --out."
         ) from error
     return folder
+
+
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write accuracy.csv, curves.csv, kept.csv and, where gaps were measured, gaps.csv."""
+    # The first task's curve is the same for all methods, and the raw terms are the weighted ones over fixed weights.
+    curves, losses = tables["curves"], [f"loss_{name}" for name in TERMS]
+    shown = [c for c in curves.columns if not c.startswith("raw_") and c not in ("learning_rate", "loss_total", "net")]
+    first = ["sequence", "method", "seed", "step", "task", "feature_distance", *losses]
+    files = dict(tables)
+    files["curves"] = curves.loc[curves["task"] != "", [*first, *(c for c in shown if c not in first)]]
+    files["accuracy"] = tables["accuracy"][["sequence", "method", "seed", "after", "task", "accuracy", "net"]]
+    for name, table in files.items():
+        if name != "gaps" or len(table):
+            write_table(table, folder / f"{name}.csv")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -1,7 +1,7 @@
 """The claims of the lesson, C1 to C9, stated for each regime and decided by the tables. Nothing is written in by hand.
 
 A regime is a net and the old task that its pairs share: the same claim can hold in one and fail in another, and that is
-part of the lesson. `ebll.experiments.verdicts` says how a claim is decided.
+part of the lesson. `ebll.reproduce.verdicts` says how a claim is decided.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 
-from ebll.experiments.outcomes import curve_shapes, seed_outcomes
-from ebll.experiments.plan import DEFAULT_HEADLINE, HEADLINE, Experiment
-from ebll.experiments.verdicts import Claim, Part
+from ebll import metrics
+from ebll.comparison import ALONE
 from ebll.methods import METHODS
 from ebll.networks import NETS
+from ebll.reproduce.plan import DEFAULT_HEADLINE, HEADLINE, Experiment
+from ebll.reproduce.verdicts import Claim, Part
 
-__all__ = ["claims_of"]
+__all__ = ["claims_of", "curve_shapes", "seed_outcomes"]
 
 #: Methods that train F on the new task without the old task's data, so that keeping the old one is their own merit.
 TRAINED = ("finetune", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
@@ -202,3 +204,64 @@ class Evidence:
 
 def _paired(more: pd.Series, less: pd.Series) -> tuple[float, ...]:
     return tuple((more - less).dropna())
+
+
+OUTCOME_COLUMNS = [
+    "sequence",
+    "method",
+    "seed",
+    "forgetting",
+    "new",
+    "average",
+    "backward_transfer",
+    "forward_transfer",
+]
+
+
+def seed_outcomes(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy table -> a row per sequence, method and seed: forgetting (M5), new, average (M4), transfers (M6, M7).
+
+    All are fractions. `new` is the mean, over the tasks after the first, of the accuracy just after learning each.
+    Runs that ended early, and the reference `alone`, are left out.
+    """
+    rows = []
+    task_count = accuracy.groupby("sequence")["task"].nunique()
+    alone = accuracy[accuracy["method"] == ALONE].set_index(["sequence", "seed", "task"])["accuracy"]
+    runs = accuracy[accuracy["method"] != ALONE].groupby(["sequence", "method", "seed"], sort=False)
+    for (sequence, method, seed), run in runs:
+        order = run["after"].unique()
+        if len(order) < task_count[sequence]:
+            continue
+        matrix = run.pivot(index="after", columns="task", values="accuracy").reindex(index=order, columns=order)
+        reference = [alone.get((sequence, seed, task), float("nan")) for task in order]
+        rows.append(
+            {
+                "sequence": sequence,
+                "method": method,
+                "seed": seed,
+                "forgetting": metrics.forgetting(matrix),
+                "new": float(np.diag(matrix)[1:].mean()),
+                "average": metrics.average_accuracy(matrix),
+                "backward_transfer": metrics.backward_transfer(matrix),
+                "forward_transfer": metrics.forward_transfer(matrix, reference),
+            }
+        )
+    return pd.DataFrame(rows, columns=OUTCOME_COLUMNS)
+
+
+def curve_shapes(curves: pd.DataFrame) -> pd.DataFrame:
+    """Curves -> per sequence, method and seed: where the first task's feature distance peaked and where it ended.
+
+    Looks at the first new task's training: peak (largest distance), end (last distance), when (step of the peak as a
+    share of the training), ratio (end / peak; 1 where nothing moved).
+    """
+    rows = curves[(curves["stage"] == "train") & (curves["task"] != "")]
+    shapes = []
+    for (sequence, method, seed), run in rows.groupby(["sequence", "method", "seed"], sort=False):
+        run = run[(run["training"] == run["training"].iloc[0]) & (run["task"] == run["task"].iloc[0])]
+        distance = run.set_index("step")["feature_distance"].sort_index()
+        peak, end = distance.max(), distance.iloc[-1]
+        facts = {"peak": peak, "end": end, "when": distance.idxmax() / max(1, distance.index[-1])}
+        facts["ratio"] = end / peak if peak > 0 else 1.0
+        shapes.append({"sequence": sequence, "method": method, "seed": seed, **facts})
+    return pd.DataFrame(shapes, columns=["sequence", "method", "seed", "peak", "end", "when", "ratio"])

@@ -1,0 +1,162 @@
+"""The main job: every method on every sequence of a profile, then tables, claims and figures.
+
+    reproduce("fast", out="out")        # what `ebll reproduce --profile fast --out out` calls
+
+`plan` has the sequences, `jobs` runs them, `claims` and `verdicts` decide what the lesson claims, `report` writes.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+import pandas as pd
+import torch
+
+from ebll.config import PRESETS
+from ebll.errors import InputError, check_choice, check_count
+from ebll.executors import completed, default_workers
+from ebll.methods import METHODS
+from ebll.reproduce import report
+from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
+from ebll.reproduce.plan import EXPERIMENTS, PROFILES, Experiment
+
+if TYPE_CHECKING:
+    from ebll.reproduce.verdicts import Claim
+
+# Claims need scipy, which a worker process would import for nothing.
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submodules=["claims", "verdicts"],
+    submod_attrs={"claims": ["claims_of", "curve_shapes", "seed_outcomes"], "verdicts": ["Claim", "Part"]},
+)
+__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "choose_device", "conclude", "reproduce", "versions"]
+
+DRAWING = 700.0
+"""Work of the tables, claims and figures of one more sequence, as `Job.work` counts it; what does not grow with their
+number, imports and tables for the most part, is five times as much."""
+
+
+@dataclass
+class Outcome:
+    """What the main job leaves; also written to its folder."""
+
+    accuracy: pd.DataFrame
+    curves: pd.DataFrame
+    kept: pd.DataFrame
+    gaps: pd.DataFrame
+    claims: list[Claim]
+    experiments: tuple[Experiment, ...]
+    failures: list[str]
+    folder: Path
+
+    def table(self, e: Experiment) -> str:
+        """Methods x tasks of one sequence, to print."""
+        return report.markdown(report.final_table(self.accuracy, e), f"{e.id}")
+
+
+def reproduce(
+    profile: str = "full",
+    *,
+    seeds: int | None = None,
+    first_seed: int = 0,
+    out: str | Path = "out",
+    device: str = "auto",
+    methods: str | Sequence[str] | None = None,
+    workers: int | None = None,
+    on_start: Callable[[Sequence[Job], int], None] | None = None,
+    on_progress: Callable[[int, int, str, float], None] | None = None,
+) -> Outcome:
+    """Run a profile and write its results.
+
+    profile       "full" or "fast"; see `ebll.reproduce.plan`
+    seeds         how many, in place of the profile's number; they count up from `first_seed`
+    out           folder for accuracy.csv, curves.csv, claims.json, the other tables and the figures
+    device        "auto", "cpu" or "cuda"
+    methods       one name, or several, to run in place of all
+    workers       processes; as many as cores (at most 8) unless given
+    on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
+    on_progress   called a few times a second with runs done, runs in all, the job finished last, and the share of the
+                  work that is done, in optimiser steps and, at the end, tables and figures
+    returns       an `Outcome`; if interrupted, the tables of finished jobs are in the folder before the error goes on,
+                  and claims and summaries of an earlier run there are removed
+    """
+    chosen = PROFILES[check_choice(profile, PROFILES, "Profile")]
+    seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
+    first_seed = check_count(first_seed, "first_seed", low=0)
+    methods = [methods] if isinstance(methods, str) else methods or METHODS
+    names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
+    device = choose_device(device)
+    folder = report.prepare_folder(out)
+    jobs = jobs_of(chosen.experiments, names, range(first_seed, first_seed + seeds), device)
+    workers = min(default_workers() if workers is None else check_count(workers, "workers"), len(jobs))
+    if on_start:
+        on_start(jobs, workers)
+    tables, done, name, share = Tables(), 0, "learning the first tasks", 0.0
+    whole = sum(job.work for job in jobs) + workers * DRAWING * (5 + len(chosen.experiments))
+
+    def tell(work: float) -> None:
+        nonlocal share
+        share = work / whole
+        if on_progress:
+            on_progress(done, sum(job.runs for job in jobs), name, share)
+
+    try:
+        for job, result in completed(run_job, jobs, workers=workers, on_count=tell):
+            tables.add(result)
+            done, name = done + job.runs, f"{job.net}, {job.first} first, seed {job.seed}"
+        name = "tables and figures"
+        tell(share * whole)
+    except BaseException:
+        if done:  # else a stop in the first seconds would empty the tables of an earlier run
+            report.write_tables(tables.joined(chosen.experiments), folder)
+            report.drop_conclusions(folder)  # those of an earlier run would not belong to these tables
+        raise
+    about = {
+        "profile": profile,
+        "seeds": list(range(first_seed, first_seed + seeds)),
+        "sequences": [e.id for e in chosen.experiments],
+        "settings": {net: repr(preset) for net, preset in PRESETS.items()},
+        **versions(),
+        "device": device,
+    }
+    return conclude(tables, chosen.experiments, folder, about)
+
+
+def choose_device(name: str) -> str:
+    """ "auto" is the GPU where torch sees one, else the processor; "cuda" without a GPU is refused."""
+    check_choice(name, ("auto", "cpu", "cuda"), "Device")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("Device: 'cuda' was asked for, but torch sees no GPU here. Use --device cpu, or auto.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def versions() -> dict[str, str]:
+    """Of ebll, torch and Python, for the description of a run."""
+    python = platform.python_version()
+    return {"ebll": version("ebll"), "torch": torch.__version__.partition("+")[0], "python": python}
+
+
+def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, about: Mapping[str, Any]) -> Outcome:
+    """Write tables, claims, summaries and figures of results, and what the run was (`about`, as JSON can hold it)."""
+    from ebll.reproduce.claims import claims_of, seed_outcomes
+    from ebll.reproduce.verdicts import parts_table
+
+    tables = made.joined(experiments)
+    accuracy, curves, gaps = tables["accuracy"], tables["curves"], tables["gaps"]
+    report.write_tables(tables, folder)
+    report.drop_conclusions(folder)  # a stop from here on must not leave those of an earlier run beside these tables
+    claims = claims_of(accuracy, curves, gaps, experiments)
+    report.write_json([claim.as_dict() for claim in claims], folder / "claims.json")
+    report.write_table(parts_table(claims), folder / "claims-parts.csv")
+    report.write_table(seed_outcomes(accuracy), folder / "outcomes.csv")
+    text = [report.markdown(report.final_table(accuracy, e), e.id) for e in experiments]
+    report.write_text("\n\n".join(["# Methods and tasks", report.LEGEND, *text]) + "\n", folder / "tables.md")
+    report.write_json(dict(about), folder / "run.json")
+    report.draw(accuracy, curves, gaps, claims, experiments, folder)
+    return Outcome(**tables, claims=claims, experiments=tuple(experiments), failures=made.failures, folder=folder)
