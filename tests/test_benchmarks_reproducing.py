@@ -56,10 +56,10 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch):
 
 def test_the_first_lines_are_those_of_the_command_or_it_says_what_came(monkeypatch, tmp_path):
     script = "import sys; sys.stderr.write({!r})"
-    lines = "0 of 9 runs (mlp: letters loaded)\n0 of 9 runs after 0:01, about 0:09 left\n"
+    lines = "full: 9 runs in 2 processes, results to out\n0 of 9 runs (...): 1 % after 00:01, about 00:09 left\n"
     monkeypatch.setattr(reproducing, "ebll", lambda *given: ("-c", script.format(lines)))
     first, second = reproducing.first_lines(str(tmp_path))
     assert 0 < first <= second
-    monkeypatch.setattr(reproducing, "ebll", lambda *given: ("-c", script.format("error: no such thing\n")))
+    monkeypatch.setattr(reproducing, "ebll", lambda *given: ("-c", script.format("Error: no such thing\n")))
     with pytest.raises(SystemExit, match="no such thing"):
         reproducing.first_lines(str(tmp_path))

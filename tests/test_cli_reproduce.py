@@ -84,20 +84,19 @@ def check_pictures(folder):
 
 
 def check_printed(told, folder, claims):
-    assert "54 runs" in told
     assert re.findall(r"^\| (mlp:\S+)", told, re.M) == IDS
     for row in (folder / "tables.md").read_text(encoding="utf-8").removeprefix("# Methods and tasks\n").splitlines():
         assert row in told
     for claim in claims:
         assert f"{claim['id']}: {claim['verdict']} (estimate {claim['estimate']:.3f}, 95 % interval " in told
         assert " ".join(claim["statement"].split()) in " ".join(told.split())
-    assert f"Results are in {folder}" in told
+    assert f"are in {folder}" in told
 
 
 def test_every_file_and_what_is_printed(done):
     result, folder = done
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.startswith("0 of 54 runs (learning the first tasks)")
+    assert result.stderr.startswith(f"tiny: 54 runs in 1 process, results to {folder}")
     check_accuracy(folder)
     check_curves(folder)
     check_pictures(folder)
@@ -121,11 +120,10 @@ def test_some_methods_other_seeds_and_a_run_that_ends_early(tmp_path):
     chosen = ["--methods", "ewc", "--methods", "finetune,ewc", "--seeds", "1", "--first-seed", "7", "--workers", "1"]
     result = reproduce(tmp_path, *chosen, ewc_strength=1e12)
     assert result.exit_code == 1
-    assert "3 of 9 runs ended early" in result.stderr
+    assert "3 runs diverged" in result.stderr
     told = " ".join(result.stdout.split())
-    assert "2 methods ewc, finetune" in told
     for name in IDS:
-        assert f"ended early: {name}: ewc: EWC, seed 7: training diverged" in told
+        assert f"diverged: {name}: ewc: EWC, seed 7: training diverged" in told
     accuracy = pd.read_csv(tmp_path / "accuracy.csv")
     assert set(accuracy["seed"]) == {7}
     assert set(accuracy.loc[accuracy["method"] == "ewc", "after"]) == {"letters"}

@@ -1,149 +1,95 @@
 """The command line: `ebll`, also as `python -m ebll`.
 
-Commands import what they need when they run: `ebll --help` waits for neither torch nor pandas. Every error that ebll
-raises on purpose is caught here, once, and printed as one line.
+Each command is a module of this package, imported when it is used: `ebll --help` waits for neither torch nor pandas.
 """
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
-from ebll.cli.backbones import backbones
-from ebll.cli.export import export
-from ebll.cli.listing import completion, doctor, methods, tasks
-from ebll.cli.main_job import reproduce
-from ebll.cli.one_run import run
-from ebll.cli.paper import paper
-from ebll.cli.params import examples
-from ebll.cli.sweep import sweep
-from ebll.cli.terminal import say
-from ebll.errors import EbllError, TrainingDiverged, check_choice
+from ebll.cli.options import examples
+from ebll.errors import EbllError, TrainingDiverged
 
-__all__ = ["Edge", "cli", "main"]
+__all__ = ["COMMANDS", "cli", "main"]
 
+COMMANDS = {
+    "reproduce": "Run the main job: every method on every sequence.",
+    "run": "Run one method on a sequence of tasks.",
+    "sweep": "Run a grid of hyperparameters from a TOML file.",
+    "export": "Write a sweep as a web page that needs no kernel.",
+    "paper": "Run the paper's experiments on photographs of yours.",
+    "tasks": "List the built-in tasks.",
+}
 STOPPED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
-class Edge(click.Group):
-    """The group of all commands, and the one place where errors become a line and an exit code."""
+class Commands(click.Group):
+    """Commands that are imported on first use, and the one place where errors become a line and an exit code."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
-        """Run a command and exit: 0 done, 1 a training diverged or a fault, 2 bad input, 130 stopped by Ctrl-C."""
-        args = list(sys.argv[1:] if args is None else args)
-        debug = "--debug" in args  # it works wherever it stands
-        args = [arg for arg in args if arg != "--debug"]
-        extra["standalone_mode"] = False
-        sys.exit(_exit_code(lambda: super(Edge, self).main(args, prog_name="ebll", **extra), debug))
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands."""
+        return list(COMMANDS)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command; an unknown one is refused with the near ones."""
-        if args and not ctx.resilient_parsing and not args[0].startswith("-"):
-            check_choice(args[0], self.commands, "Command")
-        return super().resolve_command(ctx, args)
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        return getattr(importlib.import_module(f"ebll.cli.{name}"), name) if name in COMMANDS else None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
-def _exit_code(call: Callable[[], Any], debug: bool) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a symbol that the terminal lacks is no reason to stop
-    with _noting_interrupts() as interrupted:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name without importing any."""
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; exit code 1 for a training that diverged, 2 for bad input, 130 for Ctrl-C."""
         try:
-            return call() or 0
-        except Exception as error:
-            if debug:
-                traceback.print_exc()
-            # Deep inside an import, Ctrl-C can come out as another error.
-            code, words = (STOPPED, "") if interrupted else _in_words(error)
+            return super().invoke(ctx)
+        except EbllError as error:
+            failure = click.ClickException(" ".join(str(error).split()))
+            failure.exit_code = 1 if isinstance(error, TrainingDiverged) else 2
+            raise failure from error
         except KeyboardInterrupt:
-            code, words = STOPPED, ""
-    say(words or "stopped before there was anything to keep", error=True)
-    return code
-
-
-def _in_words(error: Exception) -> tuple[int, str]:
-    if isinstance(error, click.Abort):
-        return STOPPED, ""
-    if isinstance(error, click.UsageError):
-        where = error.ctx.command_path if error.ctx else "ebll"
-        return 2, f"error: {_one_line(error.format_message())} See: {where} --help"
-    if isinstance(error, click.ClickException):
-        return error.exit_code, f"error: {_one_line(error.format_message())}"
-    if isinstance(error, EbllError):
-        return (1 if isinstance(error, TrainingDiverged) else 2), f"error: {_one_line(str(error))}"
-    return 1, (
-        f"error: {type(error).__name__}: {_one_line(str(error))} (not foreseen by ebll; the same command with --debug "
-        "shows where it happened)"
-    )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-@contextmanager
-def _noting_interrupts() -> Iterator[list[int]]:
-    """Ctrl-C raises KeyboardInterrupt as always, and is noted besides; one that is ignored stays ignored."""
-    seen: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        seen.append(number)
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGINT, note) if signal.getsignal(signal.SIGINT) is _usual else None
-        # `kill`, `timeout` and batch systems end a program so: the tables are kept just the same.
-        term = signal.signal(signal.SIGTERM, note) if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else None
-    except ValueError:  # not in the main thread, where nobody can press Ctrl-C
-        before = term = None
-    try:
-        yield seen
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
-        if term is not None:
-            signal.signal(signal.SIGTERM, term)
-
-
-_usual = signal.default_int_handler
+            click.echo("Stopped.", err=True)
+            raise click.exceptions.Exit(STOPPED) from None
 
 
 @click.group(
-    cls=Edge,
-    invoke_without_command=True,
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "ebll reproduce --profile fast",
         "ebll run --tasks letters,textures --method ebll --alpha 3",
         "ebll sweep alphas.toml",
-        "ebll paper --root data --dry-run",
-        "ebll export page.html",
-        "ebll methods",
     ),
 )
 @click.version_option(package_name="ebll", prog_name="ebll", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="On an error also print where in the code it happened.")
-@click.pass_context
-def cli(ctx: click.Context, debug: bool) -> None:
+def cli() -> None:
     """Encoder Based Lifelong Learning: run every method, read the numbers, see the figures."""
-    if ctx.invoked_subcommand is None:
-        say(ctx.get_help())
-
-
-for _command in (reproduce, run, sweep, paper, export, tasks, methods, backbones, doctor, completion):
-    cli.add_command(_command)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """What `ebll` and `python -m ebll` call."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a symbol that the terminal lacks is no reason to stop
+    with suppress(ValueError):  # not in the main thread
+        # `kill`, `timeout` and batch systems end a program so: results are kept as after Ctrl-C. Ignored stays ignored.
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        cli.main(args)
-    finally:  # an impatient second Ctrl-C must not break into the interpreter's own end
+        cli.main(args, prog_name="ebll")
+    finally:  # a second Ctrl-C must not break into the interpreter's own end
         with suppress(ValueError):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
