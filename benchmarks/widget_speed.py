@@ -88,7 +88,7 @@ def measured():
     with tempfile.TemporaryDirectory() as folder:
         lab.write_notebook(
             Path(folder) / "widgets.ipynb",
-            "import ebll\nlesson = ebll.lesson.setup()\nlab = ebll.widgets.forgetting_lab()\nlab",
+            "import ebll\nlesson = ebll.course.setup()\nlab = ebll.widgets.forgetting_lab()\nlab",
             "explorer = ebll.widgets.submanifold_explorer()\nexplorer",
             "maps = ebll.panels.sweep_explorer()\nmaps",
             IN_KERNEL,
@@ -147,7 +147,7 @@ def page(rows: pd.DataFrame, beside: pd.DataFrame | None = None) -> str:
         "`docs/widget-speed.csv`. JupyterLab and Chromium on one machine, with the clock of the page; see the top of",
         "`benchmarks/widget_speed.py`. `watched run` is the default run in the widget with the page open, `unwatched`",
         "the same by `ebll.widgets.run`, in turns: both measure as often, and only one sends pictures. The kernel is",
-        "set up as in the course (`ebll.lesson.setup()`).",
+        "set up as in the course (`ebll.course.setup()`).",
         "",
         f"Measured on {platform.machine()}, {lab_facts()}. Median of {ROUNDS}, with the lowest and the highest."
         + (" *Before*: an earlier version, measured in the same hour." if extra else ""),

@@ -14,7 +14,7 @@ A network learns tasks one after the other and should keep the old ones. In read
   `ebll.pages`: a sweep as a page that needs no kernel.
 - `ebll.photos`, `ebll.backbones`, `ebll.checkpoints`, `ebll.paper`: the paper's own experiments, on photo sets and
   pretrained networks that are not part of this package.
-- `ebll.lesson`, `ebll.checks`: what the notebooks need: set-up, and checks of the exercises.
+- `ebll.course`: what the notebooks need: set-up, and checks of the exercises.
 
     import ebll
 

@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 
-LONG = {"test_notebooks", "test_notebooks_full", "test_cli_reproduce", "test_checks"}
+LONG = {"test_notebooks", "test_notebooks_full", "test_cli_reproduce", "test_course_checks"}
 
 
 @pytest.fixture(autouse=True)

@@ -49,7 +49,7 @@ def shrink():
     load, load_photos = TaskInfo.load, loading.load_photos
     TaskInfo.load = functools.cache(lambda info, **options: few(load(info, **options), TRAIN))
     loading.load_photos = lambda *args, **options: few(load_photos(*args, **options), PHOTOS)
-    ebll.lesson.PROFILES["fast"] = 1
+    ebll.course.PROFILES["fast"] = 1
     ebll.plots.figure.DPI = 48
     get_ipython().ast_transformers.append(ResultsMayDiffer())
 

@@ -24,8 +24,8 @@ SETTINGS = {
 }
 # Those in which a network is trained or a number is computed.
 FILES = (
-    "autoencoder", "checkpoints", "checks", "checks_answers", "claims", "comparison", "data_builtin", "data_task",
-    "fisher", "golden", "lesson", "losses", "methods", "metrics", "networks", "recording", "steps",
+    "autoencoder", "checkpoints", "claims", "comparison", "course_answers", "course_checks", "course_notebook",
+    "data_builtin", "data_task", "fisher", "golden", "losses", "methods", "metrics", "networks", "recording", "steps",
     "sweeps", "sweeps_choice", "sweeps_grid", "sweeps_maps", "training", "widgets_runs", "widgets_submanifold",
 )  # fmt: skip
 

@@ -28,7 +28,7 @@ LEVELS = [
     {"sweeps"},
     {"paper"},
     {"panels", "pages"},
-    {"checks", "lesson", "cli"},
+    {"course", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Packages that only these may import; pyplot, which holds global state, is for nobody.

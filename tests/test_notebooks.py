@@ -85,7 +85,7 @@ def test_the_small_kernel_is_this_interpreter_and_cannot_reach_the_network(small
 
 
 def test_the_small_kernel_has_one_seed_and_few_images(small_kernel):
-    code = "import ebll; lesson = ebll.lesson.setup(); tasks = lesson.load('letters', 'textures')"
+    code = "import ebll; lesson = ebll.course.setup(); tasks = lesson.load('letters', 'textures')"
     _, outputs = small_kernel(f"{code}; print(len(lesson.seeds), *[len(task.train) for task in tasks])")
     assert outputs[-1].text.splitlines()[-1] == "1 364 140"
 
@@ -153,10 +153,10 @@ def test_stubs_fail_with_their_hint_and_nothing_else_fails(path):
     for stub, cell in zip(exercises, checks, strict=True):
         names = {"ebll": ebll}
         exec(stub.source, names)
-        with pytest.raises(ebll.checks.CheckFailed, match="not written yet") as failed:
+        with pytest.raises(ebll.course.checks.CheckFailed, match="not written yet") as failed:
             exec(cell.source, names)
         assert str(failed.value) == hints[cell.id]
-        assert re.fullmatch(r"ebll\.checks\.\w+\(.*\)", cell.source)
+        assert re.fullmatch(r"ebll\.course\.checks\.\w+\(.*\)", cell.source)
         folded = notebook.cells[notebook.cells.index(cell) + 1].source
         assert re.fullmatch(r"<details><summary>Solution</summary>\n\n```python\n.*\n```\n\n</details>", folded, re.S)
 
@@ -322,7 +322,7 @@ def test_a_section_has_claim_equation_prediction_code_and_figure(path):
 def test_from_scratch_and_by_library_agree_and_the_source_is_shown(path):
     code = "\n".join(cell.source for cell in code_cells(read(path)))
     assert code.count("assert ") >= 2
-    assert "ebll.lesson.source(" in code
+    assert "ebll.course.source(" in code
 
 
 @each

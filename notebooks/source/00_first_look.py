@@ -36,7 +36,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% tasks [markdown]
 # ## 1. Four tasks, one network
@@ -58,7 +58,7 @@ lesson = ebll.lesson.setup(PROFILE)
 # %% load
 names = ("mnist", "digits", "letters", "textures")
 tasks = {name: ebll.load_task(name) for name in names}
-ebll.plots.task_images(ebll.lesson.examples(*tasks.values()))
+ebll.plots.task_images(ebll.course.examples(*tasks.values()))
 
 # %% table
 ebll.task_table().set_index("name").loc[list(tasks), ["classes", "train", "validation", "test"]]
@@ -164,7 +164,7 @@ ebll.plots.feature_distance(made.curves, panels=["lwf", "ebll"])
 # Directions of the features that the code does not look at are free to change. This is the library's source, not a copy:
 
 # %% term-source
-ebll.lesson.source(ebll.losses.code_distance)
+ebll.course.source(ebll.losses.code_distance)
 
 # %% by-hand [markdown]
 # Two images, three entries of code. **Predict first.** Work it out on paper: square the differences, add them up in each
@@ -221,7 +221,7 @@ ebll.plots.over_setting(
 # %% alpha-say
 mean = table.groupby("alpha").mean()
 best, most = mean["accuracy"].idxmax(), max(alphas)
-ebll.lesson.say(
+ebll.course.say(
     f"Most letters are kept at alpha {best:g}: {mean['accuracy'][best]:.1f} %, against {mean['accuracy'][0.0]:.1f} % "
     f"with LwF. At {most:g} it is {mean['accuracy'][most]:.1f} %, and {mean['accuracy_new'][most]:.1f} % of "
     f"{textures.name} against {mean['accuracy_new'][best]:.1f} %."

@@ -38,7 +38,7 @@ import pandas as pd
 import torch
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% parts [markdown]
 # ## 1. Two tasks, one network
@@ -57,7 +57,7 @@ lesson = ebll.lesson.setup(PROFILE)
 
 # %% load
 letters, mnist = lesson.load("letters", "mnist")
-ebll.plots.task_images(ebll.lesson.examples(letters, mnist))
+ebll.plots.task_images(ebll.course.examples(letters, mnist))
 
 # %% forward
 net = ebll.build_network("mlp", letters.input_shape, seed=0).to(lesson.device)
@@ -76,7 +76,7 @@ print("features", tuple(features.shape), "-> hidden", tuple(hidden.shape), "-> l
 parts = {"F": net.features, "T": net.operator, "head of letters": net.heads[0], "head of mnist": net.heads[1]}
 weights = pd.Series({name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}, name="weights")
 shared = weights[["F", "T"]].sum() / weights.sum()
-ebll.lesson.say(f"The two tasks share **{100 * shared:.1f} %** of the network's weights: all of $F$ and $T$.")
+ebll.course.say(f"The two tasks share **{100 * shared:.1f} %** of the network's weights: all of $F$ and $T$.")
 weights.to_frame()
 
 # %% joint [markdown]
@@ -117,7 +117,7 @@ ebll.plots.accuracy_matrix(made.accuracy, methods=["alone", "joint"])
 end = 100 * made.accuracy[made.accuracy["after"] == "mnist"].groupby(["method", "task"])["accuracy"].mean().unstack()
 before = 100 * made.accuracy[made.accuracy["after"] == "letters"]["accuracy"].mean()
 joint, alone = end.loc["joint"], end.loc["alone"]
-ebll.lesson.say(
+ebll.course.say(
     f"Joint training ends at **{joint['letters']:.1f} %** on letters, where the network that has learned only letters "
     f"had {before:.1f} %, and at **{joint['mnist']:.1f} %** on digits, where a network of its own has "
     f"{alone['mnist']:.1f} %. Means over {len(lesson.seeds)} seeds. (The joint network has trained longer: do not "
@@ -175,7 +175,7 @@ curve = 100 * curve.groupby("step")["accuracy"].mean()
 lost = curve.iloc[0] - curve
 half = curve.index[lost >= lost.iloc[-1] / 2][0]
 assert half < curve.index[-1] / 3  # "most of it early", says the claim
-ebll.lesson.say(
+ebll.course.say(
     f"On held-out letters fine-tuning falls from {curve.iloc[0]:.1f} % to {curve.iloc[-1]:.1f} %. Half of that loss is "
     f"there after **{half} of {curve.index[-1]}** steps, that is after {8 * half / curve.index[-1]:.1f} of eight "
     "passes."
@@ -226,7 +226,7 @@ def my_forgetting(matrix):
 
 
 # %% forgetting-check tags=["check"]
-ebll.checks.forgetting(my_forgetting)
+ebll.course.checks.forgetting(my_forgetting)
 
 # %% forgetting-run
 matrix = made.runs["finetune", 0].accuracy_matrix()
@@ -259,7 +259,7 @@ assert all(torch.equal(a, b) for a, b in zip(start.features.parameters(), frozen
 assert not torch.equal(next(start.features.parameters()), next(moved.features.parameters()))
 
 paid = end.loc["finetune", "mnist"] - end.loc["feature-extraction", "mnist"]
-ebll.lesson.say(
+ebll.course.say(
     f"Feature extraction forgets nothing and ends **{paid:.1f} points** below fine-tuning on digits; fine-tuning loses "
     f"**{before - end.loc['finetune', 'letters']:.1f} points** of letters. Means over {len(lesson.seeds)} seeds."
 )
@@ -279,13 +279,13 @@ def my_trained(net, t):
 
 
 # %% extraction-check tags=["check"]
-ebll.checks.new_head_only(my_trained)
+ebll.course.checks.new_head_only(my_trained)
 
 # %% source [markdown]
 # This is the whole method as the library has it; the loop asks it which part may move and what to minimise:
 
 # %% source-code
-ebll.lesson.source(ebll.FeatureExtraction)
+ebll.course.source(ebll.FeatureExtraction)
 
 # %% summary [markdown]
 # ## Summary

@@ -42,7 +42,7 @@ import torch
 from torch.nn.utils import parameters_to_vector as vector
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% answers-text [markdown]
 # ## 1. Keep the old answers on the new images
@@ -117,7 +117,7 @@ def my_soften(logits, temperature):
 
 
 # %% soften-check tags=["check"]
-ebll.checks.soften(my_soften)
+ebll.course.checks.soften(my_soften)
 
 # %% distillation-text [markdown]
 # ### The term
@@ -144,7 +144,7 @@ def my_distillation(logits_now, soft_targets, temperature):
 
 
 # %% distillation-check tags=["check"]
-ebll.checks.distillation(my_distillation)
+ebll.course.checks.distillation(my_distillation)
 
 # %% distillation-by-hand
 runs = {("mnist", "finetune"): learn(mnist, methods["finetune"]), ("mnist", "lwf"): learn(mnist, methods["lwf"])}
@@ -157,7 +157,7 @@ assert torch.isclose(by_hand, ebll.losses.distillation(now, targets, 2.0))
 floor = -(targets * targets.log()).sum(dim=1).mean()  # the entropy of the targets
 divergence = torch.nn.functional.kl_div(torch.log_softmax(now / 2.0, dim=1), targets, reduction="batchmean")
 assert torch.isclose(by_hand - floor, divergence, atol=1e-5)
-ebll.lesson.say(f"E3 stands at {by_hand:.3f} after LwF, and at **{floor:.3f}** where nothing has moved at all.")
+ebll.course.say(f"E3 stands at {by_hand:.3f} after LwF, and at **{floor:.3f}** where nothing has moved at all.")
 
 # %% recorded-text [markdown]
 # The term cannot fall to 0. Where the answers have not moved it equals the entropy of the targets, and what lies above
@@ -182,7 +182,7 @@ with ebll.seeds.seeded(0, "dropout"):
     noisy.train()
     differ = (noisy(inputs, 0).argmax(dim=1) != noisy(inputs, 0).argmax(dim=1)).double().mean()
 assert torch.equal(noisy.eval()(inputs, 0), noisy(inputs, 0)) and differ > 0.1
-ebll.lesson.say(
+ebll.course.say(
     f"With dropout on, two answers to one image name different letters for **{100 * differ:.0f} %** of them."
 )
 
@@ -207,15 +207,15 @@ def my_recorded_targets(net, inputs, t, temperature):
 
 
 # %% recorded-check tags=["check"]
-ebll.checks.recorded_targets(my_recorded_targets)
+ebll.course.checks.recorded_targets(my_recorded_targets)
 
 # %% source-text [markdown]
 # The library has a helper for this: inside `with ebll.networks.frozen(net):` a network is in eval mode and its parameters take
 # no gradient, and afterwards all is as before. LwF's own two steps, the recording and the loss:
 
 # %% source
-ebll.lesson.source(ebll.LwF.record_targets)
-ebll.lesson.source(ebll.LwF.loss_terms)
+ebll.course.source(ebll.LwF.record_targets)
+ebll.course.source(ebll.LwF.loss_terms)
 
 # %% temperature-text [markdown]
 # ## 2. Temperature: what it lifts, and what it weakens
@@ -263,7 +263,7 @@ ebll.plots.over_setting(
 
 # %% temperature-read
 mean = strength[strength["kind"] != "E3 times θ²"].groupby("theta")[["others", "pull"]].mean()
-ebll.lesson.say(
+ebll.course.say(
     f"At temperature 1 the other 25 letters share {mean.others[1.0]:.0f} % of an answer, at 2 they have "
     f"{mean.others[2.0]:.0f} %, at 0.5 only {mean.others[0.5]:.0f} %. From 8 to 16 the pull falls by a factor of "
     f"**{mean.pull[8.0] / mean.pull[16.0]:.1f}**, from 2 to 16 by {mean.pull[2.0] / mean.pull[16.0]:.0f}."
@@ -282,7 +282,7 @@ assert 3.5 < mean.pull[8.0] / mean.pull[16.0] < 5  # about the square of 2
 my_temperature = 2.0
 
 # %% temperature-check tags=["check"]
-ebll.checks.temperature(my_temperature)
+ebll.course.checks.temperature(my_temperature)
 
 # %% temperature-runs-text [markdown]
 # So a temperature below 1 is a slip: it sharpens, and what the old network knows of the other classes is lost. But a
@@ -321,14 +321,14 @@ ebll.plots.over_setting(
 # %% temperature-runs-read
 kept = sweep.pivot(index="seed", columns=["kind", "theta"], values="old")
 fixed, matched = kept["weight 2"], kept["weight for equal pull"]
-ebll.lesson.say(
+ebll.course.say(
     f"At equal pull, temperature 0.5 keeps **{(matched[2.0] - matched[0.5]).mean():.1f} points** of letters less than "
     f"temperature 2, and temperature 8 differs from 2 by {(matched[8.0] - matched[2.0]).mean():+.1f}. "
     f"At a fixed weight, 8 keeps {(fixed[2.0] - fixed[8.0]).mean():.1f} points less than 2, and 0.5 keeps "
     f"{(fixed[2.0] - fixed[0.5]).mean():.1f} less."
 )
 worst = kept.mean().idxmin()
-ebll.lesson.say(f"Worst of the six for letters: temperature {worst[1]:g} with {worst[0]}.")
+ebll.course.say(f"Worst of the six for letters: temperature {worst[1]:g} with {worst[0]}.")
 assert matched[2.0].mean() > matched[0.5].mean() + 1 and fixed[2.0].mean() > fixed[8.0].mean()
 assert (fixed[2.0] > fixed[0.5] + 10).all()  # for every seed
 
@@ -398,13 +398,13 @@ def letters_kept(task, name):
 
 
 # %% warmup-words
-ebll.lesson.say("Letters kept with warm-up minus without, validation images:")
+ebll.course.say("Letters kept with warm-up minus without, validation images:")
 gain = {}
 for task in ("mnist", "textures"):
     for name in ("finetune", "lwf"):
         without = f"{methods[name].label}, no warm-up"
         gain[task, name] = letters_kept(task, name) - letters_kept(task, without)
-        ebll.lesson.say(f"- {methods[name].label}, then {task}: {in_words(gain[task, name])}")
+        ebll.course.say(f"- {methods[name].label}, then {task}: {in_words(gain[task, name])}")
 assert (gain["mnist", "finetune"] > 0).all() and (gain["mnist", "finetune"] > gain["mnist", "lwf"]).all()
 loss, push = (pushes.pivot(index=["task", "seed"], columns="head", values=value) for value in ("E1", "push on F"))
 assert (push.loc["mnist", "random"] > push.loc["mnist", "warmed up"]).all()
@@ -420,7 +420,7 @@ assert (loss.loc["textures", "warmed up"] > 2 * loss.loc["mnist", "warmed up"]).
 ten = learn(mnist, methods["finetune"], ebll.TrainSettings(warmup_epochs=0, epochs=10))
 longer = pd.Series([100 * ebll.recording.measure_accuracy(run.net, 0, letters.validation) for run in ten])
 warmed = letters_kept("mnist", "finetune")
-ebll.lesson.say(
+ebll.course.say(
     f"Ten passes without warm-up leave {longer.mean():.1f} % of letters, eight with warm-up {warmed.mean():.1f} %: "
     "it is not the passes."
 )
@@ -474,9 +474,9 @@ table = ebll.plots.outcomes(accuracy)
 table["task"] = table["sequence"].str.removeprefix("mlp:letters-")
 lost = table.pivot(index="seed", columns=["method", "task"], values="forgetting")
 lwf, plain = (", ".join(f"{lost[m, name].mean():.1f} ({name})" for name in gap.index) for m in ("lwf", "finetune"))
-ebll.lesson.say(f"From the nearest to the farthest task LwF forgets **{lwf}** points, fine-tuning {plain}.")
+ebll.course.say(f"From the nearest to the farthest task LwF forgets **{lwf}** points, fine-tuning {plain}.")
 follows = lost["finetune"].mean().loc[gap.index].is_monotonic_increasing
-ebll.lesson.say(f"Fine-tuning {'follows' if follows else 'does not follow'} the order of the gaps.")
+ebll.course.say(f"Fine-tuning {'follows' if follows else 'does not follow'} the order of the gaps.")
 near, far = gap.index[0], gap.index[-1]
 assert (gaps[far] > gaps[near]).all() and lost["lwf", far].mean() > lost["lwf", near].mean() + 0.5  # the claim
 assert (lost["lwf"] < lost["finetune"]).all().all()
@@ -484,8 +484,8 @@ assert (lost["lwf"] < lost["finetune"]).all().all()
 
 # %% ladder-words
 gained = {name: lost["lwf", name] - lost["ebll", name] for name in (near, far)}
-ebll.lesson.say(f"LwF's forgetting, {far} minus {near}: {in_words(lost['lwf', far] - lost['lwf', near])}.")
-ebll.lesson.say(f"EBLL's gain over LwF, {far} minus {near}: {in_words(gained[far] - gained[near])}.")
+ebll.course.say(f"LwF's forgetting, {far} minus {near}: {in_words(lost['lwf', far] - lost['lwf', near])}.")
+ebll.course.say(f"EBLL's gain over LwF, {far} minus {near}: {in_words(gained[far] - gained[near])}.")
 
 # %% ladder-honest [markdown]
 # LwF forgets a fraction of what fine-tuning does, at every gap. But its own forgetting is larger at the far end (in how
@@ -567,7 +567,7 @@ assert (moved["lwf", "on new images"] < moved["lwf", "on letters"]).all()
 mean = moved.groupby("task").mean()
 shrunk = (mean["finetune"] / mean["lwf"]).loc[gap.index].round(1)  # how many times smaller the drift is with LwF
 for name, row in shrunk.iterrows():
-    ebll.lesson.say(
+    ebll.course.say(
         f"Before **{name}**: LwF makes the drift {row['on new images']:.0f} times smaller on new images, but only "
         f"**{row['on letters']:.1f} times** on letters."
     )
@@ -633,7 +633,7 @@ for (task, name, seed), (both, net) in ends.items():
 assert max(apart) < 1e-4 or lesson.device == "cuda"  # a GPU may add in another order, which training magnifies
 asked = pd.concat([accuracy[accuracy["method"].isin(["finetune", "lwf"])], *rows])
 difference = f"largest difference of a weight: {max(apart):g}"
-ebll.lesson.say(f"Asked on the new images, the loop gives the library's LwF; {difference}.")
+ebll.course.say(f"Asked on the new images, the loop gives the library's LwF; {difference}.")
 
 # %% ask-figure
 ebll.plots.forgetting_bars(asked, [f"mlp:letters-{task.name}" for task in (mnist, textures)])
@@ -644,7 +644,7 @@ lost = table.pivot(index=["sequence", "seed"], columns="method", values="forgett
 mean, learned = lost.groupby("sequence").mean(), table.groupby("method")["new"].mean()
 for name in ("mnist", "textures"):
     row = mean.loc[f"mlp:letters-{name}"]
-    ebll.lesson.say(
+    ebll.course.say(
         f"Before **{name}** the same term loses {row['LwF, asked on letters']:.1f} points when asked on letters, "
         f"{row['lwf']:.1f} on new images, {row['LwF, asked on noise']:.1f} on noise; fine-tuning {row['finetune']:.1f}."
     )

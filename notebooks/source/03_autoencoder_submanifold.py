@@ -42,7 +42,7 @@ import pandas as pd
 import torch
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% pca [markdown]
 # ## 1. Few directions, most of the spread
@@ -120,7 +120,7 @@ def my_pca_reconstruction(features, size):
 
 
 # %% pca-check tags=["check"]
-ebll.checks.pca_reconstruction(my_pca_reconstruction)
+ebll.course.checks.pca_reconstruction(my_pca_reconstruction)
 
 # %% pca-curve
 rows = []
@@ -147,7 +147,7 @@ ebll.plots.over_setting(pca, "size", MEASURES, xlabel="directions kept", title=t
 # %% pca-read
 at = pca.groupby(["kind", "size"])[["accuracy", "missed"]].mean()
 few, more, drawn = at.loc["PCA", 32], at.loc["PCA", 64], at.loc["random directions", 64]
-ebll.lesson.say(
+ebll.course.say(
     f"With **32** of 256 directions PCA misses {few['missed']:.0f} % of the spread, and the head reads "
     f"{few['accuracy']:.1f} % of the letters; with **64** it is {more['missed']:.0f} % and {more['accuracy']:.1f} %. "
     f"The features themselves give {direct:.1f} %. 64 random directions miss {drawn['missed']:.0f} % and leave "
@@ -196,7 +196,7 @@ ebll.plots.submanifold(in_plane(panels))
 one, two = (read(0, back)["accuracy"] for back in panels.values())
 chance = 100 / letters.class_count
 assert max(one, two) < direct / 4  # the claim speaks of a quarter of the directions, not of one or two
-ebll.lesson.say(
+ebll.course.say(
     f"From these the head reads {one:.1f} % (1 direction) and {two:.1f} % (2 directions) of the letters; "
     f"guessing would give {chance:.1f} %."
 )
@@ -229,7 +229,7 @@ def my_reconstruction_error(reconstructed, features):
 
 
 # %% error-check tags=["check"]
-ebll.checks.reconstruction_error(my_reconstruction_error)
+ebll.course.checks.reconstruction_error(my_reconstruction_error)
 
 # %% linear-predict [markdown]
 # Below is the whole training. The encoder and the decoder start at random, and nothing ties one to the other. A trick makes
@@ -304,7 +304,7 @@ assert end["excess"].max() < 0.2 and end["angle"].max() < 10  # PCA's error; the
 assert oblique > 0.1  # but not PCA's directions: those are at right angles to each other
 last, late = end.loc[end["sine"].idxmax()], [math.degrees(math.asin(sine)) for sine in early["sine"]]
 turned = "every direction is there" if last["sine"] < 0.1 else "one is still on its way, as it costs next to nothing"
-ebll.lesson.say(
+ebll.course.say(
     f"After 1,000 steps the error is within **{end['excess'].abs().max():.3f} %** of PCA's, and the largest angle of "
     f"{len(end)} seeds is **{math.degrees(math.asin(last['sine'])):.2f}°**: {turned}. (A whole right angle would cost "
     f"{last['cut']:.1g} % of the error there.) The error is there first: after 100 steps it is "
@@ -344,7 +344,7 @@ for train, _ in features.values():
     between = (centres[letters.train.labels] - train.mean(dim=0)).square().sum()
     shares.append((between / (train - train.mean(dim=0)).square().sum()).item())
 assert max(shares) < 0.3  # most of the spread is within the classes
-ebll.lesson.say(f"Only **{100 * sum(shares) / len(shares):.0f} %** of the features' spread lies between the classes.")
+ebll.course.say(f"Only **{100 * sum(shares) / len(shares):.0f} %** of the features' spread lies between the classes.")
 
 # %% objective [markdown]
 # EBLL's autoencoder has a sigmoid code and a linear decoder, $r(v) = W_{dec}\,\sigma(W_{enc}v + b) + c$. It is fitted right
@@ -368,7 +368,7 @@ def my_autoencoder_loss(reconstructed, features, logits, labels, recon_weight):
 
 
 # %% objective-check tags=["check"]
-ebll.checks.autoencoder_loss(my_autoencoder_loss)
+ebll.course.checks.autoencoder_loss(my_autoencoder_loss)
 
 # %% objective-text [markdown]
 # The fit by hand, one pass over the training features after the other, with E2 written out. The last cell compares it with
@@ -412,7 +412,7 @@ passes = list(fit_by_hand(mine, seed=0, passes=8))
 theirs, _ = fit(0, code_size=16)
 for ours, library in zip(mine.parameters(), theirs.autoencoder.parameters(), strict=True):
     assert torch.allclose(ours, library, atol=1e-3)
-ebll.lesson.source(ebll.losses.autoencoder_loss)
+ebll.course.source(ebll.losses.autoencoder_loss)
 
 # %% aware-predict [markdown]
 # **Predict first.** PCA and this autoencoder get 8 numbers each. Which of the two misses less of the spread? With which of
@@ -441,7 +441,7 @@ table = aware.pivot_table(index=["size", "seed"], columns="kind", values=["accur
 gain = table["accuracy"]["task-aware"] - table["accuracy"]["PCA"]
 more = table["missed"]["task-aware"] - table["missed"]["PCA"]
 assert gain[8].min() > 15 and gain[16].min() > 8 and more.loc[[8, 16]].min() > 3  # the claim, for every seed
-ebll.lesson.say(
+ebll.course.say(
     f"With a code of **8** the task-aware autoencoder keeps **{gain[8].mean():.0f} points** more of the accuracy than "
     f"PCA and misses {more[8].mean():.0f} points more of the spread; with 16 it is {gain[16].mean():.0f} and "
     f"{more[16].mean():.0f} points, with 64 it is {gain[64].mean():.1f} and {more[64].mean():.1f}. Means over "
@@ -505,7 +505,7 @@ by = weights.groupby("weight").mean(numeric_only=True)
 assert by.loc[0, "missed"] > by.loc[0.01, "missed"] + 5 > by.loc[1, "missed"] + 5  # more weight, better reconstruction
 assert by.loc[0.01, "accuracy"] > by.loc[1, "accuracy"] + 10  # too much weight, and the task is forgotten
 assert abs(by.loc[0.01, "accuracy"] - by.loc[0, "accuracy"]) < 4  # the middle costs next to nothing
-ebll.lesson.say(
+ebll.course.say(
     f"From λ = 0 to 0.01 the missed share falls from {by.loc[0, 'missed']:.0f} % to {by.loc[0.01, 'missed']:.0f} % "
     f"and the accuracy changes by {by.loc[0.01, 'accuracy'] - by.loc[0, 'accuracy']:+.1f} points. From 0.01 to 1 the "
     f"share falls by another {by.loc[0.01, 'missed'] - by.loc[1, 'missed']:.0f} points and the accuracy drops to "
@@ -580,7 +580,7 @@ pc, rand = last.loc["principal components"], last.loc["random weights"]
 assert rand["flat"] > 20 and pc["flat"] < 5 and rand["missed"] > pc["missed"] + 10
 assert first.loc["principal components", "accuracy"] > first.loc["random weights", "accuracy"] + 15
 assert abs(rand["accuracy"] - pc["accuracy"]) < 4  # "does not suffer in the end"
-ebll.lesson.say(
+ebll.course.say(
     f"After 16 passes **{rand['flat']:.0f} %** of the entries are flat from random weights, {pc['flat']:.0f} % from "
     f"the principal components; the missed shares are {rand['missed']:.0f} % and {pc['missed']:.0f} %. "
     f"After the *first* pass the accuracies were {first.loc['random weights', 'accuracy']:.0f} % and "
@@ -613,7 +613,7 @@ moves.round(2)
 # %% start-verdict
 pc, rand = moves.loc["principal components"], moves.loc["random weights"]
 verdict = "more" if (rand > pc).all() else "less" if (rand < pc).all() else "not clearly more or less"
-ebll.lesson.say(
+ebll.course.say(
     f"For the same movement of the features, the code fitted from random weights moved **{verdict}**: "
     f"{rand.mean():.2f} against {pc.mean():.2f}, means over {len(lesson.seeds)} seeds."
 )
@@ -682,7 +682,7 @@ ebll.plots.over_setting(scale, "weight", missed, xlabel="weight as written", tit
 # %% scale-read
 port = scale[scale["weight"] == 0.01].groupby("kind")["missed"].mean()
 assert port["before MSELoss"] > port["before half the sum (E2)"] + 5
-ebll.lesson.say(
+ebll.course.say(
     f"The port with 0.01 misses {port['before MSELoss']:.0f} % of the spread, E2 with 0.01 "
     f"{port['before half the sum (E2)']:.0f} %; without any reconstruction term it is {by.loc[0, 'missed']:.0f} %."
 )
@@ -700,7 +700,7 @@ ebll.lesson.say(
 # %% scale-copy-read
 tiny, off = by.loc[1e-6], by.loc[0]
 assert tiny["weighted"] < 0.01 * tiny["task"] and abs(tiny["missed"] - off["missed"]) < 0.5  # the term is off
-ebll.lesson.say(
+ebll.course.say(
     f"At the end of the fit the two terms of E2 are {tiny['weighted']:.1g} (reconstruction, weighted) and "
     f"{tiny['task']:.2f} (task). The missed share is {tiny['missed']:.1f} %, without the term {off['missed']:.1f} %: "
     f"the reconstruction is **switched off**. With λ = 0.01 the terms are {by.loc[0.01, 'weighted']:.2f} and "

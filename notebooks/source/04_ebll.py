@@ -41,7 +41,7 @@ import pandas as pd
 import torch
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% code [markdown]
 # ## 1. The code term
@@ -70,7 +70,7 @@ def my_code_distance(code_now, code_before):
 
 
 # %% code-check tags=["check"]
-ebll.checks.code_distance(my_code_distance)
+ebll.course.checks.code_distance(my_code_distance)
 
 # %% starts
 letters, mnist, textures = lesson.load("letters", "mnist", "textures")
@@ -153,7 +153,7 @@ assert pushed.query("directions == 'it cannot see'")["code"].max() < 1e-6  # zer
 assert (by_seed.loc[8, "it cannot see"] > by_seed.loc[8, "the code sees"] + 8).all()  # for every seed
 assert (by_seed.loc[16, "it cannot see"] < by_seed.loc[0, "it cannot see"] - 1).all()
 norm = ebll.metrics.feature_norm(features)
-ebll.lesson.say(
+ebll.course.say(
     f"A push of 8, where features are {norm:.0f} long, takes accuracy from {mean.loc[0].iloc[0]:.1f} % to "
     f"**{mean.loc[8, 'the code sees']:.1f} %** in directions that the code sees, and to "
     f"**{mean.loc[8, 'it cannot see']:.1f} %** in the others, where the code distance stays zero. Twice as far it is "
@@ -231,13 +231,13 @@ parts.round(3)
 # In the library the objective is these lines, with sums over the old tasks inside the two helpers:
 
 # %% objective-source
-ebll.lesson.source(ebll.EBLL.loss_terms)
+ebll.course.source(ebll.EBLL.loss_terms)
 
 # %% train-sources [markdown]
 # All methods go through one loop. It asks the method for its terms, adds up what they weigh, and steps:
 
 # %% train-source
-ebll.lesson.source(ebll.training.train)
+ebll.course.source(ebll.training.train)
 
 # %% train-steer-text [markdown]
 # The loop is a generator: it halts at every `yield` and hands out the step that it is about to make. Whoever asks for the
@@ -270,7 +270,7 @@ def my_objective(task_loss, distill_losses, code_losses, alphas, distill_weight)
 
 
 # %% objective-check tags=["check"]
-ebll.checks.ebll_objective(my_objective)
+ebll.course.checks.ebll_objective(my_objective)
 
 # %% pull-text [markdown]
 # ### Who pulls at $F$?
@@ -310,7 +310,7 @@ assert (table.loc[0, "code (E4)"] < 1e-6).all()  # nothing has moved: value and 
 assert (table.loc[0, "distillation (E3)"] < 1e-4).all() and (table.loc[0, "new task (E1)"] > 0.5).all()
 assert (table.loc[16, ["code (E4)", "distillation (E3)"]] > 0.3).all(axis=None)
 mean = table.groupby("step").mean()
-ebll.lesson.say(
+ebll.course.say(
     f"At step 0 the new task pulls with {mean.loc[0, 'new task (E1)']:.2f}, the code term with "
     f"**{mean.loc[0, 'code (E4)']:.1g}** and distillation with {mean.loc[0, 'distillation (E3)']:.1g}, which is "
     f"rounding. At step 16 it is {mean.loc[16, 'new task (E1)']:.2f} against {mean.loc[16, 'code (E4)']:.2f} and "
@@ -365,7 +365,7 @@ shape.groupby("method").agg(["mean", "min", "max"]).round(2).loc[["finetune", "l
 # %% curve-read
 spread = {name: f"{100 * column.min():.0f} to {100 * column.max():.0f}" for name, column in ratio.items()}
 peak = shape["peak"].groupby("method").mean()
-ebll.lesson.say(
+ebll.course.say(
     f"EBLL's distance ends at **{100 * ratio['ebll'].mean():.0f} %** of its peak ({spread['ebll']} over "
     f"{len(lesson.seeds)} seeds). But LwF's comes down too, to {100 * ratio['lwf'].mean():.0f} % ({spread['lwf']}), "
     f"and fine-tuning's to {100 * ratio['finetune'].mean():.0f} % ({spread['finetune']}), with nothing to pull it "
@@ -414,7 +414,7 @@ assert top["loss_distill"] > max(first["loss_distill"], last["loss_distill"]) + 
 fell = [
     f"{d['mean']:.0f} points ({d['min']:.0f} to {d['max']:.0f})" for _, d in dip.loc[["ebll", "finetune"]].iterrows()
 ]
-ebll.lesson.say(
+ebll.course.say(
     f"Accuracy on mnist first **falls**, by {fell[0]} with EBLL and {fell[1]} with fine-tuning, before it rises. With "
     f"EBLL the code loss goes from zero to {top['loss_code']:.3f} and back to {last['loss_code']:.3f}, distillation "
     f"from {first['loss_distill']:.2f} to {top['loss_distill']:.2f} and back to {last['loss_distill']:.2f}; letters "
@@ -461,7 +461,7 @@ end = 100 * end.pivot_table(index="seed", columns=["method", "task"], values="ac
 gain = end["ebll"] - end["lwf"]
 far = shape.loc["lwf", "end"].mean() / shape.loc["ebll", "end"].mean()
 assert far > 2 and abs(gain["letters"].mean()) < 3
-ebll.lesson.say(
+ebll.course.say(
     f"LwF's features end **{far:.1f} times** as far away. EBLL minus LwF, in points: {gain['letters'].mean():.1f} on "
     f"letters ({gain['letters'].min():.1f} to {gain['letters'].max():.1f} over the seeds) and "
     f"{gain['mnist'].mean():.1f} on mnist ({gain['mnist'].min():.1f} to {gain['mnist'].max():.1f}). Test accuracy "
@@ -509,7 +509,7 @@ dip = (new.loc[0] - new.loc[4:20].min()).groupby("rate").mean()
 kept = 100 * by["accuracy"].last().groupby("rate").mean()
 assert ratio[0.005].mean() > 97 and ratio[0.02].mean() > 75 and ratio[0.05].mean() + 5 < ratio[0.02].mean()
 assert dip[0.05] > dip[0.02] + 2 and kept[0.05] < kept[0.02] - 2
-ebll.lesson.say(
+ebll.course.say(
     f"At 0.005 the MLP's distance ends at {ratio[0.005].mean():.0f} % of its peak, at 0.02 at "
     f"**{ratio[0.02].mean():.0f} %**, at 0.05 at **{ratio[0.05].mean():.0f} %** ({ratio[0.05].min():.0f} to "
     f"{ratio[0.05].max():.0f} over the seeds); there accuracy on mnist first falls by {dip[0.05]:.0f} points. On 256 "
@@ -546,7 +546,7 @@ ebll.plots.stability_plasticity(accuracy)
 # %% operators-order
 letters_kept = accuracy.query("after == 'textures' and task == 'letters'").groupby("method")["accuracy"].mean()
 order = [f"{name} {100 * kept:.1f}" for name, kept in letters_kept.sort_values(ascending=False).items()]
-ebll.lesson.say(f"The order, % of the test letters: {', '.join(order)}.")
+ebll.course.say(f"The order, % of the test letters: {', '.join(order)}.")
 
 # %% operators-back
 rows, validation = [], {"letters": images, "textures": textures.validation.inputs}
@@ -582,7 +582,7 @@ assert all((values > alone["as learned"] + 5).all() for values in better)
 chance = 100 * len(span) / span.shape[1]
 share, there = (mean[f"seen of the movement, {name}"] for name in ("letters", "textures"))
 assert there["ebll"] < 0.5 * min(chance, share["ebll"]) and share["lwf"] > share["ebll"] + 5  # the next text says so
-ebll.lesson.say(
+ebll.course.say(
     f"With the code term alone {alone['as learned'].mean():.1f} % of validation letters are right. Put the old $T$ and "
     f"its head back on top of the very same features, and it is **{alone['old T put back'].mean():.1f} %**: the "
     "features are still fit for use, the operator has drifted.\n\n"
@@ -599,7 +599,7 @@ ebll.lesson.say(
 # %% operators-lwf
 less = mean.loc["lwf", "as learned"] - mean.loc["lwf", "old T put back"]
 verdict = "part of the movement is made up for by $T$" if less > 0 else "$T$ has not made up for the movement"
-ebll.lesson.say(
+ebll.course.say(
     "Has $T$ moved so as to follow LwF's features? If it had, the old $T$ would do worse on them than the new one. It "
     f"does {'worse' if less > 0 else 'no worse'}, {mean.loc['lwf', 'old T put back']:.1f} % against "
     f"{mean.loc['lwf', 'as learned']:.1f} %: {verdict}."
@@ -614,7 +614,7 @@ assert (last["letters"]["ebll-separate"] > last["letters"]["code-only"] + 5).all
 kept_operator, operator = runs["ebll-separate", 0].net.heads[0][0], starts[0].net.operator
 assert all(torch.equal(a, b) for a, b in zip(kept_operator.parameters(), operator.parameters(), strict=True))
 extra = sum(p.numel() for p in operator.parameters())
-ebll.lesson.say(
+ebll.course.say(
     f"Separate operators minus the shared one, in points of test accuracy: {more.mean():.1f} on letters "
     f"({more.min():.1f} to {more.max():.1f} over the seeds) and {new.mean():.1f} on textures ({new.min():.1f} to "
     f"{new.max():.1f}). They cost {extra:,} weights for every task, and tasks can no longer share what they have "
@@ -671,7 +671,7 @@ assert mean.loc[:3, "distance"].is_monotonic_decreasing and (gain["distance"] < 
 assert mean.loc[10, "distance"] > mean.loc[3, "distance"] + 1  # the next text says so
 low, high = ebll.reproduce.verdicts.interval(gain["textures"])
 cost = "a cost" if high < 0 else "a gain" if low > 0 else "too few seeds to call it a cost or a gain"
-ebll.lesson.say(
+ebll.course.say(
     f"Alpha 3 minus LwF, in points: {gain['letters'].mean():.1f} on letters ({gain['letters'].min():.1f} to "
     f"{gain['letters'].max():.1f} over the seeds) and {gain['textures'].mean():.1f} on textures "
     f"({gain['textures'].min():.1f} to {gain['textures'].max():.1f}; 95 % interval of the mean {low:.1f} to "
@@ -726,7 +726,7 @@ assert (much["letters"] < 40).all() and (much["distance"] > 3 * by_alpha.loc[3, 
 assert (held["letters"] > 75).all() and (held["distance"] < none["distance"] - 0.2).all()
 assert none["letters"].mean() > 100 * sum(untouched) / len(untouched) - 4
 assert (none["textures"] < by_alpha.loc[0, "textures"] - 3).all()
-ebll.lesson.say(
+ebll.course.say(
     f"Alpha 30 leaves **{much['letters'].mean():.0f} %** of the letters right, and the features end "
     f"{much['distance'].mean():.0f} away. With a tenth of the learning rate it is **{held['letters'].mean():.0f} %**, "
     f"and {held['distance'].mean():.1f} in place of LwF's {none['distance'].mean():.1f} at that rate. Textures are "

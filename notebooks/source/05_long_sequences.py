@@ -39,7 +39,7 @@ import pandas as pd
 import torch
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% objective [markdown]
 # ## 1. The objective, for any number of tasks
@@ -64,7 +64,7 @@ lesson = ebll.lesson.setup(PROFILE)
 
 # %% load
 tasks = lesson.load("letters", "mnist", "digits", "textures")
-ebll.plots.task_images(ebll.lesson.examples(*tasks))
+ebll.plots.task_images(ebll.course.examples(*tasks))
 
 # %% starts
 settings, methods = lesson.options("mlp")["settings"], lesson.methods("mlp", "finetune", "lwf", "ebll", "ebll-separate")
@@ -89,7 +89,7 @@ def learn(method, seed):
 
 
 # %% run
-made, stages, show = ebll.Comparison(), {}, ebll.lesson.progress()
+made, stages, show = ebll.Comparison(), {}, ebll.course.progress()
 pairs = [(name, seed) for seed in lesson.seeds for name in methods]
 for done, (name, seed) in enumerate(pairs, start=1):
     made.runs[name, seed], stages[name, seed] = learn(methods[name], seed)
@@ -123,7 +123,7 @@ method = methods["ebll"].replace(alpha=alphas)
 recorded = method.record_targets(before, 3, images, memory)
 parts = method.loss_terms(now, [ebll.methods.Batch(3, images, labels, recorded)], memory)
 assert abs(by_hand - sum(part.weighted() for part in parts.values()).item()) < 1e-3
-ebll.lesson.say(f"By hand and by the library: **{by_hand:.3f}**, on 64 textures, at the end of the fourth task.")
+ebll.course.say(f"By hand and by the library: **{by_hand:.3f}**, on 64 textures, at the end of the fourth task.")
 terms.round(3)
 
 # %% objective-source [markdown]
@@ -131,7 +131,7 @@ terms.round(3)
 # tuple gives one each. Compared with two tasks, new is only how the library's code term keeps the old tasks apart:
 
 # %% objective-source-code
-ebll.lesson.source(ebll.methods.codes.code_term)
+ebll.course.source(ebll.methods.codes.code_term)
 
 # %% teacher
 with torch.no_grad():
@@ -143,7 +143,7 @@ assert not torch.allclose(codes[0], codes[1], atol=0.01)  # not of the one that 
 other = 100 * (answers[0] != answers[1]).float().mean().item()
 measure = ebll.recording.measure_accuracy
 score = {name: 100 * measure(net, 0, tasks[0].test) for name, net in (("1", first), ("3", before))}
-ebll.lesson.say(
+ebll.course.say(
     f"So the targets are others: for **{other:.0f} %** of the textures, the network that teaches letters at task 4 "
     "names another letter than the network after task 1 did. On the test letters it is right for "
     f"{score['3']:.1f} %, where that one had {score['1']:.1f} %. One seed."
@@ -188,7 +188,7 @@ def my_average_accuracy(matrix):
 
 
 # %% average-check tags=["check"]
-ebll.checks.average_accuracy(my_average_accuracy)
+ebll.course.checks.average_accuracy(my_average_accuracy)
 
 # %% backward-exercise-text [markdown]
 # **Exercise 2.** Write M6, backward transfer. It is negative where a task was forgotten.
@@ -203,7 +203,7 @@ def my_backward_transfer(matrix):
 
 
 # %% backward-check tags=["check"]
-ebll.checks.backward_transfer(my_backward_transfer)
+ebll.course.checks.backward_transfer(my_backward_transfer)
 
 # %% summaries
 alone = made.accuracy.query("method == 'alone'").set_index(["seed", "task"])["accuracy"]
@@ -227,7 +227,7 @@ ahead = summary["forward_transfer"].unstack("method")
 ahead = (ahead["finetune"] - ahead["ebll"]).tolist()
 low, high = ebll.reproduce.verdicts.interval(ahead)
 held = "what is held for the old tasks is not free for the new ones" if low > 0 else "these seeds do not decide it"
-ebll.lesson.say(
+ebll.course.say(
     f"Fine-tuning, which protects nothing, has the best mean of forward transfer, "
     f"**{mean['forward_transfer']['finetune']:+.1f} points**, and the worst average, "
     f"{mean['average_accuracy']['finetune']:.1f} %. EBLL has {mean['forward_transfer']['ebll']:+.1f}, a difference of "
@@ -261,7 +261,7 @@ lost = -way.unstack("method").loc[[task.name for task in tasks]].diff().iloc[1:]
 assert (lost[["finetune", "lwf"]] > 0).all().all() and (lost["ebll"] > -0.5).all()  # the claim
 assert lost.sum().idxmin() == "ebll-separate"
 most = lost[["lwf", "ebll"]].idxmax()
-ebll.lesson.say(f"LwF loses most of the letters while learning {most['lwf']}, EBLL while learning {most['ebll']}.")
+ebll.course.say(f"LwF loses most of the letters while learning {most['lwf']}, EBLL while learning {most['ebll']}.")
 lost.loc["all three"] = lost.sum()
 print("points of letters lost while each task was learned, mean over the seeds")
 lost[list(methods)].round(1)
@@ -285,7 +285,7 @@ def gain(values):
 assert end["ebll", "letters"].mean() > end["lwf", "letters"].mean() + 1  # the next text says so
 more = summary.loc["ebll"] - summary.loc["lwf"]
 told = [f"{task.name} {gain(end['ebll', task.name] - end['lwf', task.name])}" for task in tasks]
-ebll.lesson.say(
+ebll.course.say(
     f"EBLL instead of LwF, points of accuracy at the end: {', '.join(told)}; average (M4) "
     f"{gain(more['average_accuracy'])}.\n\n"
     f"Points of forgetting (M5) avoided: **{gain(-more['forgetting'])}**."
@@ -331,7 +331,7 @@ norm = ebll.metrics.feature_norm(features[0])
 assert (mean.diff().dropna() > 0).all().all() and (mean["ebll"] < mean["lwf"]).all()  # the next text says so
 assert mean["ebll-separate"][4] > 0.75 * mean["ebll"][4]
 apart = (end["ebll-separate", "letters"] - end["ebll", "letters"]).mean()
-ebll.lesson.say(
+ebll.course.say(
     f"From the second task to the fourth the distance from the original features grows from {mean['lwf'][2]:.1f} to "
     f"**{mean['lwf'][4]:.1f}** with LwF and from {mean['ebll'][2]:.1f} to **{mean['ebll'][4]:.1f}** with EBLL. To "
     f"compare: the features themselves have a norm (M3) of about {norm:.0f}.\n\n"
@@ -384,7 +384,7 @@ saved = taught["letters"] - end["lwf", "letters"]
 lost = 100 * made.accuracy.query("method == 'lwf' and after == 'letters'").set_index("seed")["accuracy"]
 lost = lost - end["lwf", "letters"]
 assert 0 < saved.mean() < 0.75 * lost.mean()  # the next text says so
-ebll.lesson.say(
+ebll.course.say(
     f"LwF loses {lost.mean():.1f} points of letters in three stages. Undrifted teachers save {gain(saved)}, which is "
     f"**{100 * saved.mean() / lost.mean():.0f} %** of it. Average accuracy over all tasks (M4): "
     f"{gain(taught.groupby('seed').mean() - end['lwf'].groupby('seed').mean())}."
@@ -421,7 +421,7 @@ def my_encoder_bytes(feature_size, code_size, old_tasks):
 
 
 # %% bytes-check tags=["check"]
-ebll.checks.encoder_bytes(my_encoder_bytes)
+ebll.course.checks.encoder_bytes(my_encoder_bytes)
 
 # %% bytes-predict [markdown]
 # **Predict first.** For the small network of this course: is an encoder worth 8, 80 or 800 images of 28 x 28 pixels, at
@@ -454,7 +454,7 @@ ebll.plots.over_setting(
 # %% bytes-read
 parts = sum(t.nbytes for t in methods["ebll"].record_targets(before, 3, tasks[3].train.inputs, memory).values())
 assert encoder < operator and parts > encoder * 3 and 10 < encoder / 784 < 100  # text and summary say so
-ebll.lesson.say(
+ebll.course.say(
     f"An encoder takes {encoder / 1e3:.0f} kB: {100 * encoder / kinds['LwF, own teachers'][0]:.0f} % of the network, "
     f"or **{encoder / 784:.0f} images**. A separate operator takes {operator / encoder:.1f} times as much as its "
     "encoder.\n\n"
@@ -489,7 +489,7 @@ large.round(1)
 
 # %% alexnet-read
 assert rows["ten tasks: encoders"] < whole / 4 and 10 < large["worth images"]["encoder, code 100"] < 100
-ebll.lesson.say(
+ebll.course.say(
     f"With {size:,} features, the encoders of ten tasks take {rows['ten tasks: encoders'] / 1e6:.0f} MB, "
     f"**{100 * rows['ten tasks: encoders'] / whole:.0f} %** of one copy of the network. The memory of a single encoder "
     f"with a code of 100 would hold {rows['encoder, code 100'] / (3 * 224 * 224):.0f} raw images."
@@ -543,7 +543,7 @@ steep = pd.DataFrame(rows, index=pd.Index([1, 2, 3], name="old tasks"))
 assert steep["α = 10"].is_monotonic_increasing and steep["α = 10"][1] < limit < steep["α = 10"][2]
 mildest = steep[f"α = {chosen:g}"]
 over = " and ".join(str(n) for n in steep.index if mildest[n] > limit)
-ebll.lesson.say(
+ebll.course.say(
     f"Steps of {settings.learning_rate:g} with momentum {settings.momentum:g} settle up to **{limit:.0f}**. The chosen "
     f"α = {chosen:g} is above it with {f'{over} old tasks' if over else 'no number of old tasks here'}."
 )
@@ -580,7 +580,7 @@ change = [(at[wholly] - at[usual]).mean() for at in (one, two, three)]
 assert change[0] > -3 and change[1] < -4 and change[2] < -5  # the next text says so
 assert mean["code"][wholly] > 1.5 * mean["code"][usual]
 assert three[partly].mean() < three[usual].mean() + 2
-ebll.lesson.say(
+ebll.course.say(
     f"Letters with alpha = 10 instead of {chosen:g}: with one old task {gain(one[wholly] - one[usual])}; with three "
     f"{gain(three[wholly] - three[usual])}. The codes, held with {10 / chosen:.1f} times the weight, have moved "
     f"**more**: {mean['code'][wholly]:.2f} instead of {mean['code'][usual]:.2f}.\n\n"
@@ -590,7 +590,7 @@ ebll.lesson.say(
 # %% alpha-warned
 assert steep[partly][2] > limit and steep[usual][3] > 0.75 * limit  # this and the next: the next text says so
 assert (two[partly] - two[usual]).mean() > 0.5 * change[1]
-ebll.lesson.say(
+ebll.course.say(
     f"With alpha = 10 for letters only, two old tasks: curvature {steep[partly][2]:.0f}, above the limit of "
     f"{limit:.0f}; letters {gain(two[partly] - two[usual])}."
 )

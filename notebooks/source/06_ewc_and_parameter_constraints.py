@@ -40,7 +40,7 @@ import pandas as pd
 import torch
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% fisher [markdown]
 # ## 1. What the Fisher information says of a weight
@@ -119,7 +119,7 @@ for rank in (1, 100, 1_000, 10_000, 40_000):
 pd.DataFrame(rows).set_index("rank").map("{:.2e}".format)
 
 # %% nudge-read
-ebll.lesson.say(
+ebll.course.say(
     f"Of {weight.numel():,} weights that of rank 1 matters **{rows[0]['change'] / rows[-1]['change']:.0f} times** as "
     "much as that of rank 40,000. The formula and the measured change agree within "
     f"{100 * max(abs(row['change'] / row['half F delta^2'] - 1) for row in rows):.0f} %."
@@ -146,7 +146,7 @@ def my_fisher(net, parameters, inputs):
 
 
 # %% fisher-check tags=["check"]
-ebll.checks.fisher_diagonal(my_fisher)
+ebll.course.checks.fisher_diagonal(my_fisher)
 
 # %% kinds [markdown]
 # ### Which labels?
@@ -207,7 +207,7 @@ ebll.plots.over_setting(shown, **axes, title="Three estimates of the Fisher info
 # %% kinds-read
 error = table.groupby(["kind", "images"])["error"].mean().unstack("kind")
 seen = error.index[error["sampled"] < error.loc[128, "exact"]]
-ebll.lesson.say(
+ebll.course.say(
     f"With 1,024 images the exact version is {100 * error.loc[1024, 'exact']:.0f} % off and the sampled one "
     f"{100 * error.loc[1024, 'sampled']:.0f} %: both come closer with more images. The empirical one is at "
     f"{100 * error.loc[256, 'empirical']:.0f} % with 256 and still at **{100 * error.loc[1024, 'empirical']:.0f} %** "
@@ -220,7 +220,7 @@ assert (error.loc[1024] < error.loc[128]).all() and error.loc[1024, "empirical"]
 both = [[fisher_of(one, slice(None), kind) for kind in ("empirical", "exact")] for one in nets]
 cosine = sum(torch.cosine_similarity(data, right, dim=0).item() for data, right in both) / len(both)
 size = sum((data.sum() / right.sum()).item() for data, right in both) / len(both)
-ebll.lesson.say(
+ebll.course.say(
     f"Over all training images the empirical version and the exact one point almost alike (cosine {cosine:.2f}); "
     f"the sum of the empirical one is {size:.2f} of the exact one's."
 )
@@ -278,7 +278,7 @@ ebll.plots.over_setting(table, **axes, title="Squaring the gradient of a batch's
 
 # %% batch-read
 mean = table.groupby(["kind", "size"])["share"].mean()
-ebll.lesson.say(
+ebll.course.say(
     f"With batches of 128 the total is **1/{1 / mean['sampled', 128]:.0f}** of the right one; with the data's labels, "
     f"1/{1 / mean['empirical', 128]:.0f}. A strength of 300 then pulls like {300 * mean['sampled', 128]:.1f}."
 )
@@ -329,13 +329,13 @@ def my_penalty(now, before, fisher):
 
 
 # %% penalty-check tags=["check"]
-ebll.checks.quadratic_penalty(my_penalty)
+ebll.course.checks.quadratic_penalty(my_penalty)
 
 # %% penalty-source [markdown]
 # This is where the library uses it. The new head is left out, since it has no old value:
 
 # %% penalty-source-code
-ebll.lesson.source(ebll.EWC.loss_terms)
+ebll.course.source(ebll.EWC.loss_terms)
 
 # %% square [markdown]
 # ### The square is not a detail
@@ -399,7 +399,7 @@ pulled = ebll.compare([letters, textures], ewc, **options)
 some = dict(list(ewc.items())[1:5])
 narrow = ebll.compare([letters, textures], some, starts=small, **options | {"net": mlp_of_width(64)})
 ended = pulled.failures + narrow.failures
-ebll.lesson.say(f"{len(ended)} runs ended early. The first one says: “{ended[0]}”")
+ebll.course.say(f"{len(ended)} runs ended early. The first one says: “{ended[0]}”")
 
 # %% stable-table [markdown]
 # `compare` reported the runs that diverged and went on with the others. We look at the rest on **validation** images:
@@ -447,7 +447,7 @@ for kind, made in {"64 features": narrow, "256 features": pulled}.items():
         if not 0.9 < strength / limit < 1.1:  # a run that near to the border may go either way
             assert ended == (strength < limit)
             checked += 1
-ebll.lesson.say(
+ebll.course.say(
     f"For **{checked} of {len(rows)}** runs the formula says beforehand, and rightly, whether they will diverge."
 )
 
@@ -460,7 +460,7 @@ rows.append({"net": "CNN", "seed": 0, "limit": border / flat(fisher).max().item(
 limits = pd.DataFrame(rows).drop_duplicates(["net", "seed"]).groupby("net")["limit"]
 limits = limits.agg(["mean", "min", "max", "count"])
 ratio = limits.loc["256 features", "mean"] / limits.loc["64 features", "mean"]
-ebll.lesson.say(
+ebll.course.say(
     f"With four times as many features the MLP bears **{ratio:.0f} times** the strength. Between seeds of one net the "
     f"limit differs by up to {100 * (limits['max'] / limits['min'] - 1).max():.0f} %."
 )
@@ -561,7 +561,7 @@ def words(part):
 
 mean = 100 * seen.groupby(["method", "knob", "task"])["accuracy"].mean(skipna=False).unstack("task")
 top = mean["letters"].groupby("method").max()
-ebll.lesson.say(
+ebll.course.say(
     f"At alpha {ours.alpha:g} EBLL keeps {mean.loc[('ebll', ours.alpha), 'letters']:.1f} % of letters. Where EWC keeps "
     f"as many, EBLL minus EWC is {words(beyond(seen, 'ebll', ours.alpha))} points of textures. But alpha takes EBLL no "
     f"further up than {top['ebll']:.1f} % of letters, the strength takes EWC to **{top['ewc']:.1f} %**."
@@ -603,7 +603,7 @@ for seed in lesson.seeds:
     rows.append({"curvature of the code term": curvature, "largest stable alpha": border / curvature})
 limits = pd.DataFrame(rows, index=pd.Index(lesson.seeds, name="seed"))
 mean = 100 * seen.query("method == 'ebll'").groupby(["knob", "task"])["accuracy"].mean().unstack("task")
-ebll.lesson.say(
+ebll.course.say(
     f"At alpha 30, past the border and left out of the figure, EBLL ends at {mean.loc[30, 'letters']:.0f} % of letters "
     f"and {mean.loc[30, 'textures']:.0f} % of textures. At 3 it has {mean.loc[3, 'letters']:.0f} % and "
     f"{mean.loc[3, 'textures']:.0f} %."
@@ -625,7 +625,7 @@ again = {f"ebll at {alpha:g}": ours.replace(alpha=alpha) for alpha in (0.0, 3.0,
 again = ebll.compare([letters, textures], again, starts=pulled.starts, **options | {"settings": slower})
 slow = 100 * on_validation(again).query("task == 'letters'").groupby("knob")["accuracy"].mean()
 fast = mean["letters"]
-ebll.lesson.say(
+ebll.course.say(
     f"From alpha 3 to 10 letters go from {fast[3]:.1f} % to {fast[10]:.1f} % at the usual learning rate, and from "
     f"{slow[3]:.1f} % to **{slow[10]:.1f} %** at the smaller one. (Much of the "
     f"gain is the small steps' own: LwF, which is alpha 0, goes from {fast[0]:.1f} % to {slow[0]:.1f} %.)"
@@ -641,7 +641,7 @@ assert slow[10] - slow[3] > fast[10] - fast[3] and slow[10] > slow[3] - 1
 # %% memory
 kept = pd.concat([pulled.kept.query("method == 'ewc at 300'"), held.kept.query("method == 'ebll at 3'")])
 kept = kept.groupby("method")["bytes"].mean()
-ebll.lesson.say(
+ebll.course.say(
     f"EWC keeps {kept['ewc at 300'] / 1e6:.2f} MB, however many tasks there were. EBLL keeps "
     f"{kept['ebll at 3'] / 1e6:.3f} MB for each old task, and needs as much after "
     f"{kept['ewc at 300'] / kept['ebll at 3']:.0f} of them."
@@ -715,8 +715,8 @@ mean = 100 * every.groupby(["method", "knob", "task"])["accuracy"].mean(skipna=F
 top = mean.loc[mean["letters"].groupby("method").idxmax()].reset_index("knob").sort_values("letters", ascending=False)
 told = {name: f"{row.letters:.1f} % of letters, {row.textures:.1f} % of textures" for name, row in top.iterrows()}
 ends = [f"{name} ({told.pop(name)})" for name in ("finetune", "feature-extraction")]
-ebll.lesson.say(f"Left out, so that the fronts fill the figure: {' and '.join(ends)}. From the furthest up:")
-ebll.lesson.say("\n".join(f"- {name} at {top.loc[name, 'knob']:g}: {line}" for name, line in told.items()))
+ebll.course.say(f"Left out, so that the fronts fill the figure: {' and '.join(ends)}. From the furthest up:")
+ebll.course.say("\n".join(f"- {name} at {top.loc[name, 'knob']:g}: {line}" for name, line in told.items()))
 tops = top["letters"]
 assert tops[["ewc", "same pull on every weight"]].min() > tops["ebll"] + 0.5  # the claim: they go on
 
@@ -727,9 +727,9 @@ parts = {(name, knob): beyond(every, name, knob) for name, knobs in others.items
 for (name, knob), part in parts.items():
     row = mean.loc[name, knob]
     lines.append(f"| {name} at {knob:g} | {row['letters']:.1f} | {row['textures']:.1f} | {words(part)} |")
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 computed = [part for (name, _), part in parts.items() if name in ("ebll", "features held")]
-ebll.lesson.say(
+ebll.course.say(
     f"Of the {len(computed)} rows that hold what the network computes, {sum(p.estimate > 0 for p in computed)} lie "
     f"above zero by their estimate. The interval calls {sum(p.bounds[0] > 0 for p in computed)} of them *more* and "
     f"{sum(p.bounds[1] < 0 for p in computed)} *less*."
@@ -749,7 +749,7 @@ made = pd.concat([pulled.accuracy, held.accuracy, own.accuracy])
 chosen = {name: name if name in preset else f"{name} at {knob:g}" for name, (_, knob) in picked.items()}
 test = [made[made["method"] == key].assign(method=name) for name, key in chosen.items()]
 test = pd.concat(test, ignore_index=True)
-ebll.lesson.say(f"Picked: {', '.join(chosen.values())}.")
+ebll.course.say(f"Picked: {', '.join(chosen.values())}.")
 ebll.plots.stability_plasticity(test)
 
 # %% question-read
@@ -764,12 +764,12 @@ def minus(values, one, other, task):
 pairs = [(name, "ewc") for name in others] + [("features held", "ebll")]
 told = [[f"{minus(final, *pair, task)} points of {task}" for task in ("letters", "textures")] for pair in pairs]
 lines = [f"- {one} minus {other}: {', '.join(line)}" for (one, other), line in zip(pairs, told, strict=True)]
-ebll.lesson.say("On test images:\n\n" + "\n".join(lines))
+ebll.course.say("On test images:\n\n" + "\n".join(lines))
 
 # %% question-points
 rows = 100 * every[every["knob"] == 100].set_index(["method", "task", "seed"])["accuracy"].sort_index()
 told = [f"{minus(rows, 'same pull on every weight', 'ewc', task)} points of {task}" for task in ("letters", "textures")]
-ebll.lesson.say(
+ebll.course.say(
     f"At the same strength, 100, the same pull minus EWC is {' and '.join(told)}, on validation images. The table adds "
     "what it has learned of textures where it keeps as many letters."
 )

@@ -41,7 +41,7 @@ import pandas as pd
 import torch
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% sweep [markdown]
 # ## 1. A sweep is a table, and parts of it are known beforehand
@@ -76,7 +76,7 @@ tiny.table.groupby(["method", "alpha"], dropna=False, sort=False)[["old_validati
 # %% sweep-resume
 more = grid | {"alpha": [0.0, 3.0, 10.0, 30.0]}
 plan = ebll.sweeps.plan_sweep(more, store=folder)
-ebll.lesson.say(
+ebll.course.say(
     f"The grid above made **{len(tiny.table)} runs**. With a fourth alpha it has {plan.runs}, of which "
     f"{plan.known} are in "
     f"the store already: {plan.runs - plan.known} are to be done."
@@ -122,7 +122,7 @@ controls, bare = ready.query("method == 'ebll' and alpha == 0"), lwf.query("dist
 for _, rows in controls.groupby(["code_size", "recon_weight"]):
     assert numbers(rows, "tasks", "distill_weight").equals(numbers(lwf, "tasks", "distill_weight"))
 assert numbers(bare, "tasks").equals(numbers(plain, "tasks"))
-ebll.lesson.say(
+ebll.course.say(
     f"All {len(controls)} rows of EBLL with alpha 0 have the numbers of LwF, and all {len(bare)} of LwF "
     "with lambda_o 0 those of "
     "fine-tuning, to the last digit."
@@ -133,7 +133,7 @@ CONFIG = ["tasks", "method", "alpha", "distill_weight", "recon_weight", "code_si
 both = longer.table.merge(ready, on=CONFIG, suffixes=("", " before"))
 apart = 100 * (both["old"] - both["old before"]).abs().max()
 pairs = list(ready["tasks"].unique())
-ebll.lesson.say(
+ebll.course.say(
     f"{len(ready):,} runs on {len(pairs)} pairs, {ready['seed'].nunique()} seeds each, "
     f"{(ready['failure'] != '').sum()} "
     f"failed. Of the runs above, {len(both)} are among them; on letters they differ from those by at most "
@@ -196,7 +196,7 @@ assert np.allclose(by_hand, cells.pivot(index="row", columns="column", values="o
 spread = 100 * one.query("alpha < 30").groupby(["alpha", "distill_weight"])["old_validation"].std()
 known_to = spread / one["seed"].nunique() ** 0.5
 brightest = by_hand.stack().mul(100).sort_values(ascending=False).head(6)
-ebll.lesson.say(
+ebll.course.say(
     f"Without the cliff, a typical cell of the left map has a standard deviation of {spread.median():.1f} "
     "points over seeds, the "
     f"widest {spread.max():.1f}. The mean of five is then known to about ±{known_to.median():.1f} (one "
@@ -227,18 +227,18 @@ def my_front(old, new):
 
 
 # %% front-check tags=["check"]
-ebll.checks.pareto_front(my_front)
+ebll.course.checks.pareto_front(my_front)
 
 # %% front-read
 front = cells[cells["on_front"]].sort_values("old", ascending=False)
 lines = ["| alpha | lambda_o | letters, % | textures, % |", "|---|---|---|---|"]
 lines += [f"| {c.column:g} | {c.row:g} | {100 * c.old:.1f} | {100 * c.new:.1f} |" for c in front.itertuples()]
-ebll.lesson.say(f"On the front of this map, of {len(cells)} cells:\n\n" + "\n".join(lines))
+ebll.course.say(f"On the front of this map, of {len(cells)} cells:\n\n" + "\n".join(lines))
 
 by_seed = one.sort_values(["alpha", "distill_weight"]).groupby("seed")[["old_validation", "new_validation"]]
 marks = np.array([ebll.plots.pareto_front(part.to_numpy()) for _, part in by_seed])
 paid, won = 100 * (front["old"].iloc[-2] - front["old"].iloc[-1]), 100 * (front["new"].iloc[-1] - front["new"].iloc[-2])
-ebll.lesson.say(
+ebll.course.say(
     f"Drawn from one seed alone the front has {marks.sum(axis=1).min()} to {marks.sum(axis=1).max()} cells; on it with "
     f"every seed: {marks.all(axis=0).sum()}. And look at the last line of the table: it pays {paid:.1f} "
     "points of letters for "
@@ -297,12 +297,12 @@ for pair in pairs:
     told, alone = points(old.loc[1, 0] - old.loc[0, best])
     lone.append(alone)
     lines.append("| " + " | ".join([pair, *(points(gain)[0] for gain in gains), told]) + " |")
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 
 # %% trade-read
 assert all(one.estimate > 2 for one in less)  # alpha adds less where distillation holds already
 assert all(one.estimate > 0 for one in lone)  # and no alpha alone reaches lambda_o 1 alone
-ebll.lesson.say(
+ebll.course.say(
     "Points of old-task accuracy, with 95 % intervals over five seeds. On every pair alpha brings less "
     "where distillation is on "
     f"(for {sum(one.bounds[0] > 0 for one in less)} of {len(less)} the interval of the difference lies "
@@ -449,7 +449,7 @@ tested = pd.DataFrame(pieces)
 # %% curvature-told
 above, below = tested[tested["share"] > 1.1], tested[tested["share"] < 0.3]
 first = tested.loc[tested["grown"], "share"].min()
-ebll.lesson.say(
+ebll.course.say(
     f"Clearly above the border (more than 1.1 times) the code loss has grown in **{above['grown'].sum()} "
     f"of {len(above)}** "
     f"runs, and clearly below it (less than 0.3 times) in {below['grown'].sum()} of {len(below)}. In "
@@ -490,7 +490,7 @@ cost = ", ".join(f"{alone[pair, 5] - alone[pair, 2]:.1f} on {pair}" for pair in 
 by_seed = kit_rows.pivot_table(index=["tasks", "seed"], columns="alpha", values="score")
 step = {pair: points((by_seed[10.0] - by_seed[3.0])[pair]) for pair in facts.index}
 assert step[near][1].bounds[1] > 0 and all(step[pair][1].bounds[1] < 0 for pair in facts.index[1:])
-ebll.lesson.say(
+ebll.course.say(
     "From alpha 3 to 10 the mean of both tasks changes by (points, with 95 % intervals): "
     + ", ".join(f"{step[pair][0]} on {pair}" for pair in facts.index)
     + f". It costs after the far tasks, and not after {near.split('-')[1]}, whose border is the widest for "
@@ -519,7 +519,7 @@ for pair, task in zip(pairs, others, strict=True):
     term = ebll.losses.code_distance(code, code.detach())
     wider[pair] = border / steepest(term, list(net.features.parameters())) / limits.loc[(pair, 0), "alpha, code 64"]
 told = ", ".join(f"**{wider[pair]:.0f} times** as wide for {pair}" for pair in facts.index)
-ebll.lesson.say(f"Without what its images have in common the border of alpha is {told} (first network, code 64).")
+ebll.course.say(f"Without what its images have in common the border of alpha is {told} (first network, code 64).")
 assert min(wider.values()) > 2
 
 # %% gap-after [markdown]
@@ -533,9 +533,9 @@ old = middle.pivot_table(index=["tasks", "code_size", "seed"], columns="recon_we
 change = 100 * (old[1.0] - old[1e-4])
 lines = ["| pair | " + " | ".join(f"code {size}" for size in SIZES) + " |", "|---|---|---|---|"]
 lines += [f"| {pair} | " + " | ".join(points(change[pair, size])[0] for size in SIZES) + " |" for pair in pairs]
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 changes = change.groupby(["tasks", "code_size"]).mean()
-ebll.lesson.say(
+ebll.course.say(
     "Points of the old task, lambda 1 minus 0.0001, at alpha 1 and 3 with lambda_o 1 and 2, with 95 % "
     "intervals: ten thousand "
     f"times the weight moves it by at most {changes.abs().max():.1f}. {(changes < 0).sum()} of "
@@ -557,7 +557,7 @@ for name, part in {
     "lambda_o 5, alpha 10, code 64": moved.xs((5, 64, 10), level=("distill_weight", "code_size", "alpha")),
 }.items():
     lines += [f"| {name} | {pair} | {points(row)[0]} |" for pair, row in part.iterrows()]
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 assert (moved.xs((0, 16, 1), level=("distill_weight", "code_size", "alpha")).mean(axis=1) < -1).all()
 
 
@@ -602,7 +602,7 @@ for size in (16, 64):
 
 # %% lambda-border-told
 told = {size: [widths[size, pair] for pair in pairs] for size in (16, 64)}
-ebll.lesson.say(
+ebll.course.say(
     f"The border of alpha at lambda 1 is {min(told[16]):.1f} to {max(told[16]):.1f} times as wide as at "
     "0.0001 for a code of 16, "
     f"and {min(told[64]):.2f} to {max(told[64]):.2f} times for one of 64 (first network)."
@@ -617,7 +617,7 @@ assert min(told[16]) > max(told[64])
 
 # %% code-rows
 lengths = encoders[0, 64].weight.detach().norm(dim=1)
-ebll.lesson.say(
+ebll.course.say(
     f"The first four rows of the encoder have a mean length of {lengths[:4].mean():.2f}, the last four of "
     f"**{lengths[-4:].mean():.2f}**. Later components vary less, and the fit stretches them until they "
     "fill the sigmoid: the "
@@ -654,7 +654,7 @@ for pair, table in scores.items():
     told = f"{claimed:.1f} | {fresh:.1f} | **{claimed - fresh:.1f}** | {table.median().mean():.1f}"
     lines.append(f"| {pair} | {table.idxmax().nunique()} | {told} |")
 assert all(table.idxmax().nunique() >= 4 for table in scores.values())  # the claim: with other seeds another cell
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 
 # %% seeds-text [markdown]
 # *Claimed* is the winner's score with the seed that chose it. Some seeds are easier than others, since their first network is
@@ -697,7 +697,7 @@ lost = by_count.groupby(["cells", "pair"])["lost"].mean().unstack("pair")
 left = by_count.groupby(["cells", "pair"])["fresh"].mean().unstack("pair")
 assert (lost.loc[216] > lost.loc[2] + 0.2).all() and (lost > 0).all(axis=None)
 stops = left.idxmax()
-ebll.lesson.say(
+ebll.course.say(
     "With a single cell there is nothing to choose and nothing to lose. The best of two loses "
     f"{lost.loc[2].min():.1f} to {lost.loc[2].max():.1f} points, the best of all {lost.loc[216].min():.1f} to "
     f"**{lost.loc[216].max():.1f}**. And the larger "
@@ -723,7 +723,7 @@ def my_shrinkage(scores, k):
 
 
 # %% shrinkage-check tags=["check"]
-ebll.checks.shrinkage(my_shrinkage)
+ebll.course.checks.shrinkage(my_shrinkage)
 
 
 # %% preset
@@ -744,7 +744,7 @@ def against(pair, k):
 # %% preset-table
 lines = ["| pair | 1 seed chooses | 2 seeds | 4 seeds |", "|---|---|---|---|"]
 lines += [f"| {pair} | " + " | ".join(against(pair, k) for k in (1, 2, 4)) + " |" for pair in pairs]
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 
 # %% preset-text [markdown]
 # That is **test** accuracy, mean of both tasks, of the chosen cell minus that of the kit's preset, in points, on the seeds that
@@ -766,7 +766,7 @@ for pair in pairs:
     alphas, weights = zip(*equal, strict=True)
     span = [f"{min(values):g} to {max(values):g}" for values in (alphas, weights)]
     lines.append(f"| {pair} | {len(table)} | {len(equal)} | {span[0]} | {span[1]} |")
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 
 # %% believe-after [markdown]
 # (A cell stays if the interval of *best minus this*, seed by seed, reaches zero. The best itself was picked by the same
@@ -822,13 +822,13 @@ def my_honest_alpha(alphas, code_loss, new_accuracy, reference, tolerance):
 
 
 # %% honest-check tags=["check"]
-ebll.checks.honest_alpha(my_honest_alpha)
+ebll.course.checks.honest_alpha(my_honest_alpha)
 
 # %% honest-source [markdown]
 # The library's rule takes the table of a sweep, and does the same with the oracle's choice beside it:
 
 # %% honest-source-code
-ebll.lesson.source(ebll.sweeps.choose_alpha)
+ebll.course.source(ebll.sweeps.choose_alpha)
 
 # %% honest-run
 choices, alone_or_kit = [], f"method == 'finetune' or ({KIT} and distill_weight == 2)"
@@ -850,8 +850,8 @@ lines = ["| pair | " + " | ".join(names) + " | honest loses | new task alone los
 for pair, own in chosen.groupby("pair"):
     taken = [", ".join(f"{alpha:g}" for alpha in sorted(own[name])) for name in names]
     lines.append("| " + " | ".join([pair, *taken, *(points(own[f"{name} loses"])[0] for name in names[:2])]) + " |")
-ebll.lesson.say("\n".join(lines))
-ebll.lesson.say(
+ebll.course.say("\n".join(lines))
+ebll.course.say(
     "The alphas that five learners take, each with one seed; then, in points of **test** accuracy (mean "
     "of both tasks), what "
     "they lose against the oracle, with 95 % intervals. Without the code loss they would lose "
@@ -865,7 +865,7 @@ for (pair, *_, seed), line in ready.query("method == 'ebll' and recon_weight == 
     own = plain[(plain["tasks"] == pair) & (plain["seed"] == seed)]
     regrets.append(100 * ebll.sweeps.choose_alpha(pd.concat([line, own])).regret)
 regrets = np.array(regrets)
-ebll.lesson.say(
+ebll.course.say(
     f"Over {len(regrets)} lines of the sweep, one for each pair, lambda_o, code size and seed: the honest choice "
     f"loses {regrets.mean():.2f} points on average, more than one point in "
     f"{100 * (regrets > 1).mean():.0f} % of them, and "

@@ -49,7 +49,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import AlexNet_Weights
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
-lesson = ebll.lesson.setup(PROFILE)
+lesson = ebll.course.setup(PROFILE)
 
 # %% own [markdown]
 # ## 1. Ten lines
@@ -104,7 +104,7 @@ try:
 except ebll.InputError:  # the package is not installed
     cut = ebll.backbones.load_backbone("efficientnet_lite0@stage5", input_size=32, weights="none")
     PRETRAINED = False
-ebll.lesson.say(f"The weights of {cut.name}: {cut.weights_from}. F ends with {cut.cut}; {cut.note}.")
+ebll.course.say(f"The weights of {cut.name}: {cut.weights_from}. F ends with {cut.cut}; {cut.note}.")
 
 # %% own-ten-text [markdown]
 # The images are stored as squares of 40 pixels, and the network sees windows of 32: small, so that two cores keep up. The
@@ -161,7 +161,7 @@ ebll.plots.stability_plasticity(accuracy)
 kept, learned = after["pictures"].mean(), after["letters"].mean()
 assert not PRETRAINED or kept.idxmax() == learned.idxmin() == "feature-extraction"
 order = " > ".join(f"{name} {value:.0f} %" for name, value in kept.sort_values(ascending=False).items())
-ebll.lesson.say(f"Pictures still right at the end: {order}.")
+ebll.course.say(f"Pictures still right at the end: {order}.")
 
 # %% know [markdown]
 # ## 2. What pretrained features know, and what fine-tuning costs them
@@ -184,7 +184,7 @@ with torch.no_grad():
 best = logits.softmax(dim=0).topk(3)
 names = AlexNet_Weights.DEFAULT.meta["categories"]  # all ImageNet classes, in the usual order
 told = ", ".join(f"{names[i]} ({100 * p:.0f} %)" for p, i in zip(best.values, best.indices, strict=True))
-ebll.lesson.say(f"What it says of the photograph of the cat Chelsea: {told}.")
+ebll.course.say(f"What it says of the photograph of the cat Chelsea: {told}.")
 del whole
 
 # %% know-stages-text [markdown]
@@ -242,7 +242,7 @@ del random
 mean = stages.groupby(["kind", "cut"])[["pictures", "letters"]].mean()
 loaded, drawn = mean.loc["as loaded"], mean.loc["random start"]
 assert not PRETRAINED or loaded.loc[cut.cut, "letters"] > drawn.loc[cut.cut, "letters"] + 5
-ebll.lesson.say(
+ebll.course.say(
     f"At our cut, {cut.cut}, {loaded.loc[cut.cut, 'pictures']:.0f} % of the pictures and "
     f"{loaded.loc[cut.cut, 'letters']:.0f} % of the letters are told apart, with a random start "
     f"{drawn.loc[cut.cut, 'pictures']:.0f} % and {drawn.loc[cut.cut, 'letters']:.0f} %; by chance it would be "
@@ -273,7 +273,7 @@ for name in methods:
     less = "" if name == "finetune" else with_interval(lost["finetune"] - lost[name])
     lines.append(f"| {name} | {with_interval(lost[name])} | {less} |")
 assert (lost["feature-extraction"] == 0).all()  # it moves neither F nor T
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 
 # %% know-think [markdown]
 # Feature extraction loses nothing, by construction; what it gives away is in the letters. Where an interval reaches across
@@ -334,7 +334,7 @@ ebll.plots.over_setting(
 first = cuts[cuts["kind"] == "alexnet"].iloc[0]
 ours_here = 4 * (32 * net.feature_size + 32) / 1e6
 assert first["encoder"] > 10 * at["encoder"]
-ebll.lesson.say(
+ebll.course.say(
     f"AlexNet at pool5: {int(at['features']):,} features, an encoder of {at['encoder']:.2f} MB, **{at['share']:.1f} %**"
     f" of the net. At {first['cut']}: {first['features']:,} features and {first['encoder']:.0f} MB. Our own cut has "
     f"{net.feature_size:,} features at 32 pixels; its encoder takes {ours_here:.2f} MB."
@@ -386,11 +386,11 @@ for name, (features, weight) in cases.items():
     norm = ebll.metrics.feature_norm(features)
     weighs.append(weight * norm**2 / 2)
     lines.append(f"| {name} | {features.shape[1]:,} | {norm:.1f} | {weight:g} | {weighs[-1]:.2f} |")
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 
 # %% scale-paper
 alike = (2 * weighs[0] / 1e-6) ** 0.5
-ebll.lesson.say(
+ebll.course.say(
     "The paper's lambda of 1e-6 would weigh as much as the kit's on the small net for features of norm "
     f"**{alike:,.0f}**. That is what one would have to measure on AlexNet to say whether it does: its weights do not "
     "come with the kit."
@@ -421,7 +421,7 @@ def my_alpha(weight, code_size):
 
 
 # %% mse-check tags=["check"]
-ebll.checks.alpha_from_mse(my_alpha)
+ebll.course.checks.alpha_from_mse(my_alpha)
 
 # %% mse-by-hand
 codes_now, codes_before = memory.encoder(0)(moved), memory.encoder(0)(known)
@@ -436,7 +436,7 @@ published = {
 }
 lines = ["| code of others | weight of `MSELoss` | code | as alpha |", "|---|---|---|---|"]
 lines += [f"| {name} | {w:g} | {size} | {2 * w / size:.2g} |" for name, (w, size) in published.items()]
-ebll.lesson.say("\n".join(lines))
+ebll.course.say("\n".join(lines))
 
 # %% statistics [markdown]
 # ## 4. Statistics are knowledge, too
@@ -486,7 +486,7 @@ ebll.plots.over_setting(
 mean = drift.groupby(["kind", "batches"])["kept"].mean()
 assert mean["frozen"].nunique() == 1
 assert not PRETRAINED or mean["free to follow", 32] < mean["frozen", 32] - 5
-ebll.lesson.say(
+ebll.course.say(
     f"With frozen statistics {mean['frozen', 32]:.1f} % of the pictures stay right, whatever is shown. With statistics "
     f"that follow it is {mean['free to follow', 8]:.1f} % after 8 batches and "
     f"**{mean['free to follow', 32]:.1f} %** after 32, with every weight where it was."
@@ -557,7 +557,7 @@ ebll.plots.over_setting(
 moved_by = apart.groupby(["kind", "pixels"])["apart"].mean()
 assert moved_by["moved", 0] < 1e-3  # the same window: the same answer
 assert moved_by["moved", 4] > moved_by["moved", 1] > 0
-ebll.lesson.say(
+ebll.course.say(
     f"Four pixels move {moved_by['moved', 4]:.1f} % of the probability to other classes, mirroring alone "
     f"{moved_by['moved and mirrored', 0]:.1f} %, both together {moved_by['moved and mirrored', 4]:.1f} %. Targets of "
     "the central window are wrong by that much; learning the letters by fine-tuning moves "
@@ -574,7 +574,7 @@ ebll.lesson.say(
 # The kit records, unless the inputs change from epoch to epoch:
 
 # %% pixels-source
-ebll.lesson.source(ebll.protocol.targets_of)
+ebll.course.source(ebll.protocol.targets_of)
 
 # %% pixels-exercise-text [markdown]
 # **Exercise 2.** Write what the teacher does. You get whole stored images and the upper left corner of each one's window.
@@ -595,7 +595,7 @@ def my_targets(teacher, stored, top, left, size, temperature):
 
 
 # %% pixels-check tags=["check"]
-ebll.checks.window_targets(my_targets)
+ebll.course.checks.window_targets(my_targets)
 
 # %% cost-text [markdown]
 # ### What each way costs
@@ -615,7 +615,7 @@ def my_recorded_bytes(windows, classes, code_sizes):
 
 
 # %% cost-check tags=["check"]
-ebll.checks.recorded_bytes(my_recorded_bytes)
+ebll.course.checks.recorded_bytes(my_recorded_bytes)
 
 # %% cost-count
 student, teacher = copy.deepcopy(starts[0].net), starts[0].net
@@ -643,7 +643,7 @@ assert here == 4 * len(coloured.train) * (pictures.class_count + memory.encoder(
 flowers = ebll.photos.PHOTO_SETS["flowers"].train * 5
 once, more = forward.get_total_flops(), asking.get_total_flops()
 assert 0.9 < more / once < 1.1
-ebll.lesson.say(
+ebll.course.say(
     f"For 16 windows the way forward through the network takes {once / 1e9:.2f} billion operations, and the way back "
     f"for the gradients about twice as many. Asking a teacher adds {more / 1e9:.2f} billion, **about a third** of a "
     f"step. Recorded here: {here / 1e3:.1f} kB. For five windows of each training image of Flowers after ImageNet, "
@@ -660,7 +660,7 @@ for way in ways:
         taken.append(time.perf_counter() - begun)
     seconds[way] = sorted(taken)[2]
 told = ", ".join(f"{way} {1e3 * taken:.0f} ms" for way, taken in seconds.items())
-ebll.lesson.say(f"On the clock of the machine that ran this: {told} a step (median of five).")
+ebll.course.say(f"On the clock of the machine that ran this: {told} a step (median of five).")
 
 # %% cost-think [markdown]
 # Operations can be counted and are the same everywhere; the clock says what they cost on one machine, on one day.
@@ -773,7 +773,7 @@ for name in ("imagenet", "flowers"):
     assert photo_set.source in asked.output.replace("\n", "")
     print(f"{photo_set.label}: {photo_set.train:,} training images, {photo_set.source}")
 usual = ebll.paper.PaperSettings()
-ebll.lesson.say(
+ebll.course.say(
     f"The plan goes on without them, as it reads published numbers; a run would not. Without `--size` and the like, "
     f"everything is as in the paper, or else in its authors' code: {usual.backbone}, alpha {usual.alpha:g} and "
     f"{usual.alpha_imagenet:g} for ImageNet, lambda {usual.recon_weight:g}, codes of {usual.code_size} and "

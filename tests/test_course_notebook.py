@@ -5,10 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from messages import raises, review
 
 import ebll
-from ebll import environment, lesson
+from ebll import course, environment
 from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.errors import EbllError, InputError
 
@@ -71,7 +72,7 @@ def test_the_environment_is_looked_at_without_importing_torch():
 
 
 def test_the_fast_profile_runs_on_the_processor(capsys):
-    made = lesson.setup("fast")
+    made = course.setup("fast")
     assert (made.device, list(made.seeds), made.images) == ("cpu", [0, 1, 2], NEW_TASK_IMAGES)
     out = capsys.readouterr().out
     assert f"ebll {ebll.__version__}" in out
@@ -79,28 +80,28 @@ def test_the_fast_profile_runs_on_the_processor(capsys):
 
 
 def test_the_full_profile_has_more_seeds_and_takes_a_gpu_where_there_is_one(monkeypatch, capsys):
-    monkeypatch.setattr(lesson.torch.cuda, "is_available", lambda: True)
-    made = lesson.setup("full")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    made = course.setup("full")
     assert (made.device, len(made.seeds), made.images) == ("cuda", 10, None)
     assert "GPU" in capsys.readouterr().out
-    monkeypatch.setattr(lesson.torch.cuda, "is_available", lambda: False)
-    assert lesson.setup("full").device == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert course.setup("full").device == "cpu"
 
 
 def test_an_unknown_profile_names_the_others():
     with raises(InputError, "'quick'", "full", "fast"):
-        lesson.setup("quick")
+        course.setup("quick")
 
 
 def test_tasks_after_the_first_are_of_one_size():
-    first, *later = lesson.setup("fast").load("digits", "mnist", "textures")
+    first, *later = course.setup("fast").load("digits", "mnist", "textures")
     assert len(first.train) == 1190
     assert all(abs(len(task.train) - NEW_TASK_IMAGES) < 10 for task in later)
     assert len(later[0].test) == 1000, "test images are never left out"
 
 
 def test_methods_have_the_settings_chosen_on_validation_data():
-    made = lesson.setup("fast")
+    made = course.setup("fast")
     assert made.methods("mlp", "lwf", "ebll") == {name: PRESETS["mlp"].method(name) for name in ("lwf", "ebll")}
     options = made.options("cnn")
     assert (options["net"], options["settings"]) == ("cnn", PRESETS["cnn"].train)
@@ -110,7 +111,7 @@ def test_methods_have_the_settings_chosen_on_validation_data():
 
 def test_examples_are_one_image_a_class():
     task = ebll.load_task("mnist")
-    images, names = lesson.examples(task, count=4)["mnist"]
+    images, names = course.examples(task, count=4)["mnist"]
     assert images.shape == (4, 28, 28)
     assert 0 <= images.min() < images.max() <= 1
     assert names == ["0", "1", "2", "3"]
@@ -136,13 +137,13 @@ shell.run_cell({code!r})
 
 
 def test_a_sentence_is_shown_as_prose_and_as_plain_text():
-    ((kind, data),) = shown("import ebll; ebll.lesson.say('LwF loses **3** points')")
+    ((kind, data),) = shown("import ebll; ebll.course.say('LwF loses **3** points')")
     assert kind == "display"
     assert data == {"text/markdown": "LwF loses **3** points", "text/plain": "LwF loses **3** points"}
 
 
 def test_progress_is_one_line_that_ends_without_a_time():
-    code = "import ebll; show = ebll.lesson.progress(); [show(i, 3, 'lwf') for i in (1, 2, 3)]"
+    code = "import ebll; show = ebll.course.progress(); [show(i, 3, 'lwf') for i in (1, 2, 3)]"
     messages = shown(code)
     assert [kind for kind, _ in messages] == ["display", "update", "update"]
     assert "s left" in messages[0][1]["text/plain"]
@@ -150,5 +151,5 @@ def test_progress_is_one_line_that_ends_without_a_time():
 
 
 def test_the_source_shown_is_the_live_one(capsys):
-    lesson.source(ebll.losses.soften)
+    course.source(ebll.losses.soften)
     assert "torch.softmax(logits / temperature, dim=1)" in capsys.readouterr().out

@@ -1,9 +1,4 @@
-"""What every notebook of the course begins with: a look at the environment, and how much to compute.
-
-lesson = ebll.lesson.setup("fast")
-letters, mnist = lesson.load("letters", "mnist")
-made = ebll.compare([letters, mnist], lesson.methods("mlp", "lwf", "ebll"), **lesson.options("mlp"))
-"""
+"""What every notebook of the course begins with, and how it shows progress, sentences and source."""
 
 from __future__ import annotations
 
@@ -16,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from IPython.display import DisplayHandle, display
 
 from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.data import Task, load_task
@@ -41,7 +35,9 @@ class Lesson:
 
     def load(self, first: str, *later: str) -> list[Task]:
         """Tasks by name on the lesson's device; of those after the first only `images` training images."""
-        tasks = [load_task(first), *(self._cut(load_task(name)) for name in later)]
+        tasks = [load_task(name) for name in (first, *later)]
+        if self.images is not None:
+            tasks[1:] = [task.subset(self.images) for task in tasks[1:]]
         return [task.to(self.device) for task in tasks]
 
     def methods(self, net: str, *names: str) -> dict[str, Method]:
@@ -53,29 +49,21 @@ class Lesson:
         settings = PRESETS[check_choice(net, PRESETS, "Net")].train
         return {"net": net, "settings": settings, "seeds": self.seeds, "device": self.device, "progress": progress()}
 
-    def _cut(self, task: Task) -> Task:
-        return task if self.images is None else task.subset(self.images)
-
 
 def setup(profile: str = "fast") -> Lesson:
-    """Check the installed packages, fix the number of threads, and say what is here.
+    """Check the installed packages, fix the number of threads, and print versions and profile.
 
     profile  "fast": three seeds on the processor; "full": ten seeds, all images, and the GPU where there is one
-    raises   `EbllError` in words where a package is missing or too old
+    raises   `EbllError` where a package is missing or too old
     """
     check_environment()
     count = PROFILES[check_choice(profile, PROFILES, "Profile")]
     torch.set_num_threads(1)  # nets this small gain nothing from more, and numbers repeat for one count only
     full = profile == "full"
-    lesson = Lesson(
-        profile,
-        range(count),
-        "cuda" if full and torch.cuda.is_available() else "cpu",
-        None if full else NEW_TASK_IMAGES,
-    )
+    device = "cuda" if full and torch.cuda.is_available() else "cpu"
     print(versions("ebll", "torch", "torchvision", "pandas", "matplotlib", "ipykernel"))
-    print(f"profile {profile}: {count} seeds on the {'GPU' if lesson.device == 'cuda' else 'processor'}")
-    return lesson
+    print(f"profile {profile}: {count} seeds on the {'GPU' if device == 'cuda' else 'processor'}")
+    return Lesson(profile, range(count), device, None if full else NEW_TASK_IMAGES)
 
 
 def examples(*tasks: Task, count: int = 10) -> dict[str, tuple[np.ndarray, list[str]]]:
@@ -93,24 +81,19 @@ def examples(*tasks: Task, count: int = 10) -> dict[str, tuple[np.ndarray, list[
 
 def progress() -> Callable[[int, int, str], None]:
     """A callback for `ebll.compare` that keeps one line below the cell: runs done, and the time left."""
-    handle: DisplayHandle | None = None
-    begun = time.monotonic()
+    begun, handle = time.monotonic(), None
 
     def show(done: int, total: int, name: str) -> None:
         nonlocal handle
         left = (time.monotonic() - begun) * (total - done) / done
-        line = f"{done} of {total} runs" + (f", about {left:.0f} s left" if done < total else "")
-        if handle is None:
-            handle = display(_bundle(line), raw=True, display_id=True)
-        else:
-            handle.update(_bundle(line), raw=True)
+        handle = _show(f"{done} of {total} runs" + (f", about {left:.0f} s left" if done < total else ""), handle)
 
     return show
 
 
 def say(text: str) -> None:
     """Show a sentence with computed numbers as prose, so that the text cannot disagree with the data."""
-    display(_bundle(textwrap.dedent(text).strip()), raw=True)
+    _show(textwrap.dedent(text).strip())
 
 
 def source(thing: Any) -> None:
@@ -118,5 +101,12 @@ def source(thing: Any) -> None:
     print(textwrap.dedent(inspect.getsource(thing)).rstrip())
 
 
-def _bundle(text: str) -> dict[str, str]:
-    return {"text/markdown": text, "text/plain": text}
+def _show(text: str, handle: Any = None) -> Any:
+    """Show a text below the cell, or put it in place of the one that a handle stands for; returns the handle."""
+    from IPython.display import display  # a check needs no notebook
+
+    data = {"text/markdown": text, "text/plain": text}
+    if handle is None:
+        return display(data, raw=True, display_id=True)
+    handle.update(data, raw=True)
+    return handle

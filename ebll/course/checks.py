@@ -1,0 +1,36 @@
+"""Exercise checks for the notebooks: each takes a student's function and says that it is right, or what it does.
+
+    ebll.course.checks.code_distance(my_code_distance)
+
+Otherwise it raises `CheckFailed`, whose text is a hint. Values are compared on small cases of several sizes, so any
+right spelling passes; random state and modes are left as they were.
+"""
+
+from ebll.course.accuracies import (
+    average_accuracy,
+    backward_transfer,
+    forgetting,
+    honest_alpha,
+    pareto_front,
+    shrinkage,
+)
+from ebll.course.distances import (
+    autoencoder_loss,
+    code_distance,
+    ebll_objective,
+    pca_reconstruction,
+    quadratic_penalty,
+    reconstruction_error,
+)
+from ebll.course.exercise import CheckFailed
+from ebll.course.networks import fisher_diagonal, new_head_only
+from ebll.course.sizes import alpha_from_mse, encoder_bytes, recorded_bytes
+from ebll.course.targets import distillation, recorded_targets, soften, temperature, window_targets
+
+__all__ = [
+    "CheckFailed", "alpha_from_mse", "autoencoder_loss", "average_accuracy", "backward_transfer",
+    "code_distance", "distillation", "ebll_objective", "encoder_bytes", "fisher_diagonal", "forgetting",
+    "honest_alpha", "new_head_only", "pareto_front", "pca_reconstruction", "quadratic_penalty",
+    "reconstruction_error", "recorded_bytes", "recorded_targets", "shrinkage", "soften", "temperature",
+    "window_targets",
+]  # fmt: skip

@@ -1,0 +1,206 @@
+"""Exercises on squared distances (E2a, E4, E6), the objectives that they are part of (E2, E5), and PCA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ebll import losses
+from ebll.course.exercise import Unreadable, Wrong, exercise, normal, tensor
+
+ROWS = [[[1.0, 2, 0], [0, 1, 1]], [[0, 2, 2], [0, 1, 4]]]
+CODES = [[[0.5, 0.2, 0.9], [0.1, 0.6, 0.4]], [[0.5, 0.4, 0.8], [0.3, 0.6, 0]]]
+
+
+def _pairs(small: list) -> list[tuple]:
+    return [tuple(torch.tensor(small)), tuple(normal(0, 2, 5, 3)), tuple(normal(0, 2, 4, 7))]
+
+
+def _half_square(now: Tensor, before: Tensor) -> Wrong:
+    """Mistakes in half the squared norm of each row's difference, averaged over the rows."""
+    d = now - before
+    squares, norms, sizes = d.square().sum(dim=1), torch.linalg.vector_norm(d, dim=1), d.abs().sum(dim=1)
+    whole = torch.linalg.vector_norm(d)
+    return {
+        "mse": [d.square().mean()],
+        "half-mse": [d.square().mean() / 2],
+        "twice": [squares.mean()],
+        "batch-sum": [squares.sum() / 2, squares.sum()],
+        "norm": [norms.mean() / 2, norms.mean(), whole, whole / 2, d.square().mean().sqrt()],
+        "absolute": [sizes.mean(), sizes.mean() / 2, d.abs().mean(), sizes.sum()],
+        "unsquared": [d.sum(dim=1).mean() / 2, d.sum(dim=1).mean(), d.mean()],
+        "axes": [d.square().mean(dim=1).sum() / 2, d.square().mean(dim=1).sum()],
+        "quarter": [squares.mean() / 4],
+        "squared-sum": [d.sum(dim=1).square().mean() / 2, d.sum(dim=1).square().mean()],
+        "turned": [-squares.mean() / 2],
+        "rows": [squares / 2, squares, norms, d.square().mean(dim=1) / 2],
+    }
+
+
+@exercise("E2a", losses.reconstruction_error, lambda: _pairs(ROWS), gradient=("reconstructed",))
+def reconstruction_error(now: Tensor, before: Tensor) -> Wrong:
+    """Half the squared distance of each row, and the mean over the rows."""
+    return _half_square(now, before)
+
+
+@exercise("E4", losses.code_distance, lambda: _pairs(CODES), gradient=("code_now",))
+def code_distance(now: Tensor, before: Tensor) -> Wrong:
+    """Half the squared distance of the two codes of each row, and the mean over the rows."""
+    return _half_square(now, before)
+
+
+def _autoencoder_cases() -> list[tuple]:
+    labels = torch.arange(5)
+    return [
+        (*torch.tensor(ROWS), torch.zeros(2, 2), labels[:2], 0.1),
+        (*normal(0, 2, 5, 4), 2 * normal(2, 5, 3), labels % 3, 0.3),
+        (*normal(0, 2, 4, 7), 2 * normal(2, 4, 5), labels[:4], 0.05),
+    ]
+
+
+@exercise("E2", losses.autoencoder_loss, _autoencoder_cases, gradient=("reconstructed", "logits"))
+def autoencoder_loss(r: Tensor, v: Tensor, z: Tensor, y: Tensor, w: float) -> Wrong:
+    """The weighted reconstruction error (E2a) plus the task's own loss (E1)."""
+    half, e1, n = losses.reconstruction_error(r, v), losses.class_loss(z, y), len(r)
+    parts = half, 2 * half, functional.mse_loss(r, v)
+    within = {name: [w * value + e1 for value in values] for name, values in _half_square(r, v).items()}
+    within["mse"].append(parts[2] + e1)
+    within["batch-sum"] += [n * (w * half + e1), w * half + n * e1]
+    return within | {
+        "weight-on-task": [*(part + w * e1 for part in parts), w * half + (1 - w) * e1],
+        "no-weight": [half + e1, 2 * half + e1],
+        "no-task-loss": [*(w * part for part in parts), half],
+        "no-reconstruction": [e1],
+        "softmax-twice": [w * half + functional.cross_entropy(torch.softmax(z, dim=1), y)],
+        "nll": [w * half + functional.nll_loss(given, y) for given in (torch.softmax(z, dim=1), z)],
+        "subtracted": [w * half - e1],
+    }
+
+
+def _objective(
+    task_loss: Tensor, distill_losses: Tensor, code_losses: Tensor, alphas: list[float], distill_weight: float
+) -> Tensor:
+    return task_loss + distill_weight * distill_losses.sum() + (torch.tensor(alphas) * code_losses).sum()
+
+
+def _objective_cases() -> list[tuple]:
+    return [
+        (torch.tensor(1.0), torch.tensor([0.5, 0.25]), torch.tensor([0.2, 0.1]), [3.0, 1.0], 2.0),
+        (torch.tensor(0.7), torch.tensor([0.9, 0.4, 1.3]), torch.tensor([0.15, 0.6, 0.35]), [0.5, 2.0, 7.0], 0.5),
+        (torch.tensor(1.9), torch.tensor([0.35]), torch.tensor([0.8]), [4.0], 3.0),
+    ]
+
+
+@exercise("E5", _objective, _objective_cases, gradient=("task_loss", "distill_losses", "code_losses"))
+def ebll_objective(task: Tensor, d: Tensor, c: Tensor, alphas: list[float], w: float) -> Wrong:
+    """The task loss, the weighted distillation of all old tasks, and each code loss with its own alpha, added up."""
+    a = torch.tensor(alphas)
+    distill, code, plain = w * d.sum(), (a * c).sum(), d.sum()
+    alike = [alpha * c.sum() for alpha in (a[0], a.mean(), a[-1], a.sum(), a.max())]
+    ends = [(w * d[i], a[i] * c[i]) for i in (-1, 0)]
+    return {
+        "mean": [task + w * d.mean() + (a * c).mean(), task + w * d.mean() + code, task + distill + (a * c).mean()],
+        "one-alpha": [*(task + distill + one for one in alike), task + plain + alike[0]],
+        "half": [task + distill + code / 2],
+        "no-distill-weight": [task + plain + code],
+        "weight-on-codes": [task + w * (plain + code), task + plain + w * code],
+        "weight-on-task": [w * task + rest for rest in (plain + code, distill + code, w * (plain + code))]
+        + [(1 - w) * task + distill + code],
+        "no-alphas": [task + distill + c.sum(), task + plain + c.sum(), task + distill + len(a) * c.sum()],
+        "no-code": [task + distill],
+        "no-distillation": [task + code],
+        "no-task-loss": [distill + code],
+        "single": [task + part for one, other in ends for part in (one + other, distill + other, one + code)]
+        + [task + w * d[1:].sum() + (a[1:] * c[1:]).sum()],
+        "subtracted": [task - distill - code],
+    }
+
+
+def _penalty_cases() -> list[tuple]:
+    by_hand = ([[1.0, 3.0], [0.0]], [[0.0, 1.0], [1.0]], [[2.0, 0.5], [4.0]])
+    cases = [tuple([torch.tensor(part) for part in parts] for parts in by_hand)]
+    for shapes in ([(3, 4), (3,)], [(5,), (2, 3), (2,), (1, 2, 2)]):
+        now, before, drawn = ([normal(seed, *shape) for shape in shapes] for seed in range(3))
+        cases.append((now, before, [part.abs() + 0.1 for part in drawn]))
+    return cases
+
+
+@exercise("E6", losses.quadratic_penalty, _penalty_cases, gradient=("now",))
+def quadratic_penalty(now: list[Tensor], before: list[Tensor], fisher: list[Tensor]) -> Wrong:
+    """Half the sum over all parameters of importance times squared difference."""
+
+    def added(part: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        return sum(part(a - b, f) for a, b, f in zip(now, before, fisher, strict=True))
+
+    right, count = losses.quadratic_penalty(now, before, fisher), sum(part.numel() for part in now)
+    unsquared, sizes = added(lambda d, f: (f * d).sum()), added(lambda d, f: (f * d.abs()).sum())
+    means, fishers = added(lambda d, f: (f * d.square()).mean()), added(lambda d, f: (f * d).square().sum())
+    squares, sums = added(lambda d, f: d.square().sum()), added(lambda d, f: (f * d).sum().square())
+    ends = [losses.quadratic_penalty(now[i:][:1], before[i:][:1], fisher[i:][:1]) for i in (0, -1)]
+    return {
+        "unsquared": [unsquared / 2, unsquared, added(lambda d, f: (f * d).mean()) / 2],
+        "absolute": [sizes / 2, sizes],
+        "twice": [2 * right],
+        "mean": [right / count, means / 2, means, right / len(now), 2 * right / count],
+        "no-fisher": [squares / 2, squares, added(lambda d, f: d.square().mean())],
+        "fisher-squared": [fishers / 2, fishers],
+        "single": [*ends, *(2 * end for end in ends)],
+        "quarter": [right / 2],
+        "squared-sum": [sums / 2, sums],
+        "turned": [-right],
+    }
+
+
+def _features() -> list[tuple]:
+    """Features (n, d) that spread less in each direction than in the one before, and the number of components."""
+    cases = [(torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [4.0, 2.0]]), 1)]
+    for rows, columns, size in ((9, 4, 2), (7, 5, 3)):
+        turned = torch.linalg.qr(normal(0, columns, columns))[0]
+        spread = 3 * normal(0, rows, columns) * 4.0 ** -torch.arange(columns)
+        cases.append((spread @ turned + normal(0, columns) + 1, size))
+    return cases
+
+
+def _directions(centred: Tensor) -> Tensor:
+    """Of largest spread first, a row each."""
+    return torch.linalg.svd(centred)[2]
+
+
+def _through(features: Tensor, rows: Tensor) -> Tensor:
+    """Projected on directions, and back."""
+    return features @ rows.T @ rows
+
+
+def _pca(features: Tensor, size: int) -> Tensor:
+    mean = features.mean(dim=0)
+    return _through(features - mean, _directions(features - mean)[:size]) + mean
+
+
+def _reconstruction(value: Any, arguments: Sequence) -> list[Tensor]:
+    (found,) = tensor(value)
+    if found.shape == (len(arguments[0]), arguments[1]):
+        raise Unreadable("coordinates", {})  # their signs are free, so they cannot be compared
+    return [found]
+
+
+@exercise("E2a", _pca, _features, read=_reconstruction)
+def pca_reconstruction(v: Tensor, k: int) -> Wrong:
+    """Centre the features, keep their first `size` principal components, and go back to (n, d)."""
+    mean = v.mean(dim=0)
+    centred, others = v - mean, (v.mean(dim=1, keepdim=True), v.mean())
+    own, raw = _directions(centred), _directions(v)
+    uncentred = [_through(v, rows) + back for rows in (raw[:k], own[:k]) for back in (0, mean)]
+    return {
+        "not-centred": [*uncentred, _through(centred, raw[:k]) + mean],
+        "mean-missing": [_through(centred, own[:k])],
+        "smallest": [_through(centred, own[-k:]) + back for back in (mean, 0)],
+        "columns": [_through(centred, own[:, :k].T) + back for back in (mean, 0)],
+        "one-more": [_through(centred, own[:end]) + mean for end in (k + 1, k - 1)],
+        "unchanged": [v],
+        "wrong-mean": [_through(v - other, _directions(v - other)[:k]) + other for other in others],
+        "first-left-out": [_through(centred, own[1:end]) + mean for end in (k + 1, k)],
+    }

@@ -1,0 +1,63 @@
+"""Exercises on numbers to work out on paper: bytes of what is kept, and a weight that comes from elsewhere."""
+
+from __future__ import annotations
+
+from ebll.course.exercise import Wrong, exercise
+
+
+def _encoders(feature_size: int, code_size: int, old_tasks: int) -> int:
+    return 4 * old_tasks * (feature_size * code_size + code_size)
+
+
+@exercise("E4", _encoders, lambda: [(3, 2, 1), (256, 64, 3), (1568, 100, 2)])
+def encoder_bytes(f: int, k: int, n: int) -> Wrong:
+    """How many bytes the encoders of all old tasks take in float32, weights and biases."""
+    right, both = _encoders(f, k, n), 2 * f * k + k + f  # numbers in an encoder and its decoder
+    return {
+        "decoder": [4 * n * both, 8 * n * f * k, 4 * both, n * both, 4 * (n + 1) * both],
+        "no-bias": [4 * n * f * k, 4 * (n + 1) * f * k, 4 * n * f * k / 1e6],
+        "single-bias": [4 * n * (f * k + 1), 4 * (n * f * k + k), 4 * (n * f * k + 1)],
+        "bits": [8 * right],
+        "numbers": [n * (f * k + k), n * f * k, f * k + k],
+        "one-task": [4 * (f * k + k), 4 * f * k],
+        "unit": [right / 1e6, right // 2**10, right / 2**20, right / 1e3, right / 2**10],
+        "float64": [2 * right],
+        "new-task": [4 * (n + 1) * (f * k + k)],
+    }
+
+
+def _recorded(windows: int, classes: list[int], code_sizes: list[int]) -> int:
+    return 4 * windows * (sum(classes) + sum(code_sizes))
+
+
+@exercise("E5", _recorded, lambda: [(3, [2], [4]), (10, [5, 3], [2, 6]), (7, [1000, 102], [300, 100])])
+def recorded_bytes(n: int, classes: list[int], sizes: list[int]) -> Wrong:
+    """The bytes of the recorded answers, float32: for each window every old head's and every old task's code."""
+    right, heads, codes, tasks = _recorded(n, classes, sizes), sum(classes), sum(sizes), len(classes)
+    return {
+        "numbers": [n * (heads + codes)],
+        "no-codes": [4 * n * heads],
+        "no-heads": [4 * n * codes],
+        "single": [4 * n * (classes[i] + sizes[i]) for i in (0, -1)],
+        "tasks": [8 * n * tasks, 4 * n * (tasks + codes), 4 * n * (heads + tasks)],
+        "one-window": [4 * (heads + codes)],
+        "bits": [8 * right],
+        "float64": [2 * right],
+        "unit": [right / unit for unit in (1e6, 1e3, 2**10, 2**20)],
+    }
+
+
+def _alpha(weight: float, code_size: int) -> float:
+    return 2 * weight / code_size
+
+
+@exercise("E4", _alpha, lambda: [(0.5, 4), (0.1, 100), (1.0, 300), (0.02, 25)])
+def alpha_from_mse(w: float, size: int) -> Wrong:
+    """The alpha with which E4 weighs as much as `weight` times `MSELoss` of the same two codes."""
+    return {
+        "inverse": [w * size / 2, w * size, 2 * w * size, size / (2 * w)],
+        "as-it-is": [w],
+        "no-half": [w / size],
+        "wrong-half": [w / (2 * size), w / 2],
+        "no-mean": [2 * w],
+    }

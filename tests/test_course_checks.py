@@ -1,0 +1,390 @@
+"""How the exercise checks speak: stubs, known mistakes, exceptions, shapes, gradients, and what they leave alone."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from messages import review
+
+from ebll import errors, losses
+from ebll.course import checks
+from ebll.course.exercise import HINTS, CheckFailed, _alike
+
+EXERCISES = {name: getattr(checks, name) for name in checks.__all__ if name not in ("CheckFailed", "temperature")}
+SECTIONS = {name: f"{name} ({exercise.equation})" for name, exercise in EXERCISES.items()}
+each = pytest.mark.parametrize("name", EXERCISES)
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+# Keys of hints.ini that are no known mistakes: words for other keys, and what is seen of any exercise.
+WORDS = {"correct", "start", "weight", "columns", "distance", "nan", "random", "coordinates"}
+
+
+def failed(name, function):
+    with pytest.raises(CheckFailed) as caught:
+        getattr(checks, name)(function)
+    return caught.value
+
+
+def known(exercise):
+    """Id of each known mistake -> for each answer that makes it the values on all cases, as they are compared."""
+    tables = [(case, exercise.mistakes(*case)) for case in exercise.cases()]
+    return {
+        mistake: [[exercise.read(table[mistake][i], case) for case, table in tables] for i in range(len(answers))]
+        for mistake, answers in tables[0][1].items()
+    }
+
+
+def test_every_exercise_has_a_section_of_hints_and_an_equation():
+    assert set(HINTS.sections()) == {*SECTIONS.values(), "temperature (E3a)"}
+    equations = (Path(__file__).parents[1] / "docs/equations.md").read_text("utf-8")
+    assert [name for name, exercise in EXERCISES.items() if f"| {exercise.equation} |" not in equations] == []
+    assert issubclass(CheckFailed, errors.EbllError)
+    assert issubclass(CheckFailed, AssertionError)
+
+
+@each
+def test_each_known_mistake_has_a_hint_and_each_hint_a_mistake(name):
+    mistakes = set(EXERCISES[name].mistakes(*EXERCISES[name].cases()[0]))
+    assert mistakes - set(HINTS[SECTIONS[name]]) == set()
+    assert set(HINTS[SECTIONS[name]]) - set(HINTS.defaults()) - mistakes - WORDS == set()
+
+
+def test_no_shared_hint_is_left_over():
+    used = {mistake for exercise in EXERCISES.values() for mistake in exercise.mistakes(*exercise.cases()[0])}
+    source = (Path(checks.__file__).with_name("exercise.py")).read_text("utf-8")
+    assert [key for key in HINTS.defaults() if key not in used and f'"{key}"' not in source] == []
+
+
+@each
+def test_the_right_function_passes_with_one_line(name, capsys):
+    EXERCISES[name](EXERCISES[name].right)
+    out = capsys.readouterr().out
+    assert out == f"{name}: correct. {HINTS[SECTIONS[name]]['correct']}\n"
+    assert len(out) < 140
+
+
+@each
+def test_every_known_mistake_gets_its_hint(name):
+    exercise = EXERCISES[name]
+    for mistake in exercise.mistakes(*exercise.cases()[0]):
+        error = failed(name, lambda *arguments, mistake=mistake: exercise.mistakes(*arguments)[mistake][0])
+        assert error.mistake == mistake
+        assert str(error).startswith(f"{SECTIONS[name]}: your answer ")
+        assert str(error).endswith((".", ")"))
+        assert 40 < len(str(error)) < 300
+
+
+@each
+def test_known_mistakes_differ_from_the_answer_and_from_one_another(name):
+    """On one case at least: otherwise the order of the table would decide which hint is given."""
+    exercise = EXERCISES[name]
+    right, again = ([exercise.read(exercise.right(*case), case) for case in exercise.cases()] for _ in range(2))
+    assert all(map(_alike, right, again)), "the cases are the same each time"
+    found = [
+        ("right", right),
+        *((mistake, values) for mistake, several in known(exercise).items() for values in several),
+    ]
+    for n, (mistake, mine) in enumerate(found):
+        alike = {other for other, theirs in found[n + 1 :] if all(map(_alike, mine, theirs))}
+        assert alike <= {mistake}
+
+
+@each
+def test_an_unwritten_function_is_told_what_to_write(name):
+    def stub(*arguments):
+        raise NotImplementedError("your turn")
+
+    unwritten = [None, ..., stub, lambda *arguments: ..., lambda *arguments: NotImplemented]
+    for function in (*unwritten, lambda *arguments: 0.5 * ...):
+        error = failed(name, function)
+        assert error.mistake == "unwritten"
+        assert str(error) == f"{SECTIONS[name]}: not written yet: {EXERCISES[name].mistakes.__doc__}"
+    error = failed(name, lambda *arguments: print())
+    assert error.mistake == "nothing"
+    assert str(error).endswith(EXERCISES[name].mistakes.__doc__)
+
+
+@each
+def test_an_unknown_wrong_answer_is_shown_a_case_for_paper(name):
+    exercise = EXERCISES[name]
+
+    def off(*arguments):
+        value = exercise.right(*arguments)
+        if name == "new_head_only":
+            return value[1:]
+        return [part * 1.37 + 0.011 for part in value] if isinstance(value, list) else value * 1.37 + 0.011
+
+    text = str(failed(name, off))
+    assert failed(name, off).mistake == "unknown"
+    assert f"{exercise.takes[0]} = " in text
+    assert "\nCame: " in text
+    assert "\nWanted: " in text
+    assert len(text) < 700
+
+
+def test_the_case_for_paper_is_written_out():
+    text = str(failed("code_distance", lambda now, before: (now - before).abs().max()))
+    assert "code_now = [[0.5, 0.2, 0.9], [0.1, 0.6, 0.4]], code_before = [[0.5, 0.4, 0.8], [0.3, 0.6, 0]]" in text
+    assert text.endswith("Came:   0.4\nWanted: 0.0625")
+    text = str(failed("encoder_bytes", lambda f, c, n: 32 * f // 3 if f == 3 else 7))
+    review(text, "feature_size = 256, code_size = 64")
+
+
+def swapped(temperature, logits):
+    return torch.softmax(logits / temperature, dim=1)
+
+
+def swapped_and_stopped(features, reconstructed, logits, labels, recon_weight):
+    raise IndexError
+
+
+def without_gradients(logits, temperature):
+    torch.set_grad_enabled(False)
+    return losses.soften(logits, temperature)
+
+
+def in_double(logits, temperature):
+    torch.set_default_dtype(torch.float64)
+    return losses.soften(logits, temperature)
+
+
+def fisher_in_double(net, parameters, inputs):
+    return EXERCISES["fisher_diagonal"].right(net.double(), parameters, inputs.double())
+
+
+def lists_emptied(now, before, fisher):
+    return 0.5 * sum((fisher.pop() * (now.pop() - before.pop()) ** 2).sum() for _ in now[:])
+
+
+def before_replaced(now, before, fisher):
+    loss = losses.quadratic_penalty(now, before, fisher)
+    before[0] = None
+    return loss
+
+
+BEHAVIOUR = [
+    ("soften", swapped, "arguments"),
+    ("autoencoder_loss", swapped_and_stopped, "arguments"),
+    ("soften", lambda logits: logits, "arguments"),
+    ("soften", torch.zeros(2), "not-a-function"),
+    ("forgetting", 0.25, "not-a-function"),
+    ("forgetting", lambda m: "0.3", "type"),
+    ("forgetting", lambda m: (0.3, 0.1), "type"),
+    ("soften", lambda z, t: {"z": z}, "type"),
+    ("fisher_diagonal", lambda net, ps, x: torch.zeros(3), "type"),
+    ("new_head_only", lambda net, t: net.heads[t], "type"),
+    ("new_head_only", lambda net, t: dict(net.heads[t].named_parameters()), "type"),
+    ("new_head_only", lambda net, t: list(net.heads[t].named_parameters()), "type"),
+    ("new_head_only", lambda net, t: 3, "type"),
+    ("forgetting", lambda m: m[-1], "shape"),
+    ("distillation", lambda z, p, t: -(p * torch.log_softmax(z / t, 1)).sum(1), "shape"),
+    ("soften", lambda z, t: torch.softmax(z / t, 1)[0], "shape"),
+    ("fisher_diagonal", lambda net, ps, x: [torch.zeros(3)], "shape"),
+    ("code_distance", torch.no_grad()(losses.code_distance), "no-gradient"),
+    ("soften", lambda z, t: torch.softmax(z.div_(t), dim=1), "in-place"),
+    ("code_distance", lambda a, b: 0.5 * a.sub_(b).square().sum(1).mean(), "in-place"),
+    ("quadratic_penalty", lists_emptied, "in-place"),
+    ("average_accuracy", lambda m: np.nan_to_num(m, copy=False)[-1].mean(), "in-place"),
+    ("fisher_diagonal", fisher_in_double, "in-place"),
+    ("quadratic_penalty", before_replaced, "in-place"),
+    ("soften", without_gradients, "session"),
+    ("soften", in_double, "session"),
+]
+
+
+@pytest.mark.parametrize(("name", "function", "mistake"), BEHAVIOUR)
+def test_what_is_wrong_beside_the_values_is_told(name, function, mistake):
+    error = failed(name, function)
+    assert error.mistake == mistake
+    review(str(error), name)
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
+
+
+def no_such_name(logits, temperature):
+    return torch.softmax(logits / temperatur, dim=1)  # noqa: F821
+
+
+def torch_has_not(logits, temperature):
+    return torch.softmax((logits / temperature).long(), dim=1)
+
+
+cell = {}  # of another exercise
+exec(compile("def other(r, v):\n    raise NotImplementedError('write this function')", "cell", "exec"), cell)
+
+
+def other_stub(reconstructed, features, logits, labels, recon_weight):
+    return recon_weight * cell["other"](reconstructed, features)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "named"),
+    [
+        ("soften", no_such_name, ["NameError", "`return torch.softmax(logits / temperatur,", "shape (2, 3)", "= 2."]),
+        ("soften", torch_has_not, ["NotImplementedError", "softmax"]),
+        ("autoencoder_loss", other_stub, ["NotImplementedError", '`return recon_weight * cell["other"](recon']),
+        ("distillation", lambda z, p, t: z @ p, ["RuntimeError"]),
+        ("quadratic_penalty", lambda a, b, f: a[7], ["IndexError", "(2,)", "(1,)"]),
+        ("forgetting", lambda m: {}[m.shape], ["KeyError"]),
+    ],
+)
+def test_an_exception_is_told_with_its_line_and_the_arguments(name, function, named):
+    error = failed(name, function)
+    assert error.mistake == "stopped"
+    assert [word for word in named if word not in str(error)] == []
+    assert str(error.__cause__) in str(error) or name == "distillation"
+
+
+def test_another_order_of_arguments_passes_where_it_does_not_matter(capsys):
+    checks.code_distance(lambda code_before, code_now: losses.code_distance(code_before, code_now))
+    assert "correct" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("later", "mistake"), [(lambda: 1 / 0, "stopped"), (lambda: "soft", "type")])
+def test_a_function_that_fails_at_a_later_call_is_told(later, mistake):
+    calls, exercise = [], checks.recorded_targets
+
+    def mine(net, inputs, t, temperature):
+        calls.append(t)
+        return exercise.right(net, inputs, t, temperature) if len(calls) <= len(exercise.cases()) else later()
+
+    assert failed("recorded_targets", mine).mistake == mistake
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_stop_by_the_user_goes_through(stop):
+    def mine(logits, temperature):
+        raise stop
+
+    with pytest.raises(stop):
+        checks.soften(mine)
+
+
+LOSSES = [name for name, exercise in EXERCISES.items() if exercise.gradient]
+assert len(LOSSES) == 6
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    ("cut", "mistake"),
+    [
+        (lambda loss: loss.item(), "no-gradient"),
+        (lambda loss: float(loss.detach()), "no-gradient"),
+        (lambda loss: loss.detach().numpy(), "no-gradient"),
+        (lambda loss: loss.detach(), "no-gradient"),
+        (lambda loss: torch.tensor(loss.item()), "no-gradient"),
+        (lambda loss: torch.tensor(loss.item(), requires_grad=True), "no-gradient"),
+        (lambda loss: 0.5 * loss + 0.5 * loss.detach(), "part-of-gradient"),
+    ],
+    ids=["item", "float", "numpy", "detach", "rewrapped", "rewrapped with gradient", "half"],
+)
+def test_a_gradient_that_is_cut_off_is_told(name, cut, mistake):
+    assert failed(name, lambda *arguments: cut(EXERCISES[name].right(*arguments))).mistake == mistake
+
+
+@pytest.mark.parametrize(("name", "learns"), [(name, part) for name in LOSSES for part in EXERCISES[name].gradient])
+def test_a_gradient_must_reach_every_argument_that_learns(name, learns):
+    exercise = EXERCISES[name]
+
+    def mine(*arguments):
+        given = dict(zip(exercise.takes, arguments, strict=True))
+        one = given[learns]
+        given[learns] = [part.data for part in one] if isinstance(one, list) else one.detach()
+        return exercise.right(*given.values())
+
+    error = failed(name, mine)
+    assert error.mistake == "no-gradient"
+    assert f"`{learns}`" in str(error)
+
+
+@each
+def test_random_state_modes_and_a_students_default_dtype_are_left_alone(name):
+    def seed():
+        torch.manual_seed(11)
+        random.seed(11)
+        np.random.seed(11)  # noqa: NPY002
+
+    def drawn():
+        return torch.rand(2).tolist(), random.random(), np.random.rand(2).tolist()  # noqa: NPY002
+
+    def noisy(*arguments):
+        drawn()
+        random.seed(5)
+        return EXERCISES[name].right(*arguments)
+
+    seed()
+    wanted = drawn()
+    seed()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            EXERCISES[name](noisy)
+            failed(name, lambda *arguments: torch.rand(2).sum() / 0)
+            assert not torch.is_grad_enabled()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert drawn() == wanted
+
+
+@pytest.mark.parametrize("value", [1.01, 2, 2.0, np.float32(2), np.array([2.0]), torch.tensor(3.0), 20])
+def test_temperature_above_1_passes(value, capsys):
+    checks.temperature(value)
+    assert capsys.readouterr().out.startswith("temperature: correct.")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "values"),
+    {
+        "below-1": [0.5, 0.999, 0.9999999],
+        "not-finite": [10**400, float("nan"), float("inf")],
+        "type": [np.array([2.0, 3.0]), "2", True],
+        "one": [1, 1.0],
+        "not-positive": [0, -2],
+        "above-20": [20.5, 1e6],
+        "unwritten": [None, ...],
+    }.items(),
+)
+def test_temperature_is_told_what_it_would_do(mistake, values):
+    for value in values:
+        error = failed("temperature", value)
+        assert error.mistake == mistake
+        review(str(error), "temperature (E3a)")
+        if mistake in ("below-1", "not-positive", "above-20"):
+            assert f"{value:.12g}".replace("1000000", "1e+06") in str(error)
+
+
+@pytest.fixture
+def shell():
+    shell = InteractiveShell.instance()
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+def shown(shell, capsys, body):
+    shell.run_cell(f"from ebll.course import checks\ndef mine(now, before):\n    {body}")
+    result = shell.run_cell("checks.code_distance(mine)")
+    captured = capsys.readouterr()
+    text = captured.out + captured.err
+    assert " ".join(text.split()) == str(result.error_in_exec)
+    assert "Traceback" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    return " ".join(text.split())
+
+
+def test_a_notebook_shows_the_hint_alone_with_the_line_of_the_cell_that_stopped(shell, capsys):
+    text = shown(shell, capsys, "return ((now - before) ** 2).mean()")
+    assert text.startswith("code_distance (E4): your answer takes `MSELoss`")
+    text = shown(shell, capsys, "both = now - before\n    return both.sqare()")
+    assert "AttributeError: 'Tensor' object has no attribute 'sqare'" in text
+    assert "in line 4: `return both.sqare()`" in text
+
+
+@pytest.mark.slow
+def test_importing_the_checks_needs_no_notebook():
+    code = "import sys, ebll.course.checks; sys.exit('IPython' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
