@@ -1,9 +1,9 @@
 """What the notebooks of the course need: set-up, prose with computed numbers, and `checks` of the exercises.
 
-    lesson = ebll.course.setup("fast")
-    letters, mnist = lesson.load("letters", "mnist")
-    made = ebll.compare([letters, mnist], lesson.methods("mlp", "lwf", "ebll"), **lesson.options("mlp"))
-    ebll.course.checks.forgetting(my_forgetting)
+lesson = ebll.course.setup("fast")
+letters, mnist = lesson.load("letters", "mnist")
+made = ebll.compare([letters, mnist], lesson.methods("mlp", "lwf", "ebll"), **lesson.options("mlp"))
+ebll.course.checks.forgetting(my_forgetting)
 """
 
 from ebll.course import checks
