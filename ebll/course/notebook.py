@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import platform
 import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 
 from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.data import Task, load_task
-from ebll.environment import check_environment, versions
+from ebll.environment import check_environment
 from ebll.errors import check_choice
 from ebll.methods import Method
 
@@ -61,7 +63,8 @@ def setup(profile: str = "fast") -> Lesson:
     torch.set_num_threads(1)  # nets this small gain nothing from more, and numbers repeat for one count only
     full = profile == "full"
     device = "cuda" if full and torch.cuda.is_available() else "cpu"
-    print(versions("ebll", "torch", "torchvision", "pandas", "matplotlib", "ipykernel"))
+    names = ("ebll", "torch", "torchvision", "pandas", "matplotlib", "ipykernel")
+    print(", ".join(f"{name} {version(name)}" for name in names), f"on Python {platform.python_version()}")
     print(f"profile {profile}: {count} seeds on the {'GPU' if device == 'cuda' else 'processor'}")
     return Lesson(profile, range(count), device, None if full else NEW_TASK_IMAGES)
 
