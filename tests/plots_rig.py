@@ -7,6 +7,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from ebll import plots
+
 METHODS = ["alone", "joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate"]
 FORGET = dict(zip(METHODS, [0.0, 0.01, 0.3, 0.0, 0.1, 0.14, 0.08, 0.05, 0.02], strict=True))
 
@@ -142,3 +144,11 @@ def out_of_view(figure):
 def within(value, axis):
     low, high = sorted(axis.get_view_interval())
     return low <= value <= high
+
+
+NAMES = {"accuracy": "accuracy from the reconstruction, %", "share": "share of the spread missed"}
+HEADS = {"xlabel": "code size, units", "title": "What a code of few units keeps"}
+
+
+def over(table, ys=("accuracy", "share"), **options):
+    return plots.over_setting(table, "code", {y: NAMES[y] for y in ys}, **HEADS | options)

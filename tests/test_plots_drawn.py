@@ -23,15 +23,15 @@ from plots_rig import (
     curves_table,
     diverged,
     out_of_view,
+    over,
     sheet,
     sizes,
     swept_accuracy,
 )
-from test_plots_course_tables import over
 
 from ebll import plots
 from ebll.errors import InputError
-from ebll.plots.output import png
+from ebll.plots.figure import png
 from ebll.plots.style import METHODS as STYLES
 
 LEVELS = {"joint": {"accuracy": 92.0}, "the features themselves": {"accuracy": 91.0, "share": 0.0}}
@@ -139,7 +139,8 @@ def test_matrix_prints_percent_and_half_width(figures):
 
 def test_verdicts_are_words_and_shapes(figures):
     axes = figures["claims"].axes[0]
-    assert [text.get_text() for text in axes.texts] == [claim["verdict"] for claim in CLAIMS]
+    (verdicts,) = axes.child_axes
+    assert [text.get_text() for text in verdicts.get_yticklabels()] == [claim["verdict"] for claim in CLAIMS]
     assert [line.get_marker() for line in axes.lines if line.get_marker() != "None"] == ["o", "D", "X", "o"]
 
 

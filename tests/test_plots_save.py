@@ -16,7 +16,7 @@ from plots_rig import CLAIMS, CURVES, curves_table
 
 from ebll import plots
 from ebll.errors import InputError, OutputError
-from ebll.plots.output import png, register
+from ebll.plots.figure import png, register
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_neither_the_import_nor_a_plot_leaves_anything_behind():
         "assert not {'seaborn', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "from plots_rig import accuracy_table\n"
         "import matplotlib; before = dict(matplotlib.rcParams)\n"
-        "plots.output.png(plots.forgetting_bars(accuracy_table(seeds=2)))\n"
+        "plots.figure.png(plots.forgetting_bars(accuracy_table(seeds=2)))\n"
         "assert dict(matplotlib.rcParams) == before\n"
         "print(sys.modules['matplotlib.pyplot'].get_fignums())"
     )

@@ -26,17 +26,20 @@ from .accuracy import (
     forgetting_by_gap,
     forgetting_by_gap_table,
     forgetting_table,
-)
-from .curves import (
+)  # fmt: skip
+from .figure import save
+from .lines import (
     accuracy_over_steps,
     accuracy_over_steps_table,
+    average_along_sequence,
+    average_along_sequence_table,
     feature_distance,
     feature_distance_table,
     loss_terms,
     loss_terms_table,
-)
-from .lines import average_along_sequence, average_along_sequence_table, over_setting, over_setting_table
-from .output import save
+    over_setting,
+    over_setting_table,
+)  # fmt: skip
 from .planes import (
     stability_plasticity,
     stability_plasticity_table,
@@ -44,7 +47,7 @@ from .planes import (
     submanifold_table,
     tradeoff_fronts,
     tradeoff_fronts_table,
-)
+)  # fmt: skip
 from .sheets import claims_overview, claims_table, task_images, task_images_table
 from .style import METHODS, TERMS, Style, drawing, ordered, styles
 from .tables import outcomes

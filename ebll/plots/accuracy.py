@@ -20,52 +20,50 @@ from .tables import Names
 
 def accuracy_matrix_table(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> pd.DataFrame:
     """Return what `accuracy_matrix` draws, in percent: method, after, task, mean, low, high, seeds."""
-    rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks, by = tables.task_order(rows), ["method", "after", "task"]
-    rows = rows[rows["method"].isin(tables.chosen(rows, methods))]
-    return tables.in_order(tables.intervals(rows, by, "percent"), by, after=tasks, task=tasks)
+    rows, by = tables.of_sequence(tables.check_accuracy(accuracy), sequence), ["method", "after", "task"]
+    tasks, title = tables.task_order(rows), tables.sequence_words(rows)
+    table = tables.intervals(tables.of_methods(rows, methods), by, "percent")
+    table = tables.in_order(table, by, after=tasks, task=tasks)
+    table.attrs = {"title": title, "tasks": tasks}
+    return table
 
 
 @drawing()
 def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
     """Draw accuracy in percent after each learned task (rows) on each task so far (columns), a heat map per method.
 
-    Below the mean stands the half-width of the interval, where cells are wide enough; the caption has the widest.
-    'One network per task' has its diagonal only.
+    Below the mean stands the half-width of the interval. 'One network per task' has its diagonal only.
     """
     import seaborn
 
     table = accuracy_matrix_table(accuracy, sequence, methods)
-    rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks, names, half = tables.task_order(rows), styles(table["method"]), table["high"] - table["mean"]
-    columns = min(len(names), 3)
-    wide = columns * len(tasks) <= 9
-    title = f"Accuracy after each task: {tables.sequence_words(rows)}"
-    widest = f", at most ±{words.percent(half.max())} points" if half.notna().any() else ""
-    caption = f"{words.seeds_words(table['seeds'])}{widest}; test data; rows: just learned; columns: measured."
+    tasks, names = table.attrs["tasks"], styles(table["method"])
+    title = f"Accuracy after each task: {table.attrs['title']}"
+    caption = f"{words.seeds_words(table['seeds'])}; test data; rows: just learned; columns: measured."
+    columns = min(len(names), max(15 // len(tasks), 1), 3)  # a cell is wide enough for its numbers
     ticks = [words.shortened(task, 14) for task in tasks]
     longest = max(map(len, ticks))
     turned = columns * len(tasks) * longest > 63  # letters side by side in the width of the figure
     layout = {"columns": columns, "margin": 0.85 + 0.17 * longest * turned, "sharex": True, "sharey": True}
-    height = len(tasks) * (0.42 if wide else 0.28) + 0.3
-    figure, axes = new_figure(title, caption, [style.label for style in names.values()], height, **layout)
-    numbers = table["mean"].map("{:.1f}".format if wide else "{:.0f}".format)
-    table["text"] = numbers + half.map("\n±{:.1f}".format).where(half.notna() & wide, "")
+    headings, height = [style.label for style in names.values()], len(tasks) * 0.42 + 0.3
+    figure, axes = new_figure(title, caption, headings, height, **layout)
+    half = (table["high"] - table["mean"]).map("\n±{:.1f}".format).where(table["high"].notna(), "")
+    cells = table.assign(text=table["mean"].map("{:.1f}".format) + half)
+    cells = cells.pivot(index=["method", "after"], columns="task", values=["mean", "text"])
     shared = {"vmin": 10 * (table["mean"].min() // 10), "vmax": 100, "cbar": False, "fmt": "", "linewidths": 1}
     shared |= {"cmap": seaborn.light_palette("#2f94d1", as_cmap=True), "annot_kws": {"color": "black", "size": 9}}
     text = []
     for one, (name, style) in zip(axes, names.items(), strict=True):
-        own = table[table["method"] == name].pivot(index="after", columns="task").reindex(index=tasks)
-        means, notes = (own[what].reindex(columns=tasks) for what in ("mean", "text"))
-        seaborn.heatmap(means, annot=notes, ax=one, xticklabels=ticks, yticklabels=ticks, **shared)
+        means, notes = (cells.loc[name][what].reindex(index=tasks, columns=tasks) for what in ("mean", "text"))
+        seaborn.heatmap(means.astype(float), annot=notes, ax=one, xticklabels=ticks, yticklabels=ticks, **shared)
         one.set(xlabel="", ylabel="")
         one.grid(visible=False)
-        one.tick_params("x", length=0, rotation=90 if turned else 0)
-        one.tick_params("y", length=0, rotation=0)
+        one.tick_params("x", rotation=90 if turned else 0)
+        one.tick_params("y", rotation=0)
         ends = means.loc[tasks[-1]].iloc[:-1].dropna().map(", at the end {:.1f}".format)
         told = [f"{task} {words.percent(means.at[task, task])}{ends.get(task, '')}" for task in tasks]
         text.append(f"{style.label}: {'; '.join(told)}")
-    return finish(figure, table.drop(columns="text"), title, *text, caption)
+    return finish(figure, table, title, *text, caption)
 
 
 def forgetting_table(accuracy: pd.DataFrame, sequences: Names = None, methods: Names = None) -> pd.DataFrame:
@@ -74,13 +72,12 @@ def forgetting_table(accuracy: pd.DataFrame, sequences: Names = None, methods: N
     `value` is the forgetting of that seed, mean and interval are over seeds; all in percentage points.
     """
     rows = tables.outcomes(accuracy, sequences)
-    kept = rows[rows["method"].isin(tables.chosen(rows, methods)) & rows["forgetting"].notna()]
-    if kept.empty:
+    table = tables.with_intervals(tables.of_methods(rows, methods), "forgetting")
+    if table.empty:
         raise InputError(
             "There is no forgetting to draw: no method was measured both just after a task and at the end."
         )
-    table = tables.with_intervals(kept, "forgetting")
-    return tables.in_order(table, ["sequence", "method"], sequence=rows["sequence"].unique())
+    return tables.titled(tables.in_order(table, ["sequence", "method"], sequence=rows["sequence"].unique()), rows)
 
 
 @drawing()
@@ -95,25 +92,26 @@ def forgetting_bars(
     import seaborn
 
     table = forgetting_table(accuracy, sequences, methods)
-    names, titles = styles(table["method"]), tables.titles(accuracy, table["sequence"])
+    names, titles = styles(table["method"]), table.attrs["titles"]
     columns = {1: 1, 2: 2, 4: 2}.get(len(titles), 3)
     title = "Forgetting of the old tasks"
     caption = f"{words.seeds_words(table['seeds'])}; dots: seeds; test data; best accuracy so far minus at the end."
     layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
     figure, axes = new_figure(title, caption, list(titles.values()), 0.28 * len(names) + 0.5, **layout)
-    colors = {name: style.color for name, style in names.items()}
-    for one, (_, rows) in zip(axes, table.groupby("sequence", sort=False), strict=True):
+    palette = {name: style.color for name, style in names.items()}
+    text = []
+    for one, (sequence, heading) in zip(axes, titles.items(), strict=True):
+        rows = table[table["sequence"] == sequence]
         shared = {"x": "value", "y": "method", "order": list(names), "legend": False, "ax": one}
-        bars = {"hue": "method", "palette": colors, "alpha": 0.5, "err_kws": {"color": INK, "linewidth": 1.4}}
-        dots = {"hue": "seed", "palette": [INK] * rows["seed"].nunique(), "dodge": True, "jitter": False, "size": 3}
+        bars = {"hue": "method", "palette": palette, "alpha": 0.5, "err_kws": {"color": INK, "linewidth": 1.4}}
         seaborn.barplot(rows, **shared, **bars, errorbar=t_interval)
+        dots = {"hue": "seed", "palette": [INK] * rows["seed"].nunique(), "dodge": True, "jitter": False, "size": 3}
         seaborn.stripplot(rows, **shared, **dots)
         one.set_yticks(range(len(names)), [textwrap.fill(style.label, 18) for style in names.values()])
         one.axvline(0, color=SOFT, linewidth=0.8)
         one.grid(visible=False, axis="y")
-        one.tick_params("y", length=0)
+        text.append(f"{heading}: {_means_words(rows, names)}")
     label(axes, columns, "forgetting, points", "")
-    text = [f"{titles[name]}: {_means_words(rows, names)}" for name, rows in table.groupby("sequence", sort=False)]
     return finish(figure, table, f"{title}, in percentage points", *text, caption)
 
 
@@ -142,7 +140,8 @@ def forgetting_by_gap_table(accuracy: pd.DataFrame, order: Iterable[str] | Mappi
     lost = tables.with_intervals(rows[rows["method"].isin(["finetune", "lwf", "ebll"])], "forgetting")
     gain = tables.with_intervals(gain, "gain")
     table = pd.concat([lost.assign(panel="forgetting"), gain.assign(panel="gain")], ignore_index=True)
-    return table.assign(place=table["sequence"].map(sequences.index))[["panel", "place", *gain.columns]]
+    table = table.assign(place=table["sequence"].map(sequences.index))[["panel", "place", *gain.columns]]
+    return tables.titled(table, rows)
 
 
 @drawing()
@@ -155,15 +154,14 @@ def forgetting_by_gap(accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str
     each). Lines between pairs lead the eye: there is nothing in between.
     """
     table = forgetting_by_gap_table(accuracy, order)
-    titles = tables.titles(accuracy, table.sort_values("place")["sequence"])
-    lost, gain = table[table["panel"] == "forgetting"], table[table["panel"] == "gain"]
-    names = styles(lost["method"])
+    titles, panels = table.attrs["titles"], dict(list(table.groupby("panel")))
+    names = styles(panels["forgetting"]["method"])
     pair = {"ebll minus lwf": dataclasses.replace(METHODS["ebll"], label="EBLL minus LwF")}
     title = "Forgetting from the nearest to the farthest pair of tasks"
     caption = f"{words.seeds_words(table['seeds'])}; dots: seeds (below: the same seed with both methods); test data."
     figure, (above, below) = new_figure(title, caption, ["", ""], [2.5, 1.7], sharex=True)
-    _draw_pairs(above, lost, names)
-    _draw_pairs(below, gain, pair)
+    _draw_pairs(above, panels["forgetting"], names)
+    _draw_pairs(below, panels["gain"], pair)
     above.set(xlabel="", ylabel="forgetting, points")
     below.set(xlabel="pair of tasks, from near (left) to far (right)", ylabel="EBLL minus LwF,\nold tasks, points")
     legend_beside(above, names.values())

@@ -1,19 +1,25 @@
-"""A figure under a heading and over a caption, with the table that it shows and its alt text."""
+"""A figure with its caption, table and alt text: begun and finished, saved, and shown in a notebook."""
 
 from __future__ import annotations
 
+import base64
+import io
 import math
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
-from ebll.errors import InputError
+from ebll.errors import InputError, OutputError
+from ebll.files import write_whole
 from ebll.metrics import confidence_interval
 
-from .style import SOFT, Style
+from .style import SOFT, Style, drawing
 from .words import sentences
 
 WIDTH, DPI = 7.0, 144  # inches; 9 points are 14 pixels of a figure that is shown 800 pixels wide
@@ -33,21 +39,20 @@ def new_figure(
     if ax is not None:
         if len(headings) > 1:
             raise InputError(f"ax takes a plot of one panel; this one has {len(headings)}. Leave ax out, or draw less.")
-        figure, axes = ax.figure, [ax]
-    else:
-        heights = [heights] * math.ceil(len(headings) / columns) if isinstance(heights, float) else heights
-        figure = Figure(figsize=(WIDTH, sum(heights) + margin), dpi=DPI, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
-        figure.suptitle(title, x=0.01, ha="left", wrap=True)
-        figure.supxlabel(caption, x=0.01, ha="left", wrap=True, color=SOFT)
-        grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False, **shared).ravel()
-        axes, spare = list(grid[: len(headings)]), grid[len(headings) :]
-        for one in spare:
-            one.remove()
-        for one in axes[-columns:]:  # nothing is below it
-            one.tick_params(labelbottom=True)
+        return ax.figure, [ax]
+    heights = [heights] * math.ceil(len(headings) / columns) if isinstance(heights, float) else heights
+    figure = Figure(figsize=(WIDTH, sum(heights) + margin), dpi=DPI, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+    figure.suptitle(title, x=0.01, ha="left", wrap=True)
+    figure.supxlabel(caption, x=0.01, ha="left", wrap=True, color=SOFT)
+    grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False, **shared).ravel()
+    for spare in grid[len(headings) :]:
+        spare.remove()
+    axes = list(grid[: len(headings)])
     for one, heading in zip(axes, headings, strict=True):
         one.set_title("\n".join(textwrap.fill(line, 75 // columns) for line in heading.splitlines()))
+    for one in axes[-columns:]:  # nothing is below it
+        one.tick_params(labelbottom=True)
     return figure, axes
 
 
@@ -75,3 +80,67 @@ def finish(figure: Figure, table: pd.DataFrame, *words: str) -> Figure:
 def t_interval(values: pd.Series) -> tuple[float, float]:
     """Return the ends of the 95 % interval (M9), as seaborn's `errorbar` takes them."""
     return confidence_interval(values)[1:]
+
+
+def save(figure: Figure, stem: str | Path) -> dict[str, Path]:
+    """Write `stem`.png, .svg, .csv (the table) and .txt (the alt text), each whole or not at all; return their paths.
+
+    figure   any Figure with attributes `table` and `alt`, which those of this package have
+    stem     folder and name without suffix; missing folders are made
+    """
+    stem, table, alt = Path(stem), getattr(figure, "table", None), getattr(figure, "alt", "").strip()
+    if not alt or table is None or table.empty:
+        raise InputError(f"{stem}: a figure is saved with its table and its alt text. Set figure.table and figure.alt.")
+    if stem.name in ("", ".."):
+        raise InputError(f"A figure is saved under a name, such as 'figures/forgetting'; got {str(stem)!r}.")
+    contents = {
+        "png": _render(figure, "png", dpi=200, metadata={"Software": None}),
+        "svg": _render(figure, "svg", metadata={"Date": None, "Creator": None, "Description": alt}),
+        "csv": table.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        "txt": f"{alt}\n",
+    }
+    paths = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in contents}
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, path in paths.items():
+            write_whole(path, contents[suffix])
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write the figure {stem.name!r} into the folder {str(stem.parent)!r}: {error.strerror or error}. "
+            "Choose a folder that you may write to."
+        ) from error
+    return paths
+
+
+def _render(figure: Figure, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    with drawing():
+        figure.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def png(figure: Figure) -> bytes:
+    """Return the figure as a PNG of 256 colours, as notebooks show it."""
+    image = Image.open(io.BytesIO(_render(figure, "png"))).convert("RGB")
+    buffer = io.BytesIO()
+    image.quantize(256, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def register(formatter) -> None:
+    """Have IPython's display formatter show figures with their alt text, where screen readers look for it."""
+    formatter.ipython_display_formatter.for_type(Figure, _show)
+
+
+def _show(figure: Figure) -> None:
+    from IPython.display import display
+
+    alt = getattr(figure, "alt", "")
+    if not alt:
+        raise NotImplementedError("IPython then shows the figure in its usual way")
+    image = base64.b64encode(png(figure)).decode("ascii")
+    display({"image/png": image, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:
+    register(shell.display_formatter)

@@ -1,12 +1,11 @@
-"""Lines with bands: what plots of them share, accuracy along a sequence, and any quantity over a setting."""
+"""Lines with bands: quantities over the steps of training, along a sequence of tasks, and over a setting."""
 
 from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass
-from numbers import Real
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,70 +13,245 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from ebll.errors import InputError, check_choice, check_number
+from ebll.errors import InputError, check_choice
 
 from . import tables, words
 from .figure import finish, legend_beside, new_figure
-from .style import BAND, METHODS, SOFT, Style, drawing, ordered, styles
+from .style import BAND, METHODS, SOFT, TERMS, Style, drawing, ordered, styles
 from .tables import Names
 
+LOSSES = {f"loss_{term}": style for term, style in TERMS.items()}
+USUAL = ("finetune", "lwf", "ebll")
 
-@dataclass
-class Panel:
-    """What one panel shows: `table` (a row for each `by` and x: mean, low, high), with a style for each value of `by`.
 
-    A row without x is a level line. Below `bottom` there is nothing, whatever an interval says.
-    """
+class Panel(NamedTuple):
+    """Lines to draw into one panel: a row for each `by` and x (mean, low, high); one without x is a level line."""
 
-    label: str
+    ylabel: str
     table: pd.DataFrame
     styles: Mapping[str, Style]
     by: str = "method"
-    title: str = ""
-    height: float = 2.2  # inches; 0 for what is told in words only
-    bottom: float = 0.0
-
-    def draw(self, axes: Axes, x: str) -> None:
-        """Draw means as lines, and their intervals as bands; markers at all values, or a few of many."""
-        few = None if self.table[x].nunique() < 20 else 0.13
-        for name, style in self.styles.items():
-            rows = self.table[self.table[self.by] == name]
-            for level in rows.loc[rows[x].isna(), "mean"]:
-                axes.axhline(level, color=style.color, linestyle=style.line, linewidth=1.3, zorder=1.5)
-            rows, look = rows[rows[x].notna()], {"color": style.color, "linestyle": style.line, "marker": style.marker}
-            look |= {"markersize": 6.5, "markeredgewidth": 0.4, "markeredgecolor": "white", "markevery": few}
-            axes.plot(rows[x], rows["mean"], **look)
-            axes.fill_between(rows[x], rows["low"], rows["high"], color=style.color, alpha=BAND, linewidth=0)
-        axes.margins(x=0.01)
-        low, high = axes.get_ylim()
-        axes.set_ylim(max(low, self.bottom), min(high, 100) if "%" in self.label else high)
-        axes.set(ylabel=self.label)
-
-    def words(self, x: str) -> str:
-        """Return the course of each line; nothing where there is no line."""
-        told = []
-        for name, style in self.styles.items():
-            means = self.table[self.table[self.by] == name].set_index(x)["mean"]
-            line, levels = means[means.index.notna()], means[means.index.isna()]
-            told += [f"{style.label} {words.course(line)}"] if len(line) else []
-            told += [f"{style.label}, level: {words.number(level)}" for level in levels]
-        return " ".join(f"{self.title} {self.label} over {x}: {'; '.join(told)}".split()) if told else ""
+    heading: str = ""
 
 
 def line_figure(
-    panels: list[Panel], x: str, table: pd.DataFrame, title: str, caption: str, xlabel: str, ax: Axes | None = None
-) -> tuple[Figure, list[Axes]]:
+    panels: list[Panel], x: str, table: pd.DataFrame, title: str, caption: str, xlabel: str,
+    heights: float | list[float] = 2.1, *, notes: Iterable[str] = (), ax: Axes | None = None,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Return a finished Figure of panels one above the other; a legend stands where styles differ from those above."""
-    drawn, above = [panel for panel in panels if panel.height], None
-    headings, heights = [panel.title for panel in drawn], [panel.height for panel in drawn]
-    figure, axes = new_figure(title, caption, headings, heights, ax=ax, sharex=True)
-    for one, panel in zip(axes, drawn, strict=True):
-        panel.draw(one, x)
+    figure, axes = new_figure(title, caption, [panel.heading for panel in panels], heights, ax=ax, sharex=True)
+    above = None
+    for one, panel in zip(axes, panels, strict=True):
+        draw_lines(one, panel, x)
         if panel.styles != above:
             legend_beside(one, panel.styles.values())
         above = panel.styles
     axes[-1].set_xlabel(xlabel)
-    return finish(figure, table, title, *(panel.words(x) for panel in panels), caption), axes
+    return finish(figure, table, title, *(in_words(panel, x) for panel in panels), *notes, caption), axes
+
+
+def draw_lines(axes: Axes, panel: Panel, x: str) -> None:
+    """Draw means as lines, and their intervals as bands; markers at all values, or a few of many."""
+    few = None if panel.table[x].nunique() < 20 else 0.13
+    for name, style in panel.styles.items():
+        rows, look = panel.table[panel.table[panel.by] == name], {"color": style.color, "linestyle": style.line}
+        for level in rows.loc[rows[x].isna(), "mean"]:
+            axes.axhline(level, **look, linewidth=1.3, zorder=1.5)
+        axes.plot(rows[x], rows["mean"], **look, marker=style.marker, markevery=few)
+        axes.fill_between(rows[x].astype(float), rows["low"], rows["high"], color=style.color, alpha=BAND, linewidth=0)
+    low, high = axes.get_ylim()  # whatever an interval says, there is nothing below 0 or above 100 %
+    low = low if (panel.table["mean"] < 0).any() else max(low, 0)
+    axes.set(ylabel=panel.ylabel, ylim=(low, min(high, 100) if "%" in panel.ylabel else high))
+    axes.margins(x=0.01)
+
+
+def in_words(panel: Panel, x: str) -> str:
+    """Return the course of each line."""
+    told = []
+    for name, style in panel.styles.items():
+        means = panel.table[panel.table[panel.by] == name].set_index(x)["mean"]
+        line, levels = means[means.index.notna()], means[means.index.isna()]
+        told += [f"{style.label} {words.course(line)}"] if len(line) else []
+        told += [f"{style.label}, level: {words.number(level)}" for level in levels]
+    return " ".join(f"{panel.heading} {panel.ylabel} over {x}: {'; '.join(told)}".split())
+
+
+def log_upwards(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at its ticks."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:,.10g}")
+    axes.yaxis.set_minor_formatter(LogFormatter())
+
+
+def _rows(curves, sequence, quantities, what, methods=None, training=None, task=None, warm_up=False) -> pd.DataFrame:
+    """Return a row per quantity, method, seed and step with its `value`, of one old task while one new task is learned.
+
+    Empty values are left out, and those of a run that diverged. `what` is the first quantity in words; there must be
+    some of it. Steps of the warm-up are negative.
+    """
+    key = ("sequence", "method", "seed", "training", "stage", "step", "task")
+    rows = tables.check(curves, "curves", (*tables.CURVES, *quantities), key, quantities)
+    rows = tables.of_sequence(rows, sequence)
+    rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
+    if rows.empty:
+        raise InputError("The curves table is about a first task only: there is no old task whose features could move.")
+    old_tasks = rows.groupby("training", sort=False)["task"].nunique()
+    training = old_tasks.idxmin() if training is None else check_choice(training, old_tasks.index, "training")
+    rows = rows[rows["training"] == training]
+    task = rows["task"].iloc[0] if task is None else check_choice(task, rows["task"].unique(), "old task")
+    rows = rows[rows["task"] == task]
+    trained, before = rows[rows["stage"] == "train"], rows[rows["stage"] != "train"]
+    if trained.empty:
+        raise InputError(f"The curves table has no rows of stage 'train' for {training}.")
+    if len(before) and before["step"].max() >= 0:  # it counts from 0: its last step becomes -1
+        before = before.assign(step=before["step"] - before["step"].max() - 1)
+    rows = tables.of_methods(pd.concat([before, trained]) if warm_up else trained, methods)
+    names, keys = words.listed(ordered(rows["method"])), ["training", "task", "net", "method", "seed", "step"]
+    rows = rows.melt(keys, list(quantities), "quantity", "value").astype({"value": float})
+    rows = rows[np.isfinite(rows["value"])]
+    if next(iter(quantities)) not in set(rows["quantity"]):
+        raise InputError(f"The curves table holds no {what} for {names}: all are empty.")
+    return rows
+
+
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return means and intervals; `attrs` name the new task, the old task and the network."""
+    by = ["quantity", "method", "step"]
+    table = tables.in_order(tables.intervals(rows, by), by, quantity=rows["quantity"].unique())
+    table.attrs = {"training": rows["training"].iloc[0], "task": rows["task"].iloc[0], "net": tables.net_words(rows)}
+    return table
+
+
+def _usual(names: list[str]) -> list[str]:
+    return [name for name in USUAL if name in names] or names[:3]
+
+
+def _heads(table: pd.DataFrame, title: str, data: str) -> tuple[str, str, str]:
+    """Return title, caption and the name of the horizontal axis."""
+    learned = f"while {table.attrs['training']} is learned"
+    caption = f"{words.seeds_words(table['seeds'])}; {data}."
+    return f"{title} {learned} ({table.attrs['net']})", caption, f"optimiser step {learned}"
+
+
+def feature_distance_table(
+    curves: pd.DataFrame, sequence: str | None = None, *, methods: Names = None, panels: Iterable[str] | None = None,
+    **which: object,
+) -> pd.DataFrame:  # fmt: skip
+    """Return what `feature_distance` draws: quantity, method, step, mean, low, high, seeds.
+
+    `quantity` is feature_distance (all steps, all methods), feature_norm (first and last step, all methods) or a
+    weighted loss term (all steps, methods in `panels`).
+    """
+    quantities = ["feature_distance", "feature_norm", *LOSSES]
+    rows = _rows(curves, sequence, quantities, "feature distance", methods, **which)
+    names, steps = ordered(rows["method"]), rows.groupby("method")["step"]
+    below = _usual(names) if panels is None else [check_choice(panel, names, "panel") for panel in panels]
+    within = (rows["step"] > steps.transform("min")) & (rows["step"] < steps.transform("max"))
+    hidden = (rows["quantity"] == "feature_norm") & within
+    return _table(rows[~hidden & (rows["method"].isin(below) | ~rows["quantity"].isin(LOSSES))])
+
+
+@drawing()
+def feature_distance(
+    curves: pd.DataFrame, sequence: str | None = None, *, methods: Names = None, panels: Iterable[str] | None = None,
+    **which: object,
+) -> Figure:  # fmt: skip
+    """Draw how far the features of an old task move while a new one is learned: the paper's curve.
+
+    panels  methods whose weighted loss terms are drawn below, on the same steps (default: finetune, lwf, ebll)
+    which   `training`: the task being learned (default: the first one that has an old task); `task`: the old task that
+            is measured, on its held-out inputs (default: the first); `warm_up=True`: also show the warm-up, when only
+            the new head learns, at negative steps
+    """
+    table = feature_distance_table(curves, sequence, methods=methods, panels=panels, **which)
+    training, task = table.attrs["training"], table.attrs["task"]
+    distance, norm = (table[table["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
+    names, losses = styles(distance["method"]), _loss_panels(table)
+    norms = [in_words(Panel("mean feature norm", norm, names), "step")] if len(norm) else []
+    held = f"held-out inputs of {task}" + (f" (top), training batches of {training} (below)" if losses else "")
+    panels = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, names), *losses]
+    heads = _heads(table, f"How far the features of {task} move", held)
+    figure, axes = line_figure(panels, "step", table, *heads, [2.6] + [1.2] * len(losses), notes=norms)
+    _share_scale(axes[1:], losses)
+    return figure
+
+
+def loss_terms_table(
+    curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
+) -> pd.DataFrame:
+    """Return what `loss_terms` draws: quantity (a weighted loss term), method, step, mean, low, high, seeds."""
+    rows = _rows(curves, sequence, LOSSES, "loss terms", methods, **which)
+    return _table(rows if methods else rows[rows["method"].isin(_usual(ordered(rows["method"])))])
+
+
+@drawing()
+def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object) -> Figure:
+    """Draw the weighted terms of a method's loss over the steps, a panel a method (default: finetune, lwf, ebll).
+
+    The scale is logarithmic when the peaks of two terms differ more than thirtyfold; a term of zero is then below it.
+    which  training, task, warm_up as in `feature_distance`
+    """
+    table = loss_terms_table(curves, sequence, methods, **which)
+    losses = _loss_panels(table)
+    heads = _heads(table, "Loss terms in competition", "training batches; each term with its weight")
+    figure, axes = line_figure(losses, "step", table, *heads, 1.6 if len(losses) > 1 else 2.8)
+    _share_scale(axes, losses)
+    return figure
+
+
+def _loss_panels(table: pd.DataFrame) -> list[Panel]:
+    rows = table[table["quantity"].isin(LOSSES)]
+    terms = {loss: style for loss, style in LOSSES.items() if (rows["quantity"] == loss).any()}
+    return [
+        Panel("weighted\nloss, nats", rows[rows["method"] == name], terms, "quantity", style.label)
+        for name, style in styles(rows["method"]).items()
+    ]
+
+
+def _share_scale(axes: list[Axes], panels: list[Panel]) -> None:
+    """Give panels of loss terms one vertical scale."""
+    peaks = [peak for panel in panels for peak in panel.table.groupby("quantity")["mean"].max() if peak > 0]
+    log, top = max(peaks, default=0) > 30 * min(peaks, default=0), max((one.get_ylim()[1] for one in axes), default=1)
+    for one in axes:
+        if log:
+            log_upwards(one)
+        one.set_ylim(min(peaks) / 10 if log else 0, top)
+
+
+def accuracy_over_steps_table(
+    curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
+) -> pd.DataFrame:
+    """Return what `accuracy_over_steps` draws, in percent: quantity, method, step, mean, low, high, seeds.
+
+    `quantity` is accuracy (of the old task) or accuracy_new.
+    """
+    rows = _rows(curves, sequence, ("accuracy", "accuracy_new"), "accuracy on an old task", methods, **which)
+    for quantity, values in rows.groupby("quantity")["value"]:
+        tables.check_fractions(values, f"The column {quantity} of the curves table")
+    return _table(rows.assign(value=100 * rows["value"]))
+
+
+@drawing()
+def accuracy_over_steps(
+    curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
+) -> Figure:
+    """Draw accuracy on an old task (above) and on the new one (below) while the new one is learned, in percent.
+
+    which  training, task, warm_up as in `feature_distance`
+    """
+    table = accuracy_over_steps_table(curves, sequence, methods, **which)
+    training, task = table.attrs["training"], table.attrs["task"]
+    labels = {"accuracy": f"accuracy on {task} (old task), %", "accuracy_new": f"accuracy on {training} (new task), %"}
+    before = "; before step 0 only the new head learns" if table["step"].min() < 0 else ""
+    held = f"held-out inputs of {task} (old) and {training} (new){before}"
+    heads = _heads(table, f"Accuracy on {task} and on {training}", held)
+    return line_figure(_panels(table, labels, styles(table["method"])), "step", table, *heads)[0]
+
+
+def _panels(table: pd.DataFrame, labels: Mapping[str, str], looks: Mapping[str, Style], by: str = "method") -> list:
+    """Return a panel for each quantity in `table`."""
+    parts = table.groupby("quantity", sort=False)
+    return [Panel(textwrap.fill(labels[quantity], 22), part, looks, by) for quantity, part in parts]
 
 
 def average_along_sequence_table(
@@ -91,36 +265,36 @@ def average_along_sequence_table(
     A run counts at a place only where all its tasks so far were measured. For 'alone' each network stays as it is.
     """
     rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks, names, parts = tables.task_order(rows), tables.chosen(rows, methods), []
+    tasks, title, parts = tables.task_order(rows), tables.sequence_words(rows), []
     if len(tasks) < 2:
         raise InputError(f"There is no way along a sequence of one task ({tasks[0]}). Choose a longer sequence.")
-    rows = rows[rows["method"].isin(names) & rows["percent"].notna()]
+    rows = tables.of_methods(rows, methods)
     for count, newest in enumerate(tasks, 1):
-        now = rows[rows["task"].isin(tasks[:count]) & ((rows["after"] == newest) | (rows["method"] == "alone"))]
-        runs = now.groupby(["method", "seed"], sort=False)["percent"].agg(average="mean", count="size")
-        runs["first"] = now[now["task"] == tasks[0]].set_index(["method", "seed"])["percent"]
-        parts.append(runs[runs["count"] == count].reset_index().assign(learned=count, task=newest))
+        now = rows[(rows["after"] == newest) | (rows["method"] == "alone")]
+        now = now.pivot(index=["method", "seed"], columns="task", values="percent")
+        now = now.reindex(columns=tasks[:count]).dropna()
+        facts = {"average": now.mean(axis=1), "first": now[tasks[0]], "learned": count, "task": newest}
+        parts.append(pd.DataFrame(facts).reset_index())
     runs = pd.concat(parts).melt(["method", "seed", "learned", "task"], ["average", "first"], "quantity", "value")
     if runs.empty:
-        raise InputError(f"No run of {words.listed(names)} was measured on all of its tasks so far: nothing to draw.")
+        names = words.listed(ordered(rows["method"]))
+        raise InputError(f"No run of {names} was measured on all of its tasks so far: nothing to draw.")
     table = tables.intervals(runs, ["quantity", "method", "learned", "task"])
-    return tables.in_order(table, ["quantity", "method", "learned"])
+    table = tables.in_order(table, ["quantity", "method", "learned"])
+    table.attrs = {"title": title, "tasks": tasks}
+    return table
 
 
 @drawing()
 def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
     """Draw, after each learned task, the average accuracy on the tasks so far and, below, that on the first task."""
     table = average_along_sequence_table(accuracy, sequence, methods)
-    rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks, names = tables.task_order(rows), styles(table["method"])
-    first = words.shortened(tasks[0], 12)
-    about = {"average": "average accuracy on\ntasks so far, %", "first": f"accuracy on {first}\n(first task), %"}
-    shown = [Panel(about[quantity], own, names) for quantity, own in table.groupby("quantity")]
-    title = f"Accuracy along the sequence {tables.sequence_words(rows)}"
+    tasks, title = table.attrs["tasks"], f"Accuracy along the sequence {table.attrs['title']}"
+    labels = {"average": "average accuracy on tasks so far, %", "first": f"accuracy on {tasks[0]} (first task), %"}
     caption = f"{words.seeds_words(table['seeds'])}; test data; tasks differ in difficulty: compare at one place."
-    xlabel = "tasks learned so far, with the newest one's name"
-    figure, axes = line_figure(shown, "learned", table, title, caption, xlabel)
-    ticks = [f"{i}\n{words.shortened(task, min(60 // len(tasks), 16))}" for i, task in enumerate(tasks, 1)]
+    panels, xlabel = _panels(table, labels, styles(table["method"])), "tasks learned so far, with the newest one's name"
+    figure, axes = line_figure(panels, "learned", table, title, caption, xlabel)
+    ticks = [f"{i}\n{textwrap.fill(task, max(60 // len(tasks), 6))}" for i, task in enumerate(tasks, 1)]
     axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
     return figure
 
@@ -133,30 +307,23 @@ def over_setting_table(
 
     A reference is a row without a value of `x`, interval and seeds.
     """
-    if not isinstance(ys, Mapping) or not ys:
-        raise InputError(
-            "ys must map at least one column to the label of its axis, such as {'accuracy': 'accuracy, %'}."
-        )
+    if not ys:
+        raise InputError("ys must name at least one column with its label, such as {'accuracy': 'accuracy, %'}.")
     table = tables.check(table, "given", (x, by, "seed", *ys), (x, by, "seed"), (x, *ys))
     if not np.isfinite(table[x].astype(float)).all():
         raise InputError(f"The given table must have a finite number in the column {x} in every row.")
-    kinds = list(table[by].unique())
-    numeric = all(isinstance(kind, Real) for kind in kinds)
-    names = {kind: f"{kind:g}" if isinstance(kind, Real) else str(kind) for kind in kinds}
-    rows = table.assign(**{by: table[by].map(names)}).melt([by, x, "seed"], list(ys), "quantity", "value")
-    rows = tables.finite(rows)
-    for y in ys:
-        if y not in set(rows["quantity"]):
-            raise InputError(f"The given table holds no {y}: all of its values are empty.")
-    order = [names[kind] for kind in sorted(kinds)] if numeric else ordered(names.values())
+    numeric = pd.api.types.is_numeric_dtype(table[by])
+    kinds = sorted(table[by].unique()) if numeric else ordered(table[by].astype(str))
+    table = table.assign(**{by: table[by].map("{:g}".format if numeric else str)})
+    rows = table.melt([by, x, "seed"], list(ys), "quantity", "value").astype({"value": float})
+    rows = rows[np.isfinite(rows["value"])]  # a run that diverged has none
+    if empty := [y for y in ys if y not in set(rows["quantity"])]:
+        raise InputError(f"The given table holds no {words.listed(empty)}: all values are empty.")
+    order = [f"{kind:g}" for kind in kinds] if numeric else kinds
     parts = [tables.in_order(tables.intervals(rows, ["quantity", by, x]), [by, x], **{by: order})]
     for label, at in (references or {}).items():
-        if not isinstance(at, Mapping):
-            example = f"{{{next(iter(ys))!r}: 90.0}}"
-            raise InputError(f"references: {label!r} must map a column to its level, such as {example}.")
-        for column, level in at.items():
+        for column in at:
             check_choice(column, ys, f"reference {label!r}, column")
-            check_number(level, f"reference {label!r}, {column}", low=-np.inf)
         parts.append(pd.DataFrame({"quantity": list(at), by: label, "mean": list(at.values())}))
     made = pd.concat(parts, ignore_index=True).astype({"seeds": "Int64"})
     return tables.in_order(made, ["quantity"], quantity=ys)
@@ -185,20 +352,13 @@ def over_setting(
     for place, name in enumerate(references or {}):
         grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
         looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))
-    height, shown = 2.6 if len(ys) == 1 else 2.0, []
-    for y, label in ys.items():
-        label = label if "\n" in label else textwrap.fill(label, int(11 * height))
-        bottom = 0.0 if table[y].min() >= 0 else -np.inf
-        shown.append(Panel(label, drawn[drawn["quantity"] == y], looks, by, height=height, bottom=bottom))
     below = words.sentences(words.seeds_words(drawn["seeds"].dropna()), caption)
-    figure, axes = line_figure(shown, x, drawn, title, below, xlabel, ax)
-    for one in axes:
-        _scale(one, drawn[x].dropna().unique(), log)
-        if log_y:
-            one.set_yscale("log")
-            one.yaxis.set_major_formatter("{x:,.10g}")
-            one.yaxis.set_minor_formatter(LogFormatter())
-            one.autoscale(axis="y")
+    height = 2.6 if len(ys) == 1 else 2.0
+    figure, axes = line_figure(_panels(drawn, ys, looks, by), x, drawn, title, below, xlabel, height, ax=ax)
+    _scale(axes[-1], drawn[x].dropna().unique(), log)
+    for one in axes if log_y else ():
+        log_upwards(one)
+        one.autoscale(axis="y")
     return figure
 
 

@@ -30,11 +30,11 @@ def stability_plasticity_table(accuracy: pd.DataFrame, sequences: Names = None, 
     new_high (over seeds); seeds.
     """
     rows, by = tables.outcomes(accuracy, sequences), ["sequence", "method"]
-    kept = rows[rows["method"].isin(tables.chosen(rows, methods))].dropna(subset=["old", "new"])
+    kept = tables.of_methods(rows, methods).dropna(subset=["old", "new"])
     table = kept[[*by, "seed", "old", "new"]].merge(_both(kept, by), on=by)
     table = tables.in_order(table, by, sequence=rows["sequence"].unique())
     columns = [f"{side}{what}" for side in ("old", "new") for what in ("", "_mean", "_low", "_high")]
-    return table[[*by, "seed", *columns, "seeds"]]
+    return tables.titled(table[[*by, "seed", *columns, "seeds"]], rows)
 
 
 def _both(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def stability_plasticity(
     import seaborn
 
     table = stability_plasticity_table(accuracy, sequences, methods)
-    names, titles = styles(table["method"]), tables.titles(accuracy, table["sequence"])
+    names, titles = styles(table["method"]), table.attrs["titles"]
     columns = min(len(titles), 2)
     title = "What is kept against what is learned"
     caption = f"{words.seeds_words(table['seeds'])}; dots: seeds; test data; old: at the end, new: when just learned."
@@ -63,13 +63,13 @@ def stability_plasticity(
     figure, axes = new_figure(title, caption, list(titles.values()), height, columns=columns, ax=ax)
     dots = {"hue": "method", "palette": {name: style.color for name, style in names.items()}, "legend": False}
     text = []
-    for one, (sequence, rows) in zip(axes, table.groupby("sequence", sort=False), strict=True):
+    for one, (sequence, heading) in zip(axes, titles.items(), strict=True):
+        rows = table[table["sequence"] == sequence]
         seaborn.scatterplot(rows, x="new", y="old", **dots, s=12, alpha=0.4, linewidth=0, ax=one)
-        means = rows.drop_duplicates("method")
-        _draw_means(one, means, names)
-        text.append(f"{titles[sequence]}: {_means_words(means)}")
+        _draw_means(one, rows.drop_duplicates("method"), names)
+        text.append(f"{heading}: {_means_words(rows.drop_duplicates('method'))}")
     label(axes, columns, *AXES)
-    legend_beside(axes[columns - 1], [s if n in REFERENCES else _without_line(s) for n, s in names.items()])
+    legend_beside(axes[columns - 1], [_in_legend(name, style) for name, style in names.items()])
     return finish(figure, table, title, *text, caption)
 
 
@@ -78,8 +78,8 @@ def _draw_means(axes: Axes, means: pd.DataFrame, names: Mapping[str, Style], **l
     for name, rows in means.groupby("method", sort=False):
         style = names[name]
         across, up = (rows[f"{side}_high"] - rows[f"{side}_mean"] for side in ("new", "old"))
-        shown = {"color": style.color, "markeredgecolor": "white", "markersize": 8, "elinewidth": 1} | look
-        axes.errorbar(rows["new_mean"], rows["old_mean"], up, across, fmt=style.marker, zorder=4, **shown)
+        shown = {"color": style.color, "markersize": 8, "elinewidth": 1, "zorder": 4} | look
+        axes.errorbar(rows["new_mean"], rows["old_mean"], up, across, fmt=style.marker, **shown)
         if name in REFERENCES:
             line = {"color": style.color, "linestyle": style.line, "linewidth": 1, "zorder": 1}
             axes.axhline(rows["old_mean"].iloc[0], **line)
@@ -87,9 +87,9 @@ def _draw_means(axes: Axes, means: pd.DataFrame, names: Mapping[str, Style], **l
     axes.locator_params(nbins=6, steps=[1, 2, 5, 10])
 
 
-def _without_line(style: Style) -> Style:
-    """Return the style of marks that no line connects."""
-    return dataclasses.replace(style, line="")
+def _in_legend(name: str, style: Style) -> Style:
+    """Return the style of a method that is a mark; only references have lines."""
+    return style if name in REFERENCES else dataclasses.replace(style, line="")
 
 
 def _means_words(means: pd.DataFrame) -> str:
@@ -116,10 +116,8 @@ def tradeoff_fronts_table(accuracy: pd.DataFrame, sequence: str | None = None, m
     """
     accuracy = tables.check_accuracy(accuracy, "knob")
     accuracy = accuracy.assign(knob=accuracy["knob"].astype(float).fillna(0.0))
-    if not np.isfinite(accuracy["knob"]).all():
-        raise InputError("The accuracy table must hold finite numbers in the column knob.")
     rows, by = tables.of_sequence(accuracy, sequence), ["method", "knob"]
-    rows = rows[rows["method"].isin(tables.chosen(rows, methods))]
+    title, rows = tables.sequence_words(rows), tables.of_methods(rows, methods)
     begun = rows.groupby(by, sort=False, as_index=False).agg(runs=("seed", "nunique"))
     ended = tables.outcomes(rows, None, ("knob",)).dropna(subset=["old", "new"])
     if ended.empty:
@@ -130,7 +128,9 @@ def tradeoff_fronts_table(accuracy: pd.DataFrame, sequence: str | None = None, m
     for _, own in table.groupby("method"):
         table.loc[own.index, "on_front"] = pareto_front(own[["new_mean", "old_mean"]].to_numpy())
     without = table.groupby("method")["knob"].transform(lambda knobs: knobs.eq(0).all()).astype(bool)
-    return table.astype({"on_front": bool}).assign(knob=table["knob"].mask(without))
+    table = table.astype({"on_front": bool}).assign(knob=table["knob"].mask(without))
+    table.attrs = {"title": title}
+    return table
 
 
 @drawing()
@@ -149,16 +149,15 @@ def tradeoff_fronts(
     better on one.
     """
     table = tradeoff_fronts_table(accuracy, sequence, methods)
-    drawn, names = table[table["seeds"] > 0], styles(table.loc[table["seeds"] > 0, "method"])
-    rows = tables.of_sequence(tables.check_accuracy(accuracy, "knob"), sequence)
-    title = f"What is kept against what is learned: {tables.sequence_words(rows)}"
+    drawn = table[table["seeds"] > 0]
+    names, legend = styles(drawn["method"]), []
+    title = f"What is kept against what is learned: {table.attrs['title']}"
     caption = f"{words.seeds_words(drawn['seeds'])}; {split} data; lines: weak to strong; filled: on the Pareto front."
     figure, (axes,) = new_figure(title, caption, [""], 4.2, ax=ax)
-    legend = []
     for name, rows in drawn.groupby("method", sort=False):
         style, knobs, places = names[name], rows["knob"].dropna(), rows[["new_mean", "old_mean"]].to_numpy()
         if knobs.empty:
-            legend.append(style if name in REFERENCES else _without_line(style))
+            legend.append(_in_legend(name, style))
             continue
         legend.append(dataclasses.replace(style, label=f"{style.label}\n{knobs.iloc[0]:g} to {knobs.iloc[-1]:g}"))
         axes.plot(*places.T, color=style.color, linestyle=style.line, linewidth=1.3)
@@ -181,25 +180,19 @@ def tradeoff_fronts(
 # Colour and marker of each class of images, where no method is drawn.
 CLASSES = {"#332288": "o", "#c2571a": "s", "#14866d": "^", "#b0528f": "D", "#3a8fc4": "v", "#5c4a00": "P"}
 PLACES = ["x", "y", "x_back", "y_back"]
-FACTS = {"share": "misses {} % of spread", "accuracy": "accuracy {} %"}
+FACTS = {"share": "misses {:.1f} % of spread", "accuracy": "accuracy {:.1f} %"}
 
 
 def submanifold_table(points: pd.DataFrame) -> pd.DataFrame:
     """Return what `submanifold` draws: panel, label, x, y, x_back, y_back, and share and accuracy where given."""
     facts = [fact for fact in FACTS if fact in getattr(points, "columns", ())]
-    tables.check(points, "points", ("panel", "label", *PLACES), (), (*PLACES, *facts))
-    out = points[["panel", "label", *PLACES, *facts]].reset_index(drop=True)
-    out = out.astype({"panel": str, "label": str} | dict.fromkeys(PLACES, float))
-    if not np.isfinite(out[PLACES]).all(axis=None):
-        raise InputError("The points table must hold finite numbers in the columns x, y, x_back and y_back.")
+    points = tables.check(points, "points", ("panel", "label", *PLACES), (), (*PLACES, *facts))
     for fact in facts:
-        tables.check_fractions(out[fact], f"The column {fact} of the points table")
-        several = out.groupby("panel", sort=False)[fact].nunique(dropna=False)
-        if (several > 1).any():
-            raise InputError(f"The points table must hold one {fact} a panel; panel {several.idxmax()} has several.")
+        tables.check_fractions(points[fact], f"The column {fact} of the points table")
+    out = points[["panel", "label", *PLACES, *facts]].reset_index(drop=True)
     if (count := out["label"].nunique()) > len(CLASSES):
         raise InputError(f"At most {len(CLASSES)} classes can be told apart; got {count}. Keep the rows of a few.")
-    return out
+    return out.astype({"panel": str, "label": str} | dict.fromkeys(PLACES, float))
 
 
 @drawing()
@@ -215,32 +208,33 @@ def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     import seaborn
 
     table = submanifold_table(points)
-    groups, classes = table.groupby("panel", sort=False), {}
-    for name, (color, marker) in zip(sorted(table["label"].unique()), CLASSES.items(), strict=False):
-        classes[name] = Style(name, color, "", marker)
-    told = {}
-    for name, rows in groups:
-        known = rows.iloc[0].reindex(list(FACTS)).dropna()
-        told[name] = [FACTS[fact].format(words.percent(100 * value)) for fact, value in known.items()]
-    columns = {1: 1, 2: 2, 4: 2}.get(len(told), 3)
+    panels, names = dict(list(table.groupby("panel", sort=False))), sorted(table["label"].unique())
+    classes = {
+        name: Style(name, color, "", marker) for name, (color, marker) in zip(names, CLASSES.items(), strict=False)
+    }
+    facts = {
+        name: [FACTS[fact].format(100 * value) for fact, value in rows.iloc[0].reindex(list(FACTS)).dropna().items()]
+        for name, rows in panels.items()
+    }
+    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     title = "Features of held-out images and their reconstructions"
     caption = "Held-out images of one network, no interval; marker: features; open dot: their reconstruction."
-    headings = ["\n".join([name, *facts]) for name, facts in told.items()]
+    headings = ["\n".join([name, *lines]) for name, lines in facts.items()]
     layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
     figure, axes = new_figure(title, caption, headings, {1: 3.6, 2: 3.3, 3: 2.8}[columns], **layout)
     colors = {name: style.color for name, style in classes.items()}
-    marks = {"hue": "label", "palette": colors, "style": "label", "legend": False}
-    marks |= {"markers": {name: style.marker for name, style in classes.items()}}
+    markers = {name: style.marker for name, style in classes.items()}
+    marks = {"hue": "label", "palette": colors, "style": "label", "markers": markers, "legend": False}
     text = []
-    for one, (name, rows) in zip(axes, groups, strict=True):
+    for one, (name, rows) in zip(axes, panels.items(), strict=True):
         for kind, own in rows.groupby("label"):
             one.plot(own[["x", "x_back"]].T, own[["y", "y_back"]].T, color=colors[kind], linewidth=0.7, alpha=0.55)
             one.scatter("x_back", "y_back", s=11, data=own, facecolor="white", edgecolor=colors[kind], linewidth=0.8)
         seaborn.scatterplot(rows, x="x", y="y", **marks, s=26, linewidth=0.4, zorder=4, ax=one)
-        one.set_aspect("equal", adjustable="box" if len(told) > 1 else "datalim")
+        one.set_aspect("equal", adjustable="box" if len(panels) > 1 else "datalim")
         away = words.number(np.hypot(rows["x"] - rows["x_back"], rows["y"] - rows["y_back"]).mean())
         distance = f"mean distance in the plane to the reconstruction {away}"
-        text.append(f"{name}: {', '.join([f'{len(rows)} images', distance, *told[name]])}")
+        text.append(f"{name}: {', '.join([f'{len(rows)} images', distance, *facts[name]])}")
     label(axes, columns, "first principal component", "second principal component")
     legend_beside(axes[columns - 1], classes.values())
     return finish(figure, table, title, *text, f"Classes: {words.listed(classes)}", caption)

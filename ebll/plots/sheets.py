@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ebll.errors import InputError, check_number
+from ebll.errors import InputError
 
 from . import words
 from .figure import finish, new_figure
@@ -43,16 +43,15 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
     columns = int(table["place"].max()) + 1
     title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
     cell = min(5.8 / columns, 1.2)
-    figure, axes = new_figure(title, "", [""] * len(checked), cell + 0.2, margin=0.5)
+    figure, axes = new_figure(title, "", [""] * len(checked), cell + 0.2)
     for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
         width = images.shape[2] + 2
         white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
         one.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         one.set(xlim=(-0.5, columns * width - 0.5), anchor="W", yticks=[])
         one.set_ylabel(textwrap.fill(task, 16), rotation=0, ha="right", va="center")
-        names = [words.shortened(name, int(12 * cell)) for name in classes]
+        names = [textwrap.fill(name, int(12 * cell)) for name in classes]
         one.set_xticks((np.arange(len(names)) + 0.5) * width - 0.5, names)
-        one.tick_params(length=0)
         one.spines[:].set_visible(False)
         one.grid(visible=False)
     lists = [f"{task}: {', '.join(classes)}" for task, (_, classes) in checked.items()]
@@ -61,13 +60,11 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
 
 def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
     """Return the first images of each task with their classes; say what is amiss."""
-    if not isinstance(rows, Mapping) or not rows:
+    if not rows:
         raise InputError("rows must map the name of at least one task to its images and their labels.")
     out = {}
-    for task, pair in rows.items():
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise InputError(f"{task}: give a pair, the images and the list of their labels.")
-        images, labels = np.asarray(pair[0]), [str(label) for label in pair[1]]
+    for task, (images, labels) in rows.items():
+        images, labels = np.asarray(images), [str(label) for label in labels]
         if not len(images) or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
             raise InputError(
                 f"{task}: images must be an array (n, height, width), or (n, height, width, 3) in colour; got the "
@@ -86,14 +83,12 @@ def claims_table(claims: Iterable[Mapping]) -> pd.DataFrame:
 
     A claim without `low` and `high` (None or NaN: one seed) stays without an interval.
     """
-    claims = list(claims)
-    if not claims:
-        raise InputError(f"There are no claims to draw. Check them first; each is a dict with {', '.join(FIELDS)}.")
-    for place, claim in enumerate(claims):
-        if missing := [field for field in FIELDS if field not in claim]:
-            raise InputError(f"Claim {claim.get('id', place)} lacks: {', '.join(missing)}.")
-        check_number(claim["estimate"], f"Claim {claim['id']}: estimate", low=-np.inf)
     rows = [{"unit": "", "reference": 0.0, **claim} for claim in claims]
+    if not rows:
+        raise InputError(f"There are no claims to draw. Check them first; each is a dict with {', '.join(FIELDS)}.")
+    for claim in rows:
+        if missing := [field for field in FIELDS if field not in claim]:
+            raise InputError(f"Claim {claim.get('id', '')} lacks: {', '.join(missing)}.")
     table = pd.DataFrame(rows)[[*FIELDS, "unit", "reference"]]
     return table.astype(dict.fromkeys(("estimate", "low", "high", "reference"), float))
 
@@ -116,16 +111,17 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
         for y, claim in enumerate(rows.itertuples()):
             color, marker = VERDICTS.get(str(claim.verdict).lower(), OTHER)
             one.plot([claim.low, claim.high], [y, y], color=color, linewidth=2)
-            one.plot(claim.estimate, y, color=color, marker=marker, markersize=8, markeredgecolor="white")
+            one.plot(claim.estimate, y, color=color, marker=marker, markersize=8)
             one.vlines(claim.reference, y - 0.5, y + 0.5, color=INK, linewidth=1)
-            verdict = {"transform": one.get_yaxis_transform(), "va": "center", "weight": "bold"}
-            one.text(1.03, y, textwrap.fill(str(claim.verdict), 14), **verdict)
         one.set_yticks(range(len(rows)), [lines[i] for i in rows.index], ha="left")
         wide = max(name.get_window_extent().width for name in one.get_yticklabels())
-        one.set_ylim(len(rows) - 0.5, -0.5)
-        one.tick_params("y", length=0, pad=72 * wide / figure.dpi + 6)
+        one.tick_params("y", pad=72 * wide / figure.dpi + 6)
+        one.set(xlabel=unit, ylim=(len(rows) - 0.5, -0.5))
         one.grid(visible=False, axis="y")
-        one.set_xlabel(unit)
+        verdicts = one.secondary_yaxis("right")
+        verdicts.spines[:].set_visible(False)
+        names = [textwrap.fill(str(verdict), 14) for verdict in rows["verdict"]]
+        verdicts.set_yticks(range(len(rows)), names, weight="bold")
     text = [
         f"{claim.id}, {claim.verdict}: {claim.statement.rstrip('.')}: "
         f"{words.with_interval(claim.estimate, claim.low, claim.high, words.number)} {claim.unit}".rstrip()

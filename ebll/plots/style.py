@@ -33,7 +33,7 @@ class Style:
 
     def handle(self) -> Line2D:
         """Return an entry for a legend."""
-        return Line2D([], [], color=self.color, linestyle=self.line, marker=self.marker, label=self.label)
+        return Line2D([], [], color=self.color, linestyle=self.line, marker=self.marker, mew=0, label=self.label)
 
 
 METHODS = {
@@ -82,7 +82,11 @@ _SETTINGS = {
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
     "lines.linewidth": 1.8,
-    "lines.markersize": 5.5,
+    "lines.markersize": 6.5,
+    "lines.markeredgecolor": "white",
+    "lines.markeredgewidth": 0.4,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
     "legend.frameon": False,
     "legend.handlelength": 2.8,
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud

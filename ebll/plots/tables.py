@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Real
 
-import numpy as np
 import pandas as pd
 
 from ebll.errors import InputError, check_choice
@@ -28,8 +26,7 @@ def check(
     """
     if not isinstance(table, pd.DataFrame):
         raise InputError(f"The {name} table must be a pandas DataFrame; got {type(table).__name__}.")
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
+    if missing := [column for column in columns if column not in table.columns]:
         has = ", ".join(map(str, table.columns)) or "none"
         raise InputError(f"The {name} table lacks the columns: {', '.join(missing)}. It has: {has}.")
     if table.empty:
@@ -41,23 +38,18 @@ def check(
             f"The {name} table has more than one row for {row}. Pick one setting (say, one alpha) before drawing."
         )
     for column in numbers:
-        wrong = [value for value in table[column].dropna() if not isinstance(value, Real)]
-        if wrong:
-            raise InputError(f"The {name} table must hold numbers in the column {column}; got {wrong[0]!r}.")
+        try:
+            table[column].astype(float)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"The {name} table must hold numbers in the column {column}: {error}.") from None
     return table.astype(dict.fromkeys(table.select_dtypes("category"), object))
 
 
 def check_fractions(values: pd.Series, what: str) -> None:
     """Refuse numbers that are no fractions from 0 to 1."""
-    low, high = values.min(), values.max()
+    low, high = values.astype(float).agg(["min", "max"])
     if low < 0 or high > 1:
         raise InputError(f"{what} must hold fractions from 0 to 1; got {low:g} to {high:g}. Percent? Divide by 100.")
-
-
-def finite(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with a `value`: empty ones are left out, and those of a run that diverged."""
-    rows = rows.astype({"value": float})
-    return rows[np.isfinite(rows["value"])]
 
 
 def check_accuracy(accuracy: pd.DataFrame, *more: str) -> pd.DataFrame:
@@ -87,6 +79,11 @@ def chosen(table: pd.DataFrame, names: Names, column: str = "method") -> list[st
     return ordered(wanted) if column == "method" else wanted
 
 
+def of_methods(table: pd.DataFrame, methods: Names) -> pd.DataFrame:
+    """Return the rows of the methods asked for, by default of all."""
+    return table[table["method"].isin(chosen(table, methods))]
+
+
 def task_order(rows: pd.DataFrame) -> list[str]:
     """Return the tasks of one sequence as they were learned: a task comes in when few others have been measured."""
     several = rows[rows["method"] != "alone"]
@@ -106,12 +103,6 @@ def sequence_words(rows: pd.DataFrame) -> str:
     return f"{' → '.join(map(str, task_order(rows)))} ({net_words(rows)})"
 
 
-def titles(accuracy: pd.DataFrame, sequences: Iterable[str]) -> dict[str, str]:
-    """Return each sequence in words."""
-    rows = check(accuracy, "accuracy", ACCURACY)
-    return {name: sequence_words(of_sequence(rows, name)) for name in dict.fromkeys(sequences)}
-
-
 def intervals(rows: pd.DataFrame, by: list[str], value: str = "value", prefix: str = "") -> pd.DataFrame:
     """Return for each group `mean`, `low` and `high` of the 95 % t-interval (M9), and `seeds`, those with a value."""
     groups = rows.groupby(by, sort=False)[value]
@@ -126,13 +117,19 @@ def with_intervals(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     return in_order(rows.merge(intervals(rows, by), on=by), ["method"])
 
 
+def titled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return `table` with its sequences in words, from its `outcomes`, as `attrs["titles"]`."""
+    present = rows[rows["sequence"].isin(table["sequence"])]
+    table.attrs = {"titles": dict(zip(present["sequence"], present["words"], strict=True))}
+    return table
+
+
 def in_order(table: pd.DataFrame, by: list[str], **orders: Iterable[str]) -> pd.DataFrame:
     """Return `table` sorted by columns: methods in their fixed order, others as in `orders` or by value."""
-    orders = {"method": ordered(table["method"]), **orders} if "method" in table else orders
-    ranks = {column: {name: i for i, name in enumerate(names)} for column, names in orders.items()}
+    orders = {"method": ordered(table["method"]) if "method" in table else [], **orders}
 
     def rank(column: pd.Series) -> pd.Series:
-        return column.map(ranks[column.name]) if column.name in ranks else column
+        return pd.Index(list(orders[column.name])).get_indexer(column) if column.name in orders else column
 
     return table.sort_values(by, key=rank, kind="stable", ignore_index=True)
 
@@ -148,29 +145,20 @@ def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, .
     `more` names further columns that tell runs apart, such as a setting; they are returned too.
     For 'alone' there is no end: its networks stay as they are, and it has no forgetting.
     """
-    accuracy = check_accuracy(accuracy, *more)
-    sequences = chosen(accuracy, sequences, "sequence")
-    return pd.concat([_outcomes_of(accuracy, sequence, more) for sequence in sequences], ignore_index=True)
-
-
-def _outcomes_of(accuracy: pd.DataFrame, sequence: str, more: tuple[str, ...]) -> pd.DataFrame:
-    rows = of_sequence(accuracy, sequence)
-    tasks = task_order(rows)
-    if len(tasks) < 2:
-        raise InputError(f"{sequence}: nothing can be forgotten with one task ({tasks[0]}). Choose a longer sequence.")
-    run = ["method", *more, "seed"]
-    alone, ended, learned = rows["method"] == "alone", rows["after"] == tasks[-1], rows["after"] == rows["task"]
-    final = rows[ended | alone].set_index([*run, "task"])["percent"]
-    best = rows[~ended & ~alone].groupby([*run, "task"], sort=False)["percent"].max()
-
-    def mean(values: pd.Series, tasks: list[str]) -> pd.Series:
-        return values[values.index.get_level_values("task").isin(tasks)].groupby(level=run).mean()
-
-    out = pd.DataFrame({
-        "old": mean(final, tasks[:-1]),
-        "new": mean(rows[learned].set_index([*run, "task"])["percent"], tasks[1:]),
-        "forgetting": mean((best - final).dropna(), tasks[:-1]),
-    })  # fmt: skip
-    out = out.reset_index().assign(words=sequence_words(rows))
-    out.insert(0, "sequence", sequence)
-    return out
+    accuracy, run, parts = check_accuracy(accuracy, *more), ["method", *more, "seed"], []
+    for sequence in chosen(accuracy, sequences, "sequence"):
+        rows = of_sequence(accuracy, sequence)
+        tasks = task_order(rows)
+        first, last = tasks[0], tasks[-1]
+        if len(tasks) < 2:
+            raise InputError(f"{sequence}: nothing can be forgotten with one task ({last}). Choose a longer sequence.")
+        alone, ended = rows["method"] == "alone", rows["after"] == last
+        end = rows[(ended | alone) & (rows["task"] != last)]
+        learned = rows[(rows["after"] == rows["task"]) & (rows["task"] != first)]
+        best = rows[~ended & ~alone].groupby([*run, "task"])["percent"].max()
+        lost = (best - end.set_index([*run, "task"])["percent"]).dropna()
+        means = {"old": end.groupby(run)["percent"].mean(), "new": learned.groupby(run)["percent"].mean()}
+        out = pd.DataFrame(means | {"forgetting": lost.groupby(level=run).mean()}).reset_index()
+        out.insert(0, "sequence", sequence)
+        parts.append(out.assign(words=sequence_words(rows)))
+    return pd.concat(parts, ignore_index=True)
