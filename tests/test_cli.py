@@ -138,8 +138,7 @@ def test_bad_input_is_told_with_the_way_on(line, named):
 
 def test_absent_fashion_data_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("EBLL_DATA", str(tmp_path))
-    for module in ("fashion", "places"):
-        monkeypatch.setattr(f"ebll.data.{module}.DEBIAN", tmp_path)
+    monkeypatch.setattr("ebll.data.catalog.DEBIAN", tmp_path)
     out = invoke("run", "--tasks", "letters,fashion")
     assert out.exit_code == 2
     review(out.stderr, tmp_path, "apt-get install dataset-fashion-mnist", "download=True")

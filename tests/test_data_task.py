@@ -234,23 +234,23 @@ REFUSED = {
         (X.flatten(), Y),
         ["'mine'", "train inputs", "(n, channels, height, width)", "(n, features)", "got (600,)"],
     ),
-    "empty": ((X[:0], Y[:0]), ["'mine'", "train inputs", "(0, 1, 5, 4)"]),
+    "empty": ((X[:0], Y[:0]), ["'mine'", "train inputs", "hold images", "got (0, 1, 5, 4)"]),
     "bool": ((X > 0.5, Y), ["'mine'", "train inputs", "got bool"]),
     "complex": ((X.to(torch.complex64), Y), ["'mine'", "train inputs", "got complex64"]),
-    "object": ((np.array([None] * 30), Y), ["'mine'", "train inputs", "ndarray", "object"]),
-    "text": (("images", Y), ["'mine'", "train inputs", "str", "<U6"]),
-    "not finite": ((with_x(set_bad), Y), ["'mine'", "train inputs", "3 values", "image 3, 8"]),
+    "object": ((np.array([None] * 30), Y), ["'mine'", "train inputs", "ndarray"]),
+    "text": (("images", Y), ["'mine'", "train inputs", "str"]),
+    "not finite": ((with_x(set_bad), Y), ["'mine'", "train inputs", "image 3, 8"]),
     "too large for float32": (
         (X.double() * 1e300, Y),
-        ["'mine'", "train inputs", "600 values", "0, 1, 2, 3, 4 and 25 more"],
+        ["'mine'", "train inputs", "0, 1, 2, 3, 4 and 25 more"],
     ),
     "channels last": (
         (torch.rand(30, 28, 28, 3), Y),
         ["'mine'", "train inputs", "(30, 28, 28, 3)", "inputs.permute(0, 3, 1, 2)"],
     ),
     "float labels": ((X, Y.float()), ["'mine'", "train labels", "got float32", "labels.long()"]),
-    "label rank": ((X, Y[:, None]), ["'mine'", "train labels", "(n,)", "got (30, 1)"]),
-    "label count": ((X, Y[:-1]), ["'mine'", "train labels", "30 images", "29 labels"]),
+    "label rank": ((X, Y[:, None]), ["'mine'", "train labels", "(n,)", "(30, 1)"]),
+    "label count": ((X, Y[:-1]), ["'mine'", "train labels", "30 images", "(29,)"]),
     "negative labels": ((X, Y - 1), ["'mine'", "train labels", "lowest is -1"]),
     "one class": ((X, Y * 0), ["'mine'", "at least 2 classes", "got 1", "'0'"]),
     "gap": ((X, Y * 2), ["'mine'", "class", "none for '1', '3'"]),
@@ -267,7 +267,7 @@ def test_training_data_that_cannot_be_used_is_refused(case):
 
 
 def test_ragged_lists_and_huge_labels_are_refused_too():
-    with pytest.raises(InputError, match="'mine': train inputs"):  # the rest is torch's
+    with raises(InputError, "'mine'", "train inputs", "list"):
         make(([[1.0, 2.0], [3.0]], [0, 1]))
     with raises(InputError, "labels", "0..30"):  # and memory is not filled with names
         make((X, Y + 10**12))
@@ -311,5 +311,5 @@ def test_a_split_made_by_hand_is_checked():
     for inputs in (X.double(), X[:, 0]):
         with raises(InputError, "inputs", "float32"):
             Split(inputs, Y)
-    with raises(InputError, "labels", "int64", "(30,)", "got torch.int64 (29,)"):
+    with raises(InputError, "labels", "int64", "torch.int64 (29,)"):
         Split(X, Y[1:])

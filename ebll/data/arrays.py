@@ -10,9 +10,8 @@ from torch import Tensor
 
 from ebll.errors import InputError
 
-__all__ = ["as_inputs", "as_labels", "check_alike", "check_class_names", "check_coverage"]
+__all__ = ["as_inputs", "as_labels", "as_tensor", "check_class_names", "check_same_form", "listed"]
 
-_CHANNEL_COUNTS = (1, 3, 4)
 _SHOWN = 5  # names or numbers listed in one error before it says "and more"
 
 
@@ -21,38 +20,31 @@ def as_tensor(values: object, what: str) -> Tensor:
     if isinstance(values, Tensor):
         return values.detach().cpu()
     try:
-        array = np.asarray(values)
-    except ValueError as error:  # rows of different length
-        raise InputError(f"{what} must be a tensor or an array of numbers; it does not convert: {error}.") from None
-    if array.dtype == object or array.dtype.kind in "USMmV":
+        array = np.ascontiguousarray(values)
+        return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except (TypeError, ValueError):  # rows of different length, objects, text
         raise InputError(
-            f"{what} must be a tensor or an array of numbers; got {type(values).__name__} of dtype {array.dtype}. "
-            "Give every image the same size and convert with torch.as_tensor."
-        )
-    if array.dtype.kind in "iu" and array.dtype != np.uint8:
-        array = array.astype(np.int64)  # torch lacks most operations on uint16 and wider
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return torch.as_tensor(np.ascontiguousarray(native))
+            f"{what} must be a tensor or an array of numbers; got {type(values).__name__} that does not convert. "
+            "Give every image the same size."
+        ) from None
 
 
 def as_inputs(values: object, what: str) -> Tensor:
     """A fresh float32 copy of shape (n, channels, height, width) or (n, features).
 
     (n, height, width) gains a channel axis; uint8 is divided by 255, every other type keeps its values.
-    Raises `InputError` for another rank, for bool, complex or object values, for no image at all, for channels
-    placed last, and for NaN or infinite values.
+    Raises `InputError` for another rank, for bool or complex values, for no image at all, for channels placed last,
+    and for NaN or infinite values.
     """
     tensor = as_tensor(values, what)
     if tensor.dtype == torch.bool or tensor.is_complex():
         raise InputError(f"{what} must be real numbers (uint8 0..255 or floats); got {_dtype(tensor)}. Convert first.")
-    if tensor.ndim not in (2, 3, 4):
+    if tensor.ndim not in (2, 3, 4) or tensor.numel() == 0:
         raise InputError(
-            f"{what} must have shape (n, channels, height, width), (n, height, width) or (n, features); "
-            f"got {tuple(tensor.shape)}. Reshape them first."
+            f"{what} must have shape (n, channels, height, width), (n, height, width) or (n, features), and hold "
+            f"images; got {tuple(tensor.shape)}. Reshape them first."
         )
-    if tensor.numel() == 0:
-        raise InputError(f"{what} hold no values: shape {tuple(tensor.shape)}. Every split needs images.")
-    if tensor.ndim == 4 and min(tensor.shape[1:3]) > max(_CHANNEL_COUNTS) and tensor.shape[3] in _CHANNEL_COUNTS:
+    if tensor.ndim == 4 and min(tensor.shape[1:3]) > 4 and tensor.shape[3] in (1, 3, 4):
         raise InputError(
             f"{what} must have the channels second, (n, channels, height, width); {tuple(tensor.shape)} looks like "
             "channels last. Use inputs.permute(0, 3, 1, 2), or numpy's transpose(0, 3, 1, 2)."
@@ -60,20 +52,13 @@ def as_inputs(values: object, what: str) -> Tensor:
     floats = tensor.to(torch.float32, copy=True)
     if tensor.dtype == torch.uint8:
         floats /= 255
-    _check_finite(floats, what)
+    if not all(torch.isfinite(extreme) for extreme in torch.aminmax(floats)):  # without a mask as large as the data
+        rows = (~torch.isfinite(floats.flatten(1))).any(dim=1).nonzero().flatten().tolist()
+        raise InputError(
+            f"{what} must be finite float32 numbers; some are NaN or infinite, in image {listed(rows)}. "
+            "Drop those images or repair them."
+        )
     return floats.unsqueeze(1) if floats.ndim == 3 else floats
-
-
-def _check_finite(inputs: Tensor, what: str) -> None:
-    # The extremes show NaN and infinity alike, without a mask as large as the data.
-    if all(torch.isfinite(extreme) for extreme in torch.aminmax(inputs)):
-        return
-    bad = ~torch.isfinite(inputs).flatten(1)
-    rows = bad.any(dim=1).nonzero().flatten().tolist()
-    raise InputError(
-        f"{what} must be finite float32 numbers; {int(bad.sum())} values are NaN or infinite, "
-        f"in image {listed(rows)}. Drop those images or repair them."
-    )
 
 
 def as_labels(values: object, count: int, what: str) -> Tensor:
@@ -81,26 +66,14 @@ def as_labels(values: object, count: int, what: str) -> Tensor:
     tensor = as_tensor(values, what)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise InputError(f"{what} must be whole numbers 0, 1, 2, ...; got {_dtype(tensor)}. Use labels.long().")
-    if tensor.ndim != 1:
-        raise InputError(f"{what} must have shape (n,), one number an image; got {tuple(tensor.shape)}.")
-    if len(tensor) != count:
-        raise InputError(f"{what} must be as many as the images: {count} images, {len(tensor)} labels.")
+    if tensor.shape != (count,):
+        raise InputError(
+            f"{what} must have shape (n,), one number an image: {count} images, labels {tuple(tensor.shape)}."
+        )
     labels = tensor.to(torch.int64, copy=True)
     if labels.min() < 0:
-        raise InputError(
-            f"{what} must run from 0 upwards; the lowest is {int(labels.min())}. "
-            "Number the classes 0, 1, 2, ... in order."
-        )
+        raise InputError(f"{what} must run from 0 upwards, in order; the lowest is {int(labels.min())}.")
     return labels
-
-
-def check_alike(reference: Tensor, other: Tensor, what: str, reference_what: str) -> None:
-    """Refuse `other` unless one of its images has the shape of one image of `reference`."""
-    if reference.shape[1:] != other.shape[1:]:
-        raise InputError(
-            f"{what} must have the shape of {reference_what}, {_shape(reference)} an image; got {_shape(other)}. "
-            "Bring all images to one size and one number of channels."
-        )
 
 
 def check_class_names(classes: Sequence[str] | None, train_labels: Tensor, name: str) -> tuple[str, ...]:
@@ -110,8 +83,7 @@ def check_class_names(classes: Sequence[str] | None, train_labels: Tensor, name:
         raise InputError(f"task {name!r}: classes must be names such as ('cat', 'dog'); got {classes!r}.")
     # Labels above the number of images leave gaps for certain; the names of the gaps could fill the memory.
     names = tuple(str(c) for c in (range(min(highest, len(train_labels)) + 1) if classes is None else classes))
-    twice = sorted({c for c in names if names.count(c) > 1})
-    if twice:
+    if twice := sorted({c for c in names if names.count(c) > 1}):
         raise InputError(f"task {name!r}: every class needs a name of its own; given twice: {listed(twice)}.")
     if highest >= len(names):
         raise InputError(
@@ -123,8 +95,7 @@ def check_class_names(classes: Sequence[str] | None, train_labels: Tensor, name:
             f"task {name!r}: a task needs at least 2 classes; got 1 ({names[0]!r}). Add images of another class."
         )
     counts = torch.bincount(train_labels, minlength=len(names))
-    absent = [repr(names[i]) for i in (counts == 0).nonzero().flatten().tolist()]
-    if absent:
+    if absent := [repr(names[i]) for i in (counts == 0).nonzero().flatten().tolist()]:
         raise InputError(
             f"task {name!r}: every class needs training images; none for {listed(absent)}. "
             "Number the classes 0, 1, 2, ... without gaps, or leave the class out."
@@ -132,12 +103,14 @@ def check_class_names(classes: Sequence[str] | None, train_labels: Tensor, name:
     return names
 
 
-def check_coverage(labels: Tensor, names: Sequence[str], what: str) -> None:
-    """Refuse labels of classes that the training split does not have."""
-    unseen = sorted(set(labels.tolist()) - set(range(len(names))))
-    if unseen:
+def check_same_form(train: Tensor, inputs: Tensor, labels: Tensor, classes: int, what: str) -> None:
+    """Refuse a split whose images are not of the shape of the training images, or of classes that training lacks."""
+    if inputs.shape[1:] != train.shape[1:]:
+        shapes = (" x ".join(map(str, images.shape[1:])) for images in (train, inputs))
+        raise InputError("{} inputs must have the shape of train inputs, {} an image; got {}.".format(what, *shapes))
+    if unseen := sorted(set(labels[labels >= classes].tolist())):
         raise InputError(
-            f"{what} hold classes that training never saw: {listed(unseen)}; training has 0..{len(names) - 1}. "
+            f"{what} labels hold classes that training never saw: {listed(unseen)}; training has 0..{classes - 1}. "
             "Give train and test the same classes."
         )
 
@@ -150,7 +123,3 @@ def listed(items: Sequence[object]) -> str:
 
 def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def _shape(inputs: Tensor) -> str:
-    return " x ".join(str(side) for side in inputs.shape[1:])

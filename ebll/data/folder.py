@@ -1,7 +1,4 @@
-"""Image folders, one subfolder a class, read into uint8 tensors of one size.
-
-torchvision lists the files.
-"""
+"""Image folders, one subfolder a class, read into uint8 tensors of one size; torchvision lists the files."""
 
 from __future__ import annotations
 
@@ -42,18 +39,16 @@ def read_folder(
         what = "a file" if root.is_file() else "not there"
         raise DataMissing(f"no image folder at {root}: it is {what}. {_LAYOUTS}")
     parts = split_folders(root)
-    if parts:
-        files = {key: class_files(folder) for key, folder in parts.items()}
-        refuse_twice(file for found in files.values() for part in found.values() for file in part)
-        classes = same_classes(files, root)
-        return {key: _read(found, classes, size, channels) for key, found in files.items()}, classes
-    found = class_files(root)
-    refuse_twice(file for part in found.values() for file in part)
-    classes = tuple(found)
-    inputs, labels = _read(found, classes, size, channels)
-    number = max(1, round(fraction * len(labels)))
-    kept, held = stratified_split(labels, number, generator, classes=classes, what="a test set")
-    return {"train": (inputs[kept], labels[kept]), "test": (inputs[held], labels[held])}, classes
+    files = {key: class_files(folder) for key, folder in (parts or {"train": root}).items()}
+    refuse_twice(file for found in files.values() for part in found.values() for file in part)
+    classes = same_classes(files, root)
+    pairs = {key: _read(found, classes, size, channels) for key, found in files.items()}
+    if not parts:
+        inputs, labels = pairs["train"]
+        number = max(1, round(fraction * len(labels)))
+        kept, held = stratified_split(labels, number, generator, classes=classes, what="a test set")
+        pairs = {"train": (inputs[kept], labels[kept]), "test": (inputs[held], labels[held])}
+    return pairs, classes
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -77,37 +72,20 @@ def class_files(folder: Path) -> dict[str, list[str]]:
     """The image files of each class, both in alphabetical order; every class has at least one."""
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
-    names = [p.name for p in _subfolders(folder)]
-    found: dict[str, list[str]] = {name: [] for name in names}
-    for name in names:
-        _refuse_loops(folder / name)
-    if names:
-        number = {name: i for i, name in enumerate(names)}
-        samples = make_dataset(str(folder), number, IMG_EXTENSIONS, allow_empty=True)
-        for file, i in samples:
-            if not os.path.basename(file).startswith("."):
-                found[names[i]].append(file)
+    found: dict[str, list[str]] = {p.name: [] for p in _subfolders(folder)}
+    number = {name: i for i, name in enumerate(found)}
+    for file, label in make_dataset(str(folder), number, IMG_EXTENSIONS, allow_empty=True) if found else ():
+        if not os.path.basename(file).startswith("."):
+            found[list(found)[label]].append(file)
     empty = [name for name, files in found.items() if not files]
-    if len(empty) == len(names):
-        raise InputError(f"{folder} holds no class folder with images ({', '.join(IMG_EXTENSIONS)}). {_LAYOUTS}")
-    if empty:
-        raise InputError(f"{folder} has class folders without images: {listed(empty)}. Fill them or delete them.")
+    if empty or not found:
+        where = f"its class folders {listed(empty)}" if empty else "any subfolder"
+        raise InputError(f"{folder} has no images ({', '.join(IMG_EXTENSIONS)}) in {where}. {_LAYOUTS}")
     return found
 
 
-def _refuse_loops(folder: Path) -> None:
-    """A link that leads up or back would bring the same images in again, into other classes and the test set too."""
-    seen: set[str] = set()
-    above = {os.path.realpath(parent) for parent in folder.resolve().parents}
-    for here, _, _ in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen or real in above:
-            raise InputError(f"{here} leads back to {real}, so its images would come in twice. Remove that link.")
-        seen.add(real)
-
-
 def refuse_twice(files: Iterable[str]) -> None:
-    """Links may also lead sideways: to another class, or from test/ to train/."""
+    """A link to another class, from test/ to train/, or back to a folder above brings an image in twice."""
     seen: dict[str, str] = {}
     for file in files:
         first = seen.setdefault(os.path.realpath(file), file)

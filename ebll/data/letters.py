@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ebll.data.places import package_file
+from ebll.data.catalog import package_file
 from ebll.data.splits import seeded, stratified_split
 from ebll.data.task import Task
-from ebll.errors import DataMissing
 
 __all__ = ["FACES", "draw_letter", "load_letters"]
 
@@ -94,17 +93,9 @@ def draw_letter(master: Image.Image, chance: Sequence[float]) -> np.ndarray:
 
 def _fonts() -> list[ImageFont.FreeTypeFont]:
     """All faces at 60 pixels an em."""
-    files = [
-        package_file("matplotlib", f"mpl-data/fonts/ttf/{face}.ttf", pip_name="matplotlib", task="letters")
-        for face in FACES
-    ]
-    try:
-        # The basic layout gives the same glyph with and without the optional raqm library.
-        return [ImageFont.truetype(str(f), size=60, layout_engine=ImageFont.Layout.BASIC) for f in files]
-    except OSError as error:
-        raise DataMissing(
-            f"task 'letters': a typeface in {files[0].parent} cannot be read: {error}. Install matplotlib again."
-        ) from error
+    files = [package_file("matplotlib", f"mpl-data/fonts/ttf/{face}.ttf", "matplotlib", "letters") for face in FACES]
+    # The basic layout gives the same glyph with and without the optional raqm library.
+    return [ImageFont.truetype(str(f), size=60, layout_engine=ImageFont.Layout.BASIC) for f in files]
 
 
 def _ink(font: ImageFont.FreeTypeFont, letter: str) -> Image.Image:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ebll.data.arrays import as_inputs, as_labels, as_tensor, check_alike, check_class_names, check_coverage
+from ebll.data.arrays import as_inputs, as_labels, as_tensor, check_class_names, check_same_form
 from ebll.data.splits import apply_affine, channel_affine, seeded, stratified_split
 from ebll.errors import InputError, check_count, check_number
 
@@ -35,15 +35,12 @@ class Split:
     labels: Tensor
 
     def __post_init__(self):
-        if self.inputs.dtype != torch.float32 or self.inputs.ndim not in (2, 4):
+        good = self.inputs.dtype == torch.float32 and self.inputs.ndim in (2, 4)
+        if not good or self.labels.dtype != torch.int64 or self.labels.shape != self.inputs.shape[:1]:
             raise InputError(
-                "a Split's inputs must be float32 of shape (n, channels, height, width) or (n, features); got "
-                f"{self.inputs.dtype} {tuple(self.inputs.shape)}. Task.from_tensors converts for you."
-            )
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.inputs.shape[:1]:
-            raise InputError(
-                f"a Split's labels must be int64 of shape ({len(self.inputs)},); got {self.labels.dtype} "
-                f"{tuple(self.labels.shape)}. Task.from_tensors converts for you."
+                "a Split takes float32 inputs (n, channels, height, width) or (n, features) and int64 labels (n,); got "
+                f"{self.inputs.dtype} {tuple(self.inputs.shape)} and {self.labels.dtype} {tuple(self.labels.shape)}. "
+                "Task.from_tensors converts for you."
             )
 
     def __len__(self) -> int:
@@ -152,18 +149,23 @@ class Task:
         fraction = check_number(validation_fraction, "validation_fraction", above=True, high=0.9)
         pairs = {"train": train, "validation": validation, "test": test}
         given = {key: _split(pair, f"task {name!r}: {key}") for key, pair in pairs.items() if pair is not None}
-        _check_same_scale(pairs, name)
+        # uint8 is divided by 255 and floats are not: mixed, test would lie on another scale than train.
+        eight = [key for key in given if as_tensor(pairs[key][0], key).dtype == torch.uint8]
+        if 0 < len(eight) < len(given):
+            raise InputError(
+                f"task {name!r}: all splits must use one scale of values; uint8 (0..255) only in: {', '.join(eight)}. "
+                "Convert alike."
+            )
         names = check_class_names(classes, given["train"].labels, name)
-        for key in [k for k in given if k != "train"]:
-            check_alike(given["train"].inputs, given[key].inputs, f"task {name!r}: {key} inputs", "train inputs")
-            check_coverage(given[key].labels, names, f"task {name!r}: {key} labels")
+        for key, split in given.items():
+            check_same_form(given["train"].inputs, split.inputs, split.labels, len(names), f"task {name!r}: {key}")
         if validation is None:
             labels, number = given["train"].labels, max(1, round(fraction * len(given["train"])))
             kept, held = stratified_split(labels, number, seeded(seed), classes=names, what="a validation set")
             given |= {"train": given["train"].take(kept), "validation": given["train"].take(held)}
         channels = given["train"].inputs.shape[1] if given["train"].inputs.ndim == 4 else 1
-        task = cls(name, names, **given, source=source, licence=licence, offset=(0.0,) * channels)
-        task = dataclasses.replace(task, scale=(1.0,) * channels)
+        unmoved = {"offset": (0.0,) * channels, "scale": (1.0,) * channels}
+        task = cls(name, names, **given, source=source, licence=licence, **unmoved)
         return task.standardised() if standardise else task
 
     @classmethod
@@ -209,14 +211,11 @@ class Task:
                 f"task {self.name!r} is of photographs, standardised as their network was pretrained: give mean "
                 "and deviation to load_photos."
             )
-        mean, deviation = channel_affine(self.train.inputs)
-        moved = {
-            key: Split(apply_affine(split.inputs, mean, deviation), split.labels)
-            for key, split in ((key, getattr(self, key)) for key in SPLITS)
-        }
-        triples = list(zip(mean, deviation, self.offset, self.scale, strict=True))
-        offset = tuple(o + s * m for m, _, o, s in triples)
-        scale = tuple(s * d for _, d, _, s in triples)
+        mean, std = channel_affine(self.train.inputs)
+        splits = {key: getattr(self, key) for key in SPLITS}
+        moved = {key: Split(apply_affine(part.inputs, mean, std), part.labels) for key, part in splits.items()}
+        offset = tuple(o + s * m for m, o, s in zip(mean, self.offset, self.scale, strict=True))
+        scale = tuple(s * d for d, s in zip(std, self.scale, strict=True))
         return dataclasses.replace(self, **moved, offset=offset, scale=scale)
 
     def restored(self, inputs: Tensor) -> Tensor:
@@ -249,13 +248,3 @@ def _split(pair: object, what: str) -> Split:
         raise InputError(f"{what} must be a pair (inputs, labels); got {type(pair).__name__}.")
     inputs = as_inputs(pair[0], f"{what} inputs")
     return Split(inputs, as_labels(pair[1], len(inputs), f"{what} labels"))
-
-
-def _check_same_scale(pairs: dict[str, object], name: str) -> None:
-    # uint8 is divided by 255 and floats are not: mixed, test would lie on another scale than train.
-    bytes_in = {k: as_tensor(p[0], k).dtype == torch.uint8 for k, p in pairs.items() if p is not None}
-    if len(set(bytes_in.values())) > 1:
-        eight = ", ".join(k for k, is_bytes in bytes_in.items() if is_bytes)
-        raise InputError(
-            f"task {name!r}: all splits must use one scale of values; uint8 (0..255) only in: {eight}. Convert alike."
-        )

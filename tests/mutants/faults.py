@@ -67,7 +67,6 @@ LIKELY = {
     "ebll/data/task.py": ["data_task"],
     "ebll/data/builtin.py": ["data_builtin"],
     "ebll/data/letters.py": ["data_builtin"],
-    "ebll/data/textures.py": ["data_builtin"],
     "ebll/data/folder.py": ["data_folder"],
     "ebll/reproduce/claims.py": ["claims"],
     "ebll/reproduce/jobs.py": ["jobs"],
@@ -720,8 +719,8 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "standardised-by-itself",
             "each split standardised by its own mean and deviation",
-            "apply_affine(split.inputs, mean, deviation)",
-            "apply_affine(split.inputs, *channel_affine(split.inputs))",
+            "apply_affine(part.inputs, mean, std)",
+            "apply_affine(part.inputs, *channel_affine(part.inputs))",
         ),
     ],
     "ebll/data/builtin.py": [
@@ -730,6 +729,12 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "test images stay in the training split",
             "train = (images[kept], labels[kept])",
             "train = (images, labels)",
+        ),
+        (
+            "patches-of-all-tiles",
+            "every split takes its patches from all tiles, so that pixels of test patches are trained on",
+            "every = (own[:, None] + inside)",
+            "every = (tiles[:, None] + inside)",
         ),
     ],
     "ebll/data/letters.py": [
@@ -740,20 +745,12 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "torch.arange(len(LETTERS)).repeat(EACH)",
         ),
     ],
-    "ebll/data/textures.py": [
-        (
-            "patches-of-all-tiles",
-            "every split takes its patches from all tiles, so that pixels of test patches are trained on",
-            "every = (own[:, None] + inside)",
-            "every = (tiles[:, None] + inside)",
-        ),
-    ],
     "ebll/data/folder.py": [
         (
             "folder-test-in-training",
             "a folder's test images stay in the training split",
-            'return {"train": (inputs[kept], labels[kept]), "test"',
-            'return {"train": (inputs, labels), "test"',
+            'pairs = {"train": (inputs[kept], labels[kept]), "test"',
+            'pairs = {"train": (inputs, labels), "test"',
         ),
     ],
     "ebll/reproduce/jobs.py": [
