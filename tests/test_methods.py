@@ -17,7 +17,7 @@ from ebll.fisher import fisher_diagonal
 from ebll.losses import code_distance
 from ebll.methods import Batch, Method, Term
 from ebll.methods.base import per_old_task, record
-from ebll.methods.soft_targets import old_logits
+from ebll.methods.lwf import old_logits
 from ebll.networks import frozen
 from ebll.protocol import learn_first
 from ebll.seeds import derive_seed, generator, seeded

@@ -1,4 +1,4 @@
-"""The methods, one final class a file, all run by the one loop in `ebll.training`.
+"""The methods, final classes all run by the one loop in `ebll.training`.
 
 `METHODS` is a plain dictionary from the name used on the command line, in tables and in file names to the class; its
 order is the order of every table and legend.
@@ -13,14 +13,10 @@ from typing import Any
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import check_choice
 from ebll.methods.base import Batch, Memory, Method, Targets, Term
-from ebll.methods.code_only import CodeOnly
-from ebll.methods.codes import EncoderMemory
+from ebll.methods.baselines import FeatureExtraction, Finetune, Joint
+from ebll.methods.codes import CodeOnly, EBLLSeparate, EncoderMemory
 from ebll.methods.ebll import EBLL
-from ebll.methods.ebll_separate import EBLLSeparate
 from ebll.methods.ewc import EWC, EWCMemory
-from ebll.methods.feature_extraction import FeatureExtraction
-from ebll.methods.finetune import Finetune
-from ebll.methods.joint import Joint
 from ebll.methods.lwf import LwF
 
 __all__ = [

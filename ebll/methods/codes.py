@@ -1,12 +1,10 @@
-"""What the EBLL methods share: an encoder kept for each old task (E2), and the term that holds its code (E4).
-
-`CodeMethod` is the objective with the code term alone. EBLL adds distillation; EBLLSeparate takes T apart.
-"""
+"""The code term (E4) on an encoder kept for each old task (E2): what EBLL builds on, and its two variants."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import final
 
 import torch
 from torch import Tensor
@@ -28,7 +26,7 @@ from ebll.networks import Network, frozen
 from ebll.seeds import derive_seed, generator
 from ebll.settings import setting
 
-__all__ = ["CodeMethod", "EncoderMemory", "code_term", "fit_to_task"]
+__all__ = ["CodeMethod", "CodeOnly", "EBLLSeparate", "EncoderMemory", "code_term", "fit_to_task"]
 
 
 @dataclass(frozen=True)
@@ -154,3 +152,32 @@ class CodeMethod(Method):
         """The first task's autoencoder, whatever the method does with its code."""
         fit = type(self).consolidate  # a reader's subclass may keep something else
         return fit.__module__, fit.__qualname__, self.autoencoder.of_task(0)
+
+
+@final
+@dataclass(frozen=True)
+class CodeOnly(CodeMethod):
+    """E1 of the new task + sum over the old tasks of alpha_t * E4, with T shared.
+
+    F is held where the codes are, but nothing holds T, which the old heads need too.
+    """
+
+    name = "code-only"
+    label = "Code term alone"
+
+
+@final
+@dataclass(frozen=True)
+class EBLLSeparate(CodeMethod):
+    """E1 of the new task + sum over the old tasks of alpha_t * E4, with T empty and T_t all layers above F.
+
+    The old tasks' operators and heads get no gradient from the new task and stay as they are (EBLL section 3.3.2). A
+    new task's operator begins as a copy of the newest one.
+    """
+
+    name = "ebll-separate"
+    label = "EBLL, separate operators"
+
+    def prepare(self, net: Network) -> None:
+        """Give the first head an operator of its own."""
+        net.separate_operators()

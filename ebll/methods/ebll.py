@@ -11,7 +11,7 @@ from torch import Tensor
 from ebll.losses import class_loss
 from ebll.methods.base import Batch, Targets, Term, record
 from ebll.methods.codes import CodeMethod, EncoderMemory, code_term
-from ebll.methods.soft_targets import distill_term, old_soft_targets
+from ebll.methods.lwf import distill_term, old_soft_targets
 from ebll.networks import Network
 from ebll.settings import setting
 

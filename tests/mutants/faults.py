@@ -47,11 +47,9 @@ LIKELY = {
     "ebll/methods/base.py": ["methods"],
     "ebll/methods/codes.py": ["methods"],
     "ebll/methods/ebll.py": ["methods"],
-    "ebll/methods/ebll_separate.py": ["methods"],
     "ebll/methods/ewc.py": ["methods"],
-    "ebll/methods/joint.py": ["methods"],
+    "ebll/methods/baselines.py": ["methods"],
     "ebll/methods/lwf.py": ["methods"],
-    "ebll/methods/soft_targets.py": ["methods"],
     "ebll/training.py": ["training", "steps", "checkpoints"],
     "ebll/protocol.py": ["recording", "training", "methods", "steps"],
     "ebll/seeds.py": ["training"],
@@ -277,6 +275,12 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             'weights = per_old_task(alpha, len(sizes), "alpha")',
             'weights = per_old_task(alpha, len(sizes), "alpha")[::-1]',
         ),
+        (
+            "operators-not-separated",
+            "EBLL with separate operators keeps the shared one",
+            "        net.separate_operators()",
+            "        return",
+        ),
     ],
     "ebll/methods/ebll.py": [
         (
@@ -284,14 +288,6 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "the code term's gradient stops before it reaches F",
             "code_term(batch, features, memory, self.alpha)",
             "code_term(batch, features.detach(), memory, self.alpha)",
-        ),
-    ],
-    "ebll/methods/ebll_separate.py": [
-        (
-            "operators-not-separated",
-            "EBLL with separate operators keeps the shared one",
-            "        net.separate_operators()",
-            "        return",
         ),
     ],
     "ebll/methods/ewc.py": [
@@ -338,7 +334,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             'derive_seed(seed, "fisher")',
         ),
     ],
-    "ebll/methods/joint.py": [
+    "ebll/methods/baselines.py": [
         (
             "joint-mean",
             "joint training takes the mean over the tasks instead of the sum",
@@ -359,8 +355,6 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "if batch.task:",
             "if batch.task > 1:",
         ),
-    ],
-    "ebll/methods/soft_targets.py": [
         (
             "targets-of-new-head",
             "soft targets of the new head too",
