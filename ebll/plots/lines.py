@@ -90,7 +90,7 @@ def _rows(curves, sequence, quantities, what, methods=None, training=None, task=
     some of it. Steps of the warm-up are negative.
     """
     key = ("sequence", "method", "seed", "training", "stage", "step", "task")
-    rows = tables.check(curves, "curves", (*tables.CURVES, *quantities), key, quantities)
+    rows = tables.check(curves, "curves", (*tables.CURVES, *quantities), key)
     rows = tables.of_sequence(rows, sequence)
     rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
     if rows.empty:
@@ -309,7 +309,7 @@ def over_setting_table(
     """
     if not ys:
         raise InputError("ys must name at least one column with its label, such as {'accuracy': 'accuracy, %'}.")
-    table = tables.check(table, "given", (x, by, "seed", *ys), (x, by, "seed"), (x, *ys))
+    table = tables.check(table, "given", (x, by, "seed", *ys), (x, by, "seed"))
     if not np.isfinite(table[x].astype(float)).all():
         raise InputError(f"The given table must have a finite number in the column {x} in every row.")
     numeric = pd.api.types.is_numeric_dtype(table[by])

@@ -186,9 +186,7 @@ FACTS = {"share": "misses {:.1f} % of spread", "accuracy": "accuracy {:.1f} %"}
 def submanifold_table(points: pd.DataFrame) -> pd.DataFrame:
     """Return what `submanifold` draws: panel, label, x, y, x_back, y_back, and share and accuracy where given."""
     facts = [fact for fact in FACTS if fact in getattr(points, "columns", ())]
-    points = tables.check(points, "points", ("panel", "label", *PLACES), (), (*PLACES, *facts))
-    for fact in facts:
-        tables.check_fractions(points[fact], f"The column {fact} of the points table")
+    points = tables.check(points, "points", ("panel", "label", *PLACES))
     out = points[["panel", "label", *PLACES, *facts]].reset_index(drop=True)
     if (count := out["label"].nunique()) > len(CLASSES):
         raise InputError(f"At most {len(CLASSES)} classes can be told apart; got {count}. Keep the rows of a few.")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ebll.errors import InputError
 
-from . import words
+from . import tables, words
 from .figure import finish, new_figure
 from .style import INK, drawing
 
@@ -83,13 +83,8 @@ def claims_table(claims: Iterable[Mapping]) -> pd.DataFrame:
 
     A claim without `low` and `high` (None or NaN: one seed) stays without an interval.
     """
-    rows = [{"unit": "", "reference": 0.0, **claim} for claim in claims]
-    if not rows:
-        raise InputError(f"There are no claims to draw. Check them first; each is a dict with {', '.join(FIELDS)}.")
-    for claim in rows:
-        if missing := [field for field in FIELDS if field not in claim]:
-            raise InputError(f"Claim {claim.get('id', '')} lacks: {', '.join(missing)}.")
-    table = pd.DataFrame(rows)[[*FIELDS, "unit", "reference"]]
+    rows = pd.DataFrame([{"unit": "", "reference": 0.0, **claim} for claim in claims])
+    table = tables.check(rows, "claims", FIELDS)[[*FIELDS, "unit", "reference"]]
     return table.astype(dict.fromkeys(("estimate", "low", "high", "reference"), float))
 
 

@@ -16,10 +16,8 @@ ACCURACY = ("sequence", "net", "method", "seed", "after", "task", "accuracy")
 CURVES = ("sequence", "net", "method", "seed", "training", "stage", "step", "task")
 
 
-def check(
-    table: pd.DataFrame, name: str, columns: Iterable[str], key: Iterable[str] = (), numbers: Iterable[str] = ()
-) -> pd.DataFrame:
-    """Return `table` if it has `columns` and rows, no two with the same `key`, and numbers where they are expected.
+def check(table: pd.DataFrame, name: str, columns: Iterable[str], key: Iterable[str] = ()) -> pd.DataFrame:
+    """Return `table` if it has `columns` and rows, no two with the same `key`.
 
     Two rows for one seed would count as two seeds and make an interval look narrower than it is. Categories are
     returned as what they stand for.
@@ -37,11 +35,6 @@ def check(
         raise InputError(
             f"The {name} table has more than one row for {row}. Pick one setting (say, one alpha) before drawing."
         )
-    for column in numbers:
-        try:
-            table[column].astype(float)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"The {name} table must hold numbers in the column {column}: {error}.") from None
     return table.astype(dict.fromkeys(table.select_dtypes("category"), object))
 
 
@@ -55,7 +48,7 @@ def check_fractions(values: pd.Series, what: str) -> None:
 def check_accuracy(accuracy: pd.DataFrame, *more: str) -> pd.DataFrame:
     """Return the accuracy table with a column `percent`; columns in `more` must be there too and tell runs apart."""
     key = ("sequence", "method", *more, "seed", "after", "task")
-    accuracy = check(accuracy, "accuracy", (*ACCURACY, *more), key, ("accuracy", *more))
+    accuracy = check(accuracy, "accuracy", (*ACCURACY, *more), key)
     check_fractions(accuracy["accuracy"], "The accuracy table")
     return accuracy.assign(percent=100 * accuracy["accuracy"].astype(float))
 
