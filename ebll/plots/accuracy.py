@@ -39,26 +39,25 @@ def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods
     table = accuracy_matrix_table(accuracy, sequence, methods)
     tasks, names = table.attrs["tasks"], styles(table["method"])
     title = f"Accuracy after each task: {table.attrs['title']}"
-    caption = f"{words.seeds_words(table['seeds'])}; test data; rows: just learned; columns: measured."
+    caption = f"{words.seeds_words(table['seeds'])}; test data; rows: just learned; columns: measured, in the same order."
     columns = min(len(names), max(15 // len(tasks), 1), 3)  # a cell is wide enough for its numbers
-    ticks = [words.shortened(task, 14) for task in tasks]
-    longest = max(map(len, ticks))
-    turned = columns * len(tasks) * longest > 63  # letters side by side in the width of the figure
-    layout = {"columns": columns, "margin": 0.85 + 0.17 * longest * turned, "sharex": True, "sharey": True}
-    headings, height = [style.label for style in names.values()], len(tasks) * 0.42 + 0.3
-    figure, axes = new_figure(title, caption, headings, height, **layout)
+    headings, layout = [style.label for style in names.values()], {"columns": columns, "sharex": True, "sharey": True}
+    figure, axes = new_figure(title, caption, headings, len(tasks) * 0.42 + 0.3, **layout)
     half = (table["high"] - table["mean"]).map("\n±{:.1f}".format).where(table["high"].notna(), "")
     cells = table.assign(text=table["mean"].map("{:.1f}".format) + half)
     cells = cells.pivot(index=["method", "after"], columns="task", values=["mean", "text"])
     shared = {"vmin": 10 * (table["mean"].min() // 10), "vmax": 100, "cbar": False, "fmt": "", "linewidths": 1}
     shared |= {"cmap": seaborn.light_palette("#2f94d1", as_cmap=True), "annot_kws": {"color": "black", "size": 9}}
+    shared |= {
+        "xticklabels": range(1, len(tasks) + 1),
+        "yticklabels": [f"{i} {task}" for i, task in enumerate(tasks, 1)],
+    }
     text = []
     for one, (name, style) in zip(axes, names.items(), strict=True):
         means, notes = (cells.loc[name][what].reindex(index=tasks, columns=tasks) for what in ("mean", "text"))
-        seaborn.heatmap(means.astype(float), annot=notes, ax=one, xticklabels=ticks, yticklabels=ticks, **shared)
+        seaborn.heatmap(means.astype(float), annot=notes, ax=one, **shared)
         one.set(xlabel="", ylabel="")
         one.grid(visible=False)
-        one.tick_params("x", rotation=90 if turned else 0)
         one.tick_params("y", rotation=0)
         ends = means.loc[tasks[-1]].iloc[:-1].dropna().map(", at the end {:.1f}".format)
         told = [f"{task} {words.percent(means.at[task, task])}{ends.get(task, '')}" for task in tasks]

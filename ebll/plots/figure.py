@@ -27,12 +27,11 @@ WIDTH, DPI = 7.0, 144  # inches; 9 points are 14 pixels of a figure that is show
 
 def new_figure(
     title: str, caption: str, headings: Sequence[str], heights: float | Sequence[float], *, columns: int = 1,
-    margin: float = 0.85, ax: Axes | None = None, **shared: object,
+    ax: Axes | None = None, **shared: object,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Return a Figure and one Axes under each of `headings`, in rows of `columns`.
 
     heights  inches of every row, or of each
-    margin   inches for title, caption and the labels below
     ax       an Axes of the caller's, where a plot of one panel is drawn without title and caption
     shared   `sharex` and `sharey`, as in `Figure.subplots`
     """
@@ -41,7 +40,7 @@ def new_figure(
             raise InputError(f"ax takes a plot of one panel; this one has {len(headings)}. Leave ax out, or draw less.")
         return ax.figure, [ax]
     heights = [heights] * math.ceil(len(headings) / columns) if isinstance(heights, float) else heights
-    figure = Figure(figsize=(WIDTH, sum(heights) + margin), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.85), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     figure.suptitle(title, x=0.01, ha="left", wrap=True)
     figure.supxlabel(caption, x=0.01, ha="left", wrap=True, color=SOFT)

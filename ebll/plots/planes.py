@@ -24,11 +24,7 @@ AXES = ("accuracy on new tasks, %", "accuracy on old tasks, %")
 
 
 def stability_plasticity_table(accuracy: pd.DataFrame, sequences: Names = None, methods: Names = None) -> pd.DataFrame:
-    """Return what `stability_plasticity` draws, a row per seed, in percent.
-
-    sequence, method, seed; old and new (accuracy of that seed); old_mean, old_low, old_high, new_mean, new_low,
-    new_high (over seeds); seeds.
-    """
+    """Return what `stability_plasticity` draws, in percent: old and new of each seed, with mean, low, high and seeds."""
     rows, by = tables.outcomes(accuracy, sequences), ["sequence", "method"]
     kept = tables.of_methods(rows, methods).dropna(subset=["old", "new"])
     table = kept[[*by, "seed", "old", "new"]].merge(_both(kept, by), on=by)
@@ -109,10 +105,9 @@ def _named(row) -> str:
 
 
 def tradeoff_fronts_table(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> pd.DataFrame:
-    """Return what `tradeoff_fronts` draws, in percent, a row per method and setting, by the size of the setting.
+    """Return what `tradeoff_fronts` draws, in percent, a row per method and setting (`knob`), by its size.
 
-    method; knob (the setting, empty for a method without one); old_mean, old_low, old_high, new_mean, new_low, new_high
-    (over seeds); seeds (that reached the end); runs (that began: the most seeds of any row); on_front.
+    Mean, low and high of old and new; seeds that reached the end; runs that began (most seeds of any row); on_front.
     """
     accuracy = tables.check_accuracy(accuracy, "knob")
     accuracy = accuracy.assign(knob=accuracy["knob"].astype(float).fillna(0.0))

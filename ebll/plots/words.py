@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-__all__ = ["course", "listed", "number", "percent", "seeds_words", "sentences", "shortened", "with_interval"]
+__all__ = ["course", "listed", "number", "percent", "seeds_words", "sentences", "with_interval"]
 
 
 def number(value: float) -> str:
@@ -60,8 +60,3 @@ def seeds_words(seeds: Iterable[int]) -> str:
         return f"Mean and 95 % interval of {counts[0]} seeds"
     single = " (no interval for one seed)" if counts[0] == 1 else ""
     return f"Mean and 95 % interval of {counts[0]} to {counts[-1]} seeds{single}"
-
-
-def shortened(name: object, width: int) -> str:
-    """Return a name of at most `width` letters: the end of a longer one becomes an ellipsis."""
-    return str(name) if len(str(name)) <= width else f"{str(name)[: width - 1]}…"
