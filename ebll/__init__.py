@@ -5,7 +5,7 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.losses`: the equations, one pure function each; `ebll.metrics`: what is measured.
 - `ebll.networks`, `ebll.autoencoder`, `ebll.fisher`: the network F / T / T_t, and what is fitted beside it.
 - `ebll.data`: tasks from images and typefaces inside packages, and your own.
-- `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants, one class a file.
+- `ebll.methods`: joint training, fine-tuning, feature extraction, LwF, EWC, EBLL and its variants.
 - `ebll.training`: the one loop; `ebll.protocol`: tasks one after the other; `ebll.recording`: the tables they leave;
   `ebll.comparison`: several methods side by side.
 - `ebll.reproduce`: the main job with its claims; `ebll.plots`: table in, figure out.

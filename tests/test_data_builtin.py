@@ -201,15 +201,6 @@ def test_the_extremes_of_size_slant_and_shift_are_not_clipped(chance):
             assert max(image[0].max(), image[-1].max(), image[:, 0].max(), image[:, -1].max()) == 0
 
 
-def test_an_image_that_was_drawn_before_is_drawn_anew():
-    inks = [letters._ink(font, "I") for font in letters._fonts()]
-    first = list(letters._distinct(inks, seeded(2), set()))
-    seen = {first[0].tobytes(), first[7].tobytes()}
-    second = list(letters._distinct(inks, seeded(2), set(seen)))
-    assert len(first) == len(second) == letters.EACH
-    assert not seen & {image.tobytes() for image in second}
-
-
 def test_slant_and_shift_move_the_ink_the_way_their_names_say():
     bar = Image.new("L", (12, 44), 255)
     lean = letters.draw_letter(bar, (0.5, 1.0, 0.5, 0.5)).astype(float)
@@ -238,12 +229,6 @@ def test_no_pixel_of_one_split_occurs_in_another(size):
             painted[split][row : row + 28, column : column + 28] = True
     for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
         assert not (painted[one] & painted[other]).any()
-
-
-def test_positions_follow_their_seed():
-    one, same, other = (builtin.patch_positions(512, 512, seeded(s)) for s in (0, 0, 1))
-    assert all(torch.equal(one[s], same[s]) for s in SPLITS)
-    assert not torch.equal(one["test"], other["test"])
 
 
 def test_patches_are_the_pixels_at_their_positions(tasks):

@@ -201,7 +201,7 @@ def test_accuracy_over_steps_in_words():
     alt = plots.accuracy_over_steps(curves.dropna(subset="accuracy"), CURVES).alt
     assert "accuracy on letters (old task), % over step: EBLL 90.0 at 0, lowest 70.0 at 10, 80.0 at 20." in alt
     assert "accuracy on textures (new task), % over step: EBLL 0 at 0, 20.0 at 20." in alt
-    assert alt.endswith("One seed, no interval; held-out inputs of letters (old) and textures (new).")
+    assert "(CNN). One seed, no interval. Held-out inputs of letters (old) and textures (new). accuracy on" in alt
 
 
 def test_without_the_new_accuracy_one_panel_is_left():

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ebll.errors import InputError
 
 from . import tables, words
-from .figure import finish, label, legend_beside, new_figure, t_interval
+from .figure import describe, label, legend_beside, new_figure, t_interval
 from .style import INK, METHODS, SOFT, Style, drawing, styles
 from .tables import Names
 
@@ -39,10 +39,10 @@ def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods
     table = accuracy_matrix_table(accuracy, sequence, methods)
     tasks, names = table.attrs["tasks"], styles(table["method"])
     title = f"Accuracy after each task: {table.attrs['title']}"
-    caption = f"{words.seeds_words(table['seeds'])}; test data; rows: just learned; columns: measured, in the same order."
+    note = "Test data; rows: just learned; columns: measured, in the same order."
     columns = min(len(names), max(15 // len(tasks), 1), 3)  # a cell is wide enough for its numbers
     headings, layout = [style.label for style in names.values()], {"columns": columns, "sharex": True, "sharey": True}
-    figure, axes = new_figure(title, caption, headings, len(tasks) * 0.42 + 0.3, **layout)
+    figure, axes = new_figure(table, title, note, headings, len(tasks) * 0.42 + 0.3, **layout)
     half = (table["high"] - table["mean"]).map("\n±{:.1f}".format).where(table["high"].notna(), "")
     cells = table.assign(text=table["mean"].map("{:.1f}".format) + half)
     cells = cells.pivot(index=["method", "after"], columns="task", values=["mean", "text"])
@@ -62,7 +62,7 @@ def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods
         ends = means.loc[tasks[-1]].iloc[:-1].dropna().map(", at the end {:.1f}".format)
         told = [f"{task} {words.percent(means.at[task, task])}{ends.get(task, '')}" for task in tasks]
         text.append(f"{style.label}: {'; '.join(told)}")
-    return finish(figure, table, title, *text, caption)
+    return describe(figure, *text)
 
 
 def forgetting_table(accuracy: pd.DataFrame, sequences: Names = None, methods: Names = None) -> pd.DataFrame:
@@ -93,10 +93,9 @@ def forgetting_bars(
     table = forgetting_table(accuracy, sequences, methods)
     names, titles = styles(table["method"]), table.attrs["titles"]
     columns = {1: 1, 2: 2, 4: 2}.get(len(titles), 3)
-    title = "Forgetting of the old tasks"
-    caption = f"{words.seeds_words(table['seeds'])}; dots: seeds; test data; best accuracy so far minus at the end."
+    title, note = "Forgetting of the old tasks", "Dots: seeds; test data; best accuracy so far minus at the end."
     layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
-    figure, axes = new_figure(title, caption, list(titles.values()), 0.28 * len(names) + 0.5, **layout)
+    figure, axes = new_figure(table, title, note, list(titles.values()), 0.28 * len(names) + 0.5, **layout)
     palette = {name: style.color for name, style in names.items()}
     text = []
     for one, (sequence, heading) in zip(axes, titles.items(), strict=True):
@@ -109,9 +108,9 @@ def forgetting_bars(
         one.set_yticks(range(len(names)), [textwrap.fill(style.label, 18) for style in names.values()])
         one.axvline(0, color=SOFT, linewidth=0.8)
         one.grid(visible=False, axis="y")
-        text.append(f"{heading}: {_means_words(rows, names)}")
+        text.append(f"{heading}, percentage points: {_means_words(rows, names)}")
     label(axes, columns, "forgetting, points", "")
-    return finish(figure, table, f"{title}, in percentage points", *text, caption)
+    return describe(figure, *text)
 
 
 def _means_words(table: pd.DataFrame, names: Mapping[str, Style]) -> str:
@@ -155,8 +154,8 @@ def forgetting_by_gap(accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str
     names = styles(panels["forgetting"]["method"])
     pair = {"ebll minus lwf": dataclasses.replace(METHODS["ebll"], label="EBLL minus LwF")}
     title = "Forgetting from the nearest to the farthest pair of tasks"
-    caption = f"{words.seeds_words(table['seeds'])}; dots: seeds (below: the same seed with both methods); test data."
-    figure, (above, below) = new_figure(title, caption, ["", ""], [2.5, 1.7], sharex=True)
+    note = "Dots: seeds (below: the same seed with both methods); test data."
+    figure, (above, below) = new_figure(table, title, note, ["", ""], [2.5, 1.7], sharex=True)
     _draw_pairs(above, panels["forgetting"], names)
     _draw_pairs(below, panels["gain"], pair)
     above.set(xlabel="", ylabel="forgetting, points")
@@ -169,7 +168,7 @@ def forgetting_by_gap(accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str
     for sequence, heading in titles.items():
         means = [_means_words(part, names | pair) for _, part in table[table["sequence"] == sequence].groupby("panel")]
         text.append(f"{heading}: forgetting {'; '.join(means)}")
-    return finish(figure, table, title, *text, caption)
+    return describe(figure, *text)
 
 
 def _draw_pairs(axes: Axes, rows: pd.DataFrame, names: Mapping[str, Style]) -> None:

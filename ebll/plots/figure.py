@@ -20,25 +20,30 @@ from ebll.files import write_whole
 from ebll.metrics import confidence_interval
 
 from .style import SOFT, Style, drawing
-from .words import sentences
+from .words import seeds_words, sentences
 
 WIDTH, DPI = 7.0, 144  # inches; 9 points are 14 pixels of a figure that is shown 800 pixels wide
 
 
 def new_figure(
-    title: str, caption: str, headings: Sequence[str], heights: float | Sequence[float], *, columns: int = 1,
-    ax: Axes | None = None, **shared: object,
+    table: pd.DataFrame, title: str, note: str, headings: Sequence[str], heights: float | Sequence[float], *,
+    columns: int = 1, ax: Axes | None = None, **shared: object,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
-    """Return a Figure and one Axes under each of `headings`, in rows of `columns`.
+    """Return a Figure of `table` and one Axes under each of `headings`, in rows of `columns`.
 
+    note     caption, after how many seeds there are; title and caption begin the alt text
     heights  inches of every row, or of each
     ax       an Axes of the caller's, where a plot of one panel is drawn without title and caption
     shared   `sharex` and `sharey`, as in `Figure.subplots`
     """
+    caption = sentences(seeds_words(table["seeds"].dropna()) if "seeds" in table else "", note)
     if ax is not None:
         if len(headings) > 1:
             raise InputError(f"ax takes a plot of one panel; this one has {len(headings)}. Leave ax out, or draw less.")
-        return ax.figure, [ax]
+        figure = ax.figure
+        before = getattr(figure, "table", None)
+        figure.table = table if before is None else pd.concat([before, table], ignore_index=True)
+        return describe(figure, title, caption), [ax]
     heights = [heights] * math.ceil(len(headings) / columns) if isinstance(heights, float) else heights
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.85), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
@@ -52,7 +57,14 @@ def new_figure(
         one.set_title("\n".join(textwrap.fill(line, 75 // columns) for line in heading.splitlines()))
     for one in axes[-columns:]:  # nothing is below it
         one.tick_params(labelbottom=True)
-    return figure, axes
+    figure.table = table
+    return describe(figure, title, caption), axes
+
+
+def describe(figure: Figure, *text: str) -> Figure:
+    """Add sentences to the alt text."""
+    figure.alt = sentences(getattr(figure, "alt", ""), *text)
+    return figure
 
 
 def label(axes: Sequence[Axes], columns: int, xlabel: str, ylabel: str) -> None:
@@ -66,14 +78,6 @@ def legend_beside(axes: Axes, styles: Iterable[Style]) -> None:
     """Name lines and marks at the right of a panel."""
     handles = [style.handle() for style in styles]
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.6)
-
-
-def finish(figure: Figure, table: pd.DataFrame, *words: str) -> Figure:
-    """Attach the table and the alt text; what is drawn into a figure that has some is added to it."""
-    before = getattr(figure, "table", None)
-    figure.table = table if before is None else pd.concat([before, table], ignore_index=True)
-    figure.alt = sentences(getattr(figure, "alt", ""), *words)
-    return figure
 
 
 def t_interval(values: pd.Series) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogFormatter
 from ebll.errors import InputError, check_choice
 
 from . import tables, words
-from .figure import finish, legend_beside, new_figure
+from .figure import describe, legend_beside, new_figure
 from .style import BAND, METHODS, SOFT, TERMS, Style, drawing, ordered, styles
 from .tables import Names
 
@@ -35,11 +35,11 @@ class Panel(NamedTuple):
 
 
 def line_figure(
-    panels: list[Panel], x: str, table: pd.DataFrame, title: str, caption: str, xlabel: str,
-    heights: float | list[float] = 2.1, *, notes: Iterable[str] = (), ax: Axes | None = None,
+    panels: list[Panel], x: str, table: pd.DataFrame, title: str, note: str, xlabel: str,
+    heights: float | list[float] = 2.1, *, ax: Axes | None = None,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Return a finished Figure of panels one above the other; a legend stands where styles differ from those above."""
-    figure, axes = new_figure(title, caption, [panel.heading for panel in panels], heights, ax=ax, sharex=True)
+    figure, axes = new_figure(table, title, note, [panel.heading for panel in panels], heights, ax=ax, sharex=True)
     above = None
     for one, panel in zip(axes, panels, strict=True):
         draw_lines(one, panel, x)
@@ -47,7 +47,7 @@ def line_figure(
             legend_beside(one, panel.styles.values())
         above = panel.styles
     axes[-1].set_xlabel(xlabel)
-    return finish(figure, table, title, *(in_words(panel, x) for panel in panels), *notes, caption), axes
+    return describe(figure, *(in_words(panel, x) for panel in panels)), axes
 
 
 def draw_lines(axes: Axes, panel: Panel, x: str) -> None:
@@ -127,10 +127,9 @@ def _usual(names: list[str]) -> list[str]:
 
 
 def _heads(table: pd.DataFrame, title: str, data: str) -> tuple[str, str, str]:
-    """Return title, caption and the name of the horizontal axis."""
+    """Return title, note and the name of the horizontal axis."""
     learned = f"while {table.attrs['training']} is learned"
-    caption = f"{words.seeds_words(table['seeds'])}; {data}."
-    return f"{title} {learned} ({table.attrs['net']})", caption, f"optimiser step {learned}"
+    return f"{title} {learned} ({table.attrs['net']})", data, f"optimiser step {learned}"
 
 
 def feature_distance_table(
@@ -167,13 +166,12 @@ def feature_distance(
     training, task = table.attrs["training"], table.attrs["task"]
     distance, norm = (table[table["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
     names, losses = styles(distance["method"]), _loss_panels(table)
-    norms = [in_words(Panel("mean feature norm", norm, names), "step")] if len(norm) else []
-    held = f"held-out inputs of {task}" + (f" (top), training batches of {training} (below)" if losses else "")
+    held = f"Held-out inputs of {task}" + (f" (top), training batches of {training} (below)" if losses else "")
     panels = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, names), *losses]
     heads = _heads(table, f"How far the features of {task} move", held)
-    figure, axes = line_figure(panels, "step", table, *heads, [2.6] + [1.2] * len(losses), notes=norms)
+    figure, axes = line_figure(panels, "step", table, *heads, [2.6] + [1.2] * len(losses))
     _share_scale(axes[1:], losses)
-    return figure
+    return describe(figure, in_words(Panel("mean feature norm", norm, names), "step") if len(norm) else "")
 
 
 def loss_terms_table(
@@ -193,7 +191,7 @@ def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names
     """
     table = loss_terms_table(curves, sequence, methods, **which)
     losses = _loss_panels(table)
-    heads = _heads(table, "Loss terms in competition", "training batches; each term with its weight")
+    heads = _heads(table, "Loss terms in competition", "Training batches; each term with its weight")
     figure, axes = line_figure(losses, "step", table, *heads, 1.6 if len(losses) > 1 else 2.8)
     _share_scale(axes, losses)
     return figure
@@ -243,7 +241,7 @@ def accuracy_over_steps(
     training, task = table.attrs["training"], table.attrs["task"]
     labels = {"accuracy": f"accuracy on {task} (old task), %", "accuracy_new": f"accuracy on {training} (new task), %"}
     before = "; before step 0 only the new head learns" if table["step"].min() < 0 else ""
-    held = f"held-out inputs of {task} (old) and {training} (new){before}"
+    held = f"Held-out inputs of {task} (old) and {training} (new){before}"
     heads = _heads(table, f"Accuracy on {task} and on {training}", held)
     return line_figure(_panels(table, labels, styles(table["method"])), "step", table, *heads)[0]
 
@@ -291,9 +289,9 @@ def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, 
     table = average_along_sequence_table(accuracy, sequence, methods)
     tasks, title = table.attrs["tasks"], f"Accuracy along the sequence {table.attrs['title']}"
     labels = {"average": "average accuracy on tasks so far, %", "first": f"accuracy on {tasks[0]} (first task), %"}
-    caption = f"{words.seeds_words(table['seeds'])}; test data; tasks differ in difficulty: compare at one place."
+    note = "Test data; tasks differ in difficulty: compare at one place."
     panels, xlabel = _panels(table, labels, styles(table["method"])), "tasks learned so far, with the newest one's name"
-    figure, axes = line_figure(panels, "learned", table, title, caption, xlabel)
+    figure, axes = line_figure(panels, "learned", table, title, note, xlabel)
     ticks = [f"{i}\n{textwrap.fill(task, max(60 // len(tasks), 6))}" for i, task in enumerate(tasks, 1)]
     axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
     return figure
@@ -352,9 +350,8 @@ def over_setting(
     for place, name in enumerate(references or {}):
         grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
         looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))
-    below = words.sentences(words.seeds_words(drawn["seeds"].dropna()), caption)
     height = 2.6 if len(ys) == 1 else 2.0
-    figure, axes = line_figure(_panels(drawn, ys, looks, by), x, drawn, title, below, xlabel, height, ax=ax)
+    figure, axes = line_figure(_panels(drawn, ys, looks, by), x, drawn, title, caption, xlabel, height, ax=ax)
     _scale(axes[-1], drawn[x].dropna().unique(), log)
     for one in axes if log_y else ():
         log_upwards(one)

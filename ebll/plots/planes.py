@@ -15,7 +15,7 @@ from ebll.errors import InputError
 from ebll.metrics import pareto_front
 
 from . import tables, words
-from .figure import finish, label, legend_beside, new_figure
+from .figure import describe, label, legend_beside, new_figure
 from .style import Style, drawing, styles
 from .tables import Names
 
@@ -24,7 +24,7 @@ AXES = ("accuracy on new tasks, %", "accuracy on old tasks, %")
 
 
 def stability_plasticity_table(accuracy: pd.DataFrame, sequences: Names = None, methods: Names = None) -> pd.DataFrame:
-    """Return what `stability_plasticity` draws, in percent: old and new of each seed, with mean, low, high and seeds."""
+    """Return what `stability_plasticity` draws, in percent: old and new of each seed, their mean, low, high; seeds."""
     rows, by = tables.outcomes(accuracy, sequences), ["sequence", "method"]
     kept = tables.of_methods(rows, methods).dropna(subset=["old", "new"])
     table = kept[[*by, "seed", "old", "new"]].merge(_both(kept, by), on=by)
@@ -54,9 +54,9 @@ def stability_plasticity(
     names, titles = styles(table["method"]), table.attrs["titles"]
     columns = min(len(titles), 2)
     title = "What is kept against what is learned"
-    caption = f"{words.seeds_words(table['seeds'])}; dots: seeds; test data; old: at the end, new: when just learned."
+    note = "Dots: seeds; test data; old: at the end, new: when just learned."
     height = 3.6 if columns == 1 else 2.4
-    figure, axes = new_figure(title, caption, list(titles.values()), height, columns=columns, ax=ax)
+    figure, axes = new_figure(table, title, note, list(titles.values()), height, columns=columns, ax=ax)
     dots = {"hue": "method", "palette": {name: style.color for name, style in names.items()}, "legend": False}
     text = []
     for one, (sequence, heading) in zip(axes, titles.items(), strict=True):
@@ -66,7 +66,7 @@ def stability_plasticity(
         text.append(f"{heading}: {_means_words(rows.drop_duplicates('method'))}")
     label(axes, columns, *AXES)
     legend_beside(axes[columns - 1], [_in_legend(name, style) for name, style in names.items()])
-    return finish(figure, table, title, *text, caption)
+    return describe(figure, *text)
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, names: Mapping[str, Style], **look: object) -> None:
@@ -147,8 +147,8 @@ def tradeoff_fronts(
     drawn = table[table["seeds"] > 0]
     names, legend = styles(drawn["method"]), []
     title = f"What is kept against what is learned: {table.attrs['title']}"
-    caption = f"{words.seeds_words(drawn['seeds'])}; {split} data; lines: weak to strong; filled: on the Pareto front."
-    figure, (axes,) = new_figure(title, caption, [""], 4.2, ax=ax)
+    note = f"{split.capitalize()} data; lines: weak to strong; filled: on the Pareto front."
+    figure, (axes,) = new_figure(table, title, note, [""], 4.2, ax=ax)
     for name, rows in drawn.groupby("method", sort=False):
         style, knobs, places = names[name], rows["knob"].dropna(), rows[["new_mean", "old_mean"]].to_numpy()
         if knobs.empty:
@@ -169,7 +169,7 @@ def tradeoff_fronts(
     ended = [f"{_named(m)} {m.seeds} of {m.runs}" for m in missed]
     text = ["On the Pareto front: " + words.listed(front) if front else ""]
     text += ["Seeds that reached the end: " + words.listed(ended) if ended else ""]
-    return finish(figure, table, title, _means_words(drawn), *text, caption)
+    return describe(figure, _means_words(drawn), *text)
 
 
 # Colour and marker of each class of images, where no method is drawn.
@@ -211,10 +211,10 @@ def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     }
     columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     title = "Features of held-out images and their reconstructions"
-    caption = "Held-out images of one network, no interval; marker: features; open dot: their reconstruction."
+    note = "Held-out images of one network, no interval; marker: features; open dot: their reconstruction."
     headings = ["\n".join([name, *lines]) for name, lines in facts.items()]
     layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
-    figure, axes = new_figure(title, caption, headings, {1: 3.6, 2: 3.3, 3: 2.8}[columns], **layout)
+    figure, axes = new_figure(table, title, note, headings, {1: 3.6, 2: 3.3, 3: 2.8}[columns], **layout)
     colors = {name: style.color for name, style in classes.items()}
     markers = {name: style.marker for name, style in classes.items()}
     marks = {"hue": "label", "palette": colors, "style": "label", "markers": markers, "legend": False}
@@ -230,4 +230,4 @@ def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
         text.append(f"{name}: {', '.join([f'{len(rows)} images', distance, *facts[name]])}")
     label(axes, columns, "first principal component", "second principal component")
     legend_beside(axes[columns - 1], classes.values())
-    return finish(figure, table, title, *text, f"Classes: {words.listed(classes)}", caption)
+    return describe(figure, *text, f"Classes: {words.listed(classes)}")

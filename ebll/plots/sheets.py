@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ebll.errors import InputError
 
 from . import tables, words
-from .figure import finish, new_figure
+from .figure import describe, new_figure
 from .style import INK, drawing
 
 MOST = 10  # images in a row
@@ -43,7 +43,7 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
     columns = int(table["place"].max()) + 1
     title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
     cell = min(5.8 / columns, 1.2)
-    figure, axes = new_figure(title, "", [""] * len(checked), cell + 0.2)
+    figure, axes = new_figure(table, title, "", [""] * len(checked), cell + 0.2)
     for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
         width = images.shape[2] + 2
         white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
@@ -55,7 +55,7 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
         one.spines[:].set_visible(False)
         one.grid(visible=False)
     lists = [f"{task}: {', '.join(classes)}" for task, (_, classes) in checked.items()]
-    return finish(figure, table, title, "A row a task, classes from left to right", *lists)
+    return describe(figure, "A row a task, classes from left to right", *lists)
 
 
 def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
@@ -100,8 +100,8 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     tall = 0.15 * max(line.count("\n") + 1 for line in lines) + 0.12
     units = table.groupby("unit", sort=False)
     title = "Claims and verdicts"
-    caption = "Estimate and 95 % interval over seeds; test data; upright line: what the claim is held against."
-    figure, axes = new_figure(title, caption, [""] * len(units), [tall * size for size in units.size()])
+    note = "Estimate and 95 % interval over seeds; test data; upright line: what the claim is held against."
+    figure, axes = new_figure(table, title, note, [""] * len(units), [tall * size for size in units.size()])
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):
             color, marker = VERDICTS.get(str(claim.verdict).lower(), OTHER)
@@ -122,4 +122,4 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
         f"{words.with_interval(claim.estimate, claim.low, claim.high, words.number)} {claim.unit}".rstrip()
         for claim in table.itertuples()
     ]
-    return finish(figure, table, f"{title}, {len(table)} in all", *text, caption)
+    return describe(figure, *text)
