@@ -20,36 +20,12 @@ from ebll.methods.ewc import EWC, EWCMemory
 from ebll.methods.lwf import LwF
 
 __all__ = [
-    "EBLL",
-    "EWC",
-    "METHODS",
-    "Batch",
-    "CodeOnly",
-    "EBLLSeparate",
-    "EWCMemory",
-    "EncoderMemory",
-    "FeatureExtraction",
-    "Finetune",
-    "Joint",
-    "LwF",
-    "Memory",
-    "Method",
-    "Targets",
-    "Term",
-    "method_from",
-    "settings_of",
-]
+    "EBLL", "EWC", "METHODS", "Batch", "CodeOnly", "EBLLSeparate", "EWCMemory", "EncoderMemory", "FeatureExtraction",
+    "Finetune", "Joint", "LwF", "Memory", "Method", "Targets", "Term", "method_from", "settings_of",
+]  # fmt: skip
 
-METHODS: dict[str, type[Method]] = {
-    "joint": Joint,
-    "finetune": Finetune,
-    "feature-extraction": FeatureExtraction,
-    "lwf": LwF,
-    "ewc": EWC,
-    "code-only": CodeOnly,
-    "ebll": EBLL,
-    "ebll-separate": EBLLSeparate,
-}
+_IN_ORDER = (Joint, Finetune, FeatureExtraction, LwF, EWC, CodeOnly, EBLL, EBLLSeparate)
+METHODS: dict[str, type[Method]] = {method.name: method for method in _IN_ORDER}
 
 
 @functools.cache
