@@ -22,8 +22,7 @@ def accuracy_matrix_table(accuracy: pd.DataFrame, sequence: str | None = None, m
     """Return what `accuracy_matrix` draws, in percent: method, after, task, mean, low, high, seeds."""
     rows, by = tables.of_sequence(tables.check_accuracy(accuracy), sequence), ["method", "after", "task"]
     tasks, title = tables.task_order(rows), tables.sequence_words(rows)
-    table = tables.intervals(tables.of_methods(rows, methods), by, "percent")
-    table = tables.in_order(table, by, after=tasks, task=tasks)
+    table = tables.intervals(tables.of_methods(rows, methods), by, "percent", after=tasks, task=tasks)
     table.attrs = {"title": title, "tasks": tasks}
     return table
 

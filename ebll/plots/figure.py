@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from ebll.errors import InputError, OutputError
@@ -76,7 +77,7 @@ def label(axes: Sequence[Axes], columns: int, xlabel: str, ylabel: str) -> None:
 
 def legend_beside(axes: Axes, styles: Iterable[Style]) -> None:
     """Name lines and marks at the right of a panel."""
-    handles = [style.handle() for style in styles]
+    handles = [Line2D([], [], color=s.color, ls=s.line, marker=s.marker, mew=0, label=s.label) for s in styles]
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.6)
 
 

@@ -116,8 +116,7 @@ def _rows(curves, sequence, quantities, what, methods=None, training=None, task=
 
 def _table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return means and intervals; `attrs` name the new task, the old task and the network."""
-    by = ["quantity", "method", "step"]
-    table = tables.in_order(tables.intervals(rows, by), by, quantity=rows["quantity"].unique())
+    table = tables.intervals(rows, ["quantity", "method", "step"], quantity=rows["quantity"].unique())
     table.attrs = {"training": rows["training"].iloc[0], "task": rows["task"].iloc[0], "net": tables.net_words(rows)}
     return table
 
@@ -278,7 +277,6 @@ def average_along_sequence_table(
         names = words.listed(ordered(rows["method"]))
         raise InputError(f"No run of {names} was measured on all of its tasks so far: nothing to draw.")
     table = tables.intervals(runs, ["quantity", "method", "learned", "task"])
-    table = tables.in_order(table, ["quantity", "method", "learned"])
     table.attrs = {"title": title, "tasks": tasks}
     return table
 
@@ -318,7 +316,7 @@ def over_setting_table(
     if empty := [y for y in ys if y not in set(rows["quantity"])]:
         raise InputError(f"The given table holds no {words.listed(empty)}: all values are empty.")
     order = [f"{kind:g}" for kind in kinds] if numeric else kinds
-    parts = [tables.in_order(tables.intervals(rows, ["quantity", by, x]), [by, x], **{by: order})]
+    parts = [tables.intervals(rows, ["quantity", by, x], quantity=ys, **{by: order})]
     for label, at in (references or {}).items():
         for column in at:
             check_choice(column, ys, f"reference {label!r}, column")

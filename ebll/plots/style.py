@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import matplotlib.style
-from matplotlib.lines import Line2D
 
 __all__ = ["METHODS", "TERMS", "Style", "drawing", "ordered", "styles"]
 
@@ -30,10 +29,6 @@ class Style:
     color: str
     line: str | tuple
     marker: str = ""
-
-    def handle(self) -> Line2D:
-        """Return an entry for a legend."""
-        return Line2D([], [], color=self.color, linestyle=self.line, marker=self.marker, mew=0, label=self.label)
 
 
 METHODS = {

@@ -96,11 +96,17 @@ def sequence_words(rows: pd.DataFrame) -> str:
     return f"{' → '.join(map(str, task_order(rows)))} ({net_words(rows)})"
 
 
-def intervals(rows: pd.DataFrame, by: list[str], value: str = "value", prefix: str = "") -> pd.DataFrame:
-    """Return for each group `mean`, `low` and `high` of the 95 % t-interval (M9), and `seeds`, those with a value."""
+def intervals(
+    rows: pd.DataFrame, by: list[str], value: str = "value", prefix: str = "", **orders: Iterable[str]
+) -> pd.DataFrame:
+    """Return for each group `mean`, `low` and `high` of the 95 % t-interval (M9), and `seeds`, those with a value.
+
+    The groups are sorted; `orders` as in `in_order`.
+    """
     groups = rows.groupby(by, sort=False)[value]
     facts = [(*key, *confidence_interval(values), values.count()) for key, values in groups]
-    return pd.DataFrame(facts, columns=[*by, *(f"{prefix}{what}" for what in ("mean", "low", "high")), "seeds"])
+    columns = [*by, *(f"{prefix}{what}" for what in ("mean", "low", "high")), "seeds"]
+    return in_order(pd.DataFrame(facts, columns=columns), by, **orders)
 
 
 def with_intervals(rows: pd.DataFrame, value: str) -> pd.DataFrame:
