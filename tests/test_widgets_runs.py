@@ -19,7 +19,7 @@ from ebll.seeds import cpu_threads
 from ebll.starts import first_task
 from ebll.widgets import Change, LabConfig, LabRun, lab, run, training
 from ebll.widgets.config import LAB_METHODS, MID_RUN, line_of_run, read_run
-from ebll.widgets.starts import offered_task, offered_tasks
+from ebll.widgets.tasks import offered_task, offered_tasks
 
 TASKS = [blobs("old", 1, count=200), blobs("new", 2, count=230, classes=4)]
 CONFIG = LabConfig(old="old", new="new", code_size=4, methods=LAB_METHODS, epochs=4)

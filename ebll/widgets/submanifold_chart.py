@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from .look import INK, SOFT, signals, words
+from .look import INK, SOFT, framed, words
 
 __all__ = ["submanifold_chart"]
 
@@ -22,37 +22,28 @@ POINTS = {
 AT = "datum.epoch === at"
 
 
-def submanifold_chart() -> alt.VConcatChart:
+def submanifold_chart() -> alt.TopLevelMixin:
     """The plane on the left; the hold along the principal directions, accuracy and missed share on the right.
 
     data   "shares", "points", "others", "holds" and "field", as `submanifold_tables` makes them
     """
-    right = alt.vconcat(
-        _holds(),
-        _shares("accuracy", "images read right, %"),
-        _shares("missed", "spread missed, %"),
-        spacing=12,
-    ).resolve_scale(color="independent", shape="independent")
+    columns = {"accuracy": "images read right, %", "missed": "spread missed, %"}
+    shares = [_shares(name, title) for name, title in columns.items()]
+    right = alt.vconcat(_holds(), *shares, spacing=12).resolve_scale(color="independent", shape="independent")
     chart = alt.concat(_plane(), right, columns=2, spacing={"row": 14, "column": 24})
-    settings = signals(
-        **{"available": 800, "across": alt.ExprRef("available < 620 ? 1 : 2"), "at": 0, "held": False},
-        **{"x_range": [0, 1], "y_range": [0, 1], "half_cell": [0.1, 0.1], "e4_top": 1.0},
-        **{"directions": 10, "code_size": 1, "heading": [""], "caption": [""]},
-    )
-    columns = [["accuracy", "images read right, %", 100], ["missed", "spread missed, %", 100]]
-    reading = {"table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "columns": columns, "panels": []}
-    reading["sizes"] = {
+    side = "max(100, (available - 40) / across - 170)"
+    reading = {
+        **{"table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "panels": []},
+        "columns": [[name, title, 100] for name, title in columns.items()],
         # In one column all panels begin where the longest label of the bars ends.
-        "plane_width": "across === 1 ? max(100, available - 180) : max(150, (available - 40) / across - 60)",
-        "holds_width": "max(100, (available - 40) / across - 170)",
-        "accuracy_width": "max(100, (available - 40) / across - 170)",
-        "missed_width": "max(100, (available - 40) / across - 170)",
+        "sizes": {
+            "plane_width": "across === 1 ? max(100, available - 180) : max(150, (available - 40) / across - 60)",
+            **{f"{name}_width": side for name in ("holds", *columns)},
+        },
     }
-    return chart.resolve_scale(color="independent", shape="independent").properties(
-        title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000),
-        usermeta={"ebll": reading},
-        params=settings,
-    )
+    settings = {"x_range": [0, 1], "y_range": [0, 1], "half_cell": [0.1, 0.1], "e4_top": 1.0}
+    settings |= {"directions": 10, "code_size": 1}
+    return framed(chart, reading, across=alt.ExprRef("available < 620 ? 1 : 2"), **settings)
 
 
 def _plane() -> alt.LayerChart:
