@@ -252,12 +252,8 @@ class ForgettingLab(SettingsWidget):
             beside=pd.concat([one.shown.assign(run=name) for name, one in beside.items()]) if beside else None,
             changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,
         )  # fmt: skip
-        caption = lab_view.lab_caption(made, beside)
-        return (
-            tables,
-            settings,
-            {"alt": lab_view.lab_alt(made), "heading": lab_view.lab_title(made), "caption": caption},
-        )
+        texts = {"heading": lab_view.lab_title(made), "caption": lab_view.lab_caption(made, beside)}
+        return tables, settings, {"alt": lab_view.lab_alt(made), **texts}
 
     def _show_state(self, held: bool) -> None:
         """Show the table of results, and what the button Pause does now."""

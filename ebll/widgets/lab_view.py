@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 from ebll.errors import InputError
 from ebll.plots import METHODS as LOOKS
 from ebll.plots.style import styles
-from ebll.plots.words import listed, number, percent, sentences, shortened
+from ebll.plots.words import course, listed, percent, sentences, shortened
 
 from .chart import write_files
 from .config import Change, LabConfig, acts_on, changed_in, line_of_run
@@ -178,17 +177,18 @@ def lab_caption(made: LabRun, beside: Iterable[str]) -> str:
 
 def lab_alt(made: LabRun) -> str:
     """What is seen, in words: how far the features move, and what becomes of both accuracies."""
-    old, new, told = made.config.old, made.config.new, []
-    for name, recorder in made.recorders.items():
-        rows, label = recorder.curve_rows, LOOKS[name].label
-        if not rows:
-            told.append(f"{label}: nothing measured")
+    told = []
+    for name in made.recorders:
+        rows = made.shown[made.shown["method"] == name]
+        if rows.empty:
+            told.append(f"{LOOKS[name].label}: nothing measured")
             continue
+        distance = course(rows.set_index("step")["feature_distance"])
         lost, won = (
-            f"{task} {_percent(rows[0][column])} to {_percent(rows[-1][column])}"
-            for task, column in ((old, "accuracy"), (new, "accuracy_new"))
+            f"{task} {percent(100 * rows[column].iloc[0])} to {percent(100 * rows[column].iloc[-1])} %"
+            for task, column in ((made.config.old, "accuracy"), (made.config.new, "accuracy_new"))
         )
-        told.append(f"{label}: feature distance {_course(rows)}; accuracy on {lost}, on {won}")
+        told.append(f"{LOOKS[name].label}: feature distance by step {distance}; accuracy on {lost}, on {won}")
     changes = [f"{name.replace('_', ' ')} is {value:g} from step {step}" for step, name, value in made.changes]
     return sentences(lab_title(made), *told, *changes, *made.notes)
 
@@ -208,16 +208,3 @@ def going_on(made: LabRun, held: bool) -> str:
     if not made.measured:
         return "Held before the new task's first step." if held else "Learning the old task, and what to keep of it."
     return f"{'Held at' if held else 'Training:'} step {made.step} of {made.steps}."
-
-
-def _course(rows: Sequence[dict]) -> str:
-    """The course of the feature distance: where it peaks, and where it ends."""
-    finite = [(row["feature_distance"], row["step"]) for row in rows if np.isfinite(row["feature_distance"])]
-    peak, at = max(finite, default=(math.nan, 0))
-    end = number(rows[-1]["feature_distance"]) if len(finite) == len(rows) else "beyond all numbers"
-    highest = "" if at == rows[-1]["step"] else f"at most {number(peak)}, at step {at}, and "
-    return f"{highest}{end} at step {rows[-1]['step']}"
-
-
-def _percent(share: float) -> str:
-    return f"{percent(100 * share)} %" if np.isfinite(share) else "not a number"
