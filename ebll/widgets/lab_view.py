@@ -150,8 +150,8 @@ def differences(config: LabConfig, title: bool = False) -> str:
     for name in changed_in(config):
         if name not in apart and acts_on(name, config.methods):
             value = getattr(config, name)
-            written = f"{value:g}" if isinstance(value, float) else value
-            told.append(f"{name} {', '.join(value) if isinstance(value, tuple) else written}".replace("_", " "))
+            written = f"{value:g}" if isinstance(value, float) else ", ".join(value) if name == "methods" else value
+            told.append(f"{name.replace('_', ' ')} {shortened(written, 3 * LONGEST)}")
     return ", ".join(told) or "default settings"
 
 
@@ -199,8 +199,8 @@ def ended(made: LabRun) -> str:
         return "No method has come to its end."
     rows = made.table().dropna(subset="old").iterrows()
     parts = [f"{LOOKS[name].label} {row['old']:.1f} / {row['new']:.1f}" for name, row in rows]
-    before = f"{made.config.old} (before: {100 * made.before:.1f})"
-    return f"Validation images right, % of {before} / {made.config.new}: {'; '.join(parts)}."
+    old, new = (shortened(name, LONGEST) for name in (made.config.old, made.config.new))
+    return f"Validation images right, % of {old} (before: {100 * made.before:.1f}) / {new}: {'; '.join(parts)}."
 
 
 def going_on(made: LabRun, held: bool) -> str:
