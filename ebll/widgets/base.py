@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import ipywidgets
 from IPython import get_ipython
 
+from ebll.data import Task
 from ebll.errors import EbllError, InputError, OutputError, check_choice, expanded
 from ebll.settings import Settings
 
@@ -24,6 +25,7 @@ from . import controls
 from .chart import Chart, Drawing, spec_of
 from .controls import NAMES, Status
 from .driver import Driver
+from .tasks import offered_tasks, own_tasks
 
 __all__ = ["SettingsWidget", "Widget", "arranged", "cell_key", "event_loop", "free_stem", "is_static", "row"]
 
@@ -221,6 +223,11 @@ class SettingsWidget(Widget):
     drawn: ClassVar[str]  #: name of its chart
     figure: ClassVar[str]  #: what the files of its figures are called
     config: Any
+
+    def __init__(self, tasks: Iterable[Task], hide: Iterable[str], lock: Iterable[str], folder: str | Path) -> None:
+        super().__init__(hide, lock, folder)
+        self.tasks = own_tasks(tasks)
+        self.offered = offered_tasks(self.tasks)
 
     def _open(self, begin: Callable[[], None]) -> None:
         """Build the controls and begin; where that fails, the cell shows the error and nothing half-made stays."""

@@ -16,7 +16,6 @@ from .base import SettingsWidget, arranged, row
 from .config import SubmanifoldConfig, keywords_of
 from .driver import Driver
 from .submanifold import Explored, explored_alt, explored_title, explored_words, exploring, submanifold_tables
-from .tasks import offered_tasks, own_tasks
 
 __all__ = ["SubmanifoldExplorer", "submanifold_explorer"]
 
@@ -48,9 +47,7 @@ class SubmanifoldExplorer(SettingsWidget):
         self, config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = (), hide: Iterable[str] = (),
         lock: Iterable[str] = (), folder: str | Path = "widget-results",
     ) -> None:  # fmt: skip
-        super().__init__(hide, lock, folder)
-        self.tasks = own_tasks(tasks)
-        self.offered = offered_tasks(self.tasks)
+        super().__init__(tasks, hide, lock, folder)
         self.config = self._begin = self._parsed(config)
         self.history: list[Explored] = []
         self._ended: list[Explored] = []  # the history of the last fit that came to its end

@@ -23,7 +23,6 @@ from .controls import GRIDS, Slider
 from .driver import Driver
 from .lab import LabRun, seconds_of, steps_of, training, training_settings
 from .lab_view import lab_tables, results_html, results_table, save_results
-from .tasks import offered_tasks, own_tasks
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
@@ -74,15 +73,13 @@ class ForgettingLab(SettingsWidget):
         speed: float | None = None, tasks: Iterable[Task] = (), hide: Iterable[str] = (), lock: Iterable[str] = (),
         folder: str | Path = "widget-results",
     ) -> None:  # fmt: skip
-        super().__init__(hide, lock, folder)
+        super().__init__(tasks, hide, lock, folder)
         self.config, written = read_run(config)
         self.changes = checked_changes(self.config, changes) or written
         self.mode = check_choice(mode, MODES, "mode")
         speed = (WATCHED if mode == "mid-run" else FASTEST) if speed is None else speed
         self.speed = check_number(speed, "speed", low=0.5, high=1e6, hint="30 steps a second can be followed.")
         self._begin = (self.config, self.changes, self.mode, self.speed)
-        self.tasks = own_tasks(tasks)
-        self.offered = offered_tasks(self.tasks)
         self._check_tasks(self.config)
         self.made, self.before, self.pinned, self.terms_of = LabRun(self.config, self.changes), None, {}, ""
         self._drawn = self._begun = 0.0

@@ -157,7 +157,7 @@ def differences(config: LabConfig, title: bool = False) -> str:
 
 def changes_in_words(changes: Iterable[Change]) -> list[str]:
     """What was changed in mid-run, in short."""
-    return [f"{name.replace('_', ' ')} {value:g} from step {step}" for step, name, value in changes]
+    return [f"{name.replace('_', ' ')} is {value:g} from step {step}" for step, name, value in changes]
 
 
 def lab_title(made: LabRun) -> str:
@@ -189,8 +189,7 @@ def lab_alt(made: LabRun) -> str:
             for task, column in ((made.config.old, "accuracy"), (made.config.new, "accuracy_new"))
         )
         told.append(f"{LOOKS[name].label}: feature distance by step {distance}; accuracy on {lost}, on {won}")
-    changes = [f"{name.replace('_', ' ')} is {value:g} from step {step}" for step, name, value in made.changes]
-    return sentences(lab_title(made), *told, *changes, *made.notes)
+    return sentences(lab_title(made), *told, *changes_in_words(made.changes), *made.notes)
 
 
 def ended(made: LabRun) -> str:
