@@ -340,12 +340,11 @@ def test_extreme_values_end_in_a_picture_and_a_sentence(lab, settings, told):
 
 
 @pytest.mark.parametrize("without", [{"hide": ["buttons"]}, {"lock": ["buttons"], "mode": "wait"}])
-def test_what_is_costly_waits_for_run_unless_there_is_no_such_button(lab, monkeypatch, without):
-    monkeypatch.setattr("ebll.widgets.forgetting.PATIENCE", 0.0)
-    monkeypatch.setattr("ebll.widgets.forgetting.QUICK", 0.0)
-    widget, without = lab(), lab(**without)
+def test_a_long_first_run_waits_for_run_unless_there_is_no_such_button(lab, monkeypatch, without):
+    monkeypatch.setattr("ebll.widgets.forgetting.PATIENCE", 7)
+    widget, without = lab(mode="wait"), lab(**without)
     assert widget.made.measured == 0
-    assert "Press Run" in widget.status.text
+    assert "8 steps a method: press Run" in widget.status.text
     move(widget, alpha=5)
     assert widget.driver is None
     press(widget, "run")

@@ -219,15 +219,6 @@ def test_measuring_every_step_adds_rows_and_changes_no_weight(made):
     assert 0 < len(few) < STEPS / 2
 
 
-def test_the_cost_is_that_of_all_steps_the_warm_up_too_and_of_each_method():
-    warm_up, new = CONFIG.run("lwf").train.warmup_epochs, TASKS[1]
-    three, six = CONFIG.replace(epochs=3), CONFIG.replace(epochs=6)
-    assert lab.steps_of(six, new) == 2 * lab.steps_of(three, new)
-    one = lab.seconds_of(three.replace(methods="lwf"), new)
-    assert lab.seconds_of(three, new) == pytest.approx(len(LAB_METHODS) * one)
-    assert lab.seconds_of(six, new) == pytest.approx(len(LAB_METHODS) * one * (6 + warm_up) / (3 + warm_up))
-
-
 # Side by side, in turns, and left early.
 
 

@@ -21,14 +21,14 @@ from .base import SettingsWidget, arranged, free_stem, row
 from .config import LAB_METHODS, MID_RUN, LabConfig, acts_on, checked_changes, line_of_run, read_run
 from .controls import GRIDS, Slider
 from .driver import Driver
-from .lab import LabRun, seconds_of, steps_of, training, training_settings
+from .lab import LabRun, steps_of, training, training_settings
 from .lab_view import lab_tables, results_html, results_table, save_results
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
 STAYS = 2.5  # seconds for which a sentence about a change stays while a run goes on
 FRAME = 0.09  # seconds from one picture to the next
-QUICK, PATIENCE = 3.0, 12.0  # seconds of cost up to which a moved slider runs by itself, and the cell makes a first run
+PATIENCE = 2000  # optimiser steps of all methods up to which the cell itself makes the first run
 MODES = {"run": "start a run", "mid-run": "act in mid-run", "wait": "wait for Run"}
 FASTEST, WATCHED = 1000.0, 30.0  # steps a second
 SPEEDS = (5.0, 10.0, 20.0, WATCHED, 50.0, 100.0, FASTEST)
@@ -86,11 +86,11 @@ class ForgettingLab(SettingsWidget):
         self._open(self._first_run)
 
     def _first_run(self) -> None:
-        if self.static or not self._by_hand or self._seconds(self.config) <= PATIENCE:
+        if self.static or not self._by_hand or self._steps() * len(self.config.methods) <= PATIENCE:
             self._start(here=True)
         else:
             self._draw()
-            self.tell(f"Nothing has been trained yet. {self._cost()} Press Run.")
+            self.tell(f"Nothing has been trained yet. A run has {self._steps()} steps a method: press Run.")
 
     # The controls
 
@@ -175,7 +175,7 @@ class ForgettingLab(SettingsWidget):
             self.before = self.made
         made = self.made = LabRun(self.config, self.changes, every_step=held)
         self._begun = time.monotonic()
-        self.tell(f"Training. {self._cost()}")
+        self.tell("Training.")
         self._show_state(held)
         if not here:
             self._draw()  # at once: what is to be run, and the run before
@@ -218,13 +218,8 @@ class ForgettingLab(SettingsWidget):
         """Whether there is a button to press."""
         return not {"buttons"} & (self.hidden | self.locked)
 
-    def _seconds(self, config: LabConfig) -> float:
-        return seconds_of(config, self.offered[config.new]())
-
-    def _cost(self) -> str:
-        """What a run costs, as a sentence."""
-        steps = steps_of(self.config, self.offered[self.config.new]())
-        return f"A run has {steps} steps, and takes about {max(1, self._seconds(self.config)):.0f} s on a laptop."
+    def _steps(self) -> int:
+        return steps_of(self.config, self.offered[self.config.new]())
 
     # What is shown
 
@@ -264,7 +259,7 @@ class ForgettingLab(SettingsWidget):
         return self.config.with_net(settings.pop("net", self.config.net)).replace(**settings)
 
     def _apply(self, config: LabConfig) -> None:
-        """In mid-run mode a change acts at the next step, otherwise it is run if that is quick; else say its cost."""
+        """In mid-run mode a change acts at the next step, otherwise it starts a run, or waits for the button."""
         moved = [name for name in config.__dataclass_fields__ if getattr(self.config, name) != getattr(config, name)]
         text = ", ".join(moved).replace("_", " ")
         in_mid_run = self.mode == "mid-run" and self.running
@@ -276,10 +271,10 @@ class ForgettingLab(SettingsWidget):
             self.tell(f"From the next step on: {text} {getattr(config, moved[-1]):g}.", STAYS)
         elif in_mid_run:
             self.tell(f"{text}: this cannot change in mid-run; it is set for the next one.", STAYS)
-        elif not self._by_hand or (self.mode == "run" and self._seconds(config) <= QUICK):
+        elif self.mode == "run" or not self._by_hand:
             self._start()
         else:
-            self.tell(f"Set for the next run: {text}. {self._cost()} Press Run.", STAYS)
+            self.tell(f"Set for the next run: {text}. Press Run.", STAYS)
 
     def _choose(self, name: str, value: str) -> None:
         other = {"old": "new", "new": "old"}.get(name)
@@ -298,7 +293,7 @@ class ForgettingLab(SettingsWidget):
         self.mode = event["new"]
         if self.mode == "mid-run" and self.speed >= FASTEST and "speed" not in self.locked:
             self.speed = WATCHED
-        self.tell(f"On a move of a slider: {MODES[self.mode]}. {self._cost()}")
+        self.tell(f"On a move of a slider: {MODES[self.mode]}.")
         self._write()
 
     def _set_speed(self, event: Any) -> None:

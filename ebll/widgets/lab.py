@@ -32,7 +32,7 @@ from ebll.training import Step, TrainSettings
 from .config import Change, LabConfig, checked_changes, read_run
 from .tasks import cut, offered_task, own_tasks
 
-__all__ = ["LabRun", "run", "seconds_of", "steps_of", "training", "training_settings"]
+__all__ = ["LabRun", "run", "steps_of", "training", "training_settings"]
 
 LOG_EVERY = 15
 SAMPLES = 128
@@ -44,7 +44,6 @@ SHOWN = ["feature_distance", "accuracy", "accuracy_new"]
 LOSSES = [f"loss_{term}" for term in TERMS]
 """With `SHOWN`, the columns of the curves table that the chart shows."""
 
-_SECONDS = {"mlp": 0.002, "cnn": 0.007}  # of a step on a laptop
 _KEPT = 32
 _runs: dict[Any, tuple[Run, Start, Task]] = {}
 _ENDED = object()
@@ -279,9 +278,3 @@ def training_settings(config: LabConfig) -> TrainSettings:
 def steps_of(config: LabConfig, new: Task) -> int:
     """Optimiser steps of one method on the new task, after the warm-up."""
     return math.ceil(len(cut(new).train) / training_settings(config).batch_size) * config.epochs
-
-
-def seconds_of(config: LabConfig, new: Task) -> float:
-    """How long all methods of a config take on a laptop, about."""
-    epochs = 1 + training_settings(config).warmup_epochs / config.epochs
-    return epochs * steps_of(config, new) * len(config.methods) * _SECONDS[config.net]
