@@ -137,7 +137,7 @@ def test_a_taken_figure_agrees_with_what_is_shown(explorer, tmp_path):
     (tmp_path / "file").write_text("")
     other = explorer(folder=tmp_path / "file")
     press(other, "take")
-    review(other.status.wrong, "file")
+    review(other.status.wrong, tmp_path / "file")
 
 
 def test_without_anybody_in_front_there_is_a_picture_and_an_error_in_the_cell(monkeypatch):

@@ -496,7 +496,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_words_and_a_home_folder_is_m
     for one in widget.take:
         widget.tell("")
         one.click()
-        review(widget.status.wrong, "file")
+        review(widget.status.wrong, tmp_path / "file")
     long.take[1].click()
     assert "xxx" in long.status.wrong
     assert widget.errors == long.errors == []

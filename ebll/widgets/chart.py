@@ -206,7 +206,7 @@ def write_files(files: Mapping[Path, bytes | str]) -> None:
             write_whole(path, content)
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or error
-        raise OutputError(f"Cannot write into {str(folder)[:80]!r}: {what}. Choose another folder.") from error
+        raise OutputError(f"Cannot write into {str(folder)!r}: {what}. Choose another folder.") from error
 
 
 def packed(table: pd.DataFrame) -> dict[str, Any]:
