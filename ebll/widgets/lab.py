@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +94,7 @@ class LabRun:
 
     def __post_init__(self):
         self.planned, self.now = list(checked_changes(self.config, self.planned)), self.config
-        self._shown = curves_of({})
+        self._shown: pd.DataFrame | None = None
         self.at(0)
 
     def change(self, name: str, value: float) -> None:
@@ -128,9 +128,12 @@ class LabRun:
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The columns of `curves` that the chart shows; made anew only after a measurement."""
-        if len(self._shown) != self.measured:
-            self._shown = curves_of({name: recorder.curve_rows for name, recorder in self.recorders.items()})
+        """The columns of `curves` that the chart shows; made from the rows only after a measurement."""
+        if self._shown is None or len(self._shown) != self.measured:
+            rows = [(name, row) for name, recorder in self.recorders.items() for row in recorder.curve_rows]
+            losses = [name for name in LOSSES if any(name in row for _, row in rows)]
+            columns = {name: [row.get(name, math.nan) for _, row in rows] for name in ["step", *SHOWN, *losses]}
+            self._shown = pd.DataFrame({"method": [name for name, _ in rows], **columns})
         return self._shown
 
     @property
@@ -160,17 +163,6 @@ class LabRun:
         facts = {"sequence": f"{config.net}:{config.old}-{config.new}", "net": config.net, "seed": config.seed}
         parts = [tables[name].assign(**facts, method=name) for name in config.methods if len(tables.get(name, ()))]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def curves_of(record: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
-    """The columns of the curves table that the chart shows: made ten times a second while a run goes on.
-
-    record   method -> rows of its record so far
-    """
-    rows = [(name, row) for name, rows in record.items() for row in rows]
-    losses = [name for name in LOSSES if any(name in row for _, row in rows)]
-    columns = {column: [row.get(column, math.nan) for _, row in rows] for column in ["step", *SHOWN, *losses]}
-    return pd.DataFrame({"method": [name for name, _ in rows], **columns})
 
 
 def run(
