@@ -213,9 +213,10 @@ class Widget(ABC):
 class SettingsWidget(Widget):
     """A widget with a chart of what its settings give: a list or a slider for each, a line of code, files.
 
-    A subclass has `_build()`, which makes `parts` and `root`, `_contents()`, the chart's tables, settings and texts,
-    `_line()`, the code that does what the widget does now, `_load(line)`, `_with(settings)`, the config with some
-    settings changed, and `_apply(config)`, which does what another config asks for.
+    A subclass has `_build()`, which makes `parts` and `root`, `_contents()`, the chart's tables, settings, heading and
+    caption, `_alt()`, its text alternative, `_line()`, the code that does what the widget does now, `_load(line)`,
+    `_with(settings)`, the config with some settings changed, and `_apply(config)`, which does what another config asks
+    for.
 
     config   what the controls say
     """
@@ -288,9 +289,9 @@ class SettingsWidget(Widget):
 
     def drawing(self) -> Drawing:
         """What the widget shows now, for a file."""
-        tables, settings, texts = self._contents()
+        tables, settings, heading, caption = self._contents()
         moment = self.chart.moment if self.root is not None else None
-        return Drawing(spec_of(self.drawn), tables, settings, moment=moment, **texts)
+        return Drawing(spec_of(self.drawn), tables, settings, self._alt(), heading, caption, moment)
 
     def _picture(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.drawing().bundle()
@@ -300,10 +301,9 @@ class SettingsWidget(Widget):
         if self.root is None or self.closed:
             return
         try:
-            tables, settings, texts = self._contents()
-            if self.running:
-                texts.pop("alt")
-            self.chart.show(tables, settings, **texts)
+            tables, settings, heading, caption = self._contents()
+            alt = {} if self.running else {"alt": self._alt()}
+            self.chart.show(tables, settings, heading=heading, caption=caption, **alt)
         except Exception as error:  # a picture that fails must not end a run
             self.fault(error)
 

@@ -135,9 +135,11 @@ class SubmanifoldExplorer(SettingsWidget):
             what = str(error) if isinstance(error, InputError) else f"The fit failed: {type(error).__name__}: {error}"
             self.complain(f"{what} The setting is that of the picture again.")
 
-    def _contents(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
-        texts = {"alt": explored_alt(self.found), "heading": explored_title(self.found), "caption": CAPTION}
-        return *submanifold_tables(self.history), texts
+    def _alt(self) -> str:
+        return explored_alt(self.found)
+
+    def _contents(self) -> tuple[dict[str, Any], dict[str, Any], str, str]:
+        return *submanifold_tables(self.history), explored_title(self.found), CAPTION
 
     # What the user does
 

@@ -230,8 +230,10 @@ class ForgettingLab(SettingsWidget):
     def _listed(self) -> dict[str, LabRun]:
         return self.pinned | ({} if self.made in self.pinned.values() else {"now": self.made})
 
-    def _contents(self) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, str]]:
-        """The chart's tables, settings and texts."""
+    def _alt(self) -> str:
+        return lab_view.lab_alt(self.made)
+
+    def _contents(self) -> tuple[dict[str, pd.DataFrame], dict[str, Any], str, str]:
         made, config = self.made, self.made.config
         same = (config.old, config.new, config.net)
         beside = {name: one for name, one in self.pinned.items() if one is not made}
@@ -241,11 +243,10 @@ class ForgettingLab(SettingsWidget):
         tables, settings = lab_tables(
             made.shown, old=config.old, new=config.new, methods=config.methods, terms_of=self._terms_method(config),
             steps=made.steps or steps_of(config, self.offered[config.new]()),
-            beside=pd.concat([one.shown.assign(run=name) for name, one in beside.items()]) if beside else None,
+            beside=lab_view.rows_beside(tuple(beside.items())),
             changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,
         )  # fmt: skip
-        texts = {"heading": lab_view.lab_title(made), "caption": lab_view.lab_caption(made, beside)}
-        return tables, settings, {"alt": lab_view.lab_alt(made), **texts}
+        return tables, settings, lab_view.lab_title(made), lab_view.lab_caption(made, beside)
 
     def _show_state(self, held: bool) -> None:
         """Show the table of results, and what the button Pause does now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "lab_title",
     "results_html",
     "results_table",
+    "rows_beside",
     "save_results",
 ]
 
@@ -60,31 +62,38 @@ def lab_tables(
     diverged  methods whose last point gets a cross
     """
     losses = [name for name in LOSSES if name in curves]
-    table = curves.reindex(columns=["method", "step", *SHOWN, *losses])
-    method, broken = table["method"].to_numpy(), np.zeros(len(table), bool)
+    # Arrays instead of pandas' own operations, since this is done ten times a second while a run goes on.
+    held = {n: curves[n].to_numpy() if n in curves else np.array([]) for n in ["method", "step", *SHOWN, *losses]}
+    method, broken = held["method"], np.zeros(len(curves), bool)
     for name in diverged:
         broken[np.flatnonzero(method == name)[-1:]] = True
     terms_of = terms_of or (method[-1] if len(method) else "")
-    mine = {name: table[name].to_numpy(float)[method == terms_of] for name in losses}
+    mine = {name: held[name][method == terms_of].astype(float) for name in losses}
     highest = max([1.0, *(_largest(values) for values in mine.values())])
     names = list(styles(tuple(methods) or dict.fromkeys(method)))
     settings = {
         "old_task": shortened(old, LONGEST),
         "new_task": shortened(new, LONGEST),
         "methods": names,
-        "steps": int(steps or table["step"].to_numpy().max(initial=1)),
-        "top": _round_up(_largest(table["feature_distance"].to_numpy(float))),
+        "steps": int(steps or held["step"].max(initial=1)),
+        "top": _round_up(_largest(held["feature_distance"].astype(float))),
         "loss_top": float(10 ** np.ceil(np.log10(1.01 * highest))),
         "terms_of": terms_of,
         "terms_label": styles([terms_of])[terms_of].label if terms_of else "",
         # A legend without entries would have no size, and the chart none either.
         "terms": [name for name, values in mine.items() if not np.isnan(values).all()] or LOSSES,
     }
-    table = table.assign(run="", diverged=broken)
+    table = pd.DataFrame({**held, "run": "", "diverged": broken})
     if beside is not None and len(beside):
         table = pd.concat([table, beside.reindex(columns=list(table)).assign(diverged=False)], ignore_index=True)
     tables = {"curves": table, "changes": pd.DataFrame(changes, columns=["step", "text"])}
     return tables | {"methods": pd.DataFrame({"method": names})}, settings
+
+
+@functools.lru_cache(maxsize=4)
+def rows_beside(runs: tuple[tuple[str, LabRun], ...]) -> pd.DataFrame | None:
+    """The rows of runs by name that are over, as `lab_tables` takes them in `beside`."""
+    return pd.concat([made.shown.assign(run=name) for name, made in runs]) if runs else None
 
 
 def _largest(values: np.ndarray) -> float:
