@@ -13,7 +13,6 @@ import json
 import random
 import re
 import socket
-import sys
 from pathlib import Path
 
 import hypothesis
@@ -64,20 +63,6 @@ def seeds():
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - the legacy generator is the global one
     torch.manual_seed(0)
-
-
-class Forgetful(dict):
-    """Keeps nothing that is put into it."""
-
-    def __setitem__(self, key, value):
-        pass
-
-
-@pytest.fixture(autouse=True)
-def usual_cost(monkeypatch):
-    """A widget expects of each run what it expects of the first: on a busy machine it would begin none by itself."""
-    if lab := sys.modules.get("ebll.widgets.lab"):
-        monkeypatch.setattr(lab, "_seconds", Forgetful())
 
 
 def is_local(host):

@@ -62,35 +62,27 @@ def test_a_config_is_read_from_its_line_and_python_makes_the_same_of_it(config):
 
 
 @given(CONFIGS, CHANGES)
-def test_a_run_is_read_from_its_line(config, changes):
-    line = line_of_run(config, changes)
-    assert read_run(line) == (config, checked_changes(config, changes))
-    assert line_of_run(*read_run(line)) == line_of_run(config, checked_changes(config, changes))
-    assert read_run(config.line()) == read_run(config) == (config, ())
-
-
-@given(CONFIGS, CHANGES)
-def test_changes_are_put_in_the_order_of_their_steps_and_those_of_one_step_stay_as_they_are(config, changes):
+def test_a_run_is_read_from_its_line_with_its_changes_in_the_order_of_their_steps(config, changes):
     made = checked_changes(config, (tuple(change) for change in changes))
     assert [change.step for change in made] == sorted(change.step for change in changes)
-    for step in {change.step for change in changes}:
+    for step in {change.step for change in changes}:  # those of one step stay as they are
         assert [c for c in made if c.step == step] == [c for c in changes if c.step == step]
-    assert checked_changes(config, made) == made
     assert all(type(change.value) is float for change in checked_changes(config, [(1, "alpha", 2), *changes]))
+    line = line_of_run(config, changes)
+    assert read_run(line) == (config, made)
+    assert line_of_run(*read_run(line)) == line_of_run(config, made)
+    assert read_run(config.line()) == read_run(config) == (config, ())
 
 
 def test_a_line_tells_only_what_differs_from_the_defaults():
     assert LabConfig().line() == "ebll.LabConfig()"
+    for text in ("", "  ", "LabConfig()", "ebll.LabConfig( )\n", "widgets.lab(LabConfig())"):
+        assert LabConfig.read(text) == LabConfig()
     config = LabConfig(new="mnist", alpha=1, methods=["ebll"])
     assert config.line() == 'ebll.LabConfig(new="mnist", methods=("ebll",), alpha=1.0)'
     line = "ebll.widgets.run(ebll.LabConfig(seed=3), changes=[(60, 'alpha', 0.0)])"
     assert line_of_run(LabConfig(seed=3), [(60, "alpha", 0.0)]) == line
     assert line_of_run(LabConfig(), []) == line_of_run(LabConfig()) == "ebll.widgets.run(ebll.LabConfig())"
-
-
-@pytest.mark.parametrize("text", ["", "  ", "LabConfig()", "ebll.LabConfig( )\n", "widgets.lab(LabConfig())"])
-def test_nothing_said_means_the_defaults(text):
-    assert LabConfig.read(text) == LabConfig()
 
 
 # Refusals.
@@ -143,23 +135,14 @@ def test_what_makes_no_config_is_refused(text, named):
         LabConfig.read(text)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "LabConfig(alpha={})",
-        "LabConfig(alpha=1, **{})",
-        "LabConfig({})",
-        "{}",
-        "alpha={}",
-        "LabConfig(seed=1) if {} else 0",
-        "[{}, LabConfig()][1]",
-        "run(LabConfig(), {})",
-        "run({}, changes=[])",
-        "run(LabConfig(), changes={})",
-        "run(LabConfig(), changes=[{}])",
-        "run(LabConfig(), changes=[(1, 'alpha', {})])",
-    ],
-)
+LINES = [
+    *("LabConfig(alpha={})", "LabConfig(alpha=1, **{})", "LabConfig({})", "{}", "alpha={}", "[{}, LabConfig()][1]"),
+    *("LabConfig(seed=1) if {} else 0", "run(LabConfig(), {})", "run({}, changes=[])", "run(LabConfig(), changes={})"),
+    *("run(LabConfig(), changes=[{}])", "run(LabConfig(), changes=[(1, 'alpha', {})])"),
+]
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_nothing_in_a_line_is_executed(line, tmp_path):
     target = tmp_path / "touched"
     for read in (LabConfig.read, read_run):
@@ -206,48 +189,37 @@ def test_methods_come_in_the_order_of_the_kit_and_once_each():
 def test_the_defaults_of_each_net_are_those_of_the_main_job(net):
     config = LabConfig(net=net)
     assert config == LabConfig().with_net(net) == LabConfig.read(f'net="{net}"') == LabConfig.read(config.line())
+    assert config.with_net("mlp") == LabConfig()
     for name in LAB_METHODS:
         assert config.run(name).made_method() == PRESETS[net].method(name)
         assert config.run(name).train == PRESETS[net].train
-    assert config.with_net("mlp") == LabConfig()
+    given = LabConfig(net="cnn", distill_weight=PRESETS["mlp"].distill_weight)  # another net's default that was given
+    assert given.distill_weight == PRESETS["mlp"].distill_weight != PRESETS["cnn"].distill_weight
+    assert LabConfig.read(given.line()) == given
 
 
 @given(CONFIGS, st.sampled_from(list(PRESETS)))
 def test_another_net_brings_its_own_settings_and_leaves_those_that_were_chosen(config, net):
     moved, old, new = config.with_net(net), PRESETS[config.net], PRESETS[net]
     assert moved.net == net
-    for name in ("alpha", "distill_weight", "ewc_strength"):
-        own = getattr(config, name) == getattr(old, name)
-        assert getattr(moved, name) == getattr(new if own else config, name)
-    for name in ("learning_rate", "epochs"):
-        own = getattr(config, name) == getattr(old.train, name)
-        assert getattr(moved, name) == (getattr(new.train, name) if own else getattr(config, name))
+    for name in ("alpha", "distill_weight", "ewc_strength", "learning_rate", "epochs"):
+        before, after = (preset if hasattr(preset, name) else preset.train for preset in (old, new))
+        own = getattr(config, name) == getattr(before, name)
+        assert getattr(moved, name) == getattr(after if own else config, name)
     for name in ("old", "new", "methods", "temperature", "code_size", "recon_weight", "seed"):
         assert getattr(moved, name) == getattr(config, name)
-
-
-@given(CONFIGS)
-def test_each_method_is_a_run_with_these_settings(config):
     for name in LAB_METHODS:
         run = config.run(name)
         assert (run.tasks, run.method) == ((config.old, config.new), name)
-        assert run.train == PRESETS[config.net].train.replace(learning_rate=config.learning_rate, epochs=config.epochs)
-        for setting in ("net", "seed", *OTHER):
-            assert getattr(run, setting) == getattr(config, setting)
+        assert run.train == old.train.replace(learning_rate=config.learning_rate, epochs=config.epochs)
+        assert all(getattr(run, setting) == getattr(config, setting) for setting in ("net", "seed", *OTHER))
 
 
 OWN = [blobs("old", 1, count=200), blobs("new", 2, count=200)]
 BASE = LabConfig(old="old", new="new", code_size=4, epochs=3)
 OTHER = {
-    "alpha": 30.0,
-    "temperature": 5.0,
-    "distill_weight": 9.0,
-    "ewc_strength": 3e4,
-    "code_size": 6,
-    "recon_weight": 1.0,
-    "learning_rate": 0.05,
-    "epochs": 4,
-    "seed": 5,
+    **{"alpha": 30.0, "temperature": 5.0, "distill_weight": 9.0, "ewc_strength": 3e4, "code_size": 6},
+    **{"recon_weight": 1.0, "learning_rate": 0.05, "epochs": 4, "seed": 5},
 }
 
 
@@ -261,11 +233,3 @@ def test_a_setting_acts_on_a_method_exactly_where_it_says_so(base, setting, meth
     made = ebll.widgets.run(BASE.replace(methods=method, **{setting: OTHER[setting]}), tasks=OWN)
     assert same(made.runs[method].net, base[method].net) != acts_on(setting, [method])
     assert acts_on(setting, LAB_METHODS)
-
-
-def test_a_weight_of_another_nets_default_that_was_given_is_kept_and_written():
-    config = LabConfig(net="cnn", distill_weight=PRESETS["mlp"].distill_weight)
-    assert config.distill_weight == PRESETS["mlp"].distill_weight != PRESETS["cnn"].distill_weight
-    assert LabConfig.read(config.line()) == config
-    assert "distill_weight" in config.line()
-    assert "distill_weight" not in LabConfig(net="cnn").line()

@@ -8,27 +8,44 @@ import torch
 from ebll.widgets.driver import Driver
 
 
-class Told:
-    """A run of `count` steps, and what is told of it."""
+class Counted:
+    """A run of `count` steps, of which every second one holds, and what its driver calls."""
 
     def __init__(self, count=10):
-        self.at, self.count, self.closed, self.slices, self.ended = 0, count, 0, [], []
+        self.at, self.count, self.closed, self.slices, self.ended, self.threads = 0, count, 0, [], [], []
 
     def steps(self):
         try:
             while self.at < self.count:
                 self.at += 1
-                yield
+                self.threads.append(torch.get_num_threads())
+                yield self.at % 2 == 0
         finally:
             self.closed += 1
 
-    def drive(self, loop, **more):
-        return Driver(self.steps(), on_slice=self.slices.append, on_end=self.ended.append, loop=loop, threads=1, **more)
+    def drive(self, loop, steps=None, **more):
+        self.driver = Driver(
+            steps or self.steps(), on_slice=lambda: self.slices.append(self.driver.held), on_end=self.ended.append,
+            loop=loop, **{"threads": 1, **more},
+        )  # fmt: skip
+        return self.driver
+
+
+def fail():
+    yield
+    raise ZeroDivisionError
 
 
 @pytest.fixture(autouse=True)
 def a_step_a_slice(monkeypatch):
     monkeypatch.setattr("ebll.widgets.driver.SLICE", 0.0)
+
+
+def in_loop(test):
+    async def whole():
+        await test(asyncio.get_running_loop())
+
+    return lambda: asyncio.run(whole())
 
 
 async def rounds(count=60):
@@ -37,139 +54,89 @@ async def rounds(count=60):
 
 
 def test_without_a_loop_it_is_taken_to_its_end_at_once_and_raises_what_it_raises():
-    told = Told()
-    driver = told.drive(None)
-    assert (driver.state, told.at, told.closed, told.ended) == ("done", 10, 1, [driver])
-
-    inside = []
-
-    def fail():
-        inside.append(torch.get_num_threads())
-        yield
-        raise ZeroDivisionError
-
+    run, before = Counted(), torch.get_num_threads()
+    driver = run.drive(None, threads=3)
+    assert (driver.state, run.at, run.closed, run.ended) == ("done", 10, 1, [driver])
+    assert (set(run.threads), torch.get_num_threads()) == ({3}, before)
     with pytest.raises(ZeroDivisionError):
-        Driver(fail(), on_slice=print, on_end=told.ended.append, loop=None, threads=3)
-    assert told.ended == [driver]
-    assert inside == [3] != [torch.get_num_threads()]
+        run.drive(None, fail())
+    assert run.ended == [driver]
 
 
-def test_between_two_slices_the_loop_has_its_turn_and_at_the_end_it_says_so_once():
-    async def test():
-        told, other = Told(), []
-
-        async def alongside():
-            while not told.ended:
-                other.append(told.at)
-                await asyncio.sleep(0)
-
-        driver = told.drive(asyncio.get_running_loop())
-        await alongside()
-        assert set(range(1, 10)) <= set(other), "after every step somebody else had a turn"
-        assert (driver.state, driver.error, told.closed, told.ended) == ("done", None, 1, [driver])
-
-    asyncio.run(test())
+@in_loop
+async def test_after_every_step_the_loop_has_its_turn_with_its_own_threads_and_the_end_comes_once(loop):
+    run, other, before = Counted(), [], torch.get_num_threads()
+    driver = run.drive(loop, threads=2)
+    while not run.ended:
+        other.append(run.at)
+        assert torch.get_num_threads() == before
+        await asyncio.sleep(0)
+    assert set(range(1, 10)) <= set(other)
+    assert (driver.state, driver.error, run.closed, run.ended) == ("done", None, 1, [driver])
+    assert set(run.threads) == {2}
 
 
-def test_it_can_be_held_stepped_and_let_go():
-    async def test():
-        told = Told()
-        driver = told.drive(asyncio.get_running_loop())
-        await rounds(12)
-        driver.pause()
-        await rounds()
-        held = told.at
-        await rounds()
-        assert (told.at, told.slices[-1], driver.paused) == (held, True, True)
-        driver.step(lambda: told.at >= held + 2)
-        await rounds()
-        assert (told.at, driver.paused) == (held + 2, True)
-        driver.resume()
-        await rounds(200)
-        assert (driver.state, told.at) == ("done", 10)
+@in_loop
+async def test_it_can_be_held_stepped_and_let_go(loop):
+    run = Counted(20)
+    driver = run.drive(loop, held=True)
+    await rounds()
+    assert (run.at, driver.held, run.slices[-1]) == (2, True, True)
+    for _ in range(3):  # at once: three steps that hold
+        driver.step()
+    await rounds(100)
+    assert (run.at, driver.paused, driver.held) == (8, True, True)
+    driver.resume()
+    await rounds(12)
+    driver.pause()
+    await rounds()
+    seen = run.at
+    await rounds()
+    assert (run.at, driver.held) == (seen, True)
+    driver.resume()
+    await rounds(300)
+    assert (driver.state, run.at) == ("done", 20)
 
-    asyncio.run(test())
 
-
-@pytest.mark.parametrize("when", ["before it began", "in the middle", "while it is held"])
-def test_a_stop_closes_the_generator_and_is_told(when):
-    async def test():
-        told = Told()
-        driver = told.drive(asyncio.get_running_loop())
+@pytest.mark.parametrize("when", ["before it began", "in the middle", "while it is held", "replaced"])
+def test_a_stop_closes_the_generator_and_its_end_is_reported_unless_it_is_replaced(when):
+    async def test(loop):
+        run = Counted()
+        driver = run.drive(loop)
         if when != "before it began":
             await rounds(20)
         if when == "while it is held":
             driver.pause()
             await rounds()
-        seen = told.at
-        driver.stop()
+        seen = run.at
+        driver.stop(replaced=when == "replaced")
         await rounds(5)
-        assert (driver.state, driver.error, told.ended, told.at) == ("stopped", None, [driver], seen)
-        assert told.closed == (when != "before it began")
+        assert (driver.state, driver.error, run.at) == ("stopped", None, seen)
+        assert run.ended == ([] if when == "replaced" else [driver])
+        assert run.closed == (when != "before it began")
 
-    asyncio.run(test())
-
-
-def test_of_a_run_that_is_replaced_nothing_more_is_told():
-    async def test():
-        told = Told()
-        driver = told.drive(asyncio.get_running_loop())
-        await rounds(20)
-        driver.stop(replaced=True)
-        await rounds(5)
-        assert (driver.state, told.ended, told.closed) == ("stopped", [], 1)
-
-    asyncio.run(test())
+    in_loop(test)()
 
 
-def test_what_a_run_raises_is_kept():
-    async def test():
-        def fail():
-            yield
-            raise ZeroDivisionError
-
-        ended = []
-        driver = Driver(
-            fail(), on_slice=lambda _: None, on_end=ended.append, loop=asyncio.get_running_loop(), threads=1
-        )
-        await rounds()
-        assert (driver.state, type(driver.error), ended) == ("failed", ZeroDivisionError, [driver])
-
-    asyncio.run(test())
+@in_loop
+async def test_what_a_run_raises_is_kept(loop):
+    run = Counted()
+    driver = run.drive(loop, fail())
+    await rounds()
+    assert (driver.state, type(driver.error), run.ended) == ("failed", ZeroDivisionError, [driver])
 
 
-def test_the_number_of_threads_is_the_runs_within_a_slice_only():
-    async def test():
-        inside, before = [], torch.get_num_threads()
+@in_loop
+async def test_a_pace_is_kept(loop):
+    run, slept = Counted(4), []
 
-        def steps():
-            for _ in range(3):
-                inside.append(torch.get_num_threads())
-                yield
+    async def sleep(seconds, sleep=asyncio.sleep):
+        slept.append(seconds)
+        await sleep(0)
 
-        ended = []
-        Driver(steps(), on_slice=lambda _: None, on_end=ended.append, loop=asyncio.get_running_loop(), threads=2)
-        while not ended:
-            assert torch.get_num_threads() == before
-            await asyncio.sleep(0)
-        assert inside == [2, 2, 2]
-
-    asyncio.run(test())
-
-
-def test_a_pace_is_kept():
-    async def test():
-        told, slept = Told(4), []
-
-        async def sleep(seconds, sleep=asyncio.sleep):
-            slept.append(seconds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ebll.widgets.driver.asyncio.sleep", sleep)
+        run.drive(loop, pace=lambda: 0.25 if run.at > 2 else 0.0)
+        while not run.ended:
             await sleep(0)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ebll.widgets.driver.asyncio.sleep", sleep)
-            told.drive(asyncio.get_running_loop(), pace=lambda: 0.25 if told.at > 2 else 0.0)
-            while not told.ended:
-                await sleep(0)
-        assert sum(seconds > 0.2 for seconds in slept) == 2
-
-    asyncio.run(test())
+    assert sum(seconds > 0.2 for seconds in slept) == 2

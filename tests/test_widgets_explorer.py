@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from messages import raises, review
-from widget_rig import CLASS, LOOP, TASKS, move, settle, until, wait, widgets_alive
+from widget_rig import CLASS, LOOP, TASKS, move, press, settle, until, wait, widgets_alive
 
 import ebll.widgets
 from ebll.errors import InputError
 from ebll.widgets import SubmanifoldConfig, SubmanifoldExplorer
-from ebll.widgets.controls import Slider
 
 
 def test_moving_the_code_size_changes_points_numbers_and_words(explorer):
@@ -35,7 +34,7 @@ def test_moving_the_code_size_changes_points_numbers_and_words(explorer):
     assert shares["epoch"].nunique() == found.epochs + 1, "the scrubber goes through the whole fit"
 
 
-def test_the_line_of_code_makes_the_same_explorer(explorer):
+def test_the_line_of_code_makes_the_same_explorer_and_a_class_that_is_not_named_is_the_first(explorer):
     widget = explorer()
     widget.choices["task"].value = "two"
     widget.choices["label"].value = "3"
@@ -47,17 +46,23 @@ def test_the_line_of_code_makes_the_same_explorer(explorer):
     widget.choices["task"].value = "one"  # has no class 3
     assert widget.config.label == "0"
     settle(widget)
+    assert explorer('task="two", code_size=8').config.label == "0"
+    with raises(InputError, "'A'"):
+        explorer('task="two", label="A", code_size=8')
 
 
-def test_every_control_has_a_name_and_the_sentence_of_its_setting(explorer):
-    widget, rules = explorer(hide=["seed"], lock=["net"]), SubmanifoldConfig.metadata()
+def test_every_control_has_the_sentence_of_its_setting_and_can_be_hidden_and_locked(explorer):
+    widget, rules = explorer(hide=["seed"], lock=["net", "code_size"]), SubmanifoldConfig.metadata()
     assert all(one.tip == rules[name]["doc"] for name, one in widget.sliders.items())
     assert all(one.tooltip == rules[name]["doc"] for name, one in widget.choices.items())
+    assert set(widget.parts) == set(SubmanifoldExplorer.controls)
     assert widget.choices["net"].disabled
+    assert widget.sliders["code_size"].locked
+    widget.code.value = CLASS.replace("code_size=8", "code_size=4")
+    assert "code size is locked" in widget.status.wrong
+    assert widget.config.code_size == 8
     with raises(InputError, "hide", "'speed'"):
         explorer(hide=["speed"])
-    assert set(widget.sliders) | set(widget.choices) < set(SubmanifoldExplorer.controls)
-    assert isinstance(widget.sliders["seed"], Slider)
 
 
 @pytest.mark.parametrize("text", ["", "alpha=3", "1 +", "task='nowhere'", 'task="one", label="nope"', "code_size=0"])
@@ -66,57 +71,45 @@ def test_lines_of_code_that_cannot_be_read_are_refused_and_set_back(explorer, te
     before, line = widget.config, widget.code.value
     widget.code.value = text
     assert widget.status.wrong
-    assert (widget.config, widget.code.value) == (before, line)
-    assert widget.errors == []
+    assert (widget.config, widget.code.value, widget.errors) == (before, line, [])
 
 
-def test_a_locked_setting_stays(explorer):
-    widget = explorer(lock=["code_size"])
-    widget.code.value = CLASS.replace("code_size=8", "code_size=4")
-    assert "code size is locked" in widget.status.wrong
-    assert widget.config.code_size == 8
-
-
-def test_a_code_that_is_too_large_is_told_and_the_picture_stays(explorer):
+def test_a_code_that_is_too_large_is_told_and_the_picture_stays_also_where_a_fit_was_stopped_for_it(explorer):
     widget = explorer()
-    before = widget.drawing().alt
+    whole, before = widget.found, widget.drawing().alt
+    move(widget, code_size=4)
+    until(lambda: widget.found.config.code_size == 4 and widget.found.epoch == 2, "the fit")
     move(widget, code_size=100_000)
     with pytest.raises(InputError):
         LOOP.run_until_complete(widget.finished())
     assert "code_size must be" in widget.status.wrong
-    assert widget.sliders["code_size"].value == widget.found.config.code_size == 8
-    assert widget.drawing().alt == before
+    assert (widget.found, widget.config) == (whole, whole.config)
+    assert widget.sliders["code_size"].value == 8
+    assert widget.drawing().alt == widget.chart.alt == before
     move(widget, code_size=4)
     settle(widget)
     assert widget.status.wrong == ""
-    widget.buttons["reset"].click()
+    press(widget, "reset")
     settle(widget)
     assert (widget.config.code_size, widget.found.config.code_size) == (8, 8)
 
 
-def test_a_fit_that_was_stopped_half_way_for_one_that_may_not_be_is_not_shown_as_the_result(explorer):
+def test_a_fit_that_fails_brings_controls_and_picture_back_and_a_fault_in_the_picture_is_kept(explorer, monkeypatch):
     widget = explorer()
     whole = widget.found
-    move(widget, code_size=4)
-    until(lambda: widget.found.config.code_size == 4 and widget.found.epoch == 2, "the fit")
-    move(widget, code_size=300)
-    until(lambda: not widget.running, "the refusal")
-    assert widget.found is whole
-    assert widget.config == whole.config
-    assert "code of 8" in widget.chart.alt
-    assert "300" in widget.status.wrong
-
-
-def test_a_fit_that_fails_brings_controls_and_picture_back(explorer, monkeypatch):
-    widget = explorer()
-    whole = widget.found
-    monkeypatch.setattr("ebll.widgets.explorer.exploring", lambda *_: 1 / 0)
-    move(widget, code_size=4)
-    with pytest.raises(ZeroDivisionError):
-        LOOP.run_until_complete(widget.finished())
+    with monkeypatch.context() as patch:
+        patch.setattr("ebll.widgets.explorer.exploring", lambda *_: 1 / 0)
+        move(widget, code_size=4)
+        with pytest.raises(ZeroDivisionError):
+            LOOP.run_until_complete(widget.finished())
     assert "ZeroDivisionError" in widget.status.wrong
     assert widget.found is whole
-    assert widget.sliders["code_size"].value == 8
+    assert (widget.sliders["code_size"].value, widget.errors) == (8, [])
+    monkeypatch.setattr(widget.chart, "show", lambda *_, **__: 1 / 0)
+    move(widget, code_size=4)
+    LOOP.run_until_complete(widget.finished())
+    assert {type(error) for error in widget.errors} == {ZeroDivisionError}
+    assert "ZeroDivisionError" in widget.status.wrong
 
 
 def test_an_explorer_that_is_moved_fast_shows_the_last_setting_and_leaves_nothing(explorer):
@@ -129,37 +122,21 @@ def test_an_explorer_that_is_moved_fast_shows_the_last_setting_and_leaves_nothin
     assert widget.found.config == widget.config
     assert widget.found.epoch == widget.found.epochs
     assert widgets_alive() == widgets
-
-
-def test_a_fault_in_the_picture_is_told_and_kept(explorer, monkeypatch):
-    widget = explorer()
-    with monkeypatch.context() as patch:
-        patch.setattr(widget.chart, "show", lambda *_, **__: 1 / 0)
-        move(widget, code_size=4)
-        LOOP.run_until_complete(widget.finished())
-    assert {type(error) for error in widget.errors} == {ZeroDivisionError}
-    assert "ZeroDivisionError" in widget.status.wrong
-
-
-def test_closing_stops_a_fit_and_nothing_more_is_shown(explorer):
-    widget = explorer()
     move(widget, code_size=6)
     wait()
-    driver = widget.driver
     widget.close()
     wait()
-    assert (driver.state, widget.errors) == ("stopped", [])
+    assert (widget.driver.state, widget.errors) == ("stopped", [])
 
 
 def test_a_taken_figure_agrees_with_what_is_shown(explorer, tmp_path):
     widget = explorer(folder=tmp_path)
-    widget.buttons["take"].click()
+    press(widget, "take")
     assert (tmp_path / "submanifold-1.png").read_bytes() == widget.drawing().png()
-    written = pd.read_csv(tmp_path / "submanifold-1.csv")
-    assert len(written) == len(widget.chart.data["shares"])
+    assert len(pd.read_csv(tmp_path / "submanifold-1.csv")) == len(widget.chart.data["shares"])
     (tmp_path / "file").write_text("")
     other = explorer(folder=tmp_path / "file")
-    other.buttons["take"].click()
+    press(other, "take")
     review(other.status.wrong, tmp_path / "file")
 
 
@@ -173,9 +150,3 @@ def test_without_anybody_in_front_there_is_a_picture_and_an_error_in_the_cell(mo
     assert metadata["image/png"]["alt"] == data["text/plain"] == widget.drawing().alt
     with raises(InputError, "code_size", 300):
         ebll.widgets.submanifold_explorer(CLASS.replace("8", "300"), tasks=TASKS)
-
-
-def test_where_no_class_is_named_it_is_the_first_of_the_task(explorer):
-    assert explorer('task="two", code_size=8').config.label == "0"
-    with raises(InputError, "'A'"):
-        explorer('task="two", label="A", code_size=8')

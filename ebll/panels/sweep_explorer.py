@@ -19,9 +19,8 @@ from ebll.panels.sweep_scene import SweepScene, label_of
 from ebll.panels.sweep_widgets import LISTS, SweepWidgets
 from ebll.sweeps import Sweep
 from ebll.sweeps.maps import KNOBS, SweepView, index_of, kept, nearest, settled
-from ebll.widgets.base import Widget
+from ebll.widgets.base import Widget, free_stem
 from ebll.widgets.config import keywords_of, line_of
-from ebll.widgets.saving import free_stem
 
 __all__ = ["SweepExplorer", "sweep_explorer"]
 

@@ -15,8 +15,8 @@ from .config import Change, LabConfig, SubmanifoldConfig
 from .explorer import SubmanifoldExplorer, submanifold_explorer
 from .forgetting import ForgettingLab, forgetting_lab
 from .lab import LabRun, run, training
-from .submanifold import Explored, explore, exploring
-from .tables import lab_tables, submanifold_tables
+from .lab_view import lab_tables
+from .submanifold import Explored, explore, exploring, submanifold_tables
 
 __all__ = [
     "Change",

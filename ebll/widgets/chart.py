@@ -18,9 +18,6 @@ import html
 import importlib.util
 import io
 import json
-import re
-import subprocess
-import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,11 +67,9 @@ class Drawing:
 
     def svg(self) -> str:
         """The chart as SVG, with its text as title and description."""
-        drawn = _converted(self._filled(), "svg").decode()
-        text = html.escape(self.alt)
-        return re.sub(r"<svg\b", f'<svg role="img" aria-label="{text}"', drawn, count=1).replace(
-            ">", f"><desc>{text}</desc>", 1
-        )
+        drawn, text = _converted(self._filled(), "svg").decode(), html.escape(self.alt)
+        tagged = drawn.replace("<svg", f'<svg role="img" aria-label="{text}"', 1)
+        return tagged.replace(">", f"><desc>{text}</desc>", 1)
 
     def png(self, scale: float = 1.5) -> bytes:
         """The chart as PNG, `scale` pixels for each of the page's, with its text as its description."""
@@ -98,17 +93,10 @@ class Drawing:
         contents = {"png": self.png(), "svg": self.svg(), "txt": f"{self.alt.strip()}\n"}
         files = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in contents}
         for name in self.data.keys() - {"methods"}:  # which has the names of the bars alone
-            table = self.data[name]
-            key = "csv" if name == main else name
-            contents[key] = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-            files[key] = stem.with_name(f"{stem.name}.csv" if name == main else f"{stem.name}-{name}.csv")
-        try:
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            for kind, path in files.items():
-                write_whole(path, contents[kind])
-        except (OSError, ValueError) as error:
-            what = getattr(error, "strerror", None) or error
-            raise OutputError(f"Cannot write {stem.name!r} into {str(stem.parent)!r}: {what}.") from error
+            key, end = ("csv", "") if name == main else (name, f"-{name}")
+            contents[key] = self.data[name].to_csv(index=False, float_format="%.6g", lineterminator="\n")
+            files[key] = stem.with_name(f"{stem.name}{end}.csv")
+        write_files({path: contents[kind] for kind, path in files.items()})
         return files
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -121,8 +109,8 @@ class Drawing:
         spec, reading = copy.deepcopy(self.spec), self.spec["usermeta"]["ebll"]
         rows = self.data.get(reading["table"], pd.DataFrame(columns=[reading["time"]]))
         times = rows[rows["run"] == ""][reading["time"]] if "run" in rows else rows[reading["time"]]
-        values = {**self.settings, "held": self.moment is not None}
-        values["at"] = self.moment if self.moment is not None else (times.max() if len(times) else 0)
+        end = times.max() if len(times) else 0
+        values = {**self.settings, "held": self.moment is not None, "at": end if self.moment is None else self.moment}
         values |= {name: textwrap.wrap(getattr(self, name), 125) or [""] for name in ("heading", "caption")}
         for one in spec["signals"]:
             if one["name"] in values:
@@ -209,6 +197,18 @@ class Chart(anywidget.AnyWidget):
         return {**data, **picture}, {**metadata, **about}
 
 
+def write_files(files: Mapping[Path, bytes | str]) -> None:
+    """Write files into one folder, which is made where there is none; `OutputError` where they cannot be written."""
+    folder = next(iter(files)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            write_whole(path, content)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise OutputError(f"Cannot write into {str(folder)!r}: {what}. Choose another folder.") from error
+
+
 def packed(table: pd.DataFrame) -> dict[str, Any]:
     """A table as bytes: numbers as float32 (no number becomes NaN), texts as int16 places in a list of words.
 
@@ -240,27 +240,15 @@ def _vega() -> bytes:
     return code
 
 
-_CONVERT = """
-import json, sys, vl_convert
-given = json.load(sys.stdin)
-vl_convert.register_font_directory(given["fonts"])
-if given["kind"] == "svg":
-    made = vl_convert.vega_to_svg(given["spec"], allowed_base_urls=[]).encode()
-else:
-    made = vl_convert.vega_to_png(given["spec"], scale=given["scale"], allowed_base_urls=[])
-sys.stdout.buffer.write(made)
-"""
-
-
 def _converted(spec: dict[str, Any], kind: str, scale: float = 1.0) -> bytes:
-    """A specification as SVG or PNG, by a process of its own: a kernel would keep 100 MB of its JavaScript engine.
+    """A specification as SVG or PNG, in matplotlib's own typefaces, so that it is the same on every machine."""
+    import vl_convert
 
-    Letters are matplotlib's own typefaces, so that the picture is the same on every machine.
-    """
     fonts = Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
-    given = json.dumps({"spec": spec, "kind": kind, "scale": scale, "fonts": str(fonts)})
-    command = [sys.executable, "-c", _CONVERT]
-    return subprocess.run(command, input=given.encode(), stdout=subprocess.PIPE, check=True).stdout
+    vl_convert.register_font_directory(str(fonts))
+    if kind == "svg":
+        return vl_convert.vega_to_svg(spec, allowed_base_urls=[]).encode()
+    return vl_convert.vega_to_png(spec, scale=scale, allowed_base_urls=[])
 
 
 def _plain(value: Any) -> Any:

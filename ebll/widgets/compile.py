@@ -5,7 +5,6 @@ python -m ebll.widgets.compile        # after a change in lab_chart.py, submanif
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from .lab_chart import lab_chart
 from .look import CONFIG
 from .submanifold_chart import submanifold_chart
 
-__all__ = ["CHARTS", "compiled", "source_of", "write"]
+__all__ = ["CHARTS", "compiled", "write"]
 
 CHARTS: dict[str, Callable[[], altair.TopLevelMixin]] = {"lab": lab_chart, "submanifold": submanifold_chart}
 FOLDER = Path(__file__).parent / "front"
@@ -34,6 +33,7 @@ def compiled(chart: altair.TopLevelMixin) -> dict[str, Any]:
         if one["name"] in sizes:
             one.pop("value", None)
             one["update"] = sizes[one["name"]]
+    made["usermeta"]["made_by"] = [altair.__version__, vl_convert.__version__]
     made["title"]["subtitle"] = {"signal": "caption"}
     _follow(made)
     return made
@@ -47,18 +47,11 @@ def _follow(part: dict[str, Any]) -> None:
         _follow(mark)
 
 
-def source_of(chart: altair.TopLevelMixin) -> str:
-    """A hash of what a chart is compiled from."""
-    text = json.dumps({**chart.to_dict(), "$schema": "", "look": CONFIG}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def write() -> None:
     """Write all charts, a file each."""
     for name, make in CHARTS.items():
-        spec = compiled(make())
-        spec["usermeta"] |= {"source": source_of(make()), "altair": altair.__version__}
-        (FOLDER / f"{name}.json").write_text(json.dumps(spec, ensure_ascii=False, separators=(",", ":")) + "\n")
+        text = json.dumps(compiled(make()), ensure_ascii=False, separators=(",", ":"))
+        (FOLDER / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

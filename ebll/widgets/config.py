@@ -12,28 +12,21 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from ebll.config import PRESETS, OfNet, RunConfig, take_own
 from ebll.errors import InputError, check_choice, check_count
 from ebll.methods import METHODS, settings_of
 from ebll.settings import Settings, as_in, setting
 
-__all__ = [
-    "LAB_METHODS",
-    "MID_RUN",
-    "Change",
-    "LabConfig",
-    "SubmanifoldConfig",
-    "WidgetConfig",
-    "line_of_run",
-    "read_run",
-]
+__all__ = ["LAB_METHODS", "MID_RUN", "Change", "LabConfig", "SubmanifoldConfig", "line_of_run", "read_run"]
 
 LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "ebll", "ebll-separate")
 """The methods that the forgetting lab offers: those that learn the new task without the old one's data."""
 MID_RUN = ("alpha", "distill_weight", "ewc_strength")
 """The settings that may change in mid-run: the weights of the loss terms."""
+
+_MLP = PRESETS["mlp"]
 
 
 class Change(NamedTuple):
@@ -47,9 +40,11 @@ class Change(NamedTuple):
 class WidgetConfig(Settings):
     """Settings that a line of code holds."""
 
+    call: ClassVar[str]  #: what makes such an object, with braces for its settings
+
     def line(self, call: str = "") -> str:
         """A line of code that makes this object; settings at their defaults are left out."""
-        return line_of(self, call or f"ebll.{type(self).__name__}({{}})")
+        return line_of(self, call or self.call)
 
     @classmethod
     def read(cls, text: str | Self) -> Self:
@@ -72,18 +67,20 @@ class LabConfig(WidgetConfig):
     The old task is always learned with the net's own settings. `learning_rate` and `epochs` are those of the new task.
     """
 
+    call = "ebll.LabConfig({})"
+
     old: str = setting("letters", "Task that is learned first, and that may be forgotten.", free=True)
     new: str = setting("textures", "Task that is learned second.", free=True)
     net: str = as_in(RunConfig, "net", "mlp")
     methods: tuple[str, ...] = ("finetune", "lwf", "ebll")
-    alpha: float = as_in(RunConfig, "alpha", OfNet(PRESETS["mlp"].alpha), high=1e6)
+    alpha: float = as_in(RunConfig, "alpha", OfNet(_MLP.alpha), high=1e6)
     temperature: float = as_in(RunConfig, "temperature", 2.0, high=1e3)
-    distill_weight: float = as_in(RunConfig, "distill_weight", OfNet(PRESETS["mlp"].distill_weight), high=1e6)
-    ewc_strength: float = as_in(RunConfig, "ewc_strength", OfNet(PRESETS["mlp"].ewc_strength), high=1e9)
-    code_size: int = as_in(RunConfig, "code_size", PRESETS["mlp"].code_size, high=100_000)
+    distill_weight: float = as_in(RunConfig, "distill_weight", OfNet(_MLP.distill_weight), high=1e6)
+    ewc_strength: float = as_in(RunConfig, "ewc_strength", OfNet(_MLP.ewc_strength), high=1e9)
+    code_size: int = as_in(RunConfig, "code_size", _MLP.code_size, high=100_000)
     recon_weight: float = as_in(RunConfig, "recon_weight", 1e-2, high=1e6)
-    learning_rate: float = as_in(RunConfig, "learning_rate", OfNet(PRESETS["mlp"].train.learning_rate), high=1e3)
-    epochs: int = as_in(RunConfig, "epochs", PRESETS["mlp"].train.epochs, high=1000)
+    learning_rate: float = as_in(RunConfig, "learning_rate", OfNet(_MLP.train.learning_rate), high=1e3)
+    epochs: int = as_in(RunConfig, "epochs", _MLP.train.epochs, high=1000)
     seed: int = as_in(RunConfig, "seed", 0)
 
     def __post_init__(self):
@@ -105,34 +102,41 @@ class LabConfig(WidgetConfig):
 
     def with_net(self, net: str) -> LabConfig:
         """The same with another net: what stood at the old net's own setting goes to the new one's."""
-        usual, other = LabConfig(net=self.net), LabConfig(net=net)
-        moved = {
-            field.name: getattr(other, field.name)
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) == getattr(usual, field.name) != getattr(other, field.name)
-        }
-        return self.replace(**{**moved, "net": net})
+        return LabConfig(net=net).replace(**{n: getattr(self, n) for n in changed_in(self) if n != "net"})
 
 
 @dataclass(frozen=True)
 class SubmanifoldConfig(WidgetConfig):
     """What the submanifold explorer shows; the defaults are those of docs/settings.md."""
 
+    call = "ebll.widgets.SubmanifoldConfig({})"
+
     task: str = setting("letters", "Task whose features are looked at.", free=True)
     net: str = as_in(RunConfig, "net", "mlp")
     label: str = setting("A", "Class whose features are shown.", free=True)
-    code_size: int = as_in(RunConfig, "code_size", PRESETS["mlp"].code_size, high=100_000)
+    code_size: int = as_in(RunConfig, "code_size", _MLP.code_size, high=100_000)
     recon_weight: float = as_in(RunConfig, "recon_weight", 1e-2, high=1e6)
     seed: int = as_in(RunConfig, "seed", 0)
-
-    def line(self, call: str = "ebll.widgets.SubmanifoldConfig({})") -> str:
-        """As that of every config; this one is not at ebll's front door."""
-        return super().line(call)
 
 
 def acts_on(name: str, methods: Iterable[str]) -> bool:
     """Whether a setting changes anything for one of these methods."""
     return not any(name in settings_of(one) for one in METHODS) or any(name in settings_of(one) for one in methods)
+
+
+def changed_in(config: Any) -> list[str]:
+    """Names of the settings that are not at the defaults of a config's net; the net where it is not the first one."""
+    usual, of_net = type(config)(), type(config)(net=config.net)
+    names = [field.name for field in dataclasses.fields(config)]
+    return [n for n in names if getattr(config, n) != getattr(usual if n == "net" else of_net, n)]
+
+
+# Lines of code
+
+
+def line_of(config: Settings, call: str) -> str:
+    """The settings that are not at their defaults, as `name=value, ...`, put into the braces of `call`."""
+    return call.format(", ".join(f"{name}={_literal(getattr(config, name))}" for name in changed_in(config)))
 
 
 def line_of_run(config: LabConfig, changes: Iterable[Sequence[Any]] = ()) -> str:
@@ -146,10 +150,9 @@ def read_run(text: str | LabConfig) -> tuple[LabConfig, tuple[Change, ...]]:
 
     A line without changes, or just `LabConfig(...)`, means none.
     """
-    config = LabConfig.read(text)
-    calls = [] if isinstance(text, LabConfig) else _calls_in(text, "run")
-    given = {keyword.arg: keyword.value for call in calls for keyword in call.keywords}
-    for call in calls:
+    config, given = LabConfig.read(text), {}
+    for call in [] if isinstance(text, LabConfig) else _calls_in(text, "run"):
+        given |= {keyword.arg: keyword.value for keyword in call.keywords}
         given |= dict(zip(("config", "changes"), call.args, strict=False))
     for name in given:
         check_choice(name, ("config", "changes"), "Argument of run")
@@ -178,16 +181,18 @@ def checked_changes(config: LabConfig, changes: Any) -> tuple[Change, ...]:
     return tuple(sorted(made, key=lambda change: change.step))
 
 
-def changed_in(config: Any) -> list[str]:
-    """Names of the settings that are not at the defaults of a config's net; the net where it is not the first one."""
-    usual, of_net = type(config)(), type(config)(net=config.net)
-    names = [field.name for field in dataclasses.fields(config)]
-    return [n for n in names if getattr(config, n) != getattr(usual if n == "net" else of_net, n)]
-
-
-def line_of(config: Settings, call: str) -> str:
-    """The settings that are not at their defaults, as `name=value, ...`, put into the braces of `call`."""
-    return call.format(", ".join(f"{name}={_literal(getattr(config, name))}" for name in changed_in(config)))
+def keywords_of(text: str, name: str) -> dict[str, Any]:
+    """What the one call of a class of this name in a line of code is given; the line may be just what it is given."""
+    if not isinstance(text, str):
+        raise InputError(f"config: a {name}, or a line such as '{name}(seed=1)'; got {type(text).__name__}.")
+    found = _calls_in(text, name) or _calls_in(f"{name}({text})", name)
+    if len(found) != 1 or found[0].args or any(keyword.arg is None for keyword in found[0].keywords):
+        shown = text if len(text) <= 80 else f"{text[:79]}…"
+        raise InputError(f"config: a line such as {name}(seed=1); got {shown!r}.")
+    try:
+        return {keyword.arg: ast.literal_eval(keyword.value) for keyword in found[0].keywords}
+    except (ValueError, TypeError):  # the latter for a key that cannot be one
+        raise InputError("config: every value must be a number, a text in quotes, or a list of texts.") from None
 
 
 def _literal(value: Any) -> str:
@@ -204,17 +209,3 @@ def _calls_in(text: str, name: str) -> list[ast.Call]:
         return []
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return [call for call in calls if name in (getattr(call.func, "attr", None), getattr(call.func, "id", None))]
-
-
-def keywords_of(text: str, name: str) -> dict[str, Any]:
-    """What the one call of a class of this name in a line of code is given; the line may be just what it is given."""
-    if not isinstance(text, str):
-        raise InputError(f"config: a {name}, or a line such as '{name}(seed=1)'; got {type(text).__name__}.")
-    found = _calls_in(text, name) or _calls_in(f"{name}({text})", name)
-    if len(found) != 1 or found[0].args or any(keyword.arg is None for keyword in found[0].keywords):
-        shown = text if len(text) <= 80 else f"{text[:79]}…"
-        raise InputError(f"config: a line such as {name}(seed=1); got {shown!r}.")
-    try:
-        return {keyword.arg: ast.literal_eval(keyword.value) for keyword in found[0].keywords}
-    except (ValueError, TypeError):  # the latter for a key that cannot be one
-        raise InputError("config: every value must be a number, a text in quotes, or a list of texts.") from None

@@ -15,7 +15,18 @@ import traitlets
 
 from ebll.settings import Settings
 
-__all__ = ["GRIDS", "NAMES", "Slider", "Status", "button", "choice", "code_line", "setting_slider", "source"]
+__all__ = [
+    "GRIDS",
+    "NAMES",
+    "Slider",
+    "Status",
+    "button",
+    "checkbox",
+    "choice",
+    "code_line",
+    "setting_slider",
+    "source",
+]
 
 
 def source(name: str) -> str:
@@ -38,24 +49,18 @@ GRIDS: dict[str, tuple[float, ...]] = {
 """Setting -> the values its slider has, rising; any other can be typed."""
 
 NAMES = {
-    "alpha": "alpha",
-    "temperature": "temperature",
     "distill_weight": "distillation weight",
     "ewc_strength": "EWC strength",
     "code_size": "code size",
     "recon_weight": "reconstruction weight",
     "learning_rate": "learning rate",
-    "epochs": "epochs",
     "warmup_epochs": "warm-up epochs",
-    "images": "images",
     "log_every": "measured every",
-    "seed": "seed",
     "old": "old task",
     "new": "new task",
-    "net": "net",
-    "task": "task",
     "label": "class",
 }
+"""Setting -> its name beside a control, where that is another."""
 
 
 class Slider(anywidget.AnyWidget):
@@ -78,6 +83,11 @@ class Slider(anywidget.AnyWidget):
     whole = traitlets.Bool(False).tag(sync=True)
     locked = traitlets.Bool(False).tag(sync=True)
 
+    @property
+    def number(self) -> float:
+        """The value, as an int where only whole numbers count and it is one."""
+        return int(self.value) if self.whole and self.value.is_integer() else self.value
+
 
 class Status(anywidget.AnyWidget):
     """What goes on, in words.
@@ -94,32 +104,29 @@ class Status(anywidget.AnyWidget):
     done = traitlets.Float(0.0).tag(sync=True)
 
 
-def setting_slider(name: str, config: Settings, listen: Callable, locked: bool = False) -> Slider:
+def setting_slider(name: str, config: Settings, listen: Callable) -> Slider:
     """The slider of one setting of a config; `listen` is called with each change."""
     rules = config.metadata()[name]
     made = Slider(
         value=float(getattr(config, name)),
         grid=[float(one) for one in GRIDS[name]],
-        label=f"{NAMES[name]} {rules['symbol']}".strip(),
+        label=f"{NAMES.get(name, name)} {rules['symbol']}".strip(),
         tip=rules["doc"],
         whole=isinstance(rules["default"], int),
-        locked=locked,
     )
     made.observe(listen, names="value")
     return made
 
 
 def choice(
-    text: str, options: Iterable[Any], value: Any, listen: Callable, *, tip: str, locked: bool = False,
-    width: int = 190, name_width: int = 62,
-) -> ipywidgets.Dropdown:  # fmt: skip
+    text: str, options: Iterable[Any], value: Any, listen: Callable, *, tip: str, width: int = 190, name_width: int = 62
+) -> ipywidgets.Dropdown:
     """A list to choose from; widths in pixels, the second that of its name."""
     made = ipywidgets.Dropdown(
         options=list(options),
         value=value,
         description=text,
         tooltip=tip,
-        disabled=locked,
         layout={"width": f"{width}px"},
         style={"description_width": f"{name_width}px"},
     )
@@ -127,22 +134,27 @@ def choice(
     return made
 
 
-def button(text: str, tip: str, press: Callable, locked: bool = False) -> ipywidgets.Button:
+def button(text: str, tip: str, press: Callable) -> ipywidgets.Button:
     """A button with a word on it."""
-    made = ipywidgets.Button(
-        description=text, tooltip=tip, disabled=locked, layout={"width": "auto", "min_width": "58px"}
-    )
+    made = ipywidgets.Button(description=text, tooltip=tip, layout={"width": "auto", "min_width": "58px"})
     made.on_click(press)
     return made
 
 
-def code_line(listen: Callable, locked: bool) -> ipywidgets.Text:
+def checkbox(text: str, tip: str, value: bool, listen: Callable) -> ipywidgets.Checkbox:
+    """A box to tick, as wide as its text."""
+    layout = {"width": "auto", "margin": "0 12px 0 0"}
+    made = ipywidgets.Checkbox(value=value, description=text, tooltip=tip, indent=False, layout=layout)
+    made.observe(listen, names="value")
+    return made
+
+
+def code_line(listen: Callable) -> ipywidgets.Text:
     """The field that holds the widget's state as a line of code."""
     made = ipywidgets.Text(
         description="as code",
         tooltip="This setting as a line of Python: copy it, or paste another and press Enter.",
         continuous_update=False,
-        disabled=locked,
         layout={"width": "98%"},
         style={"description_width": "62px"},
     )

@@ -12,28 +12,27 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from ebll.config import NEW_TASK_IMAGES, PRESETS
+from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged
 from ebll.methods import METHODS
 from ebll.protocol import begin, learn
-from ebll.recording import Recorder, measure_accuracy
+from ebll.recording import TERMS, Recorder, measure_accuracy
 from ebll.runs import Run
 from ebll.seeds import cpu_threads
 from ebll.starts import Start, first_task
-from ebll.training import TrainSettings
+from ebll.training import Step, TrainSettings
 
 from .config import Change, LabConfig, checked_changes, read_run
-from .starts import cut, offered_task, own_tasks
+from .tasks import cut, offered_task, own_tasks
 
-__all__ = ["LabRun", "cost_of", "run", "seconds_of", "steps_of", "training"]
+__all__ = ["LabRun", "run", "steps_of", "training", "training_settings"]
 
 LOG_EVERY = 15
 SAMPLES = 128
@@ -41,10 +40,12 @@ SAMPLES = 128
 FAR = 10
 """Features that have moved by this many times their own length have not been learned: the steps overshoot."""
 
+SHOWN = ["feature_distance", "accuracy", "accuracy_new"]
+LOSSES = [f"loss_{term}" for term in TERMS]
+"""With `SHOWN`, the columns of the curves table that the chart shows."""
+
 _KEPT = 32
 _runs: dict[Any, tuple[Run, Start, Task]] = {}
-_seconds: dict[tuple[str, str], float] = {}  # (net, method) -> of a step, measured on this machine
-_GUESS = {"mlp": 0.002, "cnn": 0.007}
 _ENDED = object()
 
 
@@ -92,7 +93,8 @@ class LabRun:
     stepped: bool = False  #: whether it was measured at every step for a while
 
     def __post_init__(self):
-        self.planned, self._asked, self.now = list(checked_changes(self.config, self.planned)), {}, self.config
+        self.planned, self.now = list(checked_changes(self.config, self.planned)), self.config
+        self._shown: pd.DataFrame | None = None
         self.at(0)
 
     def change(self, name: str, value: float) -> None:
@@ -105,19 +107,18 @@ class LabRun:
             raise InputError(
                 "Some of these runs are earlier ones, which cannot change any more: press Run, then change."
             )
-        (change,) = checked_changes(self.config, [(0, name, value)])
-        self._asked[name] = change.value
+        step = self.step + 1 if self.recorders else 0
+        (change,) = checked_changes(self.config, [(step, name, value)])
+        self.planned = [*(one for one in self.planned if one[:2] != change[:2]), change]
 
     def at(self, step: int) -> LabConfig:
         """The settings from this step on: changes that are due are made and noted."""
         due = [change for change in self.planned if change.step <= step]
-        due += [Change(step, name, value) for name, value in self._asked.items()]
         self.planned = [change for change in self.planned if change.step > step]
-        self._asked.clear()
-        for _, name, value in due:
-            if getattr(self.now, name) != value:
-                self.now = self.now.replace(**{name: value})
-                self.changes.append(Change(step, name, value))
+        for change in due:
+            if getattr(self.now, change.name) != change.value:
+                self.now = self.now.replace(**{change.name: change.value})
+                self.changes.append(change)
         return self.now
 
     @property
@@ -126,9 +127,14 @@ class LabRun:
         return sum(len(recorder.curve_rows) for recorder in self.recorders.values())
 
     @property
-    def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """Method -> the rows of its record so far, as `curves` has them."""
-        return {name: recorder.curve_rows for name, recorder in self.recorders.items()}
+    def shown(self) -> pd.DataFrame:
+        """The columns of `curves` that the chart shows; made from the rows only after a measurement."""
+        if self._shown is None or len(self._shown) != self.measured:
+            rows = [(name, row) for name, recorder in self.recorders.items() for row in recorder.curve_rows]
+            losses = [name for name in LOSSES if any(name in row for _, row in rows)]
+            columns = {name: [row.get(name, math.nan) for _, row in rows] for name in ["step", *SHOWN, *losses]}
+            self._shown = pd.DataFrame({"method": [name for name, _ in rows], **columns})
+        return self._shown
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -138,9 +144,7 @@ class LabRun:
     @property
     def accuracy(self) -> pd.DataFrame:
         """The accuracy table of the methods that have ended: test accuracy in 0..1 after each task."""
-        return self._together(
-            {name: self.runs[name].recorder.accuracy() for name in self.recorders if name in self.runs}
-        )
+        return self._together({name: run.recorder.accuracy() for name, run in self.runs.items()})
 
     def table(self) -> pd.DataFrame:
         """A row a method: before, old, new (percent of all validation images), forgetting (M5, points), distance (M2).
@@ -157,7 +161,7 @@ class LabRun:
     def _together(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         config = self.config
         facts = {"sequence": f"{config.net}:{config.old}-{config.new}", "net": config.net, "seed": config.seed}
-        parts = [table.assign(**facts, method=name) for name, table in tables.items() if len(table)]
+        parts = [tables[name].assign(**facts, method=name) for name in config.methods if len(tables.get(name, ()))]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -169,7 +173,7 @@ def run(
     config    a `LabConfig`, or a line that makes one
     changes   (step, name, value): from this optimiser step on, the setting has this value
     tasks     the user's own tasks, which a config may name
-    returns   a `LabRun`; a method that diverges, or cannot be used with these settings, is told in `.notes`
+    returns   a `LabRun`; its `.notes` say which method diverged, or cannot be used with these settings
     """
     config, written = read_run(config)
     made = LabRun(config, checked_changes(config, changes) or written)
@@ -179,11 +183,12 @@ def run(
     return made
 
 
-def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -> Iterator[None]:
-    """Train all methods of `made.config`, and put what comes into `made`; yields after a step of each method.
+def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -> Iterator[Step | bool]:
+    """Train all methods of `made.config`, and record into `made`.
 
     tasks   the user's own tasks
     reuse   take a method's run from earlier with the same settings, to the last bit the same
+    yields  the loop's steps while the old task is learned; then after a step of each method whether it was measured
     """
     if made.recorders:
         raise InputError("This LabRun has been trained: make a new one of its config.")
@@ -192,7 +197,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     start = yield from first_task(offered_task(config.old, tasks), config.net, PRESETS[config.net].train, config.seed)
     both, settings = [start.task, second], training_settings(config)
     made.before = measure_accuracy(start.snapshot.net, 0, start.task.validation)
-    made.steps = math.ceil(len(second.train) / settings.batch_size) * settings.epochs
+    made.steps = steps_of(config, second)
     reuse = reuse and not made.planned and not made.changes
     with contextlib.ExitStack() as stack:
         going = []
@@ -206,11 +211,10 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
                 made.recorders[name] = LabRecorder(LOG_EVERY, SAMPLES, every_step=lambda: made.every_step)
                 going.append(stack.enter_context(contextlib.closing(_train_one(made, name, both, start, key))))
         while going:
-            made.stepped |= made.every_step
+            measured, made.stepped = made.measured, made.stepped or made.every_step
             going = [one for one in going if next(one, _ENDED) is not _ENDED]
-            yield
-    late = [*made.planned, *(Change(made.steps, name, value) for name, value in made._asked.items())]
-    for step, name, _ in late:
+            yield made.measured > measured
+    for step, name, _ in made.planned:
         what = f"{name.replace('_', ' ')} was to change at step {step}"
         made.notes.append(f"{what}, but the last of the {made.steps} steps had begun: it did not act.")
 
@@ -218,34 +222,28 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
 def _train_one(made: LabRun, name: str, both: list[Task], start: Start, key: Any) -> Generator[None, None, None]:
     """Train the new task with one method; yields after each step."""
     config, settings = made.config, training_settings(made.config)
-    recorder, seconds, count, begun = made.recorders[name], 0.0, 0, time.perf_counter()
     if len(start.memories) > _KEPT:
         start.memories.clear()
     try:
         now = made.at(0)
-        options = {"start": start.snapshot, "memories": start.memories, "seed": config.seed, "recorder": recorder}
-        run = begin(both, now.run(name).made_method(), **options)
+        options = {"start": start.snapshot, "memories": start.memories, "seed": config.seed}
+        run = begin(both, now.run(name).made_method(), recorder=made.recorders[name], **options)
         for step in learn(run, both, settings):
-            seconds, count = seconds + time.perf_counter() - begun, count + 1
             made.step = step.index if step.stage == "train" else 0
             yield
-            begun = time.perf_counter()
             if step.stage == "train" and step.index + 1 < step.total and now is not made.at(step.index + 1):
                 now = made.at(step.index + 1)
                 step.method = now.run(name).made_method()
     except TrainingDiverged as error:
         made.diverged.add(name)
-        where = f" after step {recorder.curve_rows[-1]['step']}" if recorder.curve_rows else ""
         what = str(error).partition(": training diverged: ")[2] or error
-        made.notes.append(f"{METHODS[name].label} diverged{where}: {what}")
+        made.notes.append(f"{METHODS[name].label} diverged: {what}")
     except InputError as error:
         made.diverged.add(name)
         made.notes.append(f"{METHODS[name].label} was left out: {error}")
     else:
         made.runs[name] = run
         _finish(made, name, both)
-        rate, known = seconds / max(1, count), (config.net, name)
-        _seconds[known] = 0.5 * (_seconds.get(known, rate) + rate)
         if not made.changes and not made.stepped:
             _runs[key] = (run, start, both[1])  # with what its key's ids belong to
             while len(_runs) > _KEPT:
@@ -253,15 +251,14 @@ def _train_one(made: LabRun, name: str, both: list[Task], start: Start, key: Any
 
 
 def _finish(made: LabRun, name: str, both: list[Task]) -> None:
-    """Measure a run that has come to its end, and say so if it has not done so in good order."""
+    """Measure a run that has come to its end, and say so where its features have run away."""
     net, rows = made.runs[name].net, made.recorders[name].curve_rows
     made.validation[name] = tuple(measure_accuracy(net, t, task.validation) for t, task in enumerate(both))
     if rows and rows[-1]["feature_distance"] > FAR * rows[0]["feature_norm"]:
-        far, length = rows[-1]["feature_distance"], rows[0]["feature_norm"]
         made.notes.append(
-            f"{METHODS[name].label}: the features ended {far:.3g} away from where they were; their own length was "
-            f"{length:.3g}. The steps were too large for these weights: try a smaller learning rate, or a smaller "
-            "weight."
+            f"{METHODS[name].label}: the features ended {rows[-1]['feature_distance']:.3g} away from where they were; "
+            f"their own length was {rows[0]['feature_norm']:.3g}. The steps were too large for these weights: try a "
+            "smaller learning rate, or a smaller weight."
         )
 
 
@@ -270,28 +267,6 @@ def training_settings(config: LabConfig) -> TrainSettings:
     return config.run(config.methods[0]).train
 
 
-def steps_of(config: LabConfig, images: int = NEW_TASK_IMAGES) -> tuple[int, int]:
-    """Optimiser steps of the new task for one method: in the warm-up, and after it.
-
-    images   that the new task has for training
-    """
-    settings = training_settings(config)
-    batches = math.ceil(min(images, NEW_TASK_IMAGES) / settings.batch_size)
-    return batches * settings.warmup_epochs, batches * settings.epochs
-
-
-def seconds_of(config: LabConfig, images: int = NEW_TASK_IMAGES) -> float:
-    """How long all methods of a config will take: at first a laptop's guess, later as measured here."""
-    known = [rate for (net, _), rate in _seconds.items() if net == config.net]
-    usual = sum(known) / len(known) if known else _GUESS[config.net]
-    return sum(steps_of(config, images)) * sum(_seconds.get((config.net, name), usual) for name in config.methods)
-
-
-def cost_of(config: LabConfig, images: int = NEW_TASK_IMAGES) -> str:
-    """The cost in words: 'about 1.2 s (3 methods, 152 steps each after a warm-up)'."""
-    seconds, count = max(0.1, seconds_of(config, images)), len(config.methods)
-    duration = (
-        f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-    )
-    steps = f"{steps_of(config, images)[1]} steps each after a warm-up"
-    return f"about {duration} ({count} method{'s' if count > 1 else ''}, {steps})"
+def steps_of(config: LabConfig, new: Task) -> int:
+    """Optimiser steps of one method on the new task, after the warm-up."""
+    return math.ceil(len(cut(new).train) / training_settings(config).batch_size) * config.epochs

@@ -15,66 +15,52 @@ import altair as alt
 
 from ebll.plots import METHODS
 
-from .look import CROSS, INK, SOFT, TERMS, scales, signals, styles, words
-from .tables import LOSSES
+from .lab import LOSSES
+from .look import CROSS, INK, SOFT, TERMS, framed, scales, styles, words
 
 __all__ = ["lab_chart"]
 
-PANELS = ("distance", "terms", "old", "new")
 HEIGHT = 120  # pixels of each panel
 NOW = "datum.run == ''"
 
 
-def lab_chart() -> alt.VConcatChart:
+def lab_chart() -> alt.TopLevelMixin:
     """Bars of both accuracies on top, which are the legend too, and four panels over optimiser steps.
 
     data   "curves", "changes" and "methods", as `lab_tables` makes them
     """
     looks = styles(METHODS)
-    labels = {name: look.label for name, look in looks.items()}
-    method = _method(looks)
-    panels = [
-        _panel(
-            "distance",
-            "'feature distance of ' + old_task + ', ‖F(x) − F*(x)‖'",
-            "feature_distance:Q",
-            "[0, top]",
-            method,
-        ),
-        _terms(),
-        _panel("old", "'accuracy on ' + old_task + ' (old task), %'", "old:Q", "[0, 100]", method, "optimiser step"),
-        _panel("new", "'accuracy on ' + new_task + ' (new task), %'", "new:Q", "[0, 100]", method, "optimiser step"),
-    ]
-    grid = alt.concat(*panels, columns=2, spacing={"row": 14, "column": 18})
+    titles = {
+        "distance": "'feature distance of ' + old_task + ', ‖F(x) − F*(x)‖'",
+        "old": "'accuracy on ' + old_task + ' (old task), %'",
+        "new": "'accuracy on ' + new_task + ' (new task), %'",
+    }
+    made = {name: _panel(name, title, _method(looks)) for name, title in titles.items()}
+    panels = {"distance": made["distance"], "terms": _terms(), "old": made["old"], "new": made["new"]}
     apart = {"color": "independent", "strokeDash": "independent", "shape": "independent"}
-    chart = alt.vconcat(_bars(looks), grid.resolve_scale(**apart), spacing=14).resolve_scale(**apart)
-    settings = signals(
-        **{
-            "available": 800,
-            "across": alt.ExprRef("available < 560 ? 1 : 2"),
-            "narrow": alt.ExprRef("available < 440"),
-        },
-        **{"old_task": "old task", "new_task": "new task", "methods": list(looks)},
-        **{"lead": alt.ExprRef("narrow ? 70 : 160"), "at": 0, "held": False, "steps": 1},
-        **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]"), "top": 1.0, "loss_top": 1.0},
-        **{"terms_of": "", "terms_label": "", "terms": LOSSES, "heading": [""], "caption": [""]},
-    )
-    sizes = {"bars_width": "max(150, available - 96)", "bars_height": "34 * length(methods)"}
-    sizes["concat_1_childWidth"] = "max(120, (available - 34) / across - 58)"
+    grid = alt.concat(*panels.values(), columns=2, spacing={"row": 14, "column": 18}).resolve_scale(**apart)
     columns = [["feature_distance", "feature distance", 1], ["accuracy", "{old_task}, %", 100]]
     columns += [["accuracy_new", "{new_task}, %", 100]]
     columns += [[f"loss_{term}", f"{look.label}, nats", 1] for term, look in TERMS.items()]
-    reading = {"table": "curves", "time": "step", "rows": "method", "labels": labels, "columns": columns}
+    reading = {
+        **{"table": "curves", "time": "step", "rows": "method", "columns": columns, "panels": list(panels)},
+        "labels": {name: look.label for name, look in looks.items()},
+        "sizes": {
+            "bars_width": "max(150, available - 96)",
+            "bars_height": "34 * length(methods)",
+            "concat_1_childWidth": "max(120, (available - 34) / across - 58)",
+        },
+    }
+    narrow = {"across": alt.ExprRef("available < 560 ? 1 : 2"), "narrow": alt.ExprRef("available < 440")}
+    settings = {"old_task": "old task", "new_task": "new task", "methods": list(looks), "steps": 1, "top": 1.0}
+    settings |= {"loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES}
+    zoom = {"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]")}
+    chart = alt.vconcat(_bars(looks), grid, spacing=14).properties(data=alt.NamedData("curves"))
+    chart = framed(chart, reading, **narrow, lead=alt.ExprRef("narrow ? 70 : 160"), **settings, **zoom)
     # The curves with what several panels need: percent, and which points get a marker (about five of a line).
     marked = "datum.run === '' && (datum.n === datum.count || datum.n % ceil(datum.count / 5) === 1)"
     return (
-        chart.properties(
-            data=alt.NamedData("curves"),
-            title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000),
-            usermeta={"ebll": {**reading, "panels": list(PANELS), "sizes": sizes}},
-            params=settings,
-        )
-        .transform_window(n="row_number()", groupby=["run", "method"], sort=[{"field": "step"}])
+        chart.transform_window(n="row_number()", groupby=["run", "method"], sort=[{"field": "step"}])
         .transform_joinaggregate(count="count()", groupby=["run", "method"])
         .transform_calculate(old="100 * datum.accuracy", new="100 * datum.accuracy_new", marked=marked)
     )
@@ -103,10 +89,10 @@ def _axis(**more: Any) -> alt.Axis:
     return alt.Axis(tickCount=4, title=None, minExtent=36, maxExtent=36, **more)
 
 
-def _panel(
-    name: str, title: str, field: str, domain: str, method: dict[str, Any], x_title: str | None = None
-) -> alt.LayerChart:
+def _panel(name: str, title: str, method: dict[str, Any]) -> alt.LayerChart:
     """One quantity of all methods over steps; runs to compare with are thin and pale."""
+    x_title = None if name == "distance" else "optimiser step"
+    field, domain = ("feature_distance:Q", "[0, top]") if name == "distance" else (f"{name}:Q", "[0, 100]")
     scale = alt.Scale(domain=alt.ExprRef(domain), clamp=True)
     base = alt.Chart().encode(x=_step(x_title), y=alt.Y(field, scale=scale, axis=_axis()), color=method["color"])
     line = base.encode(strokeDash=method["strokeDash"])
@@ -125,9 +111,8 @@ def _panel(
         ),
     ]
     marks = _marks(x_title, with_text=name == "distance")
-    return alt.layer(*layers, *marks).properties(
-        name=name, title=alt.Title(alt.ExprRef(title)), width=300, height=HEIGHT
-    )
+    named = {"name": name, "title": alt.Title(alt.ExprRef(title))}
+    return alt.layer(*layers, *marks).properties(width=300, height=HEIGHT, **named)
 
 
 def _terms() -> alt.LayerChart:

@@ -9,7 +9,7 @@ import altair as alt
 
 from ebll.plots.style import INK, SOFT, TERMS, Style, styles
 
-__all__ = ["CONFIG", "CROSS", "INK", "SOFT", "TERMS", "scales", "signals", "styles", "words"]
+__all__ = ["CONFIG", "CROSS", "INK", "SOFT", "TERMS", "framed", "scales", "signals", "styles", "words"]
 
 _TEXT = {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelColor": INK, "titleColor": INK}
 CONFIG = {
@@ -62,3 +62,18 @@ def signals(**values: Any) -> list[alt.VariableParameter]:
         alt.VariableParameter(name=name, **{"expr": one.expr} if isinstance(one, alt.ExprRef) else {"value": one})
         for name, one in values.items()
     ]
+
+
+def framed(chart: alt.TopLevelMixin, reading: dict[str, Any], **values: Any) -> alt.TopLevelMixin:
+    """A whole chart with what `ebll.widgets.Chart` needs: title and caption, signals, and how to read its table.
+
+    reading   table, time, rows, labels, columns and panels: what the page reads values from; sizes: name of a size of
+              Vega's -> its expression
+    values    of the chart's own `signals`
+    """
+    values = {"available": 800, "at": 0, "held": False, "heading": [""], "caption": [""], **values}
+    return chart.resolve_scale(color="independent", strokeDash="independent", shape="independent").properties(
+        title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=alt.ExprRef("available - 60")),
+        usermeta={"ebll": reading},
+        params=signals(**values),
+    )

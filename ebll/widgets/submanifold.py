@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -22,17 +24,28 @@ from ebll.errors import InputError, check_choice
 from ebll.losses import code_distance
 from ebll.metrics import accuracy, unexplained_share
 from ebll.networks import Network, frozen
+from ebll.plots.words import sentences, shortened
 from ebll.seeds import cpu_threads, derive_seed
 from ebll.starts import first_task
 from ebll.training import Step
 
 from .config import SubmanifoldConfig
-from .starts import offered_task
+from .tasks import offered_task
 
-__all__ = ["Explored", "explore", "exploring", "hold"]
+__all__ = [
+    "Explored",
+    "explore",
+    "explored_alt",
+    "explored_title",
+    "explored_words",
+    "exploring",
+    "hold",
+    "submanifold_tables",
+]
 
 SHOWN = 40
 """Held-out images of the class that are shown."""
+LONGEST = 30  # letters of a task's or a class's name in a title
 DIRECTIONS = 256
 """Directions, in falling order of spread, along which the hold is measured."""
 
@@ -63,14 +76,6 @@ class Explored:
     field: Tensor
     extent: tuple[float, float, float, float]
 
-    @property
-    def table(self) -> pd.DataFrame:
-        """Quantity and value: all that is drawn but the points."""
-        rows = [(f"accuracy_{name}", value) for name, value in self.accuracy.items()]
-        rows += [(f"missed_{name}", value) for name, value in self.missed.items()]
-        rows += [(f"hold_direction_{i + 1}", value) for i, value in enumerate(self.holds)]
-        return pd.DataFrame(rows, columns=["quantity", "value"])
-
 
 @dataclass(frozen=True, eq=False)
 class _Features:
@@ -81,6 +86,10 @@ class _Features:
     mean: Tensor
     directions: Tensor  # a row a direction
     spread: Tensor  # standard deviation of the training features along each
+
+    def plane(self, features: Tensor) -> Tensor:
+        """(n, 2) where features lie in the plane of the two leading components."""
+        return (features - self.mean) @ self.directions[:2].T
 
 
 @functools.lru_cache(maxsize=4)
@@ -105,10 +114,7 @@ def hold(encoder: Encoder, features: Tensor, moves: Tensor) -> Tensor:
     returns   (count,)  mean over the batch and over both sides, since a principal direction has no sign
     """
     with torch.no_grad():
-        before, slope = (
-            torch.nn.functional.linear(features, encoder.weight, encoder.bias),
-            moves @ encoder.weight.T,
-        )
+        before, slope = torch.nn.functional.linear(features, encoder.weight, encoder.bias), moves @ encoder.weight.T
         now = torch.sigmoid(before + torch.stack([slope, -slope])[:, :, None])  # (side, count, batch, code)
         return 0.5 * (now - torch.sigmoid(before)).square().sum(dim=3).mean(dim=(0, 2))
 
@@ -130,69 +136,40 @@ def exploring(config: SubmanifoldConfig, tasks: Iterable[Task] = ()) -> Iterator
         offered_task(config.task, tasks), config.net, PRESETS[config.net].train, config.seed
     )
     label = list(task.classes).index(check_choice(config.label, task.classes, f"Class of {task.name}"))
-    # A copy, since it is frozen while others have their turn, who may be branching from the network.
-    net, found = copy.deepcopy(start.net), _features(start.net, task)
-    settings = AutoencoderSettings(code_size=config.code_size, recon_weight=config.recon_weight)
-    still = _standing_still(config, net, task, label, found)
-    with frozen(net):
-        for autoencoder, history in fit_epochs(
-            found.train,
-            task.train.labels,
-            lambda reconstructed: net.heads[0](net.operator(reconstructed)),
-            settings,
-            seed=derive_seed(config.seed, "autoencoder", 0),
-        ):
-            yield _look(config, len(history), settings.epochs, autoencoder, net, task, found, still)
-
-
-@dataclass(frozen=True, eq=False)
-class _Still:
-    """What does not change while the autoencoder is fitted."""
-
-    mine: Tensor  # rows of the class that are shown
-    here: Tensor  # places of all held-out images
-    others: Tensor
-    accuracy: dict[str, float]
-    missed: float  # by PCA of this size
-
-
-def _standing_still(config: SubmanifoldConfig, net: Network, task: Task, label: int, found: _Features) -> _Still:
     labels = task.validation.labels
     mine = (labels == label).nonzero()[:SHOWN, 0]
     if not len(mine):
         raise InputError(f"{task.name} has no held-out image of class {config.label!r}. Choose another class.")
-    with torch.no_grad():
-        kept = found.directions[: config.code_size]
-        pca = found.mean + (found.held - found.mean) @ kept.T @ kept
-        here = (found.held - found.mean) @ found.directions[:2].T
-        read = {"direct": _read(net, found.held, labels), "pca": _read(net, pca, labels)}
-        return _Still(mine, here, here[labels != label], read, unexplained_share(pca, found.held))
+    # A copy, since it is frozen while others have their turn, who may be branching from the network.
+    net, found = copy.deepcopy(start.net), _features(start.net, task)
 
+    def classified(features: Tensor) -> Tensor:
+        return net.heads[0](net.operator(features))
 
-def _read(net: Network, features: Tensor, labels: Tensor) -> float:
-    return accuracy(net.heads[0](net.operator(features)), labels)
+    def look(autoencoder: Autoencoder) -> dict[str, Any]:
+        back = {"autoencoder": autoencoder(found.held), "pca": pca}
+        field, extent = _field(autoencoder.encode, found, found.held[mine].mean(dim=0), places)
+        points = torch.cat([places[mine], found.plane(back["autoencoder"][mine])], dim=1)
+        return {
+            "points": pd.DataFrame(points.numpy(), columns=["x", "y", "x_back", "y_back"]),
+            "others": places[labels != label],
+            "accuracy": {name: accuracy(classified(f), labels) for name, f in ({"direct": found.held} | back).items()},
+            "missed": {name: unexplained_share(features, found.held) for name, features in back.items()},
+            "holds": hold(autoencoder.encode, found.held[mine], moves).tolist(),
+            "field": field,
+            "extent": extent,
+        }
 
-
-def _look(
-    config: SubmanifoldConfig, epoch: int, epochs: int, autoencoder: Autoencoder, net: Network, task: Task,
-    found: _Features, still: _Still,
-) -> Explored:  # fmt: skip
-    mine, direct, pca = still.mine, still.accuracy["direct"], still.accuracy["pca"]
-    with torch.no_grad():
-        back = autoencoder(found.held)
-        there = (back[mine] - found.mean) @ found.directions[:2].T
-        field, extent = _field(autoencoder.encode, found, found.held[mine].mean(dim=0), still.here)
-        points = torch.cat([still.here[mine], there], dim=1).numpy()
-        moves = (found.directions * found.spread[:, None])[:DIRECTIONS]
-        return Explored(
-            *(config, epoch, epochs, pd.DataFrame(points, columns=["x", "y", "x_back", "y_back"])),
-            others=still.others,
-            accuracy={"direct": direct, "autoencoder": _read(net, back, task.validation.labels), "pca": pca},
-            missed={"autoencoder": unexplained_share(back, found.held), "pca": still.missed},
-            holds=hold(autoencoder.encode, found.held[mine], moves).tolist(),
-            field=field,
-            extent=extent,
-        )
+    settings = AutoencoderSettings(code_size=config.code_size, recon_weight=config.recon_weight)
+    places, moves = found.plane(found.held), (found.directions * found.spread[:, None])[:DIRECTIONS]
+    kept = found.directions[: config.code_size]
+    pca = found.mean + (found.held - found.mean) @ kept.T @ kept
+    seed = derive_seed(config.seed, "autoencoder", 0)
+    with frozen(net):
+        for autoencoder, history in fit_epochs(found.train, task.train.labels, classified, settings, seed=seed):
+            with torch.no_grad():
+                seen = look(autoencoder)
+            yield Explored(config, len(history), settings.epochs, **seen)
 
 
 def _field(
@@ -203,8 +180,80 @@ def _field(
     low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
     across, up = (torch.linspace(float(low[i]), float(high[i]), count) for i in (0, 1))
     grid = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=2).reshape(-1, 2)
-    from_here = grid - ((middle - found.mean) @ found.directions[:2].T)
-    now, before = encoder(middle + from_here @ found.directions[:2]), encoder(middle[None])
-    each = torch.vmap(lambda code: code_distance(code[None], before))(now)
-    extent = tuple(float(edge) for edge in (low[0], high[0], low[1], high[1]))
-    return each.reshape(count, count), extent
+    now, before = encoder(middle + (grid - found.plane(middle)) @ found.directions[:2]), encoder(middle[None])
+    field = torch.vmap(lambda code: code_distance(code[None], before))(now)
+    return field.reshape(count, count), tuple(float(edge) for edge in (low[0], high[0], low[1], high[1]))
+
+
+# As tables for the chart, and in words
+
+
+def submanifold_tables(history: Sequence[Explored]) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """The data sets and the settings of a `submanifold_chart`, for `Chart.show`.
+
+    history   an `ebll.widgets.Explored` of each epoch of one fit, the newest last; to those before it the scrubber
+              goes back
+    """
+    last = history[-1]
+    left, right, bottom, top = last.extent
+    shares = [(one.epoch, n, share, one.missed.get(n, np.nan)) for one in history for n, share in one.accuracy.items()]
+    tables = {
+        "shares": pd.DataFrame(shares, columns=["epoch", "name", "accuracy", "missed"]),
+        "points": pd.concat([one.points.assign(epoch=one.epoch) for one in history]),
+        "others": pd.DataFrame(np.asarray(last.others), columns=["x", "y"]),
+        "holds": pd.concat([_holds(one) for one in history]),
+        "field": pd.concat([_cells(one) for one in history]),
+    }
+    rows, columns = last.field.shape
+    settings = {
+        "x_range": [left, right],
+        "y_range": [bottom, top],
+        "half_cell": [(right - left) / (columns - 1) / 2, (top - bottom) / (rows - 1) / 2],
+        "e4_top": float(np.nanquantile(np.asarray(last.field), 0.98)) or 1e-9,
+        "directions": len(last.holds),
+        "code_size": last.config.code_size,
+    }
+    return tables, settings
+
+
+def _holds(one: Explored) -> pd.DataFrame:
+    """E4 along each principal direction."""
+    return pd.DataFrame({"epoch": one.epoch, "direction": np.arange(1, len(one.holds) + 1), "hold": one.holds})
+
+
+def _cells(one: Explored) -> pd.DataFrame:
+    """Centre and E4 of each cell of the field, whose outer cells are centred on the edges of the plane."""
+    field = np.asarray(one.field)
+    left, right, bottom, top = one.extent
+    x, y = np.meshgrid(np.linspace(left, right, field.shape[1]), np.linspace(bottom, top, field.shape[0]))
+    return pd.DataFrame({"epoch": one.epoch, "x": x.ravel(), "y": y.ravel(), "e4": field.ravel()})
+
+
+def explored_title(found: Explored) -> str:
+    """Task, class, net, seed and settings of a fit."""
+    config = found.config
+    about = f"{shortened(config.task, LONGEST)} {shortened(config.label, LONGEST)}"
+    return (
+        f"{about} ({config.net.upper()}, seed {config.seed}): code of {config.code_size}, "
+        f"lambda {config.recon_weight:g}"
+    )
+
+
+def explored_alt(found: Explored) -> str:
+    """What is seen of an autoencoder, in words."""
+    count, holds = min(found.config.code_size, len(found.holds)), found.holds
+    beyond = f", and {np.mean(holds[count:]):.2g} along those beyond" if len(holds) > count else ""
+    within = f"{np.mean(holds[:count]):.2g} on average along the first {count} principal directions{beyond}"
+    return sentences(
+        explored_title(found), explored_words(found), f"Code term for a move by one standard deviation: {within}"
+    )
+
+
+def explored_words(found: Explored) -> str:
+    """What an autoencoder keeps: accuracy through it, and what it misses."""
+    read, missed, size = found.accuracy, found.missed, found.config.code_size
+    return (
+        f"Held-out images read right: {100 * read['direct']:.1f} %, through the autoencoder "
+        f"{100 * read['autoencoder']:.1f} %, through PCA of size {size} {100 * read['pca']:.1f} %. Of the spread the "
+        f"autoencoder misses {100 * missed['autoencoder']:.1f} %, PCA {100 * missed['pca']:.1f} %."
+    )

@@ -6,9 +6,11 @@ chart.show(*submanifold_tables(history))    # what `ebll.widgets.submanifold.exp
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 
-from .look import INK, SOFT, signals, words
+from .look import INK, SOFT, framed, words
 
 __all__ = ["submanifold_chart"]
 
@@ -22,88 +24,63 @@ POINTS = {
 AT = "datum.epoch === at"
 
 
-def submanifold_chart() -> alt.VConcatChart:
+def submanifold_chart() -> alt.TopLevelMixin:
     """The plane on the left; the hold along the principal directions, accuracy and missed share on the right.
 
     data   "shares", "points", "others", "holds" and "field", as `submanifold_tables` makes them
     """
-    right = alt.vconcat(
-        _holds(),
-        _shares("accuracy", "images read right, %"),
-        _shares("missed", "spread missed, %"),
-        spacing=12,
-    ).resolve_scale(color="independent", shape="independent")
+    columns = {"accuracy": "images read right, %", "missed": "spread missed, %"}
+    shares = [_shares(name, title) for name, title in columns.items()]
+    right = alt.vconcat(_holds(), *shares, spacing=12).resolve_scale(color="independent", shape="independent")
     chart = alt.concat(_plane(), right, columns=2, spacing={"row": 14, "column": 24})
-    settings = signals(
-        **{"available": 800, "across": alt.ExprRef("available < 620 ? 1 : 2"), "at": 0, "held": False},
-        **{"x_range": [0, 1], "y_range": [0, 1], "half_cell": [0.1, 0.1], "e4_top": 1.0},
-        **{"directions": 10, "code_size": 1, "heading": [""], "caption": [""]},
-    )
-    columns = [["accuracy", "images read right, %", 100], ["missed", "spread missed, %", 100]]
-    reading = {"table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "columns": columns, "panels": []}
-    reading["sizes"] = {
+    side = "max(100, (available - 40) / across - 170)"
+    reading = {
+        **{"table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "panels": []},
+        "columns": [[name, title, 100] for name, title in columns.items()],
         # In one column all panels begin where the longest label of the bars ends.
-        "plane_width": "across === 1 ? max(100, available - 180) : max(150, (available - 40) / across - 60)",
-        "holds_width": "max(100, (available - 40) / across - 170)",
-        "accuracy_width": "max(100, (available - 40) / across - 170)",
-        "missed_width": "max(100, (available - 40) / across - 170)",
+        "sizes": {
+            "plane_width": "across === 1 ? max(100, available - 180) : max(150, (available - 40) / across - 60)",
+            **{f"{name}_width": side for name in ("holds", *columns)},
+        },
     }
-    return chart.resolve_scale(color="independent", shape="independent").properties(
-        title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000),
-        usermeta={"ebll": reading},
-        params=settings,
-    )
+    settings = {"x_range": [0, 1], "y_range": [0, 1], "half_cell": [0.1, 0.1], "e4_top": 1.0}
+    settings |= {"directions": 10, "code_size": 1}
+    return framed(chart, reading, across=alt.ExprRef("available < 620 ? 1 : 2"), **settings)
 
 
 def _plane() -> alt.LayerChart:
-    places = {
-        "x": ("first component, feature units", alt.Scale(domain=alt.ExprRef("x_range"), nice=False, zero=False)),
-        "y": ("second component, feature units", alt.Scale(domain=alt.ExprRef("y_range"), nice=False, zero=False)),
-    }
-    across, up = (
-        {"title": title, "scale": scale, "axis": alt.Axis(tickCount=5, grid=False)} for title, scale in places.values()
-    )
-    color = alt.Scale(domain=list(POINTS), range=[color for color, _ in POINTS.values()])
-    shape = alt.Scale(domain=list(POINTS), range=[shape for _, shape in POINTS.values()])
+    """Features, their reconstructions and the other classes, over E4 of a move to each place."""
+    axes = {}
+    for name, title in {"x": "first component, feature units", "y": "second component, feature units"}.items():
+        scale = alt.Scale(domain=alt.ExprRef(f"{name}_range"), nice=False, zero=False)
+        axes[name] = {"title": title, "scale": scale, "axis": alt.Axis(tickCount=5, grid=False)}
+    color, shape = (alt.Scale(domain=list(POINTS), range=list(each)) for each in zip(*POINTS.values(), strict=True))
     legend = alt.Legend(orient="top", columns=alt.ExprRef("across === 2 ? 2 : 1"), symbolOpacity=1, symbolSize=50)
-    kind = {
-        "color": alt.Color("kind:N", scale=color, legend=legend),
-        "shape": alt.Shape("kind:N", scale=shape, legend=legend),
-    }
-    here, back, other = ({"kind": repr(name)} for name in POINTS)
-    edges = {
-        f"{name}{i}": f"datum.{name} {sign} half_cell[{c}]"
-        for c, name in enumerate("xy")
-        for i, sign in enumerate("-+")
-    }
+
+    def placed(chart: alt.Chart, x: str, y: str, **more: Any) -> alt.Chart:
+        return chart.encode(x=alt.X(f"{x}:Q", **axes["x"]), y=alt.Y(f"{y}:Q", **axes["y"]), **more)
+
+    def dots(chart: alt.Chart, kind: str, x: str, y: str, size: int, opacity: float = 1) -> alt.Chart:
+        marks = chart.transform_calculate(kind=repr(kind)).mark_point(
+            filled=True, size=size, opacity=opacity, clip=True
+        )
+        kinds = {"color": alt.Color("kind:N", scale=color, legend=legend)}
+        return placed(marks, x, y, shape=alt.Shape("kind:N", scale=shape, legend=legend), **kinds)
+
+    here, back, other = POINTS
+    edges = {f"{name}{i}": f"datum.{name} {'-+'[i]} half_cell[{c}]" for c, name in enumerate("xy") for i in (0, 1)}
+    cells = alt.Chart(alt.NamedData("field")).transform_filter(AT).transform_calculate(**edges)
+    e4 = alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)
     points = alt.Chart(alt.NamedData("points")).transform_filter(AT)
+    lines = points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True)
     layers = [
-        alt.Chart(alt.NamedData("field"))
-        .transform_filter(AT)
-        .transform_calculate(**edges)
-        .mark_rect(opacity=0.45, clip=True)
-        .encode(
-            x=alt.X("x0:Q", **across),
-            x2="x1",
-            y=alt.Y("y0:Q", **up),
-            y2="y1",
-            fill=alt.Fill(
-                "e4:Q", legend=None, scale=alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)
-            ),
+        placed(cells.mark_rect(opacity=0.45, clip=True), "x0", "y0", x2="x1", y2="y1").encode(
+            fill=alt.Fill("e4:Q", legend=None, scale=e4)
         ),
-        alt.Chart(alt.NamedData("others"))
-        .transform_calculate(**other)
-        .mark_point(filled=True, size=6, opacity=0.6, clip=True)
-        .encode(x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), **kind),
-        points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True).encode(
-            x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), x2="x_back", y2="y_back"
-        ),
-        points.transform_calculate(**back)
-        .mark_point(filled=True, size=24, opacity=1, clip=True)
-        .encode(x=alt.X("x_back:Q", **across), y=alt.Y("y_back:Q", **up), **kind),
-        points.transform_calculate(**here)
-        .mark_point(filled=True, size=32, opacity=1, clip=True)
-        .encode(x=alt.X("x:Q", **across), y=alt.Y("y:Q", **up), **kind),
+        dots(alt.Chart(alt.NamedData("others")), other, "x", "y", 6, 0.6),
+        placed(lines, "x", "y", x2="x_back", y2="y_back"),
+        dots(points, back, "x_back", "y_back", 24),
+        dots(points, here, "x", "y", 32),
     ]
     return alt.layer(*layers).properties(name="plane", title="plane of two principal components", width=300, height=320)
 

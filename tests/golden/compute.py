@@ -164,8 +164,6 @@ def widgets():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EBLL_STATIC", "0")
         patch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
-        # A run that is thought to take long waits for Run to be pressed: let no measured time decide that.
-        patch.setattr("ebll.widgets.forgetting.seconds_of", lambda *_: 0.0)
         # The trace is of numbers, and drawing would take most of the time.
         patch.setattr(Canvas, "frame", lambda *_, **__: b"")
         return {
@@ -196,7 +194,7 @@ def ended(event):
 def held(panel):
     """Ask for a step, and wait until the run is held at it."""
     press(panel, "step")
-    until(lambda: panel.driver.paused and panel.driver._until is None and not panel.made.every_step, "the step")
+    until(lambda: panel.driver.held, "the step")
 
 
 def forgetting_lab(tasks):
@@ -232,7 +230,7 @@ def state_of_runs(panel):
     return {
         "settings": settings | {"methods": list(settings["methods"])},
         "refused": bool(panel.status.wrong),
-        "pinned": [one.name for one in panel.pinned],
+        "pinned": list(panel.pinned),
         "results": columns(panel.table().drop(columns="settings")),
         "curves": {name: columns(table[[n for n in wanted if n in table]]) for name, table in rows.items()},
         "changed in mid-run": [list(change) for change in panel.made.changes],

@@ -68,7 +68,8 @@ export default () => {
           show();
         }
         const table = panel?.querySelector(".ebll-table");  // what scrolls must scroll by keyboard too
-        if (table) table.tabIndex = table.scrollWidth > table.clientWidth ? 0 : -1;
+        const scrolls = table?.scrollWidth > table?.clientWidth || table?.scrollHeight > table?.clientHeight;
+        if (table) table.tabIndex = scrolls ? 0 : -1;
       });
       placed.observe(el);
       for (const name of ["text", "wrong", "done"]) model.on(`change:${name}`, show);

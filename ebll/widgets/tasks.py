@@ -11,8 +11,6 @@ from ebll.errors import InputError, check_choice
 
 __all__ = ["cut", "offered_task", "offered_tasks", "own_tasks"]
 
-_KEPT = 8
-
 
 def own_tasks(tasks: Task | Iterable[Task]) -> tuple[Task, ...]:
     """The user's own tasks, of which there may be just one."""
@@ -38,12 +36,10 @@ def offered_task(name: str, own: Iterable[Task] = ()) -> Task:
     return offered[check_choice(name, offered, "Task")]()
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def _loaded(name: str) -> Task:
-    return load_task(name)
+_loaded = functools.lru_cache(maxsize=8)(load_task)
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=8)
 def cut(task: Task) -> Task:
     """With as many training images as later tasks have in the course, evenly spread over the classes."""
     return task.subset(NEW_TASK_IMAGES) if len(task.train) > NEW_TASK_IMAGES else task

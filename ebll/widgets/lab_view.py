@@ -1,0 +1,218 @@
+"""The runs of the forgetting lab as tables for its chart and for files, and in words."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ebll.errors import InputError
+from ebll.plots import METHODS as LOOKS
+from ebll.plots.style import styles
+from ebll.plots.words import course, listed, percent, sentences, shortened
+
+from .chart import write_files
+from .config import Change, LabConfig, acts_on, changed_in, line_of_run
+from .lab import LOSSES, SAMPLES, SHOWN, LabRun
+
+__all__ = [
+    "ended",
+    "going_on",
+    "lab_alt",
+    "lab_caption",
+    "lab_tables",
+    "lab_title",
+    "results_html",
+    "results_table",
+    "rows_beside",
+    "save_results",
+]
+
+LONGEST = 30  # letters of a task's name in a chart
+HEADS = {
+    "run": "run",
+    "method": "method",
+    "before": "old task before, %",
+    "old": "old task after, %",
+    "forgetting": "forgotten, points",
+    "new": "new task, %",
+    "distance": "feature distance",
+    "settings": "set differently",
+}
+
+
+def lab_tables(
+    curves: pd.DataFrame, *, old: str, new: str, methods: Iterable[str] = (), terms_of: str = "", steps: int = 0,
+    beside: pd.DataFrame | None = None, changes: Sequence[tuple[int, str]] = (), diverged: Collection[str] = (),
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:  # fmt: skip
+    """The data sets and the settings of a `lab_chart`, for `Chart.show`.
+
+    curves    rows of one old task, as the record has them, with a column `method`; accuracies are shares, losses nats
+    old, new  names of the tasks
+    methods   those that have a row of bars, also before they have begun; those of the table if empty
+    terms_of  the method whose weighted loss terms are shown; the last of the table if empty
+    steps     where the horizontal axes end, in optimiser steps; the last step of the table if 0
+    beside    runs to compare with, drawn faintly: such rows with a column `run` that names each run
+    changes   (step, text) of what was changed in mid-run
+    diverged  methods whose last point gets a cross
+    """
+    losses = [name for name in LOSSES if name in curves]
+    # Arrays instead of pandas' own operations, since this is done ten times a second while a run goes on.
+    held = {n: curves[n].to_numpy() if n in curves else np.array([]) for n in ["method", "step", *SHOWN, *losses]}
+    method, broken = held["method"], np.zeros(len(curves), bool)
+    for name in diverged:
+        broken[np.flatnonzero(method == name)[-1:]] = True
+    terms_of = terms_of or (method[-1] if len(method) else "")
+    mine = {name: held[name][method == terms_of].astype(float) for name in losses}
+    highest = max([1.0, *(_largest(values) for values in mine.values())])
+    names = list(styles(tuple(methods) or dict.fromkeys(method)))
+    settings = {
+        "old_task": shortened(old, LONGEST),
+        "new_task": shortened(new, LONGEST),
+        "methods": names,
+        "steps": int(steps or held["step"].max(initial=1)),
+        "top": _round_up(_largest(held["feature_distance"].astype(float))),
+        "loss_top": float(10 ** np.ceil(np.log10(1.01 * highest))),
+        "terms_of": terms_of,
+        "terms_label": styles([terms_of])[terms_of].label if terms_of else "",
+        # A legend without entries would have no size, and the chart none either.
+        "terms": [name for name, values in mine.items() if not np.isnan(values).all()] or LOSSES,
+    }
+    table = pd.DataFrame({**held, "run": "", "diverged": broken})
+    if beside is not None and len(beside):
+        table = pd.concat([table, beside.reindex(columns=list(table)).assign(diverged=False)], ignore_index=True)
+    tables = {"curves": table, "changes": pd.DataFrame(changes, columns=["step", "text"])}
+    return tables | {"methods": pd.DataFrame({"method": names})}, settings
+
+
+@functools.lru_cache(maxsize=4)
+def rows_beside(runs: tuple[tuple[str, LabRun], ...]) -> pd.DataFrame | None:
+    """The rows of runs by name that are over, as `lab_tables` takes them in `beside`."""
+    return pd.concat([made.shown.assign(run=name) for name, made in runs]) if runs else None
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest finite value, or 0."""
+    return float(np.max(values, where=np.isfinite(values), initial=0.0))
+
+
+def _round_up(value: float) -> float:
+    """The limit of an axis: it grows in large steps, so that the axis seldom moves while a run goes on."""
+    value = min(max(1.05 * float(value), 1.0), 1e15)
+    power = 10 ** np.floor(np.log10(value))
+    return float(next(step * power for step in (1, 1.5, 2.5, 4, 6, 10) if step * power >= value))
+
+
+# Results
+
+
+def results_table(runs: Mapping[str, LabRun]) -> pd.DataFrame:
+    """A row a run and method: its results, see `LabRun.table`, and what is set differently from the defaults."""
+    parts = []
+    for name, made in runs.items():
+        settings = ", ".join([differences(made.config), *changes_in_words(made.changes)])
+        parts.append(made.table().reset_index(names="method").assign(run=name, settings=settings))
+    return pd.concat(parts, ignore_index=True)[list(HEADS)]
+
+
+def results_html(table: pd.DataFrame) -> str:
+    """The results table as HTML."""
+    if table.empty:
+        return ""
+    shown = table.assign(method=[LOOKS[name].label for name in table["method"]]).rename(columns=HEADS)
+    return shown.to_html(
+        index=False, float_format=lambda v: f"{v:.1f}", na_rep="not reached", border=0, justify="right"
+    )
+
+
+def save_results(runs: Mapping[str, LabRun], folder: Path) -> list[Path]:
+    """Write curves and results as CSV, and the configs as JSON; returns the files."""
+    runs = {name: made for name, made in runs.items() if made.measured}
+    if not runs:
+        raise InputError("There is nothing to take yet: press Run first.")
+    curves = pd.concat([made.curves.assign(run=name) for name, made in runs.items()], ignore_index=True)
+    about = {
+        "configs": {name: line_of_run(made.config, made.changes) for name, made in runs.items()},
+        "notes": {name: made.notes for name, made in runs.items() if made.notes},
+    }
+    files = {
+        folder / "curves.csv": curves.to_csv(index=False, lineterminator="\n"),
+        folder / "results.csv": results_table(runs).to_csv(index=False, lineterminator="\n"),
+        folder / "config.json": json.dumps(about, indent=2) + "\n",
+    }
+    write_files(files)
+    return list(files)
+
+
+# Words
+
+
+def differences(config: LabConfig, title: bool = False) -> str:
+    """What a config sets differently from the defaults, in short; for a title alpha is always told."""
+    apart = () if not title else ("old", "new", "net", "seed", "methods", "alpha")
+    told = [f"alpha {config.alpha:g}"] if title and acts_on("alpha", config.methods) else []
+    for name in changed_in(config):
+        if name not in apart and acts_on(name, config.methods):
+            value = getattr(config, name)
+            written = f"{value:g}" if isinstance(value, float) else ", ".join(value) if name == "methods" else value
+            told.append(f"{name.replace('_', ' ')} {shortened(written, 3 * LONGEST)}")
+    return ", ".join(told) or "default settings"
+
+
+def changes_in_words(changes: Iterable[Change]) -> list[str]:
+    """What was changed in mid-run, in short."""
+    return [f"{name.replace('_', ' ')} is {value:g} from step {step}" for step, name, value in changes]
+
+
+def lab_title(made: LabRun) -> str:
+    """Tasks, net, seed and settings of a run."""
+    config, changed = made.config, ", changed in mid-run" if made.changes else ""
+    tasks = f"{shortened(config.old, LONGEST)} → {shortened(config.new, LONGEST)}"
+    return f"{tasks} ({config.net.upper()}, seed {config.seed}): {differences(config, title=True)}{changed}"
+
+
+def lab_caption(made: LabRun, beside: Iterable[str]) -> str:
+    """What the numbers are, and which runs are drawn faintly beside them."""
+    names = ["the run before" if name == "before" else f"pinned {name}" for name in beside]
+    faint = f" Faint: {listed(names)}." if names else ""
+    old, new = (shortened(name, LONGEST) for name in (made.config.old, made.config.new))
+    return f"One run a method, no interval; {SAMPLES} held-out images of {old} and of {new}.{faint}"
+
+
+def lab_alt(made: LabRun) -> str:
+    """What is seen, in words: how far the features move, and what becomes of both accuracies."""
+    told = []
+    for name in made.recorders:
+        rows = made.shown[made.shown["method"] == name]
+        if rows.empty:
+            told.append(f"{LOOKS[name].label}: nothing measured")
+            continue
+        distance = course(rows.set_index("step")["feature_distance"])
+        lost, won = (
+            f"{task} {percent(100 * rows[column].iloc[0])} to {percent(100 * rows[column].iloc[-1])} %"
+            for task, column in ((made.config.old, "accuracy"), (made.config.new, "accuracy_new"))
+        )
+        told.append(f"{LOOKS[name].label}: feature distance by step {distance}; accuracy on {lost}, on {won}")
+    return sentences(lab_title(made), *told, *changes_in_words(made.changes), *made.notes)
+
+
+def ended(made: LabRun) -> str:
+    """What each method kept of the old task and learned of the new one: accuracies on validation images."""
+    if not made.runs:
+        return "No method has come to its end."
+    rows = made.table().dropna(subset="old").iterrows()
+    parts = [f"{LOOKS[name].label} {row['old']:.1f} / {row['new']:.1f}" for name, row in rows]
+    old, new = (shortened(name, LONGEST) for name in (made.config.old, made.config.new))
+    return f"Validation images right, % of {old} (before: {100 * made.before:.1f}) / {new}: {'; '.join(parts)}."
+
+
+def going_on(made: LabRun, held: bool) -> str:
+    """Where a run is."""
+    if not made.measured:
+        return "Held before the new task's first step." if held else "Learning the old task, and what to keep of it."
+    return f"{'Held at' if held else 'Training:'} step {made.step} of {made.steps}."
