@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from ebll.sweeps.indexed import setting_value
 from messages import raises
 from sweep_rig import GRID, PAIR, config, figures_of, result, swept, whole
 from tiny_sweep import CHEAP
@@ -17,7 +18,6 @@ from ebll.errors import InputError
 from ebll.metrics import pareto_front
 from ebll.sweeps import RunConfig, Store, Sweep
 from ebll.sweeps import maps as m
-from ebll.sweeps.indexed import setting_value
 from ebll.sweeps.maps import SweepView
 
 NEAR, FAR = "letters-mnist", "letters-textures"

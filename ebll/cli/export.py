@@ -32,15 +32,11 @@ def export(file: str, store: str | None, title: str) -> None:
     The page works from disk, from a course site and without a network. It is written whole or not at all; a file that
     is there is replaced. Needs the extra: pip install "ebll[page]".
     """
-    from ebll.pages import export as write
-    from ebll.pages import size_words
+    from ebll.sweeps.page import export as write
+    from ebll.sweeps.page import size_words
 
     say("Making the page takes some seconds.", error=True)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a large page, which is said below
         path = write(file, store, title)
-    words = size_words(path)
-    for one in dict.fromkeys(str(one.message) for one in told if issubclass(one.category, UserWarning)):
-        if one != words:
-            say(wrapped(one), error=True)
-    say(wrapped(words))
+    say(wrapped(size_words(path)))

@@ -1,15 +1,10 @@
-"""A run of a sweep as a pure function of its config: rows out, nothing kept but networks that save time.
-
-What is kept, the networks that have learned a first task, changes no number: a run gives the same in any order, in any
-process.
-"""
+"""One run of a sweep, a pure function of its config: the same numbers in any order, in any process."""
 
 from __future__ import annotations
 
 import functools
 import math
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,18 +13,16 @@ import numpy as np
 from ebll import metrics
 from ebll.config import PRESETS, RunConfig
 from ebll.data import Task, load_task
-from ebll.errors import EbllError, InputError, RunStopped, TrainingDiverged
-from ebll.protocol import begin, learn
+from ebll.errors import EbllError, InputError, TrainingDiverged
+from ebll.protocol import begin, complete
 from ebll.recording import Recorder, measure_accuracy
 from ebll.runs import Run
 from ebll.seeds import cpu_threads
 from ebll.starts import first_task
-from ebll.sweeps.version import code_version
-from ebll.training import Step
 
-__all__ = ["FIGURES", "RunResult", "run_one", "sequence_of"]
+__all__ = ["SCALARS", "RunResult", "run_one"]
 
-FIGURES = {
+SCALARS = {
     "old": "test accuracy after the last task, mean over the tasks before it, 0..1",
     "new": "test accuracy on the last task, 0..1",
     "average": "M4 over all tasks, test accuracy, 0..1",
@@ -45,73 +38,53 @@ FIGURES = {
 
 @dataclass
 class RunResult:
-    """What one run leaves. `figures` is empty and `failure` says why where it diverged or could not begin."""
+    """What one run leaves.
+
+    scalars    the columns of `SCALARS`; empty where the run diverged or could not begin
+    accuracy   rows of `ebll.recording`: test accuracy on every task learned so far, after each task
+    curves     rows of `ebll.recording` about old tasks
+    failure    why there are no scalars, or ""
+    repeat     whether another try may end otherwise, as after want of memory: then it is not saved
+    """
 
     config: RunConfig
-    figures: dict[str, float] = field(default_factory=dict)
-    curves: list[dict[str, Any]] = field(default_factory=list)  #: rows of `ebll.recording` about old tasks
+    scalars: dict[str, float] = field(default_factory=dict)
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)
     failure: str = ""
-    seconds: float = 0.0  #: for estimates; in no table
-    code: str = field(default_factory=lambda: code_version())  #: version of the code that ran it
-    final: bool = True  #: False where another try may end otherwise, as after want of memory: it is not kept
+    repeat: bool = False
 
 
-def run_one(config: RunConfig, device: str = "cpu", stop: Callable[[], bool] = lambda: False) -> RunResult:
-    """Train one config and measure it.
-
-    returns  the figures and curves; where training diverged or anything else went wrong, `failure` in their place
-    stop     asked after every step
-    raises   `RunStopped` once `stop` says so
-    """
-    begun, recorder = time.perf_counter(), Recorder(log_every=config.log_every)
-
-    def run() -> Run:
-        tasks = sequence_of(config, device)
-        settings = PRESETS[config.net].train
-        _, start, memories = drained(first_task(tasks[0], config.net, settings, config.seed, device=device), stop)
-        options = {"start": start, "memories": memories, "seed": config.seed, "device": device, "recorder": recorder}
-        run = begin(tasks, config.made_method(), **options)
-        drained(learn(run, tasks, config.train), stop)
-        return run
-
+def run_one(config: RunConfig, device: str = "cpu") -> RunResult:
+    """Train one config and measure it; where something goes wrong, `failure` says what, and no other run is lost."""
+    recorder, scalars, failure, repeat = Recorder(log_every=config.log_every), {}, "", False
     with cpu_threads(1):
-        result = _settled(config, recorder, run, device)
-    result.seconds = time.perf_counter() - begun
-    return result
+        try:
+            tasks = _sequence(config, device)
+            first = first_task(tasks[0], config.net, PRESETS[config.net].train, config.seed, device=device)
+            _, start, memories = _result(first)
+            options = {"start": start, "memories": memories, "seed": config.seed, "device": device}
+            run = begin(tasks, config.made_method(), recorder=recorder, **options)
+            scalars = _scalars(complete(run, tasks, config.train), tasks)
+        except (TrainingDiverged, InputError) as error:
+            failure = str(error)
+        except Exception as error:
+            words = str(error) if isinstance(error, EbllError) else f"{type(error).__name__}: {error}"
+            failure, repeat = f"{words} (not saved: the same sweep tries this run again)", True
+    curves = [row for row in recorder.curve_rows if row["task"]]
+    return RunResult(config, scalars, recorder.accuracy_rows, curves, failure, repeat)
 
 
-def drained(steps: Generator[Step, None, Any], stop: Callable[[], bool]) -> Any:
-    """What a generator of steps returns at its end.
-
-    raises   `RunStopped` once `stop` says so
-    """
+def _result(steps: Generator[Any, None, Any]) -> Any:
+    """What a generator of steps returns at its end."""
     while True:
         try:
             next(steps)
         except StopIteration as ended:
             return ended.value
-        if stop():
-            steps.close()
-            raise RunStopped("The run was stopped.")
 
 
-def _settled(config: RunConfig, recorder: Recorder, run: Callable[[], Run], device: str = "cpu") -> RunResult:
-    """The result of a run; what goes wrong is told in it and costs no other run."""
-    figures, failure, final = {}, "", True
-    try:
-        figures = _figures(run(), sequence_of(config, device))
-    except RunStopped:
-        raise
-    except (TrainingDiverged, InputError) as error:
-        failure = str(error)
-    except Exception as error:
-        words = str(error) if isinstance(error, EbllError) else f"{type(error).__name__}: {error}"
-        failure, final = f"{words} (not kept: the same sweep tries this run again)", False
-    rows = [row for row in recorder.curve_rows if row["task"]]
-    return RunResult(config, figures, rows, failure, final=final)
-
-
-def _figures(run: Run, tasks: list[Task]) -> dict[str, float]:
+def _scalars(run: Run, tasks: list[Task]) -> dict[str, float]:
     matrix = run.accuracy_matrix().to_numpy()
     held = [measure_accuracy(run.net, t, task.validation) for t, task in enumerate(tasks)]
     rows = [row for row in run.recorder.curve_rows if row["task"] and row["training"] == tasks[-1].name]
@@ -142,7 +115,7 @@ def _cut(name: str, images: int, device: str) -> Task:
     return (task.subset(images) if 0 < images < len(task.train) else task).to(device)
 
 
-def sequence_of(config: RunConfig, device: str = "cpu") -> list[Task]:
-    """The config's tasks, all but the first with as many training images as it wants."""
+def _sequence(config: RunConfig, device: str) -> list[Task]:
+    """The config's tasks, all but the first with as many training images as it asks for."""
     first, *later = config.tasks
     return [_cut(first, 0, device), *(_cut(name, config.images, device) for name in later)]

@@ -108,7 +108,7 @@ ebll.plots.over_setting(
 # autoencoder is like; with $\lambda_o = 0$ as well it is fine-tuning. And what you have just run is part of it.
 
 # %% sweep-controls
-ready = ebll.sweeps.ready_sweep().table
+ready = ebll.sweeps.precomputed_sweep().table
 ready = ready.assign(score=100 * (ready["old_validation"] + ready["new_validation"]) / 2)
 figures = ["old", "new", "forgetting", "old_validation", "new_validation", "distance"]
 
