@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from messages import review
 from tiny_sweep import SLOW
 
+from ebll import executors
 from ebll.cli import cli
-from ebll.sweeps import cluster, load_sweep, sweep
+from ebll.sweeps import load_sweep, sweep
 
 FILE = """
 [grid]
@@ -45,12 +46,12 @@ def test_plan_tables_and_store(tmp_path, file):
     out = tmp_path / "deep" / "out"
     dry = invoke(file, "--out", out, "--dry-run")
     assert dry.exit_code == 0, dry.stderr
-    assert "6 runs: about" in dry.stdout
+    assert "6, of which 0 are done" in dry.stdout
     assert not out.exists()
     done = invoke(file, "--out", out, "--workers", 1)
     assert done.exit_code == 0, done.stderr
     told = " ".join(done.stdout.split())
-    assert "grid tasks digits-letters, method x 2, alpha x 2, seed x 2, images 192, epochs 1 runs 6 runs: about" in told
+    assert "grid tasks digits-letters, method x 2, alpha x 2, seed x 2, images 192, epochs 1 runs 6, of which" in told
     assert f"Results are in {out}: table.csv, curves.csv, store" in told
     table = pd.read_csv(out / "table.csv")
     assert len(table) == 6
@@ -61,7 +62,7 @@ def test_plan_tables_and_store(tmp_path, file):
     assert len(load_sweep(out / "store").results) == 6
     files = [(out / name).read_bytes() for name in ("table.csv", "curves.csv")]
     again = invoke(file, "--out", out, "--workers", 2)  # nothing is left to do, so no worker starts
-    assert "6 runs, all of them there already." in again.stdout
+    assert "6, of which 6 are done" in again.stdout
     assert files == [(out / name).read_bytes() for name in ("table.csv", "curves.csv")]
 
 
@@ -70,7 +71,7 @@ def test_without_out_the_folder_has_the_name_of_the_file(tmp_path, file, monkeyp
     sweep(file, store=tmp_path / "out" / "alphas" / "store", workers=1)
     done = invoke(file.name)
     assert done.exit_code == 0, done.stderr
-    assert "all of them there already" in done.stdout
+    assert "6, of which 6 are done" in done.stdout
     assert (tmp_path / "out" / "alphas" / "table.csv").exists()
 
 
@@ -87,12 +88,12 @@ def test_a_run_that_fails_is_named_and_the_exit_code_tells(tmp_path, file):
 
 def test_a_damaged_result_is_named(tmp_path, file):
     invoke(file, "--out", tmp_path / "out", "--workers", 1)
-    bad = next((tmp_path / "out" / "store").glob("runs/*/*.json"))
+    bad = next((tmp_path / "out" / "store").glob("runs/*.json"))
     bad.write_text("{")
     done = invoke(file, "--out", tmp_path / "out", "--workers", 1)
     assert done.exit_code == 0
-    assert f"damaged/{bad.name}" in "".join(done.stderr.split())
-    assert "5 of them there already; the other 1:" in done.stdout
+    assert f"runs/{bad.name}" in "".join(done.stderr.split())
+    assert "6, of which 5 are done" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_bad_input_is_one_line_with_the_way_on(tmp_path, file, content, argument
 
 @pytest.mark.parametrize(
     ("content", "arguments", "named"),
-    [("[grid", [], ["TOML"]), ("[grid]\nseed = 1", ["--dask", "nonsense"], ["client", "'nonsense'"])],
+    [("[grid", [], ["TOML"]), ("[grid]\nseed = 1", ["--dask", "nonsense"], ["Dask scheduler", "nonsense"])],
 )
 def test_what_others_refuse_is_one_line_too(tmp_path, file, content, arguments, named):
     """With the words of the standard library or of Dask in it."""
@@ -136,10 +137,10 @@ def test_files_and_folders_that_are_not_there_are_told(tmp_path, file):
     review(invoke(file, "--out", tmp_path / "taken" / "out").stderr, tmp_path / "taken" / "out")
     with socket.socket() as taken, pytest.MonkeyPatch.context() as patch:
         taken.bind(("127.0.0.1", 0))
-        patch.setattr(cluster, "REACH", 1.0)
+        patch.setattr(executors, "REACH", 1.0)
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         done = invoke(file, "--out", tmp_path / "out", "--dask", address)
-    assert f"Dask cluster at {address}" in done.stderr
+    assert f"Dask scheduler at {address}" in done.stderr
     assert done.exit_code == 2
 
 
@@ -162,7 +163,7 @@ def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(tmp_path, file, worker
     )  # fmt: skip
     try:
         end = time.monotonic() + 60
-        while not list(out.glob("store/runs/*/*.json")):
+        while not list(out.glob("store/runs/*.json")):
             assert process.poll() is None
             assert time.monotonic() < end, "it hangs"
             time.sleep(0.02)
@@ -179,4 +180,4 @@ def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(tmp_path, file, worker
     assert f"{kept} of 4 runs" in last
     assert str(out / "store") in last
     dry = invoke(file, "--out", out, "--dry-run")
-    assert f"4 runs, {kept} of them there already" in dry.stdout
+    assert f"4, of which {kept} are done" in dry.stdout

@@ -30,7 +30,7 @@ def export(file: str, store: str | None, title: str) -> None:
     """Write one self-contained page that shows a sweep: maps over two settings, curves, trade-off and seeds.
 
     The page works from disk, from a course site and without a network. It is written whole or not at all; a file that
-    is there is replaced. Needs the extra: pip install "ebll[page]".
+    is there is replaced.
     """
     from ebll.sweeps.page import export as write
     from ebll.sweeps.page import size_words

@@ -99,7 +99,7 @@ def read_grid(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"There is no file {path}. It should hold a table [grid], such as\n{EXAMPLE}") from None
     except (OSError, ValueError) as error:  # no text in UTF-8, or not TOML
-        raise InputError(f"{path} cannot be read: {error}. It should look like\n{EXAMPLE}") from error
+        raise InputError(f"{path} is no TOML file that can be read: {error}. It should look like\n{EXAMPLE}") from error
     for name in held:
         check_choice(name, ["grid"], f"Table of {path}")
     if not isinstance(held.get("grid"), dict):

@@ -177,8 +177,8 @@ def _runs(table: Any, planned: pd.DataFrame | None) -> pd.DataFrame:
     runs["ended"], runs["forgetting_validation"] = runs["failure"] == "", math.nan
     if planned is not None and len(planned):
         order = _checked(planned, SETTINGS, "planned")
-        runs = order.merge(runs, on=list(SETTINGS), how="left") if len(runs) else order.reindex(columns=runs.columns)
-        runs = runs.fillna({"ended": False, "failure": ""}).astype({"ended": bool})
+        runs = order.merge(runs, on=list(SETTINGS), how="left")
+        runs["ended"], runs["failure"] = runs["ended"].eq(True), runs["failure"].fillna("")
     return runs.drop_duplicates(list(SETTINGS), keep="last", ignore_index=True)
 
 

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ebll.errors import EbllError, InputError, OutputError
+from ebll.errors import InputError, OutputError
 from ebll.files import write_whole
 from ebll.sweeps.content import content
 from ebll.sweeps.explorer import front
@@ -40,8 +40,8 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
              precomputed sweep
     title    headline of the page
     returns  the file. A warning says so where it has more than `MOST_BYTES`
-    raises   `InputError` where there is no sweep, or nothing in it to show; `EbllError` where the extra is not
-             installed; `OutputError` where the file cannot be written
+    raises   `InputError` where there is no sweep, or nothing in it to show; `OutputError` where the file cannot be
+             written
     """
     if not isinstance(path, str | Path) or Path(path).suffix.lower() not in (".html", ".htm"):
         raise InputError(f"A page is written to a file that ends in .html, such as 'page.html'; got {str(path)!r}.")
@@ -99,10 +99,8 @@ def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:
 @functools.cache
 def _runtime() -> str:
     """The JavaScript of Vega, whole: it sets `window.vegaEmbed`, and asks the network for nothing."""
-    try:
-        import vl_convert
-    except ModuleNotFoundError:
-        raise EbllError('A page needs vl_convert, which is not installed: pip install "ebll[page]"') from None
+    import vl_convert  # here, as it brings a JavaScript engine
+
     # The bundle is a module; as a plain script its thousand names would be global.
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return f"(() => {{\n{bundle}\n}})();".replace("</script", "<\\/script")

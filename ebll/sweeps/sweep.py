@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +114,7 @@ def load_sweep(store: str | Path, grid: Grid | str | Path | None = None) -> Swee
     if grid is not None:
         return _known(_checked(grid), kept)
     results = {result.config: result for result in kept.read().values()}
-    return Sweep(in_order({*kept.planned(), *results}), results, kept.damaged)
+    return Sweep(list(dict.fromkeys([*kept.planned(), *in_order(results)])), results, kept.damaged)
 
 
 @dataclass(repr=False)
@@ -215,7 +215,7 @@ def plain(value: Any) -> str:
     return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else str(value)
 
 
-def in_order(configs: set[RunConfig]) -> list[RunConfig]:
+def in_order(configs: Iterable[RunConfig]) -> list[RunConfig]:
     """Configs by their settings, the first setting changing slowest; numbers as numbers, what is not there first."""
 
     def rank(value: Any) -> tuple[int, float, str]:

@@ -117,7 +117,7 @@ def view_tables(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) 
         "y_title": label_of(view["rows"]),
         "columns_shown": list(dict.fromkeys(shown["column"])),
         "rows_shown": list(dict.fromkeys(shown["row"]))[::-1],
-        "kinds": list(kinds),
+        "kinds": list(kinds) or [view["method"]],  # an empty legend has no size
         "method": view["method"],
         "top": 1.05 * float(curves["high"].max()) if len(curves) else 1.0,
         "last": int(curves["step"].max()) if len(curves) else 1,
@@ -161,8 +161,8 @@ def caption_of(maps: Maps, view: Mapping[str, Any]) -> str:
     open_ = f"{done:,} of {maps.planned:,} runs so far. " if done < maps.planned else ""
     return (
         f"{open_}{view['data'].capitalize()} images; means over the seeds that ended. Brighter is better; frame and "
-        "ring: the chosen cell; small dots: its seeds; filled and joined: the Pareto front. Lines: mean distance; bands: "
-        "lowest to highest seed. ×n: n seeds failed."
+        "ring: the chosen cell; small dots: its seeds; filled and joined: the Pareto front. Lines: mean distance; "
+        "bands: lowest to highest seed. ×n: n seeds failed."
     )
 
 

@@ -87,7 +87,8 @@ def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.Layer
         base.transform_filter(known)
         .mark_rect(stroke="white", cursor="pointer")
         .encode(color=color)
-        .add_params(hovered),
+        .add_params(hovered)
+        .properties(name=f"{name}_cells"),
         number.mark_text(fontSize=11, baseline=alt.ExprRef("datum.note ? 'bottom' : 'middle'")).encode(
             text="shown:N", color=ink
         ),
@@ -154,7 +155,7 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
         cells.mark_point(
             clip=True, size=40, opacity=1, filled=False, strokeWidth=1.3, cursor="pointer", stroke=alt.ExprRef(own),
             fill=alt.ExprRef(f"datum.front ? {own} : 'white'"),
-        ).add_params(hovered),
+        ).add_params(hovered).properties(name="tradeoff_cells"),
         points.transform_filter("datum.role === 'seed'").mark_point(clip=True, size=12, filled=True, opacity=0.9),
         points.transform_filter("datum.role !== 'seed'").mark_point(clip=True, size=90, filled=True, opacity=1),
         cells.transform_filter(hovered).mark_point(clip=True, size=160, strokeWidth=1.5, strokeDash=[3, 2], **ring),

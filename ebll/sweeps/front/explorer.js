@@ -87,7 +87,8 @@ class Cells {
       (step, i) => ({ kind, step, mean: curve[1][i], low: curve[2][i], high: curve[3][i] })) : []));
     const ranges = this.content.ranges[view.tasks][view.method][view.data];
     const signals = {
-      x_title: this.label(view.columns), y_title: this.label(view.rows), method: view.method, kinds: compared.map(([name]) => name),
+      x_title: this.label(view.columns), y_title: this.label(view.rows), method: view.method, 
+      kinds: compared.length ? compared.map(([name]) => name) : [view.method], // an empty legend has no size
       columns_shown: [...new Set(cells.map((one) => one.column))], rows_shown: [...new Set(cells.map((one) => one.row))],
       top: 1.05 * Math.max(1e-9, ...curves.map((one) => one.high)), last: Math.max(1, ...curves.map((one) => one.step)),
       old_shown: shown("old"), new_shown: shown("new"),
