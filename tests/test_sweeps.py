@@ -98,7 +98,7 @@ def test_tables_hold_a_row_a_run_and_leave_empty_what_a_method_lacks(alone):
 
 
 def test_the_order_of_runs_changes_nothing(alone):
-    for cache in (single._start, single._cut, single._task):
+    for cache in (single._cut, single._task):
         cache.cache_clear()
     backwards = ebll.sweep(alone.configs[::-1], workers=1)
     assert backwards.configs == alone.configs[::-1]

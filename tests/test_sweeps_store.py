@@ -57,7 +57,7 @@ def test_a_store_says_what_was_planned(tmp_path):
     assert [config.seed for config in found.configs] == [0, 1, 2, 3]
     assert [config.seed for config in found.missing] == [1, 2, 3]
     store.plan([cheap(seed=3)])
-    assert [config.seed for config in load_sweep(tmp_path).configs] == [0, 3]
+    assert [config.seed for config in load_sweep(tmp_path).configs] == [3, 0]
 
 
 @pytest.mark.parametrize(

@@ -6,24 +6,22 @@ import warnings
 
 import click
 
-from ebll.cli.params import examples
-from ebll.cli.terminal import say, wrapped
+from ebll.cli.options import examples
 
 __all__ = ["export"]
 
 
 @click.command(
-    short_help="Make a web page to explore a sweep offline.",
     epilog=examples(
         "ebll export page.html",
         "ebll export page.html --store out/alphas",
         'ebll export site/week7.html --title "Week 7: what alpha does"',
-    ),
+    )
 )
 @click.argument("file", type=click.Path(), metavar="FILE.html")
 @click.option(
     "--store", type=click.Path(), metavar="DIR",
-    help="A store of `ebll sweep`, or its output folder. [default: the sweep that comes with the kit]",
+    help="A store of `ebll sweep`, or its output folder.  [default: the sweep that comes with the kit]",
 )  # fmt: skip
 @click.option("--title", default="", metavar="TEXT", help="Headline of the page.")
 def export(file: str, store: str | None, title: str) -> None:
@@ -35,8 +33,7 @@ def export(file: str, store: str | None, title: str) -> None:
     from ebll.sweeps.page import export as write
     from ebll.sweeps.page import size_words
 
-    say("Making the page takes some seconds.", error=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a large page, which is said below
         path = write(file, store, title)
-    say(wrapped(size_words(path)))
+    click.echo(size_words(path))

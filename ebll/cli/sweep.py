@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ebll.cli.params import Name, Number, device_names, examples
-from ebll.cli.terminal import Progress, facts, say, wrapped
-from ebll.errors import InputError
+from ebll.cli.options import Progress, device_option, examples, workers_option
 
 if TYPE_CHECKING:
     from ebll.sweeps import Sweep
@@ -22,26 +20,20 @@ MOST_FAILURES = 5
 
 
 @click.command(
-    short_help="Run a grid of settings from a TOML file.",
     epilog=examples(
         "ebll sweep alphas.toml",
         "ebll sweep alphas.toml --dry-run",
         "ebll sweep alphas.toml --out results --workers 4",
         "ebll sweep alphas.toml --dask tcp://10.0.0.1:8786",
-    ),
+    )
 )
 @click.argument("file", type=click.Path(), metavar="FILE.toml")
-@click.option(
-    "--out", metavar="DIR", help="Folder for table.csv, curves.csv and the store of all runs. [default: out/FILE]"
-)
-@click.option("--workers", type=Number(), metavar="N", help="Processes. [default: as many as cores, at most 8]")
-@click.option(
-    "--device", type=Name("Device", device_names), default="cpu", show_default=True, metavar="auto|cpu|cuda",
-    help="Where to train.",
-)  # fmt: skip
-@click.option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster that does the runs in their place.")
+@click.option("--out", metavar="DIR", help="Folder for table.csv, curves.csv and the store.  [default: out/FILE]")
+@workers_option
+@device_option
+@click.option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster, to be used in place of processes.")
 @click.option("--dry-run", is_flag=True, help="Say how many runs there are and how many are done, and do nothing.")
-def sweep(file: str, out: str | None, workers: Any, device: str, dask: str | None, dry_run: bool) -> None:
+def sweep(file: str, out: str | None, workers: int | None, device: str, dask: str | None, dry_run: bool) -> None:
     """Run every combination of the settings in a file once; write a table of numbers and one of curves.
 
     \b
@@ -56,57 +48,51 @@ def sweep(file: str, out: str | None, workers: Any, device: str, dask: str | Non
     """
     from ebll.executors import dask_executor
     from ebll.reproduce import choose_device
-    from ebll.sweeps import axes_of, configs_of, load_sweep, read_grid
+    from ebll.sweeps import configs_of, load_sweep, read_grid
     from ebll.sweeps import sweep as run_all
 
-    if dask is not None and workers is not None:
-        raise InputError("--workers and --dask: name one of them; a cluster has workers of its own.")
     folder = Path("out", Path(file).stem) if out is None else Path(out)
-    store, device, grid = folder / "store", choose_device(device), read_grid(file)
-    known = load_sweep(store, grid) if (store / "format.json").exists() else None
-    runs, done = len(configs_of(grid)), len(known.results) if known else 0
-    axes = ", ".join(f"{name} x {len(values)}" if len(values) > 1 else f"{name} {_plain(values[0])}"
-                     for name, values in axes_of(grid).items())  # fmt: skip
-    rows = [("grid", axes), ("runs", f"{runs:,}, of which {done:,} are done"), ("results", str(folder))]
-    say(f"Sweep {file}\n" + facts(rows))
+    store, grid = folder / "store", read_grid(file)
+
+    def kept() -> Sweep | None:
+        return load_sweep(store, grid) if (store / "format.json").exists() else None
+
+    runs, known = len(configs_of(grid)), kept()
+    done = len(known.results) if known else 0
+    click.echo(f"{file}: {runs:,} runs, of which {done:,} are done; results to {folder}", err=True)
     for name in known.damaged if known else ():
-        say(wrapped(f"damaged, its run is done again: {store / 'runs' / name}"), error=True)
+        click.echo(f"damaged, its run is done again: {store / 'runs' / name}", err=True)
     if dry_run:
         return
     with contextlib.ExitStack() as stack:
-        executor = stack.enter_context(dask_executor(dask)) if dask else None
-        bar = stack.enter_context(Progress(runs - done, "runs"))
+        executor = stack.enter_context(dask_executor(dask)) if dask is not None else None
+        progress = stack.enter_context(Progress())
+
+        def step(now: int, total: int) -> None:
+            progress.at((now - done) / max(1, total - done), f"{now} of {total} runs")
+
+        options = {"workers": workers, "executor": executor, "device": choose_device(device)}
         try:
-            found = run_all(
-                grid, store=store, workers=workers, executor=executor, device=device,
-                progress=lambda now, total: bar.at(now - done) if now > done else None,
-            )  # fmt: skip
+            found = run_all(grid, store=store, progress=step, **options)
         except KeyboardInterrupt:
-            bar.close()
-            kept = len(load_sweep(store, grid).results) if (store / "format.json").exists() else 0
-            say(f"stopped after {kept} of {runs} runs; they are kept in {store}, and the same command goes on from "
-                "there", error=True)  # fmt: skip
+            saved = kept()
+            count = len(saved.results) if saved else 0
+            click.echo(f"Stopped after {count} of {runs} runs, kept in {store}; the same command goes on.", err=True)
             raise click.exceptions.Exit(130) from None
     found.save(folder)
     _report(found, folder)
 
 
-def _plain(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
 def _report(found: Sweep, folder: Path) -> None:
     if summary := _summary(found):
-        say(f"\nMean over the seeds in %. Choose by validation images; the others are of test images.\n\n{summary}")
+        click.echo("Mean over the seeds in %. Choose by validation images; the others are of test images.\n")
+        click.echo(f"{summary}\n")
     failures = found.failures
     for failure in failures[:MOST_FAILURES]:
-        say(wrapped(f"failed: {failure}", "  ", ""))
-    say(f"\nResults are in {folder}: table.csv, curves.csv, store")
+        click.echo(f"failed: {failure}")
+    click.echo(f"Results are in {folder}: table.csv, curves.csv, store")
     if failures:
-        where = (
-            "named above" if len(failures) <= MOST_FAILURES else f"{MOST_FAILURES} are named above, all in table.csv"
-        )
-        say(f"error: {len(failures)} of {len(found.configs)} runs failed; {where}", error=True)
+        click.echo(f"{len(failures)} of {len(found.configs)} runs failed; all are named in table.csv.", err=True)
         raise click.exceptions.Exit(1)
 
 

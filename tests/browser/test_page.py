@@ -117,7 +117,7 @@ def test_arrow_keys_move_a_slider_from_value_to_value_and_all_views_follow(visit
     until_told(page, "mean of 2 seeds, 1 failed")
     assert page.locator(".failures").inner_text() == "Seed 1 failed: The loss became NaN at step 7."
     assert alpha.evaluate("e => getComputedStyle(e).outlineStyle") == "solid", "the focus is seen"
-    assert 'alpha=10, distill_weight=2, recon_weight=0.01, seed=0' in page.get_by_label("config").first.input_value()
+    assert "alpha=10, distill_weight=2, recon_weight=0.01, seed=0" in page.get_by_label("config").first.input_value()
 
 
 def test_maps_show_numbers_missing_cells_and_failed_seeds(visit, sweep):

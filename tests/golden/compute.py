@@ -331,7 +331,9 @@ def page():
             names = [*QUANTITIES, *(f"{name} std" for name in QUANTITIES)]
             shown = map_cells(maps, view | edges | {"data": data})
             (front,) = shown.loc[shown["chosen"], "on_front"]
-            made[data] = dict(zip(names, cell[data], strict=True)) | {"on a front": bool(front) and cell["method"] == "ebll"}
+            made[data] = dict(zip(names, cell[data], strict=True)) | {
+                "on a front": bool(front) and cell["method"] == "ebll"
+            }
             ended = [one[2 + d] if not one[1] else [None] * 3 for one in cell["seeds"]]
             seeds |= {f"{name}, {data}": list(v) for name, v in zip(QUANTITIES, zip(*ended, strict=True), strict=True)}
         if cell["curve"]:
