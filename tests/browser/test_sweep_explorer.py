@@ -77,7 +77,9 @@ def test_a_click_on_a_cell_chooses_it_and_a_pinned_one_is_compared(book):
     panel = widget(book, 0)
     says(panel, "EBLL with alpha 1, ")
     panel.get_by_role("button", name="Pin this cell").click()
-    panel.locator(".plot svg .old_cells_0_marks path").first.click(position={"x": 5, "y": 5})
+    cell = panel.locator(".plot svg .old_cells_0_marks path").first
+    cell.hover(position={"x": 12, "y": 22})
+    cell.click(position={"x": 12, "y": 22})
     says(panel, "alpha 0, ", "pinned cell: 81.0 %")
     assert panel.get_by_role("rowheader", name="pinned cell").is_visible()
     panel.get_by_role("button", name="Reset").click()

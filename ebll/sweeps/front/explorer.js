@@ -43,9 +43,9 @@ class Cells {
     const cells = [...along(view.rows)].reverse().flatMap((row) => along(view.columns).map((column) => {
       const at = { ...(view.columns && { [view.columns]: column }), ...(view.rows && { [view.rows]: row }) };
       const place = this.place(view, at), cell = this.content.cells[place];
-      const numbers = cell?.[view.data] ?? [null, null, null];
       const chosen = Object.entries(at).every(([name, value]) => view[name] === value);
-      return { at, place, cell, chosen, column: String(column), row: String(row), old: numbers[0], new: numbers[1], forgetting: numbers[2] };
+      const [old, fresh, forgetting] = cell?.[view.data] ?? [null, null, null];
+      return { at, place, cell, chosen, column: String(column), row: String(row), old, new: fresh, forgetting };
     }));
     const ended = cells.filter((one) => one.old !== null && one.new !== null && !one.cell.done[1]);
     for (const one of cells) {
@@ -81,7 +81,8 @@ class Cells {
     const own = this.content.cells[this.place(view)];
     for (const [seed, failure, ...numbers] of own?.seeds ?? []) {
       const [old, fresh] = numbers[this.content.data.indexOf(view.data)] ?? [];
-      if (!failure) points.push({ kind: view.method, role: "seed", old, new: fresh, told: `seed ${seed}: old ${figure(old)}, new ${figure(fresh)}` });
+      const told = `seed ${seed}: old ${figure(old)}, new ${figure(fresh)}`;
+      if (!failure) points.push({ kind: view.method, role: "seed", old, new: fresh, told });
     }
     const curves = compared.flatMap(([kind, { curve }]) => (curve ? this.content.steps[curve[0]].map(
       (step, i) => ({ kind, step, mean: curve[1][i], low: curve[2][i], high: curve[3][i] })) : []));
@@ -119,7 +120,8 @@ class Cells {
     const cell = this.content.cells[this.place(view)], settings = this.settings(view);
     const name = `${this.kind(view.method)}${settings ? ` with ${settings}` : ""} on ${view.tasks}`;
     if (!cell) return `${name}: this combination is not in the sweep.`;
-    if (!cell.done[0]) return `${name}: ${cell.done[1] ? `all ${counted(cell.done[1], "seed")} failed. ${cell.seeds[0][1]}` : "no seed is done yet."}`;
+    if (!cell.done[0] && !cell.done[1]) return `${name}: no seed is done yet.`;
+    if (!cell.done[0]) return `${name}: all ${counted(cell.done[1], "seed")} failed. ${cell.seeds[0][1]}`;
     const both = ([old, fresh]) => `${figure(old)} % on the old task, ${figure(fresh)} % on the new task`;
     const lost = cell[view.data][2] === null ? "forgetting not measured" : `forgetting ${figure(cell[view.data][2])} points`;
     const beside = this.compared(view, pinned).filter(([other, one]) => other !== view.method && one.done[0])
@@ -132,11 +134,14 @@ class Cells {
     const parts = QUANTITIES.map((name) => {
       const known = cells.filter((one) => one[name] !== null).sort((a, b) => a[name] - b[name]);
       if (!known.length) return `no ${name} measured`;
-      const best = name === "forgetting" ? known[0] : known.at(-1), where = this.settings({ ...view, ...best.at }, Object.keys(best.at));
+      const best = name === "forgetting" ? known[0] : known.at(-1);
+      const where = this.settings({ ...view, ...best.at }, Object.keys(best.at));
       return `${name} from ${figure(known[0][name])} to ${figure(known.at(-1)[name])}, best${where ? ` at ${where}` : ""}`;
     });
-    const front = cells.filter((one) => one.front).map((one) => one.told), empty = cells.filter((one) => one.old === null).length;
-    return `Three heat maps in %, ${view.data} images: ${parts.join("; ")}. ${empty ? `${counted(empty, "cell")} without a value. ` : ""}`
+    const front = cells.filter((one) => one.front).map((one) => one.told);
+    const empty = cells.filter((one) => one.old === null).length;
+    return `Three heat maps in %, ${view.data} images: ${parts.join("; ")}. `
+      + (empty ? `${counted(empty, "cell")} without a value. ` : "")
       + `Curves of the feature distance, and old against new accuracy with the Pareto front: ${front.join("; ") || "none"}.`;
   }
 
@@ -175,13 +180,26 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
   let cells = new Cells(content), pinned = null, built = "", vega = null, telling = 0;
   const home = view, use = (name, control) => {
     control.hidden = hidden.includes(name);
-    for (const one of [control, ...control.querySelectorAll("select, input, button")]) if ("disabled" in one) one.disabled = locked.includes(name);
+    for (const one of [control, ...control.querySelectorAll("select, input, button")]) {
+      if ("disabled" in one) one.disabled = locked.includes(name);
+    }
     return control;
   };
-  const button = (name, text, press) => { const made = make("button", { type: "button", textContent: text }); made.addEventListener("click", press); return use(name, made); };
+  const button = (name, text, press) => {
+    const made = make("button", { type: "button", textContent: text });
+    made.addEventListener("click", press);
+    return use(name, made);
+  };
   const lists = make("div", { className: "lists" }), sliders = make("div", { className: "sliders" });
-  const pin = button("pin", "Pin this cell", () => { const place = cells.place(view); pinned = pinned === place ? null : place; refresh(); });
-  const buttons = make("div", { className: "buttons" }, pin, button("reset", "Reset", () => { pinned = null; show({ ...home }); }));
+  const pin = button("pin", "Pin this cell", () => {
+    pinned = pinned === cells.place(view) ? null : cells.place(view);
+    refresh();
+  });
+  const reset = button("reset", "Reset", () => {
+    pinned = null;
+    show({ ...home });
+  });
+  const buttons = make("div", { className: "buttons" }, pin, reset);
   if (take) buttons.append(button("take", "Take a figure", take));
   const near = make("input", { type: "checkbox", checked: true });
   near.addEventListener("change", () => show({ near: near.checked }));
@@ -217,7 +235,8 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     return use(name, make("label", {}, `${label} `, made));
   }
   function slider(name, values) {
-    const input = make("input", { type: "range", min: 0, max: values.length - 1, step: 1, title: content.settings[name].hint });
+    const title = content.settings[name].hint;
+    const input = make("input", { type: "range", min: 0, max: values.length - 1, step: 1, title });
     const shown = make("span", { className: "value", ariaHidden: "true" });
     input.dataset.setting = name;
     input.addEventListener("input", () => show({ [name]: values[input.value] }));
@@ -229,10 +248,14 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     const now = JSON.stringify([tasks, Object.keys(methods), axes]);
     if (now !== built) {
       const edges = names.map((name) => [name, content.settings[name].label]);
-      const kinds = Object.entries(methods).map(([name, { label }]) => [name, label]), plain = (texts) => texts.map((text) => [text, text]);
+      const kinds = Object.entries(methods).map(([name, { label }]) => [name, label]);
       const focus = document.activeElement?.dataset?.setting;
-      lists.replaceChildren(...[["tasks", "Tasks", plain(tasks)], ["method", "Method", kinds], ["columns", "Columns", edges], ["rows", "Rows", edges]]
-        .filter(([, , options]) => options.length > 1).map((one) => choice(...one)), choice("data", "Measured on", data.map((one) => [one, `${one} images`])));
+      const offered = {
+        tasks: ["Tasks", tasks.map((text) => [text, text])], method: ["Method", kinds], columns: ["Columns", edges],
+        rows: ["Rows", edges], data: ["Measured on", data.map((one) => [one, `${one} images`])],
+      };
+      lists.replaceChildren(...Object.entries(offered).filter(([, [, options]]) => options.length > 1)
+        .map(([name, given]) => choice(name, ...given)));
       sliders.replaceChildren(...names.map((name) => slider(name, axes[name])));
       if (focus) el.querySelector(`[data-setting="${focus}"]`)?.focus();
       built = now;
@@ -246,20 +269,30 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     }
   }
   function tabulate(map) {
-    const edges = Object.keys(map[0].at), head = ["old task, %", "new task, %", "forgetting, points", "seeds"];
-    fillTable(mapTable, `The cells of the maps, ${view.data} images: means over the seeds that ended.`,
-      [edges.map((name) => cells.name(name)).join(", ") || "setting", ...head],
-      map.map((one) => [[edges.map((name) => one.at[name]).join(", ") || "all", ...QUANTITIES.map((name) => figure(one[name])), seedWords(one.cell)], one.chosen]));
-    const spread = (cell, q) => figure(cell[view.data][q]) + (cell[view.data][q + 3] === null ? "" : ` ± ${figure(cell[view.data][q + 3])}`);
-    const compared = cells.compared(view, pinned), own = content.cells[cells.place(view)], at = content.data.indexOf(view.data);
-    const rows = compared.map(([name, cell]) => [[cells.kind(name), ...[0, 1, 2].map((q) => spread(cell, q)), seedWords(cell)], name === view.method]);
-    const seeds = (own?.seeds ?? []).map(([seed, failure, ...by]) => [[`seed ${seed}`, ...[0, 1, 2].map((q) => figure(by[at]?.[q])), failure ? "failed" : "ended"]]);
-    fillTable(numbers, "In numbers: mean ± standard deviation over the seeds that ended, then the seeds of the chosen cell.", ["runs", ...head], [...rows, ...seeds]);
-    failures.textContent = (own?.seeds ?? []).filter(([, failure]) => failure).map(([seed, failure]) => `Seed ${seed} failed: ${failure}`).join(" ");
+    const { data } = view, edges = Object.keys(map[0].at), own = content.cells[cells.place(view)];
+    const head = ["old task, %", "new task, %", "forgetting, points", "seeds"];
+    const rows = map.map(({ at, cell, chosen, ...one }) => [[
+      edges.map((name) => at[name]).join(", ") || "all", ...QUANTITIES.map((name) => figure(one[name])), seedWords(cell),
+    ], chosen]);
+    const first = edges.map((name) => cells.name(name)).join(", ") || "setting";
+    fillTable(mapTable, `The cells of the maps, ${data} images: means over the seeds that ended.`, [first, ...head], rows);
+    const spread = (numbers, q) => figure(numbers[q]) + (numbers[q + 3] === null ? "" : ` ± ${figure(numbers[q + 3])}`);
+    const compared = cells.compared(view, pinned).map(([name, cell]) => [
+      [cells.kind(name), ...QUANTITIES.map((_, q) => spread(cell[data], q)), seedWords(cell)], name === view.method,
+    ]);
+    const seeds = (own?.seeds ?? []).map(([seed, failure, ...by]) => {
+      const numbers = by[content.data.indexOf(data)] ?? [];
+      return [[`seed ${seed}`, ...QUANTITIES.map((_, q) => figure(numbers[q])), failure ? "failed" : "ended"]];
+    });
+    const caption = "In numbers: mean ± standard deviation over the seeds that ended, then the seeds of the chosen cell.";
+    fillTable(numbers, caption, ["runs", ...head], [...compared, ...seeds]);
+    const failed = (own?.seeds ?? []).filter(([, failure]) => failure);
+    failures.textContent = failed.map(([seed, failure]) => `Seed ${seed} failed: ${failure}`).join(" ");
   }
   function lineOf() {
-    const given = Object.entries(view).filter(([name, value]) => name !== "near" && value !== "").map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-    return `ebll.widgets.sweep_explorer(${source}view='${given.join(", ")}')`;
+    const given = Object.entries(view).filter(([name, value]) => name !== "near" && value !== "");
+    const told = given.map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+    return `ebll.widgets.sweep_explorer(${source}view='${told.join(", ")}')`;
   }
   function refresh() {
     build();
@@ -279,13 +312,20 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     }
     changed?.(view, pinned);
   }
-  function show(changes) { view = { ...view, ...changes }; refresh(); }
-  function fit() { if (vega && plot.clientWidth) vega.signal("available", Math.max(220, plot.clientWidth - 10)).resize().runAsync(); }
+  function show(changes) {
+    view = { ...view, ...changes };
+    refresh();
+  }
+  function fit() {
+    if (plot.clientWidth) vega.signal("available", Math.max(220, plot.clientWidth - 10)).resize().runAsync();
+  }
   try {
-    const actions = { export: true, source: false, compiled: false, editor: false }, { tables, signals } = cells.drawn(view, pinned);
-    const filled = { ...spec, data: spec.data.map((one) => (tables[one.name] ? { ...one, values: tables[one.name] } : one)),
-      signals: spec.signals.map((one) => (one.name in signals ? { ...one, value: signals[one.name] } : one)) };
-    vega = (await embed(target, structuredClone(filled), { mode: "vega", renderer: "svg", actions, logLevel: 1 })).view;
+    const { tables, signals } = cells.drawn(view, pinned);  // without data Vega would find axes without an end
+    const filled = structuredClone(spec);
+    for (const one of filled.data) if (tables[one.name]) one.values = tables[one.name];
+    for (const one of filled.signals) if (one.name in signals) one.value = signals[one.name];
+    const actions = { export: true, source: false, compiled: false, editor: false };
+    vega = (await embed(target, filled, { mode: "vega", renderer: "svg", actions, logLevel: 1 })).view;
     target.querySelector("summary").setAttribute("aria-label", "Save the chart as SVG or PNG");
     target.querySelector("svg.marks").setAttribute("aria-hidden", "true");
     vega.container().setAttribute("role", "img");
@@ -300,10 +340,12 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
   }
   refresh();
   return {
-    show(other) { if (JSON.stringify(other) !== JSON.stringify(view)) { view = { ...other, near: view.near }; refresh(); } },
+    show(other) {
+      view = { near: view.near, ...other };
+      refresh();
+    },
     replace(other) {
-      const key = (place) => place !== null && keyOf(content.cells[place].tasks, content.cells[place].method, content.cells[place].at);
-      const kept = key(pinned);
+      const kept = [...cells.places].find(([, place]) => place === pinned)?.[0];
       content = other;
       cells = new Cells(content);
       pinned = cells.places.get(kept) ?? null;
@@ -321,18 +363,26 @@ async function render({ model, el }) {
   const inner = make("div"), wrong = make("p", { className: "wrong" });
   wrong.setAttribute("role", "alert");
   el.append(inner, wrong);
+  const sorted = (one) => JSON.stringify(Object.entries(one).sort());
+  let own = model.get("view");
   const said = () => { wrong.hidden = !model.get("wrong"); wrong.textContent = model.get("wrong"); };
   const shown = await explore(inner, {
     content: model.get("content"), spec: model.get("spec"), embed: vegaEmbed, view: model.get("view"),
     hidden: model.get("hidden"), locked: model.get("locked"), source: model.get("source"),
-    changed: ({ near, ...view }, pinned) => { model.set("view", view); model.set("pinned", pinned); model.save_changes(); },
+    changed({ near, ...view }, pinned) {
+      own = view;
+      model.set("view", view);
+      model.set("pinned", pinned);
+      model.save_changes();
+    },
     read: (line) => model.send({ line }),
     take: () => model.send({ take: true }),
   });
   // Keys are not for the notebook, but for these.
-  const forNotebook = (event) => event.ctrlKey || event.altKey || event.metaKey || /^(Tab|Escape|F\d+)$/.test(event.key) || (event.key === "Enter" && event.shiftKey);
+  const forNotebook = ({ key, ctrlKey, altKey, metaKey, shiftKey }) => ctrlKey || altKey || metaKey
+    || /^(Tab|Escape|F\d+)$/.test(key) || (key === "Enter" && shiftKey);
   el.addEventListener("keydown", (event) => { if (!forNotebook(event)) event.stopPropagation(); });
-  model.on("change:view", () => shown.show(model.get("view")));
+  model.on("change:view", () => { if (sorted(own) !== sorted(model.get("view"))) shown.show(model.get("view")); });
   model.on("change:content", () => shown.replace(model.get("content")));
   model.on("change:wrong", said);
   said();
