@@ -1,6 +1,5 @@
 """One run as a frozen object and its key; a grid of settings, read from a dict or a TOML file."""
 
-import dataclasses
 import itertools
 import json
 import math
@@ -19,7 +18,6 @@ from ebll.methods import settings_of
 from ebll.sweeps import RunConfig, axes_of, configs_of, read_grid
 from ebll.sweeps.grid import EXAMPLE, MOST, check_runs
 from ebll.sweeps.store import run_key
-from ebll.sweeps.sweep import in_order, settings_row
 
 METHOD_SETTINGS = ("alpha", "temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight")
 POSITIVE = st.floats(1e-3, 1e3)
@@ -200,12 +198,3 @@ def test_a_file_that_is_not_toml_is_refused_with_the_line(tmp_path):
     (tmp_path / "alphas.toml").write_bytes(b"[grid\nalpha = 1")
     with pytest.raises(InputError, match=r"alphas\.toml is no TOML file .*line 1"):  # tomllib's words
         read_grid(tmp_path / "alphas.toml")
-
-
-def test_configs_are_put_in_order_by_number_and_what_a_method_lacks_comes_first():
-    configs = configs_of({"method": ["ebll", "lwf"], "alpha": [10.0, 3.0]})
-    rows = [(row["method"], row["alpha"]) for row in map(settings_row, in_order(reversed(configs)))]
-    assert rows[:2] == [("ebll", 3.0), ("ebll", 10.0)]
-    assert rows[2][0] == "lwf"
-    assert math.isnan(rows[2][1])
-    assert set(settings_row(configs[0])) == {field.name for field in dataclasses.fields(RunConfig)}

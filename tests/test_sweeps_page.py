@@ -1,7 +1,6 @@
 """The page without a kernel: its numbers against the tables, what stands in the file, and how it is written."""
 
 import json
-import math
 import os
 import re
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from messages import raises
-from tiny_pages import GRID, STEPS, tables
+from tiny_pages import tables
 
 import ebll
 from ebll import files
@@ -50,11 +49,6 @@ def held_of(text):
     return json.loads(re.search(r'<script type="application/json" id="content">(.*?)</script>', text, re.S)[1])
 
 
-def cell_of(held, tasks, method, *at):
-    (found,) = [one for one in held["cells"] if (one["tasks"], one["method"], *one["at"]) == (tasks, method, *at)]
-    return found
-
-
 # ---- numbers
 
 
@@ -90,57 +84,33 @@ def test_every_cell_has_the_means_spreads_and_seeds_of_its_rows(holes):
     assert missing == [], "what the sweep lacks is not there"
 
 
-def test_curves_and_forgetting_on_validation_images_are_those_of_the_seeds_that_ended(holes):
-    _, held = holes
-    cell = cell_of(held, "letters-digits", "ebll", 0.3, 1.0, 1e-4)
-    old = [0.5 + 0.1 + 0.05 * math.log1p(0.3) - 0.008 + 0.004 * seed + 0.01 for seed in range(3)]
-    assert cell["validation"][2] == pytest.approx(100 * (0.85 - sum(old) / 3), abs=0.01)
-    curve = cell_of(held, "letters-digits", "ebll", 1.0, 2.0, 1e-2)["curve"]  # strength 0.2 + 0.05 ln 2
-    slope = 1 - (0.2 + 0.05 * math.log(2))
-    assert held["steps"][curve[0]] == list(STEPS)
-    for values, seed in zip(curve[1:], (1, 0, 2), strict=True):
-        assert values == pytest.approx([step * (slope + 0.01 * seed) for step in STEPS], rel=1e-3)
-    partly = cell_of(held, "letters-digits", "ebll", 10.0, 2.0, 1e-2)["curve"]  # seed 1 failed
-    slope = 1 - (0.2 + 0.05 * math.log(11))
-    assert partly[1] == pytest.approx([step * (slope + 0.01) for step in STEPS], rel=1e-3)
-    assert cell_of(held, "letters-digits", "ebll", 10.0, 2.0, 1.0)["curve"] is None, "all seeds failed"
-
-
-def test_what_stands_beside_a_cell_and_where_the_page_begins(holes):
-    _, held = holes
-    for cell in held["cells"]:
-        beside = {name: held["cells"][place] for name, place in cell["beside"].items()}
-        assert {one["tasks"] for one in beside.values()} <= {cell["tasks"]}
-        if cell["method"] == "ebll":
-            assert list(beside) == ["finetune", "lwf"]
-            assert beside["lwf"]["at"] == [cell["at"][1]]
+def test_curves_references_and_the_first_view_are_those_of_the_maps(holes):
+    made, held = holes
+    maps = maps_of(made)
+    assert len(held["cells"]) == len(maps.cells)
+    for number, cell in enumerate(held["cells"]):
+        assert cell["beside"] == maps.beside[number]
+        course = maps.curves[maps.curves["cell"] == number]
+        assert (cell["curve"] is None) == course.empty
+        if cell["curve"]:
+            place, *values = cell["curve"]
+            assert held["steps"][place] == course["step"].tolist()
+            for name, column in zip(("mean", "low", "high"), values, strict=True):
+                assert column == pytest.approx(course[name].tolist(), rel=1e-3)
     assert next(iter(held["methods"])) == "ebll"
     usual, defaults = held["methods"]["ebll"]["usual"], RunConfig()
     assert [usual[name] for name in AXES] == [defaults.alpha, defaults.distill_weight, defaults.recon_weight]
-    assert held["methods"]["ebll"]["constant"]["net"] == "mlp"
-    assert held["settings"]["alpha"] == {
-        "name": "alpha",
-        "label": "alpha α",
-        "hint": RunConfig.metadata()["alpha"]["doc"],
-    }
+    assert held["settings"]["alpha"]["label"] == "alpha α"
     assert (held["runs"], held["failed"], held["seeds"]) == (150, 20, 3)
-    assert GRID["alpha"] == held["methods"]["ebll"]["axes"]["alpha"]
 
 
 def test_sweeps_of_other_kinds():
     three = content(maps_of(tables(tasks=[["letters", "digits", "textures"]], alpha=[(1.0, 3.0), (10.0, 1.0)])))
     assert three["methods"]["ebll"]["axes"]["alpha"] == ["1, 3", "10, 1"]
-    slope = 1 - (0.1 + 0.05 * math.log(2))
-    # The second old task moves twice as far as the first: the mean is 1.5 times the first.
-    expected = [step * (1.5 * slope + 0.01) for step in STEPS]
-    assert cell_of(three, "letters-digits-textures", "ebll", "1, 3", 1.0, 1e-4)["curve"][1] == pytest.approx(
-        expected, rel=1e-3
-    )
     (cell,) = content(maps_of(tables(ONE)))["cells"]
-    assert cell["at"] == []
-    assert cell["validation"][3:] == [None, None, None], "one seed has no spread"
+    assert (cell["at"], cell["validation"][3:]) == ([], [None, None, None]), "one seed has no spread"
     bare = content(maps_of(tables(curves=False)))
-    assert {(cell["curve"], cell["validation"][2], cell["test"][2] is None) for cell in bare["cells"]} == {
+    assert {(one["curve"], one["validation"][2], one["test"][2] is None) for one in bare["cells"]} == {
         (None, None, False)
     }
     assert bare["ranges"]["letters-digits"]["ebll"]["validation"]["forgetting"] is None

@@ -47,7 +47,6 @@ def sweep(file: str, out: str | None, workers: int | None, device: str, dask: st
     after Ctrl-C, a crash or an added value, the same command does only what is missing.
     """
     from ebll.executors import dask_executor
-    from ebll.reproduce import choose_device
     from ebll.sweeps import configs_of, load_sweep, read_grid
     from ebll.sweeps import sweep as run_all
 
@@ -71,7 +70,7 @@ def sweep(file: str, out: str | None, workers: int | None, device: str, dask: st
         def step(now: int, total: int) -> None:
             progress.at((now - done) / max(1, total - done), f"{now} of {total} runs")
 
-        options = {"workers": workers, "executor": executor, "device": choose_device(device)}
+        options = {"workers": workers, "executor": executor, "device": device}
         try:
             found = run_all(grid, store=store, progress=step, **options)
         except KeyboardInterrupt:

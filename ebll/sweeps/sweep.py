@@ -10,19 +10,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from ebll.config import RunConfig
-from ebll.errors import EbllError, InputError, check_count
+from ebll.errors import EbllError, check_count
 from ebll.executors import completed, default_workers
 from ebll.recording import CURVE_COLUMNS
+from ebll.reproduce import choose_device
 from ebll.reproduce.report import prepare_folder, write_table
 from ebll.sweeps.grid import Grid, check_runs, configs_of, read_grid
 from ebll.sweeps.single import SCALARS, RunResult, run_one
@@ -51,14 +51,13 @@ def sweep(
                it was killed, and several processes may share it. None keeps the results in memory only
     workers    processes on this machine, one thread each; all cores, at most 8, if None; 1 runs in this very process
     executor   in their place, an executor of `concurrent.futures`, such as a Dask client's `get_executor()`
-    device     where each process trains: "cpu", or a GPU such as "cuda", which one process has to itself
+    device     where each process trains: "cpu", "cuda", or "auto" for the GPU if there is one, which then has one process
     progress   called with runs done and runs in all, once before the first
     returns    a `Sweep`; all executors give equal tables
     raises     `InputError` for a grid that cannot be run, `DataMissing` for absent images, `OutputError` for a folder
                that cannot be written, before anything runs; `EbllError` where workers were lost
     """
-    _check_device(device)
-    configs = _checked(grid)
+    configs, device = _checked(grid), choose_device(device)
     if workers is None:
         workers = default_workers() if device == "cpu" else 1
     check_count(workers, "workers")
@@ -114,7 +113,7 @@ def load_sweep(store: str | Path, grid: Grid | str | Path | None = None) -> Swee
     if grid is not None:
         return _known(_checked(grid), kept)
     results = {result.config: result for result in kept.read().values()}
-    return Sweep(list(dict.fromkeys([*kept.planned(), *in_order(results)])), results, kept.damaged)
+    return Sweep(list(dict.fromkeys([*kept.planned(), *sorted(results, key=repr)])), results, kept.damaged)
 
 
 @dataclass(repr=False)
@@ -215,17 +214,6 @@ def plain(value: Any) -> str:
     return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else str(value)
 
 
-def in_order(configs: Iterable[RunConfig]) -> list[RunConfig]:
-    """Configs by their settings, the first setting changing slowest; numbers as numbers, what is not there first."""
-
-    def rank(value: Any) -> tuple[int, float, str]:
-        if isinstance(value, str):
-            return 2, 0.0, value
-        return (0, 0.0, "") if value != value else (1, float(value), "")
-
-    return sorted(configs, key=lambda config: [rank(value) for value in settings_row(config).values()])
-
-
 def _checked(grid: Grid | str | Path) -> list[RunConfig]:
     configs = configs_of(read_grid(grid) if isinstance(grid, str | Path) else grid)
     check_runs(configs)
@@ -244,14 +232,3 @@ def _chunks(configs: Sequence[RunConfig], workers: int) -> list[list[RunConfig]]
     for config in configs:
         groups.setdefault((config.tasks[0], config.net, config.seed), []).append(config)
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
-
-
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-    except (RuntimeError, TypeError):
-        kind = ""
-    if kind not in ("cpu", "cuda"):
-        raise InputError(f"device: 'cpu', or a GPU such as 'cuda' or 'cuda:1'; got {device!r}.")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device: {device!r} is not on this machine, or torch has no CUDA. Take 'cpu'.")
