@@ -5,7 +5,8 @@ import pytest
 
 import ebll
 from ebll.sweeps import maps_of
-from ebll.sweeps.view import map_cells, settled
+from ebll.sweeps.maps import map_cells
+from ebll.sweeps.view import settled
 
 
 @pytest.fixture(scope="module")

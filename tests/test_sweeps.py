@@ -20,8 +20,8 @@ import ebll
 from ebll import EBLL, AutoencoderSettings, EbllError, InputError, LwF, Recorder
 from ebll.metrics import average_accuracy, forgetting
 from ebll.recording import measure_accuracy
-from ebll.sweeps import SCALARS, Store, Sweep, configs_of, load_sweep, run_one, single
-from ebll.sweeps.store import RESULTS_VERSION, run_key
+from ebll.sweeps import SCALARS, Store, Sweep, configs_of, load_sweep, run_one, runs
+from ebll.sweeps.runs import RESULTS_VERSION, run_key
 from ebll.sweeps.sweep import _chunks, run_chunk
 
 HERE = Path(__file__).parent
@@ -97,7 +97,7 @@ def test_tables_hold_a_row_a_run_and_leave_empty_what_a_method_lacks(alone):
 
 
 def test_the_order_of_runs_changes_nothing(alone):
-    for cache in (single._cut, single._task):
+    for cache in (runs._cut, runs._task):
         cache.cache_clear()
     backwards = ebll.sweep(alone.configs[::-1], workers=1)
     assert backwards.configs == alone.configs[::-1]
@@ -185,7 +185,7 @@ def test_a_run_in_trouble_costs_no_other_and_is_tried_again(alone, tmp_path, mon
         return ebll.protocol.complete(run, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(single, "complete", complete)
+        patch.setattr(runs, "complete", complete)
         found = ebll.sweep(GRID, store=tmp_path, workers=1)
     assert set(found.table.loc[found.table["failure"] != "", "method"]) == {"lwf"}
     assert "MemoryError: too much (not saved" in found.failures[0]

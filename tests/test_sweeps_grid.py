@@ -17,7 +17,7 @@ from ebll.config import PRESETS
 from ebll.methods import settings_of
 from ebll.sweeps import RunConfig, axes_of, configs_of, read_grid
 from ebll.sweeps.grid import EXAMPLE, MOST, check_runs
-from ebll.sweeps.store import run_key
+from ebll.sweeps.runs import run_key
 
 METHOD_SETTINGS = ("alpha", "temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight")
 POSITIVE = st.floats(1e-3, 1e3)
@@ -55,7 +55,7 @@ def test_the_key_tells_nets_and_methods_apart_and_outlives_the_process():
     keys = {run_key(RunConfig.of(net=net, method=method)) for net in ("mlp", "cnn") for method in METHODS}
     assert len(keys) == 2 * len(METHODS)
     config = RunConfig.of(alpha=0.1, seed=3)
-    line = "import ebll; from ebll.sweeps.store import run_key; print(run_key(ebll.RunConfig.of(alpha=0.1, seed=3)))"
+    line = "import ebll; from ebll.sweeps.runs import run_key; print(run_key(ebll.RunConfig.of(alpha=0.1, seed=3)))"
     out = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60)
     assert out.stdout.strip() == run_key(config)
 

@@ -13,8 +13,8 @@ from ebll.errors import InputError
 from ebll.metrics import pareto_front
 from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps_of
 from ebll.sweeps import maps as module
-from ebll.sweeps.maps import DATA, setting_value
-from ebll.sweeps.view import alt_of, caption_of, map_cells, settled, view_tables
+from ebll.sweeps.maps import DATA, map_cells, setting_value
+from ebll.sweeps.view import alt_of, caption_of, settled, view_tables
 from ebll.widgets import Chart
 
 NEAR, FAR = "letters-mnist", "letters-textures"

@@ -3,9 +3,9 @@
     found = ebll.sweep({"method": "ebll", "alpha": [0.3, 1.0, 3.0], "seed": range(3)}, store="sweep")
     found.table
 
-`grid` makes the configs, `single` runs one, `store` keeps its result, `sweep` has them all; `maps` sums up cells over
-seeds, `choice` picks alpha without peeking. `precomputed` is a finished sweep that comes with the package; `explorer`
-shows one in a notebook, `page` as a web page without a kernel.
+`grid` makes the configs, `runs` runs one and keeps its result, `sweep` has them all; `maps` sums up cells over seeds,
+`choice` picks alpha without peeking. `precomputed` is a finished sweep that comes with the package; `explorer` shows one
+in a notebook, `page` as a web page without a kernel.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from ebll.sweeps.choice import Choice, choose_alpha
 from ebll.sweeps.grid import axes_of, configs_of, read_grid
 from ebll.sweeps.maps import Maps, maps_of
 from ebll.sweeps.precomputed import SweepTables, precomputed_sweep
-from ebll.sweeps.single import SCALARS, RunResult, run_one
-from ebll.sweeps.store import RESULTS_VERSION, Store
+from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
 from ebll.sweeps.sweep import Sweep, load_sweep, settings_row, sweep
 
 __all__ = [

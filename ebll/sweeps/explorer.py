@@ -19,7 +19,7 @@ import traitlets
 from ebll.errors import InputError
 from ebll.sweeps.content import content
 from ebll.sweeps.maps import KNOBS, maps_of
-from ebll.sweeps.store import Store
+from ebll.sweeps.runs import Store
 from ebll.sweeps.sweep import Sweep, load_sweep
 from ebll.sweeps.view import alt_of, caption_of, heading_of, settled, view_tables
 from ebll.widgets.base import Widget

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from ebll.errors import InputError
+from ebll.metrics import pareto_front
 from ebll.sweeps.precomputed import precomputed_sweep
 from ebll.sweeps.sweep import SETTINGS, Sweep, load_sweep, plain, settings_row
 
-__all__ = ["DATA", "KNOBS", "QUANTITIES", "REFERENCES", "Maps", "maps_of"]
+__all__ = ["DATA", "KNOBS", "QUANTITIES", "REFERENCES", "Maps", "map_cells", "maps_of"]
 
 DATA = ("validation", "test")
 """Settings are chosen on the first."""
@@ -131,6 +132,34 @@ def maps_of(source: Any = None) -> Maps:
     if not len(source.table) and (planned is None or planned.empty):
         raise InputError("sweep: there is no run in it. Make some, such as ebll.sweep({'alpha': [1.0, 3.0]}).")
     return Maps(source.table, source.curves, planned)
+
+
+def map_cells(maps: Maps, view: Mapping[str, Any]) -> pd.DataFrame:
+    """A row a cell of the map, row by row, from below; combinations that the sweep does not have are there too.
+
+    cell, column, row                  number of the cell (NaN where there is none), values along the edges
+    old, new, forgetting, and _sd      means and standard deviations over the seeds that ended, of the view's data, 0..1
+    ended, failed, planned             how many seeds; 0 where the sweep has no such cell
+    chosen, on_front                   whether it is looked at; whether it is on the Pareto front of old and new
+                                       accuracy, of the cells of which no seed failed
+    """
+    axes, here = maps.axes[view["method"]], maps.cells
+    here = here[(here["tasks"] == view["tasks"]) & (here["method"] == view["method"])]
+    for name in axes:
+        if name not in (view["columns"], view["rows"]):
+            here = here[here[name] == view[name]]
+    measured = {f"{name}_{view['data']}{sd}": f"{name}{sd}" for name in QUANTITIES for sd in ("", "_sd")}
+    edges = {"row": view["rows"], "column": view["columns"]}
+    here = here.reset_index().assign(**{edge: here[name].to_numpy() if name else "" for edge, name in edges.items()})
+    here = here.rename(columns=measured)[[*edges, "cell", *measured.values(), "ended", "failed", "planned"]]
+    values = [axes.get(name, ("",)) for name in edges.values()]
+    whole = pd.MultiIndex.from_product(values, names=list(edges)).to_frame(index=False)
+    cells = whole.merge(here, on=list(edges), how="left").fillna({"ended": 0, "failed": 0, "planned": 0})
+    chosen = {edge: view[name] if name else "" for edge, name in edges.items()}
+    points = [(r.new, r.old) if not r.failed else (math.nan, math.nan) for r in cells.itertuples()]
+    return cells.assign(
+        chosen=(cells["row"] == chosen["row"]) & (cells["column"] == chosen["column"]), on_front=pareto_front(points)
+    )
 
 
 def setting_value(value: Any) -> float | str:

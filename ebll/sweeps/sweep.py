@@ -25,8 +25,7 @@ from ebll.recording import CURVE_COLUMNS
 from ebll.reproduce import choose_device
 from ebll.reproduce.report import prepare_folder, write_table
 from ebll.sweeps.grid import Grid, check_runs, configs_of, read_grid
-from ebll.sweeps.single import SCALARS, RunResult, run_one
-from ebll.sweeps.store import RESULTS_VERSION, Store
+from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
 
 __all__ = ["SETTINGS", "Sweep", "curve_columns", "load_sweep", "plain", "settings_row", "sweep"]
 
@@ -51,7 +50,7 @@ def sweep(
                it was killed, and several processes may share it. None keeps the results in memory only
     workers    processes on this machine, one thread each; all cores, at most 8, if None; 1 runs in this very process
     executor   in their place, an executor of `concurrent.futures`, such as a Dask client's `get_executor()`
-    device     where each process trains: "cpu", "cuda", or "auto" for the GPU if there is one, which then has one process
+    device     where they train: "cpu", "cuda", or "auto" for the GPU if there is one; a GPU has one process
     progress   called with runs done and runs in all, once before the first
     returns    a `Sweep`; all executors give equal tables
     raises     `InputError` for a grid that cannot be run, `DataMissing` for absent images, `OutputError` for a folder

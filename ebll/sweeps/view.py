@@ -14,13 +14,12 @@ import pandas as pd
 
 from ebll.config import PRESETS, RunConfig
 from ebll.errors import InputError, check_choice
-from ebll.metrics import pareto_front
 from ebll.plots.style import METHODS
-from ebll.sweeps.maps import DATA, KNOBS, QUANTITIES, Maps, setting_value
+from ebll.sweeps.maps import DATA, KNOBS, QUANTITIES, Maps, map_cells, setting_value
 from ebll.sweeps.sweep import plain
 from ebll.widgets.controls import NAMES
 
-__all__ = ["alt_of", "caption_of", "heading_of", "label_of", "map_cells", "settled", "usual", "view_tables"]
+__all__ = ["alt_of", "caption_of", "heading_of", "label_of", "settled", "usual", "view_tables"]
 
 VIEW = ("tasks", "method", "data", "columns", "rows")
 
@@ -63,34 +62,6 @@ def usual(maps: Maps, method: str) -> dict[str, Any]:
     kit = RunConfig(net=net if net in PRESETS else "mlp")
     values = {name: (setting_value(getattr(kit, name)), held) for name, held in maps.axes[method].items()}
     return {name: own if own in held else held[(len(held) - 1) // 2] for name, (own, held) in values.items()}
-
-
-def map_cells(maps: Maps, view: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a cell of the map, row by row, from below; combinations that the sweep does not have are there too.
-
-    cell, column, row                  number of the cell (NaN where there is none), values along the edges
-    old, new, forgetting, and _sd      means and standard deviations over the seeds that ended, of the view's data, 0..1
-    ended, failed, planned             how many seeds; 0 where the sweep has no such cell
-    chosen, on_front                   whether it is looked at; whether it is on the Pareto front of old and new
-                                       accuracy, of the cells of which no seed failed
-    """
-    axes, here = maps.axes[view["method"]], maps.cells
-    here = here[(here["tasks"] == view["tasks"]) & (here["method"] == view["method"])]
-    for name in axes:
-        if name not in (view["columns"], view["rows"]):
-            here = here[here[name] == view[name]]
-    measured = {f"{name}_{view['data']}{sd}": f"{name}{sd}" for name in QUANTITIES for sd in ("", "_sd")}
-    edges = {"row": view["rows"], "column": view["columns"]}
-    here = here.reset_index().assign(**{edge: here[name].to_numpy() if name else "" for edge, name in edges.items()})
-    here = here.rename(columns=measured)[[*edges, "cell", *measured.values(), "ended", "failed", "planned"]]
-    values = [axes.get(name, ("",)) for name in edges.values()]
-    whole = pd.MultiIndex.from_product(values, names=list(edges)).to_frame(index=False)
-    cells = whole.merge(here, on=list(edges), how="left").fillna({"ended": 0, "failed": 0, "planned": 0})
-    chosen = {edge: view[name] if name else "" for edge, name in edges.items()}
-    points = [(r.new, r.old) if not r.failed else (math.nan, math.nan) for r in cells.itertuples()]
-    return cells.assign(
-        chosen=(cells["row"] == chosen["row"]) & (cells["column"] == chosen["column"]), on_front=pareto_front(points)
-    )
 
 
 def view_tables(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -> tuple[dict, dict]:

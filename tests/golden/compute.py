@@ -20,8 +20,7 @@ from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
 from ebll.data import TASKS, TaskInfo
 from ebll.photos import find_photos
 from ebll.sweeps.content import content
-from ebll.sweeps.maps import QUANTITIES, maps_of
-from ebll.sweeps.view import map_cells
+from ebll.sweeps.maps import QUANTITIES, map_cells, maps_of
 from golden import inputs
 
 __all__ = ["PARTS"]
