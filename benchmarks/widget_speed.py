@@ -37,10 +37,9 @@ BARS = {
     "watched run / unwatched run": ("ratio", 1.05, "at most"),
 }
 
-# A chart counts its pictures in `data-drawn`; the sweep explorer loads an image.
+# A chart counts its pictures in `data-drawn`.
 MOVE = """([slider, picture, value]) => new Promise(done => {
     const begun = performance.now(), end = () => done(performance.now() - begun);
-    picture.addEventListener('load', end, {once: true});
     const drawn = new MutationObserver(() => { drawn.disconnect(); end(); });
     drawn.observe(picture, {attributeFilter: ['data-drawn']});
     slider.value = value;

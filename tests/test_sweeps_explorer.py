@@ -65,7 +65,7 @@ def test_what_the_reader_does_is_the_view_and_its_picture(build, tmp_path):
     widget.root._handle_custom_msg({"take": True}, [])
     names = {f"sweep-1{end}" for end in (".png", ".svg", ".csv", ".txt", "-curves.csv", "-points.csv")}
     assert {path.name for path in tmp_path.iterdir()} == names
-    assert "sweep-1.png" in widget.root.wrong
+    assert "sweep-1.png" in widget.root.text
 
 
 def test_a_line_of_code_is_taken_and_one_that_cannot_be_is_told(build):

@@ -167,7 +167,7 @@ class SweepExplorer(Widget):
     def _on_message(self, message: dict[str, Any]) -> None:
         if "take" in message:
             files = self.drawing().save(free_stem(self.folder, "sweep"))
-            self.complain(f"Written: {', '.join(str(path) for path in files.values())}")
+            self.tell(f"Written: {', '.join(str(path) for path in files.values())}")
             return
         if not message["line"].strip():
             raise InputError("The line of code is empty, so the view stays. Reset goes back to the beginning.")

@@ -344,9 +344,10 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
       view = { near: view.near, ...other };
       refresh();
     },
-    replace(other) {
+    replace(other, now) {
       const kept = [...cells.places].find(([, place]) => place === pinned)?.[0];
       content = other;
+      view = { near: view.near, ...now };
       cells = new Cells(content);
       pinned = cells.places.get(kept) ?? null;
       refresh();
@@ -360,12 +361,16 @@ async function render({ model, el }) {
   const plain = new Blob([runtime.get("code")]).stream().pipeThrough(new DecompressionStream("gzip"));
   const url = URL.createObjectURL(new Blob([await new Response(plain).text()], { type: "text/javascript" }));
   const { vegaEmbed } = await (window[Symbol.for("ebll.vega.module")] ??= import(url));
-  const inner = make("div"), wrong = make("p", { className: "wrong" });
-  wrong.setAttribute("role", "alert");
-  el.append(inner, wrong);
+  const inner = make("div"), note = make("p");
+  note.setAttribute("role", "alert");
+  el.append(inner, note);
   const sorted = (one) => JSON.stringify(Object.entries(one).sort());
   let own = model.get("view");
-  const said = () => { wrong.hidden = !model.get("wrong"); wrong.textContent = model.get("wrong"); };
+  function said() {
+    note.textContent = model.get("wrong") || model.get("text");
+    note.className = model.get("wrong") ? "wrong" : "note";
+    note.hidden = !note.textContent;
+  }
   const shown = await explore(inner, {
     content: model.get("content"), spec: model.get("spec"), embed: vegaEmbed, view: model.get("view"),
     hidden: model.get("hidden"), locked: model.get("locked"), source: model.get("source"),
@@ -383,8 +388,8 @@ async function render({ model, el }) {
     || /^(Tab|Escape|F\d+)$/.test(key) || (key === "Enter" && shiftKey);
   el.addEventListener("keydown", (event) => { if (!forNotebook(event)) event.stopPropagation(); });
   model.on("change:view", () => { if (sorted(own) !== sorted(model.get("view"))) shown.show(model.get("view")); });
-  model.on("change:content", () => shown.replace(model.get("content")));
-  model.on("change:wrong", said);
+  model.on("change:content", () => shown.replace(model.get("content"), model.get("view")));
+  model.on("change:wrong change:text", said);
   said();
 }
 export default { render };
