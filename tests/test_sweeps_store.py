@@ -36,9 +36,8 @@ def test_what_is_put_comes_back_to_the_last_bit(tmp_path):
     for seed in range(3):
         assert same(again.get(cheap(seed=seed)), result(seed=seed))
     assert again.get(cheap(seed=3)) is None
-    assert sorted(one.config.seed for one in again.read().values()) == [0, 1, 2]
-    name = store.path(cheap(seed=1)).name
-    assert set(again.read(but=[name])) == set(again.read()) - {name}
+    assert sorted(one.config.seed for one in again.read()) == [0, 1, 2]
+    assert sorted(one.config.seed for one in again.read(but=[store.path(cheap(seed=1))])) == [0, 2]
     assert again.damaged == []
     assert [path for path in store.folder.rglob(".*") if path.is_file()] == []
 
@@ -85,7 +84,7 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing_half_made(tmp_path, m
     monkeypatch.setattr(store_module, "write_whole", full)
     with raises(OutputError, "No space left on device"):
         store.put(result(seed=1))
-    assert [one.config.seed for one in Store(tmp_path).read().values()] == [0]
+    assert [one.config.seed for one in Store(tmp_path).read()] == [0]
 
 
 def test_many_may_make_and_fill_one_store_at_once(tmp_path):
@@ -107,7 +106,7 @@ def test_many_may_make_and_fill_one_store_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert faults == []
-    assert sorted(one.config.seed for one in Store(tmp_path / "store").read().values()) == list(range(13))
+    assert sorted(one.config.seed for one in Store(tmp_path / "store").read()) == list(range(13))
 
 
 def test_a_folder_that_is_no_store_is_refused_and_left_alone(tmp_path):

@@ -4,8 +4,8 @@
     found.table
 
 `grid` makes the configs, `runs` runs one and keeps its result, `sweep` has them all; `maps` sums up cells over seeds,
-`choice` picks alpha without peeking. `precomputed` is a finished sweep that comes with the package; `explorer` shows one
-in a notebook, `page` as a web page without a kernel.
+`choice` picks alpha without peeking. `precomputed` is a finished sweep that comes with the package; `explorer` shows
+one in a notebook, `page` as a web page without a kernel.
 """
 
 from __future__ import annotations

@@ -147,8 +147,7 @@ class SweepExplorer(Widget):
         """Take what has come into the folder since; whether there was anything. What the reader has chosen stays."""
         inner = Path(self._source, "store")
         store = Store(inner if inner.exists() else self._source, make=False)
-        known = {store.path(config).name for config in self._sweep.results}
-        new = {result.config: result for result in store.read(but=known).values()}
+        new = {result.config: result for result in store.read(but=map(store.path, self._sweep.results))}
         planned = dict.fromkeys([*self._sweep.configs, *store.planned(), *new])
         if not new and len(planned) == len(self._sweep.configs):
             return False

@@ -1,6 +1,7 @@
 """One run of a sweep, a pure function of its config, and the folder that holds the results, a file a run.
 
-    folder/format.json       the version of the results, and the runs that were asked for last
+    folder/format.json       the version of the results
+    folder/planned.json      the configs of the sweep that was begun last
     folder/runs/ab12….json   a result, named by a hash of its config
 
 Files are written whole or not at all; several processes may write into one folder.
@@ -12,8 +13,9 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+import re
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -150,15 +152,15 @@ class Store:
 
     def __init__(self, folder: str | Path, *, make: bool = True) -> None:
         self.folder, self.damaged = Path(folder), list[str]()
-        self._about = self.folder / "format.json"
+        about = self.folder / "format.json"
         try:
-            if make and not self._about.exists():
-                own = {"runs", "format.json"}  # of another process that makes this very store
+            if make and not about.exists():
+                own = {"runs", about.name}  # of another process that makes this very store
                 if {one.name for one in self.folder.glob("[!.]*")} - own:
                     raise InputError(f"{self.folder} is not empty and holds no sweep. Name another folder.")
                 (self.folder / "runs").mkdir(parents=True, exist_ok=True)
-                self.plan([])
-            held = self._read_about()
+                write_whole(about, json.dumps({"results": RESULTS_VERSION}))
+            version = re.search(r'"results": (\d+)', about.read_text(encoding="utf-8", errors="replace"))
         except FileNotFoundError:
             raise InputError(f"{self.folder} holds no sweep. Name the folder that a sweep had as its store.") from None
         except OSError as error:
@@ -166,20 +168,22 @@ class Store:
                 f"The results cannot go to {self.folder}: {error.strerror or error}. Name a folder that you may "
                 "write to."
             ) from error
-        if held.get("results") != RESULTS_VERSION:
+        found = version[1] if version else "unknown"
+        if found != str(RESULTS_VERSION):
             raise InputError(
-                f"{self.folder} holds results of version {held.get('results', 'unknown')}, which another ebll has "
-                f"written; this one has version {RESULTS_VERSION}. Name another folder, or use that ebll."
+                f"{self.folder} holds results of version {found}, which another ebll has written; this one has version "
+                f"{RESULTS_VERSION}. Name another folder, or use that ebll."
             )
 
     def plan(self, configs: Iterable[RunConfig]) -> None:
         """Note which runs there will be, so that others can say how far the sweep is."""
-        planned = [config.as_dict() for config in configs]
-        write_whole(self._about, json.dumps({"results": RESULTS_VERSION, "planned": planned}))
+        write_whole(self.folder / "planned.json", json.dumps([config.as_dict() for config in configs]))
 
     def planned(self) -> list[RunConfig]:
         """The runs of the sweep that was begun last."""
-        return [RunConfig.from_dict(one) for one in self._read_about().get("planned", ())]
+        path = self.folder / "planned.json"
+        held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        return [RunConfig.from_dict(one) for one in held]
 
     def path(self, config: RunConfig) -> Path:
         """Where the result of a config is, or would be."""
@@ -190,7 +194,7 @@ class Store:
 
         raises  `OutputError` where it cannot be written
         """
-        held = asdict(result) | {"config": result.config.canonical().as_dict()}
+        held = vars(result) | {"config": result.config.canonical().as_dict()}
         path = self.path(result.config)
         try:
             write_whole(path, json.dumps(held))
@@ -205,11 +209,10 @@ class Store:
         path = self.path(config)
         return self._read(path) if path.exists() else None
 
-    def read(self, but: Sequence[str] = ()) -> dict[str, RunResult]:
-        """Name of a file -> the result in it, of all but those whose names are given."""
-        names = sorted({path.name for path in (self.folder / "runs").glob("*.json")} - set(but))
-        found = {name: self._read(self.folder / "runs" / name) for name in names}
-        return {name: result for name, result in found.items() if result is not None}
+    def read(self, but: Iterable[Path] = ()) -> list[RunResult]:
+        """The results in all files but those whose paths are given."""
+        paths = sorted({*(self.folder / "runs").glob("*.json")} - set(but))
+        return [result for path in paths if (result := self._read(path)) is not None]
 
     def _read(self, path: Path) -> RunResult | None:
         try:
@@ -221,10 +224,3 @@ class Store:
         except (ValueError, TypeError, KeyError):  # InputError, for settings that this version does not know, is one
             self.damaged.append(path.name)
             return None
-
-    def _read_about(self) -> dict:
-        try:
-            held = json.loads(self._about.read_text(encoding="utf-8"))
-        except ValueError:
-            held = None
-        return held if isinstance(held, dict) else {}

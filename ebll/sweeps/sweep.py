@@ -111,7 +111,7 @@ def load_sweep(store: str | Path, grid: Grid | str | Path | None = None) -> Swee
     kept = Store(inner if (inner / "format.json").exists() else store, make=False)
     if grid is not None:
         return _known(_checked(grid), kept)
-    results = {result.config: result for result in kept.read().values()}
+    results = {result.config: result for result in kept.read()}
     return Sweep(list(dict.fromkeys([*kept.planned(), *sorted(results, key=repr)])), results, kept.damaged)
 
 
