@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint \
-	notebooks screenshots links handout bench bench-peers bench-widgets bench-paper bench-sweeps ready-made clean python \
+	notebooks screenshots links handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
 	FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
@@ -62,7 +62,7 @@ notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks
 	$(PY) -m notebooks.source.build
 
 screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/widgets/
-	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or ready_made'
+	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or precomputed'
 
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
 	$(PY) -m notebooks.source.build --links '$(REPO)'
@@ -92,8 +92,8 @@ bench-widgets: $(BROWSER)  ## how soon the widgets answer in a browser, and what
 bench-sweeps: $(READY)  ## what several processes gain
 	$(PY) -m benchmarks.sweep_speed
 
-ready-made: $(READY)  ## run and pack the sweep that comes with the package; goes on where it was stopped
-	$(PY) -m benchmarks.ready_made
+precomputed: $(READY)  ## run and pack the sweep that comes with the package; goes on where it was stopped
+	$(PY) -m benchmarks.precomputed
 
 clean:  ## remove .venv, .venv-peers, caches and build products; figures/ stays
 	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .hypothesis build dist handout ebll.egg-info

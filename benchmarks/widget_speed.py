@@ -37,10 +37,9 @@ BARS = {
     "watched run / unwatched run": ("ratio", 1.05, "at most"),
 }
 
-# A chart counts its pictures in `data-drawn`; the sweep explorer loads an image.
+# A chart counts its pictures in `data-drawn`.
 MOVE = """([slider, picture, value]) => new Promise(done => {
     const begun = performance.now(), end = () => done(performance.now() - begun);
-    picture.addEventListener('load', end, {once: true});
     const drawn = new MutationObserver(() => { drawn.disconnect(); end(); });
     drawn.observe(picture, {attributeFilter: ['data-drawn']});
     slider.value = value;
@@ -90,7 +89,7 @@ def measured():
             Path(folder) / "widgets.ipynb",
             "import ebll\nlesson = ebll.course.setup()\nlab = ebll.widgets.forgetting_lab()\nlab",
             "explorer = ebll.widgets.submanifold_explorer()\nexplorer",
-            "maps = ebll.panels.sweep_explorer()\nmaps",
+            "maps = ebll.widgets.sweep_explorer()\nmaps",
             IN_KERNEL,
         )
         with lab.jupyterlab(folder) as address, lab.browser() as browser:
@@ -129,11 +128,11 @@ def moved(page, widget, what, name, values):
     """A slider's event to the next picture, from rest and from place to place among `values`."""
     slider, picture = (
         widget.get_by_role("slider", name=name).element_handle(),
-        widget.locator(".ebll-plot, .ebll-frame img").first.element_handle(),
+        widget.locator(".ebll-plot, .ebll-sweep .plot").first.element_handle(),
     )
     for i in range(ROUNDS):
         yield what, page.evaluate(MOVE, [slider, picture, values[(i * 2) % len(values)]])
-        widget.get_by_role("status").filter(has_text=re.compile("^(Done|Chosen)")).wait_for(timeout=30_000)
+        widget.get_by_role("status").filter(has_text=re.compile("^(Done|EBLL with)")).wait_for(timeout=30_000)
         page.wait_for_timeout(300)
 
 

@@ -1,16 +1,9 @@
 """Sweeps without training: results that are made up, so that every number of a map can be worked out by hand."""
 
-import io
-import time
-
-import numpy as np
-from PIL import Image
-
 from ebll.sweeps import RunConfig, RunResult, Sweep
 from ebll.sweeps.grid import configs_of
 
 PAIR = ("letters", "mnist")
-PATIENCE = 60  # seconds: for a machine that does much else
 COURSE = ((0, 0.0), (10, 4.0), (20, 2.0))
 
 
@@ -20,7 +13,7 @@ def result(config, *, old=0.8, new=0.9, forgetting=0.1, shift=0.05, course=COURS
     course       (step, distance) while the last task is trained
     before, end  accuracy of the old tasks on the curves' held-out inputs, before the first step and after the last
     """
-    figures = {
+    scalars = {
         "old": old,
         "new": new,
         "average": (old + new) / 2,
@@ -39,7 +32,7 @@ def result(config, *, old=0.8, new=0.9, forgetting=0.1, shift=0.05, course=COURS
         for step, distance in course:
             accuracy = end if step == course[-1][0] else before - 0.01
             rows.append({**facts, "stage": "train", "step": step, "feature_distance": distance, "accuracy": accuracy})
-    return RunResult(config, {} if failure else figures, rows, failure)
+    return RunResult(config, {} if failure else scalars, [], rows, failure)
 
 
 def swept(grid, like=lambda config: {}, done=lambda config: True):
@@ -83,16 +76,3 @@ def whole(**changes):
 def config(**settings):
     """A config of the pair."""
     return RunConfig.of(**({"tasks": PAIR} | settings))
-
-
-def until(true, what="it"):
-    """Wait until `true()`."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, f"{what} has not come within {PATIENCE} s"
-        time.sleep(0.005)
-
-
-def pixels(picture):
-    """The picture's bytes as numbers."""
-    return np.asarray(Image.open(io.BytesIO(bytes(picture))).convert("RGB"))

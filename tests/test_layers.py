@@ -23,20 +23,18 @@ LEVELS = [
     {"protocol"},
     {"comparison", "checkpoints", "config", "starts"},
     {"plots"},
-    {"figures", "widgets"},
+    {"widgets"},
     {"reproduce"},
     {"sweeps"},
     {"paper"},
-    {"panels", "pages"},
     {"course", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Packages that only these may import; pyplot, which holds global state, is for nobody.
 KEPT_TO = {
-    "matplotlib": {"plots", "figures"}, "seaborn": {"plots"}, "click": {"cli", "reproduce"},
-    "tqdm": {"cli", "reproduce"}, "ipywidgets": {"panels", "widgets"}, "anywidget": {"panels", "widgets"},
-    "distributed": {"sweeps", "executors"}, "altair": {"pages", "widgets"}, "vl_convert": {"pages", "widgets"},
-    "pylab": set(),
+    "matplotlib": {"plots"}, "seaborn": {"plots"}, "click": {"cli", "reproduce"},
+    "tqdm": {"cli", "reproduce"}, "ipywidgets": {"sweeps", "widgets"}, "anywidget": {"sweeps", "widgets"},
+    "distributed": {"executors"}, "altair": {"widgets"}, "vl_convert": {"sweeps", "widgets"}, "pylab": set(),
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem not in ("__main__",) and path.parent != PACKAGE)
 MODULES += sorted(path for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))

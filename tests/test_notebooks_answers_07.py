@@ -1,25 +1,30 @@
-"""The folded answer below the panel of notebook 07 says what the ready-made sweep shows, and so does its prose."""
+"""The folded answer below the panel of notebook 07 says what the precomputed sweep shows, and so does its prose."""
 
 import numpy as np
 import pytest
 
 import ebll
-from ebll.sweeps import maps
+from ebll.sweeps import maps_of
+from ebll.sweeps.maps import map_cells
+from ebll.sweeps.view import settled
 
 
 @pytest.fixture(scope="module")
 def index():
-    return maps.index_of()
+    return maps_of()
 
 
-def view(index, new="textures", **at):
+def chosen(index, new="textures", **at):
+    """Number of a cell of EBLL."""
     at = {"alpha": 3.0, "distill_weight": 2.0, "code_size": 64, "recon_weight": 0.01} | at
-    return maps.settled(index, maps.SweepView(tasks=f"letters-{new}", rows="distill_weight", **at))
+    cells = map_cells(index, settled(index, {"tasks": f"letters-{new}", "rows": "distill_weight", **at}))
+    return int(cells.loc[cells["chosen"], "cell"].item())
 
 
 def old(index, new="textures", **at):
     """Old-task validation accuracy of a cell, in %, a value a seed."""
-    return 100 * maps.seed_spread(index, view(index, new, **at))["old"].to_numpy()
+    runs = index.runs[index.runs["cell"] == chosen(index, new, **at)]
+    return 100 * runs["old_validation"].to_numpy()
 
 
 def test_a_code_of_16_keeps_the_column_of_alpha_30(index):
@@ -44,9 +49,9 @@ def test_lambda_moves_the_cell_by_less_than_its_seeds_lie_apart(index):
 
 
 def test_past_the_border_the_features_leap_in_the_first_steps_and_never_come_back(index):
-    curves = maps.distance_curves(index, view(index, alpha=30.0))
-    far = curves[curves["method"] == "ebll"].set_index("step")["mean"]
-    other = curves[curves["method"] == "finetune"].set_index("step")["mean"]
+    cell = chosen(index, alpha=30.0)
+    curves = index.curves.set_index("step").groupby("cell")["mean"]
+    far, other = curves.get_group(cell), curves.get_group(index.beside[cell]["finetune"])
     early = far.index[far.index <= 0.25 * far.index[-1]]
     assert far[early].max() > 3 * other.max()
     assert far.iloc[-1] > 3 * other.max()

@@ -1,24 +1,21 @@
 """The maps of a sweep: every mean by hand or by another way, nothing between grid points, nothing hidden."""
 
-import dataclasses
 import math
-import threading
 
 import numpy as np
 import pandas as pd
 import pytest
 from messages import raises
 from sweep_rig import GRID, PAIR, config, figures_of, result, swept, whole
-from tiny_sweep import CHEAP
 
-import ebll
 from ebll import metrics
 from ebll.errors import InputError
 from ebll.metrics import pareto_front
-from ebll.sweeps import RunConfig, Store, Sweep
-from ebll.sweeps import maps as m
-from ebll.sweeps.indexed import setting_value
-from ebll.sweeps.maps import SweepView
+from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps_of
+from ebll.sweeps import maps as module
+from ebll.sweeps.maps import DATA, map_cells, setting_value
+from ebll.sweeps.view import alt_of, caption_of, settled, view_tables
+from ebll.widgets import Chart
 
 NEAR, FAR = "letters-mnist", "letters-textures"
 
@@ -29,17 +26,31 @@ def found():
 
 
 @pytest.fixture(scope="module")
-def index(found):
-    return m.index_of(found)
+def maps(found):
+    return maps_of(found)
 
 
-def cells_of(index, **view):
-    settled = m.settled(index, SweepView(**view))
-    return m.map_cells(index, settled).set_index(["column", "row"])
+def cells_of(maps, **view):
+    return map_cells(maps, settled(maps, view)).set_index(["column", "row"])
 
 
-def test_a_cell_by_hand(index):
-    cell = cells_of(index, tasks=NEAR, alpha=1.0, recon_weight=1e-4, distill_weight=2.0).loc[(1.0, 1e-4)]
+def chosen(maps, **view):
+    """Number of the chosen cell."""
+    cells = map_cells(maps, settled(maps, view))
+    return int(cells.loc[cells["chosen"], "cell"].item())
+
+
+def curve(maps, cell):
+    return maps.curves[maps.curves["cell"] == cell].drop(columns="cell")
+
+
+def without(grid=GRID):
+    """Without one combination of settings."""
+    return swept(grid, figures_of, done=lambda c: not (c.alpha == 1.0 and c.recon_weight == 1e-2))
+
+
+def test_a_cell_by_hand(maps):
+    cell = cells_of(maps, tasks=NEAR, alpha=1.0, recon_weight=1e-4, distill_weight=2.0).loc[(1.0, 1e-4)]
     assert cell["old"] == pytest.approx(0.7 + 0.01 + 0.04 + 0.01 + 0.05)  # alpha, lambda_o, mean seed, validation
     assert cell["new"] == pytest.approx(0.9 - 0.01 - 1e-4 - 0.01 + 0.05)
     assert cell["forgetting"] == pytest.approx(0.95 - 0.84)  # of the curves: before minus end
@@ -47,54 +58,56 @@ def test_a_cell_by_hand(index):
     assert cell["forgetting_sd"] == pytest.approx(0.01)
     assert (cell["ended"], cell["failed"], cell["planned"]) == (3, 0, 3)
     assert cell["chosen"]
-    test = cells_of(index, tasks=NEAR, data="test").loc[(1.0, 1e-4)]
+    test = cells_of(maps, tasks=NEAR, data="test").loc[(1.0, 1e-4)]
     assert test["old"] == pytest.approx(cell["old"] - 0.05)
     assert test["forgetting"] == pytest.approx(0.1 - 0.01)
 
 
-@pytest.mark.parametrize("data", m.DATA)
+@pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("tasks", [NEAR, FAR])
 @pytest.mark.parametrize("edges", [("alpha", "recon_weight"), ("distill_weight", "alpha")])
-def test_all_cells_against_pandas(found, index, data, tasks, edges):
-    view = m.settled(index, SweepView(tasks=tasks, data=data, columns=edges[0], rows=edges[1]))
+def test_all_cells_against_the_table(found, maps, data, tasks, edges):
+    view = settled(maps, {"tasks": tasks, "data": data, "columns": edges[0], "rows": edges[1]})
     table = found.table[(found.table["tasks"] == tasks) & (found.table["method"] == "ebll")]
-    fixed = [name for name in ("alpha", "distill_weight", "recon_weight") if name not in edges]
-    for name in fixed:
-        table = table[table[name] == getattr(view, name)]
+    for name in {"alpha", "distill_weight", "recon_weight"} - set(edges):
+        table = table[table[name] == view[name]]
     suffix = "" if data == "test" else "_validation"
     groups = table.groupby(list(edges))
-    made = m.map_cells(index, view).set_index(["column", "row"])
+    made = map_cells(maps, view).set_index(["column", "row"])
     for name in ("old", "new"):
         for wanted, column in ((groups[name + suffix].mean(), name), (groups[name + suffix].std(), f"{name}_sd")):
             np.testing.assert_allclose(made[column].reindex(wanted.index), wanted, rtol=1e-12)
-    assert (
-        made["failed"].reindex(groups.size().index).tolist() == groups["old"].apply(lambda o: o.isna().sum()).tolist()
-    )
+    lost = groups["old"].apply(lambda o: o.isna().sum())
+    assert made["failed"].reindex(lost.index).tolist() == lost.tolist()
     assert len(made) == np.prod([found.table[name].nunique() for name in edges])
 
 
-def test_failed_seeds_are_counted_and_never_averaged(index):
-    cells = cells_of(index, tasks=NEAR)
+def test_failed_seeds_are_counted_and_never_averaged(maps):
+    cells = cells_of(maps, tasks=NEAR)
     some, all_ = cells.loc[(10.0, 1e-2)], cells.loc[(10.0, 1e-4)]
     assert (some["ended"], some["failed"]) == (2, 1)
     assert some["old"] == pytest.approx(0.7 + 0.1 + 0.04 + 0.005 + 0.05)  # of seeds 0 and 1
     assert (all_["ended"], all_["failed"]) == (0, 3)
     assert all_[["old", "new", "forgetting", "old_sd"]].isna().all()
+    runs = maps.runs[maps.runs["cell"] == some["cell"]].set_index("seed")
+    assert runs["failure"].tolist() == ["", "", "the loss became nan"]
+    assert runs.loc[2, ["old_test", "old_validation"]].isna().all()
+    assert curve(maps, some["cell"])[["high", "seeds"]].max().tolist() == [5.0, 2], "900 in the seed that broke off"
 
 
 def test_a_combination_without_a_run_is_there_and_missing():
-    part = swept(GRID, figures_of, done=lambda c: not (c.alpha == 1.0 and c.recon_weight == 1e-2))
-    cells = cells_of(m.index_of(part.tables()), tasks=NEAR)
+    part = without()
+    cells = cells_of(maps_of(SweepTables(part.table, part.curves)), tasks=NEAR)
     hole = cells.loc[(1.0, 1e-2)]
     assert (hole["ended"], hole["failed"], hole["planned"]) == (0, 0, 0)
     assert hole[["old", "new", "forgetting"]].isna().all()
     assert not hole["on_front"]
     assert cells.drop(index=[(1.0, 1e-2)])["planned"].eq(3).all()
-    assert cells_of(m.index_of(part), tasks=NEAR).loc[(1.0, 1e-2), "planned"] == 3  # its grid is known
+    assert cells_of(maps_of(part), tasks=NEAR).loc[(1.0, 1e-2), "planned"] == 3  # its grid is known
 
 
-def test_the_front_is_that_of_the_cells_in_which_no_seed_failed(index):
-    cells = cells_of(index, tasks=NEAR).reset_index()
+def test_the_front_is_that_of_the_cells_in_which_no_seed_failed(maps):
+    cells = cells_of(maps, tasks=NEAR).reset_index()
     good = cells[cells["failed"] == 0]
     assert cells.loc[good.index, "on_front"].tolist() == pareto_front(good[["new", "old"]].to_numpy())
     assert not cells.loc[cells["failed"] > 0, "on_front"].any()
@@ -102,68 +115,46 @@ def test_the_front_is_that_of_the_cells_in_which_no_seed_failed(index):
 
 
 def test_axes_are_the_settings_that_vary_within_a_method_and_rise(found):
-    assert m.axes_of_table(found.table) == {
-        "alpha": (0.0, 1.0, 10.0), "distill_weight": (1.0, 2.0), "recon_weight": (1e-4, 1e-2)
-    }  # fmt: skip
-    assert m.axes_of_table(found.table.iloc[::-1], "lwf") == {"distill_weight": (1.0, 2.0)}
-    assert m.axes_of_table(found.table, "finetune") == {}
-    assert m.axes_of_table(found.table.iloc[:0]) == {}
+    maps = Maps(found.table.iloc[::-1])
+    assert maps.axes == {
+        "ebll": {"alpha": (0.0, 1.0, 10.0), "distill_weight": (1.0, 2.0), "recon_weight": (1e-4, 1e-2)},
+        "lwf": {"distill_weight": (1.0, 2.0)},
+        "finetune": {},
+    }
+    assert maps.constant["lwf"]["temperature"] == 2.0
+    assert "alpha" not in maps.constant["lwf"]
 
 
 def test_alphas_for_each_task_are_a_value_of_their_own():
     tasks = ("letters", "mnist", "textures")
-    found = swept({"tasks": [tasks], "alpha": [(10.0, 1.0), 3.0, (2.0, 1.0), 0.0], "seed": [0, 1]})
-    index = m.index_of(found)
-    assert index.axes["ebll"]["alpha"] == (0.0, 3.0, "2, 1", "10, 1")
-    assert m.settled(index, SweepView(alpha=(2.0, 1.0))).alpha == "2, 1"
-    assert cells_of(index).loc[("2, 1", ""), "ended"] == 2
+    maps = maps_of(swept({"tasks": [tasks], "alpha": [(10.0, 1.0), 3.0, (2.0, 1.0), 0.0], "seed": [0, 1]}))
+    assert maps.axes["ebll"]["alpha"] == (0.0, 3.0, "2, 1", "10, 1")
+    assert settled(maps, {"alpha": (2.0, 1.0)})["alpha"] == "2, 1"
+    assert cells_of(maps).loc[("2, 1", ""), "ended"] == 2
 
 
-def test_tables_that_were_written_and_read_give_the_same_maps(found, index, tmp_path):
-    table, curves = (pd.read_csv(path) for path in found.save(tmp_path))
-    again = m.index_of(dataclasses.make_dataclass("Tables", ["table", "curves"])(table, curves))
-    view = m.settled(again, SweepView(tasks=NEAR))
-    assert view == m.settled(index, SweepView(tasks=NEAR))
-    pd.testing.assert_frame_equal(m.map_cells(again, view), m.map_cells(index, view), rtol=1e-5)
-    pd.testing.assert_frame_equal(m.distance_curves(again, view), m.distance_curves(index, view), rtol=1e-5)
+def test_tables_that_were_written_and_read_give_the_same_maps(found, maps, tmp_path):
+    again = maps_of(SweepTables(*(pd.read_csv(path) for path in found.save(tmp_path))))
+    view = settled(again, {"tasks": NEAR})
+    assert view == settled(maps, {"tasks": NEAR})
+    pd.testing.assert_frame_equal(map_cells(again, view), map_cells(maps, view), rtol=1e-5)
+    pd.testing.assert_frame_equal(again.curves, maps.curves, rtol=1e-5)
 
 
-def test_distances_by_hand(index):
-    view = m.settled(index, SweepView(tasks=NEAR, alpha=1.0, recon_weight=1e-2))
-    curves = m.distance_curves(index, view)
-    own = curves[curves["method"] == "ebll"]
-    assert own[["step", "mean", "low", "high", "seeds"]].to_numpy().tolist() == [
-        [0, 0, 0, 0, 3], [10, 5, 4, 6, 3], [20, 2, 2, 2, 3]
-    ]  # fmt: skip
-    lines = m.seed_distances(index, view)
-    assert lines[lines["step"] == 10].set_index("seed")["distance"].to_dict() == {0: 4.0, 1: 5.0, 2: 6.0}
-    assert not lines["failed"].any()
-
-
-def test_a_seed_that_broke_off_is_a_line_and_no_part_of_the_mean(index):
-    view = m.settled(index, SweepView(tasks=NEAR, alpha=10.0, recon_weight=1e-2))
-    own = m.distance_curves(index, view).query("method == 'ebll'")
-    assert own["high"].max() == 5.0
-    assert own["seeds"].tolist() == [2, 2, 2]
-    lines = m.seed_distances(index, view)
-    assert lines[lines["failed"]][["seed", "distance"]].to_numpy().tolist() == [[2, 0], [2, 900]]
-    spread = m.seed_spread(index, view).set_index("seed")
-    assert spread["failure"].tolist() == ["", "", "the loss became nan"]
-    assert spread.loc[2, ["old", "new", "forgetting"]].isna().all()
-    assert spread.loc[0, "old"] == pytest.approx(0.7 + 0.1 + 0.04 + 0.05)
+def test_distances_by_hand(maps):
+    own = curve(maps, chosen(maps, tasks=NEAR, alpha=1.0, recon_weight=1e-2))
+    assert own.to_numpy().tolist() == [[0, 0, 0, 0, 3], [10, 5, 4, 6, 3], [20, 2, 2, 2, 3]]
 
 
 def test_seeds_measured_at_other_steps_are_averaged_where_they_were():
     courses = {0: ((0, 1.0), (10, 4.0)), 1: ((0, 3.0), (5, 2.0), (10, 6.0))}
-    index = m.index_of(swept({"tasks": [PAIR], "seed": [0, 1]}, lambda c: {"course": courses[c.seed]}))
-    curves = m.distance_curves(index, m.settled(index))
-    assert curves["step"].tolist() == [0, 5, 10]
-    assert curves["mean"].tolist() == [2.0, 2.0, 5.0]
-    assert curves["seeds"].tolist() == [2, 1, 2]
+    maps = maps_of(swept({"tasks": [PAIR], "seed": [0, 1]}, lambda c: {"course": courses[c.seed]}))
+    assert maps.curves["step"].tolist() == [0, 5, 10]
+    assert maps.curves["mean"].tolist() == [2.0, 2.0, 5.0]
+    assert maps.curves["seeds"].tolist() == [2, 1, 2]
 
 
-def three_tasks():
-    """A run over three tasks: (training, stage, step, task, distance, accuracy), with its accuracy matrix."""
+def test_three_tasks_distance_is_of_the_last_training_over_its_old_tasks_and_forgetting_is_M5():
     tasks = ("letters", "mnist", "textures")
     rows = [
         ("mnist", "warm-up", 0, "letters", 0.0, 0.9), ("mnist", "train", 10, "letters", 7.0, 0.6),
@@ -171,99 +162,77 @@ def three_tasks():
         ("textures", "train", 0, "letters", 0.0, 0.7), ("textures", "train", 0, "mnist", 0.0, 0.8),
         ("textures", "train", 10, "letters", 2.0, 0.5), ("textures", "train", 10, "mnist", 4.0, 0.75),
     ]  # fmt: skip
-    names = ("training", "stage", "step", "task", "feature_distance", "accuracy")
     made = result(RunConfig(tasks=tasks))
+    names = ("training", "stage", "step", "task", "feature_distance", "accuracy")
     made.curves[:] = [dict(zip(names, row, strict=True)) for row in rows]
-    matrix = np.array([[0.9, np.nan, np.nan], [0.7, 0.8, np.nan], [0.5, 0.75, 0.9]])
-    return Sweep([made.config], {made.config: made}), matrix
-
-
-def test_three_tasks_distance_is_of_the_last_training_over_its_old_tasks_and_forgetting_is_M5():
-    found, matrix = three_tasks()
-    index = m.index_of(found)
-    view = m.settled(index)
-    assert m.distance_curves(index, view)[["step", "mean"]].to_numpy().tolist() == [[0, 0], [10, 3]]
-    forgotten = m.seed_spread(index, view).loc[0, "forgetting"]
-    assert forgotten == pytest.approx(metrics.forgetting(matrix))
+    maps = maps_of(Sweep([made.config], {made.config: made}))
+    assert maps.curves[["step", "mean"]].to_numpy().tolist() == [[0, 0], [10, 3]]
+    forgotten = maps.runs["forgetting_validation"].item()
     assert forgotten == pytest.approx((0.9 - 0.5 + 0.8 - 0.75) / 2)
+    matrix = np.array([[0.9, np.nan, np.nan], [0.7, 0.8, np.nan], [0.5, 0.75, 0.9]])
+    assert forgotten == pytest.approx(metrics.forgetting(matrix))
 
 
-def test_references_share_tasks_and_settings_with_the_cell(index):
+def test_references_share_tasks_and_settings_with_the_cell(maps):
     for weight in (1.0, 2.0):
-        view = m.settled(index, SweepView(tasks=FAR, distill_weight=weight))
-        points = m.reference_points(index, view).set_index("method")
-        assert points.loc["lwf", "old"] == pytest.approx(0.5 + 0.05 * weight + 0.01 + 0.05)
-        assert points.loc["finetune", "old"] == pytest.approx(0.5 + 0.01 + 0.05)
-        curves = m.distance_curves(index, view)
-        assert curves[curves["method"] == "lwf"]["high"].max() == 9.0 - weight
-        assert list(dict.fromkeys(curves["method"])) == ["ebll", "finetune", "lwf"]
-    view = m.settled(index, SweepView(method="lwf"))
-    assert m.reference_points(index, view)["method"].tolist() == ["finetune"]
+        beside = maps.beside[chosen(maps, tasks=FAR, distill_weight=weight)]
+        assert list(beside) == ["finetune", "lwf"]
+        lwf, finetune = (maps.cells.loc[beside[name]] for name in ("lwf", "finetune"))
+        assert lwf["old_validation"] == pytest.approx(0.5 + 0.05 * weight + 0.01 + 0.05)
+        assert finetune["old_validation"] == pytest.approx(0.5 + 0.01 + 0.05)
+        assert curve(maps, beside["lwf"])["high"].max() == 9.0 - weight
+    assert list(maps.beside[chosen(maps, method="lwf")]) == ["finetune"]
 
 
 def test_what_differs_in_a_shared_setting_is_no_reference():
-    grid = {"tasks": [PAIR], "alpha": [1.0, 3.0], "seed": [0]}
-    other = swept({"tasks": [PAIR], "method": ["finetune", "lwf"], "epochs": [3], "seed": [0]})
-    found = swept(grid)
-    both = Sweep(found.configs + other.configs, found.results | other.results)
-    index = m.index_of(both)
-    assert m.reference_points(index, m.settled(index)).empty
-    weights = swept({"tasks": [PAIR], "method": ["lwf"], "distill_weight": [0.5, 7.0], "seed": [0]})
-    index = m.index_of(Sweep(found.configs + weights.configs, found.results | weights.results))
-    assert m.reference_points(index, m.settled(index)).empty
+    found = swept({"tasks": [PAIR], "alpha": [1.0, 3.0], "seed": [0]})
+    for other in (
+        {"method": ["finetune", "lwf"], "epochs": [3]},
+        {"method": ["lwf"], "distill_weight": [0.5, 7.0]},
+    ):
+        beside = swept({"tasks": [PAIR], "seed": [0], **other})
+        maps = maps_of(Sweep(found.configs + beside.configs, found.results | beside.results))
+        assert maps.beside[chosen(maps, method="ebll")] == {}
 
 
-def test_colours_mean_the_same_wherever_the_sliders_are(index):
-    views = [
-        m.settled(index, SweepView(tasks=NEAR, alpha=a, distill_weight=w)) for a in (0.0, 10.0) for w in (1.0, 2.0)
-    ]
-    ranges = [m.quantity_ranges(index, view) for view in views]
-    assert all(one == ranges[0] for one in ranges)
-    assert m.quantity_ranges(index, m.settled(index, SweepView(tasks=FAR))) != ranges[0]
-    cells = pd.concat([m.map_cells(index, view) for view in views])  # both distill weights: all that the sweep has
-    assert ranges[0]["old"][1] == cells["old"].max()
-    assert ranges[0]["forgetting"][0] == cells["forgetting"].min()
+def test_colours_mean_the_same_wherever_the_sliders_are(maps):
+    ranges = maps.ranges(NEAR, "ebll", "validation")
+    both = [cells_of(maps, tasks=NEAR, distill_weight=weight) for weight in (1.0, 2.0)]
+    cells = pd.concat(both)  # all that the sweep has
+    assert ranges["old"][1] == cells["old"].max()
+    assert ranges["forgetting"][0] == cells["forgetting"].min()
+    assert ranges != maps.ranges(FAR, "ebll", "validation")
 
 
 def test_a_colour_scale_leaves_out_the_worst_fifth_and_is_two_points_wide_at_least():
     accuracy = {0.0: 0.1, 1.0: 0.7, 2.0: 0.72, 3.0: 0.74, 10.0: 0.8, 30.0: 0.82}
-    grid = {"tasks": [PAIR], "alpha": list(accuracy), "seed": [0]}
-    index = m.index_of(
-        swept(grid, lambda c: {"old": accuracy[c.alpha], "shift": 0.0, "forgetting": 0.9 - c.alpha / 100})
-    )
-    ranges = m.quantity_ranges(index, m.settled(index))
+    like = lambda c: {"old": accuracy[c.alpha], "shift": 0.0, "forgetting": 0.9 - c.alpha / 100}  # noqa: E731
+    maps = maps_of(swept({"tasks": [PAIR], "alpha": list(accuracy), "seed": [0]}, like))
+    ranges = maps.ranges(NEAR, "ebll", "validation")
     assert ranges["old"] == pytest.approx((0.7, 0.82))
     assert ranges["new"] == pytest.approx((0.88, 0.9))  # all alike
-    assert m.quantity_ranges(index, m.settled(index, SweepView(data="test")))["forgetting"] == pytest.approx(
-        (0.6, 0.89)
-    )
+    assert maps.ranges(NEAR, "ebll", "test")["forgetting"] == pytest.approx((0.6, 0.89))
 
 
-def test_without_a_run_that_ended_there_are_no_ends():
-    index = m.index_of(swept({"tasks": [PAIR], "alpha": [1.0, 3.0]}, lambda c: {"failure": "nan"}))
-    view = m.settled(index)
-    for ends in m.quantity_ranges(index, view).values():
-        assert all(map(math.isnan, ends))
-    assert m.map_cells(index, view)["failed"].tolist() == [1, 1]
-    assert m.distance_curves(index, view).empty
-
-
-def test_without_curves_there_are_no_distances_and_only_the_tests_forgetting():
-    found = swept({"tasks": [PAIR], "alpha": [1.0, 3.0]}, lambda c: {"course": ()})
-    assert found.curves.empty
-    index = m.index_of(found)
-    for data, known in (("validation", False), ("test", True)):
-        view = m.settled(index, SweepView(data=data))
-        assert m.map_cells(index, view)["forgetting"].notna().tolist() == [known, known]
-        assert m.map_cells(index, view)["old"].notna().all()
-    assert m.distance_curves(index, view).empty
-    assert m.seed_distances(index, view).empty
+def test_without_a_run_that_ended_or_without_curves_nothing_is_made_up():
+    failed = maps_of(swept({"tasks": [PAIR], "alpha": [1.0, 3.0]}, lambda c: {"failure": "nan"}))
+    assert all(math.isnan(end) for ends in failed.ranges(NEAR, "ebll", "test").values() for end in ends)
+    assert cells_of(failed)["failed"].tolist() == [1, 1]
+    bare = maps_of(swept({"tasks": [PAIR], "alpha": [1.0, 3.0]}, lambda c: {"course": ()}))
+    assert cells_of(bare)["forgetting"].isna().all()
+    assert cells_of(bare, data="test")[["forgetting", "old"]].notna().all(axis=None)
+    assert failed.curves.empty
+    assert bare.curves.empty
+    for maps in (failed, bare):
+        view = settled(maps)
+        tables, settings = view_tables(maps, view)
+        Chart("sweep").show(tables, settings)
+        assert alt_of(maps, view)
 
 
 def test_of_two_rows_of_one_run_the_later_counts(found):
     again = found.table.assign(old_validation=0.5)
-    index = m.SweepIndex(pd.concat([found.table, again]), found.curves)
-    cells = m.map_cells(index, m.settled(index, SweepView(tasks=NEAR)))
+    cells = cells_of(Maps(pd.concat([found.table, again]), found.curves), tasks=NEAR)
     assert set(cells["old"].dropna()) == {0.5}
     assert cells["ended"].max() == 3
 
@@ -271,140 +240,129 @@ def test_of_two_rows_of_one_run_the_later_counts(found):
 # Views
 
 
-def test_what_is_left_open_is_the_kits_own_or_in_the_middle(index):
-    view = m.settled(index)
-    assert (view.tasks, view.method, view.data) == (NEAR, "ebll", "validation")
-    assert (view.columns, view.rows) == ("alpha", "recon_weight")
-    usual = RunConfig()
-    assert view.recon_weight == usual.recon_weight
-    assert view.distill_weight == usual.distill_weight
-    assert view.alpha == 1.0  # of 0, 1, 10; the kit's 3 is not among them
-    assert view.code_size is None  # it does not vary
-    assert m.settled(index, view) == view
+def test_what_is_left_open_is_the_kits_own_or_in_the_middle(maps):
+    view, usual = settled(maps), RunConfig()
+    assert view == {
+        "tasks": NEAR, "method": "ebll", "data": "validation", "columns": "alpha", "rows": "recon_weight",
+        "alpha": 1.0,  # of 0, 1, 10; the kit's 3 is not among them
+        "distill_weight": usual.distill_weight, "recon_weight": usual.recon_weight,
+    }  # fmt: skip
+    assert settled(maps, view) == view
+    assert settled(maps, {"rows": "alpha"})["columns"] == "distill_weight"
+    assert settled(maps, {"columns": "recon_weight"})["rows"] == "distill_weight"
+    assert settled(maps, {"code_size": 64}) == view  # it does not vary
 
 
 @pytest.mark.parametrize(
     ("view", "named"),
     [
-        (SweepView(tasks="letters-mnst"), ["letters-mnst", "Did you mean 'letters-mnist'"]),
-        (SweepView(method="ebl"), ["no 'ebl'", "Did you mean 'ebll'"]),
-        (SweepView(data="tests"), ["Did you mean 'test'"]),
-        (SweepView(columns="alfa"), ["Did you mean 'alpha'"]),
-        (SweepView(columns="code_size"), ["Choose one of: alpha, distill_weight, recon_weight"]),
-        (SweepView(columns="alpha", rows="alpha"), ["alpha"]),
-        (SweepView(alpha=11.0), ["alpha", "11", "ebll", "0; 1; 10"]),
-        (SweepView(ewc_strength=10.0), ["ewc_strength", "ebll", "alpha, distill_weight"]),
-        (SweepView(method="lwf", alpha=1.0), ["alpha", "lwf"]),
-        (SweepView(alpha={}), ["a setting", "got {}"]),
+        ({"tasks": "letters-mnst"}, ["letters-mnst", "Did you mean 'letters-mnist'"]),
+        ({"method": "ebl"}, ["no 'ebl'", "Did you mean 'ebll'"]),
+        ({"data": "tests"}, ["Did you mean 'test'"]),
+        ({"columns": "alfa"}, ["Did you mean 'alpha'"]),
+        ({"columns": "code_size"}, ["Choose one of: alpha, distill_weight, recon_weight"]),
+        ({"columns": "alpha", "rows": "alpha"}, ["alpha"]),
+        ({"alpha": 11.0}, ["alpha", "11", "ebll", "0; 1; 10"]),
+        ({"code_size": 32}, ["code_size", 32, "ebll"]),
+        ({"ewc_strength": 10.0}, ["ewc_strength", "ebll", "not used"]),
+        ({"method": "lwf", "alpha": 1.0}, ["alpha", "lwf"]),
+        ({"alpha": {}}, ["a setting", "got {}"]),
+        ({"alfa": 1.0}, ["'alfa'", "Did you mean 'alpha'"]),
     ],
 )  # fmt: skip
-def test_what_the_sweep_does_not_have_is_refused(index, view, named):
+def test_what_the_sweep_does_not_have_is_refused(maps, view, named):
     with raises(InputError, *named):
-        m.settled(index, view)
-
-
-def test_a_view_of_a_constant_setting_is_taken_if_it_is_that(index):
-    assert m.settled(index, SweepView(code_size=64)) == m.settled(index)
-    with raises(InputError, "code_size", 32, "ebll"):
-        m.settled(index, SweepView(code_size=32))
-
-
-def test_an_edge_that_is_asked_for_moves_the_other_one_away(index):
-    assert m.settled(index, SweepView(rows="alpha")).columns == "distill_weight"
-    assert m.settled(index, SweepView(columns="recon_weight")).rows == "distill_weight"
-
-
-def test_kept_drops_only_what_is_not_there_any_more(index):
-    view = m.settled(index, SweepView(tasks=FAR, alpha=10.0, recon_weight=1e-4, data="test"))
-    lwf = m.kept(index, view.replace(method="lwf"))
-    assert (lwf.tasks, lwf.data, lwf.columns, lwf.rows) == (FAR, "test", "distill_weight", "")
-    other = m.index_of(swept({"tasks": [("letters", "textures")], "alpha": [0.3, 10.0], "recon_weight": [1e-2, 1.0]}))
-    assert m.kept(other, view) == m.settled(other, SweepView(alpha=10.0, data="test"))
-    with raises(InputError, "'alfa'", "Did you mean 'alpha'"):
-        view.replace(alfa=1.0)
-
-
-@pytest.mark.parametrize(("value", "nearest"), [(0.4, 0.0), (0.6, 1.0), (1e9, 10.0), (-5.0, 0.0)])
-def test_the_nearest_value_is_one_of_the_sweeps(value, nearest):
-    assert m.nearest((0.0, 1.0, 10.0, "1, 3"), value) == nearest
+        settled(maps, view)
 
 
 def test_settings_as_tables_hold_them():
-    read = [setting_value(v) for v in ("1.0", " 1, 3 ", (1.0, 3.0), np.int64(64), float("nan"), None, "mlp")]
-    assert read == [1.0, "1, 3", "1, 3", 64.0, None, None, "mlp"]
+    read = [setting_value(v) for v in ("1.0", " 1, 3 ", (1.0, 3.0), np.int64(64), "mlp")]
+    assert read == [1.0, "1, 3", "1, 3", 64.0, "mlp"]
+    assert [math.isnan(setting_value(v)) for v in (float("nan"), None)] == [True, True]
 
 
-# A sweep that grows
+# What is drawn and said
 
 
-def test_a_sweep_that_grows_gives_at_last_what_the_whole_one_gives(found):
-    growing = Sweep()
-    index = m.index_of(growing)
-    assert (index.runs, index.methods, index.planned) == ([], (), 0)
-    assert m.settled(index) == SweepView()
-    empty = m.map_cells(index, m.settled(index))
-    assert (len(empty), int(empty["ended"].sum()), bool(empty["chosen"].any())) == (1, 0, False)
-    assert not index.refresh()
-    growing.configs[:] = found.configs
-    assert index.refresh()
-    assert (len(index.runs), index.planned) == (0, len(found.configs))
-    assert index.axes == m.index_of(found).axes  # the grid is known before the first run
+def test_the_chart_shows_the_cells_the_curves_and_the_seeds(maps):
+    view = settled(maps, {"tasks": NEAR, "alpha": 10.0})
+    pinned = chosen(maps, tasks=NEAR, alpha=1.0)
+    tables, settings = view_tables(maps, view, pinned)
+    chart = Chart("sweep")
+    chart.show(tables, settings)  # refused where a name is not the chart's
+    cells = tables["cells"].set_index(["column", "row"])
+    assert cells.loc[("10", "0.01"), "old"] == pytest.approx(89.5)
+    assert cells["note"].to_dict()["10", "0.0001"] == "×3"
+    assert cells["note"].to_dict()["10", "0.01"] == "×1"
+    assert cells.index[cells["chosen"]].tolist() == [("10", "0.01")]
+    assert cells.index[cells["pinned"]].tolist() == [("1", "0.01")]
+    assert settings["kinds"] == list(dict.fromkeys(tables["curves"]["kind"])) == ["finetune", "lwf", "ebll", "pinned"]
+    assert (settings["columns_shown"], settings["rows_shown"]) == (["0", "1", "10"], ["0.01", "0.0001"])
+    assert settings["old_range"] == pytest.approx([100 * end for end in maps.ranges(NEAR, "ebll", "validation")["old"]])
+    points = tables["points"].groupby(["kind", "role"]).size().to_dict()
+    assert points == {("finetune", "mean"): 1, ("lwf", "mean"): 1, ("pinned", "mean"): 1, ("ebll", "seed"): 2}
+
+
+def test_the_trade_off_reaches_to_its_front_and_the_chosen_cell_and_not_to_cells_far_off():
+    accuracy = {0.0: 0.70, 1.0: 0.72, 3.0: 0.74, 10.0: 0.73, 20.0: 0.71, 30.0: 0.10}
+    like = lambda c: {"old": accuracy[c.alpha], "new": 0.9 - c.alpha / 1000, "shift": 0.0}  # noqa: E731
+    maps = maps_of(swept({"tasks": [PAIR], "alpha": list(accuracy), "seed": [0]}, like))
+    low, high = view_tables(maps, settled(maps))[1]["old_shown"]
+    assert 60 < low < 70 < 74 < high < 80
+    assert view_tables(maps, settled(maps, {"alpha": 30.0}))[1]["old_shown"][0] < 10
+
+
+def test_the_text_says_what_is_seen(maps):
+    text = alt_of(maps, settled(maps, {"tasks": NEAR, "alpha": 1.0}))
+    for words in (
+        "letters-mnist, EBLL: alpha 1, distillation weight 2, reconstruction weight 0.01. Validation images.",
+        "Map of old task, %: best 89.5 at alpha 10, reconstruction weight 0.01, worst 80.0.",
+        "Map of forgotten, points: best 10.5 at alpha 10, reconstruction weight 0.01, worst 11.0.",
+        "Chosen cell: old task 81.0 ± 1.0, new task 92.0 ± 1.0, forgotten 11.0 ± 1.0 (3 seeds).",
+        "Fine-tuning: 56.0 old, 95.0 new. LwF: 66.0 old, 95.0 new.",
+        "Feature distance at the end 2, highest 5.",
+    ):
+        assert words in text
+    assert "not in the sweep" not in text
+    part = without()
+    holes = maps_of(SweepTables(part.table, part.curves))
+    assert "1 of 6 cells are not in the sweep" in alt_of(holes, settled(holes))
+    lost = settled(maps, {"alpha": 10.0, "recon_weight": 1e-4})
+    assert "Chosen cell: 0 seeds, 3 failed." in alt_of(maps, lost)
+    assert "78 of 90 runs so far. Test images" in caption_of(maps_of(part), settled(maps, {"data": "test"}))
+
+
+# Where it comes from
+
+
+def test_a_sweep_whose_runs_are_planned_has_its_axes_before_the_first(found):
+    growing = Sweep(list(found.configs))
+    maps = maps_of(growing)
+    assert (len(maps.runs), maps.planned) == (0, 90)
+    assert maps.axes == maps_of(found).axes
     for one in reversed(found.configs):
         growing.results[one] = found.results[one]
-    assert index.refresh()
-    assert not index.refresh()
-    for tasks in (NEAR, FAR):
-        view = m.settled(index, SweepView(tasks=tasks, alpha=10.0))
-        for show in (m.map_cells, m.distance_curves, m.seed_distances, m.seed_spread, m.reference_points):
-            pd.testing.assert_frame_equal(show(index, view), show(m.index_of(found), view))
-        assert m.quantity_ranges(index, view) == m.quantity_ranges(m.index_of(found), view)
+    whole_, again = maps_of(found), maps_of(growing)
+    pd.testing.assert_frame_equal(again.cells, whole_.cells)
+    pd.testing.assert_frame_equal(again.curves, whole_.curves)
 
 
-def test_another_grid_in_the_same_sweep_takes_the_place_of_the_first(found):
-    growing = whole()
-    index = m.index_of(growing)
-    other = swept({"tasks": [PAIR], "alpha": [0.5, 5.0], "seed": [0]})
-    growing.results.update(other.results)
-    growing.configs[:] = other.configs
-    assert index.refresh()
-    assert index.axes == {"ebll": {"alpha": (0.5, 5.0)}}
-    assert len(index.runs) == 2
-    assert not index.refresh()
-
-
-def test_a_sweep_may_be_asked_while_a_thread_fills_it(found):
-    growing = Sweep(list(found.configs))
-    index = m.index_of(growing)
-    thread = threading.Thread(target=lambda: [growing.results.update({c: found.results[c]}) for c in found.configs])
-    thread.start()
-    seen = []
-    while thread.is_alive() or index.refresh():
-        index.refresh()
-        seen.append(len(index.runs))
-    thread.join()
-    index.refresh()
-    assert seen == sorted(seen)
-    assert len(index.runs) == len(found.configs)
-
-
-# Bad input
-
-
-def test_a_store_a_path_that_is_none_and_things_that_are_no_sweep(tmp_path, found):
-    store = Store(tmp_path / "sweep")
+def test_a_store_its_folder_the_precomputed_sweep_and_things_that_are_no_sweep(tmp_path, found, monkeypatch):
+    store = Store(tmp_path / "out" / "store")
     for one in found.results.values():
         store.put(one)
-    assert len(m.index_of(tmp_path / "sweep").runs) == len(found.configs)
+    for folder in (tmp_path / "out", str(tmp_path / "out" / "store")):
+        assert len(maps_of(folder).runs) == len(found.configs)
     with raises(InputError, tmp_path / "none"):
-        m.index_of(str(tmp_path / "none"))
+        maps_of(str(tmp_path / "none"))
     for thing in (7, {"alpha": [1.0]}, found.table):
         with raises(InputError, "sweep", f"got {type(thing).__name__}"):
-            m.index_of(thing)
-
-
-def test_none_is_the_ready_made_sweep(monkeypatch, found):
-    monkeypatch.setattr(m, "ready_sweep", found.tables)
-    assert len(m.index_of(None).runs) == len(found.configs)
+            maps_of(thing)
+    for empty in (Sweep(), SweepTables(found.table.iloc[:0], found.curves)):
+        with raises(InputError, "no run"):
+            maps_of(empty)
+    monkeypatch.setattr(module, "precomputed_sweep", lambda: found)
+    assert len(maps_of().runs) == 90
 
 
 def test_tables_that_cannot_be_read_are_refused_in_words(found):
@@ -415,40 +373,18 @@ def test_tables_that_cannot_be_read_are_refused_in_words(found):
         (None, "got NoneType"),
     ]:
         with raises(InputError, "table", named):
-            m.SweepIndex(frame, curves)
+            Maps(frame, curves)
     for frame in (table.assign(old="much"), table.assign(seed=np.nan)):
         with pytest.raises(InputError, match=r"^table: .* numbers"):  # and how pandas puts it
-            m.SweepIndex(frame, curves)
+            Maps(frame, curves)
     with raises(InputError, "curves", "no step"):
-        m.SweepIndex(table, curves.drop(columns="step"))
-    with raises(InputError, "no run"):
-        m.index_of(Sweep().tables())
-    assert len(m.SweepIndex(table).runs) == len(table)  # without curves
+        Maps(table, curves.drop(columns="step"))
 
 
 def test_one_pair_one_seed_one_value_is_one_cell():
-    index = m.index_of(Sweep([config()], {config(): result(config())}))
-    view = m.settled(index)
-    assert (view.columns, view.rows, view.at) == ("", "", {})
-    cells = m.map_cells(index, view)
+    maps = maps_of(Sweep([config()], {config(): result(config())}))
+    view = settled(maps)
+    assert (view["columns"], view["rows"]) == ("", "")
+    cells = map_cells(maps, view)
     assert cells[["column", "row", "ended", "chosen"]].to_numpy().tolist() == [["", "", 1, True]]
     assert cells["old_sd"].isna().all()
-
-
-def test_files_that_could_not_be_read_are_named(tmp_path):
-    ebll.sweep({**CHEAP, "method": "finetune", "seed": [0, 1]}, store=tmp_path, workers=1)
-    broken = next((tmp_path / "runs").glob("*/*.json"))
-    broken.write_text("x")
-    with pytest.warns(UserWarning, match=f"^1 .*{broken.name}"):
-        assert len(m.index_of(tmp_path).runs) == 1
-
-
-def test_a_sweep_that_stopped_is_told_from_one_that_goes_on():
-    found = ebll.sweep({**CHEAP, "method": "finetune", "seed": [0, 1]}, workers=1)
-    growing = ebll.sweeps.Sweep(list(found.configs), dict([next(iter(found.results.items()))]))
-    index = m.index_of(growing)
-    assert not index.stopped
-    assert not index.refresh()
-    growing.stopped = True
-    assert index.refresh()
-    assert index.stopped

@@ -4,8 +4,8 @@ import math
 
 import pandas as pd
 
-from ebll.sweeps import FIGURES, SweepTables, configs_of
-from ebll.sweeps.tables import SETTINGS, curve_columns, settings_row
+from ebll.sweeps import SCALARS, SweepTables, configs_of
+from ebll.sweeps.sweep import SETTINGS, curve_columns, settings_row
 
 GRID = {
     "tasks": [["letters", "digits"], ["letters", "textures"]],
@@ -30,7 +30,7 @@ def figures_of(config):
     strength, shift = _strength(config), 0.004 * config.seed + 0.002 * math.log10(config.recon_weight)
     old, new = 0.5 + strength + shift, 0.9 - 0.3 * strength**2 + shift / 2
     values = [old, new, (old + new) / 2, 0.85 - old, old + 0.01, new - 0.02, 8 * (1 - strength), 0.1, 1000.0]
-    return dict(zip(FIGURES, values, strict=True))
+    return dict(zip(SCALARS, values, strict=True))
 
 
 def tables(grid=None, *, fails=lambda config: False, leave_out=lambda config: False, curves=True, **changes):
@@ -40,8 +40,8 @@ def tables(grid=None, *, fails=lambda config: False, leave_out=lambda config: Fa
         if leave_out(config):
             continue
         settings, failed = settings_row(config), fails(config)
-        own = dict.fromkeys(FIGURES, math.nan) if failed else figures_of(config)
-        rows.append(settings | own | {"failure": "The loss became NaN at step 7." if failed else "", "code": "x"})
+        own = dict.fromkeys(SCALARS, math.nan) if failed else figures_of(config)
+        rows.append(settings | own | {"failure": "The loss became NaN at step 7." if failed else ""})
         olds = list(config.tasks[:-1])
         for step in STEPS[: 1 if failed else None] if curves else ():
             for place, task in enumerate(olds):
@@ -50,6 +50,6 @@ def tables(grid=None, *, fails=lambda config: False, leave_out=lambda config: Fa
                 course = {"training": config.tasks[-1], "stage": "train", "step": step, "task": task}
                 courses.append(settings | course | {"feature_distance": distance} | drop)
     return SweepTables(
-        pd.DataFrame(rows, columns=[*SETTINGS, *FIGURES, "failure", "code"]),
+        pd.DataFrame(rows, columns=[*SETTINGS, *SCALARS, "failure"]),
         pd.DataFrame(courses, columns=[*SETTINGS, *curve_columns()]),
     )

@@ -6,41 +6,34 @@ import warnings
 
 import click
 
-from ebll.cli.params import examples
-from ebll.cli.terminal import say, wrapped
+from ebll.cli.options import examples
 
 __all__ = ["export"]
 
 
 @click.command(
-    short_help="Make a web page to explore a sweep offline.",
     epilog=examples(
         "ebll export page.html",
         "ebll export page.html --store out/alphas",
         'ebll export site/week7.html --title "Week 7: what alpha does"',
-    ),
+    )
 )
 @click.argument("file", type=click.Path(), metavar="FILE.html")
 @click.option(
     "--store", type=click.Path(), metavar="DIR",
-    help="A store of `ebll sweep`, or its output folder. [default: the sweep that comes with the kit]",
+    help="A store of `ebll sweep`, or its output folder.  [default: the sweep that comes with the kit]",
 )  # fmt: skip
 @click.option("--title", default="", metavar="TEXT", help="Headline of the page.")
 def export(file: str, store: str | None, title: str) -> None:
     """Write one self-contained page that shows a sweep: maps over two settings, curves, trade-off and seeds.
 
     The page works from disk, from a course site and without a network. It is written whole or not at all; a file that
-    is there is replaced. Needs the extra: pip install "ebll[page]".
+    is there is replaced.
     """
-    from ebll.pages import export as write
-    from ebll.pages import size_words
+    from ebll.sweeps.page import export as write
+    from ebll.sweeps.page import size_words
 
-    say("Making the page takes some seconds.", error=True)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a large page, which is said below
         path = write(file, store, title)
-    words = size_words(path)
-    for one in dict.fromkeys(str(one.message) for one in told if issubclass(one.category, UserWarning)):
-        if one != words:
-            say(wrapped(one), error=True)
-    say(wrapped(words))
+    click.echo(size_words(path))

@@ -21,7 +21,7 @@ from ebll.data import TASKS
 from ebll.errors import DataMissing, InputError, check_choice
 from ebll.networks import build_network
 
-__all__ = ["MOST", "axes_of", "check_runs", "configs_of", "read_grid"]
+__all__ = ["MOST", "Grid", "axes_of", "check_runs", "configs_of", "read_grid"]
 
 MOST = 100_000
 """Combinations beyond which a grid is refused before it is multiplied out."""
@@ -94,17 +94,12 @@ def read_grid(path: str | Path) -> dict[str, Any]:
 
     raises  `InputError` in words: no such file, not TOML, no table [grid], another table
     """
-    path = Path(path)
     try:
-        held = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors on Windows write the mark
+        held = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors on Windows write the mark
     except FileNotFoundError:
         raise InputError(f"There is no file {path}. It should hold a table [grid], such as\n{EXAMPLE}") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}. Name a TOML file.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no text in UTF-8. It should look like\n{EXAMPLE}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not TOML: {error}. It should look like\n{EXAMPLE}") from None
+    except (OSError, ValueError) as error:  # no text in UTF-8, or not TOML
+        raise InputError(f"{path} is no TOML file that can be read: {error}. It should look like\n{EXAMPLE}") from error
     for name in held:
         check_choice(name, ["grid"], f"Table of {path}")
     if not isinstance(held.get("grid"), dict):

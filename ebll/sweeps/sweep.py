@@ -7,44 +7,41 @@ found.curves                       # a row a run, step and old task
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
+import pandas as pd
 
 from ebll.config import RunConfig
-from ebll.errors import InputError, OutputError, check_count
-from ebll.sweeps import engines
-from ebll.sweeps.cluster import connected, is_dask, workers_of
-from ebll.sweeps.grid import check_runs, configs_of, read_grid
-from ebll.sweeps.plan import SweepPlan, check_room, plan_of
-from ebll.sweeps.single import RunResult
-from ebll.sweeps.store import Store
-from ebll.sweeps.tables import Sweep, in_order
-from ebll.sweeps.version import code_version
-from ebll.workers import default_workers
+from ebll.errors import EbllError, check_count
+from ebll.executors import completed, default_workers
+from ebll.recording import CURVE_COLUMNS
+from ebll.reproduce import choose_device
+from ebll.reproduce.report import prepare_folder, write_table
+from ebll.sweeps.grid import Grid, check_runs, configs_of, read_grid
+from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
 
-__all__ = ["load_sweep", "plan_sweep", "sweep"]
+__all__ = ["SETTINGS", "Sweep", "curve_columns", "load_sweep", "plain", "settings_row", "sweep"]
 
-Grid = Mapping[str, Any] | Iterable[RunConfig] | str | Path
-Progress = Callable[[int, int], None]
-"""Called with: runs done, runs in all; once before the first."""
+SETTINGS = tuple(field.name for field in dataclasses.fields(RunConfig))
+_RENAMED = {"learning_rate": "step_learning_rate"}  # a column of curves that would meet a setting
+_CHUNK = 8  # runs in one chunk at most: few, so that the workers finish together
 
 
 def sweep(
-    grid: Grid,
+    grid: Grid | str | Path,
     *,
     store: str | Path | None = None,
     workers: int | None = None,
-    executor: engines.Executor | None = None,
-    client: Any = None,
+    executor: Executor | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
-    on_plan: Callable[[SweepPlan], None] | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    into: Sweep | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Sweep:
     """Run every combination of a grid once.
 
@@ -52,139 +49,185 @@ def sweep(
     store      folder that keeps every result as it comes: the same call with it does only what is missing, also after
                it was killed, and several processes may share it. None keeps the results in memory only
     workers    processes on this machine, one thread each; all cores, at most 8, if None; 1 runs in this very process
-    executor   in their place, anything with the `submit` of `concurrent.futures`
-    client     in their place, a Dask `Client`, or the address of a Dask scheduler: the runs go to its cluster
-    device     where each process trains: "cpu", or a GPU such as "cuda", which one process has to itself
-    progress   called with runs done and runs in all
-    on_plan    called with the `SweepPlan` before the first run
-    stop       asked often; the sweep ends soon after it says so, and what is done is returned
-    into       collects the results as they come: pass your own `Sweep()` to look at it from another thread, and to have
-               them after Ctrl-C where there is no store. What it holds already is not run again
-    returns    a `Sweep`. Pool, executor and Dask give equal tables
+    executor   in their place, an executor of `concurrent.futures`, such as a Dask client's `get_executor()`
+    device     where they train: "cpu", "cuda", or "auto" for the GPU if there is one; a GPU has one process
+    progress   called with runs done and runs in all, once before the first
+    returns    a `Sweep`; all executors give equal tables
     raises     `InputError` for a grid that cannot be run, `DataMissing` for absent images, `OutputError` for a folder
-               that cannot be written, before anything runs; `EbllError` in words where workers or a cluster were lost
+               that cannot be written, before anything runs; `EbllError` where workers were lost
     """
-    _check_device(device)
-    for name, given in (("stop", stop), ("progress", progress), ("on_plan", on_plan)):
-        if not (callable(given) or (given is None and name != "stop")):
-            raise InputError(f"{name}: a function; got {given!r:.60}.")
-    if not isinstance(into, Sweep | None):
-        raise InputError(f"into: a Sweep() to collect the results in; got {type(into).__name__}.")
-    configs, workers = _configs(grid), _workers(workers, device)
-    if executor is not None and client is not None:
-        raise InputError("executor and client: name one of them; both say where the runs go.")
-    client, executor = (executor, None) if is_dask(executor) else (client, executor)
+    configs, device = _checked(grid), choose_device(device)
+    if workers is None:
+        workers = default_workers() if device == "cpu" else 1
+    check_count(workers, "workers")
     kept = None if store is None else Store(store)
-    made = Sweep() if into is None else into
-    known = _known(configs, kept, made)
-    with contextlib.nullcontext(executor) if client is None else connected(client) as elsewhere:
-        at_a_time = workers if elsewhere is None else workers_of(elsewhere, workers)
-        plan = plan_of(configs, _seconds(known), at_a_time, stored=kept is not None, device=device)
-        check_room(plan, kept.folder if kept else None)
-        if on_plan:
-            on_plan(plan)
-        if progress:
-            progress(len(known), len(configs))
-        full: OutputError | None = None
-        made.stopped = False
-        try:
-            missing = [config for config in configs if config not in known]
-            work = _results(missing, kept, plan.workers, elsewhere, lambda: full is not None or stop(), device)
-            for done, result in enumerate(work, len(known) + 1):
-                made.results[result.config] = result
-                if kept and result.final and full is None:
-                    try:
-                        kept.put(result)
-                    except OutputError as error:  # what the workers have finished besides still goes into `made`
-                        full = error
-                if progress:
-                    progress(done, len(configs))
-            if full is not None:
-                raise full
-        finally:
-            made.damaged[:] = kept.damaged if kept else []
-            made.stopped = any(config not in made.results for config in configs)
-    return made
+    found = _known(configs, kept)
+    if kept:
+        kept.plan(configs)
+    chunks = _chunks(found.missing, 1 if workers == 1 and executor is None else workers)
+    work = functools.partial(run_chunk, folder=kept and kept.folder.absolute(), device=device, version=RESULTS_VERSION)
+    if progress:
+        progress(len(found.results), len(configs))
+    for _, results in completed(work, chunks, executor=executor, workers=workers):
+        for result in results:
+            found.results[result.config] = result
+            if kept and not result.repeat and not kept.path(result.config).exists():
+                kept.put(result)  # by a worker that does not see the folder
+            if progress:
+                progress(len(found.results), len(configs))
+    return found
 
 
-def plan_sweep(grid: Grid, *, store: str | Path | None = None, workers: int | None = None) -> SweepPlan:
-    """What `sweep` would do, in numbers; nothing is run, and nothing on the disk is changed.
+def run_chunk(configs: Sequence[RunConfig], folder: Path | None, device: str, version: int) -> list[RunResult]:
+    """Run some configs, in a worker; each result is saved before the next run begins.
 
-    grid, store, workers   as in `sweep`
-    raises                 as `sweep` does before its first run
+    raises  `EbllError` where the worker has another version of ebll than the process that asks
     """
-    configs, workers = _configs(grid), _workers(workers, "cpu")
-    is_there = store is not None and (Path(store) / "format.json").exists()
-    known = _known(configs, Store(store, write=False) if is_there else None, Sweep())
-    plan = plan_of(configs, _seconds(known), workers, stored=store is not None)
-    check_room(plan, None if store is None else Path(store))
-    return plan
+    if version != RESULTS_VERSION:
+        raise EbllError(
+            "The workers have another version of ebll than this process. Install the same, and start them anew."
+        )
+    store = Store(folder) if folder and folder.exists() else None  # elsewhere the disk may be another one
+    done = []
+    for config in configs:
+        result = store.get(config) if store else None  # another process may have run it meanwhile
+        if result is None:
+            result = run_one(config, device)
+            if store and not result.repeat:
+                store.put(result)
+        done.append(result)
+    return done
 
 
-def load_sweep(store: str | Path) -> Sweep:
-    """All results in a store, also those that another version of the code has written, one a config.
-
-    Where several versions have run a config, this version's result is taken, and else the one written last; the column
-    `code` of `ebll.sweeps.Sweep.table` tells them apart. `sweep` takes none but this version's. Nothing is changed on
-    the disk.
+def load_sweep(store: str | Path, grid: Grid | str | Path | None = None) -> Sweep:
+    """The results in a store, without running any.
 
     store      the folder, or that in which `ebll sweep` has left it
-    returns    a `Sweep`; `.damaged` and `.unknown` name the files that could not be read
-    raises     `InputError` where there is no store, or one of another format
+    grid       what to look for, as in `sweep`; None for all that is there and all that was planned
+    returns    a `Sweep`, whose `missing` has what was not run yet
+    raises     `InputError` where there is no store, or one of another version
     """
     inner = Path(store, "store")
-    kept = Store(inner if (inner / "format.json").exists() else store, write=False)
-    results: dict[RunConfig, RunResult] = {}
-    for result in kept.all():
-        if result.config not in results or result.code == code_version():
-            results[result.config] = result
-    return Sweep(in_order(results), results, kept.damaged, kept.unknown)
+    kept = Store(inner if (inner / "format.json").exists() else store, make=False)
+    if grid is not None:
+        return _known(_checked(grid), kept)
+    results = {result.config: result for result in kept.read()}
+    return Sweep(list(dict.fromkeys([*kept.planned(), *sorted(results, key=repr)])), results, kept.damaged)
 
 
-def _configs(grid: Grid) -> list[RunConfig]:
+@dataclass(repr=False)
+class Sweep:
+    """The runs of a sweep.
+
+    configs   in the order of the grid
+    results   config -> its result, of those that are done
+    damaged   files of the store that could not be read; their runs count as not done
+    """
+
+    configs: list[RunConfig] = field(default_factory=list)
+    results: dict[RunConfig, RunResult] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        failed = sum(bool(result.failure) for _, result in self._done())
+        return f"Sweep({len(self.results):,} of {len(self.configs):,} runs, {failed:,} failed)"
+
+    @property
+    def missing(self) -> list[RunConfig]:
+        """The configs that were not run."""
+        return [config for config in self.configs if config not in self.results]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a run that is done, in the grid's order: settings, the columns of `SCALARS`, then `failure`.
+
+        A setting that the run's method does not have is empty. `failure` says why a run has no numbers.
+        """
+        rows = [
+            settings_row(config)
+            | {name: result.scalars.get(name, math.nan) for name in SCALARS}
+            | {"failure": result.failure}
+            for config, result in self._done()
+        ]
+        return pd.DataFrame(rows, columns=[*SETTINGS, *SCALARS, "failure"])
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row a run, step and old task: the settings, then the columns of `ebll.recording`.
+
+        `learning_rate` is the setting here; that of the step about to be made is `step_learning_rate`.
+        """
+        rows = []
+        for config, result in self._done():
+            settings = settings_row(config)
+            rows += [settings | {_RENAMED.get(name, name): v for name, v in row.items()} for row in result.curves]
+        return pd.DataFrame(rows, columns=[*SETTINGS, *curve_columns()])
+
+    @property
+    def varied(self) -> list[str]:
+        """Names of the settings in which the runs differ."""
+        return [name for name in SETTINGS if len({getattr(config, name) for config in self.configs}) > 1]
+
+    @property
+    def failures(self) -> list[str]:
+        """In words, the runs that diverged or could not begin, each with the settings in which the runs differ."""
+        words = []
+        for config, result in self._done():
+            if result.failure:
+                row = settings_row(config)
+                told = ", ".join(f"{name} {plain(row[name])}" for name in self.varied if row[name] == row[name])
+                words.append(f"{told}: {result.failure}" if told else result.failure)
+        return words
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write `table.csv` and `curves.csv`, numbers with six significant digits; returns the files.
+
+        raises  `OutputError` where they cannot be written
+        """
+        folder = prepare_folder(folder)
+        tables = {"table.csv": self.table, "curves.csv": self.curves}
+        for name, table in tables.items():
+            write_table(table, folder / name)
+        return [folder / name for name in tables]
+
+    def _done(self) -> Iterator[tuple[RunConfig, RunResult]]:
+        return ((config, self.results[config]) for config in self.configs if config in self.results)
+
+
+def curve_columns() -> list[str]:
+    """Columns of `Sweep.curves` after the settings."""
+    return [_RENAMED.get(name, name) for name in CURVE_COLUMNS]
+
+
+def settings_row(config: RunConfig) -> dict[str, Any]:
+    """The settings as a row of a table: tasks as one name, alphas as one text, what the method does not have as NaN."""
+    row = {name: getattr(config, name) for name in SETTINGS}
+    if isinstance(row["alpha"], tuple):
+        row["alpha"] = ", ".join(map(plain, row["alpha"]))
+    row["tasks"] = "-".join(row["tasks"])
+    return row | dict.fromkeys(config.unused, math.nan)
+
+
+def plain(value: Any) -> str:
+    """A setting's value as people write it."""
+    return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else str(value)
+
+
+def _checked(grid: Grid | str | Path) -> list[RunConfig]:
     configs = configs_of(read_grid(grid) if isinstance(grid, str | Path) else grid)
     check_runs(configs)
     return configs
 
 
-def _workers(workers: int | None, device: str) -> int:
-    if workers is None:
-        return default_workers() if device == "cpu" else 1
-    return check_count(workers, "workers")
+def _known(configs: list[RunConfig], kept: Store | None) -> Sweep:
+    results = {config: result for config in configs if kept and (result := kept.get(config))}
+    return Sweep(configs, results, kept.damaged if kept else [])
 
 
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-    except (RuntimeError, TypeError):
-        kind = ""
-    if kind not in ("cpu", "cuda"):
-        raise InputError(f"device: 'cpu', or a GPU such as 'cuda' or 'cuda:1'; got {device!r}.")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device: {device!r} is not on this machine, or torch has no CUDA. Take 'cpu'.")
-
-
-def _known(configs: list[RunConfig], kept: Store | None, made: Sweep) -> dict[RunConfig, RunResult]:
-    """What is done already: it is entered in `made`, with the configs."""
-    made.configs[:] = configs
+def _chunks(configs: Sequence[RunConfig], workers: int) -> list[list[RunConfig]]:
+    """Runs in chunks: those of one chunk branch from the same network, which is then learned once."""
+    size = max(1, min(_CHUNK, len(configs) // (2 * workers))) if workers > 1 else 1
+    groups: dict[Any, list[RunConfig]] = {}
     for config in configs:
-        if config not in made.results and kept and (found := kept.get(config)):
-            made.results[config] = found
-    made.damaged[:] = kept.damaged if kept else []
-    return {config: made.results[config] for config in configs if config in made.results}
-
-
-def _seconds(known: Mapping[RunConfig, RunResult]) -> dict[RunConfig, float]:
-    return {config: result.seconds for config, result in known.items()}
-
-
-def _results(
-    missing: list[RunConfig], store: Store | None, workers: int, elsewhere: Any, stop: Callable[[], bool], device: str
-) -> Iterator[RunResult]:
-    if not missing:
-        return iter(())
-    if elsewhere is not None:
-        return engines.on_executor(missing, elsewhere, workers, stop, device)
-    if workers == 1:
-        return engines.one_by_one(missing, store, stop, device)
-    return engines.on_pool(missing, workers, store, stop, device)
+        groups.setdefault((config.tasks[0], config.net, config.seed), []).append(config)
+    return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]

@@ -3,12 +3,15 @@
     ebll.widgets.forgetting_lab("alpha=1.0")                # any methods, side by side
     ebll.widgets.forgetting_lab("alpha=3.0", mode="mid-run")   # alpha acts while it trains
     ebll.widgets.submanifold_explorer()                     # what the code keeps of the features
+    ebll.widgets.sweep_explorer()                           # maps of finished runs
 
 Without a kernel, or where a program executes the notebook, the same call leaves a picture of the first run. What a
 widget computes can be had without it: `run` and `explore`. `Chart` is what both show.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from .chart import Chart
 from .config import Change, LabConfig, SubmanifoldConfig
@@ -36,3 +39,11 @@ __all__ = [
     "submanifold_tables",
     "training",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("SweepExplorer", "sweep_explorer"):  # they stand with the sweeps, which stand on these widgets
+        import importlib
+
+        return getattr(importlib.import_module("ebll.sweeps.explorer"), name)
+    raise AttributeError(f"module 'ebll.widgets' has no attribute {name!r}")

@@ -104,6 +104,10 @@ class Drawing:
         picture = base64.b64encode(self.png()).decode("ascii")
         return {"image/png": picture, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        """As the last value of a cell it is the picture."""
+        return self.bundle()
+
     def _filled(self) -> dict[str, Any]:
         """The Vega specification with data, settings and texts."""
         spec, reading = copy.deepcopy(self.spec), self.spec["usermeta"]["ebll"]

@@ -1,6 +1,6 @@
 """Writes the charts as Vega reads them, so that showing one needs neither Altair nor a compiler.
 
-python -m ebll.widgets.compile        # after a change in lab_chart.py, submanifold_chart.py or look.py
+python -m ebll.widgets.compile        # after a change in a chart or in look.py
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import vl_convert
 from .lab_chart import lab_chart
 from .look import CONFIG
 from .submanifold_chart import submanifold_chart
+from .sweep_chart import sweep_chart
 
 __all__ = ["CHARTS", "compiled", "write"]
 
-CHARTS: dict[str, Callable[[], altair.TopLevelMixin]] = {"lab": lab_chart, "submanifold": submanifold_chart}
+CHARTS: dict[str, Callable[[], altair.TopLevelMixin]] = {
+    "lab": lab_chart, "submanifold": submanifold_chart, "sweep": sweep_chart,
+}  # fmt: skip
 FOLDER = Path(__file__).parent / "front"
 
 

@@ -75,14 +75,13 @@ tiny.table.groupby(["method", "alpha"], dropna=False, sort=False)[["old_validati
 
 # %% sweep-resume
 more = grid | {"alpha": [0.0, 3.0, 10.0, 30.0]}
-plan = ebll.sweeps.plan_sweep(more, store=folder)
+plan = ebll.sweeps.load_sweep(folder, more)
 ebll.course.say(
-    f"The grid above made **{len(tiny.table)} runs**. With a fourth alpha it has {plan.runs}, of which "
-    f"{plan.known} are in "
-    f"the store already: {plan.runs - plan.known} are to be done."
+    f"The grid above made **{len(tiny.table)} runs**. With a fourth alpha it has {len(plan.configs)}, of which "
+    f"{len(plan.results)} are in the store already: {len(plan.missing)} are to be done."
 )
 longer = ebll.sweep(more, store=folder, workers=1)
-assert len(tiny.table) == len(grid["seed"]) * (1 + 1 + 3) and len(longer.table) == plan.runs
+assert len(tiny.table) == len(grid["seed"]) * (1 + 1 + 3) and len(longer.table) == len(plan.configs)
 
 # %% sweep-figure
 tried = longer.table.query("method == 'ebll'")
@@ -108,7 +107,7 @@ ebll.plots.over_setting(
 # autoencoder is like; with $\lambda_o = 0$ as well it is fine-tuning. And what you have just run is part of it.
 
 # %% sweep-controls
-ready = ebll.sweeps.ready_sweep().table
+ready = ebll.sweeps.precomputed_sweep().table
 ready = ready.assign(score=100 * (ready["old_validation"] + ready["new_validation"]) / 2)
 figures = ["old", "new", "forgetting", "old_validation", "new_validation", "distance"]
 
@@ -162,7 +161,7 @@ ebll.course.say(
 
 # %% map-figure
 VIEW = 'tasks="letters-textures", rows="distill_weight", alpha=3.0, distill_weight=2.0, code_size=64, recon_weight=0.01'
-ebll.panels.sweep_explorer(view=VIEW).picture()
+ebll.widgets.sweep_explorer(view=VIEW).drawing()
 
 # %% map-think [markdown]
 # Fine-tuning is the lower left corner. Read a map in this order.
@@ -170,12 +169,12 @@ ebll.panels.sweep_explorer(view=VIEW).picture()
 # 1. **What is fixed?** Of the settings in the title, those that are not along an edge of the map hold for all of it: here the
 #    size of the code and $\lambda$. The others are those of the chosen cell. The caption names the data. Learning rate and
 #    epochs are fixed too, for the whole sweep.
-# 2. **What does the scale do?** Its lower end has the sign ≤: the cells of $\alpha = 30$ lie far below it. On a scale
-#    that reached them, all others would look alike.
+# 2. **What does the scale do?** It ends where the worst fifth of all settings begins: the cells of $\alpha = 30$ lie far
+#    below its end. On a scale that reached them, all others would look alike.
 # 3. **Where is it flat, where steep?** A bright *region* can be believed sooner than a bright cell; a cliff beside it is
 #    a warning.
-# 4. **How wide is the spread?** At the lower right are the five seeds of the chosen cell, each as a distance from their mean.
-#    Two cells whose means differ by less than that need a closer look.
+# 4. **How wide is the spread?** In the scatter the small dots around the ring are the five seeds of the chosen cell. Two
+#    cells whose means differ by less than the dots lie apart need a closer look.
 # 5. **Which map?** The cell that is best for the old task is not best for the new one. The scatter shows both at once.
 #
 # The map by hand, and by the library:
@@ -185,11 +184,8 @@ KIT = "method == 'ebll' and recon_weight == 0.01 and code_size == 64"  # one map
 one = ready.query(KIT + " and tasks == 'letters-textures'")
 by_hand = one.pivot_table(index="distill_weight", columns="alpha", values="old_validation", aggfunc="mean")
 
-maps = ebll.sweeps.maps
-index = maps.index_of()
-edges = {"columns": "alpha", "rows": "distill_weight", "recon_weight": 0.01, "code_size": 64}
-cells = maps.map_cells(index, maps.settled(index, maps.SweepView(tasks="letters-textures", **edges)))
-assert np.allclose(by_hand, cells.pivot(index="row", columns="column", values="old"))
+cells = ebll.sweeps.maps_of().cells.query(KIT + " and tasks == 'letters-textures'")
+assert np.allclose(by_hand, cells.pivot(index="distill_weight", columns="alpha", values="old_validation"))
 (100 * by_hand).round(1).sort_index(ascending=False)  # lambda_o upwards, as in the map
 
 # %% map-spread
@@ -356,7 +352,7 @@ pd.DataFrame(smallest).rename_axis(index="pair", columns="lambda_o").rename(colu
 # widget opens with: how many points does the old task change?
 
 # %% border-panel
-ebll.panels.sweep_explorer(
+ebll.widgets.sweep_explorer(
     view=VIEW,
     hide=["method", "code", "take"],
 )
@@ -902,7 +898,7 @@ assert abs(regrets.mean()) < 0.5
 #
 # - The learning rate as an axis. The border should move in inverse proportion (the first network stays as it is):
 #   `found = ebll.sweep({"tasks": ["letters", "textures"], "method": ["finetune", "ebll"], "alpha": [1.0, 3.0, 10.0, 30.0],
-#   "learning_rate": [0.005, 0.02], "seed": range(3)}, store="rates")`, then `ebll.panels.sweep_explorer(found)`.
+#   "learning_rate": [0.005, 0.02], "seed": range(3)}, store="rates")`, then `ebll.widgets.sweep_explorer(found)`.
 # - Steeper batches. In the cell that prints *largest stable weight*, take `x = task.train.inputs[:64]`: how much smaller are
 #   the borders, and does the sign now come where they say?
 # - An encoder from a random start: `RunConfig` has no such setting, but `ebll.compare` takes

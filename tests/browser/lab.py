@@ -126,7 +126,7 @@ class Book:
 
     def widget(self, place=0):
         """The part of the page that holds a widget."""
-        drawn = self.page.locator(".ebll-view, .ebll-chart [role=img]")
+        drawn = self.page.locator(".ebll-sweep [role=img], .ebll-chart [role=img]")
         drawn.nth(place).wait_for(timeout=60_000)
         return self.page.locator(".jp-OutputArea-child", has=drawn).nth(place)
 

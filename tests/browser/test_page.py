@@ -5,7 +5,7 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from ebll.pages import export
+from ebll.sweeps import export
 from tests.tiny_pages import tables
 
 SIZES = {"wide": (1200, 800), "phone": (360, 740), "tablet": (820, 1100)}
@@ -47,8 +47,8 @@ def visit(chromium, folder):
         page.on("request", lambda request: asked.append(request.url))
         visits.append((context, said, asked))
         page.goto((folder / name).as_uri() + state)
-        page.locator("#told:not(:empty)").wait_for()
-        page.locator("#map-forgetting svg").wait_for()
+        page.locator("[role=status]:not(:empty)").wait_for()
+        page.locator(".plot[data-drawn]").wait_for()
         return page
 
     yield open_
@@ -67,6 +67,10 @@ def until_told(page, *words):
         page.get_by_role("status").filter(has_text=word).wait_for()
 
 
+def description(page):
+    return page.locator(".plot [role=img]").get_attribute("aria-label")
+
+
 def number(table, column, **settings):
     """A mean in % with one decimal, from the table itself."""
     rows = table[(table["failure"] == "") & (table["tasks"] == settings.pop("tasks", "letters-digits"))]
@@ -75,21 +79,26 @@ def number(table, column, **settings):
     return f"{100 * rows[column].mean():.1f}"
 
 
-def numbers_row(page, name):
-    row = page.locator("#numbers tbody tr").filter(has=page.get_by_role("rowheader", name=name, exact=True))
-    return row.locator("td").all_inner_texts()
+def row(page, group, name):
+    table = page.get_by_role("group", name=group)
+    found = table.locator("tbody tr").filter(has=page.get_by_role("rowheader", name=name, exact=True))
+    return found.locator("td").all_inner_texts()
 
 
-def shown_in(page, name):
+def numbers(page, name):
+    return row(page, "Numbers of the chosen cell", name)
+
+
+def shown(page, name="old"):
     """What the cells of a map say, row by row."""
-    return [text for text in page.locator(f"#{name} svg .mark-text.layer_2_marks text").all_text_contents() if text]
+    return page.locator(f".plot svg .{name}_layer_2_marks text").all_text_contents()
 
 
 def test_arrow_keys_move_a_slider_from_value_to_value_and_all_views_follow(visit, sweep):
     page = visit()
     alpha = slider(page, "alpha")
     assert alpha.get_attribute("aria-valuetext") == "3"
-    texts = {name: page.locator(f"#{name}").get_attribute("aria-label") for name in ("map-old", "curves", "seeds-new")}
+    before = description(page), page.locator(".plot svg .curves_layer_1_pathgroup").inner_html()
     page.keyboard.press("Tab")
     for _ in range(10):
         if alpha.evaluate("e => e === document.activeElement"):
@@ -97,136 +106,120 @@ def test_arrow_keys_move_a_slider_from_value_to_value_and_all_views_follow(visit
         page.keyboard.press("Tab")
     page.keyboard.press("ArrowLeft")
     assert alpha.get_attribute("aria-valuetext") == "1"
-    until_told(page, "EBLL with alpha 1, distill_weight 2 and recon_weight 0.01 on letters, then digits")
+    until_told(page, "EBLL with alpha 1, distillation weight 2 and reconstruction weight 0.01 on letters-digits")
     expected = [number(sweep.table, f"{side}_validation", alpha=1.0) for side in ("old", "new")]
-    until_told(page, re.compile(rf"{expected[0]}\s%.*{expected[1]}\s%.*validation images, mean of 3 seeds"))
-    assert [cell.split(" ")[0] for cell in numbers_row(page, "EBLL (chosen)")[:2]] == expected
-    assert numbers_row(page, "LwF")[0].split(" ")[0] in page.get_by_role("status").inner_text()
-    for name, before in texts.items():
-        assert page.locator(f"#{name}").get_attribute("aria-label") != before, name
+    until_told(page, re.compile(rf"{expected[0]} %.*{expected[1]} %.*validation images, mean of 3 seeds"))
+    assert [cell.split(" ")[0] for cell in numbers(page, "EBLL")[:2]] == expected
+    assert numbers(page, "LwF")[0].split(" ")[0] in page.get_by_role("status").inner_text()
+    assert before[1] != page.locator(".plot svg .curves_layer_1_pathgroup").inner_html()
     page.keyboard.press("End")
     assert alpha.get_attribute("aria-valuetext") == "10"
     until_told(page, "mean of 2 seeds, 1 failed")
-    assert page.locator("#failures").inner_text() == "Seed 1 failed: The loss became NaN at step 7."
+    assert page.locator(".failures").inner_text() == "Seed 1 failed: The loss became NaN at step 7."
     assert alpha.evaluate("e => getComputedStyle(e).outlineStyle") == "solid", "the focus is seen"
+    assert "alpha=10, distill_weight=2, recon_weight=0.01, seed=0" in page.get_by_label("config").first.input_value()
 
 
 def test_maps_show_numbers_missing_cells_and_failed_seeds(visit, sweep):
     page = visit()
-    expected = []
-    for recon in (1.0, 1e-2, 1e-4):  # the larger value stands higher
-        row = [number(sweep.table, "old_validation", alpha=a, recon_weight=recon) for a in (0.3, 1.0, 3.0, 10.0)]
-        expected += row
-    expected[3], expected[10] = "×3", "–"  # all seeds failed; not in the sweep
-    assert shown_in(page, "map-old") == expected
-    crosses = [text for text in page.locator("#map-old svg .layer_3_marks text").all_text_contents() if text]
-    assert crosses == ["×1", "×1"]
-    assert "2 cells without a value" in page.locator("#map-old").get_attribute("aria-label")
+    expected = [
+        number(sweep.table, "old_validation", alpha=a, recon_weight=recon)
+        for recon in (1.0, 1e-2, 1e-4)  # the larger value stands higher
+        for a in (0.3, 1.0, 3.0, 10.0)
+    ]
+    expected[3] = expected[10] = ""
+    assert shown(page) == expected
+    notes = page.locator(".plot svg .old_layer_3_marks text").all_text_contents()
+    assert [note for note in notes if note] == ["×3", "×1", "–", "×1"]
+    assert "2 cells without a value" in description(page)
     page.get_by_text("The maps as a table").click()
-    cells = page.locator("#cells")
-    assert cells.locator("tbody tr").count() == 12
-    missing = cells.locator("tr").filter(has=page.get_by_role("rowheader", name="3, 0.0001", exact=True))
-    assert missing.locator("td").all_inner_texts() == ["–", "–", "–", "not in this sweep"]
-    assert cells.locator("tr.chosen th").inner_text() == "3, 0.01"
+    assert page.get_by_role("group", name="Table of the maps").locator("tbody tr").count() == 12
+    assert row(page, "Table of the maps", "3, 0.0001") == ["–", "–", "–", "not in this sweep"]
+    assert page.get_by_role("group", name="Table of the maps").locator("tr.chosen th").inner_text() == "3, 0.01"
 
 
 def test_a_missing_cell_and_a_failed_one_are_told_in_words(visit):
     page = visit(state="#alpha=3&recon_weight=0.0001")
     until_told(page, "this combination is not in the sweep")
-    assert page.locator("#seeds-old").is_hidden()
-    assert page.locator("#seeds-caption").inner_text() == "No seed of this cell has ended."
-    assert numbers_row(page, "EBLL (chosen)") == ["–", "–", "–", "not in this sweep"]
+    assert numbers(page, "EBLL") == []
     slider(page, "alpha").press("End")
-    slider(page, "recon_weight").press("End")
+    slider(page, "reconstruction").press("End")
     until_told(page, "all 3 seeds failed. The loss became NaN at step 7.")
     slider(page, "alpha").press("Home")
     until_told(page, "alpha 0.3")
-    page.locator("#seeds-old svg").wait_for()
-    assert page.locator("#seeds-old svg").bounding_box()["width"] > 200, "a chart that comes back has its width"
 
 
 def test_the_address_holds_the_state(visit):
     page = visit()
     slider(page, "alpha").press("Home")
-    slider(page, "distill_weight").press("Home")
-    page.get_by_label("Tasks, old then new").select_option("letters, then textures")
-    page.get_by_label("Rows of the maps").select_option("distill_weight (λo)")
-    page.get_by_role("radio", name="test images").check()
+    slider(page, "distillation").press("Home")
+    page.get_by_label("Tasks").select_option("letters-textures")
+    page.get_by_label("Rows").select_option("distill_weight")
+    page.get_by_label("Measured on").select_option("test")
     until_told(page, "textures")
     state = "#" + page.url.partition("#")[2]
-    assert state == "#tasks=letters-textures&data=test&rows=distill_weight&alpha=0.3&distill_weight=1&recon_weight=0.01"
+    assert state == (
+        "#tasks=letters-textures&method=ebll&data=test&columns=alpha&rows=distill_weight"
+        "&alpha=0.3&distill_weight=1&recon_weight=0.01"
+    )
     other = visit(state=state)
     assert other.get_by_role("status").inner_text() == page.get_by_role("status").inner_text()
-    for name in ("map-new", "curves", "tradeoff"):
-        assert page.locator(f"#{name}").get_attribute("role") == "img"
-        texts = [one.locator(f"#{name}").get_attribute("aria-label") for one in (page, other)]
-        assert texts[0] == texts[1]
+    assert description(page) == description(other)
     other.evaluate("location.hash = '#alpha=10&recon_weight=1&tasks=letters-digits'")
     until_told(other, "all 3 seeds failed")
-    other.get_by_role("button", name="Back to the usual settings").click()
-    until_told(other, "alpha 3, distill_weight 2 and recon_weight 0.01")
+    page.get_by_label("Columns").select_option("distill_weight")
+    assert page.get_by_label("Rows").input_value() == "alpha", "they change places rather than meet"
+    page.get_by_role("button", name="Reset").click()
+    until_told(page, "alpha 3, distillation weight 2 and reconstruction weight 0.01")
 
 
 def test_an_address_that_asks_for_what_is_not_there_says_so(visit):
     page = visit(state="#alpha=7&tasks=letters-mnist&data=test")
-    notice = page.locator("#notice")
-    assert "letters-mnist and alpha 7, which this sweep does not have" in notice.inner_text()
-    until_told(page, "alpha 3", "letters, then digits", "test images")
+    assert "letters-mnist and alpha 7, which this sweep does not have" in page.get_by_role("alert").inner_text()
+    until_told(page, "alpha 3", "letters-digits", "test images")
 
 
-def test_validation_is_shown_first_and_test_on_demand(visit, sweep):
+def test_a_click_chooses_a_cell_and_a_pinned_one_stays_for_comparison(visit, sweep):
     page = visit()
-    assert page.get_by_role("radio", name="validation images").is_checked()
-    assert "never on test images" in page.locator("#maps-about").inner_text()
-    page.get_by_role("radio", name="test images").check()
-    until_told(page, re.compile(rf"{number(sweep.table, 'old', alpha=3.0)}\s%.*test images"))
-    assert "Test images are for the report" in page.locator("#maps-about").inner_text()
-
-
-def test_a_click_chooses_a_cell(visit):
-    page = visit()
-    box = page.locator("#map-new svg .layer_1_marks path").first.bounding_box()  # alpha 0.3, lambda 1
+    page.get_by_role("button", name="Pin this cell").click()
+    box = page.locator(".plot svg .new_cells_1_marks path").first.bounding_box()  # alpha 0.3, lambda 1
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    until_told(page, "alpha 0.3, distill_weight 2 and recon_weight 1 on")
-    assert slider(page, "recon_weight").get_attribute("aria-valuetext") == "1"
+    until_told(page, "alpha 0.3, distillation weight 2 and reconstruction weight 1 on")
+    assert slider(page, "reconstruction").get_attribute("aria-valuetext") == "1"
+    pinned = number(sweep.table, "old_validation", alpha=3.0)
+    assert numbers(page, "pinned cell")[0].split(" ")[0] == pinned
+    until_told(page, f"pinned cell: {pinned} %")
+    legend = page.locator(".plot svg .role-legend-label text").all_text_contents()
+    assert legend.count("pinned cell") == 2
+    box = page.locator(".plot svg .tradeoff_cells_4_marks path").first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    until_told(page, "reconstruction weight 1 on")
 
 
-def test_the_pareto_front_and_the_references_are_named(visit, sweep):
-    page = visit()
-    text = page.locator("#tradeoff").get_attribute("aria-label")
-    told = re.findall(r"alpha (\S+) and recon_weight (\S+): (\S+) old, (\S+) new", text)
+def test_the_pareto_front_is_named(visit, sweep):
+    told = re.findall(
+        r"alpha (\S+) and reconstruction weight (\S+): old (\S+), new (\S+), forgotten", description(visit())
+    )
     assert told
     for alpha, recon, old, new in told:
         own = {"alpha": float(alpha), "recon_weight": float(recon)}
         assert (old, new) == tuple(number(sweep.table, f"{side}_validation", **own) for side in ("old", "new"))
     assert not any(alpha == "10" for alpha, *_ in told), "seeds of it failed"
-    legend = page.locator("#tradeoff svg .role-legend-label text").all_text_contents()
-    assert legend == ["Fine-tuning", "LwF", "EBLL"]
-    assert page.locator("#curves svg .role-legend-label text").all_text_contents() == legend
 
 
-def test_the_trade_off_shows_what_is_near_the_front_or_all(visit, folder, sweep):
+def test_the_trade_off_shows_what_is_near_the_front_or_all(visit, folder):
     far = tables()
     far.table.loc[far.table["alpha"] == 10, ["old", "new", "old_validation", "new_validation"]] = 0.05
     export(folder / "far.html", far)
     page = visit("far.html")
-    marks = page.locator("#tradeoff svg :is(.layer_1_marks, .layer_2_marks) path")
-    page.locator("#tradeoff svg").wait_for()
-    assert marks.count() == 9
-    left_out = "3 marks below or to the left of the chart are left out."
-    assert left_out in page.locator("#tradeoff-caption").inner_text()
-    assert left_out in page.locator("#tradeoff").get_attribute("aria-label")
-    slider(page, "alpha").press("End")
-    until_told(page, "alpha 10")
-    assert "left out" not in page.locator("#tradeoff-caption").inner_text()  # the chart reaches to the chosen one
-    page.get_by_label("near the front only").uncheck()
-    page.wait_for_function(
-        "document.querySelectorAll('#tradeoff svg :is(.layer_1_marks, .layer_2_marks) path').length === 12"
-    )
-    assert "left out" not in page.locator("#tradeoff-caption").inner_text()
-    assert "&near=no&" in page.url
+    ticks = lambda: page.locator(".plot svg .tradeoff_group .role-axis-label text").all_text_contents()  # noqa: E731
+    assert "20" not in ticks()
+    page.get_by_label("near its front only").uncheck()
+    page.wait_for_function("location.hash.endsWith('&near=no')")
+    page.wait_for_timeout(300)
+    assert "20" in ticks()
     other = visit("far.html", state="#" + page.url.partition("#")[2])
-    assert not other.get_by_label("near the front only").is_checked()
+    assert not other.get_by_label("near its front only").is_checked()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -236,27 +229,24 @@ def test_nothing_shuts_people_out_and_nothing_sticks_out(visit, size, keep):
     found = Axe().run(page).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert len(shown_in(page, "map-old")) == 12, "there is room for the numbers"
+    assert page.locator(".plot svg.marks").bounding_box()["width"] <= SIZES[size][0]
     page.get_by_text("The maps as a table").click()
     keep(page.locator("body"), f"page-{size}")
-
-
-def test_on_a_phone_the_sliders_stay_in_sight(visit):
-    page = visit(size="phone")
-    page.locator("#numbers").scroll_into_view_if_needed()
-    box = slider(page, "alpha").bounding_box()
-    assert 0 <= box["y"] < 200
-    assert box["width"] >= 100
+    page.get_by_role("group", name="Numbers of the chosen cell").scroll_into_view_if_needed()
+    if size == "phone":
+        box = slider(page, "alpha").bounding_box()
+        assert 0 <= box["y"] < 200, "the sliders stay in sight"
+        assert box["width"] >= 100
 
 
 @pytest.mark.parametrize(
     ("name", "made", "words"),
     [
         ("three", {"tasks": [["letters", "digits", "textures"]], "alpha": [(1.0, 3.0), (3.0, 1.0)]},
-         ["alpha 1, 3", "on letters-digits-textures", "on the old tasks (mean)"]),
+         ["alpha 1, 3", "on letters-digits-textures"]),
         ("one", {"method": "ebll", "tasks": ["letters", "digits"], "alpha": 1.0, "distill_weight": 1.0,
-                 "recon_weight": 1e-2, "seed": 0}, ["EBLL on letters, then digits", "mean of one seed"]),
-        ("references", {"method": ["finetune", "lwf"]}, ["LwF with distill_weight 2 on"]),
+                 "recon_weight": 1e-2, "seed": 0}, ["EBLL on letters-digits", "mean of 1 seed)"]),
+        ("bare", {"curves": False}, ["forgetting not measured"]),
         ("two-methods", {"method": ["ebll", "ebll-separate"]}, ["EBLL with alpha 3"]),
     ],
 )  # fmt: skip
@@ -264,22 +254,11 @@ def test_sweeps_of_other_kinds(visit, folder, name, made, words):
     export(folder / f"{name}.html", tables(**made))
     page = visit(f"{name}.html")
     until_told(page, *words)
-    assert page.get_by_role("slider").count() == {"one": 0, "references": 1}.get(name, 3)
+    assert page.get_by_role("slider").count() == (0 if name == "one" else 3)
     if name == "two-methods":
         page.get_by_label("Method").select_option("EBLL, separate operators")
         until_told(page, "EBLL, separate operators with alpha 3")
     assert [one["id"] for one in Axe().run(page).response["violations"]] == []
-
-
-def test_without_curves_the_page_says_why_there_are_none(visit, folder):
-    export(folder / "bare.html", tables(curves=False))
-    page = visit("bare.html")
-    assert page.locator("#curves").is_hidden()
-    assert "log_every 0" in page.locator("#curves-caption").inner_text()
-    assert "log_every 0" in page.locator("#maps-caption").inner_text()
-    page.get_by_role("radio", name="test images").check()
-    until_told(page, "forgetting", "points (test images")
-    assert "log_every 0" not in page.locator("#maps-caption").inner_text()
 
 
 def test_on_paper_there_are_no_controls(visit):
@@ -287,4 +266,4 @@ def test_on_paper_there_are_no_controls(visit):
     page.emulate_media(media="print")
     assert page.get_by_role("slider").count() == 0
     assert page.get_by_role("status").is_visible()
-    assert page.locator("#map-old svg").is_visible()
+    assert page.locator(".plot svg.marks").is_visible()

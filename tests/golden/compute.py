@@ -18,10 +18,9 @@ from widget_rig import LOOP, move, press, settle, until
 import ebll
 from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
 from ebll.data import TASKS, TaskInfo
-from ebll.figures.canvas import Canvas
-from ebll.pages.content import content
 from ebll.photos import find_photos
-from ebll.sweeps import maps
+from ebll.sweeps.content import content
+from ebll.sweeps.maps import QUANTITIES, map_cells, maps_of
 from golden import inputs
 
 __all__ = ["PARTS"]
@@ -165,7 +164,6 @@ def widgets():
         patch.setenv("EBLL_STATIC", "0")
         patch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
         # The trace is of numbers, and drawing would take most of the time.
-        patch.setattr(Canvas, "frame", lambda *_, **__: b"")
         return {
             "forgetting lab": forgetting_lab(tasks),
             "what if": what_if(tasks),
@@ -254,16 +252,24 @@ def submanifold_explorer(tasks):
 
 def sweep_explorer():
     def state(panel):
-        index, view = panel.index, panel.view
+        maps, view = panel.maps, panel.view
+        cells = map_cells(maps, view)
+        (chosen,) = cells.loc[cells["chosen"], "cell"]
+        kinds = {view["method"]: chosen, **maps.beside[chosen]}
+        courses = [maps.curves[maps.curves["cell"] == cell].assign(method=kind) for kind, cell in kinds.items()]
+        seeds = maps.runs[maps.runs["cell"] == chosen]
+        measured = {f"{name}_{view['data']}": name for name in QUANTITIES}
         return {
-            "settings": {name: value for name, value in vars(view).items() if value not in ("", None)},
-            "map": columns(maps.map_cells(index, view)),
-            "curves": columns(maps.distance_curves(index, view)),
-            "seeds": columns(maps.seed_spread(index, view)),
+            "settings": view,
+            "map": columns(cells.drop(columns="cell").astype({"ended": int, "failed": int, "planned": int})),
+            "curves": columns(pd.concat(courses)[["method", "step", "mean", "low", "high", "seeds"]]),
+            "seeds": columns(seeds.rename(columns=measured)[["seed", *QUANTITIES, "failure"]]),
         }
 
-    events = {"move alpha to 3": lambda panel: move(panel.widgets, alpha=3.0)}
-    return trace(ebll.panels.sweep_explorer(small_tables()), state, events)
+    def move_alpha(panel):
+        panel.root.view = panel.view | {"alpha": 3.0}
+
+    return trace(ebll.widgets.sweep_explorer(small_tables()), state, {"move alpha to 3": move_alpha})
 
 
 # ---- sweep, page
@@ -285,7 +291,7 @@ def sweep():
             here = ("torch", "version.py", "torch")  # a task that needs no file counts as one to be downloaded
             patch.setitem(TASKS, name, TaskInfo(name, **facts, loader=f"{__name__}:load_{name}", needs=(here,)))
         found = ebll.sweep(grid, workers=1)
-    return columns(found.table.drop(columns="code").astype({"kept_bytes": int}))
+    return columns(found.table.astype({"kept_bytes": int}))
 
 
 def load_near_blobs(**_):
@@ -308,30 +314,32 @@ def small_tables():
 
 def page():
     """What is inside an exported page: each setting with its accuracies, curve and seeds."""
-    index = maps.index_of(small_tables())
-    told = content(index)
-    methods = [method["name"] for method in told["methods"]]
-    methods += [name for name in maps.REFERENCES if name in told["kinds"] and name not in methods]
-    quantities = ("old", "new", "forgetting")
+    maps = maps_of(small_tables())
+    told = content(maps)
     cells = {}
-    for key, cell in told["cells"].items():
-        task, method, *places = map(int, key.split("."))
-        axes = index.axes[methods[method]]
-        at = [f"{name} {values[place]:g}" for (name, values), place in zip(axes.items(), places, strict=True)]
+    for cell in told["cells"]:
+        axes = maps.axes[cell["method"]]
+        at = [f"{name} {value:g}" for name, value in zip(axes, cell["at"], strict=True)]
         seeds = {"seed": [one[0] for one in cell["seeds"]], "failure": [one[1] for one in cell["seeds"]]}
         made = {"ended": cell["done"][0], "failed": cell["done"][1], "planned": cell["planned"]}
+        view = dict(zip(axes, cell["at"], strict=True)) | {name: cell[name] for name in ("tasks", "method")}
+        edges = dict(zip(("columns", "rows"), [*axes, "", ""], strict=False))
         for d, data in enumerate(told["data"]):
-            names = [*quantities, *(f"{name} std" for name in quantities)]
-            made[data] = dict(zip(names, cell[data], strict=True)) | {"on a front": bool(cell["front"][data])}
+            names = [*QUANTITIES, *(f"{name} std" for name in QUANTITIES)]
+            shown = map_cells(maps, view | edges | {"data": data})
+            (front,) = shown.loc[shown["chosen"], "on_front"]
+            made[data] = dict(zip(names, cell[data], strict=True)) | {
+                "on a front": bool(front) and cell["method"] == "ebll"
+            }
             ended = [one[2 + d] if not one[1] else [None] * 3 for one in cell["seeds"]]
-            seeds |= {f"{name}, {data}": list(v) for name, v in zip(quantities, zip(*ended, strict=True), strict=True)}
+            seeds |= {f"{name}, {data}": list(v) for name, v in zip(QUANTITIES, zip(*ended, strict=True), strict=True)}
         if cell["curve"]:
             steps, mean, low, high = cell["curve"]
             made["feature distance"] = {"step": told["steps"][steps], "mean": mean, "low": low, "high": high}
-        made["beside it"] = sorted(cell["references"])
-        cells[", ".join([told["tasks"][task]["name"], methods[method], *at])] = made | {"seeds": seeds}
+        made["beside it"] = sorted(cell["beside"])
+        cells[", ".join([cell["tasks"], cell["method"], *at])] = made | {"seeds": seeds}
     counts = {name: told[name] for name in ("runs", "failed", "planned", "seeds")}
-    return counts | {"ranges of colour": told["ranges"]["0.0"], "settings": cells}
+    return counts | {"ranges of colour": told["ranges"]["letters-digits"]["ebll"], "settings": cells}
 
 
 # ---- photos

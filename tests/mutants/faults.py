@@ -71,7 +71,7 @@ LIKELY = {
     "ebll/reproduce/report.py": ["claims"],
     "ebll/reproduce/verdicts.py": ["claims"],
     "ebll/sweeps/choice.py": ["sweeps_choice"],
-    "ebll/sweeps/single.py": ["sweeps"],
+    "ebll/sweeps/runs.py": ["sweeps"],
 }
 
 _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
@@ -887,7 +887,7 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             'whole["old"] + whole["new"]',
         ),
     ],
-    "ebll/sweeps/single.py": [
+    "ebll/sweeps/runs.py": [
         (
             "validation-column-of-test",
             "the column to choose by holds test accuracy",

@@ -1,27 +1,24 @@
 """The sweep that comes with the package: small, whole, what the library gives, and packed without loss."""
 
-import gzip
-
 import pandas as pd
 import pytest
-from messages import raises
 from pandas.testing import assert_frame_equal
 from tiny_sweep import GRID
 
 import ebll
-from ebll.errors import EbllError
-from ebll.sweeps import FIGURES, RunConfig, SweepTables, configs_of, read_grid, ready_sweep, run_one, settings_row
-from ebll.sweeps.ready import FOLDER, KEPT, pack, unpack
+from benchmarks.precomputed import KEPT, pack
+from ebll.sweeps import SCALARS, RunConfig, configs_of, precomputed_sweep, read_grid, run_one, settings_row
+from ebll.sweeps.precomputed import FOLDER, unpack
 
 SETTINGS = list(settings_row(RunConfig()))
 
 
 def test_it_is_the_whole_grid_and_small():
-    table = ready_sweep().table
+    table = precomputed_sweep().table
     configs = configs_of(read_grid(FOLDER / "grid.toml"))
     expected = pd.DataFrame([settings_row(config) for config in configs])
     assert_frame_equal(table[SETTINGS], expected, check_dtype=False)
-    assert not table[list(FIGURES)].drop(columns="code_loss").isna().any(axis=None)
+    assert not table[list(SCALARS)].drop(columns="code_loss").isna().any(axis=None)
     assert (table["failure"] == "").all()
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 2_000_000
 
@@ -36,13 +33,13 @@ def test_it_is_the_whole_grid_and_small():
 def test_a_run_of_it_is_what_the_library_gives(changes):
     """Within what another processor may change."""
     config = RunConfig.of(**changes)
-    found = ready_sweep()
+    found = precomputed_sweep()
     chosen = _rows(found.table, config)
     assert len(chosen) == 1
     again = run_one(config)
     for name in ("old", "new", "old_validation", "new_validation"):
-        assert chosen[name].item() == pytest.approx(again.figures[name], abs=0.02)
-    assert chosen["distance"].item() == pytest.approx(again.figures["distance"], rel=0.05)
+        assert chosen[name].item() == pytest.approx(again.scalars[name], abs=0.02)
+    assert chosen["distance"].item() == pytest.approx(again.scalars["distance"], rel=0.05)
     curve = _rows(found.curves, config)
     rows = pd.DataFrame(again.curves).query("stage == 'train'")
     assert curve["step"].tolist() == rows["step"].tolist()
@@ -50,7 +47,7 @@ def test_a_run_of_it_is_what_the_library_gives(changes):
 
 
 def test_alpha_0_is_lwf_and_nothing_at_all_is_fine_tuning():
-    table = ready_sweep().table
+    table = precomputed_sweep().table
     measured = ["old", "new", "old_validation", "new_validation", "distance"]
 
     def of(rows, keys):
@@ -66,38 +63,21 @@ def test_alpha_0_is_lwf_and_nothing_at_all_is_fine_tuning():
 
 
 def test_packing_keeps_the_tables(tmp_path):
-    made = ebll.sweep(GRID, workers=1).tables()
-    files = pack(made, tmp_path / "one")
-    back = unpack(tmp_path / "one")
-    assert_frame_equal(back.table, made.table, rtol=1e-3, check_dtype=False)
+    made = ebll.sweep(GRID, workers=1)
+    table = made.table
+    table["failure"] = ["diverged, at 3", *[""] * 7]
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+        pack(table, made.curves, folder)
+    back = unpack(one)
+    assert_frame_equal(back.table, table, rtol=1e-3, check_dtype=False)
     trained = made.curves[made.curves["stage"] == "train"].reset_index(drop=True)
     kept = [*SETTINGS, "training", "stage", *KEPT]
     assert_frame_equal(back.curves[kept], trained[kept], rtol=1e-3, check_dtype=False)
     assert list(back.curves) == list(made.curves)
-    for file, other in zip(files, pack(made, tmp_path / "two"), strict=True):
-        assert file.read_bytes() == other.read_bytes()
-    assert repr(back) == f"SweepTables(8 runs, {len(trained)} rows of curves)"
-
-
-def test_versions_that_look_like_numbers_and_failures_survive(tmp_path):
-    table = ebll.sweep({**GRID, "method": "finetune"}, workers=1).table
-    table["code"], table["failure"] = ["0012345678901234", "12345e6789012345"], ["", "diverged, at 3"]
-    pack(SweepTables(table, ebll.sweeps.Sweep().curves), tmp_path)
-    back = unpack(tmp_path).table
-    assert back["code"].tolist() == table["code"].tolist()
-    assert back["failure"].tolist() == table["failure"].tolist()
-
-
-def test_what_is_not_there_or_damaged_is_said(tmp_path):
-    with raises(EbllError, tmp_path, "not there"):
-        unpack(tmp_path)
-    for name in ("table.csv.gz", "curves.csv.gz"):
-        (tmp_path / name).write_bytes(gzip.compress(b"nothing\n1\n"))
-    with raises(EbllError, tmp_path):
-        unpack(tmp_path)
-    (tmp_path / "table.csv.gz").write_bytes(b"no gzip")
-    with raises(EbllError, tmp_path):
-        unpack(tmp_path)
+    for file in one.iterdir():
+        assert file.read_bytes() == (two / file.name).read_bytes()
 
 
 def _rows(table, config):

@@ -1,0 +1,144 @@
+"""A sweep as one HTML file that needs neither a kernel nor the network: for a course site, or a memory stick.
+
+    ebll.sweeps.export("page.html")                   # the sweep that comes with the kit
+    ebll.sweeps.export("page.html", "out/alphas")     # what `ebll sweep alphas.toml` left
+
+The same sweep gives the same text to the last letter: no date, no path, nothing of this machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import json
+import re
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ebll.errors import InputError, OutputError
+from ebll.files import write_whole
+from ebll.sweeps.content import content
+from ebll.sweeps.explorer import front
+from ebll.sweeps.maps import Maps, maps_of
+from ebll.sweeps.sweep import plain
+from ebll.widgets.chart import spec_of
+
+__all__ = ["MOST_BYTES", "document", "export", "size_words"]
+
+MOST_BYTES = 3_000_000
+"""More than this loads slowly on a phone."""
+TITLE = "What is kept of an old task, setting by setting"
+
+
+def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
+    """Write a page that shows a sweep without a kernel, from disk or from any web server, and needs no network.
+
+    path     the file, which ends in .html; one that is there is replaced, and missing folders are made
+    sweep    a `Sweep` or its tables; a folder: a store, or the output of `ebll sweep` that holds one; None for the
+             precomputed sweep
+    title    headline of the page
+    returns  the file. A warning says so where it has more than `MOST_BYTES`
+    raises   `InputError` where there is no sweep, or nothing in it to show; `OutputError` where the file cannot be
+             written
+    """
+    if not isinstance(path, str | Path) or Path(path).suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"A page is written to a file that ends in .html, such as 'page.html'; got {str(path)!r}.")
+    path = Path(path).expanduser()
+    source = "the sweep that comes with the kit" if sweep is None else "a sweep"
+    data = document(maps_of(sweep), title.strip() or TITLE, source).encode(errors="replace")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+    except OSError as error:
+        raise OutputError(
+            f"The page cannot be written to {path}: {error.strerror or error}. Name a file in a folder that "
+            "you may write to."
+        ) from error
+    if len(data) > MOST_BYTES:
+        warnings.warn(size_words(path), stacklevel=2)
+    return path
+
+
+def size_words(path: Path) -> str:
+    """How large a page is, and what to do where that is too much."""
+    size = path.stat().st_size
+    told = f"{path}: {size / 1e6:.1f} MB"
+    if size <= MOST_BYTES:
+        return told
+    return f"{told}, more than the {MOST_BYTES / 1e6:g} MB that load well on a phone. Export a sweep of fewer runs."
+
+
+def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:
+    """The whole page as HTML.
+
+    raises  `InputError` where no run has ended
+    """
+    held = content(maps)
+    if not held["runs"] > held["failed"]:
+        first = next(iter(maps.runs["failure"]), "")
+        told = f"all {held['runs']} runs failed, the first with: {first}" if held["runs"] else "no run is done yet"
+        raise InputError(f"There is nothing to show: {told}")
+    inside = json.dumps({"content": held, "spec": spec_of("sweep")}, ensure_ascii=False, separators=(",", ":"))
+    parts = {
+        "title": html.escape(title),
+        "version": version("ebll"),
+        "lead": html.escape(_lead(held, source)),
+        "about": "\n".join(f"    <li>{html.escape(sentence)}</li>" for sentence in _about(held, source)),
+        "css": front("explorer.css"),
+        "licences": front("licences.txt"),
+        "runtime": _runtime(),
+        "content": inside.replace("<", "\\u003c"),  # so that it may stand between the tags of a script
+        "script": front("explorer.js"),
+    }
+    # In one pass: what a part says is not a place.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], front("page.html")) + "\n"
+
+
+@functools.cache
+def _runtime() -> str:
+    """The JavaScript of Vega, whole: it sets `window.vegaEmbed`, and asks the network for nothing."""
+    import vl_convert  # here, as it brings a JavaScript engine
+
+    # The bundle is a module; as a plain script its thousand names would be global.
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return f"(() => {{\n{bundle}\n}})();".replace("</script", "<\\/script")
+
+
+def _lead(held: dict[str, Any], source: str) -> str:
+    open_ = held["planned"] - held["runs"]
+    return (
+        "A network that has learned one task learns another. What does it keep? Every setting below was trained "
+        f"beforehand, so nothing is awaited and nothing is interpolated: {held['runs']:,} runs of {source}, "
+        f"{held['seeds']} seeds, by ebll {version('ebll')}.{f' {open_:,} more are not done yet.' if open_ else ''}"
+    )
+
+
+def _about(held: dict[str, Any], source: str) -> list[str]:
+    """What a reader should know who wants to use the numbers."""
+    same = [f"The same in all runs of {method['label']}: "
+            f"{', '.join(f'{name} {plain(value)}' for name, value in method['constant'].items())}."
+            for method in held["methods"].values()]  # fmt: skip
+    return [
+        f"Data: {held['runs']:,} runs of {source}, of which {held['failed']:,} failed (diverged, or could not begin). "
+        f"Tasks in the order learned: {', '.join(held['tasks'])}. Settings are chosen on validation images, never on "
+        "test images, which are for the report.",
+        *same,
+        "Accuracy: share of images that are classified right, after the last task. Forgetting: the best accuracy of an "
+        "old task before a training, minus that at the end. On validation images it is measured on those of the "
+        "curves, a few hundred a task at most, and only where something was measured on the way (log_every above 0).",
+        "Maps: brighter is better, and a colour means the same wherever the sliders are; the worst fifth of all "
+        "settings has the darkest. Grey: not in this sweep, or not measured. ×2: two seeds failed, and the mean is of "
+        "the others. Click a cell, or a mark of the trade-off, to choose it.",
+        "Trade-off: each ring is a cell of the maps, up and to the right is better; filled and joined is the Pareto "
+        "front, of cells of which no seed failed. Small dots are the seeds of the chosen cell.",
+        "Distance: of held-out images' features from those before the training, in units of the features, mean over "
+        "the old tasks. ± is one standard deviation over the seeds; neighbouring cells often differ by less.",
+        "Keys: Tab goes from control to control; arrow keys, Home and End move a slider. The address of this page "
+        "holds the settings after its #: bookmark it, or send it, to come back to them.",
+        "Method: Rannen Triki, Aljundi, Blaschko, Tuytelaars, Encoder Based Lifelong Learning, ICCV 2017. The numbers "
+        f"are those of the kit ebll {version('ebll')}, not the paper's.",
+        "Everything is in this one file; it asks the network for nothing. Charts: Vega, built with Altair; notices of "
+        "its authors stand in the file's source.",
+    ]

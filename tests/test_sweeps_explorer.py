@@ -1,0 +1,193 @@
+"""The sweep explorer without a front end: its view, lines of code, a folder that grows, and what must not leak."""
+
+import asyncio
+import gc
+
+import pytest
+from messages import raises, review
+from sweep_rig import PAIR, result, swept, whole
+from widget_rig import LOOP, until, wait, widgets_alive
+
+import ebll
+from ebll.errors import InputError
+from ebll.sweeps import Store, Sweep, SweepTables, explorer
+from ebll.sweeps import maps as maps_module
+from ebll.sweeps.content import content
+from ebll.sweeps.view import settled
+
+NEAR = 'tasks="letters-mnist"'
+
+
+@pytest.fixture(scope="module")
+def found():
+    return whole()
+
+
+@pytest.fixture
+def build(live, found):
+    made = []
+
+    def make(sweep=None, view=NEAR, **more):
+        made.append(ebll.widgets.sweep_explorer(found if sweep is None else sweep, view, **more))
+        return made[-1]
+
+    yield make
+    for widget in made:
+        widget.close()
+        assert widget.errors == []
+    wait()
+
+
+def enter(widget, line):
+    """A line of code is entered."""
+    widget.root._handle_custom_msg({"line": line}, [])
+
+
+def test_it_begins_where_it_is_told_and_shows_the_sweep(build, found):
+    widget = build(view='tasks="letters-mnist", alpha=10.0, rows="distill_weight"')
+    assert widget.view == settled(widget.maps, {"tasks": "letters-mnist", "alpha": 10.0, "rows": "distill_weight"})
+    assert widget.root.view == widget.view
+    assert widget.root.content == content(widget.maps)
+    assert build(view={"alpha": 0.0}).view["alpha"] == 0.0
+    assert build(view="").view == settled(widget.maps)
+
+
+def test_what_the_reader_does_is_the_view_and_its_picture(build, tmp_path):
+    widget = build(folder=tmp_path)
+    before = widget.drawing()
+    widget.root.view = widget.view | {"alpha": 10.0}
+    assert widget.view["alpha"] == 10.0
+    drawn = widget.drawing()
+    assert drawn.alt != before.alt
+    assert "Chosen cell: old task 89.5 ± 0.7" in drawn.alt
+    widget.root.pinned = int(widget.maps.cells.index[5])
+    assert "pinned" in widget.drawing().settings["kinds"]
+    widget.root._handle_custom_msg({"take": True}, [])
+    names = {f"sweep-1{end}" for end in (".png", ".svg", ".csv", ".txt", "-curves.csv", "-points.csv")}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert "sweep-1.png" in widget.root.text
+
+
+def test_a_line_of_code_is_taken_and_one_that_cannot_be_is_told(build):
+    widget = build()
+    enter(widget, "ebll.widgets.sweep_explorer(found, view='tasks=\"letters-textures\", alpha=0.0')")
+    assert (widget.view["tasks"], widget.view["alpha"]) == ("letters-textures", 0.0)
+    assert widget.root.view == widget.view
+    enter(widget, "alpha=10.0")
+    assert (widget.view["tasks"], widget.view["alpha"]) == ("letters-mnist", 10.0)
+    assert widget.root.wrong == ""
+    view = widget.view
+    for line, named in [
+        ("", ["empty"]),
+        ("alpha=__import__('os')", ["every value"]),
+        ("alpa=1.0", ["'alpa'", "Did you mean 'alpha'"]),
+        ("alpha=2.0", ["alpha", "0; 1; 10"]),
+        ("alpha", ["sweep_explorer", "'alpha'"]),
+    ]:
+        enter(widget, line)
+        review(widget.root.wrong, *named)
+        assert widget.view == widget.root.view == view
+
+
+def test_what_is_hidden_or_locked_goes_to_the_front_end_and_locked_stays(build):
+    widget = build(hide=["tasks", "take"], lock=["alpha"])
+    assert (widget.root.hidden, widget.root.locked) == (["take", "tasks"], ["alpha"])
+    enter(widget, "alpha=0.0")
+    assert "alpha is locked" in widget.root.wrong
+    assert widget.view["alpha"] == 1.0
+    with raises(InputError, "hide", "'recon_wieght'", "Did you mean 'recon_weight'"):
+        build(hide=["recon_wieght"])
+
+
+def test_a_folder_that_grows_is_followed_and_the_choice_stays(build, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer, "EVERY", 0.0)
+    store = Store(tmp_path / "out" / "store")
+    store.plan(found.configs)
+    widget = build(tmp_path / "out")
+    assert (len(widget.maps.runs), widget.maps.planned) == (0, 90)
+    widget.root.view = widget.view | {"alpha": 10.0}
+    for config in found.configs[:60]:
+        store.put(found.results[config])
+    until(lambda: len(widget.maps.runs) == 60, "60 runs")
+    assert widget.root.content["runs"] == 60
+    assert "60 of 90 runs so far" in widget.drawing().caption
+    assert widget.view["alpha"] == widget.root.view["alpha"] == 10.0
+    assert not widget.look()
+    for config in found.configs[60:]:
+        store.put(found.results[config])
+    LOOP.run_until_complete(asyncio.wait_for(widget._follower, 60))
+    assert widget.root.content == build(view=widget.view).root.content
+    more = swept({"tasks": [PAIR], "alpha": [3.0], "seed": [0]})
+    store.plan([*found.configs, *more.configs])
+    assert widget.look()
+    assert widget.maps.planned == 91
+
+
+def test_only_a_folder_with_missing_runs_is_followed_and_closing_ends_it(build, found, tmp_path):
+    store = Store(tmp_path)
+    for one in found.results.values():
+        store.put(one)
+    assert build()._follower is None
+    assert build(tmp_path)._follower is None
+    store.plan([*found.configs, *swept({"alpha": [3.0]}).configs])
+    widget = build(tmp_path)
+    assert widget._follower is not None
+    widget.close()
+    wait()
+    assert widget._follower.cancelled()
+
+
+def test_a_fault_while_it_grows_is_told_once_and_kept(live, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer, "EVERY", 0.0)
+    store = Store(tmp_path)
+    store.plan(found.configs)
+    widget = ebll.widgets.sweep_explorer(tmp_path)
+    monkeypatch.setattr(explorer, "content", lambda maps: 1 / 0)
+    store.put(next(iter(found.results.values())))
+    until(lambda: widget._follower.done(), "the fault")
+    assert [type(error) for error in widget.errors] == [ZeroDivisionError]
+    assert "ZeroDivisionError" in widget.root.wrong
+    widget.close()
+
+
+def test_widgets_that_are_closed_leave_nothing_behind(live, found):
+    ebll.widgets.sweep_explorer(found).close()
+    gc.collect()
+    before = widgets_alive()
+    for _ in range(3):
+        ebll.widgets.sweep_explorer(found).close()
+    gc.collect()
+    assert widgets_alive() == before
+
+
+def test_without_a_kernel_the_call_leaves_a_picture(live, monkeypatch, found):
+    monkeypatch.setenv("EBLL_STATIC", "1")
+    monkeypatch.setattr(maps_module, "precomputed_sweep", lambda: SweepTables(found.table, found.curves))
+    widgets = widgets_alive()
+    widget = ebll.widgets.sweep_explorer(view=NEAR)
+    assert (widget.root, widgets_alive()) == (None, widgets)
+    data, metadata = widget._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert "Map of old task, %: best 89.5" in metadata["image/png"]["alt"]
+    widget.close()
+
+
+@pytest.mark.parametrize("thing", [7, "no such folder", {"alpha": [1.0]}, Sweep()], ids=str)
+def test_what_is_no_sweep_is_refused(live, thing):
+    with pytest.raises(InputError):
+        ebll.widgets.sweep_explorer(thing)
+
+
+def test_odd_sweeps_have_a_widget(build):
+    (config,) = swept({"tasks": [PAIR], "seed": [0]}).configs
+    one = build(Sweep([config], {config: result(config)}), "")
+    assert "letters-mnist, EBLL." in one.drawing().alt
+    grid = {"tasks": [("letters", "mnist", "textures")], "alpha": [1.0, (1.0, 3.0)], "recon_weight": [1e-4, 1e-2]}
+    several = build(swept(grid), 'alpha="1, 3"')
+    assert several.view["alpha"] == "1, 3"
+    references = build(swept({"tasks": [PAIR], "method": ["finetune", "lwf"], "distill_weight": [1.0, 2.0]}), "")
+    assert (references.view["method"], references.view["columns"], references.view["rows"]) == (
+        "lwf",
+        "distill_weight",
+        "",
+    )

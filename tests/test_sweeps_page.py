@@ -1,0 +1,244 @@
+"""The page without a kernel: its numbers against the tables, what stands in the file, and how it is written."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from messages import raises
+from tiny_pages import tables
+
+import ebll
+from ebll import files
+from ebll.errors import InputError, OutputError
+from ebll.sweeps import RunConfig, RunResult, Store, Sweep, export, maps_of, page
+from ebll.sweeps.content import content
+from ebll.sweeps.page import MOST_BYTES, TITLE, document
+
+COLUMN = {"validation": ("old_validation", "new_validation"), "test": ("old", "new", "forgetting")}
+AXES = ("alpha", "distill_weight", "recon_weight")
+ONE = {"tasks": ["letters", "digits"], "method": "ebll", "seed": 0}
+
+
+def alpha_ten_fails(config):
+    return config.method == "ebll" and config.alpha == 10 and (config.seed == 1 or config.recon_weight == 1)
+
+
+def no_alpha_three(config):
+    return config.method == "ebll" and config.alpha == 3 and config.recon_weight == 1e-4
+
+
+@pytest.fixture(scope="module")
+def holes():
+    """Tables in which runs failed and cells are missing, and the page's content."""
+    made = tables(fails=alpha_ten_fails, leave_out=no_alpha_three)
+    return made, content(maps_of(made))
+
+
+@pytest.fixture(scope="module")
+def text():
+    return document(maps_of(tables(fails=alpha_ten_fails, leave_out=no_alpha_three)))
+
+
+def held_of(text):
+    """What a page has in it as JSON."""
+    return json.loads(re.search(r'<script type="application/json" id="content">(.*?)</script>', text, re.S)[1])
+
+
+# ---- numbers
+
+
+def test_every_cell_has_the_means_spreads_and_seeds_of_its_rows(holes):
+    made, held = holes
+    assert list(held["methods"]["ebll"]["axes"]) == list(AXES)
+    seen = 0
+    for cell in held["cells"]:
+        rows = made.table[(made.table["tasks"] == cell["tasks"]) & (made.table["method"] == cell["method"])]
+        for axis, value in zip(held["methods"][cell["method"]]["axes"], cell["at"], strict=True):
+            rows = rows[rows[axis] == value]
+        ended = rows[rows["failure"] == ""]
+        seen += len(rows)
+        assert cell["done"] == [len(ended), len(rows) - len(ended)]
+        assert cell["planned"] == len(rows) == 3
+        for data, columns in COLUMN.items():
+            for place, column in enumerate(columns):
+                mean, sd = 100 * ended[column].mean(), 100 * ended[column].std()
+                told = cell[data][place], cell[data][place + 3]
+                assert told == ((None, None) if ended.empty else pytest.approx((mean, sd), abs=0.006))
+        seeds = {one[0]: one for one in cell["seeds"]}
+        for row in rows.itertuples():
+            if row.failure:
+                assert seeds[row.seed] == [row.seed, "The loss became NaN at step 7."]
+            else:
+                validation, test = [row.old_validation, row.new_validation], [row.old, row.new, row.forgetting]
+                assert seeds[row.seed][2][:2] == pytest.approx([100 * one for one in validation], abs=0.006)
+                assert seeds[row.seed][3] == pytest.approx([100 * one for one in test], abs=0.006)
+    assert seen == len(made.table)
+    missing = [
+        cell for cell in held["cells"] if cell["method"] == "ebll" and (cell["at"][0], cell["at"][2]) == (3, 1e-4)
+    ]
+    assert missing == [], "what the sweep lacks is not there"
+
+
+def test_curves_references_and_the_first_view_are_those_of_the_maps(holes):
+    made, held = holes
+    maps = maps_of(made)
+    assert len(held["cells"]) == len(maps.cells)
+    for number, cell in enumerate(held["cells"]):
+        assert cell["beside"] == maps.beside[number]
+        course = maps.curves[maps.curves["cell"] == number]
+        assert (cell["curve"] is None) == course.empty
+        if cell["curve"]:
+            place, *values = cell["curve"]
+            assert held["steps"][place] == course["step"].tolist()
+            for name, column in zip(("mean", "low", "high"), values, strict=True):
+                assert column == pytest.approx(course[name].tolist(), rel=1e-3)
+    assert next(iter(held["methods"])) == "ebll"
+    usual, defaults = held["methods"]["ebll"]["usual"], RunConfig()
+    assert [usual[name] for name in AXES] == [defaults.alpha, defaults.distill_weight, defaults.recon_weight]
+    assert held["settings"]["alpha"]["label"] == "alpha α"
+    assert (held["runs"], held["failed"], held["seeds"]) == (150, 20, 3)
+
+
+def test_sweeps_of_other_kinds():
+    three = content(maps_of(tables(tasks=[["letters", "digits", "textures"]], alpha=[(1.0, 3.0), (10.0, 1.0)])))
+    assert three["methods"]["ebll"]["axes"]["alpha"] == ["1, 3", "10, 1"]
+    (cell,) = content(maps_of(tables(ONE)))["cells"]
+    assert (cell["at"], cell["validation"][3:]) == ([], [None, None, None]), "one seed has no spread"
+    bare = content(maps_of(tables(curves=False)))
+    assert {(one["curve"], one["validation"][2], one["test"][2] is None) for one in bare["cells"]} == {
+        (None, None, False)
+    }
+    assert bare["ranges"]["letters-digits"]["ebll"]["validation"]["forgetting"] is None
+
+
+def test_a_sweep_that_goes_on_says_what_is_not_done_yet():
+    configs = [RunConfig(seed=seed) for seed in range(3)]
+    one = RunResult(configs[0], dict.fromkeys(("old", "new", "old_validation", "new_validation"), 0.5))
+    text = document(maps_of(Sweep(configs, {configs[0]: one})))
+    assert "2 more are not done yet" in text
+    (cell,) = held_of(text)["content"]["cells"]
+    assert (cell["done"], cell["planned"]) == ([1, 0], 3)
+
+
+# ---- the file
+
+
+class References(HTMLParser):
+    """Everything in a page that a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.policy = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.found += [named[name] for name in ("src", "href", "action", "data", "srcset", "poster") if name in named]
+        if named.get("http-equiv") == "Content-Security-Policy":
+            self.policy = named["content"]
+
+
+def test_the_page_fetches_nothing_and_its_policy_forbids_it(text):
+    seen = References(text)
+    assert seen.found == ["data:,"], "the icon, so that no server is asked for one"
+    assert "default-src 'none'" in seen.policy
+    assert "http" not in seen.policy
+    css = re.search(r"<style>(.*?)</style>", text, re.S)[1]
+    assert "@import" not in css
+    assert "url(" not in css
+    assert len(text.encode()) < MOST_BYTES
+    assert "University of Washington Interactive Data Lab" in text
+    assert "{{" not in re.sub(r"<script.*?</script>", "", text, flags=re.S), "every place of the frame is filled"
+    assert f"by ebll {ebll.__version__}" in text
+    assert f"<title>{TITLE}</title>" in text
+
+
+def test_title_and_texts_are_text(text):
+    made = tables({**ONE, "seed": [0, 1]}, fails=lambda config: config.seed == 1)
+    nasty = "</script><script>alert(1)</script><!-- {{version}} &amp;"
+    made.table.loc[made.table["failure"] != "", "failure"] = nasty
+    other = document(maps_of(made), title=nasty)
+    assert other.count("<script") == text.count("<script")
+    assert "<title>&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;!-- {{version}} &amp;amp;</title>" in other
+    assert held_of(other)["content"]["cells"][0]["seeds"][1] == [1, nasty]
+
+
+@pytest.mark.slow
+def test_the_same_sweep_gives_the_same_bytes_in_another_process(tmp_path):
+    code = "import sys; sys.path.insert(0, 'tests'); from tiny_pages import tables; import ebll; " \
+           "ebll.sweeps.export(sys.argv[1], tables())"  # fmt: skip
+    root = Path(__file__).parents[1]
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", code, str(tmp_path / f"{seed}.html")]
+        subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONHASHSEED": seed}, timeout=120)
+    assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
+
+
+# ---- writing
+
+
+def test_folders_are_made_and_a_page_is_replaced(tmp_path):
+    path = tmp_path / "site" / "week 7" / "page.html"
+    assert export(path, tables(ONE), title="One") == path
+    assert "<h1>One</h1>" in path.read_text(encoding="utf-8")
+    assert export(str(path), tables(ONE), title="  ") == path
+    assert f"<h1>{TITLE}</h1>" in path.read_text(encoding="utf-8")
+    assert [one.name for one in path.parent.iterdir()] == ["page.html"]
+
+
+def test_a_store_or_the_folder_around_it(tmp_path):
+    store = Store(tmp_path / "out" / "store")
+    for seed in range(2):
+        scalars = {"old": 0.5, "new": 0.25, "old_validation": 0.5, "new_validation": 0.25 + 0.25 * seed}
+        store.put(RunResult(RunConfig(seed=seed), scalars))
+    pages = [export(tmp_path / f"{i}.html", folder) for i, folder in enumerate((store.folder, str(tmp_path / "out")))]
+    texts = [path.read_text(encoding="utf-8") for path in pages]
+    assert texts[0] == texts[1]
+    (cell,) = held_of(texts[0])["content"]["cells"]
+    assert cell["validation"][:2] == [50.0, 37.5]
+
+
+@pytest.mark.parametrize("path", ["page.txt", "page", 3])
+def test_a_page_ends_in_html(path):
+    with raises(InputError, ".html", f"got '{path}'"):
+        export(path, tables(ONE))
+
+
+@pytest.mark.parametrize(
+    ("sweep", "named"),
+    [
+        (Sweep([RunConfig()]), ["no run is done"]),
+        (tables(fails=lambda config: True), ["all 162 runs failed", "NaN at step 7"]),
+        (3.0, ["sweep", "float"]),
+        ("none", ["none"]),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(tmp_path, sweep, named):
+    with raises(InputError, *named):
+        export(tmp_path / "page.html", sweep)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with raises(OutputError, tmp_path / "file"):
+        export(tmp_path / "file" / "page.html", tables(ONE))
+    path = tmp_path / "page.html"
+    path.write_text("before")
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with raises(OutputError, tmp_path, "No space left on device"):
+        export(path, tables(ONE))
+    assert path.read_text() == "before"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "page.html"]
+
+
+def test_a_large_page_is_written_and_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "MOST_BYTES", 500_000)
+    with pytest.warns(UserWarning, match=r"page.html: [01]\.\d MB.* 0\.5 MB"):
+        path = export(tmp_path / "page.html", tables(ONE))
+    assert path.stat().st_size > 500_000
