@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ebll.cli.reproduce import _show as tell
 from ebll.cli.paper_options import BackboneName, PaperCommand, SequenceNames, settings_from
 from ebll.cli.params import Name, Number, examples, flat, method_names
+from ebll.cli.reproduce import _show as tell
 from ebll.cli.terminal import Progress, facts, say, wrapped
 from ebll.errors import InputError, RunStopped, expanded
 

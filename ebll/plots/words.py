@@ -60,3 +60,8 @@ def seeds_words(seeds: Iterable[int]) -> str:
         return f"Mean and 95 % interval of {counts[0]} seeds"
     single = " (no interval for one seed)" if counts[0] == 1 else ""
     return f"Mean and 95 % interval of {counts[0]} to {counts[-1]} seeds{single}"
+
+
+def shortened(name: object, width: int) -> str:
+    """Return a name of at most `width` letters: the end of a longer one becomes an ellipsis."""
+    return str(name) if len(str(name)) <= width else f"{str(name)[: width - 1]}…"

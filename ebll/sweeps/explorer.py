@@ -22,10 +22,9 @@ from ebll.sweeps.maps import KNOBS, maps_of
 from ebll.sweeps.runs import Store
 from ebll.sweeps.sweep import Sweep, load_sweep
 from ebll.sweeps.view import alt_of, caption_of, heading_of, settled, view_tables
-from ebll.widgets.base import Widget
+from ebll.widgets.base import Widget, free_stem
 from ebll.widgets.chart import Drawing, Runtime, spec_of
 from ebll.widgets.config import keywords_of
-from ebll.widgets.saving import free_stem
 
 __all__ = ["SweepExplorer", "front", "sweep_explorer"]
 
