@@ -1,6 +1,6 @@
 """Sweeps without training: results that are made up, so that every number of a map can be worked out by hand."""
 
-from ebll.sweeps import RunConfig, RunResult, Sweep
+from ebll.sweeps import RunResult, Sweep
 from ebll.sweeps.grid import configs_of
 
 PAIR = ("letters", "mnist")
@@ -71,8 +71,3 @@ def figures_of(config):
 def whole(**changes):
     """The sweep over `GRID`; every run has ended, with `figures_of`."""
     return swept(GRID | changes, figures_of)
-
-
-def config(**settings):
-    """A config of the pair."""
-    return RunConfig.of(**({"tasks": PAIR} | settings))

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from messages import raises
-from sweep_rig import GRID, PAIR, config, figures_of, result, swept, whole
+from sweep_rig import GRID, PAIR, figures_of, result, swept, whole
 
 from ebll import metrics
 from ebll.errors import InputError
 from ebll.metrics import pareto_front
 from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps_of
 from ebll.sweeps import maps as module
-from ebll.sweeps.maps import DATA, map_cells, setting_value
+from ebll.sweeps.maps import DATA, map_cells
 from ebll.sweeps.view import alt_of, caption_of, settled, view_tables
 from ebll.widgets import Chart
 
@@ -230,13 +230,6 @@ def test_without_a_run_that_ended_or_without_curves_nothing_is_made_up():
         assert alt_of(maps, view)
 
 
-def test_of_two_rows_of_one_run_the_later_counts(found):
-    again = found.table.assign(old_validation=0.5)
-    cells = cells_of(Maps(pd.concat([found.table, again]), found.curves), tasks=NEAR)
-    assert set(cells["old"].dropna()) == {0.5}
-    assert cells["ended"].max() == 3
-
-
 # Views
 
 
@@ -273,12 +266,6 @@ def test_what_is_left_open_is_the_kits_own_or_in_the_middle(maps):
 def test_what_the_sweep_does_not_have_is_refused(maps, view, named):
     with raises(InputError, *named):
         settled(maps, view)
-
-
-def test_settings_as_tables_hold_them():
-    read = [setting_value(v) for v in ("1.0", " 1, 3 ", (1.0, 3.0), np.int64(64), "mlp")]
-    assert read == [1.0, "1, 3", "1, 3", 64.0, "mlp"]
-    assert [math.isnan(setting_value(v)) for v in (float("nan"), None)] == [True, True]
 
 
 # What is drawn and said
@@ -379,12 +366,3 @@ def test_tables_that_cannot_be_read_are_refused_in_words(found):
             Maps(frame, curves)
     with raises(InputError, "curves", "no step"):
         Maps(table, curves.drop(columns="step"))
-
-
-def test_one_pair_one_seed_one_value_is_one_cell():
-    maps = maps_of(Sweep([config()], {config(): result(config())}))
-    view = settled(maps)
-    assert (view["columns"], view["rows"]) == ("", "")
-    cells = map_cells(maps, view)
-    assert cells[["column", "row", "ended", "chosen"]].to_numpy().tolist() == [["", "", 1, True]]
-    assert cells["old_sd"].isna().all()

@@ -1,6 +1,7 @@
 """The page without a kernel: its numbers against the tables, what stands in the file, and how it is written."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -17,9 +18,9 @@ from ebll import files
 from ebll.errors import InputError, OutputError
 from ebll.sweeps import RunConfig, RunResult, Store, Sweep, export, maps_of, page
 from ebll.sweeps.content import content
+from ebll.sweeps.maps import DATA, QUANTITIES
 from ebll.sweeps.page import MOST_BYTES, TITLE, document
 
-COLUMN = {"validation": ("old_validation", "new_validation"), "test": ("old", "new", "forgetting")}
 AXES = ("alpha", "distill_weight", "recon_weight")
 ONE = {"tasks": ["letters", "digits"], "method": "ebll", "seed": 0}
 
@@ -52,36 +53,25 @@ def held_of(text):
 # ---- numbers
 
 
-def test_every_cell_has_the_means_spreads_and_seeds_of_its_rows(holes):
+def test_every_cell_has_the_numbers_of_the_maps_in_percent_and_its_seeds(holes):
     made, held = holes
-    assert list(held["methods"]["ebll"]["axes"]) == list(AXES)
-    seen = 0
-    for cell in held["cells"]:
-        rows = made.table[(made.table["tasks"] == cell["tasks"]) & (made.table["method"] == cell["method"])]
-        for axis, value in zip(held["methods"][cell["method"]]["axes"], cell["at"], strict=True):
-            rows = rows[rows[axis] == value]
-        ended = rows[rows["failure"] == ""]
-        seen += len(rows)
-        assert cell["done"] == [len(ended), len(rows) - len(ended)]
-        assert cell["planned"] == len(rows) == 3
-        for data, columns in COLUMN.items():
-            for place, column in enumerate(columns):
-                mean, sd = 100 * ended[column].mean(), 100 * ended[column].std()
-                told = cell[data][place], cell[data][place + 3]
-                assert told == ((None, None) if ended.empty else pytest.approx((mean, sd), abs=0.006))
-        seeds = {one[0]: one for one in cell["seeds"]}
-        for row in rows.itertuples():
-            if row.failure:
-                assert seeds[row.seed] == [row.seed, "The loss became NaN at step 7."]
-            else:
-                validation, test = [row.old_validation, row.new_validation], [row.old, row.new, row.forgetting]
-                assert seeds[row.seed][2][:2] == pytest.approx([100 * one for one in validation], abs=0.006)
-                assert seeds[row.seed][3] == pytest.approx([100 * one for one in test], abs=0.006)
-    assert seen == len(made.table)
-    missing = [
-        cell for cell in held["cells"] if cell["method"] == "ebll" and (cell["at"][0], cell["at"][2]) == (3, 1e-4)
-    ]
-    assert missing == [], "what the sweep lacks is not there"
+    maps = maps_of(made)
+    assert len(held["cells"]) == len(maps.cells)
+    for number, cell in enumerate(held["cells"]):
+        row, runs = maps.cells.loc[number], maps.runs[maps.runs["cell"] == number].set_index("seed")
+        assert [row[name] for name in held["methods"][cell["method"]]["axes"]] == cell["at"]
+        assert (cell["tasks"], cell["method"]) == (row["tasks"], row["method"])
+        assert (*cell["done"], cell["planned"]) == (row["ended"], row["failed"], row["planned"])
+        for data in DATA:
+            names = [f"{name}_{data}{sd}" for sd in ("", "_sd") for name in QUANTITIES]
+            told = [math.nan if value is None else value for value in cell[data]]
+            assert told == pytest.approx([100 * row[name] for name in names], abs=1e-4, nan_ok=True)
+        for seed, failure, *numbers in cell["seeds"]:
+            assert failure == runs.loc[seed, "failure"]
+            for data, values in zip(DATA, numbers, strict=not failure):
+                wanted = [100 * runs.loc[seed, f"{name}_{data}"] for name in QUANTITIES]
+                assert values == pytest.approx(wanted, abs=1e-4)
+        assert sorted(one[0] for one in cell["seeds"]) == [0, 1, 2]
 
 
 def test_curves_references_and_the_first_view_are_those_of_the_maps(holes):

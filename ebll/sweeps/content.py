@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -29,21 +28,21 @@ def content(maps: Maps) -> dict[str, Any]:
                     `curve`, the place of its steps in `steps`, then mean, low and high; `seeds`, each with its failure
                     or its numbers by data; `beside`, method -> place of the cell beside it
     """
-    rows = maps.cells.astype(object).where(maps.cells.notna(), None)
-    curves = dict(list(maps.curves.groupby("cell")))
-    seeds = dict(list(maps.runs.groupby("cell")))
-    steps: dict[tuple, int] = {}
+    measured = {data: [f"{name}_{data}" for name in QUANTITIES] for data in DATA}
+    curves, steps = dict(list(maps.curves.groupby("cell"))), {}
+    seeds: dict[int, list[Any]] = {}
+    for run in _records(maps.runs):
+        numbers = [] if run["failure"] else [[run[name] for name in names] for names in measured.values()]
+        seeds.setdefault(run["cell"], []).append([run["seed"], run["failure"], *numbers])
     cells = []
-    for cell, row in zip(rows.index, rows.to_dict("records"), strict=True):
+    for cell, row in zip(maps.cells.index, _records(maps.cells), strict=True):
         made = {name: row[name] for name in ("tasks", "method", "planned")}
-        made["at"] = [row[name] for name in maps.axes[row["method"]]]
-        made["done"] = [row["ended"], row["failed"]]
-        for data in DATA:
-            names = [f"{name}_{data}" for name in QUANTITIES]
-            made[data] = [_percent(row[name]) for name in (*names, *(f"{name}_sd" for name in names))]
-        made["curve"] = _curve(curves.get(cell), steps)
-        made["seeds"] = [_seed(run) for run in seeds[cell].to_dict("records")] if cell in seeds else []
-        made["beside"] = maps.beside[cell]
+        made |= {"at": [row[name] for name in maps.axes[row["method"]]], "done": [row["ended"], row["failed"]]}
+        made |= {data: [row[f"{name}{sd}"] for sd in ("", "_sd") for name in names] for data, names in measured.items()}
+        made |= {"curve": None, "seeds": seeds.get(cell, []), "beside": maps.beside[cell]}
+        if (rows := curves.get(cell)) is not None:
+            place = steps.setdefault(tuple(map(int, rows["step"])), len(steps))
+            made["curve"] = [place, *([float(f"{v:.4g}") for v in rows[name]] for name in ("mean", "low", "high"))]
         cells.append(made)
     axes = dict.fromkeys(name for own in maps.axes.values() for name in own)
     main = settled(maps)["method"]
@@ -64,34 +63,21 @@ def content(maps: Maps) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows, what is measured in % with four decimals, None for what is not known."""
+    measured = [name for name in frame if name.startswith(tuple(f"{quantity}_" for quantity in QUANTITIES))]
+    frame = frame.assign(**(100 * frame[measured]).round(4)).astype(object)
+    return frame.where(frame.notna(), None).to_dict("records")
+
+
 def _method(maps: Maps, name: str) -> dict[str, Any]:
     label = METHODS[name].label if name in METHODS else name
     axes = {axis: list(values) for axis, values in maps.axes[name].items()}
     return {"label": label, "axes": axes, "usual": settled(maps, {"method": name}), "constant": maps.constant[name]}
 
 
-def _curve(rows: pd.DataFrame | None, steps: dict[tuple, int]) -> list[Any] | None:
-    if rows is None:
-        return None
-    place = steps.setdefault(tuple(int(step) for step in rows["step"]), len(steps))
-    return [place, *([_short(value) for value in rows[name]] for name in ("mean", "low", "high"))]
-
-
-def _seed(run: dict[str, Any]) -> list[Any]:
-    """The seed, then why it has no numbers, or "" and its numbers by data."""
-    if run["failure"]:
-        return [run["seed"], run["failure"]]
-    return [run["seed"], "", *([_percent(run[f"{name}_{data}"]) for name in QUANTITIES] for data in DATA)]
-
-
 def _ranges(maps: Maps, *which: str) -> dict[str, list[float] | None]:
-    ends: Iterable = maps.ranges(*which).items()
-    return {name: None if math.isnan(low) else [_percent(low), _percent(high)] for name, (low, high) in ends}
-
-
-def _percent(value: float | None) -> float | None:
-    return round(100 * value, 4) if value is not None and math.isfinite(value) else None
-
-
-def _short(value: float) -> float | None:
-    return float(f"{value:.4g}") if math.isfinite(value) else None
+    ends = maps.ranges(*which).items()
+    return {
+        name: None if math.isnan(low) else [round(100 * low, 4), round(100 * high, 4)] for name, (low, high) in ends
+    }

@@ -126,19 +126,17 @@ def _about(held: dict[str, Any], source: str) -> list[str]:
         "test images, which are for the report.",
         *same,
         "Accuracy: share of images that are classified right, after the last task. Forgetting: the best accuracy of an "
-        "old task before a training, minus that at the end. On validation images it is measured on those of the "
+        "old task before a training, minus that at the end; on validation images it is measured on those of the "
         "curves, a few hundred a task at most, and only where something was measured on the way (log_every above 0).",
-        "Maps: brighter is better, and a colour means the same wherever the sliders are; the worst fifth of all "
+        "Maps: brighter is better; a colour means the same wherever the sliders are, and the worst fifth of all "
         "settings has the darkest. Grey: not in this sweep, or not measured. ×2: two seeds failed, and the mean is of "
-        "the others. Click a cell, or a mark of the trade-off, to choose it.",
-        "Trade-off: each ring is a cell of the maps, up and to the right is better; filled and joined is the Pareto "
-        "front, of cells of which no seed failed. Small dots are the seeds of the chosen cell.",
-        "Distance: of held-out images' features from those before the training, in units of the features, mean over "
-        "the old tasks. ± is one standard deviation over the seeds; neighbouring cells often differ by less.",
+        "the others. Trade-off: each ring is a cell; filled and joined is the Pareto front, of cells of which no seed "
+        "failed; small dots are the seeds of the chosen cell. Click a cell or a ring to choose it.",
+        "Distance: of held-out images' features from those before the training, mean over the old tasks. ± is one "
+        "standard deviation over the seeds; neighbouring cells often differ by less.",
         "Keys: Tab goes from control to control; arrow keys, Home and End move a slider. The address of this page "
         "holds the settings after its #: bookmark it, or send it, to come back to them.",
         "Method: Rannen Triki, Aljundi, Blaschko, Tuytelaars, Encoder Based Lifelong Learning, ICCV 2017. The numbers "
-        f"are those of the kit ebll {version('ebll')}, not the paper's.",
-        "Everything is in this one file; it asks the network for nothing. Charts: Vega, built with Altair; notices of "
-        "its authors stand in the file's source.",
+        f"are those of the kit ebll {version('ebll')}, not the paper's. Everything is in this one file. Charts: Vega, "
+        "built with Altair; notices of its authors stand in the file's source.",
     ]
