@@ -33,7 +33,7 @@ _alive: weakref.WeakValueDictionary[tuple[str, str], Widget] = weakref.WeakValue
 
 
 class Widget(ABC):
-    """A widget: shows itself as the last value of a cell, or as a picture where nobody could use it.
+    """A widget: shows itself as the last value of a cell, or as a picture without a front end.
 
     errors   faults of the widget itself, the newest last; empty if all is well
     parts    name of a control, as `hide` and `lock` take it -> its widget
@@ -350,7 +350,7 @@ def _all_in(*widgets: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
         yield widget
 
 
-# Where a widget is shown: in a notebook with somebody in front of it, or where only a picture will be seen
+# Where a widget is shown: in a front end, or as a picture
 
 
 def is_static() -> bool:
