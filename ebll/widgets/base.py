@@ -33,7 +33,7 @@ _alive: weakref.WeakValueDictionary[tuple[str, str], Widget] = weakref.WeakValue
 
 
 class Widget(ABC):
-    """A widget: shows itself as the last value of a cell, or as a picture where nobody could use it.
+    """A widget: shows itself as the last value of a cell, or as a picture without a front end.
 
     errors   faults of the widget itself, the newest last; empty if all is well
     parts    name of a control, as `hide` and `lock` take it -> its widget
@@ -73,16 +73,8 @@ class Widget(ABC):
             self.progress("Waiting: a cell is being run, and this run goes on after it.", self.status.done)
 
     @abstractmethod
-    def _picture(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What the widget shows now as a picture with its text: a bundle of MIME types."""
-
-    def _parts(self) -> Iterable[ipywidgets.Widget]:
-        """All controls, also those that are hidden."""
-        return self.parts.values()
-
-    def _shown(self, *names: str) -> list[ipywidgets.Widget]:
-        """The controls of these names that are not hidden."""
-        return [self.parts[name] for name in names if name not in self.hidden]
+    def drawing(self) -> Drawing:
+        """What the widget shows now, for a file."""
 
     def halt(self) -> None:
         """Stop the run that is on, if any, without a word about its end."""
@@ -95,7 +87,7 @@ class Widget(ABC):
         self.closed = True
         with contextlib.suppress(ValueError, AttributeError):  # outside IPython, or before it was registered
             get_ipython().events.unregister("pre_run_cell", self._wait_for_cell)
-        for widget in _all_in(*([self.root] if self.root is not None else []), *self._parts()):
+        for widget in _all_in(*([self.root] if self.root is not None else []), *self.parts.values()):
             widget.close()
 
     @property
@@ -179,30 +171,14 @@ class Widget(ABC):
             "its .errors hold the details for a report."
         )
 
-    def keep_locked(self, before: Settings, after: Settings) -> None:
-        """Refuse to change a setting whose control is locked, in whichever way it was asked for."""
-        for name in self.locked:
-            if getattr(before, name, None) != getattr(after, name, None):
-                text = f"{name.replace('_', ' ')} is locked in this widget: it stays {getattr(before, name)!r}."
-                raise InputError(text)
-
     def _names(self, names: Iterable[str], what: str) -> frozenset[str]:
         if not isinstance(names, Iterable):
             raise InputError(f"{what}: a list of controls, such as ['seed', 'epochs']; got {names!r}.")
         names = (names,) if isinstance(names, str) else tuple(names)
         return frozenset(check_choice(name, self.controls, f"{what}, a control") for name in names)
 
-    def _on_code(self, event: Any) -> None:
-        """A line of code was entered: `_load(line)` takes it over, or else `_write()` sets the field back."""
-        try:
-            if not event["new"].strip():
-                raise InputError("The line of code is empty, so the setting stays. Reset goes back to the beginning.")
-            self._load(event["new"])
-        finally:
-            self._write()
-
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        data, metadata = self._picture()
+        data, metadata = self.drawing().bundle()
         if self.root is not None and not self.closed:
             bundle = self.root._repr_mimebundle_()
             data |= {kind: part for kind, part in (bundle[0] if isinstance(bundle, tuple) else bundle).items()
@@ -265,6 +241,10 @@ class SettingsWidget(Widget):
         self.code = controls.code_line(on(self._on_code))
         self.parts |= {**self.choices, **self.sliders, "code": self.code}
 
+    def _shown(self, *names: str) -> list[ipywidgets.Widget]:
+        """The controls of these names that are not hidden."""
+        return [self.parts[name] for name in names if name not in self.hidden]
+
     def _choose(self, name: str, value: str) -> None:
         self._change(**{name: value})
 
@@ -275,6 +255,22 @@ class SettingsWidget(Widget):
             self.keep_locked(self.config, config)
             if config != self.config:
                 self._apply(config)
+        finally:
+            self._write()
+
+    def keep_locked(self, before: Settings, after: Settings) -> None:
+        """Refuse to change a setting whose control is locked, in whichever way it was asked for."""
+        for name in self.locked:
+            if getattr(before, name, None) != getattr(after, name, None):
+                text = f"{name.replace('_', ' ')} is locked in this widget: it stays {getattr(before, name)!r}."
+                raise InputError(text)
+
+    def _on_code(self, event: Any) -> None:
+        """A line of code was entered: `_load(line)` takes it over, or else `_write()` sets the field back."""
+        try:
+            if not event["new"].strip():
+                raise InputError("The line of code is empty, so the setting stays. Reset goes back to the beginning.")
+            self._load(event["new"])
         finally:
             self._write()
 
@@ -292,9 +288,6 @@ class SettingsWidget(Widget):
         tables, settings, heading, caption = self._contents()
         moment = self.chart.moment if self.root is not None else None
         return Drawing(spec_of(self.drawn), tables, settings, self._alt(), heading, caption, moment)
-
-    def _picture(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.drawing().bundle()
 
     def _draw(self) -> None:
         """Show what there is; its text waits for the end of a run."""
@@ -350,7 +343,7 @@ def _all_in(*widgets: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
         yield widget
 
 
-# Where a widget is shown: in a notebook with somebody in front of it, or where only a picture will be seen
+# Where a widget is shown: in a front end, or as a picture
 
 
 def is_static() -> bool:

@@ -30,7 +30,7 @@ def compiled(chart: altair.TopLevelMixin) -> dict[str, Any]:
     """The Vega specification of a chart, whose panels follow the width `available`."""
     spec = chart.to_dict()
     made = vl_convert.vegalite_to_vega({**spec, "config": CONFIG})
-    made.pop("$schema", None)  # an address, and nobody is to ask there
+    made.pop("$schema", None)  # an address on the network
     sizes = made["usermeta"]["ebll"].pop("sizes")
     for one in made["signals"]:
         if one["name"] in sizes:

@@ -29,7 +29,7 @@ CAPTION = (
 class SubmanifoldExplorer(SettingsWidget):
     """A widget on what the autoencoder of a task keeps: features, reconstructions, accuracy, and what alpha would hold.
 
-    As the last value of a cell it shows itself, and where nobody could use it a picture of its first state.
+    As the last value of a cell it shows itself; without a front end, a picture of its first state.
 
     config   where it begins: a `SubmanifoldConfig`, or a line such as 'code_size=16, label="B"'; then what the controls
              say

@@ -46,7 +46,7 @@ BUTTONS = {
 class ForgettingLab(SettingsWidget):
     """A widget that trains one task after another with any of the methods, live.
 
-    As the last value of a cell it shows itself, and where nobody could use it a picture of its first run.
+    As the last value of a cell it shows itself; without a front end, a picture of its first run.
 
     config   where it begins: a `LabConfig`, or a line such as 'alpha=1.0, new="mnist"'; then what the controls say
     changes  what is changed in mid-run in the first run: (step, name, value), such as (60, "alpha", 0.0)

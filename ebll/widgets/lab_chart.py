@@ -3,7 +3,7 @@
     chart = Chart("lab")
     chart.show(*lab_tables(made.curves, old="letters", new="mnist", terms_of="ebll"))
 
-`python -m ebll.widgets.compile` writes what `Chart` shows, so that nobody needs Altair to look at it. All numbers come
+`python -m ebll.widgets.compile` writes what `Chart` shows, so that showing it does not need Altair. All numbers come
 from the record's curves table (see `ebll.recording`).
 """
 

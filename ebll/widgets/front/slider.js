@@ -1,5 +1,5 @@
 // A number with a label, a slider over a grid of values, and a box to type any value in.
-// What is typed and no number is told in the panel's status line, by the event "ebll-wrong"; see status.js.
+// What is typed and no number is reported in the status line, by the event "ebll-wrong"; see status.js.
 function render({ model, el }) {
   const id = `ebll-${Math.random().toString(36).slice(2)}`;
   const label = document.createElement("label");
@@ -9,7 +9,7 @@ function render({ model, el }) {
   Object.assign(slider, { type: "range", id, min: 0, step: 1 });
   Object.assign(box, { type: "text", inputMode: "decimal", autocomplete: "off", spellcheck: false });
   box.setAttribute("role", "spinbutton");  // a box of type number would keep to itself what is typed and no number
-  el.classList.add("ebll-knob");
+  el.classList.add("ebll-slider");
   el.append(label, slider, box);
 
   let editing = false;  // from the first key until the value is taken

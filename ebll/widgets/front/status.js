@@ -57,7 +57,7 @@ export default () => {
         panel.classList.add("ebll-gone");
         for (const part of panel.querySelectorAll("input, select, button")) part.disabled = true;
       }
-      // What a knob cannot take replaces an older complaint. The kernel is told, or it would not know what stands here.
+      // What a slider refuses replaces an older complaint. The kernel must know it too, to take it back later.
       function complain(event) { model.set("wrong", event.detail); model.save_changes(); }
       // A view is put into its panel after it was made, and has a size from then on.
       const placed = new ResizeObserver(() => {
