@@ -4,8 +4,6 @@ __version__: str
 
 from . import (
     autoencoder,
-    backbones,
-    checkpoints,
     comparison,
     config,
     course,
@@ -21,7 +19,6 @@ from . import (
     pages,
     panels,
     paper,
-    photos,
     plots,
     protocol,
     recording,

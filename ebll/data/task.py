@@ -207,7 +207,7 @@ class Task:
         if not isinstance(self.train.inputs, Tensor):
             raise InputError(
                 f"task {self.name!r} is of photographs, standardised as their network was pretrained: give mean "
-                "and deviation to load_photos."
+                "and std to load_photos."
             )
         mean, deviation = channel_affine(self.train.inputs)
         moved = {

@@ -52,7 +52,7 @@ LIKELY = {
     "ebll/methods/joint.py": ["methods"],
     "ebll/methods/lwf.py": ["methods"],
     "ebll/methods/soft_targets.py": ["methods"],
-    "ebll/training.py": ["training", "steps", "checkpoints"],
+    "ebll/training.py": ["training", "steps", "paper_checkpoint"],
     "ebll/protocol.py": ["recording", "training", "methods", "steps"],
     "ebll/seeds.py": ["training"],
     "ebll/networks.py": ["networks"],

@@ -16,7 +16,9 @@ from torch.nn import functional
 
 from ebll.errors import InputError
 
-__all__ = ["Lite0", "packaged_weights", "renamed"]
+__all__ = ["MEAN", "STD", "Lite0", "packaged_weights", "renamed"]
+
+MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3  # its authors'
 
 # (expansion, channels, blocks, stride, kernel) of the seven stages.
 _STAGES = (
