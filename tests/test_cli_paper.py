@@ -199,7 +199,7 @@ WAIT = 120  # seconds after which something hangs
 
 def test_ended_by_a_batch_system_and_then_killed_it_goes_on_to_the_same_tables(root, tmp_path):
     """With a real backbone, whose dropout draws; the second process goes on from where the first was stopped."""
-    out, given = tmp_path / "out", {"experiment": "birds-scenes", "methods": "lwf,ebll", "weights": "none", "size": 32}
+    out, given = tmp_path / "out", {"experiment": "birds-scenes", "methods": "ebll", "weights": "none", "size": 32}
     given |= {"epochs": 3, "learning_rate": 0.0001, "dropout": 0.2}
 
     def arguments(out, *more):

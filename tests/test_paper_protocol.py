@@ -214,7 +214,7 @@ def test_checkpoints_within_a_stage_change_nothing_and_what_is_done_needs_none(r
 
 def test_finished_runs_are_not_run_again(whole, root, tmp_path):
     run(root, tmp_path, methods="lwf")
-    with raises(InputError, tmp_path, "2 of these 2 runs", "flowers-birds/lwf-0", "--resume", "--out"):
+    with raises(InputError, tmp_path, "1 of these 2 runs", "flowers-birds/lwf-0", "--resume", "--out"):
         run(root, tmp_path)
     result = tmp_path / "runs/flowers-birds/lwf-0/result.json"
     before = result.stat().st_mtime_ns

@@ -6,14 +6,13 @@ sets comes with ebll, and some ask for registration; a missing one is answered w
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,28 +39,23 @@ class Part(NamedTuple):
     labels: tuple[int, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Photos:
     """Which files a set consists of."""
 
     name: str
     base: Path  #: the folder that all files are relative to
-    classes: tuple[str, ...]
-    train: Part
-    test: Part
+    classes: tuple[str, ...] = field(repr=False)
+    train: Part = field(repr=False)
+    test: Part = field(repr=False)
     source: str
 
-    def __repr__(self) -> str:
-        # A million paths are nothing to print.
-        return (
-            f"Photos({self.name!r}, {len(self.classes)} classes, {len(self.train.files)} training and "
-            f"{len(self.test.files)} test images in {self.base})"
-        )
-
+    @functools.cached_property
     def digest(self) -> str:
         """A hash of names, labels and lengths of all files: it tells one set from another wherever they lie."""
-        held = [(part, [_length(self.base / file) for file in part.files]) for part in (self.train, self.test)]
-        return hashlib.sha256(json.dumps([self.classes, held]).encode()).hexdigest()
+        lengths = [_length(self.base / file) for part in (self.train, self.test) for file in part.files]
+        held = json.dumps([self.classes, self.train, self.test, lengths])
+        return hashlib.sha256(held.encode()).hexdigest()
 
 
 def _length(file: Path) -> int:
@@ -237,14 +231,13 @@ def _parts(base: Path, *parts: Samples) -> list[Part]:
 def _check(found: Photos, info: PhotoSet, incomplete: bool) -> None:
     wanted = (info.classes, info.train, info.test)
     came = (len(found.classes), len(found.train.files), len(found.test.files))
-    if came == wanted:
-        return
-    numbers = "{:,} classes, {:,} training images, {:,} test images"
-    said = f"photo set {info.name!r} in {found.base}: wanted {numbers.format(*wanted)}; got {numbers.format(*came)}."
-    if any(more > published for more, published in zip(came, wanted, strict=True)) or not all(came):
-        raise InputError(f"{said} Get it again from {info.source} .")
-    if not incomplete:
-        raise InputError(f"{said} Get what is missing from {info.source} , or accept fewer with --incomplete.")
+    odd = any(more > published for more, published in zip(came, wanted, strict=True)) or not all(came)
+    if odd or (came != wanted and not incomplete):
+        numbers = "{:,} classes, {:,} training images, {:,} test images"
+        raise InputError(
+            f"photo set {info.name!r} in {found.base}: wanted {numbers.format(*wanted)}; got {numbers.format(*came)}. "
+            f"Get it again from {info.source} " + ("." if odd else ", or accept fewer images with --incomplete.")
+        )
 
 
 def _own(name: Any, root: Path) -> Photos:
@@ -252,12 +245,10 @@ def _own(name: Any, root: Path) -> Photos:
     places = [root / expanded(name, "photos"), expanded(name, "photos")]
     base = next((place for place in places if place.is_dir()), None)
     if base is None:
-        near = difflib.get_close_matches(os.fspath(name).lower(), list(PHOTO_SETS), n=1)
         raise DataMissing(
-            f"photos {os.fspath(name)!r}: neither one of {', '.join(PHOTO_SETS)} nor a folder"
-            + (f" (did you mean {near[0]!r}?)" if near else "")
-            + f"; looked for {places[0]}. Put your own images in DIR/<name>/<class>/, or in DIR/<name>/train/<class>/ "
-            "and DIR/<name>/test/<class>/, and name DIR with --root DIR."
+            f"photos {os.fspath(name)!r}: neither one of {', '.join(PHOTO_SETS)} nor a folder; looked for {places[0]}. "
+            "Put your own images in DIR/<name>/<class>/, or in DIR/<name>/train/<class>/ and DIR/<name>/test/<class>/, "
+            "and name DIR with --root DIR."
         )
     parts = own.split_folders(base)
     files = {key: own.class_files(folder) for key, folder in (parts or {"": base}).items()}

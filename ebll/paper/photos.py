@@ -24,23 +24,10 @@ from ebll.paper.datasets import Part, Photos, find_photos
 from ebll.seeds import generator
 from ebll.settings import Settings, setting
 
-__all__ = [
-    "AUGMENTATIONS",
-    "Crops",
-    "PhotoSettings",
-    "PhotoSplit",
-    "Pixels",
-    "central_crops",
-    "chosen_rows",
-    "cut",
-    "fixed_crops",
-    "load_photos",
-    "random_crops",
-]
+__all__ = ["Crops", "PhotoSettings", "PhotoSplit", "Pixels", "chosen_rows", "load_photos"]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PORTION = 256  # images in one portion of a pass that asks for more: 150 MB as floats
-AUGMENTATIONS = ("fixed", "random", "none")
 
 
 @dataclass(frozen=True)
@@ -53,7 +40,7 @@ class PhotoSettings(Settings):
         "fixed",
         "Crops of the training images: drawn once, anew in every epoch (the old network then answers every batch), or "
         "the central ones.",
-        choices=AUGMENTATIONS,
+        choices=("fixed", "random", "none"),
     )
     versions: int = setting(5, "Crops of each image in the fixed set, the central one among them.", low=1, high=1000)
     held_out: float = setting(0.1, "Share of each class's training images kept for validation.", above=True, high=0.9)

@@ -167,7 +167,6 @@ class Workspace:
     say: Callable[[str], None] = print  #: told what cannot be written or is left out
     photos: dict[str, Photos] = field(default_factory=dict, init=False)
     tasks: dict[str, Task] = field(default_factory=dict, init=False)
-    digests: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self):
         check_number(self.minutes, "minutes", above=True)
@@ -189,19 +188,14 @@ class Workspace:
                 missing.append(str(error))
         if missing:
             raise DataMissing("\n".join(missing))
-        self.digests = {name: photos.digest() for name, photos in self.photos.items()}
-        begun = [unit for unit in units if self._begun(unit)]
+        begun = {unit: identity for unit in units if (identity := _begun_with(self.folder(unit)))}
         if begun and not resume:
             raise InputError(
-                f"{self.out} holds {len(begun)} of these {len(units)} runs, begun or done, such as {begun[0].name}. Go "
-                "on with them by --resume, or choose another folder with --out."
+                f"{self.out} holds {len(begun)} of these {len(units)} runs, begun or done, such as "
+                f"{next(iter(begun)).name}. Go on with them by --resume, or choose another folder with --out."
             )
-        for unit in begun:
-            folder = self.folder(unit)
-            if kept := _read_result(folder):
-                refuse_other(folder, kept["run"], self.identity(unit))
-            elif (folder / STAGE).exists():
-                refuse_other(folder, read_tensors(folder / STAGE)[1]["run"], self.identity(unit))
+        for unit, identity in begun.items():
+            refuse_other(self.folder(unit), identity, self.identity(unit))
         for name, photos in self.photos.items():
             self.tasks[name] = load_photos(
                 photos, self.root, self.settings.photos_of(name), mean=backbone.mean, std=backbone.std,
@@ -210,10 +204,6 @@ class Workspace:
         for name, files in self.skipped().items():
             some = ", ".join(files[:3]) + ", ..." * (len(files) > 3)
             self.say(f"{name}: {len(files)} unreadable image files are left out: {some}. run.json names all.")
-
-    def _begun(self, unit: Unit) -> bool:
-        files = (self.folder(unit) / RESULT, self.folder(unit) / STAGE, self.start_folder(unit.start) / STAGE)
-        return any(file.exists() for file in files)
 
     def _resized(self, what: str, done: int, total: int) -> None:
         self.progress(f"images of {what}", done, total)
@@ -265,7 +255,7 @@ class Workspace:
             weights = f"{file.name}, {file.stat().st_size:,} bytes"
         about = dataclasses.asdict(self.settings) | {"weights": weights}
         about |= {"precision": "bfloat16" if self.bfloat16 else "float32", "ebll": version("ebll")}
-        files = {f"files of {task}": self.digests[task] for task in tasks}
+        files = {f"files of {task}": self.photos[task].digest for task in tasks}
         return {"name": name, "seed": seed, **about, **files}
 
     def folder(self, unit: Unit) -> Path:
@@ -391,6 +381,13 @@ class Workspace:
             save_checkpoint(folder, *given)
         except OutputError as error:
             self.say(f"{error} The run goes on without this checkpoint; free some space.")
+
+
+def _begun_with(folder: Path) -> dict[str, Any] | None:
+    """What decides the run that a folder holds the result or a checkpoint of; None where it holds none."""
+    if kept := _read_result(folder):
+        return kept["run"]
+    return read_tensors(folder / STAGE)[1]["run"] if (folder / STAGE).exists() else None
 
 
 def _read_result(folder: Path) -> dict[str, Any] | None:
