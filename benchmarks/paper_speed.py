@@ -32,9 +32,8 @@ from ebll.autoencoder import Autoencoder, encoder_of
 from ebll.data import Task
 from ebll.methods import EncoderMemory
 from ebll.networks import Network
-from ebll.paper import PaperSettings
-from ebll.paper.speed import noise_task
-from ebll.paper.start import network_of, quick_products
+from ebll.paper import PaperSettings, PhotoSettings, PhotoSplit, Workspace, load_backbone
+from ebll.paper.photos import Pixels, central_crops
 from ebll.reproduce.report import markdown
 from ebll.training import train
 
@@ -43,15 +42,32 @@ BARS = {("ebll", "fixed"): 1.05, ("ebll", "random"): 1.4}
 OLD_CLASSES = 1000
 
 
+def noise_task(photos: PhotoSettings, count: int, device: str = "cpu") -> Task:
+    """Photographs of noise: what a step costs does not depend on what they show."""
+    images = torch.randint(256, (count, photos.stored, photos.stored, 3)).to(torch.uint8).to(device)
+    crops = central_crops(count, photos.stored, photos.size)
+    pixels = Pixels(images, torch.arange(count), crops, photos.size, torch.full((3,), 4 / 255), torch.full((3,), -2.0))
+    split = PhotoSplit(pixels, torch.arange(count) % 100).to(device)
+    return Task("noise", tuple(map(str, range(100))), split, split, split)
+
+
+def network_of(settings: PaperSettings, device: str) -> Network:
+    """The backbone from random weights; its statistics stay, as in every run but while a first set is learned."""
+    backbone = load_backbone(settings.backbone, weights="none", input_size=settings.photos.size)
+    net = backbone.network(bfloat16=settings.precision == "bfloat16", compile=settings.compile).to(device)
+    net.freeze_statistics()
+    return net
+
+
 def prepared(settings: PaperSettings, device: str, batch: int) -> dict[tuple[str, str], Callable[[], None]]:
     """For each method and kind of windows, a call that makes one epoch of two steps."""
     calls: dict[tuple[str, str], Callable[[], None]] = {}
-    start, _ = network_of(settings.replace(weights="none"), 0, device)
+    start = network_of(settings, device)
     start.add_head(OLD_CLASSES)
     memory = _memory(start, settings, device)
-    fixed = noise_task(settings, batch, device)
-    anew = dataclasses.replace(fixed, train=dataclasses.replace(fixed.train, anew=True))
-    for kind, task in (("fixed", fixed), ("random", anew)):
+    fixed = noise_task(settings.photos, 2 * batch, device)
+    drawn = dataclasses.replace(fixed, train=dataclasses.replace(fixed.train, resampled=True))
+    for kind, task in (("fixed", fixed), ("random", drawn)):
         for name in ROWS:
             net = copy.deepcopy(start)
             method = settings.method(name, ("imagenet", "scenes"))
@@ -106,7 +122,7 @@ def _seconds(call: Callable[[], object], device: str, times: int) -> float:
 
 def operations(settings: PaperSettings, batch: int) -> float:
     """Floating-point operations of fine-tuning on one image, forwards and backwards, as torch counts them."""
-    net, _ = network_of(settings.replace(weights="none", precision="float32", compile=False), 0, "cpu")
+    net = network_of(settings.replace(precision="float32", compile=False), "cpu")
     net.add_head(100)
     with FlopCounterMode(display=False) as counter:
         net(torch.zeros(2, *net.input_shape), 0).sum().backward()
@@ -193,7 +209,7 @@ def main() -> None:
     precision = "bfloat16" if gpu else "float32"
     usual = PaperSettings(precision=precision, compile=chosen.compile)
     settings = usual.replace(train=usual.train.replace(batch_size=batch, threads=chosen.threads))
-    with quick_products(settings, chosen.device):
+    with Workspace(Path(), Path(), settings, chosen.device).computing():
         times = measured(settings, chosen.device, batch, chosen.rounds, epochs)
     result = summary(times, operations(settings, batch))
     name = torch.cuda.get_device_name() if gpu else f"{platform.machine()}, {os.cpu_count()} cores"

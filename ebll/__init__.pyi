@@ -4,8 +4,6 @@ __version__: str
 
 from . import (
     autoencoder,
-    backbones,
-    checkpoints,
     comparison,
     config,
     course,
@@ -19,7 +17,6 @@ from . import (
     metrics,
     networks,
     paper,
-    photos,
     plots,
     protocol,
     recording,

@@ -212,7 +212,7 @@ def build_network(net: NetSpec, input_shape: Sequence[int], seed: int = 0) -> Ne
                 )
             features, operator = made
         elif isinstance(net, str):
-            pretrained = "A pretrained one is given as ebll.backbones.load_backbone(name).network()."
+            pretrained = "A pretrained one is given as ebll.paper.load_backbone(name).network()."
             features, operator = NETS[check_choice(net, NETS, "Network", pretrained)](input_shape)
         else:
             raise InputError(

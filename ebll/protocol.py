@@ -135,7 +135,7 @@ def learn(
 
     tasks    those that the run was begun with, or the first of them
     settings   their number of threads is for the caller to set, with `ebll.seeds.cpu_threads`
-    resume   where `Checkpoints.resume` has put the run
+    resume   where `ebll.paper.load_checkpoint` has put the run
     yields   the loop's steps, those of all tasks and stages
     raises   `TrainingDiverged` (with the run so far) for a bad loss; `InputError` for a run that was left in mid-task
     """

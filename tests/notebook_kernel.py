@@ -44,11 +44,10 @@ def shrink():
 
     import ebll
     from ebll.data.catalog import TaskInfo
-    from ebll.photos import loading
 
-    load, load_photos = TaskInfo.load, loading.load_photos
+    load, load_photos = TaskInfo.load, ebll.paper.load_photos
     TaskInfo.load = functools.cache(lambda info, **options: few(load(info, **options), TRAIN))
-    loading.load_photos = lambda *args, **options: few(load_photos(*args, **options), PHOTOS)
+    ebll.paper.load_photos = lambda *args, **options: few(load_photos(*args, **options), PHOTOS)
     ebll.course.PROFILES["fast"] = 1
     ebll.plots.figure.DPI = 48
     get_ipython().ast_transformers.append(ResultsMayDiffer())

@@ -24,8 +24,9 @@ SETTINGS = {
 }
 # Those in which a network is trained or a number is computed.
 FILES = (
-    "autoencoder", "checkpoints", "claims", "comparison", "course_answers", "course_checks", "course_notebook",
-    "data_builtin", "data_task", "fisher", "golden", "losses", "methods", "metrics", "networks", "recording", "steps",
+    "autoencoder", "claims", "comparison", "course_answers", "course_checks", "course_notebook",
+    "data_builtin", "data_task", "fisher", "golden", "losses", "methods", "metrics", "networks", "paper_checkpoint",
+    "recording", "steps",
     "sweeps", "sweeps_choice", "sweeps_grid", "sweeps_maps", "training", "widgets_runs", "widgets_submanifold",
 )  # fmt: skip
 

@@ -320,5 +320,5 @@ def test_a_network_of_another_size_or_with_heads_is_refused_with_the_way_out():
 
 
 def test_the_name_of_a_pretrained_net_is_refused_with_the_way_to_it():
-    with raises(InputError, "'resnet18'", "ebll.backbones.load_backbone(name).network()"):
+    with raises(InputError, "'resnet18'", "ebll.paper.load_backbone(name).network()"):
         build_network("resnet18", (3, 224, 224))

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from tiny import kept_up
 from torch import nn
 
 import ebll
-from ebll.checkpoints import Checkpoints, read_checkpoint
 from ebll.data import Task
+from ebll.paper import save_checkpoint
+from ebll.paper.checkpoint import STAGE, STEP, read_tensors
+from ebll.protocol import begin, learn
 from ebll.training import TrainSettings
 
 SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=0.05)
@@ -15,43 +16,41 @@ SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=
 
 @pytest.fixture(scope="module", params=[0.0, 0.3], ids=["quiet", "drawing"])
 def files(request, tmp_path_factory):
-    """(tensors, facts) of the newest file of a stage and of a step, and whether a layer draws."""
+    """(tensors, facts) of the file of the stage and of that of the step, and whether a layer draws."""
 
     def task(name, seed):
         inputs = torch.randn(32, 6, generator=torch.Generator().manual_seed(seed))
         return Task.from_tensors(name, *[(inputs, torch.arange(32) % 3)] * 3)
 
     def net(shape):
-        return nn.Sequential(nn.Linear(6, 10), nn.ReLU()), nn.Sequential(nn.Linear(10, 8), nn.Dropout(request.param))
+        operator = nn.Sequential(nn.Linear(10, 8), nn.Dropout(request.param)) if request.param else nn.Linear(10, 8)
+        return nn.Sequential(nn.Linear(6, 10), nn.ReLU()), operator
 
     folder = tmp_path_factory.mktemp("kept")
     method = ebll.EBLL(autoencoder=ebll.AutoencoderSettings(code_size=4))
-    tasks, own = [task("one", 0), task("two", 1)], net if request.param else plain
-    options = {"net": own, "settings": SETTINGS, "recorder": ebll.Recorder(log_every=1)}
-    with pytest.raises(ebll.RunStopped):  # in the middle of training on the second task
-        kept_up(Checkpoints(folder, {}), tasks, method, stop_after=8 + 4 + 3, **options)
-    newest = {kind: read_checkpoint(sorted(folder.glob(f"{kind}-*"))[-1]) for kind in ("stage", "step")}
-    return newest, request.param > 0
-
-
-def plain(shape):
-    return nn.Sequential(nn.Linear(6, 10), nn.ReLU()), nn.Linear(10, 8)
+    tasks = [task("one", 0), task("two", 1)]
+    run = begin(tasks, method, net=net, recorder=ebll.Recorder(log_every=1))
+    for step in learn(run, tasks, SETTINGS):
+        save_checkpoint(folder, run, step, {})
+        if (step.task, step.stage, step.index) == (1, "train", 3):
+            break
+    return {name: read_tensors(folder / name) for name in (STAGE, STEP)}, request.param > 0
 
 
 def test_the_optimisers_momentum_the_steps_and_the_record_are_in_it(files):
-    tensors, facts = files[0]["step"]
+    tensors, facts = files[0][STEP]
     assert any(name.startswith("momentum.") for name in tensors)
     assert (facts["stage"], facts["index"]) == ([1, "train"], 3)
     assert facts["curve_rows"]
 
 
 def test_the_random_state_is_in_it_where_a_layer_draws(files):
-    newest, draws = files
-    assert any(name.startswith("random.") for name in newest["step"][0]) == draws
+    kept, draws = files
+    assert any(name.startswith("random.") for name in kept[STEP][0]) == draws
 
 
 def test_the_encoders_are_in_the_file_of_the_stage(files):
-    assert {"memory.weight.0", "memory.bias.0"} <= set(files[0]["stage"][0])
+    assert {"memory.weight.0", "memory.bias.0"} <= set(files[0][STAGE][0])
 
 
 def test_neither_the_order_of_batches_nor_recorded_answers_are_in_either(files):

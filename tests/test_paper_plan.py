@@ -11,11 +11,8 @@ from ebll.autoencoder import AutoencoderSettings, fit_autoencoder
 from ebll.errors import InputError
 from ebll.methods import METHODS
 from ebll.metrics import unexplained_share
-from ebll.paper import SEQUENCES, PaperSettings, Unit
-from ebll.paper.main import chosen_units
-from ebll.paper.plan import RECIPES, experiments_of, units_of
-from ebll.photos import PHOTO_SETS, PhotoSettings
-from ebll.reproduce.plan import Experiment
+from ebll.paper import PHOTO_SETS, SEQUENCES, PaperSettings, PhotoSettings, Unit, units_of
+from ebll.paper.plan import RECIPES, steps_of
 from ebll.training import TrainSettings, train
 
 pytestmark = pytest.mark.paper
@@ -100,42 +97,57 @@ def test_only_imagenet_is_taken_in_part():
     assert PaperSettings(imagenet_images=0).photos_of("imagenet").images == 0
 
 
-def test_sets_of_ones_own_are_joined_by_a_hyphen():
-    assert experiments_of(("leaves-birds", "flowers-birds"), "resnet18@layer3") == [
-        Experiment("resnet18@layer3", ("leaves", "birds")), Experiment("resnet18@layer3", ("flowers", "birds")),
-    ]  # fmt: skip
-    assert [e.tasks for e in experiments_of((), "alexnet")] == list(SEQUENCES.values())
-    assert len(experiments_of(("flowers-birds", "flowers-birds"), "alexnet")) == 1
+def tasks_of(*names, backbone="alexnet"):
+    units = units_of(PaperSettings(backbone=backbone), names, "lwf")
+    return [unit.experiment.tasks for unit in units]
+
+
+def test_sets_of_ones_own_are_joined_by_a_hyphen_or_by_colons():
+    assert tasks_of("leaves-birds", "flowers-birds") == [("leaves", "birds"), ("flowers", "birds")]
+    assert set(tasks_of()) == set(SEQUENCES.values())
+    assert tasks_of("flowers-birds", "flowers:birds") == [("flowers", "birds")]
+    assert tasks_of("my-leaves:birds") == [("my-leaves", "birds")]
+    units = units_of(PaperSettings(backbone="resnet18@layer3"), ["a-b:c", "a:b-c"], "lwf")
+    assert [unit.experiment.id for unit in units] == ["resnet18@layer3:a-b+c", "resnet18@layer3:a+b-c"]
+    with raises(InputError, "two sequences"):
+        tasks_of("a-b+c:d", "a-b:c+d")
 
 
 @pytest.mark.parametrize("name", ["birds", "birds-birds", "a-b-a", "-", "", "-birds"])
 def test_a_sequence_of_one_set_or_of_one_twice_is_refused(name):
     with raises(InputError, "Experiment", f"'{name}'", "imagenet-scenes", "different sets"):
-        experiments_of((name,), "alexnet")
+        tasks_of(name)
+
+
+@pytest.mark.parametrize("name", ["/data/own:birds", "../own:birds", "~me:birds", "flowers:..", "a\\b:c"])
+def test_folders_elsewhere_are_refused_as_their_names_would_be_paths_in_the_results(name):
+    with raises(InputError, "Experiment", "path", "data root"):
+        tasks_of(name)
 
 
 def test_runs_that_begin_with_the_same_network_stand_side_by_side():
     names = ("flowers-scenes", "imagenet-birds", "flowers-birds", "imagenet-scenes-birds")
-    units = units_of(experiments_of(names, "alexnet"), ("lwf", "ebll"), range(3, 5))
-    assert len(units) == len(set(units)) == 4 * 2 * 2
-    begins = [(unit.seed, unit.experiment.tasks[0]) for unit in units]
+    units = units_of(PaperSettings(), names, ("lwf", "ebll"), seeds=2, first_seed=3)
+    assert len({unit.name for unit in units}) == len(units) == 4 * 2 * 2
+    begins = [unit.start for unit in units]
     changes = sum(one != other for one, other in itertools.pairwise(begins))
     assert changes == len(set(begins)) - 1 == 3
-    assert begins[0] == (3, "flowers")
+    assert begins[0] == ("flowers", 3)
     assert units[0].name == "flowers-scenes/lwf-3"
 
 
-def test_units_differ_in_name_wherever_they_differ():
-    units = chosen_units(PaperSettings(), seeds=2)
-    assert len(units) == 6 * len(METHODS) * 2
-    assert len({unit.name for unit in units}) == len(units)
+def test_all_methods_are_taken_each_once():
+    assert len(units_of(PaperSettings(), seeds=2)) == 6 * len(METHODS) * 2
+    units = units_of(PaperSettings(), "flowers-birds", ["lwf", "ebll", "lwf"], first_seed=7)
+    assert [(unit.method, unit.seed) for unit in units] == [("lwf", 7), ("ebll", 7)]
     assert isinstance(units[0], Unit)
 
 
-def test_methods_are_each_taken_once():
-    units = chosen_units(PaperSettings(), ["flowers-birds"], ["lwf", "ebll", "lwf"], first_seed=7)
-    assert [(unit.method, unit.seed) for unit in units] == [("lwf", 7), ("ebll", 7)]
-    assert [unit.method for unit in chosen_units(PaperSettings(), ["flowers-birds"], "lwf")] == ["lwf"]
+def test_steps_by_hand():
+    """55 and 56 crops in batches of 8 are 7 batches each; three epochs and one of warm-up."""
+    train = TrainSettings(epochs=3, warmup_epochs=1, batch_size=8)
+    (unit,) = units_of(PaperSettings(), "flowers-scenes-birds", "lwf")
+    assert steps_of(unit, PaperSettings(train=train), {"flowers": 1, "scenes": 55, "birds": 56}) == 4 * (7 + 7)
 
 
 @pytest.mark.parametrize(
@@ -145,31 +157,18 @@ def test_methods_are_each_taken_once():
         ({}, {"seeds": 0}, ["seeds", "at least 1", "got 0"]),
         ({}, {"first_seed": -1}, ["first_seed", "at least 0", "got -1"]),
         ({"backbone": "alexnte"}, {}, ["Backbone", "'alexnte'", "alexnet"]),
-        ({"backbone": "alexnet@pool4"}, {}, ["Cut of alexnet", "'pool4'", "pool5"]),
     ],
 )
 def test_what_cannot_be_is_refused(settings, given, named):
     with raises(InputError, *named):
-        chosen_units(PaperSettings(**settings), **given)
+        units_of(PaperSettings(**settings), **given)
 
 
-def test_the_rooms_of_settings_take_their_own_kind_only():
+def test_the_inner_settings_take_their_own_kind_only():
     with raises(InputError, "train", "TrainSettings", "got dict"):
         PaperSettings(train={"epochs": 1})
     with raises(InputError, "photos", "PhotoSettings", "got NoneType"):
         PaperSettings(photos=None)
-
-
-def test_as_a_dict_it_holds_every_setting():
-    held = PaperSettings().as_dict()
-    assert held["photos"]["versions"] == 5
-    assert held["train"]["learning_rate"] == 4e-4
-    assert held["alpha_imagenet"] == 1e-3
-
-
-def test_folders_with_a_dash_in_their_names_are_joined_by_colons():
-    (found,) = experiments_of(["my-leaves:birds"], "alexnet")
-    assert found.tasks == ("my-leaves", "birds")
 
 
 def test_with_as_many_features_as_alexnets_a_fit_keeps_what_the_principal_components_gave():
@@ -193,10 +192,3 @@ def test_with_as_many_features_as_alexnets_a_fit_keeps_what_the_principal_compon
     assert kept[1] < 0.8
     assert undone[0] > 0.2
     assert undone[1] > 1.2
-
-
-def test_sequences_of_folders_with_a_hyphen_are_told_apart():
-    first, second = experiments_of(["a-b:c", "a:b-c"], "alexnet")
-    assert (first.id, second.id) == ("alexnet:a-b+c", "alexnet:a+b-c")
-    with raises(InputError, "'a-b+c+d'"):
-        experiments_of(["a-b+c:d", "a-b:c+d"], "alexnet")

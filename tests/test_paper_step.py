@@ -8,12 +8,11 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ebll.backbones import accelerated
+from benchmarks.paper_speed import noise_task
 from ebll.methods import EncoderMemory
 from ebll.networks import Network
-from ebll.paper import PaperSettings
-from ebll.paper.speed import noise_task
-from ebll.photos import PhotoSettings
+from ebll.paper import PaperSettings, PhotoSettings
+from ebll.paper.backbones import Fast
 from ebll.seeds import generator
 from ebll.training import batches_of
 
@@ -45,21 +44,21 @@ SETTINGS = PaperSettings(photos=PhotoSettings(stored=20, size=16, augment="none"
 
 def network():
     torch.manual_seed(0)
-    features = accelerated(nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU()), channels_last=True)
+    features = Fast(nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU()))
     net = Network(features, nn.Sequential(nn.Linear(4 * 49, 12), nn.ReLU()), (3, 16, 16))
     net.add_head(7)
     return net
 
 
-@pytest.mark.parametrize("anew", [False, True], ids=["fixed", "random"])
+@pytest.mark.parametrize("resampled", [False, True], ids=["fixed", "random"])
 @pytest.mark.parametrize("name", ["finetune", "feature-extraction", "lwf", "ebll", "ebll-separate"])
 @pytest.mark.parametrize("old", [1, 3])
-def test_a_step_waits_for_nothing(name, anew, old):
+def test_a_step_waits_for_nothing(name, resampled, old):
     net = network()
     method = SETTINGS.method(name, ("imagenet", "birds", "scenes", "flowers")[: old + 1])
     method.prepare(net)
-    task = noise_task(SETTINGS, 4, "cpu")
-    task = dataclasses.replace(task, train=dataclasses.replace(task.train, anew=anew))
+    task = noise_task(SETTINGS.photos, 8)
+    task = dataclasses.replace(task, train=dataclasses.replace(task.train, resampled=resampled))
     for _ in range(old - 1):
         net.add_head(5)
     net.add_head(task.class_count)
@@ -71,7 +70,7 @@ def test_a_step_waits_for_nothing(name, anew, old):
     def answers(inputs):
         return method.record_targets(teacher, old, inputs, memory)
 
-    targets = answers if anew else answers(task.train.inputs)
+    targets = answers if resampled else answers(task.train.inputs)
     stream = batches_of(task, old, targets, 4, generator(0, "batches"))
     parameters = list(method.trained_parts(net, old).parameters())
     optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, fused=True)

@@ -6,8 +6,6 @@ import torch
 from torch import nn
 
 from ebll import METHODS, AutoencoderSettings, Task, TrainSettings
-from ebll.protocol import begin, learn
-from ebll.seeds import cpu_threads
 from ebll.training import train
 
 SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=16, learning_rate=0.05)
@@ -81,17 +79,3 @@ def trained(*given, watch=lambda step: None, **options):
     """The loop, taken to its end; `watch` is called with each step."""
     for step in train(*given, **options):
         watch(step)
-
-
-def kept_up(kept, tasks, method, *, settings, stop_after=None, watch=lambda step: None, **options):
-    """A run that saves every step in `kept`, and goes on where it was; told to stop once so many updates are made."""
-    run = begin(tasks, method, **options)
-    resume, made = kept.resume(run), 0
-    index = resume.index if resume else 0
-    with cpu_threads(settings.threads):
-        for step in learn(run, tasks, settings, resume=resume, consolidate_last=True):
-            made, index = made + max(0, step.index - index), step.index
-            watch(step)
-            kept.save(run, step, stop=made == stop_after)
-        kept.finish(run)
-    return run

@@ -209,7 +209,7 @@ class Task:
         if not isinstance(self.train.inputs, Tensor):
             raise InputError(
                 f"task {self.name!r} is of photographs, standardised as their network was pretrained: give mean "
-                "and deviation to load_photos."
+                "and std to load_photos."
             )
         mean, std = channel_affine(self.train.inputs)
         splits = {key: getattr(self, key) for key in SPLITS}

@@ -6,19 +6,20 @@ size, batch and augmented versions. Nothing here was tuned by us, as the photo s
 
 from __future__ import annotations
 
-import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ebll.autoencoder import AutoencoderSettings
-from ebll.errors import InputError, check_choice
+from ebll.errors import InputError, check_choice, check_count
 from ebll.methods import METHODS, Method, method_from
-from ebll.photos import PhotoSettings
+from ebll.paper.backbones import BACKBONES
+from ebll.paper.photos import PhotoSettings
 from ebll.reproduce.plan import Experiment
 from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings
 
-__all__ = ["PRETRAINED_ON", "SEQUENCES", "PaperSettings", "Unit", "experiments_of", "units_of"]
+__all__ = ["PRETRAINED_ON", "SEQUENCES", "PaperSettings", "Unit", "steps_of", "units_of"]
 
 SEQUENCES: dict[str, tuple[str, ...]] = {
     "imagenet-scenes": ("imagenet", "scenes"),
@@ -48,7 +49,7 @@ with the small nets' 1e-3 the first steps would undo the start, and many codes w
 class PaperSettings(Settings):
     """Everything that decides the result of a run at paper scale, but its tasks, its method and its seed."""
 
-    backbone: str = setting("alexnet", "Pretrained network; NET@CUT cuts it elsewhere.", free=True)
+    backbone: str = setting("alexnet", "Pretrained network; NET@MODULE cuts it elsewhere.", free=True)
     weights: str = setting("default", "Its weights: torchvision's, 'none' for a random start, or a file.", free=True)
     dropout: float = setting(0.0, "Dropout in T while it learns; 0 for none.", high=0.99)
     alpha: float = as_in(METHODS["ebll"], "alpha", 1e-2, doc="Weight of the code term of every set but ImageNet.")
@@ -62,7 +63,7 @@ class PaperSettings(Settings):
     code_size_imagenet: int = as_in(AutoencoderSettings, "code_size", 300, doc="Numbers in ImageNet's code.")
     recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 1e-6)
     autoencoder: str = setting("pca", "How autoencoders are fitted.", choices=tuple(RECIPES))
-    autoencoder_images: int = setting(100_000, "Training windows that the fit looks at; 0 takes all.")
+    autoencoder_images: int = setting(100_000, "Training crops that the fit looks at; 0 takes all.")
     imagenet_images: int = setting(100_000, "Training images of ImageNet that are used; 0 takes all 1.28 million.")
     log_every: int = setting(200, "Optimiser steps between two measurements; 0 for none.")
     precision: str = setting(
@@ -99,10 +100,6 @@ class PaperSettings(Settings):
         """How a set's images are kept and cut."""
         return self.photos.replace(images=self.imagenet_images) if name == PRETRAINED_ON else self.photos
 
-    def as_dict(self) -> dict[str, Any]:
-        """Name -> value, as JSON can hold it."""
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True)
 class Unit:
@@ -115,40 +112,66 @@ class Unit:
     @property
     def name(self) -> str:
         """Also the name of its folder."""
-        return f"{self.experiment.joined}/{self.method}-{self.seed}"
+        return f"{self.experiment.id.partition(':')[2]}/{self.method}-{self.seed}"
+
+    @property
+    def start(self) -> tuple[str, int]:
+        """First set and seed: runs that share them begin with the same network."""
+        return self.experiment.tasks[0], self.seed
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """The first columns of every table."""
+        e = self.experiment
+        return {"sequence": e.id, "net": e.net, "method": self.method, "seed": self.seed}
 
 
-def experiments_of(names: tuple[str, ...] | list[str], backbone: str) -> list[Experiment]:
-    """The sequences of these names on a backbone; all for none. Sets joined by "-" make a sequence of one's own, as do
-    those joined by ":", for folders with a "-" in their names.
+def units_of(
+    settings: PaperSettings,
+    experiments: str | Sequence[str] = (),
+    methods: str | Sequence[str] = (),
+    seeds: int = 1,
+    first_seed: int = 0,
+) -> list[Unit]:
+    """The runs that are asked for, those that begin with the same network side by side.
 
-    raises   `InputError` for a sequence of one set, or with a set in it twice
+    experiments   names of `SEQUENCES`, or sets joined by "-"; by ":" where a folder's name has a "-". All for none
+    methods       all for none
+    raises        `InputError` for a sequence, a method, a backbone or a number that cannot be
     """
-    found = []
-    for name in dict.fromkeys(names or SEQUENCES):
-        between = ":" if ":" in name else "-"
-        tasks = SEQUENCES.get(name) or tuple(part.rstrip("/") for part in name.split(between) if part)
-        for task in tasks:
-            if task in ("", ".", "..") or task.startswith("~") or "/" in task or "\\" in task:
-                raise InputError(
-                    f"Experiment: {task!r} is a path. Name folders that lie directly under the data root, such as "
-                    "'leaves:birds'; a link there will do."
-                )
-        if len(tasks) < 2 or len(set(tasks)) < len(tasks):
-            raise InputError(
-                f"Experiment: {name!r} is neither one of {', '.join(SEQUENCES)} nor different sets joined by '-'."
-            )
-        found.append(Experiment(backbone, tasks))
-    for one in found:
-        if any(other.joined == one.joined and other.tasks != one.tasks for other in found):
-            raise InputError(
-                f"Experiment: two sequences would both be called {one.joined!r}. Rename a folder, so that no name in "
-                "them holds '+'."
-            )
-    return found
+    check_choice(settings.backbone.partition("@")[0], BACKBONES, "Backbone")
+    methods = [methods] if isinstance(methods, str) else methods or METHODS
+    names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
+    seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0)
+    wanted = [experiments] if isinstance(experiments, str) else experiments or SEQUENCES
+    found = [Experiment(settings.backbone, tasks) for tasks in dict.fromkeys(map(_tasks, wanted))]
+    if len({one.id for one in found}) < len(found):
+        raise InputError("Experiment: two sequences would have one name. Rename a folder, so that no name holds '+'.")
+    firsts = list(dict.fromkeys(one.tasks[0] for one in found))
+    found.sort(key=lambda one: firsts.index(one.tasks[0]))
+    return [Unit(one, name, seed) for seed in range(first_seed, first_seed + seeds) for one in found for name in names]
 
 
-def units_of(experiments: list[Experiment], methods: tuple[str, ...], seeds: range) -> list[Unit]:
-    """All runs; those with the same first task and seed side by side, as they begin with the same network."""
-    order = sorted(experiments, key=lambda e: list(dict.fromkeys(x.tasks[0] for x in experiments)).index(e.tasks[0]))
-    return [Unit(e, method, seed) for seed in seeds for e in order for method in methods]
+def steps_of(unit: Unit, settings: PaperSettings, crops: Mapping[str, int]) -> int:
+    """Optimiser steps of a run behind its first set.
+
+    crops   set -> training crops of an epoch
+    """
+    train = settings.train
+    batches = sum(math.ceil(crops[name] / train.batch_size) for name in unit.experiment.tasks[1:])
+    return batches * (train.warmup_epochs + train.epochs)
+
+
+def _tasks(name: str) -> tuple[str, ...]:
+    tasks = SEQUENCES.get(name) or tuple(part.rstrip("/") for part in name.split(":" if ":" in name else "-") if part)
+    if len(tasks) < 2 or len(set(tasks)) < len(tasks):
+        raise InputError(
+            f"Experiment: {name!r} is neither one of {', '.join(SEQUENCES)} nor different sets joined by '-'."
+        )
+    for task in tasks:
+        if task in ("", ".", "..") or task.startswith("~") or "/" in task or "\\" in task:
+            raise InputError(
+                f"Experiment: {task!r} is a path. Name folders that lie directly under the data root, such as "
+                "'leaves-birds'; a link there will do."
+            )
+    return tasks

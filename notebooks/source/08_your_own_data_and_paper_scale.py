@@ -58,7 +58,7 @@ lesson = ebll.course.setup(PROFILE)
 # the other notebooks.
 #
 # A folder is a task if it holds a subfolder a class, or `train/` and `test/` with a subfolder a class in each.
-# `ebll.photos.load_photos` reads it in colour and at any size (`Task.from_folder`, for small nets, makes it grey, 28 x 28).
+# `ebll.paper.load_photos` reads it in colour and at any size (`Task.from_folder`, for small nets, makes it grey, 28 x 28).
 # It takes a folder's path, or its name under a root; the names `flowers`, `birds`, `scenes` and `imagenet` stand for the
 # paper's own sets. To have two folders here, we write some: patches of the colour photographs inside scikit-image, and
 # letters in random colours.
@@ -96,15 +96,16 @@ for part, split in {"train": letters.train, "test": letters.test}.items():
 # ImageNet. Where that is missing too, the next cell takes a random start. Everything runs all the same; the printed
 # sentences then describe an untrained net, so expect low accuracies.
 #
-# What comes back is a `CutNet`: F up to the cut, T from there to the head, and the head, with what they need to know.
+# What comes back is a `Backbone`: F up to the cut, T from there to the head, and the head, with what they need to know.
 
 # %% own-backbone
 try:
-    cut, PRETRAINED = ebll.backbones.load_backbone("efficientnet_lite0@stage5", input_size=32), True
+    cut, PRETRAINED = ebll.paper.load_backbone("efficientnet_lite0@features.5", input_size=32), True
 except ebll.InputError:  # the package is not installed
-    cut = ebll.backbones.load_backbone("efficientnet_lite0@stage5", input_size=32, weights="none")
+    cut = ebll.paper.load_backbone("efficientnet_lite0@features.5", input_size=32, weights="none")
     PRETRAINED = False
-ebll.course.say(f"The weights of {cut.name}: {cut.weights_from}. F ends with {cut.cut}; {cut.note}.")
+weights = "pretrained on ImageNet, its statistics frozen" if cut.pretrained else "from random weights"
+ebll.course.say(f"{cut.name}, {weights}. F ends with {cut.cut}, which gives {cut.feature_size} features.")
 
 # %% own-ten-text [markdown]
 # The images are stored as squares of 40 pixels, and the network sees windows of 32: small, so that two cores keep up. The
@@ -119,9 +120,9 @@ ebll.course.say(f"The weights of {cut.name}: {cut.weights_from}. F ends with {cu
 
 # %% own-ten
 torch.manual_seed(0)  # of T
-photos = ebll.photos.PhotoSettings(stored=40, size=32, augment="none")
-options = {"mean": cut.mean, "deviation": cut.std, "device": lesson.device}
-pictures, coloured = (ebll.photos.load_photos(name, root, photos, **options) for name in ("pictures", "letters"))
+photos = ebll.paper.PhotoSettings(stored=40, size=32, augment="none")
+options = {"mean": cut.mean, "std": cut.std, "device": lesson.device}
+pictures, coloured = (ebll.paper.load_photos(name, root, photos, **options) for name in ("pictures", "letters"))
 operator = nn.Sequential(nn.LayerNorm(cut.feature_size), nn.Linear(cut.feature_size, 128), nn.ReLU())
 net, tasks = cut.network(operator), [pictures, coloured]
 settings = ebll.TrainSettings(epochs=4, batch_size=16, learning_rate=0.01)
@@ -169,10 +170,10 @@ ebll.course.say(f"Pictures still right at the end: {order}.")
 # **Claim.** Good features know much of a task before it is learned. Whether they are lost when another is learned, and which
 # method keeps more of them, are questions for intervals.
 #
-# First the head that the network was pretrained with. A `CutNet` keeps it, so F, T and head give the net's own answers.
+# First the head that the network was pretrained with. A `Backbone` keeps it, so F, T and head give the net's own answers.
 
 # %% know-head
-whole = ebll.backbones.load_backbone("efficientnet_lite0", weights="default" if PRETRAINED else "none")
+whole = ebll.paper.load_backbone("efficientnet_lite0", weights="default" if PRETRAINED else "none")
 photograph = Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png").convert("RGB")
 photograph = ImageOps.fit(photograph, (224, 224))
 pixels = torch.from_numpy(np.array(photograph)).permute(2, 0, 1) / 255
@@ -199,31 +200,28 @@ del whole
 
 # %% know-stages
 def nearest_mean(cut, task, seed):
-    """At each place, the accuracy in % of the nearest class mean: half of the training images tell of the other."""
+    """The accuracy in % of the nearest class mean: half of the training images tell of the other."""
     half = torch.randperm(len(task.train), generator=ebll.seeds.generator(seed, "half")) % 2 == 0
-    v, labels = task.train.inputs[:].cpu(), task.train.labels.cpu()
-    later = [stage for stage in cut.operator if stage[0].__class__ is not nn.Unflatten]  # T begins by undoing a flatten
-    stages = dict(zip(CUTS, [*cut.features, *later], strict=False))
+    labels = task.train.labels.cpu()
     with torch.no_grad():
-        for place, stage in stages.items():
-            v = stage.eval()(v)
-            known = v.flatten(2).mean(dim=2)
-            means = torch.stack([known[half & (labels == label)].mean(dim=0) for label in range(task.class_count)])
-            nearest = torch.cdist(known[~half], means).argmin(dim=1)
-            yield place, 100 * (nearest == labels[~half]).float().mean().item()
+        known = cut.features.eval()(task.train.inputs[:].cpu()).flatten(2).mean(dim=2)
+    means = torch.stack([known[half & (labels == label)].mean(dim=0) for label in range(task.class_count)])
+    nearest = torch.cdist(known[~half], means).argmin(dim=1)
+    return 100 * (nearest == labels[~half]).float().mean().item()
 
 
 # %% know-stages-run
-CUTS = [name for name in ebll.backbones.BACKBONES["efficientnet_lite0"].stages if name != "pool"]
+CUTS = [f"features.{place}" for place in range(9)]  # modules of the network, as torchvision would name them
+usual = "default" if PRETRAINED else "none"
+loaded = {name: ebll.paper.load_backbone("efficientnet_lite0", name, usual, input_size=32) for name in CUTS}
 rows = []
 for seed in lesson.seeds:
-    with ebll.seeds.seeded(seed, "random start"):
-        random = ebll.backbones.load_backbone("efficientnet_lite0@stage5", input_size=32, weights="none")
-    for kind, one in {"as loaded": cut, "random start": random}.items():
-        found = {task.name: dict(nearest_mean(one, task, seed)) for task in tasks}
-        for place, name in enumerate(CUTS, 1):
+    for place, name in enumerate(CUTS, 1):
+        with ebll.seeds.seeded(seed, "random start"):
+            drawn = ebll.paper.load_backbone("efficientnet_lite0", name, "none", input_size=32)
+        for kind, one in {"as loaded": loaded[name], "random start": drawn}.items():
             row = {"kind": kind, "seed": seed, "place": place, "cut": name}
-            rows.append(row | {task: values[name] for task, values in found.items()})
+            rows.append(row | {task.name: nearest_mean(one, task, seed) for task in tasks})
 stages = pd.DataFrame(rows)
 
 # %% know-stages-figure
@@ -238,7 +236,6 @@ ebll.plots.over_setting(
 )
 
 # %% know-stages-read
-del random
 mean = stages.groupby(["kind", "cut"])[["pictures", "letters"]].mean()
 loaded, drawn = mean.loc["as loaded"], mean.loc["random start"]
 assert not PRETRAINED or loaded.loc[cut.cut, "letters"] > drawn.loc[cut.cut, "letters"] + 5
@@ -304,18 +301,20 @@ ebll.course.say("\n".join(lines))
 # that?
 
 # %% cut-sizes
-from ebll.backbones.chains import shapes
-
+ENDS = {"alexnet": ["features.1", "features.2", "features.5", "features.7", "features.9", "features.11", "avgpool"]}
+ENDS |= {"resnet18": ["maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool"]}
+ENDS |= {"efficientnet_lite0": [*CUTS, "avgpool"]}
 rows = []
-for name in ("alexnet", "resnet18", "efficientnet_lite0"):
-    weights = ebll.backbones.BACKBONES[name].weights
-    for place, (stage, shape) in enumerate(shapes(name, 224).items(), 1):
-        features = int(np.prod(shape))
-        encoder = 4 * (100 * features + 100)  # float32
-        row = {"kind": name, "seed": 0, "place": place, "cut": stage, "features": features, "encoder": encoder / 1e6}
-        rows.append(row | {"share": 100 * encoder / (4 * weights.parameters)})
+for name, ends in ENDS.items():
+    for place, end in enumerate(ends, 1):
+        with torch.device("meta"):  # shapes without memory
+            one = ebll.paper.load_backbone(name, end, "none")
+        parameters = sum(p.numel() for part in (one.features, one.operator, one.head) for p in part.parameters())
+        encoder = 4 * (100 * one.feature_size + 100)  # float32
+        row = {"kind": name, "seed": 0, "place": place, "cut": end, "features": one.feature_size}
+        rows.append(row | {"encoder": encoder / 1e6, "share": 100 * encoder / (4 * parameters)})
 cuts = pd.DataFrame(rows)
-at = cuts.set_index(["kind", "cut"]).loc["alexnet", "pool5"]
+at = cuts.set_index(["kind", "cut"]).loc["alexnet", "avgpool"]
 assert at["features"] == 9216 and round(at["encoder"], 2) == 3.69 and round(at["share"], 1) == 1.5
 
 # %% cut-figure
@@ -341,7 +340,7 @@ ebll.course.say(
 )
 
 # %% cut-words [markdown]
-# `ebll backbones` in a terminal (`.venv/bin/ebll backbones` in the kit's folder) lists sixteen nets with all their cuts. A
+# `ebll.paper.BACKBONES` names sixteen networks; a cut is any module of theirs behind which nothing runs beside it. A
 # late cut leaves little above F to be shared. An early one is dear, and its features may know little of the classes yet, as
 # those of the letters in section 2.
 #
@@ -524,8 +523,8 @@ def answers(net, top, mirrored):
     """The old head's softened answers to all new training images, from windows with that corner."""
     count, inputs = len(coloured.train), coloured.train.inputs
     corner = torch.full((count,), top)
-    windows = type(inputs.windows)(corner, corner, torch.full((count,), mirrored))
-    cut_now = torch.cat(list(inputs.batches(torch.arange(count), 64, windows)))
+    crops = ebll.paper.Crops(corner, corner, torch.full((count,), mirrored))
+    cut_now = torch.cat(list(inputs.batches(torch.arange(count), 64, crops)))
     return ebll.losses.soften(torch.cat([net(part, 0) for part in cut_now.split(64)]), 2.0)
 
 
@@ -640,7 +639,7 @@ with FlopCounterMode(display=False) as asking:
     ways["teacher"]()
 here = sum(rows.nbytes for rows in recorded.values())
 assert here == 4 * len(coloured.train) * (pictures.class_count + memory.encoder(0).out_features)
-flowers = ebll.photos.PHOTO_SETS["flowers"].train * 5
+flowers = ebll.paper.PHOTO_SETS["flowers"].train * 5
 once, more = forward.get_total_flops(), asking.get_total_flops()
 assert 0.9 < more / once < 1.1
 ebll.course.say(
@@ -679,8 +678,8 @@ ebll.course.say(f"On the clock of the machine that ran this: {told} a step (medi
 # **Claim.** A run that is stopped and goes on ends with the weights of one that was never stopped, bit for bit: on a
 # processor, with the same number of threads. On a GPU sums may come in another order.
 #
-# At paper scale a run takes hours, and machines are taken away. `Checkpoints` keeps a run in a folder: a file at the
-# beginning of each stage, and one every ten minutes within it. The same lines, with the same folder, go on.
+# At paper scale a run takes hours, and machines are taken away. `save_checkpoint` keeps a run in a folder: a file of the
+# beginning of its stage, and one of its newest step. The same lines, with the same folder, go on.
 #
 # **Predict first.** What must be in such a file beside the weights, if not a bit of weights and feature distances (M2) may
 # differ?
@@ -692,13 +691,15 @@ short = settings.replace(epochs=2, warmup_epochs=1)
 
 def kept_run(folder, recorder, stop_at=None):
     """Two epochs of EBLL on the letters, measured at every step, with checkpoints in a folder."""
-    kept = ebll.checkpoints.Checkpoints(
-        folder, {"tasks": "pictures-letters", "seed": 0}
-    )  # what the run is, in your words
+    identity = {"tasks": "pictures-letters", "seed": 0}  # what decides the result, in your words
     run = ebll.protocol.begin(tasks, ours, start=starts[0], recorder=recorder, device=lesson.device)
-    for step in ebll.protocol.learn(run, tasks, short, resume=kept.resume(run)):
-        kept.save(run, step, stop=step.stage == "train" and step.index == stop_at)
-    kept.finish(run)
+    resume = ebll.paper.load_checkpoint(folder, run, identity)
+    for step in ebll.protocol.learn(run, tasks, short, resume=resume):
+        stopped = step.stage == "train" and step.index == stop_at
+        if step.index == 0 or stopped:  # `ebll paper` saves a step every ten minutes as well
+            ebll.paper.save_checkpoint(folder, run, step, identity)
+        if stopped:
+            break
     return run
 
 
@@ -707,11 +708,8 @@ folder = Path(tempfile.mkdtemp())
 recorders = {name: ebll.Recorder(log_every=1) for name in ("in one go", "stopped", "gone on")}
 options = {"start": starts[0], "consolidate_last": False, "device": lesson.device, "settings": short}
 uncut = ebll.run_sequence(tasks, ours, recorder=recorders["in one go"], **options)
-try:
-    kept_run(folder, recorders["stopped"], stop_at=4)
-except ebll.RunStopped as told:
-    print(told)
-for file in sorted(folder.glob("*.safetensors")):  # kind, number of the stage, number of the step
+kept_run(folder, recorders["stopped"], stop_at=4)
+for file in sorted(folder.glob("*.safetensors")):
     print(f"{file.name}, {file.stat().st_size / 1e6:.0f} MB")
 again = kept_run(folder, recorders["gone on"])
 
@@ -752,9 +750,9 @@ ebll.plots.over_setting(
 # ### The paper's command
 #
 # `ebll paper --root DIR` runs the paper's sequences on the photo sets that lie under a folder, with these checkpoints, and
-# `--resume` goes on. Before a night is spent, `--dry-run` says what it would take. We ask for a pair of the paper and for the
-# two folders written above, with small images, a small batch and one thread, as two cores can measure no more in a second. An
-# epoch sees five windows of each image that is not held out; of ImageNet 100,000 images are used unless told otherwise.
+# `--resume` goes on. Before a night is spent, `--dry-run` says what it would take, in images, steps and bytes. We ask for a
+# pair of the paper and for the two folders written above, with small images. An epoch sees five windows of each image that
+# is not held out; of ImageNet 100,000 images are used unless told otherwise.
 #
 # **Predict first.** What is missing here, and will the plan stop at it?
 
@@ -762,14 +760,14 @@ ebll.plots.over_setting(
 from ebll.cli import cli
 
 words = "--dry-run --experiment imagenet-flowers,pictures-letters --methods finetune,lwf,ebll --size 32 --stored 40"
-words += f" --backbone efficientnet_lite0@stage5 --batch-size 4 --threads 1 --root {root}"
+words += f" --backbone efficientnet_lite0@features.5 --root {root}"
 asked = CliRunner().invoke(cli, ["paper", *words.split()])
 assert asked.exit_code == 0
 print(asked.output.replace(str(root), "DIR"))
 
 # %% paper-read
 for name in ("imagenet", "flowers"):
-    photo_set = ebll.photos.PHOTO_SETS[name]
+    photo_set = ebll.paper.PHOTO_SETS[name]
     assert photo_set.source in asked.output.replace("\n", "")
     print(f"{photo_set.label}: {photo_set.train:,} training images, {photo_set.source}")
 usual = ebll.paper.PaperSettings()
@@ -792,7 +790,7 @@ ebll.course.say(
 
 # %% unknown-layout
 pair = ebll.reproduce.plan.Experiment("own", ("pictures", "letters"))
-(layout,) = ebll.paper.report.layouts(accuracy, [pair]).values()
+(layout,) = ebll.paper.layouts(accuracy, [pair]).values()
 layout.transpose()
 
 # %% summary [markdown]

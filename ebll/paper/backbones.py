@@ -1,0 +1,314 @@
+"""Pretrained networks cut into F, T and the head they were trained with: AlexNet as in the paper, and fifteen others.
+
+    backbone = load_backbone("alexnet")              # F = conv1 ... pool5 (9,216 features), T = fc6 and fc7
+    backbone = load_backbone("resnet18@layer3")      # F ends elsewhere; what follows, up to the head, is T
+    net = backbone.network()
+
+torch.fx traces the network; a cut is the name of a module in it, behind which all values pass through one tensor.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+from torchvision.models import get_model, get_model_weights
+from torchvision.ops import StochasticDepth
+
+from ebll.errors import DataMissing, InputError, check_choice, check_count, check_number, expanded
+from ebll.networks import Network
+from ebll.paper.lite0 import MEAN, STD, Lite0, packaged_weights, renamed
+
+__all__ = ["BACKBONES", "Backbone", "Fast", "load_backbone"]
+
+BACKBONES = (
+    *("alexnet", "vgg11", "vgg11_bn", "vgg16", "vgg16_bn", "resnet18", "resnet34", "resnet50", "densenet121"),
+    *("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_lite0"),
+    *("regnet_y_400mf", "convnext_tiny"),
+)
+LITE0 = "efficientnet_lite0"
+VARIANTS = 64  # that torch may compile: its limit counts F and T, training and frozen, of all networks together
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network as F, T and the head that it was trained with: head(operator(flatten(features(x)))) are its logits."""
+
+    name: str
+    cut: str  #: F's last module
+    features: nn.Module  #: images (batch, 3, size, size) -> the output of the cut; `Network` flattens it
+    operator: nn.Module  #: (batch, features) -> (batch, size); `nn.Identity()` where F reaches to the head
+    head: nn.Linear  #: to the classes of the pretraining, 1,000 unless a file of weights has others
+    mean: tuple[float, ...]  #: what images in [0, 1] are standardised by, one value a channel
+    std: tuple[float, ...]
+    input_shape: tuple[int, int, int]
+    feature_size: int
+    pretrained: bool
+
+    def network(self, operator: nn.Module | None = None, *, bfloat16: bool = False, compile: bool = False) -> Network:
+        """F and T as a `Network` without heads, channels last; the statistics of a pretrained BatchNorm stay frozen.
+
+        operator   another T in place of the backbone's own: (batch, features) -> (batch, size)
+        bfloat16, compile   see `Fast`
+        """
+        backend = "inductor" if compile else None
+        operator = self.operator if operator is None else operator
+        parts = (
+            part if isinstance(part, nn.Identity) else Fast(part, bfloat16, backend)
+            for part in (self.features, operator)
+        )
+        net = Network(*parts, self.input_shape)
+        if self.pretrained:
+            net.freeze_statistics()
+        return net
+
+
+def load_backbone(
+    name: str,
+    cut: str | None = None,
+    weights: str | os.PathLike = "default",
+    dropout: float = 0.0,
+    input_size: int = 224,
+) -> Backbone:
+    """One of `BACKBONES` with its weights, cut.
+
+    name         of the network, or network@cut, as in "resnet50@layer3"
+    cut          F's last module, by its name in torchvision; None for what is flattened before the last linear layers
+    weights      "default" for torchvision's (fetched once, into torch's cache; those of efficientnet_lite0 are in a
+                 package), "none" for a random start drawn from torch's global generator, or a .pth or .safetensors
+                 file with torchvision's names
+    dropout      probability in every dropout layer; 0 as in the authors' own fine-tuning
+    input_size   height and width of an image
+    raises       `InputError` for a name, a cut, a size or a file that does not fit; `DataMissing` where the weights
+                 are not there and cannot be fetched
+    """
+    name, at, within = name.partition("@") if isinstance(name, str) else (name, "", "")
+    check_choice(name, BACKBONES, "Backbone")
+    check_number(dropout, "dropout", high=0.99)
+    check_count(input_size, "input_size", low=8, high=4096)
+    model = _model(name, weights).eval()
+    for part in model.modules():
+        if isinstance(part, nn.Dropout | StochasticDepth):
+            part.p = dropout if isinstance(part, nn.Dropout) else 0.0  # no block is left out at random
+    nodes = _traced(model, name, input_size)
+    head = next(node for node in reversed(nodes) if isinstance(_module(model, node), nn.Linear))
+    points, usual = _cuts(nodes[: nodes.index(head)])
+    cut = within if at else cut
+    end = usual if cut is None else points[check_choice(cut, points, f"Cut of {name}")]
+    shape = _shape(end)
+    parts = [nn.Unflatten(1, shape)] if len(shape) > 1 else []
+    if end is not head.args[0]:
+        parts.append(_between(model, nodes, end, head.args[0]))
+    mean, std = (MEAN, STD) if name == LITE0 else _standardised_by(name)
+    return Backbone(
+        name=name,
+        cut=cut or end.name,
+        features=_between(model, nodes, nodes[0], end),
+        operator=nn.Sequential(*parts) if parts else nn.Identity(),
+        head=_module(model, head),
+        mean=mean,
+        std=std,
+        input_shape=(3, input_size, input_size),
+        feature_size=math.prod(shape),
+        pretrained=weights != "none",
+    )
+
+
+def _standardised_by(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    inputs = get_model_weights(name).DEFAULT.transforms()
+    return tuple(inputs.mean), tuple(inputs.std)
+
+
+# ---- the cut
+
+
+class _Tracer(fx.Tracer):
+    """Modules without children stay whole, so that dropout and its kin still tell training from evaluation."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return not list(m.children())
+
+
+def _traced(model: nn.Module, name: str, size: int) -> list[fx.Node]:
+    """The operations of a network in order, each with the shape of its output for one image."""
+    graph = _Tracer().trace(model)
+    for node in graph.nodes:
+        if node.kwargs.get("inplace"):  # F and T must not change what they are given
+            node.update_kwarg("inplace", False)
+    try:
+        with torch.no_grad():
+            ShapeProp(fx.GraphModule(model, graph)).propagate(torch.zeros(1, 3, size, size))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"input_size: {name} takes no images of {size} pixels. Take larger ones.") from error
+    return list(graph.nodes)
+
+
+def _module(model: nn.Module, node: fx.Node) -> nn.Module | None:
+    return model.get_submodule(node.target) if node.op == "call_module" else None
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(node.meta["tensor_meta"].shape[1:])
+
+
+def _cuts(nodes: list[fx.Node]) -> tuple[dict[str, fx.Node], fx.Node]:
+    """(module -> its last operation, where all later ones depend on that one alone; the first of them that is flat)."""
+    last = {used: place for place, node in enumerate(nodes) for used in node.all_input_nodes}
+    open_, points, flat = set(), {}, []
+    for place, node in enumerate(nodes):
+        if node.op in ("placeholder", "get_attr"):  # a parameter goes with the part that uses it
+            continue
+        open_ = {one for one in open_ if last[one] > place} | {node}
+        if len(open_) == 1:
+            points |= dict.fromkeys(node.meta.get("nn_module_stack", {}), node)
+            flat += [node] if len(_shape(node)) == 1 else []
+        else:
+            for module in node.meta.get("nn_module_stack", {}):
+                points.pop(module, None)  # its last operation so far is not its last
+    points.pop("", None)
+    return points, flat[0]
+
+
+def _between(model: nn.Module, nodes: list[fx.Node], start: fx.Node, end: fx.Node) -> fx.GraphModule:
+    """The operations after `start` up to `end` as a module of its own; layers are shared with the model, not copied."""
+    graph = fx.Graph()
+    known = {start: graph.placeholder("inputs")}
+    for node in nodes[nodes.index(start) + 1 : nodes.index(end) + 1]:
+        known[node] = graph.node_copy(node, known.__getitem__)
+    graph.output(known[end])
+    return fx.GraphModule(model, graph)
+
+
+# ---- weights
+
+
+def _model(name: str, weights: str | os.PathLike) -> nn.Module:
+    """The whole network with its weights; the global generator is used for a random start alone."""
+    if weights == "none":
+        return _built(name)
+    with torch.random.fork_rng(devices=[]):
+        if weights != "default" or name == LITE0:
+            return _filled(name, packaged_weights() if weights == "default" else expanded(weights, "weights"))
+        published = get_model_weights(name).DEFAULT
+        place = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rpartition("/")[2]
+        try:
+            return get_model(name, weights=published, progress=False)
+        except OSError as error:  # no network, or no space
+            raise DataMissing(
+                f"The weights of {name} are not here, and fetching them failed ({error}). Get {published.url} on a "
+                f"machine with a network and put it at {place}, or name the file: --weights {place.name}."
+            ) from error
+        except Exception as error:  # a damaged file may raise anything
+            raise InputError(f"{place} is damaged ({type(error).__name__}). Delete it, to fetch it again.") from error
+
+
+def _built(name: str, classes: int = 1000) -> nn.Module:
+    return Lite0(classes) if name == LITE0 else get_model(name, weights=None, num_classes=classes)
+
+
+def _filled(name: str, path: Path) -> nn.Module:
+    """The network with the weights of a file; its head takes as many classes as the file's."""
+    if not os.path.isfile(path):
+        raise DataMissing(
+            f"There is no file of weights at {path}. Name one, or 'default', or 'none' for a random start."
+        )
+    state, model = _state(path), _built(name)
+    head = [key for key, part in model.named_modules() if isinstance(part, nn.Linear)][-1]
+    classes = len(state.get(f"{head}.bias", ()))
+    if classes not in (0, model.get_submodule(head).out_features):
+        model = _built(name, classes)
+    state = {key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")} | state
+    wanted = {key: value.shape for key, value in model.state_dict().items()}
+    wrong = [key for key in {**wanted, **state} if key not in state or state[key].shape != wanted.get(key)]
+    if wrong:
+        raise InputError(
+            f"{path} does not hold the weights of {name}: of {len(wanted)} tensors {len(wrong)} are missing, unknown "
+            f"or of another shape, such as {', '.join(wrong[:3])}. Give the network that the file was made with."
+        )
+    bad = [key for key, value in state.items() if not _usable(key, value)]
+    if bad:
+        raise InputError(
+            f"{path} cannot be used as the weights of {name}: {len(bad)} tensors hold something else than finite "
+            f"floating-point numbers, such as {bad[0]}. Save the network anew: torch.save(net.state_dict(), FILE)."
+        )
+    model.load_state_dict(state)
+    return model
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    """Names and tensors of a file, out of the checkpoint around them and without DataParallel's prefix."""
+    try:
+        load = load_file if path.suffix == ".safetensors" else torch.load
+        found: Any = load(path) if load is load_file else load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file may raise anything; torch's own advice is to load it without care
+        raise InputError(
+            f"{path} cannot be read as weights: it is damaged, or holds more than tensors ({type(error).__name__}). "
+            "Save the network's tensors alone: torch.save(net.state_dict(), FILE)."
+        ) from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
+            found = found[wrapper]
+    if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+        raise InputError(
+            f"{path} must hold a state dict, names and tensors. Write it by torch.save(net.state_dict(), FILE)."
+        )
+    found = {key.removeprefix("module."): value for key, value in found.items()}
+    # The published DenseNet has the names of an old torchvision, the package's Lite0 those of its authors.
+    return renamed({re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", key): v for key, v in found.items()})
+
+
+def _usable(key: str, value: Tensor) -> bool:
+    if key.endswith("num_batches_tracked"):
+        return True
+    dense = value.layout is torch.strided and not value.is_meta
+    return dense and value.is_floating_point() and bool(value.float().isfinite().all())
+
+
+# ---- quicker
+
+
+class Fast(nn.Module):
+    """A part of a network that runs channels last and, if wanted, in bfloat16 or compiled; weights stay in float32.
+
+    module     the part; kept, not copied
+    bfloat16   convolutions and products in it (torch's autocast), about three correct digits; outputs are float32
+    backend    what compiles it at the first batch, as in `torch.compile`; a copy compiles itself anew, and a batch of
+               one, which is how a `Network` learns its sizes, runs as it is
+    """
+
+    def __init__(self, module: nn.Module, bfloat16: bool = False, backend: Any = None):
+        super().__init__()
+        self.module = module.to(memory_format=torch.channels_last)
+        self.bfloat16, self.backend, self._compiled = bfloat16, backend, None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """As the module's own; outputs are contiguous."""
+        if self.backend is None or len(inputs) == 1:
+            return self._plain(inputs)
+        if self._compiled is None:
+            limits = torch._dynamo.config
+            limits.cache_size_limit = max(limits.cache_size_limit, VARIANTS)
+            self._compiled = torch.compile(self._plain, backend=self.backend)
+        return self._compiled(inputs)
+
+    def _plain(self, inputs: Tensor) -> Tensor:
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        if not self.bfloat16:
+            return self.module(inputs).contiguous()
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
+            outputs = self.module(inputs)
+        return outputs.float().contiguous()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is compiled is bound to this object's weights.
+        return {**super().__getstate__(), "_compiled": None}

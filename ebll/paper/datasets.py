@@ -1,0 +1,269 @@
+"""The paper's photo sets, found where they lie and checked against what is published; no image is opened here.
+
+torchvision reads Flowers-102 and ImageNet; CUB-200-2011 and MIT Indoor-67 have a small dataset class each. None of the
+sets comes with ebll, and some ask for registration; a missing one is answered with its official page.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torchvision.datasets import DatasetFolder, Flowers102, ImageFolder, ImageNet
+from torchvision.datasets.folder import IMG_EXTENSIONS, default_loader
+
+from ebll.data import folder as own
+from ebll.data.splits import seeded, stratified_split
+from ebll.errors import DataMissing, InputError, expanded
+
+__all__ = ["CUB200", "PHOTO_SETS", "Indoor67", "Part", "PhotoSet", "Photos", "find_photos"]
+
+Samples = list[tuple[str, int]]
+"""Path and label of each image."""
+
+TEST_SHARE = 0.2  # of a folder of one's own that is not divided into train/ and test/
+
+
+class Part(NamedTuple):
+    """The images of one part: files relative to the set's folder, and labels, which are positions in its classes."""
+
+    files: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Which files a set consists of."""
+
+    name: str
+    base: Path  #: the folder that all files are relative to
+    classes: tuple[str, ...] = field(repr=False)
+    train: Part = field(repr=False)
+    test: Part = field(repr=False)
+    source: str
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A hash of names, labels and lengths of all files: it tells one set from another wherever they lie."""
+        lengths = [_length(self.base / file) for part in (self.train, self.test) for file in part.files]
+        held = json.dumps([self.classes, self.train, self.test, lengths])
+        return hashlib.sha256(held.encode()).hexdigest()
+
+
+def _length(file: Path) -> int:
+    return file.stat().st_size if file.exists() else -1
+
+
+class _Listed(DatasetFolder):
+    """Images that lists in the set's folder name and divide.
+
+    root         the folder
+    train        the published training images, or the test images
+    transforms   transform and target_transform, as in torchvision
+    """
+
+    def __init__(self, root: str | os.PathLike, train: bool = True, **transforms: Any):
+        self.train = train
+        super().__init__(root, default_loader, IMG_EXTENSIONS, **transforms)
+
+
+class CUB200(_Listed):
+    """CUB-200-2011: 200 kinds of birds, 5,994 training and 5,794 test images, in the order of images.txt."""
+
+    def find_classes(self, directory: str | os.PathLike) -> tuple[list[str], dict[str, int]]:
+        """(names such as Black footed Albatross, number in classes.txt -> label)."""
+        names = self._numbered("classes")  # such as 001.Black_footed_Albatross
+        order = sorted(names, key=int)
+        titles = [names[number].partition(".")[2].replace("_", " ") for number in order]
+        return titles, {number: label for label, number in enumerate(order)}
+
+    def make_dataset(self, directory: str | os.PathLike, class_to_idx: dict[str, int], **unused: Any) -> Samples:
+        """(path, label) of the images of the part."""
+        images, labels = self._numbered("images"), self._numbered("image_class_labels")
+        part = {image: {"0": False, "1": True}[which] for image, which in self._numbered("train_test_split").items()}
+        return [
+            (str(Path(directory, "images", path)), class_to_idx[labels[image]])
+            for image, path in images.items()
+            if part[image] == self.train
+        ]
+
+    def _numbered(self, stem: str) -> dict[str, str]:
+        return dict(line.split(maxsplit=1) for line in _lines(Path(self.root, f"{stem}.txt")))
+
+
+class Indoor67(_Listed):
+    """MIT Indoor-67: 67 kinds of rooms, 5,360 training and 1,340 test images, in the order of the two lists."""
+
+    def find_classes(self, directory: str | os.PathLike) -> tuple[list[str], dict[str, int]]:
+        """(names, name -> label) of the classes that have training images."""
+        names = sorted({kind for kind, _ in self._listed("Train")})
+        return names, {name: label for label, name in enumerate(names)}
+
+    def make_dataset(self, directory: str | os.PathLike, class_to_idx: dict[str, int], **unused: Any) -> Samples:
+        """(path, label) of the images of the part."""
+        found = self._listed("Train" if self.train else "Test")
+        return [(str(Path(directory, "Images", kind, file)), class_to_idx[kind]) for kind, file in found]
+
+    def _listed(self, part: str) -> list[list[str]]:
+        lines = _lines(Path(self.root, f"{part}Images.txt"))
+        return [line.replace("\\", "/").split("/") for line in lines]  # lists that went through Windows
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+
+
+def _flowers(base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
+    parts = {split: Flowers102(str(base.parent), split, download=download) for split in ("train", "val", "test")}
+    # torchvision keeps the paths and labels of this set to itself, unlike those of all others.
+    pairs = {split: list(zip(map(str, one._image_files), one._labels, strict=True)) for split, one in parts.items()}
+    names = getattr(Flowers102, "classes", [f"flower {i}" for i in range(1, 103)])  # torchvision 0.21 has none
+    return names, pairs["train"] + pairs["val"], pairs["test"]
+
+
+def _listed(kind: type[_Listed], base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
+    train, test = kind(base), kind(base, train=False)
+    return train.classes, train.samples, test.samples
+
+
+def _imagenet(base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
+    named = (base / "meta.bin").is_file()  # torchvision's list of names; without it a class is called by its folder
+    train, test = (ImageNet(str(base), part) if named else ImageFolder(str(base / part)) for part in ("train", "val"))
+    if train.classes != test.classes:
+        raise ValueError("train/ and val/ have other class folders")
+    if not named:
+        return train.classes, train.samples, test.samples
+    first = [words[0] for words in train.classes]  # two classes are called crane
+    names = [one if first.count(one) == 1 else f"{one} ({wnid})" for one, wnid in zip(first, train.wnids, strict=True)]
+    return names, train.samples, test.samples
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """What is published about a set, and how it must lie under the data root."""
+
+    name: str
+    label: str  #: what it is called elsewhere
+    classes: int
+    train: int
+    test: int
+    folders: tuple[str, ...]  #: names that its folder may have, the usual one first
+    read: Callable[[Path, bool], tuple[list[str], Samples, Samples]]
+    source: str  #: address of the official page
+    download: bool = False  #: whether torchvision can fetch it
+
+    def folder(self, root: Path) -> Path:
+        """Where it lies under a data root, or should."""
+        return next((root / name for name in self.folders if (root / name).is_dir()), root / self.folders[0])
+
+
+_SETS = (
+    PhotoSet(  # the published training and validation images are the training part
+        "flowers", "Flowers-102", classes=102, train=2_040, test=6_149, folders=("flowers-102",), read=_flowers,
+        source="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", download=True,
+    ),
+    PhotoSet(
+        "scenes", "MIT Indoor-67", classes=67, train=5_360, test=1_340,
+        folders=("indoor67", "indoorCVPR_09", "scenes"), read=functools.partial(_listed, Indoor67),
+        source="https://web.mit.edu/torralba/www/indoor.html",
+    ),
+    PhotoSet(
+        "birds", "CUB-200-2011", classes=200, train=5_994, test=5_794, folders=("CUB_200_2011",),
+        read=functools.partial(_listed, CUB200), source="https://www.vision.caltech.edu/datasets/cub_200_2011/",
+    ),
+    PhotoSet(  # the published validation images are the test part
+        "imagenet", "ImageNet ILSVRC-2012", classes=1_000, train=1_281_167, test=50_000, folders=("imagenet",),
+        read=_imagenet, source="https://www.image-net.org/download.php",
+    ),
+)  # fmt: skip
+PHOTO_SETS: dict[str, PhotoSet] = {info.name: info for info in _SETS}
+
+
+def find_photos(
+    name: str | os.PathLike, root: str | os.PathLike, *, incomplete: bool = False, download: bool = False
+) -> Photos:
+    """The files of a photo set under the data root `root`, checked against what is published.
+
+    name         flowers, scenes, birds or imagenet; or a folder of one's own, under `root` or anywhere, with
+                 train/<class>/ and test/<class>/, or <class>/ alone, of which a fifth is drawn as the test part
+    incomplete   accept fewer images or classes than were published
+    download     fetch what torchvision can fetch, the flowers
+    raises       `DataMissing` where the set is not there, with its page and layout; `InputError` where there are other
+                 numbers than published, lists that cannot be read, or an image that is named twice
+    """
+    root, info = expanded(root, "root"), next((one for one in PHOTO_SETS.values() if one.name == name), None)
+    if info is None:
+        return _own(name, root)
+    base = info.folder(root)
+    try:
+        classes, *parts = info.read(base, download)
+    except Exception as error:  # a damaged list may raise anything
+        missing = isinstance(error, OSError) or not base.is_dir()
+        how = f"Get it from {info.source} , and name its place with --root DIR" + ", or take --download" * info.download
+        raise (DataMissing if missing else InputError)(
+            f"photo set {name!r} ({info.label}) {'is not whole' if missing else 'cannot be read'} in {base}: "
+            f"{type(error).__name__}: {' '.join(str(error).split())}. {how}."
+        ) from error
+    found = Photos(info.name, base, tuple(classes), *_parts(base, *parts), info.source)
+    _check(found, info, incomplete)
+    return found
+
+
+def _parts(base: Path, *parts: Samples) -> list[Part]:
+    """(path, label) of the images of each part; raises `InputError` where one is named twice."""
+    skip = len(os.path.normpath(base)) + 1
+    files = [tuple(os.path.normpath(path)[skip:].replace(os.sep, "/") for path, _ in part) for part in parts]
+    twice = [file for file, count in Counter(one for part in files for one in part).items() if count > 1]
+    if twice:
+        some = ", ".join(twice[:3]) + ", ..." * (len(twice) > 3)
+        raise InputError(f"{base}: images are named twice, in one part or in training and test: {some}. Get it again.")
+    return [Part(own, tuple(label for _, label in part)) for own, part in zip(files, parts, strict=True)]
+
+
+def _check(found: Photos, info: PhotoSet, incomplete: bool) -> None:
+    wanted = (info.classes, info.train, info.test)
+    came = (len(found.classes), len(found.train.files), len(found.test.files))
+    odd = any(more > published for more, published in zip(came, wanted, strict=True)) or not all(came)
+    if odd or (came != wanted and not incomplete):
+        numbers = "{:,} classes, {:,} training images, {:,} test images"
+        raise InputError(
+            f"photo set {info.name!r} in {found.base}: wanted {numbers.format(*wanted)}; got {numbers.format(*came)}. "
+            f"Get it again from {info.source} " + ("." if odd else ", or accept fewer images with --incomplete.")
+        )
+
+
+def _own(name: Any, root: Path) -> Photos:
+    """A folder of one's own, read as `Task.from_folder` reads one; images of validation/ count as training images."""
+    places = [root / expanded(name, "photos"), expanded(name, "photos")]
+    base = next((place for place in places if place.is_dir()), None)
+    if base is None:
+        raise DataMissing(
+            f"photos {os.fspath(name)!r}: neither one of {', '.join(PHOTO_SETS)} nor a folder; looked for {places[0]}. "
+            "Put your own images in DIR/<name>/<class>/, or in DIR/<name>/train/<class>/ and DIR/<name>/test/<class>/, "
+            "and name DIR with --root DIR."
+        )
+    parts = own.split_folders(base)
+    files = {key: own.class_files(folder) for key, folder in (parts or {"": base}).items()}
+    own.refuse_twice(file for found in files.values() for one in found.values() for file in one)
+    classes = own.same_classes(files, base) if parts else tuple(files[""])
+    pairs = {
+        key: [(file, label) for label, kind in enumerate(classes) for file in found[kind]]
+        for key, found in files.items()
+    }
+    if parts:
+        train, test = pairs["train"] + pairs.get("validation", []), pairs["test"]
+    else:
+        labels = torch.tensor([label for _, label in pairs[""]])
+        number = max(1, round(TEST_SHARE * len(labels)))
+        rows = stratified_split(labels, number, seeded(0), classes=classes, what="a test set")
+        train, test = ([pairs[""][i] for i in some.tolist()] for some in rows)
+    title = base.resolve().name or "photos"
+    return Photos(title, base, classes, *_parts(base, train, test), str(base))

@@ -1,0 +1,210 @@
+"""Photographs are resized once: the pixels are right, what is there is kept, and what cannot be read is told."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+import torch
+from messages import raises
+from PIL import Image, ImageOps
+from tiny_photos import photo, write_birds, write_photo
+from torchvision.transforms import v2
+
+from ebll.errors import InputError, OutputError
+from ebll.paper import cache as module
+from ebll.paper import find_photos
+from ebll.paper.cache import cached, square
+
+pytestmark = pytest.mark.paper
+
+SIZE = 12
+
+
+def expected(file, size=SIZE):
+    """The square by another way: torchvision's transforms of the upright picture."""
+    with Image.open(file) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    return np.asarray(v2.Compose([v2.Resize(size), v2.CenterCrop(size)])(upright))
+
+
+def save(file, image, **options):
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(file, **options)
+    return file
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """18 training images in 3 classes; progress every 4."""
+    monkeypatch.setattr(module, "CHUNK", 4)
+    write_birds(tmp_path, train=6, test=1)
+    return find_photos("birds", tmp_path, incomplete=True)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The images that are read, as they are."""
+    names = []
+    monkeypatch.setattr(module, "square", lambda file, size: names.append(file) or square(file, size))
+    return names
+
+
+def made(photos, part=None, **options):
+    part = photos.train if part is None else part
+    return cached(photos.base, part, photos.base.parent / "cache", "birds-train", SIZE, **options)
+
+
+def squares(photos):
+    return torch.from_numpy(np.stack([expected(photos.base / file) for file in photos.train.files]))
+
+
+# --- pixels
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (40, 30), (31, 31), (7, 9), (200, 33), (12, 13)])
+def test_a_square_is_torchvisions_resized_and_central_crop(tmp_path, shape):
+    file = save(tmp_path / "a.png", photo(1, 0, size=shape))
+    found = square(file, SIZE)
+    assert (found.shape, found.dtype) == ((SIZE, SIZE, 3), np.uint8)
+    np.testing.assert_array_equal(found, expected(file))
+
+
+def test_by_hand_the_middle_is_kept_and_neighbours_are_averaged(tmp_path):
+    # 4 x 8: the middle square is white above and black below, its ends are grey. At half the size, the outer two of
+    # the four rows that weigh in (1, 3, 3, 1 of 8, cut off at the edge: 3, 3, 1 of 7) mix the halves at 1 to 6.
+    picture = np.full((4, 8, 3), 128, dtype=np.uint8)
+    picture[:2, 1:7], picture[2:, 1:7] = 255, 0
+    found = square(save(tmp_path / "a.png", picture), 2)
+    assert set(found[0].ravel().tolist()) == {round(255 * 6 / 7)}
+    assert set(found[1].ravel().tolist()) == {round(255 * 1 / 7)}
+
+
+# Which corner of what the camera has written is the upper left one of the picture, and which the upper right one.
+@pytest.mark.parametrize(("orientation", "upper"), [(1, "AB"), (3, "DC"), (6, "CA"), (8, "BD"), (5, "AC")])
+def test_photographs_are_turned_upright(tmp_path, orientation, upper):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    written = np.zeros((20, 30, 3), dtype=np.uint8)  # corners A B above, C D below
+    written[:10, :15], written[:10, 15:], written[10:, :15] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    found = square(save(tmp_path / "a.png", written, exif=exif), 10)
+    corner = {(250, 0, 0): "A", (0, 250, 0): "B", (0, 0, 250): "C", (0, 0, 0): "D"}
+    assert "".join(corner[tuple(found[1, column].tolist())] for column in (1, -2)) == upper
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("note", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01", b"Exif\0\0"])
+def test_a_note_of_the_camera_that_is_damaged_is_no_matter(tmp_path, note):
+    plain = save(tmp_path / "plain.jpg", photo(0, 0))
+    np.testing.assert_array_equal(square(save(tmp_path / "a.jpg", photo(0, 0), exif=note), SIZE), square(plain, SIZE))
+
+
+def test_other_kinds_of_images_become_colour(tmp_path):
+    grey, colour = photo(0, 0)[..., 0], Image.fromarray(photo(1, 0))
+    clear = Image.fromarray(np.dstack([photo(1, 0), np.full((30, 40), 7, dtype=np.uint8)]))
+    for file, image, same in [
+        ("grey.png", grey, np.dstack([grey] * 3)),
+        ("deep.png", grey.astype(np.uint16) * 256 + 99, np.dstack([grey] * 3)),
+        ("clear.png", clear, photo(1, 0)),
+        ("palette.png", colour.quantize(16), np.asarray(colour.quantize(16).convert("RGB"))),
+        ("inks.tif", colour.convert("CMYK"), np.asarray(colour.convert("CMYK").convert("RGB"))),
+    ]:
+        plain = save(tmp_path / "plain.png", same)
+        np.testing.assert_array_equal(square(save(tmp_path / file, image), SIZE), expected(plain), err_msg=file)
+
+
+def test_a_big_jpeg_is_decoded_at_a_fraction_and_looks_the_same(tmp_path):
+    smooth = Image.fromarray(photo(2, 0, size=(20, 15))).resize((800, 600), Image.Resampling.BICUBIC)
+    file = save(tmp_path / "big.jpg", smooth, quality=95)
+    assert np.abs(square(file, 40).astype(int) - expected(file, 40)).max() <= 4
+
+
+# --- the cache
+
+
+def test_what_is_stored_is_what_the_files_show_and_is_not_made_again(photos, opened):
+    told = []
+    images, labels, skipped = made(photos, progress=lambda *numbers: told.append(numbers))
+    assert torch.equal(images, squares(photos))
+    assert (labels.tolist(), labels.dtype, skipped) == (list(photos.train.labels), torch.int64, ())
+    assert told == [(done, 18) for done in (0, 4, 8, 12, 16, 18)]
+    again, *_ = made(photos, progress=lambda *numbers: told.append(numbers))
+    assert torch.equal(again, images)
+    assert len(opened) == 18
+    assert len(told) == 6
+    kinds = sorted(path.suffix for path in (photos.base.parent / "cache").iterdir())
+    assert kinds == [".bin", ".json", ".lock"]
+
+
+def test_other_files_or_other_sizes_make_another_cache(photos, opened):
+    made(photos)
+    file = photos.base / photos.train.files[5]
+    write_photo(file, 2, 77)
+    os.utime(file, (1, 1))
+    assert torch.equal(made(photos)[0], squares(photos))
+    part = type(photos.train)(photos.train.files[:4], photos.train.labels[:4])
+    assert torch.equal(made(photos, part)[0], squares(photos)[:4])
+    assert len(opened) == 18 + 18 + 4
+    other = type(photos.train)(photos.train.files, (2,) * 18)  # labels are not kept in it
+    assert made(photos, other)[1].tolist() == [2] * 18
+    assert len(opened) == 40
+
+
+def test_a_stop_leaves_nothing_and_what_a_killed_process_left_is_removed(photos, opened):
+    def stop(done, total):
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made(photos, progress=stop)
+    folder = photos.base.parent / "cache"
+    (lock,) = folder.iterdir()
+    (folder / f".{lock.stem}.bin.0a").write_bytes(b"half")
+    assert torch.equal(made(photos)[0], squares(photos))
+    assert not list(folder.glob(".*"))
+
+
+def spoil(photos, *numbers):
+    for n in numbers:
+        (photos.base / photos.train.files[n]).write_bytes(b"<html>" if n % 2 else b"\xff\xd8\xff\xe0 half a JPEG")
+
+
+def test_unreadable_images_are_counted_and_named_or_left_out(photos, opened):
+    spoil(photos, 0, 9, 16)
+    (photos.base / photos.train.files[9]).unlink()
+    for _ in range(2):
+        with pytest.raises(InputError, match=rf"^3 of 18 images .*{photos.train.files[0]}.*--skip-unreadable"):
+            made(photos)  # with Pillow's words
+        images, labels, skipped = made(photos, skip_unreadable=True)
+    good = [n for n in range(18) if n not in (0, 9, 16)]
+    assert skipped == tuple(photos.train.files[n] for n in (0, 9, 16))
+    assert labels.tolist() == [photos.train.labels[n] for n in good]
+    assert torch.equal(
+        images, torch.from_numpy(np.stack([expected(photos.base / photos.train.files[n]) for n in good]))
+    )
+    spoil(photos, *range(18))
+    with raises(InputError, photos.base, "none of 18 images"):
+        made(photos, skip_unreadable=True)
+
+
+def test_a_disk_without_room_and_a_folder_that_cannot_be_made_are_told(photos, monkeypatch, opened):
+    with monkeypatch.context() as patch:
+        patch.setattr(module.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 18 * SIZE * SIZE * 3 - 1}))
+        with raises(OutputError, photos.base.parent / "cache", "0.00 GB are needed", "--cache"):
+            made(photos)
+    assert opened == []
+    assert len(made(photos)[0]) == 18
+    (photos.base.parent / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="file cannot be written"):
+        cached(photos.base, photos.train, photos.base.parent / "file", "birds", SIZE)
+
+
+def test_threads_and_processes_that_make_the_same_cache_at_once_make_it_once(photos, opened):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(made(photos)[0])) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [torch.equal(images, squares(photos)) for images in found] == [True] * 2
+    assert len(opened) == 18

@@ -1,0 +1,252 @@
+"""Photo sets are found in their published layouts, checked against what is published, and refused otherwise."""
+
+import numpy as np
+import pytest
+import torchvision
+from messages import raises
+from PIL import Image
+from tiny_photos import WNIDS, WRITERS, colour, counts, write_folder, write_photo
+from torchvision.datasets import Flowers102
+
+from ebll.errors import DataMissing, InputError
+from ebll.paper import CUB200, PHOTO_SETS, Indoor67, find_photos
+
+pytestmark = pytest.mark.paper
+
+each_set = pytest.mark.parametrize("name", WRITERS)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Write a tiny set under `tmp_path`, whose numbers count as published; returns its folder."""
+
+    def written(name, **options):
+        counts(monkeypatch, name, WRITERS[name](tmp_path, **options))
+        return PHOTO_SETS[name].folder(tmp_path)
+
+    return written
+
+
+def refuses(name, root, *named, kind=InputError, **options):
+    with raises(kind, *named):
+        find_photos(name, root, **options)
+
+
+def edit(file, change):
+    file.write_text(change(file.read_text()))
+
+
+def pairs(part):
+    return set(zip(*part, strict=True))
+
+
+def test_the_published_numbers():
+    numbers = {name: (info.classes, info.train, info.test) for name, info in PHOTO_SETS.items()}
+    assert numbers == {
+        "flowers": (102, 2040, 6149),
+        "scenes": (67, 5360, 1340),
+        "birds": (200, 5994, 5794),
+        "imagenet": (1000, 1281167, 50000),
+    }
+
+
+# --- the layouts
+
+
+@each_set
+def test_every_layout_is_found_with_the_class_that_each_image_shows(tiny, tmp_path, name):
+    base = tiny(name)
+    found = find_photos(name, tmp_path)
+    assert (found.name, found.base, found.source) == (name, base, PHOTO_SETS[name].source)
+    assert (len(found.train.files), len(found.test.files)) == (12, 6)
+    for file, label in [*pairs(found.train), *pairs(found.test)]:
+        mean = np.asarray(Image.open(base / file)).mean(axis=(0, 1))
+        assert min(range(3), key=lambda c: abs(mean - colour(c)).sum()) == label, file
+
+
+@each_set
+def test_the_digest_tells_other_files_and_not_another_place(tiny, tmp_path, name):
+    base = tiny(name)
+    before = find_photos(name, tmp_path).digest
+    (tmp_path / "elsewhere").mkdir()
+    base.rename(tmp_path / "elsewhere" / base.name)
+    moved = find_photos(name, tmp_path / "elsewhere")
+    assert moved.digest == before
+    write_photo(moved.base / moved.train.files[0], 2, 77, size=(50, 30))
+    assert find_photos(name, tmp_path / "elsewhere").digest != before
+
+
+def test_flowers_are_torchvisions_with_its_validation_images_in_training(tiny, tmp_path):
+    base = tiny("flowers")
+    theirs = {split: Flowers102(tmp_path, split) for split in ("train", "val", "test")}
+    found = find_photos("flowers", tmp_path)
+    for part, splits in ((found.train, ("train", "val")), (found.test, ("test",))):
+        items = [item for split in splits for item in theirs[split]]
+        assert list(part.labels) == [label for _, label in items]
+        for file, (image, _) in zip(part.files, items, strict=True):
+            np.testing.assert_array_equal(np.asarray(Image.open(base / file)), np.asarray(image))
+    assert found.classes[:2] == ("pink primrose", "hard-leaved pocket orchid")
+
+
+def test_lists_of_flowers_that_are_not_the_published_ones_are_refused(tmp_path):
+    WRITERS["flowers"](tmp_path)
+    refuses("flowers", tmp_path, tmp_path / "flowers-102", "Flowers-102", incomplete=True)
+
+
+def test_birds_by_hand(tiny, tmp_path):
+    base = tiny("birds", classes=2, train=1, test=1)
+    # Numbers in another order and with a gap: only the numbers tie the files together.
+    (base / "classes.txt").write_text("7 007.Long_tailed_Tit\n3 003.Wren\n")
+    (base / "images.txt").write_text("9 002.Tiny_bird_1/bird_0000.jpg\n4 001.Tiny_bird_0/bird_0000.jpg\n")
+    edit(base / "images.txt", lambda t: t + "5 001.Tiny_bird_0/bird_0001.jpg\n6 002.Tiny_bird_1/bird_0001.jpg\n")
+    (base / "image_class_labels.txt").write_text("4 7\n5 7\n6 3\n9 3\n")
+    (base / "train_test_split.txt").write_text("4 1\n5 0\n6 0\n9 1\n")
+    found = find_photos("birds", tmp_path)
+    assert found.classes == ("Wren", "Long tailed Tit")
+    assert found.train == (("images/002.Tiny_bird_1/bird_0000.jpg", "images/001.Tiny_bird_0/bird_0000.jpg"), (0, 1))
+    assert found.test == (("images/001.Tiny_bird_0/bird_0001.jpg", "images/002.Tiny_bird_1/bird_0001.jpg"), (1, 0))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(CUB200, "birds"), (Indoor67, "scenes")])
+def test_the_two_datasets_are_used_as_torchvisions(kind, name, tiny):
+    base = tiny(name)
+    train, test = kind(base, transform=lambda image: image.size, target_transform=str), kind(base, train=False)
+    assert isinstance(train, torchvision.datasets.VisionDataset)
+    assert (len(train), len(test), train.targets) == (12, 6, [0] * 4 + [1] * 4 + [2] * 4)
+    assert train[4] == ((40, 30), "1")
+    image, label = test[5]
+    assert (image.size, label) == ((40, 30), 2)
+
+
+@pytest.mark.parametrize("folder", ["indoorCVPR_09", "scenes"])
+def test_scenes_may_lie_in_folders_of_other_names_and_lists_may_come_from_windows(tiny, tmp_path, folder):
+    base = tiny("scenes", folder=folder)
+    edit(base / "TestImages.txt", lambda t: "\ufeff" + t.replace("bar/", "bar\\"))
+    found = find_photos("scenes", tmp_path)
+    assert found.classes == ("airport_inside", "bar", "winecellar")
+    assert found.test.files[2] == "Images/bar/view 4.jpg"
+
+
+def test_imagenet_is_torchvisions_and_without_its_names_called_by_its_folders(tiny, tmp_path):
+    base = tiny("imagenet", classes=4)
+    (base / "train" / WNIDS[0] / "notes.txt").write_text("no image")
+    found = find_photos("imagenet", tmp_path)
+    for part, split in ((found.train, "train"), (found.test, "val")):
+        theirs = torchvision.datasets.ImageNet(base, split)
+        assert [(str(base / file), label) for file, label in zip(*part, strict=True)] == theirs.imgs
+    assert found.classes == ("tench", "crane (n02012849)", "crane (n03126707)", "wool")
+    (base / "meta.bin").unlink()
+    assert find_photos("imagenet", tmp_path).classes == WNIDS
+
+
+def test_a_folder_of_ones_own_with_two_parts(tmp_path):
+    write_folder(tmp_path, "mushrooms")
+    write_photo(tmp_path / "mushrooms/train/.hidden/0.jpg", 0, 0)
+    for name in ("mushrooms", tmp_path / "mushrooms", str(tmp_path / "mushrooms")):
+        found = find_photos(name, tmp_path)
+        assert (found.name, found.classes) == ("mushrooms", ("kind 0", "kind 1", "kind 2"))
+        assert pairs(found.train) == {(f"train/kind {c}/{i}.jpg", c) for c in range(3) for i in range(4)}
+        assert pairs(found.test) == {(f"test/kind {c}/{i}.jpg", c) for c in range(3) for i in (4, 5)}
+    for c in range(3):
+        write_photo(tmp_path / f"mushrooms/validation/kind {c}/9.jpg", c, 9)
+    more = find_photos("mushrooms", tmp_path)
+    assert pairs(more.train) == pairs(found.train) | {(f"validation/kind {c}/9.jpg", c) for c in range(3)}
+
+
+def test_of_class_folders_alone_a_fifth_is_drawn_as_the_test_part(tmp_path):
+    write_folder(tmp_path, parts=False, train=7, test=3)
+    found, again = find_photos("own", tmp_path), find_photos("own", tmp_path)
+    assert found == again
+    assert pairs(found.train) | pairs(found.test) == {(f"kind {c}/{i}.jpg", c) for c in range(3) for i in range(10)}
+    assert [found.test.labels.count(c) for c in range(3)] == [2, 2, 2]
+
+
+# --- what is missing or not as published
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("flowers", "setid.mat"), ("birds", "images.txt"), ("scenes", "TestImages.txt"), ("imagenet", "val")],
+)
+def test_a_set_or_a_list_that_is_not_there_is_answered_with_its_page(tiny, tmp_path, name, file):
+    info = PHOTO_SETS[name]
+    named = [f"'{name}'", info.label, info.source, "--root DIR", *(["--download"] if name == "flowers" else [])]
+    with pytest.raises(DataMissing) as error:  # with torchvision's or Python's words
+        find_photos(name, tmp_path / "none")
+    assert [word for word in named if word not in str(error.value)] == []
+    (tiny(name, **({"meta": False} if name == "imagenet" else {})) / file).rename(tmp_path / "away")
+    with pytest.raises(DataMissing, match=("flowers-102" if name == "flowers" else file)):
+        find_photos(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", [None, 5, ["own"]])
+def test_a_name_that_is_no_set_and_no_folder(tmp_path, name):
+    named = "'flower'", "flowers, scenes, birds, imagenet", f"{tmp_path}/flower", "--root DIR"
+    refuses("flower", tmp_path, *named, kind=DataMissing)
+    refuses(name, tmp_path, "photos", f"got {name!r}")
+
+
+def test_flowers_are_fetched_when_asked_and_a_download_that_fails_is_told(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise OSError("no route")
+
+    monkeypatch.setattr(torchvision.datasets.flowers102, "download_and_extract_archive", fails)
+    refuses("flowers", tmp_path, "Flowers-102", tmp_path, kind=DataMissing, download=True)
+    counts(monkeypatch, "flowers", (3, 12, 6))
+    monkeypatch.setattr(Flowers102, "download", lambda self: WRITERS["flowers"](tmp_path))
+    assert len(find_photos("flowers", tmp_path, download=True).train.files) == 12
+
+
+@each_set
+def test_other_numbers_than_published(tiny, tmp_path, monkeypatch, name):
+    base, classes = tiny(name), 102 if name == "flowers" else 3
+    counts(monkeypatch, name, (3, 13, 6))
+    wanted, got = (f"{classes} classes, {n} training images, 6 test images" for n in (13, 12))
+    refuses(name, tmp_path, f"'{name}'", base, f"wanted {wanted}", f"got {got}", "--incomplete")
+    assert len(find_photos(name, tmp_path, incomplete=True).train.files) == 12
+    for more in ((3, 11, 6), (3, 12, 5)):
+        counts(monkeypatch, name, more)
+        refuses(name, tmp_path, f"wanted {classes} classes", PHOTO_SETS[name].source, incomplete=True)
+
+
+def test_a_part_without_images_is_refused_in_any_case(tiny, tmp_path):
+    base = tiny("scenes")
+    (base / "TestImages.txt").write_text("\n")
+    refuses("scenes", tmp_path, "got 3 classes, 12 training images, 0 test images", incomplete=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text"),
+    [
+        ("flowers", "setid.mat", "<html>not found</html>" * 20),
+        ("birds", "classes.txt", "Wren"),
+        ("birds", "images.txt", "7"),
+        ("birds", "image_class_labels.txt", "2 Wren"),
+        ("birds", "train_test_split.txt", "2 2"),
+        ("birds", "train_test_split.txt", "9" * 5000 + " 1"),
+        ("scenes", "TrainImages.txt", "a/bar/x.jpg"),
+        ("scenes", "TestImages.txt", "zoo/view 1.jpg"),
+        ("scenes", "TestImages.txt", "bar"),
+        ("imagenet", "meta.bin", "half of it"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused_with_its_set(tiny, tmp_path, name, file, text):
+    base = tiny(name)
+    (base / file).write_text(text)
+    with pytest.raises(InputError, match=rf"{PHOTO_SETS[name].label}\) cannot be read in {base}"):  # and Python's words
+        find_photos(name, tmp_path, incomplete=True)
+
+
+def test_an_image_that_is_named_twice_is_refused(tiny, tmp_path):
+    base = tiny("birds")
+    edit(base / "images.txt", lambda t: t.replace("bird_0001", "bird_0000").replace("1/bird_0000", "1/./bird_0000"))
+    refuses("birds", tmp_path, base, "images/001.Tiny_bird_0/bird_0000.jpg", incomplete=True)
+    base = tiny("scenes")
+    edit(base / "TestImages.txt", lambda t: f"bar/view 0.jpg\n{t}")
+    refuses("scenes", tmp_path, base, "Images/bar/view 0.jpg", incomplete=True)
+
+
+def test_folders_of_imagenet_that_differ_are_refused(tiny, tmp_path):
+    base = tiny("imagenet", meta=False)
+    write_photo(base / "val/n09999999/0.JPEG", 0, 0)
+    refuses("imagenet", tmp_path, base, "other class folders", incomplete=True)

@@ -1,0 +1,481 @@
+"""Photographs as a task: crops are cut right, splits keep their labels, targets belong to a batch's very pixels."""
+
+import copy
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_photos
+import torch
+from messages import raises
+from paper_rig import coded, decoded, write_photos
+from tiny import method
+from torch import nn
+
+from ebll.data import Split, Task
+from ebll.errors import DataMissing, InputError
+from ebll.paper import Crops, PhotoSettings, PhotoSplit, load_photos
+from ebll.paper import photos as module
+from ebll.paper.photos import Pixels, central_crops, cut, fixed_crops, random_crops
+from ebll.protocol import learn_first, run_sequence
+from ebll.recording import Recorder
+from ebll.seeds import generator
+from ebll.training import TrainSettings, batches_of
+
+pytestmark = pytest.mark.paper
+
+TINY = PhotoSettings(stored=12, size=8, versions=3)
+TRAIN, TEST = torch.tensor([0] * 20 + [1] * 10 + [2] * 6), torch.tensor([0] * 3 + [1] * 2 + [2])
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+SCALE, SHIFT = 1 / (255 * STD), -MEAN / STD
+AS_BYTES = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # leaves the bytes as they are
+BYTES = torch.ones(3), torch.zeros(3)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """36 training images, numbers 0 to 35, and 6 test images, 100 to 105, in three classes."""
+    root = tmp_path_factory.mktemp("photos")
+    write_photos(root, "own", train=(coded(range(36), 12), TRAIN), test=(coded(range(100, 106), 12), TEST))
+    return root
+
+
+def load(root, **options):
+    changes = {name: options.pop(name) for name in list(options) if hasattr(TINY, name)}
+    return load_photos("own", root, TINY.replace(**changes), **options)
+
+
+def numbers(task, name):
+    """The numbers of the images in a split, and their crops, read off the restored pixels."""
+    return decoded(255 * task.restored(getattr(task, name).inputs[:]))
+
+
+def refuses(job, *named, kind=InputError):
+    with raises(kind, *named):
+        job()
+
+
+# ---- crops
+
+
+def one_at_a_time(images, crops, size):
+    """Slice, mirror, standardise: numpy, one image after the other, in double precision."""
+    made = []
+    for image, top, left, flip in zip(images.numpy(), *(part.tolist() for part in crops), strict=True):
+        piece = image[top : top + size, left : left + size].astype(np.float64)
+        piece = piece[:, ::-1] if flip else piece
+        made.append(((piece / 255 - MEAN.numpy()) / STD.numpy()).transpose(2, 0, 1))
+    return torch.from_numpy(np.stack(made))
+
+
+@pytest.mark.parametrize(("stored", "size"), [(9, 5), (8, 7), (6, 6), (4, 1)])
+def test_cut_is_slicing_mirroring_and_standardising_one_image_at_a_time(stored, size):
+    corners = torch.arange(stored - size + 1)
+    top, left, flip = torch.cartesian_prod(corners, corners, torch.arange(2)).T
+    crops = Crops(top, left, flip.bool())  # every one that there is
+    images = torch.randint(256, (len(top), stored, stored, 3)).to(torch.uint8)
+    found = cut(images, crops, size, SCALE, SHIFT)
+    assert (found.shape, found.dtype) == ((len(top), 3, size, size), torch.float32)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found.double(), one_at_a_time(images, crops, size), rtol=0, atol=1e-6)
+
+
+def test_the_four_corners_by_hand():
+    image = torch.arange(9, dtype=torch.uint8).reshape(1, 3, 3, 1).expand(4, 3, 3, 3)  # 0 1 2 / 3 4 5 / 6 7 8
+    top, left = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    plain = [[[0, 1], [3, 4]], [[1, 2], [4, 5]], [[3, 4], [6, 7]], [[4, 5], [7, 8]]]
+    mirrored = [[[1, 0], [4, 3]], [[2, 1], [5, 4]], [[4, 3], [7, 6]], [[5, 4], [8, 7]]]
+    for flip, expected in ((False, plain), (True, mirrored)):
+        found = cut(image, Crops(top, left, torch.full((4,), flip)), 2, *BYTES)
+        assert all(found[:, channel].int().tolist() == expected for channel in range(3))
+
+
+@pytest.mark.parametrize(("stored", "size", "corner"), [(256, 224, 16), (9, 4, 2), (7, 7, 0), (8, 7, 0)])
+def test_the_central_crop_leaves_as_much_on_either_side(stored, size, corner):
+    crops = central_crops(3, stored, size)
+    assert [part.tolist() for part in crops] == [[corner] * 3, [corner] * 3, [False] * 3]
+
+
+def test_random_crops_are_uniform_over_all_that_there_are_and_seeded():
+    count = 18_000
+    crops = random_crops(count, 12, 10, torch.Generator().manual_seed(5))
+    found = torch.bincount((crops.top * 3 + crops.left) * 2 + crops.flip, minlength=18)
+    assert len(found) == 18  # rows and columns 0 to 2, mirrored or not, and no other
+    chi_square = ((found - count / 18).square() / (count / 18)).sum()
+    assert chi_square < 40.8  # 17 degrees of freedom: one seed in a thousand is above
+    again = random_crops(count, 12, 10, torch.Generator().manual_seed(5))
+    assert all(map(torch.equal, crops, again))
+
+
+def test_fixed_crops_begin_with_the_centre_and_keep_each_images_versions_side_by_side():
+    count, versions = 30, 4
+    crops = fixed_crops(count, versions, 256, 224, torch.Generator().manual_seed(3))
+    rows = torch.arange(count * versions)
+    central = (crops.top == 16) & (crops.left == 16) & ~crops.flip
+    # Of 2 * 33 * 33 crops one is central, so among these 90 drawn ones it does not come up.
+    assert torch.equal(central, rows % versions == 0)
+    kinds = torch.stack([crops.top, crops.left, crops.flip.long()], dim=1)
+    assert len(kinds[~central].unique(dim=0)) > 80  # neither the images nor the versions share theirs
+
+
+# ---- who is in which split
+
+
+@pytest.mark.parametrize(("augment", "times"), [("fixed", 3), ("random", 1), ("none", 1)])
+def test_the_three_splits_are_disjoint_and_complete_and_keep_their_labels(augment, times, root):
+    task = load(root, augment=augment)
+    found = {name: numbers(task, name)[0] for name in ("train", "validation", "test")}
+    assert len(found["validation"]) == 4  # a tenth of 36, from every class
+    assert task.validation.labels.unique().tolist() == [0, 1, 2]
+    kept = found["train"][::times]
+    assert torch.equal(found["train"], kept.repeat_interleave(times))
+    assert sorted([*kept.tolist(), *found["validation"].tolist()]) == list(range(36))
+    assert found["test"].tolist() == list(range(100, 106))
+    assert torch.equal(task.train.labels, TRAIN[found["train"]])
+    assert torch.equal(task.validation.labels, TRAIN[found["validation"]])
+    assert torch.equal(task.test.labels, TEST)
+    assert [split.changing for split in (task.train, task.validation, task.test)] == [augment == "random", False, False]
+
+
+def test_the_fixed_crops_are_the_drawn_ones_and_all_others_are_central(root):
+    task = load(root, augment="fixed", versions=4, split_seed=5)
+    expected = fixed_crops(len(task.train) // 4, 4, 12, 8, generator(5, "windows", "own"))
+    assert all(map(torch.equal, numbers(task, "train")[1], expected))
+    for split in (task.validation, task.test, load(root, augment="none").train, load(root, augment="random").train):
+        top, left, flip = decoded(255 * task.restored(split.inputs[:]))[1]
+        assert top.unique().tolist() == left.unique().tolist() == [2]
+        assert not flip.any()
+
+
+def test_the_validation_images_are_the_same_for_every_run_and_go_by_the_split_seed(root):
+    first = numbers(load(root), "validation")[0]
+    torch.manual_seed(17)  # what a run does to the global generator
+    for options in ({"augment": "random"}, {"size": 10}, {"versions": 2}):
+        assert torch.equal(numbers(load(root, **options), "validation")[0], first)
+    others = [numbers(load(root, split_seed=seed), "validation")[0].tolist() for seed in (1, 2, 3)]
+    assert others != [first.tolist()] * 3
+    assert len(numbers(load(root, held_out=0.5), "validation")[0]) == 18
+
+
+def test_some_images_are_taken_of_every_class_in_its_share(root):
+    task = load(root, images=18, augment="none")
+    found = torch.cat([numbers(task, name)[0] for name in ("train", "validation")])
+    assert torch.bincount(TRAIN[found]).tolist() == [10, 5, 3]
+    assert len(found.unique()) == 18
+    assert torch.equal(task.train.labels, TRAIN[numbers(task, "train")[0]])
+    assert numbers(task, "test")[0].tolist() == list(range(100, 106))
+    assert len(load(root, images=5_000, augment="none").train) == 32
+    refuses(lambda: load(root, images=2), "images", 2, "3 classes")
+    refuses(lambda: load(root, images=3), "class 'class0'", "1 image", "2 are", "validation")
+
+
+def test_a_class_of_which_an_incomplete_set_has_no_image_is_passed_over(tmp_path):
+    tiny_photos.write_birds(tmp_path, train=5)
+    for name in ("images", "train_test_split", "image_class_labels"):
+        file = tmp_path / f"CUB_200_2011/{name}.txt"
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(line for line in lines if int(line.split()[0]) not in range(8, 15)))  # class 2 of 3
+    settings = PhotoSettings(stored=16, size=12, augment="none", images=6)
+    task = load_photos("birds", tmp_path, settings, incomplete=True)
+    assert (task.name, task.class_count) == ("birds", 3)
+    assert torch.cat([task.train.labels, task.validation.labels]).bincount().tolist() == [3, 0, 3]
+
+
+# ---- tasks
+
+
+def test_restored_inputs_are_the_pixels_from_0_to_1(root):
+    task = load(root, mean=(0.5, 0.1, 0.2), std=(0.3, 0.2, 0.4))
+    expected = coded(range(100, 106), 12)[:, 2:10, 2:10].permute(0, 3, 1, 2) / 255
+    torch.testing.assert_close(task.restored(task.test.inputs[:]), expected, rtol=0, atol=1e-6)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.5, 0.1, 0.2), (0.3, 0.2, 0.4)))
+    torch.testing.assert_close(task.test.inputs[:], (expected - mean) / std, rtol=0, atol=1e-5)
+
+
+def test_without_settings_photographs_are_cut_at_224_and_standardised_as_for_imagenet(root):
+    from torchvision.models import AlexNet_Weights
+
+    usual, task = AlexNet_Weights.IMAGENET1K_V1.transforms(), load_photos("own", root)
+    assert (list(task.offset), list(task.scale)) == (usual.mean, usual.std)
+    assert task.input_shape == (3, 224, 224)
+    assert len(task.train) == 5 * 32
+    assert repr(task).startswith("Task 'own': train 160, validation 4, test 6\n  3 classes: class0, class1, class2\n")
+    low, high = min(-MEAN / STD).item(), max((1 - MEAN) / STD).item()
+    assert f"one input: 3 x 224 x 224, training values {low:.2f} to {high:.2f}" in repr(task)
+    assert repr(task.train) == "PhotoSplit(160 x 3 x 224 x 224)"
+
+
+def test_progress_is_told_of_each_part_and_the_cache_may_lie_elsewhere(root, tmp_path):
+    told = []
+    load(root, cache=tmp_path / "cache", images=18, progress=lambda *given: told.append(given))
+    assert told == [("own train", 0, 18), ("own train", 18, 18), ("own test", 0, 6), ("own test", 6, 6)]
+    assert len(list((tmp_path / "cache").glob("*.bin"))) == 2
+
+
+def test_unreadable_images_are_refused_or_left_out_with_their_labels(tmp_path):
+    write_photos(tmp_path, "own", train=(coded(range(36), 12), TRAIN), test=(coded(range(100, 106), 12), TEST))
+    bad = ["train/class0/0003.png", "test/class1/0003.png"]
+    for file in bad:
+        (tmp_path / "own" / file).write_bytes(b"no image")
+    with pytest.raises(InputError, match=rf"1 of 36 images .*{bad[0]}"):  # with Pillow's words
+        load(tmp_path)
+    task = load(tmp_path, skip_unreadable=True, augment="none")
+    found = torch.cat([numbers(task, name)[0] for name in ("train", "validation")])
+    assert sorted(found.tolist()) == [n for n in range(36) if n != 3]
+    assert torch.equal(task.train.labels, TRAIN[numbers(task, "train")[0]])
+    assert [split.skipped for split in (task.train, task.validation, task.test)] == [(bad[0],), (), (bad[1],)]
+    (tmp_path / "own/test/class2/0005.png").write_bytes(b"no image")  # its only one
+    refuses(lambda: load(tmp_path, skip_unreadable=True), "'own'", "'class2'", "test")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"mean": (0.5, 0.1)}, ["mean", "three numbers"]),
+        ({"mean": (0.5, float("nan"), 0.1)}, ["mean", "three numbers"]),
+        ({"std": (0.5, 0.0, 0.1)}, ["std", "above 0"]),
+        ({"cache": 5}, ["cache", "got 5"]),
+    ],
+)
+def test_what_cannot_be_used_is_refused(root, options, named):
+    with pytest.raises(InputError) as caught:  # with torch's words
+        load(root, **options)
+    assert [word for word in named if word not in str(caught.value)] == []
+
+
+def test_settings_that_cannot_be_are_refused(root, tmp_path):
+    refuses(lambda: PhotoSettings(stored=200, size=224), "size", "224 pixels", 200)
+    refuses(lambda: PhotoSettings(augment="sometimes"), "augment", "'sometimes'", "fixed, random, none")
+    refuses(lambda: load_photos("own", root, {"size": 8}), "settings", "PhotoSettings", "got dict")
+    refuses(lambda: load_photos("birds", tmp_path, TINY), "'birds'", tmp_path, kind=DataMissing)
+
+
+# ---- pixels are the tensor that they stand for
+
+ROWS = [14, 3, 3, 0, 7, 12, 1, 9, 3, 5, 14, 2, 8]  # in no order, and some again
+
+
+@pytest.fixture
+def pair(monkeypatch):
+    """Pixels, and the tensor that they stand for; portions are small, so that there are several."""
+    monkeypatch.setattr(module, "PORTION", 4)
+    images, crops = coded(range(15), 12), random_crops(13, 12, 8, torch.Generator().manual_seed(0))
+    made = Pixels(images, torch.tensor(ROWS), crops, 8, SCALE, SHIFT)
+    return made, cut(images[ROWS], crops, 8, SCALE, SHIFT)
+
+
+INDICES = [
+    *(0, -1, slice(None), slice(2, 11), slice(None, None, 3), slice(5, 5)),
+    *(torch.tensor([4, 0, 12, 4, 4, -1]), torch.tensor([], dtype=torch.int64), [2, 9]),
+    *(torch.arange(13) % 3 == 0, torch.tensor([[1, 2], [0, 12], [5, 5]])),
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_indexing_gives_what_indexing_the_tensor_gives(pair, index):
+    pixels, tensor = pair
+    assert torch.equal(pixels[index], tensor[index])
+    assert pixels[index].shape == tensor[index].shape
+
+
+def test_pixels_have_the_tensors_shape_portions_rows_and_ends(pair):
+    pixels, tensor = pair
+    assert [getattr(pixels, n) == getattr(tensor, n) for n in ("shape", "ndim", "dtype", "device")] == [True] * 4
+    assert len(pixels) == len(tensor)
+    with pytest.raises(IndexError):
+        pixels[13]
+    for size in (1, 3, 50):
+        found = list(pixels.split(size))
+        assert [len(part) for part in found] == [len(part) for part in tensor.split(min(size, 4))]
+        assert torch.equal(torch.cat(found), tensor)
+    rows = torch.tensor([12, 0, 5, 5])
+    assert torch.equal(pixels.take(rows).take(torch.tensor([1, 0]))[:], tensor[[0, 12]])
+    others = random_crops(13, 12, 8, torch.Generator().manual_seed(99))
+    again = torch.cat(list(pixels.batches(rows, 3, others)))
+    assert torch.equal(again, cut(coded(ROWS, 12), others, 8, SCALE, SHIFT)[rows])
+    assert pixels.min() == (0 * SCALE + SHIFT).min()
+    assert pixels.max() == (255 * SCALE + SHIFT).max()
+
+
+def test_moved_pixels_are_cut_elsewhere_and_the_images_stay_where_they_are(pair):
+    moved = pair[0].to("meta")
+    assert (moved.device.type, moved.images.device.type, moved.crops.top.device.type) == ("meta", "cpu", "meta")
+
+
+# ---- epochs
+
+
+def stream_of(task, batch_size, targets=None, skip=0):
+    return batches_of(task, 1, targets, batch_size, generator(4, "x"), skip)
+
+
+def test_an_epoch_shows_every_image_once_with_its_label_and_the_next_cuts_it_anew(root):
+    task = load(root, augment="random", **AS_BYTES)
+    stream, seen = stream_of(task, 10), []
+    for _ in range(3):
+        batches = [next(stream) for _ in range(4)]
+        assert [len(batch.labels) for batch in batches] == [10, 10, 10, 2]
+        inputs, labels = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("inputs", "labels"))
+        found, crops = decoded(inputs)
+        assert len(found.unique()) == 32
+        assert torch.equal(labels, TRAIN[found])
+        torch.testing.assert_close(inputs, cut(coded(found, 12), crops, 8, *BYTES), rtol=0, atol=1e-4)
+        seen.append(torch.stack([*crops])[:, found.argsort()])
+    same = [(one == other).all(dim=0).sum() for one, other in itertools.combinations(seen, 2)]
+    assert max(same) <= 5  # of 32 images, each with one crop in 50
+
+
+@pytest.mark.parametrize("augment", ["fixed", "random"])
+@pytest.mark.parametrize("recording", ["rows", "teacher"])
+def test_batches_left_out_at_the_beginning_leave_those_that_follow(augment, recording, root):
+    task = load(root, augment=augment)
+    rows = {"row": torch.arange(len(task.train)), "twice": 2.0 * torch.arange(len(task.train))}
+    targets = rows if recording == "rows" else lambda inputs: {"mean": inputs.mean(dim=(1, 2, 3))}
+    size = len(task.train) * 4 // 13  # an epoch is three full batches and a rest
+    whole = list(itertools.islice(stream_of(task, size, targets), 10))
+    for skip in (1, 3, 4, 7):
+        rest = itertools.islice(stream_of(task, size, targets, skip), 10 - skip)
+        for expected, found in zip(whole[skip:], rest, strict=True):
+            assert torch.equal(found.inputs, expected.inputs)
+            assert torch.equal(found.labels, expected.labels)
+            assert all(torch.equal(found.targets[key], expected.targets[key]) for key in expected.targets)
+
+
+# ---- whole runs
+
+
+SETTINGS = TrainSettings(epochs=3, warmup_epochs=1, batch_size=8, learning_rate=0.02)
+
+
+def net(input_shape):
+    features = nn.Sequential(nn.Conv2d(3, 6, 5, stride=3), nn.ReLU())
+    return features, nn.Sequential(nn.Linear(6 * 4 * 4, 10), nn.ReLU())
+
+
+def tinted(labels, seed):
+    """Noise of 24 x 24 with the colour of its class, so that a class can be learned and every crop looks different."""
+    images = torch.randint(0, 176, (len(labels), 24, 24, 3), generator=torch.Generator().manual_seed(seed))
+    images[torch.arange(len(labels)), :, :, labels % 3] += 80
+    return images.to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def photo_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tinted")
+    for seed, name in enumerate(("first", "second")):
+        labels = torch.arange(18 + 3 * seed) * 3 // (18 + 3 * seed)
+        write_photos(root, name, train=(tinted(labels, seed), labels), test=(tinted(labels, 9 + seed), labels))
+    return root
+
+
+def photo_tasks(root, augment):
+    settings = PhotoSettings(stored=24, size=16, augment=augment, versions=3, held_out=0.2)
+    return [load_photos(name, root, settings) for name in ("first", "second")]
+
+
+def answers_of(name, before, encoder, inputs):
+    """What a method holds a batch to, worked out here from the network of before the task."""
+    with torch.no_grad():
+        features = before.features(inputs)
+        hidden = before.operator(features)
+        known = {"soft_targets": torch.softmax(before.heads[0](hidden) / 2, dim=1), "hidden": hidden}
+        if encoder is not None:
+            known["codes"] = torch.sigmoid(features @ encoder.weight.T + encoder.bias)
+    wanted = {"lwf": ["soft_targets"], "ebll": ["soft_targets", "codes"], "feature-extraction": ["hidden"]}
+    return {key: known[key] for key in wanted[name]}
+
+
+@pytest.mark.parametrize("augment", ["fixed", "random"])
+@pytest.mark.parametrize("name", ["lwf", "ebll", "feature-extraction"])
+def test_targets_belong_to_the_very_pixels_in_the_batch(name, augment, photo_root, monkeypatch):
+    tasks = photo_tasks(photo_root, augment)
+    start = learn_first(tasks[:1], net=net, settings=SETTINGS)
+    before, chosen, seen = copy.deepcopy(start.net), method(name), []
+    original = type(chosen).loss_terms
+
+    def watching(self, net, batches, memory):
+        (batch,) = batches
+        encoder = memory.encoder(0) if memory else None
+        # What the student says of the same pixels by now.
+        seen.append((batch, encoder, answers_of(name, net, encoder, batch.inputs)))
+        return original(self, net, batches, memory)
+
+    monkeypatch.setattr(type(chosen), "loss_terms", watching)
+    run_sequence(tasks, chosen, start=start, settings=SETTINGS, recorder=Recorder(log_every=0), consolidate_last=False)
+
+    split, order = tasks[1].train, generator(0, "batches", 1, 1)
+    steps = -(-len(split) // 8)
+    epochs = []
+    for _ in range(3):
+        rows = torch.randperm(len(split), generator=order)
+        epochs += zip(rows.split(8), [split.versions(order)] * steps, strict=True)
+    seen = seen[-len(epochs) :]  # feature extraction has a warm-up, which is more of the same
+    centre = torch.arange(len(split)) // 3 * 3 if augment == "fixed" else torch.arange(len(split))
+    apart = []
+    for (rows, _), (batch, encoder, _) in zip(epochs, seen, strict=True):
+        assert torch.equal(batch.labels, split.labels[rows])
+        expected = answers_of(name, before, encoder, batch.inputs)
+        central = answers_of(name, before, encoder, split.inputs[centre[rows]])
+        assert batch.targets.keys() == expected.keys()
+        for key, answer in expected.items():
+            if augment == "random":  # asked of this very batch, so that no bit may differ
+                assert torch.equal(batch.targets[key], answer)
+            torch.testing.assert_close(batch.targets[key], answer, rtol=1e-5, atol=1e-6)
+            apart.append((central[key] - batch.targets[key]).abs().amax(dim=1))
+    # A target recorded of the central crop would have been found out, but for the central crops themselves.
+    missed = (torch.cat(apart) < 1e-3).double().mean()
+    assert missed < (0.4 if augment == "fixed" else 0.1)
+    if name != "feature-extraction":  # whose features stand still
+        batch, _, now = seen[-1]
+        assert all((now[key] - batch.targets[key]).abs().max() > 1e-3 for key in now)
+
+
+class Double(nn.Module):
+    """The first layer of a network in double precision: photographs come as float32."""
+
+    def forward(self, inputs):
+        return inputs.double()
+
+
+def as_tensors(task):
+    """The same task with its inputs in memory, as any other task's."""
+    parts = {name: getattr(task, name) for name in ("train", "validation", "test")}
+    plain = {name: Split(split.inputs[:], split.labels) for name, split in parts.items()}
+    return Task(task.name, task.classes, **plain, offset=task.offset, scale=task.scale)
+
+
+@pytest.mark.parametrize("name", ["lwf", "ebll", "ewc", "joint", "feature-extraction"])
+def test_a_run_on_photographs_is_the_run_on_tensors(name, photo_root):
+    """Photographs lie channels last in memory and tensors channels first, for which torch has other convolutions."""
+    tasks = photo_tasks(photo_root, "fixed")
+    assert all(isinstance(task.train, PhotoSplit) for task in tasks)
+    chosen = method(name, fisher_samples=9) if name == "ewc" else method(name)
+    torch.set_default_dtype(torch.float64)  # of every weight that is made meanwhile
+    try:
+        first, second = (
+            run_sequence(
+                several, chosen, net=lambda shape: (nn.Sequential(Double(), net(shape)[0]), net(shape)[1]),
+                settings=SETTINGS, seed=3, recorder=Recorder(log_every=2, samples=5),
+            )
+            for several in (tasks, [as_tensors(task) for task in tasks])
+        )  # fmt: skip
+    finally:
+        torch.set_default_dtype(torch.float32)
+    close = {"rtol": 1e-9, "atol": 1e-9, "equal_nan": True}
+    torch.testing.assert_close(dict(first.net.state_dict()), dict(second.net.state_dict()), **close)
+    for table in ("curves", "accuracy", "kept"):
+        pd.testing.assert_frame_equal(getattr(first, table), getattr(second, table), rtol=1e-9, atol=1e-9)
+    assert len(first.recorder.curve_rows) > 10
+
+
+def test_a_learned_task_is_recognised_and_left_as_it_was(photo_root):
+    """Colour tells the classes apart, so that a network whose labels do not belong to its inputs would guess."""
+    (task, _) = photo_tasks(photo_root, "random")
+    before = task.train.inputs[:].clone()
+    run = run_sequence([task], "finetune", net=net, settings=SETTINGS.replace(epochs=20), seed=0)
+    assert run.accuracy["accuracy"].item() > 0.8
+    assert torch.equal(task.train.inputs[:], before)
+    subset = task.subset(6)
+    assert subset.train.changing
+    assert set(subset.train.labels.tolist()) == {0, 1, 2}
