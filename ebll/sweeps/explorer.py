@@ -114,9 +114,6 @@ class SweepExplorer(Widget):
     def _picture(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.drawing().bundle()
 
-    def _parts(self) -> Iterable[ipywidgets.Widget]:
-        return ()
-
     def _build(self) -> None:
         source = f"{str(self._source)!r}, " if isinstance(self._source, str | Path) else ""
         self.root = self.status = _Front(

@@ -355,12 +355,17 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
   };
 }
 
-/** In a notebook: a model of the kernel holds content and view. */
-async function render({ model, el }) {
+/** The JavaScript of Vega, which a page loads once for all its charts: as in widgets/front/chart.js. */
+async function load(model) {
   const runtime = await model.widget_manager.get_model(model.get("runtime").replace("IPY_MODEL_", ""));
   const plain = new Blob([runtime.get("code")]).stream().pipeThrough(new DecompressionStream("gzip"));
   const url = URL.createObjectURL(new Blob([await new Response(plain).text()], { type: "text/javascript" }));
-  const { vegaEmbed } = await (window[Symbol.for("ebll.vega.module")] ??= import(url));
+  return (await import(url)).vegaEmbed;
+}
+
+/** In a notebook: a model of the kernel holds content and view. */
+async function render({ model, el }) {
+  const vegaEmbed = await (window[Symbol.for("ebll.vega")] ??= load(model));
   const inner = make("div"), note = make("p");
   note.setAttribute("role", "alert");
   el.append(inner, note);
