@@ -98,14 +98,15 @@ def compare(
         options = {"net": net, "settings": settings, "seed": seed, "device": device}
         try:
             if seed in starts:
-                check_start(starts[seed], tasks[0])
-                _check_net(starts[seed], net)
+                check_start(starts[seed], tasks[0], net if isinstance(net, str) else "own")
                 start = starts[seed]
             else:
                 start = learn_first([tasks[0]], recorder=Recorder(log_every=log_every), **options)
         except TrainingDiverged as error:
             made.failures.append(str(error))
             done += len(named)
+            if progress:
+                progress(done, total, f"the first task, seed {seed}")
             continue
         made.starts[seed], memories = start, {}
         for name, method in named.items():
@@ -155,7 +156,7 @@ def learn_with(
             yield from learn(run, [task], longer)
             made.alone_rows += [facts | row for row in run.recorder.accuracy_rows]
     except TrainingDiverged as error:
-        made.failures.append(f"{name}: {error}")
+        made.failures.append(str(error) if method is not None and name == method.name else f"{name}: {error}")
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
@@ -172,12 +173,6 @@ def _starts(starts: Mapping[int, Snapshot] | None) -> Mapping[int, Snapshot]:
     if not isinstance(starts, Mapping) or not all(isinstance(one, Snapshot) for one in starts.values()):
         raise InputError("starts takes a dict from a seed to a Snapshot, such as `.starts` of an earlier comparison.")
     return starts
-
-
-def _check_net(start: Snapshot, net: NetSpec) -> None:
-    wanted = net if isinstance(net, str) else "own"
-    if start.net_name != wanted:
-        raise InputError(f"starts: a network {start.net_name!r} has learned the first task, but net is {wanted!r}.")
 
 
 def _named(methods: Mapping[str, Method] | Iterable[str | Method]) -> dict[str, Method | None]:

@@ -90,6 +90,7 @@ def completed(
             f"Dask client; got {type(executor).__name__}."
         )
     lost: BaseException | None = None
+    came = False
     with contextlib.ExitStack() as stack:
         total = None
         if executor is None and items:
@@ -108,6 +109,7 @@ def completed(
                 for future in done:
                     error = CancelledError() if future.cancelled() else future.exception()
                     if error is None:
+                        came = True
                         yield futures[future], future.result()
                     elif type(error).__name__ in _LOST:
                         lost = lost or error
@@ -121,7 +123,7 @@ def completed(
             for future in futures:
                 future.cancel()
     if lost is not None:
-        raise EbllError(_words_for(lost, workers if total is not None else None)) from lost
+        raise EbllError(_words_for(lost, workers if total is not None else None, came)) from lost
 
 
 def count(amount: float = 1.0) -> None:
@@ -237,14 +239,14 @@ def _ctrl_c_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _words_for(error: BaseException, workers: int | None) -> str:
+def _words_for(error: BaseException, workers: int | None, came: bool) -> str:
     if workers is None:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return (
             f"The executor has lost a worker or takes no more work ({what}). What was finished is kept where it was "
             "saved; the same call goes on from there."
         )
-    hint = f" {_IN_A_SCRIPT}" if hasattr(sys.modules["__main__"], "__file__") else ""
+    hint = f" {_IN_A_SCRIPT}" if not came and hasattr(sys.modules["__main__"], "__file__") else ""
     return (
         "A worker process was ended from outside, most often for want of memory. What was finished is kept; try again "
         f"with fewer workers than {workers}.{hint}"

@@ -54,7 +54,7 @@ def run_sequence(
     tasks: Sequence[Task],
     method: Method | str,
     *,
-    net: NetSpec = "mlp",
+    net: NetSpec | None = None,
     settings: TrainSettings | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -66,7 +66,8 @@ def run_sequence(
 
     tasks      of the same input shape and different names
     method     an object from `ebll.methods`, or its name for the default settings
-    net        "mlp", "cnn", a pair (features, operator) of modules, or a function input_shape -> such a pair
+    net        "mlp", "cnn", a pair (features, operator) of modules, or a function input_shape -> such a pair; that of
+               `start` or else "mlp" unless given
     seed       decides everything that is random; on one machine and thread count the weights repeat to the last bit
     recorder   collects the tables as the run goes on: pass your own to keep them if the run is interrupted
     start      a `Snapshot` to branch from instead of learning the first task again; it is copied
@@ -93,7 +94,7 @@ def begin(
     tasks: Sequence[Task],
     method: Method | str,
     *,
-    net: NetSpec = "mlp",
+    net: NetSpec | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     recorder: Recorder | None = None,
@@ -109,10 +110,12 @@ def begin(
     recorder = _checked(recorder, Recorder, "recorder", "log_every")
     names, net_name = tuple(task.name for task in tasks), net if isinstance(net, str) else "own"
     if start is None:
-        run = Run(method, names, net_name, seed, build_network(net, tasks[0].input_shape, seed), None, recorder)
+        net_name = net_name if net is not None else "mlp"
+        network = build_network("mlp" if net is None else net, tasks[0].input_shape, seed)
+        run = Run(method, names, net_name, seed, network, None, recorder)
         method.check(run.net, len(tasks))
     else:
-        check_start(start, tasks[0])
+        check_start(start, tasks[0], None if net is None else net_name)
         method.check(start.net, len(tasks))
         recorder.extend(start.recorder)
         run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net), None, recorder, learned=1)
@@ -146,7 +149,7 @@ def learn(
     if names != run.tasks[: len(names)]:
         raise InputError(f"The run was begun with {', '.join(run.tasks)}; got {', '.join(names)}.")
     for t, task in enumerate(tasks):
-        who = run.method.label if t else "First task"
+        who = run.method.label if t else f"{task.name} as the first task"
         try:
             if run.learned <= t:
                 yield from learn_task(run, tasks, t, settings, resume if resume and resume.task == t else None)

@@ -123,8 +123,8 @@ def checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Tas
     return [task.to(device) for task in tasks]
 
 
-def check_start(start: Snapshot, first: Task) -> None:
-    """Refuse a snapshot that has not learned the first task of the sequence."""
+def check_start(start: Snapshot, first: Task, net_name: str | None = None) -> None:
+    """Refuse a snapshot that has not learned the first task of the sequence, or with another network."""
     if not isinstance(start, Snapshot):
         raise InputError(f"start takes a Snapshot, such as learn_first(...) returns; got {type(start).__name__}.")
     learned = start.recorder.accuracy_rows[-1]["task"] if start.recorder.accuracy_rows else first.name
@@ -134,3 +134,5 @@ def check_start(start: Snapshot, first: Task) -> None:
             f"start has learned {learned} (inputs {has[0]}, classes of its heads {has[1]}), but the sequence begins "
             f"with {first.name} (inputs {wants[0]}, classes {wants[1]}). Branch from learn_first([{first.name}, ...])."
         )
+    if net_name is not None and start.net_name != net_name:
+        raise InputError(f"start: a network {start.net_name!r} has learned the first task, but net is {net_name!r}.")

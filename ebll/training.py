@@ -26,7 +26,7 @@ from ebll.settings import Settings, setting
 __all__ = ["Resume", "Step", "TrainSettings", "batches_of", "check_finite", "train"]
 
 Teacher = Callable[[Tensor], Targets]
-"""What the network of before a task says of a batch of inputs, for tasks whose inputs are cut anew in each epoch."""
+"""Outputs of the frozen network of before a task on a batch, for tasks whose crops are drawn again in each epoch."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def train(
 
     data       index -> task whose training split may be used; an epoch is one pass over task t, beside which the others
                are drawn from as often as needed
-    recorded   rows belonging to task t's training inputs, from `method.record_targets`, or a function that gives them
+    targets    rows belonging to task t's training inputs, from `method.record_targets`, or a function that gives them
     seed       decides the order of the batches, and dropout where a network has it
     yields     the same `Step` each time; whoever iterates may put another method into it
     raises     `TrainingDiverged` at the first step whose loss is not finite

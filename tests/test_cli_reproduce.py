@@ -123,7 +123,7 @@ def test_some_methods_other_seeds_and_a_run_that_ends_early(tmp_path):
     assert "3 runs diverged" in result.stderr
     told = " ".join(result.stdout.split())
     for name in IDS:
-        assert f"diverged: {name}: ewc: EWC, seed 7: training diverged" in told
+        assert f"diverged: {name}: EWC, seed 7: training diverged" in told
     accuracy = pd.read_csv(tmp_path / "accuracy.csv")
     assert set(accuracy["seed"]) == {7}
     assert set(accuracy.loc[accuracy["method"] == "ewc", "after"]) == {"letters"}

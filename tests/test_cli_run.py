@@ -41,7 +41,8 @@ def test_it_prints_what_it_writes(tmp_path, two):
     accuracy = pd.read_csv(out / "accuracy.csv")
     assert list(accuracy)[:6] == ["sequence", "method", "seed", "after", "task", "accuracy"]
     assert set(accuracy["sequence"]) == {"mlp:one-two"}
-    before, after, new = 100 * accuracy["accuracy"]
+    assert list(accuracy["method"]) == ["alone", "ebll", "ebll", "ebll"]
+    _, before, after, new = 100 * accuracy["accuracy"]
     assert re.search(rf"one +{before:.1f} *\n", done.stdout)
     assert re.search(rf"two +{after:.1f} +{new:.1f} *\n", done.stdout)
     assert re.search(rf"average accuracy +{(after + new) / 2:.1f} %", done.stdout)
@@ -60,6 +61,19 @@ def test_the_same_seed_gives_the_same_files(tmp_path, two):
     assert files[0] == files[1]
     # A method that keeps nothing still leaves a table that can be read.
     assert pd.read_csv(tmp_path / "a" / "kept.csv").empty
+
+
+def test_the_first_task_is_learned_with_the_settings_of_the_net_as_in_a_sweep(two, tmp_path):
+    """`--epochs` and the like are those of the tasks after it, as `RunConfig` says."""
+    first = []
+    for epochs in (1, 3):
+        assert (
+            run("--tasks", two, "--method", "lwf", "--epochs", epochs, "--log-every", 0, "--out", tmp_path).exit_code
+            == 0
+        )
+        accuracy = pd.read_csv(tmp_path / "accuracy.csv").query("after == 'one'")
+        first.append(accuracy["accuracy"].item())
+    assert first[0] == first[1]
 
 
 @pytest.mark.parametrize("method", ["joint", "ebll"])
@@ -81,12 +95,12 @@ def test_a_broken_image_is_named(tmp_path, two):
 def test_when_training_diverges_the_tables_so_far_are_kept(tmp_path, two):
     done = run("--tasks", two, *WILD, "--out", tmp_path / "out")
     assert done.exit_code == 1
-    kept, error = done.stderr.splitlines()
+    *_, kept, error = done.stderr.splitlines()
     assert error.startswith("Error: LwF, seed 0: ")  # then terms and a step that depend on the processor
     assert "distill_weight" in error
     assert str(tmp_path / "out") in kept
     accuracy = pd.read_csv(tmp_path / "out" / "accuracy.csv")
-    assert accuracy[["after", "task"]].values.tolist() == [["one", "one"]]
+    assert accuracy.loc[accuracy["method"] == "lwf", ["after", "task"]].values.tolist() == [["one", "one"]]
     assert len(pd.read_csv(tmp_path / "out" / "curves.csv")) > 0
 
 
@@ -97,7 +111,7 @@ def test_a_figure_that_cannot_be_written_leaves_the_tables(tmp_path, two, monkey
     monkeypatch.setattr("ebll.plots.save", fail)
     done = run("--tasks", two, "--method", "lwf", "--epochs", 1, "--out", tmp_path)
     assert done.exit_code == 2
-    assert len(pd.read_csv(tmp_path / "accuracy.csv")) == 3
+    assert len(pd.read_csv(tmp_path / "accuracy.csv")) == 4
     assert "no space left on device" in done.stderr
 
 

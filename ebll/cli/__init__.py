@@ -57,7 +57,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except EbllError as error:
-            failure = click.ClickException(" ".join(str(error).split()))
+            failure = click.ClickException(str(error))
             failure.exit_code = 1 if isinstance(error, TrainingDiverged) else 2
             raise failure from error
         except KeyboardInterrupt:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,15 @@ import click
 from ebll import metrics
 from ebll.cli.options import CommaList, Progress, config_options, device_option, examples
 from ebll.comparison import ALONE, Comparison, learn_with
-from ebll.config import RunConfig
+from ebll.config import PRESETS, RunConfig
 from ebll.data import TASKS, Task, load_task
 from ebll.errors import OutputError, TrainingDiverged, check_choice
-from ebll.protocol import begin, learn
-from ebll.recording import Recorder
 from ebll.reproduce import choose_device, report
 from ebll.reproduce.jobs import Tables
-from ebll.reproduce.plan import Experiment
-from ebll.runs import Run, Snapshot
+from ebll.runs import Run
 from ebll.seeds import cpu_threads
+from ebll.starts import first_task
+from ebll.training import Step
 
 __all__ = ["run"]
 
@@ -37,7 +35,7 @@ __all__ = ["run"]
     )
 )
 @click.option(
-    "--tasks", type=CommaList(choices=TASKS), default="letters,mnist", show_default=True, metavar="A,B[,...]",
+    "--tasks", type=CommaList(choices=TASKS), default="letters,textures", show_default=True, metavar="A,B[,...]",
     help="Tasks in the order learned; a folder of images is named by its path.",
 )  # fmt: skip
 @config_options
@@ -56,31 +54,37 @@ def run(tasks: Sequence[str], out: str | None, device: str, **settings: Any) -> 
     if config.images:
         loaded[1:] = [task.subset(config.images) for task in loaded[1:]]
     folder = None if out is None else report.prepare_folder(out)
-    options = {"net": config.net, "seed": config.seed, "device": device}
-    made = begin(loaded, config.made_method(), recorder=Recorder(log_every=config.log_every), **options)
-    alone = Comparison()
+    made, total = Comparison(), _step_count(loaded, config)
     try:
         with Progress() as progress, cpu_threads(config.train.threads):
-            reference = learn_with(
-                alone, ALONE, None, loaded, Snapshot(made.net, made.recorder, config.net), {},
-                settings=config.train, **options,
-            )  # fmt: skip
-            total = _steps(loaded, config)
-            for i, step in enumerate(itertools.chain(learn(made, loaded, config.train), reference)):
+            for i, step in enumerate(_steps(config, loaded, device, made)):
                 progress.at(i / total, f"step {step.index} of {step.total}, {step.stage}")
     except BaseException:
         if folder:
             with contextlib.suppress(OutputError):  # the first error is the one to show
-                _write(made, folder)
+                _write(made, folder, "Tables so far")
         raise
-    if alone.failures:
-        raise TrainingDiverged(alone.failures[0])
+    done = made.runs.get((config.method, config.seed))
     if folder:
-        from ebll import plots
+        with contextlib.suppress(OutputError) if made.failures else contextlib.nullcontext():
+            _write(made, folder, "Tables")
+    if done is not None and done.learned == len(loaded):
+        _show(done, [row["accuracy"] for row in made.alone_rows])
+        if folder and len(done.curves):
+            from ebll import plots
 
-        _write(made, folder)
-        plots.save(plots.feature_distance(made.curves), folder / "feature-distance")
-    _show(made, [row["accuracy"] for row in alone.alone_rows])
+            plots.save(plots.feature_distance(done.curves), folder / "feature-distance")
+    if made.failures:
+        raise TrainingDiverged(made.failures[0])
+
+
+def _steps(config: RunConfig, tasks: Sequence[Task], device: str, made: Comparison) -> Iterator[Step]:
+    """The steps of the first task with the net's own settings, of the method, and of a network alone for each task."""
+    options = {"seed": config.seed, "device": device, "log_every": config.log_every}
+    start = yield from first_task(tasks[0], config.net, PRESETS[config.net].train, **options)
+    options |= {"net": config.net, "settings": config.train}
+    for name, method in ((config.method, config.made_method()), (ALONE, None)):
+        yield from learn_with(made, name, method, tasks, start.snapshot, start.memories, **options)
 
 
 def _load(name: str) -> Task:
@@ -89,33 +93,31 @@ def _load(name: str) -> Task:
     return load_task(check_choice(name, [*TASKS, "the path of a folder of images, such as ./leaves"], "Task"))
 
 
-def _steps(tasks: Sequence[Task], config: RunConfig) -> int:
-    """Of the sequence, and of a network alone for each later task; a stage yields once more after its last step."""
-    train = config.train
+def _step_count(tasks: Sequence[Task], config: RunConfig) -> int:
+    """How many steps `_steps` yields; a stage yields once more after its last step."""
+    train, first = config.train, PRESETS[config.net].train.epochs
     batches = [math.ceil(len(task.train) / train.batch_size) for task in tasks]
-    later = 2 * (train.epochs + train.warmup_epochs) * sum(batches[1:]) + 3 * len(batches[1:])
-    return train.epochs * batches[0] + 1 + later
+    stages = 2 + bool(train.warmup_epochs)
+    return first * batches[0] + 1 + sum(2 * (train.epochs + train.warmup_epochs) * n + stages for n in batches[1:])
 
 
-def _write(made: Run, folder: Path) -> None:
+def _write(made: Comparison, folder: Path, what: str) -> None:
     """Write the tables so far; none where nothing was recorded."""
-    if made.recorder.accuracy_rows or made.recorder.curve_rows:
-        tables = Tables()
-        for name in ("accuracy", "curves", "kept"):
-            tables.parts[name].append(getattr(made, name))
-        report.write_tables(tables.joined([Experiment(made.net_name, made.tasks)]), folder)
-        click.echo(
-            f"Tables so far are in {folder}." if made.learned < len(made.tasks) else f"Tables are in {folder}.",
-            err=True,
-        )
+    tables = Tables()
+    for name in ("accuracy", "curves", "kept"):
+        tables.parts[name].append(getattr(made, name))
+    if any(len(part) for part in tables.parts["accuracy"]):
+        report.write_tables(tables.joined([]), folder)
+        click.echo(f"{what} are in {folder}.", err=True)
 
 
 def _show(made: Run, alone: Sequence[float]) -> None:
     matrix = made.accuracy_matrix()
     click.echo("Test accuracy in %\n")
     click.echo((100 * matrix).round(1).to_string(na_rep=""))
-    forward = metrics.forward_transfer(matrix, [math.nan, *alone])
     click.echo(f"\naverage accuracy   {100 * metrics.average_accuracy(matrix):6.1f} %")
     click.echo(f"forgetting         {100 * metrics.forgetting(matrix):6.1f} points")
     click.echo(f"backward transfer  {100 * metrics.backward_transfer(matrix):+6.1f} points")
-    click.echo(f"forward transfer   {100 * forward:+6.1f} points, against a network that learns the task alone")
+    if len(alone) == len(made.tasks) - 1:  # none of them diverged
+        forward = metrics.forward_transfer(matrix, [math.nan, *alone])
+        click.echo(f"forward transfer   {100 * forward:+6.1f} points, against a network that learns the task alone")

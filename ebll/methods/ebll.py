@@ -11,9 +11,9 @@ from torch import Tensor
 from ebll.losses import class_loss
 from ebll.methods.base import Batch, Targets, Term, record
 from ebll.methods.codes import CodeMethod, EncoderMemory, code_term
-from ebll.methods.lwf import distill_term, old_soft_targets
+from ebll.methods.lwf import LwF, distill_term, old_soft_targets
 from ebll.networks import Network
-from ebll.settings import setting
+from ebll.settings import as_in
 
 __all__ = ["EBLL"]
 
@@ -32,14 +32,8 @@ class EBLL(CodeMethod):
     name = "ebll"
     label = "EBLL"
 
-    temperature: float = setting(
-        2.0,
-        "Softens the old answers; above 1 it lifts the small probabilities.",
-        symbol="θ",
-        above=True,
-        hint="LwF and the authors' EBLL code use 2.",
-    )
-    distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
+    temperature: float = as_in(LwF, "temperature", 2.0)
+    distill_weight: float = as_in(LwF, "distill_weight", 1.0)
 
     def record_targets(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Targets:
         """soft_targets: (n, sum of the old heads' classes); codes: (n, sum of the code sizes)."""

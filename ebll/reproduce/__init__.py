@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ebll.reproduce.verdicts import Claim
 
 # Claims need scipy, which a worker process would import for nothing.
-__getattr__, __dir__, _ = lazy_loader.attach(
+__getattr__, _, _ = lazy_loader.attach(
     __name__,
     submodules=["claims", "verdicts"],
     submod_attrs={"claims": ["claims_of", "curve_shapes", "seed_outcomes"], "verdicts": ["Claim", "Part"]},
@@ -66,7 +66,7 @@ def reproduce(
     seeds: int | None = None,
     first_seed: int = 0,
     out: str | Path = "out",
-    device: str = "auto",
+    device: str = "cpu",
     methods: str | Sequence[str] | None = None,
     workers: int | None = None,
     on_start: Callable[[Sequence[Job], int], None] | None = None,
@@ -79,7 +79,7 @@ def reproduce(
     out           folder for accuracy.csv, curves.csv, claims.json, the other tables and the figures
     device        "auto", "cpu" or "cuda"
     methods       one name, or several, to run in place of all
-    workers       processes; as many as cores (at most 8) unless given
+    workers       processes; as many as cores (at most 8) unless given, or one on a GPU
     on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
     on_progress   called a few times a second with runs done, runs in all, the job finished last, and the share of the
                   work that is done, in optimiser steps and, at the end, tables and figures
@@ -94,7 +94,8 @@ def reproduce(
     device = choose_device(device)
     folder = report.prepare_folder(out)
     jobs = jobs_of(chosen.experiments, names, range(first_seed, first_seed + seeds), device)
-    workers = min(default_workers() if workers is None else check_count(workers, "workers"), len(jobs))
+    usual = 1 if device == "cuda" else default_workers()
+    workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
     if on_start:
         on_start(jobs, workers)
     tables, done, name, share = Tables(), 0, "learning the first tasks", 0.0

@@ -16,6 +16,7 @@ from ebll.autoencoder import AutoencoderSettings
 from ebll.comparison import ALONE, Comparison, learn_with
 from ebll.config import NEW_TASK_IMAGES, PRESETS, Preset
 from ebll.data import TASKS, Task, load_task
+from ebll.errors import TrainingDiverged
 from ebll.executors import count
 from ebll.methods import METHODS
 from ebll.methods.base import record
@@ -115,11 +116,14 @@ def jobs_of(
 def run_job(job: Job) -> Tables:
     """Run a job in one thread; `ebll.executors.count` is called with the work as it is done."""
     tables, done, cost = Tables(), 0.0, NET_COST.get(job.net, 1.0)
-    with cpu_threads(1):
-        for step in _steps(job, tables):
-            if step.index < step.total:
-                count(cost)
-                done += cost
+    try:
+        with cpu_threads(1):
+            for step in _steps(job, tables):
+                if step.index < step.total:
+                    count(cost)
+                    done += cost
+    except TrainingDiverged as error:  # of the first task: there is nothing to branch from
+        tables.failures.append(f"{job.net}, all runs that begin with {job.first}: {error}")
     count(job.work - done)  # steps that a diverged run has not made
     return tables
 

@@ -109,7 +109,7 @@ def markdown(table: pd.DataFrame, corner: str) -> str:
 
 
 def prepare_folder(path: str | os.PathLike) -> Path:
-    """Make the folder for the results and see that files can be written there."""
+    """Make the folder for the results and check that it is writable."""
     if not os.fspath(path).strip():
         raise InputError("The folder for the results has an empty name. Name one with --out; . is the present folder.")
     folder = Path(path)
@@ -130,7 +130,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write accuracy.csv, curves.csv, kept.csv and, where gaps were measured, gaps.csv."""
     # The first task's curve is the same for all methods, and the raw terms are the weighted ones over fixed weights.
     curves, losses = tables["curves"], [f"loss_{name}" for name in TERMS]
-    shown = [c for c in curves.columns if not c.startswith("raw_") and c not in ("learning_rate", "loss_total", "net")]
+    shown = [c for c in curves.columns if not c.startswith("raw_") and c not in ("learning_rate", "loss_total")]
     first = ["sequence", "method", "seed", "step", "task", "feature_distance", *losses]
     files = dict(tables)
     files["curves"] = curves.loc[curves["task"] != "", [*first, *(c for c in shown if c not in first)]]

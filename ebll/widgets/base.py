@@ -167,7 +167,7 @@ class Widget(ABC):
         """Keep a fault of the widget and show it."""
         self.errors.append(error)
         self.complain(
-            f"A fault in this widget, and none of yours: {type(error).__name__}: {error}. Run the cell again to go on; "
+            f"Internal error in this widget: {type(error).__name__}: {error}. Run the cell again to go on; "
             "its .errors hold the details for a report."
         )
 

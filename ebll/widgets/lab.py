@@ -24,7 +24,7 @@ from ebll.errors import InputError, TrainingDiverged
 from ebll.methods import METHODS
 from ebll.protocol import begin, learn
 from ebll.recording import TERMS, Recorder, measure_accuracy
-from ebll.runs import Run
+from ebll.runs import Run, sequence_id
 from ebll.seeds import cpu_threads
 from ebll.starts import Start, first_task
 from ebll.training import Step, TrainSettings
@@ -160,7 +160,7 @@ class LabRun:
 
     def _together(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         config = self.config
-        facts = {"sequence": f"{config.net}:{config.old}-{config.new}", "net": config.net, "seed": config.seed}
+        facts = {"sequence": sequence_id(config.net, [config.old, config.new]), "net": config.net, "seed": config.seed}
         parts = [tables[name].assign(**facts, method=name) for name in config.methods if len(tables.get(name, ()))]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 

@@ -168,9 +168,8 @@ ebll.course.say(
 # not?
 
 # %% matrices
-for seed in lesson.seeds:  # a fresh network for each task, trained as long as the others see it
-    alone = ebll.comparison.alone(tasks, seed=seed, **options)
-    made.alone_rows += [made.runs["lwf", seed].facts | {"method": "alone"} | row for row in alone]
+# A fresh network for each task but the first, trained as long as the others see it.
+made.alone_rows += ebll.compare(tasks, ["alone"], seeds=lesson.seeds, starts=starts, **options).alone_rows
 ebll.plots.accuracy_matrix(made.accuracy)
 
 # %% average-exercise-text [markdown]
