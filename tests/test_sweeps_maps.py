@@ -366,3 +366,11 @@ def test_tables_that_cannot_be_read_are_refused_in_words(found):
             Maps(frame, curves)
     with raises(InputError, "curves", "no step"):
         Maps(table, curves.drop(columns="step"))
+
+
+def test_a_growing_sweep_whose_finished_runs_have_numbers_where_planned_ones_have_a_tuple():
+    """An alpha for each old task is text in a table: the join of planned and finished runs must not mind."""
+    grid = {"tasks": [("letters", "digits", "mnist")], "method": ["finetune", "ebll"], "alpha": [3.0, (1.0, 3.0)]}
+    growing = swept(grid, done=lambda config: config.method == "finetune")
+    assert sorted(maps_of(growing).cells["ended"].astype(bool)) == [False, False, True]
+    assert maps_of(swept(grid)).cells["ended"].astype(bool).all()

@@ -59,6 +59,12 @@ def test_a_store_says_what_was_planned(tmp_path):
     assert [config.seed for config in load_sweep(tmp_path).configs] == [3, 0]
 
 
+def test_a_damaged_plan_counts_as_none(tmp_path):
+    filled(tmp_path, 1)
+    (tmp_path / "planned.json").write_text("[{")
+    assert [config.seed for config in load_sweep(tmp_path).configs] == [0]
+
+
 @pytest.mark.parametrize(
     "content", [None, b"", b"[]", b'{"config": {}}', b'{"config": {"optimiser": "adam"}, "scalars": {}}', b"\xff\xfe"]
 )

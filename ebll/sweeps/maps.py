@@ -206,14 +206,20 @@ def _runs(table: Any, planned: pd.DataFrame | None) -> pd.DataFrame:
     runs["ended"], runs["forgetting_validation"] = runs["failure"] == "", math.nan
     if planned is not None and len(planned):
         order = _checked(planned, SETTINGS, "planned")
-        runs = order.merge(runs, on=list(SETTINGS), how="left")
+        runs = _joined(order, runs, "left")
         runs["ended"], runs["failure"] = runs["ended"].eq(True), runs["failure"].fillna("")
     return runs.drop_duplicates(list(SETTINGS), keep="last", ignore_index=True)
 
 
+def _joined(left: pd.DataFrame, right: pd.DataFrame, how: str) -> pd.DataFrame:
+    """Rows of equal settings side by side; a knob may hold numbers on one side, and on the other also texts."""
+    left, right = (frame.astype(dict.fromkeys(KNOBS, object)) for frame in (left, right))
+    return left.merge(right, on=list(SETTINGS), how=how).infer_objects()
+
+
 def _of_runs(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of curves, with the number of their run, and whether they are of the last task's training."""
-    own = curves.merge(runs[list(SETTINGS)].assign(run=runs.index), on=list(SETTINGS))
+    own = _joined(curves, runs[list(SETTINGS)].assign(run=runs.index), "inner")
     last = [a == b or str(a).endswith(f"-{b}") for a, b in zip(own["tasks"], own["training"], strict=True)]
     return own.assign(last=last)
 

@@ -177,13 +177,15 @@ class Store:
 
     def plan(self, configs: Iterable[RunConfig]) -> None:
         """Note which runs there will be, so that others can say how far the sweep is."""
-        write_whole(self.folder / "planned.json", json.dumps([config.as_dict() for config in configs]))
+        self._write(self.folder / "planned.json", [config.as_dict() for config in configs])
 
     def planned(self) -> list[RunConfig]:
         """The runs of the sweep that was begun last."""
-        path = self.folder / "planned.json"
-        held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        return [RunConfig.from_dict(one) for one in held]
+        try:
+            held = json.loads((self.folder / "planned.json").read_text(encoding="utf-8"))
+            return [RunConfig.from_dict(one) for one in held]
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):  # a damaged plan counts as none
+            return []
 
     def path(self, config: RunConfig) -> Path:
         """Where the result of a config is, or would be."""
@@ -194,10 +196,11 @@ class Store:
 
         raises  `OutputError` where it cannot be written
         """
-        held = vars(result) | {"config": result.config.canonical().as_dict()}
-        path = self.path(result.config)
+        self._write(self.path(result.config), vars(result) | {"config": result.config.canonical().as_dict()})
+
+    def _write(self, path: Path, value: object) -> None:
         try:
-            write_whole(path, json.dumps(held))
+            write_whole(path, json.dumps(value))
         except OSError as error:
             raise OutputError(
                 f"A result cannot be written to {path}: {error.strerror or error}. What was written before is kept; "

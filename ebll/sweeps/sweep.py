@@ -71,7 +71,7 @@ def sweep(
     for _, results in completed(work, chunks, executor=executor, workers=workers):
         for result in results:
             found.results[result.config] = result
-            if kept and not result.repeat and not kept.path(result.config).exists():
+            if kept and not result.repeat and kept.get(result.config) is None:
                 kept.put(result)  # by a worker that does not see the folder
             if progress:
                 progress(len(found.results), len(configs))
