@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -25,12 +26,12 @@ from ebll import protocol, starts
 from ebll.methods import codes, ewc
 from ebll.recording import Recorder
 from ebll.reproduce import jobs, reproduce
-from ebll.reproduce.report import markdown
 from ebll.runs import sequence_id
 
 __all__ = ["TITLE", "Clock", "run", "watched"]
 
 TITLE = "Where the main job spends its time"
+CSV = Path(__file__).with_name("main_job.csv")
 PROFILE, FIRST_BAR = "full", 5.0
 STAGES = {
     "loading tasks": [(jobs, "load_task")],
@@ -44,15 +45,9 @@ STAGES = {
 FIRST, REST, SHARED = "first task", "everything else", "shared"
 
 TEXT = """The profile `{}` with one seed, in one process of one thread, takes {:.0f} s of the processor, other programs
-not counted. From the start of `ebll reproduce`, with as many processes as cores, it takes {} to the
-first line of progress and {} to the first one with the time left. Percent of the processor's time by stage and net;
-`shared` is loading tasks, the autoencoder for the gap between tasks, tables and figures.
-
-{stages}
-
-By sequence and method; here `shared` is also learning the first task of each job:
-
-{sequences}
+not counted. From the start of `ebll reproduce`, with as many processes as cores, it takes {} to the first line of
+progress and {} to the first one with the time left. Of the processor's time: {stages}. Seconds by sequence, method and
+stage are in [main_job.csv](main_job.csv).
 """
 
 
@@ -118,22 +113,18 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
         with watched(clock):
             reproduce(PROFILE, seeds=1, out=folder, workers=1)
         waits = [first_lines(folder) for _ in range(min(rounds, 5))]
-    rows = pd.DataFrame([(*where, s) for where, s in clock.spent.items()], columns=["sequence", "method", "stage", "s"])
-    whole = rows["s"].sum()
-    rows = rows.assign(net=rows["sequence"].str.partition(":")[0], share=100 * rows["s"] / whole)
+    columns = ["sequence", "method", "stage", "seconds"]
+    rows = pd.DataFrame([(*where, s) for where, s in clock.spent.items()], columns=columns)
+    whole = rows["seconds"].sum()
     case, (progress, left) = f"reproduce --profile {PROFILE}", zip(*waits, strict=True)
     figures = [
         figure(case, "to the first line of progress", "s", progress, FIRST_BAR),
         figure(case, "to the first line with the time left", "s", left),
     ]
-    tables = {"stages": shares(rows, "stage", "net"), "sequences": shares(rows, "sequence", "method")}
-    return TEXT.format(PROFILE, whole, *map(spread, figures), **tables), figures
-
-
-def shares(rows: pd.DataFrame, index: str, columns: str) -> str:
-    """Markdown of the summed shares, with sums at the end of rows and columns."""
-    table = rows.pivot_table("share", index, columns, "sum", 0.0, margins=True, margins_name="all")
-    return markdown(table.map("{:.1f}".format), index)
+    rows.to_csv(CSV, index=False, float_format="%.3g")
+    shares = (100 * rows.groupby("stage")["seconds"].sum() / whole).sort_values(ascending=False)
+    stages = ", ".join(f"{stage} {share:.1f} %" for stage, share in shares.items())
+    return TEXT.format(PROFILE, whole, *map(spread, figures), stages=stages), figures
 
 
 def first_lines(folder: str) -> list[float]:

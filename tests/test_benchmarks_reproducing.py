@@ -3,6 +3,7 @@
 import functools
 import re
 
+import pandas as pd
 import pytest
 from tiny_plan import SEQUENCES, tiny
 
@@ -27,14 +28,8 @@ def test_time_belongs_to_the_innermost_block():
     }
 
 
-def cells(text, first):
-    """The table whose rows begin with one that is named: row -> its numbers, in text."""
-    (table,) = (block for block in text.split("\n\n") if f"\n| {first}" in block)
-    rows = [re.split(r" *\| *", line.strip("| ")) for line in table.splitlines()]
-    return {row[0]: row[1:] for row in rows}
-
-
-def test_the_time_of_a_main_job_is_told_apart(monkeypatch):
+def test_the_time_of_a_main_job_is_told_apart(monkeypatch, tmp_path):
+    monkeypatch.setattr(reproducing, "CSV", tmp_path / "main_job.csv")
     monkeypatch.setattr(reproducing, "PROFILE", "tiny")
     monkeypatch.setattr(reproducing, "first_lines", lambda folder: [2.0, 4.0])
     monkeypatch.setattr(reproducing, "reproduce", functools.partial(reproducing.reproduce, methods=("ewc", "ebll")))
@@ -42,12 +37,14 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch):
     jobs._task.cache_clear()  # as in a process of its own
     with tiny():
         text, figures = reproducing.run(1, "cpu")
-    stages, sequences = cells(text, "Fisher"), cells(text, "mlp:letters-digits")
-    assert {*reproducing.STAGES, FIRST, REST, "training", "warm-up"} <= {*stages}
-    assert {"mlp:letters", *(e.id for e in SEQUENCES)} <= {*sequences}
-    assert sequences["sequence"] == ["alone", "ebll", "ewc", SHARED, "all"]
-    for table in (stages, sequences):
-        assert table["all"][-1] == "100.0"
+    parts = pd.read_csv(reproducing.CSV)
+    assert {*reproducing.STAGES, FIRST, REST, "training", "warm-up"} <= {*parts["stage"]}
+    assert {"mlp:letters", *(e.id for e in SEQUENCES)} <= {*parts["sequence"]}
+    assert set(parts["method"]) == {"alone", "ebll", "ewc", SHARED}
+    told = {name: float(share) for name, share in re.findall(r"(?:[:,] )([A-Za-z -]+?) ([\d.]+) %", text)}
+    assert sum(told.values()) == pytest.approx(100, abs=1)
+    training = parts.loc[parts["stage"] == "training", "seconds"].sum() / parts["seconds"].sum()
+    assert told["training"] == pytest.approx(100 * training, abs=0.6)
     assert [(one.what, one.value, one.bar) for one in figures] == [
         ("to the first line of progress", 2.0, 5.0),
         ("to the first line with the time left", 4.0, None),

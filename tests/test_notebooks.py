@@ -210,7 +210,7 @@ def test_the_environment_cell_says_in_words_what_is_missing(version):
     if version:
         fake = f"lambda name: {version!r} if name == 'torch' else real(name)"
         before = f"from importlib import metadata; real = metadata.version; metadata.version = {fake}"
-        words = "torch 2.0.1 is installed; ebll needs >=2.6, <3."
+        words = "torch is 2.0.1; ebll needs torch<3,>=2.6."
     else:
         before, words = "import sys; sys.modules['ebll'] = None", "This kernel has no ebll."
     code = f"{before}\n{read(PATHS[0]).cells[1].source}"

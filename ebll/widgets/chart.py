@@ -18,6 +18,8 @@ import html
 import importlib.util
 import io
 import json
+import subprocess
+import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -244,15 +246,27 @@ def _vega() -> bytes:
     return code
 
 
-def _converted(spec: dict[str, Any], kind: str, scale: float = 1.0) -> bytes:
-    """A specification as SVG or PNG, in matplotlib's own typefaces, so that it is the same on every machine."""
-    import vl_convert
+_CONVERT = """
+import json, sys, vl_convert
+given = json.load(sys.stdin)
+vl_convert.register_font_directory(given["fonts"])
+if given["kind"] == "svg":
+    made = vl_convert.vega_to_svg(given["spec"], allowed_base_urls=[]).encode()
+else:
+    made = vl_convert.vega_to_png(given["spec"], scale=given["scale"], allowed_base_urls=[])
+sys.stdout.buffer.write(made)
+"""
 
+
+def _converted(spec: dict[str, Any], kind: str, scale: float = 1.0) -> bytes:
+    """A specification as SVG or PNG, in matplotlib's own typefaces, so that it is the same on every machine.
+
+    By a process of its own: a kernel would keep more than 100 MB of a JavaScript engine.
+    """
     fonts = Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
-    vl_convert.register_font_directory(str(fonts))
-    if kind == "svg":
-        return vl_convert.vega_to_svg(spec, allowed_base_urls=[]).encode()
-    return vl_convert.vega_to_png(spec, scale=scale, allowed_base_urls=[])
+    given = json.dumps({"spec": spec, "kind": kind, "scale": scale, "fonts": str(fonts)})
+    command = [sys.executable, "-c", _CONVERT]
+    return subprocess.run(command, input=given.encode(), stdout=subprocess.PIPE, check=True).stdout
 
 
 def _plain(value: Any) -> Any:

@@ -226,14 +226,18 @@ def my_front(old, new):
 ebll.course.checks.pareto_front(my_front)
 
 # %% front-read
-front = cells[cells["on_front"]].sort_values("old", ascending=False)
+sides = ["old_validation", "new_validation"]
+front = cells[ebll.plots.pareto_front(cells[sides].to_numpy())].sort_values("old_validation", ascending=False)
 lines = ["| alpha | lambda_o | letters, % | textures, % |", "|---|---|---|---|"]
-lines += [f"| {c.column:g} | {c.row:g} | {100 * c.old:.1f} | {100 * c.new:.1f} |" for c in front.itertuples()]
+lines += [
+    f"| {c.alpha:g} | {c.distill_weight:g} | {100 * c.old_validation:.1f} | {100 * c.new_validation:.1f} |"
+    for c in front.itertuples()
+]
 ebll.course.say(f"On the front of this map, of {len(cells)} cells:\n\n" + "\n".join(lines))
 
-by_seed = one.sort_values(["alpha", "distill_weight"]).groupby("seed")[["old_validation", "new_validation"]]
+by_seed = one.sort_values(["alpha", "distill_weight"]).groupby("seed")[sides]
 marks = np.array([ebll.plots.pareto_front(part.to_numpy()) for _, part in by_seed])
-paid, won = 100 * (front["old"].iloc[-2] - front["old"].iloc[-1]), 100 * (front["new"].iloc[-1] - front["new"].iloc[-2])
+paid, won = 100 * front[sides].diff().iloc[-1].abs()  # from the last but one to the last
 ebll.course.say(
     f"Drawn from one seed alone the front has {marks.sum(axis=1).min()} to {marks.sum(axis=1).max()} cells; on it with "
     f"every seed: {marks.all(axis=0).sum()}. And look at the last line of the table: it pays {paid:.1f} "
