@@ -188,7 +188,7 @@ def test_runs_that_diverge_are_named_and_the_exit_code_tells(root, tmp_path):
     assert "resnet18:flowers-birds: EWC, seed 0: " in " ".join(result.stdout.split())
     refused(run(root, tmp_path, methods="ewc", ewc_strength=1e12, **given), "1 of these 1 runs", "--resume", "--out")
     result = run(root, tmp_path / "all", methods="lwf,ebll", learning_rate=1e9, **given)
-    refused(result, "All 2 runs ", "First task, seed 0: ", code=1)
+    refused(result, "All 2 runs ", "flowers as the first task, seed 0: ", code=1)
     assert not (tmp_path / "all/claims.json").exists()
 
 

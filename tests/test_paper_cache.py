@@ -92,13 +92,6 @@ def test_photographs_are_turned_upright(tmp_path, orientation, upper):
     assert "".join(corner[tuple(found[1, column].tolist())] for column in (1, -2)) == upper
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-@pytest.mark.parametrize("note", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01", b"Exif\0\0"])
-def test_a_note_of_the_camera_that_is_damaged_is_no_matter(tmp_path, note):
-    plain = save(tmp_path / "plain.jpg", photo(0, 0))
-    np.testing.assert_array_equal(square(save(tmp_path / "a.jpg", photo(0, 0), exif=note), SIZE), square(plain, SIZE))
-
-
 def test_other_kinds_of_images_become_colour(tmp_path):
     grey, colour = photo(0, 0)[..., 0], Image.fromarray(photo(1, 0))
     clear = Image.fromarray(np.dstack([photo(1, 0), np.full((30, 40), 7, dtype=np.uint8)]))

@@ -350,22 +350,22 @@ def test_a_run_that_diverges_is_told_as_a_failure_and_the_others_go_on(root, tmp
 def test_a_first_set_that_diverges_costs_its_own_runs_only(root, tmp_path, monkeypatch):
     """ImageNet's network is pretrained; the flowers have to be learned, which a step size of 1e9 does not do."""
     experiments = ["flowers-birds", "imagenet-birds"]
-    with pytest.raises(TrainingDiverged, match=r"All 4 runs .*resnet18:flowers-birds, LwF: F"):
+    with pytest.raises(TrainingDiverged, match=r"All 4 runs .*resnet18:flowers-birds, LwF: flowers as the first task"):
         run(root, tmp_path, chosen=settings(learning_rate=1e9), experiments=experiments)
     assert set(pd.read_csv(tmp_path / "accuracy.csv")["after"]) == {"imagenet"}
     original = Workspace._first
 
     def broken(space, first, seed):
         if first == "flowers":
-            raise TrainingDiverged("First task, seed 0: not finite.")
+            raise TrainingDiverged("flowers as the first task, seed 0: not finite.")
         return original(space, first, seed)
 
     with monkeypatch.context() as patch:
         patch.setattr(Workspace, "_first", broken)
         outcome = run(root, tmp_path / "one", experiments=experiments)
     assert outcome.failures == [
-        "resnet18:flowers-birds, LwF: First task, seed 0: not finite.",
-        "resnet18:flowers-birds, EBLL: First task, seed 0: not finite.",
+        "resnet18:flowers-birds, LwF: flowers as the first task, seed 0: not finite.",
+        "resnet18:flowers-birds, EBLL: flowers as the first task, seed 0: not finite.",
     ]
     run(root, tmp_path / "two", experiments=["imagenet-birds"])
     same_results(tmp_path / "one", tmp_path / "two")

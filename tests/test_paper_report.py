@@ -118,22 +118,6 @@ def test_a_tiny_change_has_no_sign():
     assert list(found.loc[EBLL, columns_of(found)]) == ["90.0 (+10.0)", "70.1 (+10.1)", "+10.0", "+10.1"]
 
 
-def test_each_first_set_and_each_longer_sequence_has_a_table_of_its_own():
-    names = [("imagenet", "birds"), ("flowers", "scenes"), ("leaves", "x"), THREE.tasks, ("flowers", "a", "b", "c")]
-    experiments = [Experiment("alexnet", tasks) for tasks in names]
-    data = table(*[rows(e, "lwf", *range(50, 60)) for e in experiments])
-    assert list(layouts(data, experiments)) == [
-        "Two tasks, from ImageNet", "Two tasks, from Flowers", "Two tasks, from Leaves", "ImageNet → Scenes → Birds",
-        "Flowers → A → B → C",
-    ]  # fmt: skip
-
-
-def test_rows_stand_in_the_order_of_all_tables():
-    data = table(*[rows(SCENES, name, 80, 70, 60) for name in reversed(list(LABELS)) if name != "alone"])
-    (found,) = layouts(data, [SCENES]).values()
-    assert list(found.index) == [label for name, label in LABELS.items() if name != "alone"]
-
-
 def test_the_text_and_the_csv_say_the_same(tmp_path):
     tables = layouts(PAIRS, [SCENES, BIRDS])
     (found,) = tables.values()
@@ -146,9 +130,3 @@ def test_the_text_and_the_csv_say_the_same(tmp_path):
     assert cells[1:] == read.to_numpy().tolist()
     assert text.startswith("# Results in the paper's layout\n")
     assert "## Two tasks, from Flowers" in text
-
-
-@pytest.mark.parametrize("columns", [["sequence", "method", "seed", "after", "task", "accuracy"]])
-def test_without_any_row_there_are_tables_without_methods(columns):
-    (found,) = layouts(pd.DataFrame(columns=columns), [SCENES]).values()
-    assert len(found) == 0
