@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -62,7 +62,7 @@ def completed(
     executor: Executor | None = None,
     workers: int | None = None,
     on_count: Callable[[float], object] | None = None,
-) -> Iterator[tuple[Item, Result]]:
+) -> Generator[tuple[Item, Result], None, None]:
     """Yield (item, function(item)) as they are done, in no fixed order.
 
     Args:
@@ -73,7 +73,9 @@ def completed(
         on_count: called in this thread a few times a second with the sum of what the items have passed to `count`.
             On an executor of the caller's nothing is counted.
 
-    Closing the generator, or Ctrl-C, cancels what has not begun and ends local processes at once.
+    Closing the generator, or Ctrl-C inside it, cancels what has not begun and ends local processes at once. Where the
+    caller's own work may be interrupted between two results, use `with contextlib.closing(completed(...)) as results`:
+    an exception that is not handled keeps the generator alive, and Python waits for its processes before it exits.
 
     Raises:
         EbllError: a worker was lost, after everything else that was done has been yielded.
@@ -161,7 +163,7 @@ _add: Callable[[float], None] = lambda amount: None  # noqa: E731 - replaced whi
 
 def _in_this_process(
     function: Callable[[Item], Result], items: Iterable[Item], on_count: Callable[[float], object] | None
-) -> Iterator[tuple[Item, Result]]:
+) -> Generator[tuple[Item, Result], None, None]:
     global _add
     total, told = 0.0, time.monotonic()
 

@@ -140,12 +140,14 @@ def test_closing_ends_the_processes_at_once():
 
 
 DRIVER = """
-import sys; sys.path.insert(0, {here!r})
+import contextlib, sys, time; sys.path.insert(0, {here!r})
 from ebll.executors import completed
 from test_executors import sleeps
 if __name__ == "__main__":
-    for item, process in completed(sleeps, [0, 1, 1], workers=2):
-        print(process, flush=True)
+    with contextlib.closing(completed(sleeps, [0, 1, 1], workers=2)) as results:
+        for item, process in results:
+            print(process, flush=True)
+            time.sleep(3600)  # what the caller does between two results may be interrupted too
 """
 
 

@@ -9,6 +9,7 @@ torch.fx traces the network; a cut is the name of a module in it, behind which a
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import re
@@ -109,7 +110,7 @@ def load_backbone(
     if end is not head.args[0]:
         parts.append(_between(model, nodes, end, head.args[0]))
     mean, std = (MEAN, STD) if name == LITE0 else _standardised_by(name)
-    return Backbone(
+    made = Backbone(
         name=name,
         cut=cut or end.name,
         features=_between(model, nodes, nodes[0], end),
@@ -121,6 +122,9 @@ def load_backbone(
         feature_size=math.prod(shape),
         pretrained=weights != "none",
     )
+    del model, nodes, points, end, head
+    gc.collect()  # the traced graph holds the whole network in reference cycles
+    return made
 
 
 def _standardised_by(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,9 +109,10 @@ def reproduce(
             on_progress(done, sum(job.runs for job in jobs), name, share)
 
     try:
-        for job, result in completed(run_job, jobs, workers=workers, on_count=tell):
-            tables.add(result)
-            done, name = done + job.runs, f"{job.net}, {job.first} first, seed {job.seed}"
+        with contextlib.closing(completed(run_job, jobs, workers=workers, on_count=tell)) as results:
+            for job, result in results:
+                tables.add(result)
+                done, name = done + job.runs, f"{job.net}, {job.first} first, seed {job.seed}"
         name = "tables and figures"
         tell(share * whole)
     except BaseException:

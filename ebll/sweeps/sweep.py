@@ -7,6 +7,7 @@ found.curves                       # a row a run, step and old task
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -68,8 +69,8 @@ def sweep(
     work = functools.partial(run_chunk, folder=kept and kept.folder.absolute(), device=device, version=RESULTS_VERSION)
     if progress:
         progress(len(found.results), len(configs))
-    for _, results in completed(work, chunks, executor=executor, workers=workers):
-        for result in results:
+    with contextlib.closing(completed(work, chunks, executor=executor, workers=workers)) as chunks_done:
+        for result in (result for _, results in chunks_done for result in results):
             found.results[result.config] = result
             if kept and not result.repeat and kept.get(result.config) is None:
                 kept.put(result)  # by a worker that does not see the folder

@@ -73,7 +73,7 @@ class Drawing:
         tagged = drawn.replace("<svg", f'<svg role="img" aria-label="{text}"', 1)
         return tagged.replace(">", f"><desc>{text}</desc>", 1)
 
-    def png(self, scale: float = 1.5) -> bytes:
+    def png(self, scale: float = 1.4) -> bytes:
         """The chart as PNG, `scale` pixels for each of the page's, with its text as its description."""
         from PIL import Image, PngImagePlugin
 
@@ -81,7 +81,7 @@ class Drawing:
         about.add_itxt("Description", self.alt)
         buffer = io.BytesIO()
         drawn = _converted(self._filled(), "png", scale)
-        few = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
         few.save(buffer, "png", pnginfo=about, optimize=True)
         return buffer.getvalue()
 

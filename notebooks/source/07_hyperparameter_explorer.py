@@ -228,11 +228,9 @@ ebll.course.checks.pareto_front(my_front)
 # %% front-read
 sides = ["old_validation", "new_validation"]
 front = cells[ebll.plots.pareto_front(cells[sides].to_numpy())].sort_values("old_validation", ascending=False)
+shown = front[["alpha", "distill_weight", *sides]]
 lines = ["| alpha | lambda_o | letters, % | textures, % |", "|---|---|---|---|"]
-lines += [
-    f"| {c.alpha:g} | {c.distill_weight:g} | {100 * c.old_validation:.1f} | {100 * c.new_validation:.1f} |"
-    for c in front.itertuples()
-]
+lines += [f"| {a:g} | {w:g} | {100 * old:.1f} | {100 * new:.1f} |" for _, a, w, old, new in shown.itertuples()]
 ebll.course.say(f"On the front of this map, of {len(cells)} cells:\n\n" + "\n".join(lines))
 
 by_seed = one.sort_values(["alpha", "distill_weight"]).groupby("seed")[sides]

@@ -204,7 +204,8 @@ def nearest_mean(cut, task, seed):
     half = torch.randperm(len(task.train), generator=ebll.seeds.generator(seed, "half")) % 2 == 0
     labels = task.train.labels.cpu()
     with torch.no_grad():
-        known = cut.features.eval()(task.train.inputs[:].cpu()).flatten(2).mean(dim=2)
+        features = cut.features.eval()
+        known = torch.cat([features(batch.cpu()).flatten(2).mean(dim=2) for batch in task.train.inputs.split(64)])
     means = torch.stack([known[half & (labels == label)].mean(dim=0) for label in range(task.class_count)])
     nearest = torch.cdist(known[~half], means).argmin(dim=1)
     return 100 * (nearest == labels[~half]).float().mean().item()
@@ -213,13 +214,13 @@ def nearest_mean(cut, task, seed):
 # %% know-stages-run
 CUTS = [f"features.{place}" for place in range(9)]  # modules of the network, as torchvision would name them
 usual = "default" if PRETRAINED else "none"
-loaded = {name: ebll.paper.load_backbone("efficientnet_lite0", name, usual, input_size=32) for name in CUTS}
 rows = []
-for seed in lesson.seeds:
-    for place, name in enumerate(CUTS, 1):
+for place, name in enumerate(CUTS, 1):
+    loaded = ebll.paper.load_backbone("efficientnet_lite0", name, usual, input_size=32)
+    for seed in lesson.seeds:
         with ebll.seeds.seeded(seed, "random start"):
             drawn = ebll.paper.load_backbone("efficientnet_lite0", name, "none", input_size=32)
-        for kind, one in {"as loaded": loaded[name], "random start": drawn}.items():
+        for kind, one in {"as loaded": loaded, "random start": drawn}.items():
             row = {"kind": kind, "seed": seed, "place": place, "cut": name}
             rows.append(row | {task.name: nearest_mean(one, task, seed) for task in tasks})
 stages = pd.DataFrame(rows)
