@@ -19,7 +19,7 @@ from ebll.errors import check_count
 
 __all__ = ["GlobalStream", "cpu_threads", "derive_seed", "generator", "seeded"]
 
-# Random state and number of threads belong to the process: other threads wait until they are as they were.
+# Random state and number of threads belong to the process: on an executor of threads one run waits for the other.
 _PROCESS = threading.RLock()
 
 
