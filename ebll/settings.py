@@ -1,4 +1,4 @@
-"""Settings that document and check themselves: one place for default, symbol, sentence and limits of each knob.
+"""Settings that document and check themselves: one place for default, symbol, sentence and limits of each.
 
 A settings class is a frozen dataclass whose fields are made with `setting`. The same sentence serves the docstring, the
 command line's help and a slider's tooltip.

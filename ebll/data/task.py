@@ -51,7 +51,7 @@ class Split:
 
     @property
     def changing(self) -> bool:
-        """Whether every epoch sees the inputs anew, as other crops; what is recorded of them must then follow."""
+        """Whether every epoch sees other crops of the inputs; what is recorded of them must then follow."""
         return False
 
     def versions(self, order: torch.Generator) -> object:

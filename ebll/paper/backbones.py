@@ -285,7 +285,7 @@ class Fast(nn.Module):
 
     module     the part; kept, not copied
     bfloat16   convolutions and products in it (torch's autocast), about three correct digits; outputs are float32
-    backend    what compiles it at the first batch, as in `torch.compile`; a copy compiles itself anew, and a batch of
+    backend    what compiles it at the first batch, as in `torch.compile`; a copy compiles itself again, and a batch of
                one, which is how a `Network` learns its sizes, runs as it is
     """
 

@@ -5,7 +5,7 @@
         save_checkpoint(folder, run, step, identity)
 
 A folder holds two safetensors files at most: where the present stage (warm-up or training of a task) began, with what
-the method keeps, and the newest step of it, with the optimiser's momentum. A stage that goes on is begun anew, as
+the method keeps, and the newest step of it, with the optimiser's momentum. A stage that goes on begins again, as
 targets and probes follow from its beginning; then the loop jumps to that step.
 """
 

@@ -212,7 +212,7 @@ def _runs(table: Any, planned: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _joined(left: pd.DataFrame, right: pd.DataFrame, how: str) -> pd.DataFrame:
-    """Rows of equal settings side by side; a knob may hold numbers on one side, and on the other also texts."""
+    """Rows of equal settings side by side; a setting may hold numbers on one side, and on the other also texts."""
     left, right = (frame.astype(dict.fromkeys(KNOBS, object)) for frame in (left, right))
     return left.merge(right, on=list(SETTINGS), how=how).infer_objects()
 

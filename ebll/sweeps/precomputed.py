@@ -1,6 +1,6 @@
 """The sweep that comes with the package: some thousand runs to explore without waiting.
 
-`data/grid.toml` is its grid; `make precomputed` runs it and packs the tables anew.
+`data/grid.toml` is its grid; `make precomputed` runs it and packs the tables again.
 """
 
 from __future__ import annotations
