@@ -19,7 +19,7 @@ from ebll.methods.codes import fit_to_task
 from ebll.networks import Network
 from ebll.protocol import begin, complete, learn_first
 from ebll.recording import Recorder
-from ebll.runs import Memories, Snapshot
+from ebll.runs import Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
 
@@ -86,7 +86,6 @@ def difference(some: Sequence[Tensor], others: Sequence[Tensor]) -> float:
 def fit_and_run(tasks: Sequence[Task], start: Snapshot, device: str) -> Mapping[str, Callable[[], object]]:
     """The first task's autoencoder, and the second task with one that is already there."""
     method, settings = EBLL(), TrainSettings(threads=torch.get_num_threads())
-    memories: Memories = {}
 
     def fit() -> None:
         with cpu_threads(settings.threads):
@@ -94,7 +93,7 @@ def fit_and_run(tasks: Sequence[Task], start: Snapshot, device: str) -> Mapping[
 
     def learn() -> None:
         options = {"device": device, "recorder": Recorder(log_every=0)}
-        complete(begin(tasks, method, start=start, memories=memories, **options), tasks, settings)
+        complete(begin(tasks, method, start=start, **options), tasks, settings)
 
-    learn()  # fits the autoencoder, which later runs find in `memories`
+    learn()  # fits the autoencoder, which later runs find in `start.memories`
     return {"fit": fit, "run": learn}

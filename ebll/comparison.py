@@ -18,7 +18,7 @@ from ebll.methods import METHODS, Method
 from ebll.networks import NetSpec
 from ebll.protocol import begin, learn, learn_first
 from ebll.recording import Recorder
-from ebll.runs import Memories, Run, Snapshot, check_start, checked_tasks, sequence_id
+from ebll.runs import Run, Snapshot, check_start, checked_tasks, sequence_id
 from ebll.seeds import cpu_threads
 from ebll.training import Step, TrainSettings
 
@@ -108,10 +108,10 @@ def compare(
             if progress:
                 progress(done, total, f"the first task, seed {seed}")
             continue
-        made.starts[seed], memories = start, {}
+        made.starts[seed] = start
         for name, method in named.items():
             with cpu_threads(settings.threads):
-                for _ in learn_with(made, name, method, tasks, start, memories, log_every=log_every, **options):
+                for _ in learn_with(made, name, method, tasks, start, log_every=log_every, **options):
                     pass
             done += 1
             if progress:
@@ -125,7 +125,6 @@ def learn_with(
     method: Method | None,
     tasks: Sequence[Task],
     start: Snapshot,
-    memories: Memories,
     *,
     net: NetSpec,
     settings: TrainSettings,
@@ -138,13 +137,12 @@ def learn_with(
     made      takes the run, from its beginning on; a run that diverges is told in its `failures`
     method    None for the reference `alone`: a fresh network for each task but the first, trained for as many epochs as
               the others see that task
-    memories  as in `ebll.protocol.begin`
     """
     options = {"seed": seed, "device": device}
     try:
         if method is not None:
             recorder = Recorder(log_every=log_every)
-            run = begin(tasks, method, start=start, memories=memories, recorder=recorder, **options)
+            run = begin(tasks, method, start=start, recorder=recorder, **options)
             made.runs[name, seed] = run
             yield from learn(run, tasks, settings)
             return

@@ -19,7 +19,7 @@ from ebll.errors import InputError, TrainingDiverged, check_choice
 from ebll.methods import METHODS, FeatureExtraction, Finetune, Memory, Method, Targets
 from ebll.networks import NetSpec, Network, build_network
 from ebll.recording import Recorder
-from ebll.runs import Memories, Run, Snapshot, check_start, checked_tasks
+from ebll.runs import Run, Snapshot, check_start, checked_tasks
 from ebll.seeds import cpu_threads, seeded
 from ebll.training import Resume, Step, Teacher, TrainSettings, train
 
@@ -47,7 +47,7 @@ def learn_first(
 ) -> Snapshot:
     """Learn the first task, which is plain training for every method, and keep the network to branch from."""
     run = begin(tasks, Finetune(), net=net, seed=seed, device=device, recorder=recorder)
-    return Snapshot(complete(run, tasks[:1], settings).net, run.recorder, run.net_name)
+    return Snapshot(complete(run, tasks[:1], settings).net, run.recorder, run.net_name, tasks[0])
 
 
 def run_sequence(
@@ -99,14 +99,12 @@ def begin(
     device: str | torch.device = "cpu",
     recorder: Recorder | None = None,
     start: Snapshot | None = None,
-    memories: Memories | None = None,
 ) -> Run:
-    """A run that `learn` takes on; the other arguments are those of `run_sequence`.
+    """A run that `learn` takes on; the arguments are those of `run_sequence`.
 
-    memories   what methods keep of the first task; runs that branch from one `start` and share this dict fit it once
     raises   `InputError` where tasks, method and network do not fit together
     """
-    tasks, method = checked_tasks(tasks, device), method_of(method)
+    given, tasks, method = tasks, checked_tasks(tasks, device), method_of(method)
     recorder = _checked(recorder, Recorder, "recorder", "log_every")
     names, net_name = tuple(task.name for task in tasks), net if isinstance(net, str) else "own"
     if start is None:
@@ -120,8 +118,8 @@ def begin(
         recorder.extend(start.recorder)
         run = Run(method, names, start.net_name, seed, copy.deepcopy(start.net), None, recorder, learned=1)
         method.prepare(run.net)
-    if memories is not None:
-        run.memories = memories
+        if given[0] is start.task:
+            run.memories = start.memories
     run.net.to(device)
     return run
 
@@ -155,7 +153,7 @@ def learn(
                 yield from learn_task(run, tasks, t, settings, resume if resume and resume.task == t else None)
             if run.fitted <= t and (t < last or consolidate_last):
                 who = run.method.label
-                kept, key = (run.memories, run.method.memory_key) if t == 0 else ({}, None)
+                kept, key = run.memories if t == 0 else {}, (run.method.memory_key, run.seed)
                 if key not in kept:
                     kept[key] = run.method.consolidate(run.net, t, task, run.memory, run.seed)
                 run.memory = kept[key]

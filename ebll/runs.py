@@ -18,10 +18,7 @@ from ebll.recording import Recorder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Memories", "Run", "Snapshot", "check_start", "checked_tasks", "sequence_id"]
-
-Memories = dict[Any, Memory | None]
-"""What methods keep of the first task, by `Method.memory_key`: those that keep the same thing fit it once."""
+__all__ = ["Run", "Snapshot", "check_start", "checked_tasks", "sequence_id"]
 
 
 @dataclass
@@ -31,6 +28,8 @@ class Snapshot:
     net: Network
     recorder: Recorder
     net_name: str = "mlp"  #: as tables name it; "own" for a user's modules
+    task: Task | None = None  #: runs that begin with this very object share what methods keep of it
+    memories: dict[Any, Memory | None] = field(default_factory=dict)  #: by `Method.memory_key` and seed
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Run:
     recorder: Recorder
     learned: int = 0  #: tasks learned so far
     fitted: int = 0  #: of these, the tasks that what the method keeps was fitted to
-    memories: Memories = field(default_factory=dict)  #: of the first task, shared by runs that branch from one snapshot
+    memories: dict[Any, Memory | None] = field(default_factory=dict)  #: of the first task: those of its snapshot
 
     @property
     def facts(self) -> dict[str, str | int]:

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ebll.data import Task
 from ebll.networks import NetSpec
 from ebll.protocol import begin, learn
 from ebll.recording import Recorder
-from ebll.runs import Memories, Snapshot
+from ebll.runs import Snapshot
 from ebll.training import Step, TrainSettings
 
-__all__ = ["Start", "first_task"]
+__all__ = ["first_task"]
 
 KEPT = 8
-
-
-class Start(NamedTuple):
-    """A task, the network that has learned it first, and what methods have kept of it so far."""
-
-    task: Task
-    snapshot: Snapshot
-    memories: Memories
-
-
-_starts: OrderedDict[Any, Start] = OrderedDict()
+_starts: OrderedDict[Any, Snapshot] = OrderedDict()
 
 
 def first_task(
     task: Task, net: NetSpec, settings: TrainSettings, seed: int, *, device: str = "cpu", log_every: int = 0
-) -> Generator[Step, None, Start]:
+) -> Generator[Step, None, Snapshot]:
     """Learn a task first; yields the loop's steps, none where the same was done before.
 
     task        the very object, of which the cache keeps the newest `KEPT`
@@ -42,9 +32,7 @@ def first_task(
         recorder = Recorder(log_every=log_every)
         run = begin([task], "finetune", net=net, seed=seed, device=device, recorder=recorder)
         yield from learn(run, [task], settings)
-        _starts[key] = Start(
-            task, Snapshot(run.net, recorder, run.net_name), {}
-        )  # with the task, so that its id stays its own
+        _starts[key] = Snapshot(run.net, recorder, run.net_name, task)  # with the task, so that its id stays its own
         while len(_starts) > KEPT:
             _starts.popitem(last=False)
     _starts.move_to_end(key)

@@ -315,16 +315,16 @@ def test_looking_back_after_the_last_task_changes_nothing_but_what_is_kept(name)
 
 @pytest.mark.parametrize("name", METHODS)
 def test_runs_that_share_the_memories_of_the_first_task_are_those_that_fit_their_own(name):
-    tasks, memories = sequence(3), {}
+    tasks = sequence(3)
     start = learn_first(tasks, net=small, settings=SETTINGS)
     plain = learn(name, tasks, start=start)
     for _ in range(2):  # the second one takes what the first has fitted
         recorder = Recorder(log_every=3)
-        run = begin(tasks, method(name), start=start, memories=memories, recorder=recorder)
+        run = begin(tasks, method(name), start=start, recorder=recorder)
         complete(run, tasks, SETTINGS, consolidate_last=True)
         assert same(run.net, plain.net)
         assert_same_tables(run, plain)
-    assert len(memories) == 1
+    assert len(start.memories) == 1
 
 
 @pytest.mark.parametrize("name", ["ebll", "code-only", "ebll-separate"])

@@ -127,7 +127,7 @@ def test_the_new_task_has_its_own_steps_and_the_seed_decides_the_rest():
 def test_the_table_has_the_accuracies_of_the_networks_and_their_last_distance(made):
     table = made.table()
     assert list(table.index) == list(made.config.methods)
-    start, old = started().snapshot, TASKS[0]
+    start, old = started(), TASKS[0]
     before = start.net.features(old.validation.inputs)
     held = (start.net(old.validation.inputs, 0).argmax(dim=1) == old.validation.labels).double().mean().item()
     for name, row in table.iterrows():
@@ -147,7 +147,7 @@ def test_on_the_courses_tasks_the_new_one_is_cut_to_the_size_that_it_has_there()
     settings = config.run("lwf").train
     assert found.steps == lab.steps_of(config, whole) == math.ceil(NEW_TASK_IMAGES / settings.batch_size)
     tasks = [ebll.load_task("letters"), whole.subset(NEW_TASK_IMAGES)]
-    start = started("letters", ()).snapshot
+    start = started("letters", ())
     other = begin(tasks, config.run("lwf").made_method(), start=start, seed=0)
     with cpu_threads(settings.threads):
         list(learn(other, tasks, settings))
@@ -165,7 +165,7 @@ def test_a_users_task_is_told_from_others_of_its_name():
     own = [dataclasses.replace(TASKS[0], name="letters"), dataclasses.replace(TASKS[1], name="mine")]
     config = LabConfig(old="letters", new="mine", methods="finetune", epochs=2)
     assert offered_tasks(own)["letters"]() is own[0] is not offered_tasks()["letters"]()
-    assert started("letters", ()).snapshot.net.input_shape == (1, 28, 28)
+    assert started("letters", ()).net.input_shape == (1, 28, 28)
     for seed in (5, 6, 7):  # each may lie where the one before has lain
         own[0] = dataclasses.replace(blobs("letters", seed, count=90))
         wanted = by_hand(config, "finetune", own)
@@ -236,7 +236,7 @@ def flags_of(net):
 
 @pytest.mark.parametrize("turns", [1, 7, 12, STEPS])
 def test_a_run_that_is_left_leaves_its_rows_and_the_start_as_it_was(made, turns):
-    net = started().snapshot.net
+    net = started().net
     weights, flags, random, threads = state(net), flags_of(net), torch.get_rng_state(), torch.get_num_threads()
     left = LabRun(CONFIG)
     steps = training(left, TASKS)
@@ -287,8 +287,8 @@ def test_an_old_task_is_learned_once_and_again_for_another_seed():
     one, again, other = (started("mine", tasks, seed) for seed in (0, 0, 1))
     assert one is again
     assert one.task is tasks[0]
-    assert same(one.snapshot.net, learn_first(tasks, settings=TrainSettings(), seed=0).net)
-    assert not same(one.snapshot.net, other.snapshot.net)
+    assert same(one.net, learn_first(tasks, settings=TrainSettings(), seed=0).net)
+    assert not same(one.net, other.net)
 
 
 # Known runs.

@@ -38,7 +38,7 @@ def learned(task):
             try:
                 next(steps)
             except StopIteration as end:
-                return end.value.snapshot.net
+                return end.value.net
 
 
 def taken(steps):

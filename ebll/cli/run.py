@@ -84,7 +84,7 @@ def _steps(config: RunConfig, tasks: Sequence[Task], device: str, made: Comparis
     start = yield from first_task(tasks[0], config.net, PRESETS[config.net].train, **options)
     options |= {"net": config.net, "settings": config.train}
     for name, method in ((config.method, config.made_method()), (ALONE, None)):
-        yield from learn_with(made, name, method, tasks, start.snapshot, start.memories, **options)
+        yield from learn_with(made, name, method, tasks, start, **options)
 
 
 def _load(name: str) -> Task:

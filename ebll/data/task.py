@@ -68,8 +68,9 @@ class Split:
         return Split(self.inputs[indices], self.labels[indices])
 
     def to(self, device: torch.device | str) -> Split:
-        """The same split on `device`."""
-        return Split(self.inputs.to(device), self.labels.to(device))
+        """The split on `device`; itself where it is there already."""
+        inputs, labels = self.inputs.to(device), self.labels.to(device)
+        return self if inputs is self.inputs and labels is self.labels else Split(inputs, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,13 +226,14 @@ class Task:
         return apply_affine(inputs, offset, [1 / s for s in self.scale])
 
     def to(self, device: torch.device | str) -> Task:
-        """The same task with its tensors on `device`, such as "cuda"."""
+        """The task with its tensors on `device`, such as "cuda"; itself where they are there already."""
         try:
             moved = {key: getattr(self, key).to(device) for key in SPLITS}
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"task {self.name!r} cannot move to device {device!r}: {reason}. Use 'cpu'.") from error
-        return dataclasses.replace(self, **moved)
+        stay = all(split is getattr(self, key) for key, split in moved.items())
+        return self if stay else dataclasses.replace(self, **moved)
 
     def subset(self, train: int, *, seed: int = 0) -> Task:
         """The same task with about `train` training images, every class in its share; the rest stays as it is."""

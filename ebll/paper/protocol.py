@@ -47,7 +47,7 @@ from ebll.recording import Recorder
 from ebll.reproduce import Outcome, choose_device, conclude, versions
 from ebll.reproduce.jobs import Tables
 from ebll.reproduce.report import drop_conclusions, prepare_folder, write_table, write_tables, write_text
-from ebll.runs import Memories, Run, Snapshot
+from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads, seeded
 
 __all__ = ["Workspace", "paper"]
@@ -171,7 +171,7 @@ class Workspace:
     def __post_init__(self):
         check_number(self.minutes, "minutes", above=True)
         self.cache = self.root / "ebll-cache" if self.cache is None else expanded(self.cache, "cache")
-        self._starts: dict[tuple[str, int], tuple[Snapshot, Memories] | TrainingDiverged] = {}
+        self._starts: dict[tuple[str, int], Snapshot | TrainingDiverged] = {}
 
     # ---- before the runs
 
@@ -298,14 +298,13 @@ class Workspace:
         if isinstance(start, TrainingDiverged):
             result.failure = f"{unit.experiment.id}, {METHODS[unit.method].label}: {start}"
             return result
-        start, memories = start
         tasks, folder = [self.tasks[name] for name in unit.experiment.tasks], self.folder(unit)
         method, recorder = self.settings.method(unit.method, unit.experiment.tasks), Recorder(self.settings.log_every)
         run = None
         try:
             with self.computing():
                 options = {"seed": unit.seed, "device": self.device, "recorder": recorder}
-                run = begin(tasks, method, start=start, memories=memories, **options)
+                run = begin(tasks, method, start=start, **options)
                 self._learn(run, tasks, folder, self.identity(unit))
         except TrainingDiverged as error:
             result.failure = f"{unit.experiment.id}: {error}"
@@ -320,12 +319,12 @@ class Workspace:
             path.unlink(missing_ok=True)
         return result
 
-    def _start(self, unit: Unit) -> tuple[Snapshot, Memories] | TrainingDiverged:
-        """The network that has learned a run's first set, and what methods keep of that set so far."""
+    def _start(self, unit: Unit) -> Snapshot | TrainingDiverged:
+        """The network that has learned a run's first set."""
         if unit.start not in self._starts:
             self._starts = {one: kept for one, kept in self._starts.items() if isinstance(kept, TrainingDiverged)}
             try:
-                self._starts[unit.start] = self._first(*unit.start), {}
+                self._starts[unit.start] = self._first(*unit.start)
             except TrainingDiverged as error:
                 self._starts[unit.start] = error
         return self._starts[unit.start]
@@ -353,7 +352,7 @@ class Workspace:
                 with FileLock(folder / ".lock"):  # another process may be learning it
                     self._learn(run, [task], folder, who)
                 net = run.net
-        return Snapshot(net, recorder, self.settings.backbone)
+        return Snapshot(net, recorder, self.settings.backbone, task)
 
     def _learn(self, run: Run, tasks: Sequence[Task], folder: Path, identity: dict[str, Any]) -> None:
         """Take a run to its end, from its checkpoint if it has one, and keep that up to date.

@@ -132,7 +132,7 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     """The steps of all runs of a job, whose rows go to `tables`."""
     settings, seed = job.preset.train, job.seed
     options = {"settings": settings, "seed": seed, "device": job.device, "log_every": LOG_EVERY}
-    _, start, memories = yield from first_task(_task(job.first, job.device), job.net, **options)
+    start = yield from first_task(_task(job.first, job.device), job.net, **options)
     for e in job.experiments:
         later = [_later(name, seed, job.device) for name in e.tasks[1:]]
         tasks, made = [_task(job.first, job.device), *later], Comparison()
@@ -140,7 +140,7 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
         tables.parts["gaps"].append(pd.DataFrame([facts | _gap(job, start.net, *tasks[:2])]))
         for name in (ALONE, *job.methods):
             method = None if name == ALONE else job.preset.method(name)
-            yield from learn_with(made, name, method, tasks, start, memories, net=job.net, **options)
+            yield from learn_with(made, name, method, tasks, start, net=job.net, **options)
         tables.parts["accuracy"].append(made.accuracy)
         tables.parts["curves"].append(made.curves)
         tables.parts["kept"].append(made.kept)

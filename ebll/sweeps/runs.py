@@ -77,8 +77,7 @@ def run_one(config: RunConfig, device: str = "cpu") -> RunResult:
         try:
             tasks = _sequence(config, device)
             first = first_task(tasks[0], config.net, PRESETS[config.net].train, config.seed, device=device)
-            _, start, memories = _result(first)
-            options = {"start": start, "memories": memories, "seed": config.seed, "device": device}
+            options = {"start": _result(first), "seed": config.seed, "device": device}
             run = begin(tasks, config.made_method(), recorder=recorder, **options)
             scalars = _scalars(complete(run, tasks, config.train), tasks)
         except (TrainingDiverged, InputError) as error:

@@ -24,9 +24,9 @@ from ebll.errors import InputError, TrainingDiverged
 from ebll.methods import METHODS
 from ebll.protocol import begin, learn
 from ebll.recording import TERMS, Recorder, measure_accuracy
-from ebll.runs import Run, sequence_id
+from ebll.runs import Run, Snapshot, sequence_id
 from ebll.seeds import cpu_threads
-from ebll.starts import Start, first_task
+from ebll.starts import first_task
 from ebll.training import Step, TrainSettings
 
 from .config import Change, LabConfig, checked_changes, read_run
@@ -45,7 +45,7 @@ LOSSES = [f"loss_{term}" for term in TERMS]
 """With `SHOWN`, the columns of the curves table that the chart shows."""
 
 _KEPT = 32
-_runs: dict[Any, tuple[Run, Start, Task]] = {}
+_runs: dict[Any, tuple[Run, Snapshot, Task]] = {}
 _ENDED = object()
 
 
@@ -193,16 +193,16 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     if made.recorders:
         raise InputError("This LabRun has been trained: make a new one of its config.")
     config, tasks = made.config, own_tasks(tasks)
-    second = cut(offered_task(config.new, tasks))
-    start = yield from first_task(offered_task(config.old, tasks), config.net, PRESETS[config.net].train, config.seed)
-    both, settings = [start.task, second], training_settings(config)
-    made.before = measure_accuracy(start.snapshot.net, 0, start.task.validation)
+    first, second = offered_task(config.old, tasks), cut(offered_task(config.new, tasks))
+    start = yield from first_task(first, config.net, PRESETS[config.net].train, config.seed)
+    both, settings = [first, second], training_settings(config)
+    made.before = measure_accuracy(start.net, 0, first.validation)
     made.steps = steps_of(config, second)
     reuse = reuse and not made.planned and not made.changes
     with contextlib.ExitStack() as stack:
         going = []
         for name in config.methods:
-            key = (id(start.snapshot), id(second), settings, config.seed, config.run(name).made_method())
+            key = (id(start), id(second), settings, config.seed, config.run(name).made_method())
             if reuse and key in _runs:
                 made.runs[name], made.reused = _runs[key][0], True
                 made.recorders[name] = made.runs[name].recorder
@@ -219,14 +219,12 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
         made.notes.append(f"{what}, but the last of the {made.steps} steps had begun: it did not act.")
 
 
-def _train_one(made: LabRun, name: str, both: list[Task], start: Start, key: Any) -> Generator[None, None, None]:
+def _train_one(made: LabRun, name: str, both: list[Task], start: Snapshot, key: Any) -> Generator[None, None, None]:
     """Train the new task with one method; yields after each step."""
     config, settings = made.config, training_settings(made.config)
-    if len(start.memories) > _KEPT:
-        start.memories.clear()
     try:
         now = made.at(0)
-        options = {"start": start.snapshot, "memories": start.memories, "seed": config.seed}
+        options = {"start": start, "seed": config.seed}
         run = begin(both, now.run(name).made_method(), recorder=made.recorders[name], **options)
         for step in learn(run, both, settings):
             made.step = step.index if step.stage == "train" else 0

@@ -132,9 +132,8 @@ def explore(config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = ())
 
 def exploring(config: SubmanifoldConfig, tasks: Iterable[Task] = ()) -> Iterator[Step | Explored]:
     """As `explore`, step by step: the loop's steps while the task is learned, then what is found at each epoch."""
-    task, start, _ = yield from first_task(
-        offered_task(config.task, tasks), config.net, PRESETS[config.net].train, config.seed
-    )
+    task = offered_task(config.task, tasks)
+    start = yield from first_task(task, config.net, PRESETS[config.net].train, config.seed)
     label = list(task.classes).index(check_choice(config.label, task.classes, f"Class of {task.name}"))
     labels = task.validation.labels
     mine = (labels == label).nonzero()[:SHOWN, 0]
