@@ -54,9 +54,10 @@ lab: $(READY)  ## set up .venv, open the notebooks in JupyterLab
 
 check: lint test  ## lint, format check and fast tests: what must pass before a commit
 
-lint: $(READY)  ## ruff's lint and format checks, notebooks included
+lint: $(READY)  ## ruff's lint and format checks, notebooks included; mypy on what users see of the public names
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks and their measured times
 	$(PY) -m notebooks.source.build
@@ -96,7 +97,7 @@ precomputed: $(READY)  ## run and pack the sweep that comes with the package; go
 	$(PY) -m benchmarks.precomputed
 
 clean:  ## remove .venv, .venv-peers, caches and build products; figures/ stays
-	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .hypothesis build dist handout ebll.egg-info
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist handout ebll.egg-info
 	find ebll tests benchmarks notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 # Leaves the first Python that is new enough and can make environments in $found, or says in words why there is none.

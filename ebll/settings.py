@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Self
 
 from ebll.errors import InputError, check_choice, check_count, check_number
 
@@ -53,7 +53,7 @@ class Settings:
             if "doc" in field.metadata:
                 object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
 
-    def replace(self, /, **changes: Any):
+    def replace(self, /, **changes: Any) -> Self:
         """A copy with some fields changed, checked again; unknown names are refused with the near ones."""
         names = [field.name for field in dataclasses.fields(self) if field.init]
         for name in changes:

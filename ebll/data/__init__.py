@@ -10,7 +10,6 @@ Four of the tasks are inside packages that ebll requires, so they work offline.
 
 import lazy_loader
 
-# A list of the tasks needs no torch, whose import takes longer than everything else here.
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"catalog": ["TASKS", "TaskInfo", "load_task", "task_table"], "task": ["Split", "Task"]}
-)
+# A list of the tasks needs no torch, whose import takes longer than everything else here; the names stand in
+# __init__.pyi.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
