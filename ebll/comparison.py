@@ -15,7 +15,7 @@ import torch
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.methods import METHODS, Method
-from ebll.networks import NetSpec
+from ebll.networks import NetSpec, build_network
 from ebll.protocol import begin, learn, learn_first
 from ebll.recording import Recorder
 from ebll.runs import Run, Snapshot, check_start, checked_tasks, sequence_id
@@ -93,6 +93,9 @@ def compare(
     if progress is not None and not callable(progress):
         raise InputError(f"progress takes a function (done, total, name); got {type(progress).__name__}.")
     settings, starts = settings or TrainSettings(), _starts(starts)
+    network = build_network(net, tasks[0].input_shape)
+    for method in filter(None, named.values()):
+        method.check(network, len(tasks))  # before anything is learned
     made, done, total = Comparison() if into is None else into, 0, len(named) * len(seeds)
     for seed in seeds:
         options = {"net": net, "settings": settings, "seed": seed, "device": device}

@@ -83,7 +83,9 @@ class RunConfig(Settings):
     code_size: int = as_in(AutoencoderSettings, "code_size", _MLP.code_size)
     recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 1e-2)
     learning_rate: float = as_in(TrainSettings, "learning_rate", OfNet(_MLP.train.learning_rate))
-    epochs: int = as_in(TrainSettings, "epochs", _MLP.train.epochs)
+    epochs: int = as_in(
+        TrainSettings, "epochs", _MLP.train.epochs, doc="Passes over the images of each task but the first."
+    )
     warmup_epochs: int = as_in(TrainSettings, "warmup_epochs", _MLP.train.warmup_epochs)
     seed: int = setting(0, "Decides everything that is random.", high=2**31)
     images: int = setting(NEW_TASK_IMAGES, "Training images of every task but the first; 0 takes all.")
@@ -94,15 +96,15 @@ class RunConfig(Settings):
         super().__post_init__()
         names = tuple(self.tasks) if isinstance(self.tasks, Iterable) and not isinstance(self.tasks, str) else ()
         if len(names) < 2 or not all(isinstance(name, str) and name.strip() for name in names):
-            raise InputError(f"tasks: at least two names, such as ('letters', 'mnist'); got {self.tasks!r}.")
+            raise InputError(f"tasks: at least two names, such as letters and mnist; got {self.tasks!r}.")
         if len(set(names)) < len(names):
             raise InputError(f"tasks: each once in a sequence; got {', '.join(names)}.")
         object.__setattr__(self, "tasks", names)
         # A longer tuple would serve the library, but here it is most often several values that should be a list.
         if isinstance(self.alpha, tuple) and len(self.alpha) != len(names) - 1 and "alpha" not in self.unused:
             raise InputError(
-                f"alpha: {self.alpha} is one number a task but the last, and {'-'.join(names)} needs {len(names) - 1}. "
-                "Several values to try are a list; in a TOML file, numbers for each task are a list within that list."
+                f"alpha: {self.alpha} has {len(self.alpha)} numbers, but {'-'.join(names)} needs {len(names) - 1}, one "
+                "a task but the last. In a grid, several values to try are a list."
             )
 
     @classmethod

@@ -171,4 +171,5 @@ def test_progress_in_a_pipe_is_a_line_now_and_then_with_the_time_left(monkeypatc
             progress.at(share, "3 of 4 runs")
             told.append(capsys.readouterr().err)
     line = "3 of 4 runs: {} % after {}, about {} left\n".format
-    assert told == ["", line(20, "00:02", "00:08"), "", line(50, "00:20", "00:20"), line(100, "00:40", "00:00")]
+    # The clock begins where something is done first: at 0.5 s with a tenth.
+    assert told == ["", line(20, "00:01", "00:12"), "", line(50, "00:19", "00:24"), line(100, "00:39", "00:00")]

@@ -189,7 +189,9 @@ def test_ctrl_c_and_kill_keep_the_tables_of_a_run(tmp_path, two, how):
 def test_ctrl_c_and_kill_keep_the_jobs_that_were_done(tmp_path, workers, how):
     out, seconds = tmp_path / "out", random.SystemRandom().uniform(0, 0.2)
     arguments = ["reproduce", "--profile", "tiny", "--seeds", 9, "--workers", workers, "--out", out, "--methods", "lwf"]
-    interrupted(tmp_path, arguments, r"[1-9]\d* of 54 runs", seconds, how)
+    told = interrupted(tmp_path, arguments, r"[1-9]\d* of 54 runs", seconds, how)
+    out /= "unfinished"
+    assert f"finished runs are in {out}." in told
     accuracy = pd.read_csv(out / "accuracy.csv")
     assert accuracy.groupby("seed").size().nunique() == 1  # whole jobs
     assert 1 <= accuracy["seed"].nunique() <= 9

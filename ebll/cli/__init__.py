@@ -57,11 +57,11 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except EbllError as error:
-            failure = click.ClickException(str(error))
+            failure = click.ClickException("\n".join([str(error), *getattr(error, "__notes__", ())]))
             failure.exit_code = 1 if isinstance(error, TrainingDiverged) else 2
             raise failure from error
-        except KeyboardInterrupt:
-            click.echo("Stopped.", err=True)
+        except KeyboardInterrupt as error:
+            click.echo("\n".join([*getattr(error, "__notes__", ()), "Stopped."]), err=True)
             raise click.exceptions.Exit(STOPPED) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -90,16 +91,21 @@ class Progress:
         form = "{percentage:3.0f}%|{bar}| {desc} [{elapsed}<{remaining}]"
         self.bar = tqdm(total=1.0, bar_format=form, smoothing=0, leave=False, disable=not sys.stderr.isatty())
         self.clock = tqdm.format_interval
-        self.begun = self.told = time.monotonic()
+        self.first = self.shown = time.monotonic()
+        self.before = math.inf  # the share that was done at `first`
 
     def at(self, share: float, text: str) -> None:
         """A share of the work, 0..1, is done; `text` says which."""
+        now = time.monotonic()
+        if share == 0 or self.before == math.inf:  # what comes before, imports say, says nothing of the pace
+            self.first, self.shown, self.before = now, now, share
+            self.bar.start_t, self.bar.initial, self.bar.n = time.time(), share, share
         if not self.bar.disable:
             self.bar.set_description_str(text, refresh=False)
             self.bar.update(max(0.0, share - self.bar.n))
-        elif share > 0 and (now := time.monotonic()) - self.told >= (EVERY if self.told > self.begun else 1.0):
-            self.told, spent = now, now - self.begun
-            left = self.clock(spent * (1 - share) / share)
+        elif share > self.before and now - self.shown >= (EVERY if self.shown > self.first else 0.5):
+            self.shown, spent = now, now - self.first
+            left = self.clock(spent * (1 - share) / (share - self.before))
             click.echo(f"{text}: {100 * share:.0f} % after {self.clock(spent)}, about {left} left", err=True)
 
     def __enter__(self) -> Progress:

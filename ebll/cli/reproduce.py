@@ -38,7 +38,7 @@ def reproduce(
 ) -> None:  # fmt: skip
     """Run every method on every sequence; print tables and claims; write tables, claims and figures.
 
-    Ctrl-C keeps the tables of finished jobs.
+    Ctrl-C keeps the tables of finished jobs, in the folder `unfinished` of --out.
     """
     if (workers or default_workers()) != 1:
         preload("ebll.reproduce.jobs")  # workers import torch while this process does

@@ -17,6 +17,7 @@ from ebll.comparison import ALONE, Comparison, learn_with
 from ebll.config import PRESETS, RunConfig
 from ebll.data import TASKS, Task, load_task
 from ebll.errors import OutputError, TrainingDiverged, check_choice
+from ebll.protocol import begin
 from ebll.reproduce import choose_device, report
 from ebll.reproduce.jobs import Tables
 from ebll.runs import Run
@@ -53,6 +54,7 @@ def run(tasks: Sequence[str], out: str | None, device: str, **settings: Any) -> 
     loaded = [_load(name).to(device) for name in tasks]
     if config.images:
         loaded[1:] = [task.subset(config.images) for task in loaded[1:]]
+    begin(loaded, config.made_method(), net=config.net)  # refuses settings that do not fit before anything is learned
     folder = None if out is None else report.prepare_folder(out)
     made, total = Comparison(), _step_count(loaded, config)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -38,6 +39,7 @@ __getattr__, _, _ = lazy_loader.attach(
 )
 __all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "choose_device", "conclude", "reproduce", "versions"]
 
+UNFINISHED = "unfinished"
 DRAWING = 700.0
 """Work of the tables, claims and figures of one more sequence, as `Job.work` counts it; what does not grow with their
 number, imports and tables for the most part, is five times as much."""
@@ -84,8 +86,8 @@ def reproduce(
     on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
     on_progress   called a few times a second with runs done, runs in all, the job finished last, and the share of the
                   work that is done, in optimiser steps and, at the end, tables and figures
-    returns       an `Outcome`; if interrupted, the tables of finished jobs are in the folder before the error goes on,
-                  and claims and summaries of an earlier run there are removed
+    returns       an `Outcome`; if interrupted, the tables of finished jobs are in the folder `unfinished` of `out`, and
+                  what an earlier run has left in `out` stays
     """
     chosen = PROFILES[check_choice(profile, PROFILES, "Profile")]
     seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
@@ -115,11 +117,13 @@ def reproduce(
                 done, name = done + job.runs, f"{job.net}, {job.first} first, seed {job.seed}"
         name = "tables and figures"
         tell(share * whole)
-    except BaseException:
-        if done:  # else a stop in the first seconds would empty the tables of an earlier run
-            report.write_tables(tables.joined(chosen.experiments), folder)
-            report.drop_conclusions(folder)  # those of an earlier run would not belong to these tables
+    except BaseException as error:
+        if done:
+            unfinished = report.prepare_folder(folder / UNFINISHED)
+            report.write_tables(tables.joined(chosen.experiments), unfinished)
+            error.add_note(f"The tables of the {done} finished runs are in {unfinished}.")
         raise
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)  # of an earlier run that was interrupted
     about = {
         "profile": profile,
         "seeds": list(range(first_seed, first_seed + seeds)),
