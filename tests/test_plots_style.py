@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from ebll.plots.planes import CLASSES
 from matplotlib.colors import to_rgb
 from plots_rig import METHODS
 
 from ebll.plots import METHODS as STYLES
 from ebll.plots import TERMS, ordered, style, styles
-from ebll.plots.planes import CLASSES
 
 
 def test_methods_differ_without_colour_and_can_be_seen():
