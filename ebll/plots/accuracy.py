@@ -32,11 +32,9 @@ def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods
     """
     import seaborn
 
-    rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks, title = tables.task_order(rows), f"Accuracy after each task: {tables.sequence_words(rows)}"
-    by = ["method", "after", "task"]
-    table = tables.intervals(tables.of_methods(rows, methods), by, "percent", after=tasks, task=tasks)
-    names = styles(table["method"])
+    rows, tasks, named = tables.one_sequence(accuracy, sequence, methods)
+    table = tables.intervals(rows, ["method", "after", "task"], "percent", after=tasks, task=tasks)
+    names, title = styles(table["method"]), f"Accuracy after each task: {named}"
     note = "Test data of each task (column) after each task (row)"
     columns = min(len(names), max(15 // len(tasks), 1), 3)  # a cell is wide enough for its numbers
     headings, layout = [style.label for style in names.values()], {"columns": columns, "sharex": True, "sharey": True}
@@ -239,12 +237,9 @@ def tradeoff_fronts(
     table: in percent, a row per method and `knob`, by its size: mean, low and high of old and new; seeds that reached
     the end; runs that began (most seeds of any row); on_front
     """
-    accuracy = tables.check_accuracy(accuracy, "knob")
-    accuracy = accuracy.assign(knob=accuracy["knob"].astype(float).fillna(0.0))
-    rows = tables.of_sequence(accuracy, sequence)
-    title = f"What is kept against what is learned: {tables.sequence_words(rows)}"
-    table = _fronts(tables.of_methods(rows, methods))
-    drawn = table[table["seeds"] > 0]
+    rows, _, named = tables.one_sequence(accuracy, sequence, methods, "knob")
+    table = _fronts(rows.assign(knob=rows["knob"].astype(float).fillna(0.0)))
+    drawn, title = table[table["seeds"] > 0], f"What is kept against what is learned: {named}"
     names, legend = styles(drawn["method"]), []
     note = f"{split.capitalize()} data; lines: weak to strong; filled: on the Pareto front"
     figure, (axes,) = new_figure(table, title, note, [""], 4.2, ax=ax)

@@ -233,11 +233,10 @@ def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, 
     table: in percent: quantity ('average' over the tasks learned so far, or 'first', accuracy on the first task),
     method, learned (how many tasks), task (the newest of them), mean, low, high, seeds
     """
-    rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks, title, parts = tables.task_order(rows), f"Accuracy along the sequence {tables.sequence_words(rows)}", []
+    rows, tasks, named = tables.one_sequence(accuracy, sequence, methods)
+    title, parts = f"Accuracy along the sequence {named}", []
     if len(tasks) < 2:
         raise InputError(f"There is no way along a sequence of one task ({tasks[0]}). Choose a longer sequence.")
-    rows = tables.of_methods(rows, methods)
     for count, newest in enumerate(tasks, 1):
         now = rows[(rows["after"] == newest) | (rows["method"] == "alone")]
         now = now.pivot(index=["method", "seed"], columns="task", values="percent")

@@ -96,6 +96,14 @@ def sequence_words(rows: pd.DataFrame) -> str:
     return f"{' → '.join(map(str, task_order(rows)))} ({net_words(rows)})"
 
 
+def one_sequence(
+    accuracy: pd.DataFrame, sequence: str | None, methods: Names, *more: str
+) -> tuple[pd.DataFrame, list[str], str]:
+    """Return the rows of one sequence and of the methods asked for, the tasks in order, and the sequence in words."""
+    rows = of_sequence(check_accuracy(accuracy, *more), sequence)
+    return of_methods(rows, methods), task_order(rows), sequence_words(rows)
+
+
 def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, ...] = ()) -> pd.DataFrame:
     """Return one row per sequence, method and seed, in percent and percentage points.
 
