@@ -109,9 +109,11 @@ def test_stability_plasticity_by_hand():
 def test_gain_is_paired_by_seed():
     lwf = pair([0.9] * 3, [0.70, 0.75, 0.80], [0.5] * 3)
     ebll = pair([0.9] * 3, [0.71, 0.77, 0.83], [0.5] * 3, "ebll")
-    gain = plots.forgetting_by_gap(pd.concat([lwf, ebll]), [PAIR]).table.query("panel == 'gain'")
+    figure = plots.forgetting_by_gap(pd.concat([lwf, ebll]), [PAIR])
+    gain = figure.table.query("panel == 'gain'")
     assert gain["value"].tolist() == pytest.approx([1, 2, 3])
     assert gain["low"].iloc[0] == pytest.approx(2 - HALF, abs=1e-5)
+    assert "forgetting LwF 15.0 (2.6 to 27.4) and EBLL 13.0 (−1.9 to 27.9); gain EBLL minus LwF 2.0 (−0." in figure.alt
 
 
 def test_accuracy_matrix_by_hand():

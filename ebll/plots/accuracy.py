@@ -140,7 +140,8 @@ def forgetting_by_gap(accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str
     ticks = [a + textwrap.fill(b, max(12, 72 // len(titles))) for a, b in zip(lead, titles.values(), strict=True)]
     below.set_xticks(range(len(ticks)), ticks)
     for name, rows in table.groupby("sequence", sort=False):
-        describe(figure, f"{titles[name]}: forgetting {_in_words(rows, names | gains)}")
+        parts = [f"{panel} {_in_words(part, names | gains)}" for panel, part in rows.groupby("panel")]
+        describe(figure, f"{titles[name]}: {'; '.join(parts)}")
     return figure
 
 

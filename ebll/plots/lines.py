@@ -161,7 +161,7 @@ def feature_distance(
     distance, norm = (table[table["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
     looks, losses = styles(distance["method"]), _loss_panels(table)
     title = f"How far the features of {task} move while {training} is learned ({net})"
-    note = f"Held-out inputs of {task}" + (f" (top), training batches of {training} (below)" if losses else "")
+    note = f"Held-out inputs of {task}" + (f" (top), batches of {training} (below)" if losses else "")
     shown = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, looks), *losses]
     heights = [2.6] + [1.2] * len(losses)
     figure, axes = line_figure(shown, "step", table, title, note, "optimiser step", heights)
