@@ -280,7 +280,8 @@ def over_setting(
     if log_y and not (drawn["mean"] > 0).all():
         raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
     kinds = drawn.loc[drawn[x].notna(), by].unique()
-    looks = {kind: styles(kinds)[kind] for kind in kinds}  # numbers by size, not by name
+    known = styles(kinds)
+    looks = {kind: known[kind] for kind in kinds}  # numbers by size, not by name
     for place, name in enumerate(references):
         grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
         looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))
