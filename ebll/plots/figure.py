@@ -49,7 +49,7 @@ def new_figure(
         ax.figure.table = table if before is None else pd.concat([before, table], ignore_index=True)
         return describe(ax.figure, title, caption), [ax]
     heights = [heights] * math.ceil(len(headings) / columns) if isinstance(heights, float) else heights
-    lines = textwrap.wrap(caption, 104)
+    lines = textwrap.wrap(caption, 100)  # of letters of usual width
     height = sum(heights) + 0.75 + 0.16 * len(lines)
     below = (0.06 + 0.16 * len(lines)) / height  # the share of the caption
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
