@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from golden import inputs
 from matplotlib.figure import Figure
 from messages import raises
 from PIL import Image
-from plots_rig import CLAIMS, CURVES, curves_table
 
 from ebll import plots
 from ebll.errors import InputError, OutputError
@@ -21,12 +21,7 @@ from ebll.plots.figure import png, register
 
 @pytest.fixture(scope="module")
 def figure():
-    return plots.feature_distance(curves_table(seeds=2, methods=["lwf", "ebll"], steps=40), CURVES, panels=[])
-
-
-@pytest.fixture(scope="module")
-def claims():
-    return plots.claims_overview(CLAIMS)
+    return plots.feature_distance(inputs.curves(), panels=[])
 
 
 def test_files_hold_what_they_should(figure, tmp_path):
@@ -37,7 +32,7 @@ def test_files_hold_what_they_should(figure, tmp_path):
     assert paths["txt"].read_text() == f"{figure.alt}\n"
     svg = paths["svg"].read_text()
     texts = " ".join(t for e in ElementTree.fromstring(svg).iter() for t in [e.text or ""])
-    assert "optimiser step while textures is learned" in texts
+    assert "How far the features of letters move while digits is learned (MLP)" in texts
     assert figure.alt in texts
     assert "<dc:date>" not in svg
     assert int.from_bytes(paths["png"].read_bytes()[16:20], "big") == 7 * 200
@@ -57,28 +52,24 @@ def test_any_figure_with_words_and_numbers_can_be_saved(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", ".", "/", "figures/.."])
-def test_a_figure_without_a_name_is_not_saved(name, claims, tmp_path, monkeypatch):
+def test_a_figure_without_a_name_is_not_saved(name, figure, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with raises(InputError, "'figures/forgetting'"):
-        plots.save(claims, name)
+        plots.save(figure, name)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_named(claims, tmp_path):
-    (tmp_path / "file").write_text("not a folder")
-    with raises(OutputError, "'claims'", f"'{tmp_path / 'file'}'"):
-        plots.save(claims, tmp_path / "file" / "claims")
-
-
-def test_a_failed_replacement_leaves_the_old_file(claims, tmp_path, monkeypatch):
-    old = plots.save(claims, tmp_path / "claims")["csv"].read_bytes()
+def test_a_folder_that_cannot_be_written_is_named_and_old_files_stay(figure, tmp_path, monkeypatch):
+    old = plots.save(figure, tmp_path / "claims")["csv"].read_bytes()
+    with raises(OutputError, "'claims'", f"'{tmp_path / 'claims.csv'}'"):
+        plots.save(figure, tmp_path / "claims.csv" / "claims")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
     with raises(OutputError, "'claims'", tmp_path, "No space left on device"):
-        plots.save(claims, tmp_path / "claims")
+        plots.save(figure, tmp_path / "claims")
     assert (tmp_path / "claims.csv").read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 4
 
@@ -92,16 +83,12 @@ def test_a_notebook_shows_the_figure_with_its_alt_text_and_others_as_ever(figure
     ((data, options),) = shown
     assert data["text/plain"] == options["metadata"]["image/png"]["alt"] == figure.alt
     assert options["raw"] is True
-    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
-    assert formatter.format(Figure())[0]["text/plain"].startswith("<Figure size")
-    assert len(shown) == 1
-
-
-def test_pictures_in_a_notebook_are_light(figure):
-    image = Image.open(io.BytesIO(png(figure)))
+    image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
     assert (image.mode, image.width) == ("P", 7 * 144)
     assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-    assert len(png(figure)) < 80_000
+    assert len(png(figure)) < 80_000  # a notebook with its pictures is light
+    assert formatter.format(Figure())[0]["text/plain"].startswith("<Figure size")
+    assert len(shown) == 1
 
 
 @pytest.mark.slow
@@ -112,9 +99,9 @@ def test_neither_the_import_nor_a_plot_leaves_anything_behind():
         "assert not {'pandas', 'matplotlib', 'seaborn'} & set(sys.modules)\n"
         "from ebll import plots\n"
         "assert not {'seaborn', 'matplotlib.pyplot'} & set(sys.modules)\n"
-        "from plots_rig import accuracy_table\n"
+        "from golden import inputs\n"
         "import matplotlib; before = dict(matplotlib.rcParams)\n"
-        "plots.figure.png(plots.forgetting_bars(accuracy_table(seeds=2)))\n"
+        "plots.figure.png(plots.forgetting_bars(inputs.accuracy()))\n"
         "assert dict(matplotlib.rcParams) == before\n"
         "print(sys.modules['matplotlib.pyplot'].get_fignums())"
     )

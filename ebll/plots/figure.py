@@ -32,24 +32,30 @@ def new_figure(
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Return a Figure of `table` and one Axes under each of `headings`, in rows of `columns`.
 
-    note     caption, after how many seeds there are; title and caption begin the alt text
+    note     which data; with the number of seeds it makes the caption, one sentence
     heights  inches of every row, or of each
     ax       an Axes of the caller's, where a plot of one panel is drawn without title and caption
     shared   `sharex` and `sharey`, as in `Figure.subplots`
+
+    Title and caption begin the alt text; `describe` adds what is seen.
     """
-    caption = sentences(seeds_words(table["seeds"].dropna()) if "seeds" in table else "", note)
+    seeds = seeds_words(table["seeds"].dropna()) if "seeds" in table else ""
+    caption = sentences("; ".join(part for part in (note.rstrip("."), seeds) if part))
+    caption = caption[:1].upper() + caption[1:]
     if ax is not None:
         if len(headings) > 1:
             raise InputError(f"ax takes a plot of one panel; this one has {len(headings)}. Leave ax out, or draw less.")
-        figure = ax.figure
-        before = getattr(figure, "table", None)
-        figure.table = table if before is None else pd.concat([before, table], ignore_index=True)
-        return describe(figure, title, caption), [ax]
+        before = getattr(ax.figure, "table", None)
+        ax.figure.table = table if before is None else pd.concat([before, table], ignore_index=True)
+        return describe(ax.figure, title, caption), [ax]
     heights = [heights] * math.ceil(len(headings) / columns) if isinstance(heights, float) else heights
-    figure = Figure(figsize=(WIDTH, sum(heights) + 0.85), dpi=DPI, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+    lines = textwrap.wrap(caption, 100)  # of letters of usual width
+    height = sum(heights) + 0.75 + 0.16 * len(lines)
+    below = (0.06 + 0.16 * len(lines)) / height  # the share of the caption
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, rect=(0, below, 1, 1 - below))
     figure.suptitle(title, x=0.01, ha="left", wrap=True)
-    figure.supxlabel(caption, x=0.01, ha="left", wrap=True, color=SOFT)
+    figure.text(0.01, 0.04 / height, "\n".join(lines), color=SOFT, va="bottom")
     grid = figure.subplots(len(heights), columns, height_ratios=heights, squeeze=False, **shared).ravel()
     for spare in grid[len(headings) :]:
         spare.remove()
@@ -68,11 +74,18 @@ def describe(figure: Figure, *text: str) -> Figure:
     return figure
 
 
-def label(axes: Sequence[Axes], columns: int, xlabel: str, ylabel: str) -> None:
-    """Name the horizontal axis under the lowest panel of each column, and the vertical one at the left of each row."""
-    for place, one in enumerate(axes):
-        below, left = place + columns >= len(axes), place % columns == 0
-        one.set(xlabel=xlabel if below else "", ylabel=ylabel if left else "")
+def label(axes: Sequence[Axes], xlabel: str, ylabel: str, *, middle: float = 0.5) -> None:
+    """Name the axes of a single panel, or once those of all panels; `middle` of the panels, as a share of the width."""
+    single = len(axes) == 1
+    for one in axes:
+        one.set(xlabel=xlabel if single else "", ylabel=ylabel if single else "")
+    if not single:
+        figure = axes[0].figure
+        engine, line = figure.get_layout_engine(), 0.2 / figure.get_figheight()
+        below = engine.get()["rect"][1]
+        engine.set(rect=(0, below + line, 1, 1 - below - line))  # a line above the caption
+        figure.text(middle, below + 0.3 * line, xlabel, ha="center")
+        figure.supylabel(ylabel)
 
 
 def legend_beside(axes: Axes, styles: Iterable[Style]) -> None:

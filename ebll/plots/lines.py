@@ -38,16 +38,23 @@ def line_figure(
     panels: list[Panel], x: str, table: pd.DataFrame, title: str, note: str, xlabel: str,
     heights: float | list[float] = 2.1, *, ax: Axes | None = None,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
-    """Return a finished Figure of panels one above the other; a legend stands where styles differ from those above."""
+    """Return a finished Figure of panels one above the other.
+
+    What neighbours share is printed once: a legend stands where styles differ from those above, a name of the vertical
+    axis at the middle one of its panels.
+    """
     figure, axes = new_figure(table, title, note, [panel.heading for panel in panels], heights, ax=ax, sharex=True)
-    above = None
-    for one, panel in zip(axes, panels, strict=True):
+    labels, above = [panel.ylabel for panel in panels], None
+    for place, (one, panel) in enumerate(zip(axes, panels, strict=True)):
         draw_lines(one, panel, x)
+        middle = labels.index(panel.ylabel) + labels.count(panel.ylabel) // 2
+        one.set_ylabel(panel.ylabel if place == middle else "")
         if panel.styles != above:
             legend_beside(one, panel.styles.values())
         above = panel.styles
+        describe(figure, in_words(panel, x))
     axes[-1].set_xlabel(xlabel)
-    return describe(figure, *(in_words(panel, x) for panel in panels)), axes
+    return figure, axes
 
 
 def draw_lines(axes: Axes, panel: Panel, x: str) -> None:
@@ -61,7 +68,7 @@ def draw_lines(axes: Axes, panel: Panel, x: str) -> None:
         axes.fill_between(rows[x].astype(float), rows["low"], rows["high"], color=style.color, alpha=BAND, linewidth=0)
     low, high = axes.get_ylim()  # whatever an interval says, there is nothing below 0 or above 100 %
     low = low if (panel.table["mean"] < 0).any() else max(low, 0)
-    axes.set(ylabel=panel.ylabel, ylim=(low, min(high, 100) if "%" in panel.ylabel else high))
+    axes.set_ylim(low, min(high, 100) if "%" in panel.ylabel else high)
     axes.margins(x=0.01)
 
 
@@ -76,18 +83,25 @@ def in_words(panel: Panel, x: str) -> str:
     return " ".join(f"{panel.heading} {panel.ylabel} over {x}: {'; '.join(told)}".split())
 
 
-def log_upwards(axes: Axes) -> None:
+def _panels(table: pd.DataFrame, labels: Mapping[str, str], looks: Mapping[str, Style], by: str = "method") -> list:
+    """Return a panel for each quantity in `table`."""
+    parts = table.groupby("quantity", sort=False)
+    return [Panel(textwrap.fill(labels[quantity], 22), part, looks, by) for quantity, part in parts]
+
+
+def _log_upwards(axes: Axes) -> None:
     """Make the vertical axis logarithmic, with plain numbers at its ticks."""
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:,.10g}")
     axes.yaxis.set_minor_formatter(LogFormatter())
 
 
-def _rows(curves, sequence, quantities, what, methods=None, training=None, task=None, warm_up=False) -> pd.DataFrame:
-    """Return a row per quantity, method, seed and step with its `value`, of one old task while one new task is learned.
+def _steps(curves, sequence, quantities, what, methods=None, training=None, task=None, warm_up=False) -> tuple:
+    """Return a row per quantity, method, seed and step with its `value`, of one old task while a new one is learned.
 
-    Empty values are left out, and those of a run that diverged. `what` is the first quantity in words; there must be
-    some of it. Steps of the warm-up are negative.
+    With it come the names of the new task, of the old one and of the network. Empty values are left out, and those of a
+    run that diverged. `what` is the first quantity in words; there must be some of it. Steps of the warm-up are
+    negative.
     """
     key = ("sequence", "method", "seed", "training", "stage", "step", "task")
     rows = tables.check(curves, "curves", (*tables.CURVES, *quantities), key)
@@ -99,54 +113,28 @@ def _rows(curves, sequence, quantities, what, methods=None, training=None, task=
     training = old_tasks.idxmin() if training is None else check_choice(training, old_tasks.index, "training")
     rows = rows[rows["training"] == training]
     task = rows["task"].iloc[0] if task is None else check_choice(task, rows["task"].unique(), "old task")
-    rows = rows[rows["task"] == task]
+    rows, net = rows[rows["task"] == task], tables.net_words(rows)
     trained, before = rows[rows["stage"] == "train"], rows[rows["stage"] != "train"]
     if trained.empty:
         raise InputError(f"The curves table has no rows of stage 'train' for {training}.")
     if len(before) and before["step"].max() >= 0:  # it counts from 0: its last step becomes -1
         before = before.assign(step=before["step"] - before["step"].max() - 1)
     rows = tables.of_methods(pd.concat([before, trained]) if warm_up else trained, methods)
-    names, keys = words.listed(ordered(rows["method"])), ["training", "task", "net", "method", "seed", "step"]
-    rows = rows.melt(keys, list(quantities), "quantity", "value").astype({"value": float})
+    names = words.listed(ordered(rows["method"]))
+    rows = rows.melt(["method", "seed", "step"], list(quantities), "quantity", "value").astype({"value": float})
     rows = rows[np.isfinite(rows["value"])]
     if next(iter(quantities)) not in set(rows["quantity"]):
         raise InputError(f"The curves table holds no {what} for {names}: all are empty.")
-    return rows
+    return rows, training, task, net
 
 
-def _table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return means and intervals; `attrs` name the new task, the old task and the network."""
-    table = tables.intervals(rows, ["quantity", "method", "step"], quantity=rows["quantity"].unique())
-    table.attrs = {"training": rows["training"].iloc[0], "task": rows["task"].iloc[0], "net": tables.net_words(rows)}
-    return table
+def _over_steps(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return means and intervals over the seeds."""
+    return tables.intervals(rows, ["quantity", "method", "step"], "value", quantity=rows["quantity"].unique())
 
 
 def _usual(names: list[str]) -> list[str]:
     return [name for name in USUAL if name in names] or names[:3]
-
-
-def _heads(table: pd.DataFrame, title: str, data: str) -> tuple[str, str, str]:
-    """Return title, note and the name of the horizontal axis."""
-    learned = f"while {table.attrs['training']} is learned"
-    return f"{title} {learned} ({table.attrs['net']})", data, f"optimiser step {learned}"
-
-
-def feature_distance_table(
-    curves: pd.DataFrame, sequence: str | None = None, *, methods: Names = None, panels: Iterable[str] | None = None,
-    **which: object,
-) -> pd.DataFrame:  # fmt: skip
-    """Return what `feature_distance` draws: quantity, method, step, mean, low, high, seeds.
-
-    `quantity` is feature_distance (all steps, all methods), feature_norm (first and last step, all methods) or a
-    weighted loss term (all steps, methods in `panels`).
-    """
-    quantities = ["feature_distance", "feature_norm", *LOSSES]
-    rows = _rows(curves, sequence, quantities, "feature distance", methods, **which)
-    names, steps = ordered(rows["method"]), rows.groupby("method")["step"]
-    below = _usual(names) if panels is None else [check_choice(panel, names, "panel") for panel in panels]
-    within = (rows["step"] > steps.transform("min")) & (rows["step"] < steps.transform("max"))
-    hidden = (rows["quantity"] == "feature_norm") & within
-    return _table(rows[~hidden & (rows["method"].isin(below) | ~rows["quantity"].isin(LOSSES))])
 
 
 @drawing()
@@ -160,25 +148,25 @@ def feature_distance(
     which   `training`: the task being learned (default: the first one that has an old task); `task`: the old task that
             is measured, on its held-out inputs (default: the first); `warm_up=True`: also show the warm-up, when only
             the new head learns, at negative steps
+    table: quantity, method, step, mean, low, high, seeds; `quantity` is feature_distance (all steps, all methods),
+    feature_norm (first and last step, all methods) or a weighted loss term (all steps, methods in `panels`)
     """
-    table = feature_distance_table(curves, sequence, methods=methods, panels=panels, **which)
-    training, task = table.attrs["training"], table.attrs["task"]
+    quantities = ["feature_distance", "feature_norm", *LOSSES]
+    rows, training, task, net = _steps(curves, sequence, quantities, "feature distance", methods, **which)
+    names, steps = ordered(rows["method"]), rows.groupby("method")["step"]
+    below = _usual(names) if panels is None else [check_choice(panel, names, "panel") for panel in panels]
+    within = (rows["step"] > steps.transform("min")) & (rows["step"] < steps.transform("max"))
+    hidden = (rows["quantity"] == "feature_norm") & within
+    table = _over_steps(rows[~hidden & (rows["method"].isin(below) | ~rows["quantity"].isin(LOSSES))])
     distance, norm = (table[table["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
-    names, losses = styles(distance["method"]), _loss_panels(table)
-    held = f"Held-out inputs of {task}" + (f" (top), training batches of {training} (below)" if losses else "")
-    panels = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, names), *losses]
-    heads = _heads(table, f"How far the features of {task} move", held)
-    figure, axes = line_figure(panels, "step", table, *heads, [2.6] + [1.2] * len(losses))
+    looks, losses = styles(distance["method"]), _loss_panels(table)
+    title = f"How far the features of {task} move while {training} is learned ({net})"
+    note = f"Held-out inputs of {task}" + (f" (top), batches of {training} (below)" if losses else "")
+    shown = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, looks), *losses]
+    heights = [2.6] + [1.2] * len(losses)
+    figure, axes = line_figure(shown, "step", table, title, note, "optimiser step", heights)
     _share_scale(axes[1:], losses)
-    return describe(figure, in_words(Panel("mean feature norm", norm, names), "step") if len(norm) else "")
-
-
-def loss_terms_table(
-    curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
-) -> pd.DataFrame:
-    """Return what `loss_terms` draws: quantity (a weighted loss term), method, step, mean, low, high, seeds."""
-    rows = _rows(curves, sequence, LOSSES, "loss terms", methods, **which)
-    return _table(rows if methods else rows[rows["method"].isin(_usual(ordered(rows["method"])))])
+    return describe(figure, in_words(Panel("mean feature norm", norm, looks), "step") if len(norm) else "")
 
 
 @drawing()
@@ -187,11 +175,13 @@ def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names
 
     The scale is logarithmic when the peaks of two terms differ more than thirtyfold; a term of zero is then below it.
     which  training, task, warm_up as in `feature_distance`
+    table: quantity (a weighted loss term), method, step, mean, low, high, seeds
     """
-    table = loss_terms_table(curves, sequence, methods, **which)
-    losses = _loss_panels(table)
-    heads = _heads(table, "Loss terms in competition", "Training batches; each term with its weight")
-    figure, axes = line_figure(losses, "step", table, *heads, 1.6 if len(losses) > 1 else 2.8)
+    rows, training, _, net = _steps(curves, sequence, LOSSES, "loss terms", methods, **which)
+    table = _over_steps(rows if methods else rows[rows["method"].isin(_usual(ordered(rows["method"])))])
+    losses, title = _loss_panels(table), f"Loss terms in competition while {training} is learned ({net})"
+    note, height = "Training batches; each term with its weight", 1.6 if len(losses) > 1 else 2.8
+    figure, axes = line_figure(losses, "step", table, title, note, "optimiser step", height)
     _share_scale(axes, losses)
     return figure
 
@@ -211,21 +201,8 @@ def _share_scale(axes: list[Axes], panels: list[Panel]) -> None:
     log, top = max(peaks, default=0) > 30 * min(peaks, default=0), max((one.get_ylim()[1] for one in axes), default=1)
     for one in axes:
         if log:
-            log_upwards(one)
+            _log_upwards(one)
         one.set_ylim(min(peaks) / 10 if log else 0, top)
-
-
-def accuracy_over_steps_table(
-    curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object
-) -> pd.DataFrame:
-    """Return what `accuracy_over_steps` draws, in percent: quantity, method, step, mean, low, high, seeds.
-
-    `quantity` is accuracy (of the old task) or accuracy_new.
-    """
-    rows = _rows(curves, sequence, ("accuracy", "accuracy_new"), "accuracy on an old task", methods, **which)
-    for quantity, values in rows.groupby("quantity")["value"]:
-        tables.check_fractions(values, f"The column {quantity} of the curves table")
-    return _table(rows.assign(value=100 * rows["value"]))
 
 
 @drawing()
@@ -235,37 +212,31 @@ def accuracy_over_steps(
     """Draw accuracy on an old task (above) and on the new one (below) while the new one is learned, in percent.
 
     which  training, task, warm_up as in `feature_distance`
+    table: quantity (accuracy, that of the old task, or accuracy_new), method, step, mean, low, high, seeds
     """
-    table = accuracy_over_steps_table(curves, sequence, methods, **which)
-    training, task = table.attrs["training"], table.attrs["task"]
+    quantities = ("accuracy", "accuracy_new")
+    rows, training, task, net = _steps(curves, sequence, quantities, "accuracy on an old task", methods, **which)
+    for quantity, values in rows.groupby("quantity")["value"]:
+        tables.check_fractions(values, f"The column {quantity} of the curves table")
+    table = _over_steps(rows.assign(value=100 * rows["value"]))
     labels = {"accuracy": f"accuracy on {task} (old task), %", "accuracy_new": f"accuracy on {training} (new task), %"}
-    before = "; before step 0 only the new head learns" if table["step"].min() < 0 else ""
-    held = f"Held-out inputs of {task} (old) and {training} (new){before}"
-    heads = _heads(table, f"Accuracy on {task} and on {training}", held)
-    return line_figure(_panels(table, labels, styles(table["method"])), "step", table, *heads)[0]
+    note = "Held-out inputs" + ("; before step 0 only the new head learns" if table["step"].min() < 0 else "")
+    panels, title = _panels(table, labels, styles(table["method"])), f"Accuracy while {training} is learned ({net})"
+    return line_figure(panels, "step", table, title, note, "optimiser step")[0]
 
 
-def _panels(table: pd.DataFrame, labels: Mapping[str, str], looks: Mapping[str, Style], by: str = "method") -> list:
-    """Return a panel for each quantity in `table`."""
-    parts = table.groupby("quantity", sort=False)
-    return [Panel(textwrap.fill(labels[quantity], 22), part, looks, by) for quantity, part in parts]
-
-
-def average_along_sequence_table(
-    accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None
-) -> pd.DataFrame:
-    """Return what `average_along_sequence` draws, in percent: quantity, method, learned, task, mean, low, high, seeds.
-
-    quantity  'average' (over the tasks learned so far) or 'first' (accuracy on the first task)
-    learned   how many tasks have been learned; `task` is the newest of them
+@drawing()
+def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
+    """Draw, after each learned task, the average accuracy on the tasks so far and, below, that on the first task.
 
     A run counts at a place only where all its tasks so far were measured. For 'alone' each network stays as it is.
+    table: in percent: quantity ('average' over the tasks learned so far, or 'first', accuracy on the first task),
+    method, learned (how many tasks), task (the newest of them), mean, low, high, seeds
     """
-    rows = tables.of_sequence(tables.check_accuracy(accuracy), sequence)
-    tasks, title, parts = tables.task_order(rows), tables.sequence_words(rows), []
+    rows, tasks, named = tables.one_sequence(accuracy, sequence, methods)
+    title, parts = f"Accuracy along the sequence {named}", []
     if len(tasks) < 2:
         raise InputError(f"There is no way along a sequence of one task ({tasks[0]}). Choose a longer sequence.")
-    rows = tables.of_methods(rows, methods)
     for count, newest in enumerate(tasks, 1):
         now = rows[(rows["after"] == newest) | (rows["method"] == "alone")]
         now = now.pivot(index=["method", "seed"], columns="task", values="percent")
@@ -276,53 +247,14 @@ def average_along_sequence_table(
     if runs.empty:
         names = words.listed(ordered(rows["method"]))
         raise InputError(f"No run of {names} was measured on all of its tasks so far: nothing to draw.")
-    table = tables.intervals(runs, ["quantity", "method", "learned", "task"])
-    table.attrs = {"title": title, "tasks": tasks}
-    return table
-
-
-@drawing()
-def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
-    """Draw, after each learned task, the average accuracy on the tasks so far and, below, that on the first task."""
-    table = average_along_sequence_table(accuracy, sequence, methods)
-    tasks, title = table.attrs["tasks"], f"Accuracy along the sequence {table.attrs['title']}"
+    table = tables.intervals(runs, ["quantity", "method", "learned", "task"], "value")
     labels = {"average": "average accuracy on tasks so far, %", "first": f"accuracy on {tasks[0]} (first task), %"}
-    note = "Test data; tasks differ in difficulty: compare at one place."
-    panels, xlabel = _panels(table, labels, styles(table["method"])), "tasks learned so far, with the newest one's name"
+    note, xlabel = "Test data; tasks differ in difficulty", "tasks learned so far, with the newest one's name"
+    panels = _panels(table, labels, styles(table["method"]))
     figure, axes = line_figure(panels, "learned", table, title, note, xlabel)
     ticks = [f"{i}\n{textwrap.fill(task, max(60 // len(tasks), 6))}" for i, task in enumerate(tasks, 1)]
     axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
     return figure
-
-
-def over_setting_table(
-    table: pd.DataFrame, x: str, ys: Mapping[str, str], *, by: str = "kind",
-    references: Mapping[str, Mapping[str, float]] | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    """Return what `over_setting` draws: quantity (a column in `ys`), `by`, `x`, mean, low, high, seeds.
-
-    A reference is a row without a value of `x`, interval and seeds.
-    """
-    if not ys:
-        raise InputError("ys must name at least one column with its label, such as {'accuracy': 'accuracy, %'}.")
-    table = tables.check(table, "given", (x, by, "seed", *ys), (x, by, "seed"))
-    if not np.isfinite(table[x].astype(float)).all():
-        raise InputError(f"The given table must have a finite number in the column {x} in every row.")
-    numeric = pd.api.types.is_numeric_dtype(table[by])
-    kinds = sorted(table[by].unique()) if numeric else ordered(table[by].astype(str))
-    table = table.assign(**{by: table[by].map("{:g}".format if numeric else str)})
-    rows = table.melt([by, x, "seed"], list(ys), "quantity", "value").astype({"value": float})
-    rows = rows[np.isfinite(rows["value"])]  # a run that diverged has none
-    if empty := [y for y in ys if y not in set(rows["quantity"])]:
-        raise InputError(f"The given table holds no {words.listed(empty)}: all values are empty.")
-    order = [f"{kind:g}" for kind in kinds] if numeric else kinds
-    parts = [tables.intervals(rows, ["quantity", by, x], quantity=ys, **{by: order})]
-    for label, at in (references or {}).items():
-        for column in at:
-            check_choice(column, ys, f"reference {label!r}, column")
-        parts.append(pd.DataFrame({"quantity": list(at), by: label, "mean": list(at.values())}))
-    made = pd.concat(parts, ignore_index=True).astype({"seeds": "Int64"})
-    return tables.in_order(made, ["quantity"], quantity=ys)
 
 
 @drawing()
@@ -339,22 +271,53 @@ def over_setting(
     references  level lines: {"joint": {"accuracy": 91.2}}; a method's name keeps its style
     log, log_y  logarithmic axes; across, 0 has a place left of the others, upwards all values must be above 0
     caption     what else to say below, such as which data
+
+    The figure's table: quantity (a column in `ys`), `by`, `x`, mean, low, high, seeds; a reference is a row without a
+    value of `x`, interval and seeds.
     """
-    drawn = over_setting_table(table, x, ys, by=by, references=references)
+    references = references or {}
+    drawn = _over_setting(table, x, ys, by, references)
     if log_y and not (drawn["mean"] > 0).all():
         raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
     kinds = drawn.loc[drawn[x].notna(), by].unique()
-    looks = {kind: styles(kinds)[kind] for kind in kinds}
-    for place, name in enumerate(references or {}):
+    known = styles(kinds)
+    looks = {kind: known[kind] for kind in kinds}  # numbers by size, not by name
+    for place, name in enumerate(references):
         grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
         looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))
     height = 2.6 if len(ys) == 1 else 2.0
     figure, axes = line_figure(_panels(drawn, ys, looks, by), x, drawn, title, caption, xlabel, height, ax=ax)
     _scale(axes[-1], drawn[x].dropna().unique(), log)
     for one in axes if log_y else ():
-        log_upwards(one)
+        _log_upwards(one)
         one.autoscale(axis="y")
     return figure
+
+
+def _over_setting(
+    table: pd.DataFrame, x: str, ys: Mapping[str, str], by: str, references: Mapping[str, Mapping[str, float]]
+) -> pd.DataFrame:
+    """Return the table that `over_setting` draws."""
+    if not ys:
+        raise InputError("ys must name at least one column with its label, such as {'accuracy': 'accuracy, %'}.")
+    table = tables.check(table, "given", (x, by, "seed", *ys), (x, by, "seed"))
+    if not np.isfinite(table[x].astype(float)).all():
+        raise InputError(f"The given table must have a finite number in the column {x} in every row.")
+    numeric = pd.api.types.is_numeric_dtype(table[by])
+    kinds = sorted(table[by].unique()) if numeric else ordered(table[by].astype(str))
+    table = table.assign(**{by: table[by].map("{:g}".format if numeric else str)})
+    rows = table.melt([by, x, "seed"], list(ys), "quantity", "value").astype({"value": float})
+    rows = rows[np.isfinite(rows["value"])]  # a run that diverged has none
+    if empty := [y for y in ys if y not in set(rows["quantity"])]:
+        raise InputError(f"The given table holds no {words.listed(empty)}: all values are empty.")
+    order = [f"{kind:g}" for kind in kinds] if numeric else kinds
+    parts = [tables.intervals(rows, ["quantity", by, x], "value", quantity=ys, **{by: order})]
+    for label, at in references.items():
+        for column in at:
+            check_choice(column, ys, f"reference {label!r}, column")
+        parts.append(pd.DataFrame({"quantity": list(at), by: label, "mean": list(at.values())}))
+    made = pd.concat(parts, ignore_index=True).astype({"seeds": "Int64"})
+    return tables.in_order(made, ["quantity"], quantity=ys)
 
 
 def _scale(axes: Axes, values: np.ndarray, log: bool) -> None:

@@ -1,4 +1,4 @@
-"""A contact sheet of images, and the claims with their verdicts."""
+"""Images: a contact sheet, and their features beside reconstructions; and the claims with their verdicts."""
 
 from __future__ import annotations
 
@@ -7,28 +7,19 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ebll.errors import InputError
 
 from . import tables, words
-from .figure import describe, new_figure
-from .style import INK, drawing
+from .figure import describe, label, legend_beside, new_figure
+from .style import INK, Style, drawing
 
 MOST = 10  # images in a row
 FIELDS = ("id", "statement", "estimate", "low", "high", "verdict")
 VERDICTS = {"supported": ("#0173b2", "o"), "not supported": ("#d55e00", "X")}  # colour and marker
 OTHER = ("#5a5a5a", "D")  # of any other verdict
-
-
-def task_images_table(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]]) -> pd.DataFrame:
-    """Return what `task_images` draws, a row per image: task, place, label, height, width (pixels), mean (0 to 1)."""
-    facts = [
-        (task, place, label, *image.shape[:2], float(image.mean()))
-        for task, (images, labels) in _checked(rows).items()
-        for place, (image, label) in enumerate(zip(images, labels, strict=True))
-    ]
-    return pd.DataFrame(facts, columns=["task", "place", "label", "height", "width", "mean"])
 
 
 @drawing()
@@ -38,12 +29,19 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
     rows    for each task its images, and the class of each: (n, height, width), grey from 0 (black) to 1 (white), or
             (n, height, width, 3), red, green and blue from 0 to 1
     title   in place of the one that counts the tasks
+    table: a row per image: task, place, label, height, width (pixels), mean (0 to 1)
     """
-    checked, table = _checked(rows), task_images_table(rows)
+    checked = _checked(rows)
+    facts = [
+        (task, place, label, *image.shape[:2], float(image.mean()))
+        for task, (images, labels) in checked.items()
+        for place, (image, label) in enumerate(zip(images, labels, strict=True))
+    ]
+    table = pd.DataFrame(facts, columns=["task", "place", "label", "height", "width", "mean"])
     columns = int(table["place"].max()) + 1
     title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
     cell = min(5.8 / columns, 1.2)
-    figure, axes = new_figure(table, title, "", [""] * len(checked), cell + 0.2)
+    figure, axes = new_figure(table, title, "", [""] * len(checked), cell + 0.25)
     for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
         width = images.shape[2] + 2
         white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
@@ -78,14 +76,59 @@ def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
     return out
 
 
-def claims_table(claims: Iterable[Mapping]) -> pd.DataFrame:
-    """Return what `claims_overview` draws: id, statement, estimate, low, high, verdict, unit (or ""), reference (or 0).
+# Colour and marker of each class of images, where no method is drawn.
+CLASSES = {"#332288": "o", "#c2571a": "s", "#14866d": "^", "#b0528f": "D", "#3a8fc4": "v", "#5c4a00": "P"}
+PLACES = ["x", "y", "x_back", "y_back"]
+FACTS = {"share": "misses {:.1f} % of spread", "accuracy": "accuracy {:.1f} %"}
 
-    A claim without `low` and `high` (None or NaN: one seed) stays without an interval.
+
+@drawing()
+def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
+    """Draw features of held-out images and their reconstructions in a plane of two principal components.
+
+    points  a row per image: panel (what was reconstructed how), label (class, at most six), x and y of its features,
+            x_back and y_back of their reconstruction; and, the same for all rows of a panel, where known: share (of the
+            spread of the features that the reconstruction misses) and accuracy, both from 0 to 1
+
+    A marker is an image, a thin line leads to its reconstruction, a small open dot. All panels share their axes.
+    table: panel, label, x, y, x_back, y_back, and share and accuracy where given
     """
-    rows = pd.DataFrame([{"unit": "", "reference": 0.0, **claim} for claim in claims])
-    table = tables.check(rows, "claims", FIELDS)[[*FIELDS, "unit", "reference"]]
-    return table.astype(dict.fromkeys(("estimate", "low", "high", "reference"), float))
+    import seaborn
+
+    points = tables.check(points, "points", ("panel", "label", *PLACES))
+    table = points[["panel", "label", *PLACES, *(fact for fact in FACTS if fact in points)]].reset_index(drop=True)
+    table = table.astype({"panel": str, "label": str} | dict.fromkeys(PLACES, float))
+    if (count := table["label"].nunique()) > len(CLASSES):
+        raise InputError(f"At most {len(CLASSES)} classes can be told apart; got {count}. Keep the rows of a few.")
+    panels, names = dict(list(table.groupby("panel", sort=False))), sorted(table["label"].unique())
+    classes = {
+        name: Style(name, color, "", marker) for name, (color, marker) in zip(names, CLASSES.items(), strict=False)
+    }
+    facts = {
+        name: [FACTS[fact].format(100 * value) for fact, value in rows.iloc[0].reindex(list(FACTS)).dropna().items()]
+        for name, rows in panels.items()
+    }
+    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
+    title = "Features of held-out images and their reconstructions"
+    note = "Held-out images of one network, no interval; marker: features; open dot: their reconstruction"
+    headings = ["\n".join([name, *lines]) for name, lines in facts.items()]
+    layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
+    figure, axes = new_figure(table, title, note, headings, {1: 3.6, 2: 3.3, 3: 2.8}[columns], **layout)
+    colors = {name: style.color for name, style in classes.items()}
+    markers = {name: style.marker for name, style in classes.items()}
+    marks = {"hue": "label", "palette": colors, "style": "label", "markers": markers, "legend": False}
+    for one, (name, rows) in zip(axes, panels.items(), strict=True):
+        for kind, own in rows.groupby("label"):
+            one.plot(own[["x", "x_back"]].T, own[["y", "y_back"]].T, color=colors[kind], linewidth=0.7, alpha=0.55)
+            one.scatter("x_back", "y_back", s=11, data=own, facecolor="white", edgecolor=colors[kind], linewidth=0.8)
+        seaborn.scatterplot(rows, x="x", y="y", **marks, s=26, linewidth=0.4, zorder=4, ax=one)
+        one.set_aspect("equal", adjustable="box" if len(panels) > 1 else "datalim")
+        away = words.number(np.hypot(rows["x"] - rows["x_back"], rows["y"] - rows["y_back"]).mean())
+        distance = f"mean distance in the plane to the reconstruction {away}"
+        describe(figure, f"{name}: {', '.join([f'{len(rows)} images', distance, *facts[name]])}")
+    label(axes, "first principal component", "second principal component")
+    legend_beside(axes[columns - 1], classes.values())
+    return describe(figure, f"Classes: {words.listed(classes)}")
 
 
 @drawing()
@@ -93,14 +136,18 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     """Draw each claim as a row: its statement, its estimate with interval, and its verdict as a word and a mark.
 
     claims  dicts {id, statement, estimate, low, high, verdict}; may also have `unit` (each unit gets a panel of its
-            own) and `reference` (the value that the claim is held against, 0 if not given)
+            own) and `reference` (the value that the claim is held against, 0 if not given); one without `low` and
+            `high` (None or NaN: one seed) stays without an interval
+    table: id, statement, estimate, low, high, verdict, unit (or ""), reference
     """
-    table = claims_table(claims)
+    table = pd.DataFrame([{"unit": "", "reference": 0.0, **claim} for claim in claims])
+    table = tables.check(table, "claims", FIELDS)[[*FIELDS, "unit", "reference"]]
+    table = table.astype(dict.fromkeys(("estimate", "low", "high", "reference"), float))
     lines = [textwrap.fill(f"{claim.id}  {claim.statement}", 52) for claim in table.itertuples()]
     tall = 0.15 * max(line.count("\n") + 1 for line in lines) + 0.12
     units = table.groupby("unit", sort=False)
     title = "Claims and verdicts"
-    note = "Estimate and 95 % interval over seeds; test data; upright line: what the claim is held against."
+    note = "Estimate and 95 % interval over seeds, on test data; upright line: what the claim is held against"
     figure, axes = new_figure(table, title, note, [""] * len(units), [tall * size for size in units.size()])
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):
@@ -117,9 +164,7 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
         verdicts.spines[:].set_visible(False)
         names = [textwrap.fill(str(verdict), 14) for verdict in rows["verdict"]]
         verdicts.set_yticks(range(len(rows)), names, weight="bold")
-    text = [
-        f"{claim.id}, {claim.verdict}: {claim.statement.rstrip('.')}: "
-        f"{words.with_interval(claim.estimate, claim.low, claim.high, words.number)} {claim.unit}".rstrip()
-        for claim in table.itertuples()
-    ]
-    return describe(figure, *text)
+        told = [f"{claim.id}, {claim.verdict}: {claim.statement.rstrip('.')}:" for claim in rows.itertuples()]
+        means, after = rows.rename(columns={"estimate": "mean"}), {"": f" {unit}".rstrip()}
+        describe(figure, *words.means(means, told, after, words.number))
+    return figure

@@ -1,4 +1,4 @@
-"""From a record to the numbers of a plot: checks of a table, means and intervals over seeds, outcomes of runs."""
+"""From a record to the numbers of a plot: checks of a table, choice of rows, outcomes of runs, means over seeds."""
 
 from __future__ import annotations
 
@@ -96,41 +96,12 @@ def sequence_words(rows: pd.DataFrame) -> str:
     return f"{' → '.join(map(str, task_order(rows)))} ({net_words(rows)})"
 
 
-def intervals(
-    rows: pd.DataFrame, by: list[str], value: str = "value", prefix: str = "", **orders: Iterable[str]
-) -> pd.DataFrame:
-    """Return for each group `mean`, `low` and `high` of the 95 % t-interval (M9), and `seeds`, those with a value.
-
-    The groups are sorted; `orders` as in `in_order`.
-    """
-    groups = rows.groupby(by, sort=False)[value]
-    facts = [(*key, *confidence_interval(values), values.count()) for key, values in groups]
-    columns = [*by, *(f"{prefix}{what}" for what in ("mean", "low", "high")), "seeds"]
-    return in_order(pd.DataFrame(facts, columns=columns), by, **orders)
-
-
-def with_intervals(rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Return a row per seed, by method: sequence, method, seed, `value`, and mean, low, high and seeds of its group."""
-    by = ["sequence", "method"]
-    rows = rows[rows[value].notna()][[*by, "seed", value]].rename(columns={value: "value"})
-    return in_order(rows.merge(intervals(rows, by), on=by), ["method"])
-
-
-def titled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` with its sequences in words, from its `outcomes`, as `attrs["titles"]`."""
-    present = rows[rows["sequence"].isin(table["sequence"])]
-    table.attrs = {"titles": dict(zip(present["sequence"], present["words"], strict=True))}
-    return table
-
-
-def in_order(table: pd.DataFrame, by: list[str], **orders: Iterable[str]) -> pd.DataFrame:
-    """Return `table` sorted by columns: methods in their fixed order, others as in `orders` or by value."""
-    orders = {"method": ordered(table["method"]) if "method" in table else [], **orders}
-
-    def rank(column: pd.Series) -> pd.Series:
-        return pd.Index(list(orders[column.name])).get_indexer(column) if column.name in orders else column
-
-    return table.sort_values(by, key=rank, kind="stable", ignore_index=True)
+def one_sequence(
+    accuracy: pd.DataFrame, sequence: str | None, methods: Names, *more: str
+) -> tuple[pd.DataFrame, list[str], str]:
+    """Return the rows of one sequence and of the methods asked for, the tasks in order, and the sequence in words."""
+    rows = of_sequence(check_accuracy(accuracy, *more), sequence)
+    return of_methods(rows, methods), task_order(rows), sequence_words(rows)
 
 
 def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -161,3 +132,35 @@ def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, .
         out.insert(0, "sequence", sequence)
         parts.append(out.assign(words=sequence_words(rows)))
     return pd.concat(parts, ignore_index=True)
+
+
+def intervals(rows: pd.DataFrame, by: list[str], *values: str, **orders: Iterable[str]) -> pd.DataFrame:
+    """Return for each group `mean`, `low` and `high` of the 95 % t-interval (M9), and `seeds`, those with a value.
+
+    Of several `values` the columns are called after them: old_mean, ..., new_high. The groups are sorted, methods in
+    their fixed order, other columns as in `orders` or by value.
+    """
+    groups = rows.groupby(by)
+    seeds, parts = groups[values[0]].count().rename("seeds"), []
+    for value in values:
+        columns = [f"{value}_{what}" if len(values) > 1 else what for what in ("mean", "low", "high")]
+        facts = [confidence_interval(found) for _, found in groups[value]]
+        parts.append(pd.DataFrame(facts, columns=columns, index=seeds.index))
+    return in_order(pd.concat([*parts, seeds], axis=1).reset_index(), by, **orders)
+
+
+def by_seed(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Return a row per seed, by method: sequence, method, seed, `value`, and mean, low, high and seeds of its group."""
+    by = ["sequence", "method"]
+    rows = rows[rows[value].notna()][[*by, "seed", value]].rename(columns={value: "value"})
+    return in_order(rows.merge(intervals(rows, by, "value"), on=by), ["method"])
+
+
+def in_order(table: pd.DataFrame, by: list[str], **orders: Iterable[str]) -> pd.DataFrame:
+    """Return `table` sorted by columns: methods in their fixed order, others as in `orders` or by value."""
+    orders = {"method": ordered(table["method"]) if "method" in table else [], **orders}
+
+    def rank(column: pd.Series) -> pd.Series:
+        return pd.Index(list(orders[column.name])).get_indexer(column) if column.name in orders else column
+
+    return table.sort_values(by, key=rank, kind="stable", ignore_index=True)

@@ -1,13 +1,13 @@
-"""Words for numbers: the alt text of a plot is made from its table."""
+"""Words for numbers: caption and alt text of a plot are made from its table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-__all__ = ["course", "listed", "number", "percent", "seeds_words", "sentences", "with_interval"]
+__all__ = ["course", "listed", "means", "number", "percent", "seeds_words", "sentences", "shortened"]
 
 
 def number(value: float) -> str:
@@ -25,9 +25,23 @@ def percent(value: float) -> str:
     return "not measured" if math.isnan(value) else f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
 
 
-def with_interval(mean: float, low: float, high: float, show=percent) -> str:
-    """Return a mean with its interval, where there is one: '2.0 (1.5 to 2.5)'."""
-    return show(mean) if math.isnan(low) else f"{show(mean)} ({show(low)} to {show(high)})"
+def means(
+    rows: pd.DataFrame, labels: Iterable[str], units: Mapping[str, str] | None = None, show: Callable = percent
+) -> list[str]:
+    """Return each row's mean with its interval, where there is one: ['LwF 2.0 (1.5 to 2.5)', 'EBLL 1.0'].
+
+    labels   of the rows
+    units    for several means in a row, the beginnings of their columns and what to say after each: {"old_": " % old"}
+    """
+    told = []
+    for label, row in zip(labels, rows.to_dict("records"), strict=True):
+        parts = []
+        for prefix, unit in (units or {"": ""}).items():
+            mean, low, high = (row[f"{prefix}{what}"] for what in ("mean", "low", "high"))
+            interval = "" if math.isnan(low) else f" ({show(low)} to {show(high)})"
+            parts.append(f"{show(mean)}{interval}{unit}")
+        told.append(f"{label} {', '.join(parts)}")
+    return told
 
 
 def course(line: pd.Series) -> str:
@@ -52,14 +66,14 @@ def sentences(*parts: str) -> str:
 
 
 def seeds_words(seeds: Iterable[int]) -> str:
-    """Return what mean and interval are of: 'Mean and 95 % interval of 5 seeds'."""
+    """Return what mean and interval are of: 'mean and 95 % interval of 5 seeds'."""
     counts = sorted({int(n) for n in seeds if n > 0})
     if not counts or counts[-1] == 1:
-        return "One seed, no interval"
+        return "one seed, no interval"
     if len(counts) == 1:
-        return f"Mean and 95 % interval of {counts[0]} seeds"
+        return f"mean and 95 % interval of {counts[0]} seeds"
     single = " (no interval for one seed)" if counts[0] == 1 else ""
-    return f"Mean and 95 % interval of {counts[0]} to {counts[-1]} seeds{single}"
+    return f"mean and 95 % interval of {counts[0]} to {counts[-1]} seeds{single}"
 
 
 def shortened(name: object, width: int) -> str:

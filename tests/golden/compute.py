@@ -131,23 +131,24 @@ def tables():
     pair, three = inputs.SEQUENCES[1:]
     accuracy, curves, sizes = inputs.accuracy(), inputs.curves(), inputs.code_sizes()
     learning_second = {"training": "textures", "task": "digits", "methods": ["lwf", "ebll"], "warm_up": True}
-    made = {
-        "accuracy matrix": plots.accuracy_matrix_table(accuracy, three),
-        "accuracy over steps": plots.accuracy_over_steps_table(curves),
-        "average along sequence": plots.average_along_sequence_table(accuracy, three),
-        "claims": plots.claims_table(inputs.claims()),
-        "feature distance": plots.feature_distance_table(curves),
-        "feature distance, last task": plots.feature_distance_table(curves, **learning_second),
-        "forgetting": plots.forgetting_table(accuracy),
-        "forgetting by gap": plots.forgetting_by_gap_table(accuracy, inputs.SEQUENCES[:2]),
-        "loss terms": plots.loss_terms_table(curves),
-        "outcomes": plots.outcomes(accuracy, pair),
-        "over code size": plots.over_setting_table(sizes, "code", {"accuracy": "accuracy", "share": "share"}),
-        "stability and plasticity": plots.stability_plasticity_table(accuracy),
-        "submanifold": plots.submanifold_table(inputs.points()),
-        "task images": plots.task_images_table(inputs.images()),
-        "trade-off fronts": plots.tradeoff_fronts_table(inputs.accuracy_by_setting()),
+    outcomes, heads = plots.outcomes(accuracy, pair), {"xlabel": "code", "title": "Sizes"}
+    figures = {
+        "accuracy matrix": plots.accuracy_matrix(accuracy, three),
+        "accuracy over steps": plots.accuracy_over_steps(curves),
+        "average along sequence": plots.average_along_sequence(accuracy, three),
+        "claims": plots.claims_overview(inputs.claims()),
+        "feature distance": plots.feature_distance(curves),
+        "feature distance, last task": plots.feature_distance(curves, **learning_second),
+        "forgetting": plots.forgetting_bars(accuracy),
+        "forgetting by gap": plots.forgetting_by_gap(accuracy, inputs.SEQUENCES[:2]),
+        "loss terms": plots.loss_terms(curves),
+        "over code size": plots.over_setting(sizes, "code", {"accuracy": "accuracy", "share": "share"}, **heads),
+        "stability and plasticity": plots.stability_plasticity(accuracy),
+        "submanifold": plots.submanifold(inputs.points()),
+        "task images": plots.task_images(inputs.images()),
+        "trade-off fronts": plots.tradeoff_fronts(inputs.accuracy_by_setting()),
     }
+    made = {"outcomes": outcomes} | {name: figure.table for name, figure in figures.items()}
     return {name: columns(table) for name, table in made.items()}
 
 
