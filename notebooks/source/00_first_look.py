@@ -4,7 +4,7 @@
 # A small network learns letters and then textures. You see it forget the letters, and how much of them two methods keep:
 # Learning without Forgetting (LwF) and Encoder Based Lifelong Learning (EBLL).
 #
-# - **What for**: the whole idea in one sitting; the six notebooks after it take their time.
+# - **What for**: the whole idea in one sitting; the course of eight notebooks after it takes its time.
 # - **For whom**: anyone who has trained a network in PyTorch once. Nothing about lifelong learning is assumed.
 # - **Before this**: `make lab` (or `pip install -e .`) in the folder of the kit. No download is needed.
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
@@ -41,7 +41,8 @@ lesson = ebll.course.setup(PROFILE)
 # %% tasks [markdown]
 # ## 1. Four tasks, one network
 #
-# **Claim.** Tasks as different as digits, letters and patches of photographs can share one feature extractor.
+# **Claim.** Tasks as different as digits, letters and patches of photographs fit one network: they share all of it but a
+# head each.
 #
 # Handwritten digits from two sources, capital letters in many typefaces, and patches of photographs: four tasks that come
 # inside packages that the kit needs anyway. All are grey images of the same size, cut into training, validation and test
@@ -226,15 +227,18 @@ ebll.course.say(
     f"with LwF. At {most:g} it is {mean['accuracy'][most]:.1f} %, and {mean['accuracy_new'][most]:.1f} % of "
     f"{textures.name} against {mean['accuracy_new'][best]:.1f} %."
 )
-if {3.0, 30.0} <= set(alphas):
+if {3.0, 10.0, 30.0} <= set(alphas):
     assert (mean.loc[30.0] < mean.loc[3.0] - 3).all()  # both tasks lose, says the next text
+    bands = [ebll.metrics.confidence_interval(table.loc[alpha, "accuracy"]) for alpha in alphas[:4]]
+    assert all(low < mean["accuracy"][0.0] < high for _, low, high in bands)
 
 # %% alpha-read [markdown]
 # At the right end **both** tasks lose. That is no trade: the term has become too steep for the step size, each step
 # overshoots, and what should be held is shaken loose. Notebook 04 tests this.
 #
 # One run is one draw: with another seed every number moves a little, and the band shows by how much the mean may. Look at
-# the band before you believe a difference. Alpha was read from validation images here: choosing it on test images would
+# the band before you believe a difference: up to alpha 10 LwF's line lies within it, so three seeds do not settle here
+# which alpha keeps most. Alpha was read from validation images here: choosing it on test images would
 # be cheating.
 #
 # ### Move it yourself

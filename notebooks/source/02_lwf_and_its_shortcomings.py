@@ -290,7 +290,8 @@ ebll.course.checks.temperature(my_temperature)
 # twice: with the weight $\lambda_o$ left at 2, and with a weight that gives the term the pull it has at temperature 2 (the curve
 # above, turned round).
 #
-# **Predict first.** Of the six corners below (temperature 0.5, 2 or 8; weight fixed or matched), which will end worst?
+# **Predict first.** Of the five settings below (temperature 0.5 or 8 with the weight fixed or matched, and temperature 2),
+# which will end worst?
 
 # %% temperature-runs
 assert (methods["lwf"].temperature, methods["lwf"].distill_weight) == (2.0, 2.0)
@@ -315,26 +316,37 @@ ebll.plots.over_setting(
     {"old": "letters (old), %", "new": "mnist (new), %"},
     xlabel="temperature θ of LwF",
     title="Accuracy with LwF over the temperature, letters then mnist",
-    caption="All validation images. At θ = 2 both weights are the same.",
+    caption="All validation images; at θ = 2 both weights are the same",
 )
+
+
+# %% in-words
+def in_words(values):
+    """Differences, one for each seed, as a sentence."""
+    low, high = ebll.reproduce.verdicts.interval(values)
+    return (
+        f"{values.mean():+.1f} points, above zero in {(values > 0).sum()} of {len(values)} seeds "
+        f"(95 % interval of the mean: {low:+.1f} to {high:+.1f})"
+    )
+
 
 # %% temperature-runs-read
 kept = sweep.pivot(index="seed", columns=["kind", "theta"], values="old")
 fixed, matched = kept["weight 2"], kept["weight for equal pull"]
 ebll.course.say(
-    f"At equal pull, temperature 0.5 keeps **{(matched[2.0] - matched[0.5]).mean():.1f} points** of letters less than "
-    f"temperature 2, and temperature 8 differs from 2 by {(matched[8.0] - matched[2.0]).mean():+.1f}. "
-    f"At a fixed weight, 8 keeps {(fixed[2.0] - fixed[8.0]).mean():.1f} points less than 2, and 0.5 keeps "
-    f"{(fixed[2.0] - fixed[0.5]).mean():.1f} less."
+    "Letters kept, against temperature 2. At equal pull: temperature 0.5 "
+    f"{in_words(matched[0.5] - matched[2.0])}; temperature 8 {in_words(matched[8.0] - matched[2.0])}. "
+    f"At a fixed weight: temperature 0.5 {in_words(fixed[0.5] - fixed[2.0])}; "
+    f"temperature 8 {in_words(fixed[8.0] - fixed[2.0])}."
 )
 worst = kept.mean().idxmin()
-ebll.course.say(f"Worst of the six for letters: temperature {worst[1]:g} with {worst[0]}.")
-assert matched[2.0].mean() > matched[0.5].mean() + 1 and fixed[2.0].mean() > fixed[8.0].mean()
+ebll.course.say(f"Worst of the five for letters: temperature {worst[1]:g} with {worst[0]}.")
+assert matched[2.0].mean() > matched[0.5].mean() + 1
 assert (fixed[2.0] > fixed[0.5] + 10).all()  # for every seed
 
 # %% temperature-lessons [markdown]
-# Two lessons. Sharp targets hold less, even where the term is as strong; soft ones need their weight, or the term fades.
-# And a low temperature at a fixed weight does worse than hold little: its gradient is several times as large, and the
+# Sharp targets hold less, even where the term is as strong. For soft ones the intervals settle nothing: at a fixed weight
+# their term is many times weaker, and yet three seeds do not show that it holds less. And a low temperature at a fixed weight does worse than hold little: its gradient is several times as large, and the
 # network suffers from the term that should protect it. (Is the step size too large for it? Try it, see the end.) Whoever
 # copies a temperature without its weight, or a weight from code that multiplies by $\theta^2$, changes the method.
 
@@ -383,13 +395,6 @@ ebll.plots.accuracy_over_steps(pd.concat(shown))
 
 
 # %% warmup-read
-def in_words(values):
-    """Differences, one for each seed, as a sentence."""
-    low, high = ebll.reproduce.verdicts.interval(values)
-    return (
-        f"{values.mean():+.1f} points, above zero in {(values > 0).sum()} of {len(values)} seeds "
-        f"(95 % interval of the mean: {low:+.1f} to {high:+.1f})"
-    )
 
 
 def letters_kept(task, name):
@@ -515,7 +520,7 @@ ebll.widgets.forgetting_lab('new="mnist", methods=("finetune", "lwf")', hide=hid
 #
 # On none of them. At this learning rate a weight of 10 makes the loss so steep that the steps overshoot, and letters are
 # lost everywhere, most of all with textures. Set the learning rate to 0.005 as well: now LwF keeps nearly all letters, and
-# learns a little less of textures or digits than it did. More weight alone is not more protection; notebook 04 says where
+# learns less of textures than it did. More weight alone is not more protection; notebook 04 says where
 # the border is.
 #
 # </details>

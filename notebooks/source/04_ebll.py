@@ -126,7 +126,7 @@ for seed, start in starts.items():
     encoder, features = start.memory.encoder(0), start.net.features(images).detach()
     span = torch.linalg.svd(encoder.weight).Vh  # its first 64 rows span what the code sees, the others the rest
     draw, seen = ebll.seeds.generator(seed, "pushes"), len(encoder.weight)
-    for kind, basis in {"the code sees": span[:seen], "it cannot see": span[seen:]}.items():
+    for kind, basis in {"the code sees": span[:seen], "the code cannot see": span[seen:]}.items():
         push = torch.randn(len(features), len(basis), generator=draw).to(basis) @ basis
         for length in (0, 1, 2, 4, 8, 16):
             moved = features + length * push / push.norm(dim=1, keepdim=True)
@@ -149,15 +149,15 @@ ebll.plots.over_setting(
 # %% push-read
 by_seed = pushed.pivot_table(index=["length", "seed"], columns="directions", values="accuracy")
 mean = by_seed.groupby("length").mean()
-assert pushed.query("directions == 'it cannot see'")["code"].max() < 1e-6  # zero but for rounding
-assert (by_seed.loc[8, "it cannot see"] > by_seed.loc[8, "the code sees"] + 8).all()  # for every seed
-assert (by_seed.loc[16, "it cannot see"] < by_seed.loc[0, "it cannot see"] - 1).all()
+assert pushed.query("directions == 'the code cannot see'")["code"].max() < 1e-6  # zero but for rounding
+assert (by_seed.loc[8, "the code cannot see"] > by_seed.loc[8, "the code sees"] + 8).all()  # for every seed
+assert (by_seed.loc[16, "the code cannot see"] < by_seed.loc[0, "the code cannot see"] - 1).all()
 norm = ebll.metrics.feature_norm(features)
 ebll.course.say(
     f"A push of 8, where features are {norm:.0f} long, takes accuracy from {mean.loc[0].iloc[0]:.1f} % to "
     f"**{mean.loc[8, 'the code sees']:.1f} %** in directions that the code sees, and to "
-    f"**{mean.loc[8, 'it cannot see']:.1f} %** in the others, where the code distance stays zero. Twice as far it is "
-    f"{mean.loc[16, 'the code sees']:.1f} % and {mean.loc[16, 'it cannot see']:.1f} %."
+    f"**{mean.loc[8, 'the code cannot see']:.1f} %** in the others, where the code distance stays zero. Twice as far it is "
+    f"{mean.loc[16, 'the code sees']:.1f} % and {mean.loc[16, 'the code cannot see']:.1f} %."
 )
 
 # %% push-think [markdown]
@@ -370,13 +370,14 @@ ebll.course.say(
     f"{len(lesson.seeds)} seeds). But LwF's comes down too, to {100 * ratio['lwf'].mean():.0f} % ({spread['lwf']}), "
     f"and fine-tuning's to {100 * ratio['finetune'].mean():.0f} % ({spread['finetune']}), with nothing to pull it "
     f"back. So part of the fall is not the code term's work. What is its own: the peak, {peak['ebll']:.0f} in place of "
-    f"{peak['lwf']:.0f} and {peak['finetune']:.0f}, and how far down it ends."
+    f"{peak['lwf']:.0f} and {peak['finetune']:.0f}, and how far down it ends. With LwF the mean length of the features "
+    f"falls from {norm['first'].mean():.0f} to {norm['last'].mean():.0f} meanwhile."
 )
 
 # %% curve-think [markdown]
 # Two other things shape the curves. The learning rate drops to a tenth after three quarters of the steps; but EBLL's fall
-# begins before that. And features that nothing holds can get shorter, which weight decay favours: LwF's do (column
-# `feature_norm` of the curves), and that counts as distance. *What to try next* switches both off.
+# begins before that. And features that nothing holds can get shorter, which weight decay favours: LwF's do, as the
+# sentence above says, and that counts as distance. *What to try next* switches both off.
 #
 # ### What the terms do meanwhile
 #
@@ -764,7 +765,8 @@ print("EBLL with alpha 0 ends with LwF's weights, to the last bit")
 #
 # ## What to try next
 #
-# - A code of 16 or 128. After these lines, run `push` and `push-figure` again: how far do the two lines lie apart?
+# - A code of 16 or 128. After these lines, run the two cells of *A code is a projection* again that push the features and
+#   draw the figure: how far do the two lines lie apart?
 #   ```python
 #   smaller = methods["ebll"].replace(autoencoder=ebll.AutoencoderSettings(code_size=16))
 #   for seed, start in starts.items():
