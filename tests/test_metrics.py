@@ -148,21 +148,11 @@ def test_M4_M5_M6_never_read_above_the_diagonal(matrix):
     assert forward_transfer(gaps, np.ones(len(gaps))) == forward_transfer(matrix, np.ones(len(matrix)))
 
 
-@given(matrices)
-def test_M4_M5_M6_stay_in_their_ranges(matrix):
-    assert 0 <= average_accuracy(matrix) <= 1
-    assert -1 <= forgetting(matrix) <= 1
-    assert -1 <= backward_transfer(matrix) <= 1
-
-
 @given(longer)
 def test_M5_is_at_least_minus_M6_since_the_best_is_no_worse_than_the_first(matrix):
+    """And the same for two tasks, where there is only one time to compare with."""
     assert forgetting(matrix) >= -backward_transfer(matrix) - 1e-12
-
-
-@given(arrays(float, (2, 2), elements=shares))
-def test_M5_is_minus_M6_for_two_tasks(matrix):
-    assert forgetting(matrix) == pytest.approx(-backward_transfer(matrix))
+    assert forgetting(matrix[:2, :2]) == pytest.approx(-backward_transfer(matrix[:2, :2]))
 
 
 @given(longer)
