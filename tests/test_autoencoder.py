@@ -186,8 +186,8 @@ def test_accuracies_with_and_without_the_reconstruction_on_held_out_features(fit
     net, features, labels, classify = fitted
     split = blobs("a", 1).test
     held = net.features(split.inputs).detach(), split.labels
-    for given, (inputs, answers) in [({"held_out": held}, held), ({}, (features, labels))]:
-        found = fit(fitted, **given)
+    for options, (inputs, answers) in [({"held_out": held}, held), ({}, (features, labels))]:
+        found = fit(fitted, **options)
         with torch.no_grad():
             direct = [classify(row[None]).argmax().item() for row in inputs]
             through = [classify(found.autoencoder(row[None])).argmax().item() for row in inputs]
