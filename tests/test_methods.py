@@ -116,18 +116,6 @@ def test_names_and_labels_identify_the_methods():
     assert len({kind.label for kind in METHODS.values()}) == len(METHODS)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_first_task_is_plain_training_for_every_method(name):
-    task, net = blobs("a", 1), build_network(small, (12,))
-    net.add_head(3)
-    chosen = method(name)
-    assert chosen.record_targets(net, 0, task.train.inputs, None) == {}
-    assert chosen.tasks_for(0, [task]) == [0]
-    terms = chosen.loss_terms(net, [Batch(0, task.train.inputs, task.train.labels, {})], None)
-    assert list(terms) == ["task"]
-    close(terms["task"].weighted(), nn.functional.cross_entropy(net(task.train.inputs, 0), task.train.labels))
-
-
 # E1: the task term.
 
 
@@ -156,16 +144,6 @@ def test_E1_joint_adds_up_the_mean_losses_of_all_tasks():
 
 
 @pytest.mark.parametrize("name", DISTILLING)
-@pytest.mark.parametrize("temperature", [1.0, 2.0, 3.5])
-def test_E3_soft_targets_are_the_old_heads_softmax_at_the_temperature(name, temperature):
-    midway = Midway(name, sequence(3), temperature=temperature)
-    targets = midway.targets["soft_targets"]
-    old = [(midway.before(midway.inputs, i) / temperature).softmax(dim=1) for i in (0, 1)]
-    close(targets, torch.cat(old, dim=1))
-    assert not targets.requires_grad
-
-
-@pytest.mark.parametrize("name", DISTILLING)
 def test_E3_at_the_start_of_a_task_is_the_entropy_of_the_targets_and_pulls_nowhere(name):
     midway = Midway(name)
     term, targets = midway.terms()["distill"], midway.targets["soft_targets"]
@@ -173,14 +151,15 @@ def test_E3_at_the_start_of_a_task_is_the_entropy_of_the_targets_and_pulls_nowhe
     assert untouched(gradients(term, midway.net), at_most=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
 @pytest.mark.parametrize("name", DISTILLING)
-def test_E3_after_a_move_is_one_soft_cross_entropy_an_old_head_and_reaches_f_t_and_that_head(name):
-    midway = Midway(name, sequence(3), temperature=3.0, distill_weight=0.7)
+def test_E3_after_a_move_is_one_soft_cross_entropy_an_old_head_and_reaches_f_t_and_that_head(name, temperature):
+    midway = Midway(name, sequence(3), temperature=temperature, distill_weight=0.7)
     move(midway.net, 0.2)
     term = midway.terms()["distill"]
     for i in (0, 1):
-        answers, targets = midway.net(midway.inputs, i) / 3, (midway.before(midway.inputs, i) / 3).softmax(dim=1)
-        close(term.raw[i], nn.functional.cross_entropy(answers, targets))
+        now, before = (net(midway.inputs, i) / temperature for net in (midway.net, midway.before))
+        close(term.raw[i], nn.functional.cross_entropy(now, before.softmax(dim=1)))
     close(term.weighted(), 0.7 * (term.raw[0] + term.raw[1]))
     for part in (midway.net.features, midway.net.operator, midway.net.heads[0], midway.net.heads[1]):
         assert all(gradient.abs().sum() > 0 for gradient in gradients(term, part))
@@ -191,27 +170,15 @@ class OneByOne(nn.Linear):
     """A head that is not known to be a plain linear layer, so that it is asked by itself."""
 
 
-def of_sizes(sizes):
-    return [blobs(f"task{i}", i, classes=classes) for i, classes in enumerate(sizes)]
-
-
 @pytest.mark.parametrize("sizes", [(3, 3, 3, 3), (3, 2, 4, 3), (2, 4)])
 @pytest.mark.parametrize("name", DISTILLING)
-def test_E3_all_old_heads_as_one_product_are_the_old_heads_one_by_one(name, sizes, monkeypatch):
-    midway = Midway(name, of_sizes(sizes))
+def test_E3_all_old_heads_as_one_product_are_the_old_heads_one_by_one(name, sizes):
+    midway = Midway(name, [blobs(f"task{i}", i, classes=classes) for i, classes in enumerate(sizes)])
     move(midway.net, 0.2)
     plain = copy.deepcopy(midway.net)
     for head in plain.heads:
         head.__class__ = OneByOne
-    calls = []
-    for kind in (nn.Linear, OneByOne):
-        forward = kind.forward
-        monkeypatch.setattr(kind, "forward", lambda self, x, f=forward: calls.append(self) or f(self, x))
-    quick = midway.method.loss_terms(midway.net, [midway.batch], midway.memory)["distill"]
-    slow = midway.method.loss_terms(plain, [midway.batch], midway.memory)["distill"]
-    alone = 1 if len(sizes) > 2 else 2  # the new head, and an old one where there is no other
-    asked = [[sum(call is head for call in calls) > 0 for head in net.heads] for net in (midway.net, plain)]
-    assert (sum(asked[0]), sum(asked[1])) == (alone, len(sizes))
+    quick, slow = (midway.method.loss_terms(n, [midway.batch], midway.memory)["distill"] for n in (midway.net, plain))
     close(quick.raw, slow.raw)
     for one, other in zip(gradients(quick, midway.net), gradients(slow, plain), strict=True):
         close(torch.zeros(1) if one is None else one, torch.zeros(1) if other is None else other)
@@ -231,15 +198,6 @@ def test_E3_heads_with_more_to_them_than_weight_and_bias_are_asked_themselves():
 
 
 # E4: the code term.
-
-
-@pytest.mark.parametrize("name", CODE_METHODS)
-def test_E4_recorded_codes_are_the_sigmoid_codes_of_the_old_features(name):
-    midway = Midway(name, sequence(3))
-    features = midway.before.features(midway.inputs)
-    codes = [torch.sigmoid(features @ encoder.weight.T + encoder.bias) for encoder in midway.memory.encoders]
-    close(midway.targets["codes"], torch.cat(codes, dim=1))
-    assert not midway.targets["codes"].requires_grad
 
 
 @pytest.mark.parametrize("name", CODE_METHODS)
@@ -476,11 +434,8 @@ def test_E6_penalty_is_zero_at_the_anchor_and_quadratic_in_the_displacement():
 def test_E6_leaves_the_heads_out():
     midway = Midway("ewc")
     move(midway.net.heads, 1.0)
-    term = midway.terms()["penalty"]
-    assert term.raw == 0
-    assert untouched(gradients(term, midway.net.heads))
-    move(midway.net.features, 0.1)
-    move(midway.net.operator, 0.1)
+    assert midway.terms()["penalty"].raw == 0
+    move(midway.net, 0.1)
     term = midway.terms()["penalty"]
     assert term.raw > 0
     assert untouched(gradients(term, midway.net.heads))

@@ -252,11 +252,6 @@ def test_statistics_of_batchnorm_move_while_the_first_task_is_learned_and_never_
     assert after.num_batches_tracked == before.num_batches_tracked > 0
 
 
-def test_without_warm_up_there_is_no_such_stage():
-    curves = learn("lwf", settings=SETTINGS.replace(warmup_epochs=0)).curves
-    assert set(curves["stage"]) == {"train"}
-
-
 # The same seed, the same weights.
 
 
@@ -553,13 +548,3 @@ def test_a_run_uses_its_threads_and_gives_the_old_count_back(monkeypatch):
 def test_wrong_settings_are_refused(call, named):
     with raises(InputError, *named):
         call()
-
-
-def test_a_recorder_is_used_even_if_its_class_calls_it_empty():
-    class Sized(Recorder):
-        def __len__(self):
-            return len(self.curve_rows)
-
-    recorder = Sized(log_every=3)
-    assert learn("lwf", recorder=recorder).recorder is recorder
-    assert len(recorder) > 0
