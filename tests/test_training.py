@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import itertools
 import math
 import pickle
 import random
@@ -33,7 +32,7 @@ from ebll import (
 from ebll.data import Split
 from ebll.protocol import begin, complete, learn_first
 from ebll.seeds import derive_seed, generator
-from ebll.training import batches_of, train
+from ebll.training import train
 
 
 def learn(name, tasks=None, net=small, settings=SETTINGS, seed=0, log_every=3, **options):
@@ -182,23 +181,6 @@ def test_joint_training_adds_up_the_tasks_in_every_step_and_goes_round_the_short
     close(found.net, net, rtol=1e-3, atol=1e-5)
 
 
-def test_an_epoch_shows_every_row_once_in_a_seeded_order_with_its_label():
-    task = blobs("a", 1)
-    count = len(task.train)
-    steps = math.ceil(count / 16)
-    stream = batches_of(task, 4, None, 16, generator(3, "x"))
-    epochs = [[next(stream) for _ in range(steps)] for _ in range(2)]
-    for epoch in epochs:
-        assert [len(batch.labels) for batch in epoch] == [16] * (steps - 1) + [count - 16 * (steps - 1)]
-        rows = torch.cat([(batch.inputs[:, None] == task.train.inputs).all(dim=2).nonzero()[:, 1] for batch in epoch])
-        assert rows.sort().values.tolist() == list(range(count))
-        assert torch.equal(torch.cat([batch.labels for batch in epoch]), task.train.labels[rows])
-        assert {batch.task for batch in epoch} == {4}
-    assert not torch.equal(epochs[0][0].inputs, epochs[1][0].inputs)
-    again = next(batches_of(task, 4, None, 16, generator(3, "x")))
-    assert torch.equal(again.inputs, epochs[0][0].inputs)
-
-
 def test_the_loop_hands_out_every_step_and_the_learning_rate_falls_once():
     task, seen = blobs("a", 1), []
     net = build_network(small, (12,))
@@ -215,28 +197,6 @@ def test_the_loop_hands_out_every_step_and_the_learning_rate_falls_once():
     ]
     assert not same(net, before)
     assert not net.training
-
-
-def test_the_warm_up_moves_the_new_head_alone_and_the_record_is_taken_after_it():
-    tasks = sequence(2)
-    start = learn_first(tasks, net=small, settings=SETTINGS)
-    seen = []
-
-    class Recording(Recorder):
-        def measure(self, net, probes, new, memory, terms, **facts):
-            if facts["training"] == "task1":
-                seen.append((facts["stage"], state(net)))
-            super().measure(net, probes, new, memory, terms, **facts)
-
-    learn("ebll", tasks, start=start, recorder=Recording(log_every=1))
-    warm = [weights for stage, weights in seen if stage == "warm-up"]
-    first = next(weights for stage, weights in seen if stage == "train")
-    old = start.net.state_dict()
-    for weights in warm:
-        assert all(torch.equal(weights[key], value) for key, value in old.items())
-    heads = [weights["heads.1.weight"] for weights in warm]
-    assert all(not torch.equal(a, b) for a, b in itertools.pairwise(heads))
-    assert torch.equal(first["heads.1.weight"], heads[-1])
 
 
 @pytest.mark.parametrize("name", METHODS)
