@@ -59,18 +59,21 @@ def image_files(root: Path) -> tuple[dict[str, list[tuple[str, int]]], tuple[str
     Raises `InputError` for a class without images, classes that differ between splits, and a file found twice.
     """
     found = {split: _Images(folder) for split, folder in (_split_folders(root) or {"train": root}).items()}
-    classes = set(found["train"].classes)
+    classes = found["train"].classes
     for split, images in found.items():
-        sides = (("train", classes.difference(images.classes)), (split, set(images.classes) - classes))
-        if differ := [f"only in {side}: {listed(sorted(names))}" for side, names in sides if names]:
-            raise InputError(f"{root}: train and {split} must have the same class folders; {'; '.join(differ)}.")
+        lacking, extra = set(classes).difference(images.classes), set(images.classes).difference(classes)
+        if lacking or extra:
+            sides = (("train", lacking), (split, extra))
+            words = [f"only in {side}: {listed(sorted(names))}" for side, names in sides if names]
+            raise InputError(f"{root}: train and {split} must have the same class folders; {'; '.join(words)}.")
     # A link to another class, from test/ to train/, or back to a folder above brings an image in twice.
     seen: dict[str, str] = {}
-    for file in (file for images in found.values() for file, _ in images.samples):
-        first = seen.setdefault(os.path.realpath(file), file)
-        if first != file:
-            raise InputError(f"{file} is the same file as {first}, by way of a link. Remove one of the two.")
-    return {split: images.samples for split, images in found.items()}, tuple(found["train"].classes)
+    for images in found.values():
+        for file, _ in images.samples:
+            first = seen.setdefault(os.path.realpath(file), file)
+            if first != file:
+                raise InputError(f"{file} is the same file as {first}, by way of a link. Remove one of the two.")
+    return {split: images.samples for split, images in found.items()}, tuple(classes)
 
 
 class _Images(ImageFolder):
