@@ -24,27 +24,36 @@ def fill(root, counts, suffix="png"):
             paint(root / name / f"{i:02}.{suffix}", 60 * c + i)
 
 
+def everywhere(root, image, **options):
+    """The same image four times in each of two classes."""
+    for file in (root / name / f"{i}.png" for name in ("a", "b") for i in range(4)):
+        file.parent.mkdir(exist_ok=True)
+        image.save(file, **options)
+
+
 def refuses(root, *named, kind=InputError, **options):
     with raises(kind, *named):
         Task.from_folder(root, **options)
 
 
-def greys(split):
-    return (split.inputs[:, 0, 0, 0] * 255).round().int().tolist()
+def greys(*splits):
+    return [round(255 * grey) for split in splits for grey in split.inputs[:, 0, 0, 0].tolist()]
+
+
+def all_of(task):
+    return task.train, task.validation, task.test
 
 
 def test_class_folders_are_split_into_three(tmp_path):
     fill(tmp_path / "leaves", {"oak": 20, "ash": 10})
     task = Task.from_folder(tmp_path / "leaves", size=8, standardise=False, seed=3)
-    assert task.name == "leaves"
-    assert task.classes == ("ash", "oak")
-    assert task.source == str(tmp_path / "leaves")
+    assert (task.name, task.classes, task.source) == ("leaves", ("ash", "oak"), str(tmp_path / "leaves"))
     assert task.input_shape == (1, 8, 8)
-    assert (len(task.train), len(task.validation), len(task.test)) == (20, 4, 6)
+    assert [len(part) for part in all_of(task)] == [20, 4, 6]
     # Every picture lies in one split, with the label of its folder ("oak" was painted 0..19, "ash" 60..69).
-    parts = [task.train, task.validation, task.test]
-    assert sorted(g for p in parts for g in greys(p)) == [*range(20), *range(60, 70)]
-    assert all((g < 60) == (label == 1) for p in parts for g, label in zip(greys(p), p.labels.tolist(), strict=True))
+    assert sorted(greys(*all_of(task))) == [*range(20), *range(60, 70)]
+    for part in all_of(task):
+        assert [grey < 60 for grey in greys(part)] == (part.labels == 1).tolist()
 
 
 def test_the_seed_decides_and_the_global_state_is_left_alone(tmp_path):
@@ -68,37 +77,26 @@ def test_split_folders_are_used_as_they_are(tmp_path, validation):
     assert sizes == ((20, 6, 8) if validation else (17, 3, 8))
 
 
-def test_a_class_may_be_called_train(tmp_path):
-    fill(tmp_path, {"bus": 5, "train": 5})
-    assert Task.from_folder(tmp_path).classes == ("bus", "train")
-
-
-def test_hidden_files_and_folders_and_other_files_are_passed_over(tmp_path):
-    fill(tmp_path, {"a": 5, "b": 5, ".ipynb_checkpoints": 5})
-    (tmp_path / "a" / "notes.txt").write_text("not an image")
-    (tmp_path / "a" / "._00.png").write_text("left by a file manager")
+def test_hidden_files_and_folders_and_other_files_are_passed_over_and_a_class_may_be_called_train(tmp_path):
+    fill(tmp_path, {"bus": 5, "train": 5, ".ipynb_checkpoints": 5})
+    (tmp_path / "bus" / "notes.txt").write_text("not an image")
+    (tmp_path / "bus" / "._00.png").write_text("left by a file manager")
     task = Task.from_folder(tmp_path)
-    assert task.classes == ("a", "b")
-    assert sum(map(len, (task.train, task.validation, task.test))) == 10
+    assert task.classes == ("bus", "train")
+    assert sum(map(len, all_of(task))) == 10
 
 
 def test_colour_central_crop_and_sixteen_bits(tmp_path):
-    left, middle = (250, 0, 0), (10, 20, 30)
-    for name in ("a", "b"):
-        for i in range(4):
-            paint(tmp_path / name / f"{i}.png", middle, size=(60, 20), mode="RGB")
-            with Image.open(tmp_path / name / f"{i}.png") as image:
-                image.paste(left, (0, 0, 15, 20))  # outside the central square
-                image.save(tmp_path / name / f"{i}.png")
+    middle = (10, 20, 30)
+    image = Image.new("RGB", (60, 20), middle)
+    image.paste((250, 0, 0), (0, 0, 15, 20))  # outside the central square
+    everywhere(tmp_path, image)
     task = Task.from_folder(tmp_path, size=10, channels=3, standardise=False)
     assert task.input_shape == (3, 10, 10)
     expected = torch.tensor(middle).view(1, 3, 1, 1).expand(len(task.test), 3, 10, 10) / 255
     torch.testing.assert_close(task.test.inputs, expected)
 
-    deep = np.full((12, 12), 200 * 256 + 200, dtype=np.uint16)
-    for name in ("a", "b"):
-        for i in range(4):
-            Image.fromarray(deep).save(tmp_path / name / f"{i}.png")
+    everywhere(tmp_path, Image.fromarray(np.full((12, 12), 200 * 256 + 200, dtype=np.uint16)))
     assert set(greys(Task.from_folder(tmp_path, size=10, standardise=False).train)) == {200}
 
 
@@ -107,10 +105,7 @@ def test_photographs_are_turned_upright(tmp_path):
     tall[:4] = 255  # white above
     exif = Image.Exif()
     exif[0x0112] = 3  # taken upside down
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        for i in range(4):
-            Image.fromarray(tall).save(tmp_path / name / f"{i}.png", exif=exif)
+    everywhere(tmp_path, Image.fromarray(tall), exif=exif)
     image = Task.from_folder(tmp_path, size=8, standardise=False).train.inputs[0, 0]
     assert image[:4].max() == 0
     assert image[4:].min() == 1
@@ -126,11 +121,10 @@ def test_folders_that_are_missing_or_empty(tmp_path):
     refuses(gone, gone, "a file", *LAYOUTS, kind=DataMissing)
     empty = tmp_path / "empty"
     empty.mkdir()
-    for _ in range(2):
-        refuses(empty, empty, ".jpg", ".jpeg", ".png", *LAYOUTS)
-        (empty / "a").mkdir(exist_ok=True)
+    refuses(empty, empty, "no subfolder", ".jpg", ".jpeg", ".png", *LAYOUTS)
+    (empty / "a").mkdir()
     paint(empty / "b" / "0.png", 3)
-    refuses(empty, empty, "no images", "class folders a")
+    refuses(empty, empty, "no images", "classes a", ".jpg", ".jpeg", ".png", *LAYOUTS)
 
 
 def test_splits_with_different_classes_are_named(tmp_path):
@@ -151,19 +145,16 @@ def test_a_broken_image_is_named(tmp_path, damage):
         Task.from_folder(tmp_path)
 
 
-def test_too_few_images_to_split(tmp_path):
-    fill(tmp_path, {"a": 4, "b": 1})
-    refuses(tmp_path, "class 'b'", "1 image", "2 are needed", "test set")
-    fill(tmp_path, {"a": 4, "b": 2})
-    refuses(tmp_path, "class 'b'", "1 image", "2 are needed", "validation set")
-
-
-def test_one_class_and_settings_out_of_range(tmp_path):
+def test_too_few_images_or_classes_and_settings_out_of_range(tmp_path):
     fill(tmp_path, {"a": 4})
     refuses(tmp_path, "at least 2 classes", "got 1", "'a'")
     refuses(tmp_path, "channels", "1 (grey)", "3 (RGB)", "got 2", channels=2)
     refuses(tmp_path, "size", "at least 4", "got 2", size=2)
     refuses(tmp_path, "test_fraction", "above 0", "at most 0.9", "got 0", test_fraction=0)
+    fill(tmp_path, {"a": 4, "b": 1})
+    refuses(tmp_path, "class 'b'", "1 image", "2 are needed", "test set")
+    fill(tmp_path, {"a": 4, "b": 2})
+    refuses(tmp_path, "class 'b'", "1 image", "2 are needed", "validation set")
 
 
 def test_a_class_may_be_a_link_to_a_folder_elsewhere(tmp_path):
@@ -172,10 +163,7 @@ def test_a_class_may_be_a_link_to_a_folder_elsewhere(tmp_path):
     for name, kept in [("ash", "x"), ("oak", "y")]:
         (tmp_path / "leaves" / name).symlink_to(tmp_path / "store" / kept, target_is_directory=True)
     task = Task.from_folder(tmp_path / "leaves", size=4, standardise=False)
-    assert sorted(g for part in (task.train, task.validation, task.test) for g in greys(part)) == [
-        *range(5),
-        *range(60, 65),
-    ]
+    assert sorted(greys(*all_of(task))) == [*range(5), *range(60, 65)]
 
 
 @pytest.mark.parametrize("aim", ["..", "../..", "../../ash"])

@@ -61,10 +61,6 @@ def test_E1_class_loss_is_minus_log_p_of_the_label_by_hand():
     close(class_loss(double(LOGITS), torch.tensor(LABELS)), expected)
 
 
-def test_E1_class_loss_of_a_guess_is_log_of_the_number_of_classes():
-    close(class_loss(torch.zeros(4, 10), torch.arange(4)), math.log(10))
-
-
 @pytest.mark.parametrize("term", [reconstruction_error, code_distance], ids=["E2a", "E4"])
 def test_E2a_E4_half_the_squared_norm_summed_over_columns_and_averaged_over_rows(term):
     assert sum(SQUARES) == 18
@@ -81,11 +77,6 @@ def test_E2a_E4_convert_to_mseloss_by_twice_its_weight_over_the_columns(term):
 def test_E2_autoencoder_loss_is_lambda_times_reconstruction_plus_class_loss_by_hand():
     by_hand = 0.25 * (0.5 * 18 / 2) - (math.log(softmax(LOGITS[0])[1]) + math.log(softmax(LOGITS[1])[2])) / 2
     close(autoencoder_loss(double(NOW), double(BEFORE), double(LOGITS), torch.tensor(LABELS), 0.25), by_hand)
-
-
-def test_E2_without_reconstruction_weight_is_the_class_loss():
-    task_only = autoencoder_loss(double(NOW), double(BEFORE), double(LOGITS), torch.tensor(LABELS), 0.0)
-    close(task_only, class_loss(double(LOGITS), torch.tensor(LABELS)))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 3.7])
@@ -113,14 +104,10 @@ def test_E6_quadratic_penalty_by_hand():
     close(quadratic_penalty(now, before, fisher), by_hand)
 
 
-def test_E6_of_no_parameters_is_a_zero_that_can_be_added_up():
+def test_E6_of_no_parameters_is_a_zero_and_lists_that_do_not_pair_up_are_refused():
     penalty = quadratic_penalty([], [], [])
-    assert isinstance(penalty, torch.Tensor)
     assert penalty.shape == ()
     assert penalty == 0
-
-
-def test_E6_refuses_lists_that_do_not_pair_up():
     with pytest.raises(ValueError, match="zip"):
         quadratic_penalty([torch.ones(2)], [torch.ones(2), torch.ones(1)], [torch.ones(2)])
 
@@ -147,20 +134,7 @@ def test_E3_minus_the_entropy_of_the_targets_equals_kldivloss(batch, count, seed
     close(distillation(now, targets, temperature) - entropy, divergence)
 
 
-def test_E3_carries_no_temperature_squared():
-    now, before = normal(0, 4, 5), normal(1, 4, 5)
-    at_four = distillation(now, soften(before, 4.0), 4.0)
-    close(at_four, distillation(now / 4, soften(before / 4, 1.0), 1.0))
-
-
-# Gradients against closed forms and finite differences.
-
-
-@given(sizes, classes, seeds)
-def test_E1_gradient_is_p_minus_label_over_n(batch, count, seed):
-    logits, labels = normal(seed, batch, count, grad=True), torch.arange(batch) % count
-    one_hot = nn.functional.one_hot(labels, count)
-    close(gradient(class_loss(logits, labels), logits), (logits.detach().softmax(dim=1) - one_hot) / batch)
+# Gradients against finite differences and a closed form.
 
 
 @given(sizes, classes, seeds, temperatures)
@@ -168,30 +142,6 @@ def test_E3_gradient_is_z_minus_target_over_theta_over_n(batch, count, seed, tem
     now, before = normal(seed, batch, count, grad=True), normal(seed + 1, batch, count)
     now_soft, targets = (now.detach() / temperature).softmax(dim=1), (before / temperature).softmax(dim=1)
     close(gradient(distillation(now, targets, temperature), now), (now_soft - targets) / temperature / batch)
-
-
-def test_E3_gradient_weakens_as_one_over_theta_squared_where_logits_are_small():
-    now, before = (1e-4 * normal(0, 6, 4)).requires_grad_(), 1e-4 * normal(1, 6, 4)
-    at = {t: gradient(distillation(now, soften(before, t), t), now).norm().item() for t in (1.0, 2.0, 4.0)}
-    assert at[1.0] / at[2.0] == pytest.approx(4, rel=1e-3)
-    assert at[2.0] / at[4.0] == pytest.approx(4, rel=1e-3)
-
-
-@pytest.mark.parametrize("term", [reconstruction_error, code_distance], ids=["E2a", "E4"])
-@given(batch=sizes, columns=sizes, seed=seeds)
-def test_E2a_E4_gradient_is_the_difference_over_n(term, batch, columns, seed):
-    now, before = normal(seed, batch, columns, grad=True), normal(seed + 1, batch, columns)
-    close(gradient(term(now, before), now), (now.detach() - before) / batch)
-
-
-@given(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4), seeds)
-def test_E6_gradient_is_fisher_times_displacement(shapes, seed):
-    now = [normal(seed + i, *shape, grad=True) for i, shape in enumerate(shapes)]
-    before = [normal(seed + 10 + i, *shape) for i, shape in enumerate(shapes)]
-    fisher = [normal(seed + 20 + i, *shape).square() for i, shape in enumerate(shapes)]
-    gradients = torch.autograd.grad(quadratic_penalty(now, before, fisher), now)
-    for found, today, anchor, importance in zip(gradients, now, before, fisher, strict=True):
-        close(found, importance * (today.detach() - anchor))
 
 
 def test_gradcheck_of_every_term_in_double_precision():
@@ -209,15 +159,6 @@ def test_gradcheck_of_every_term_in_double_precision():
 # Laws over shapes and sizes.
 
 
-@given(sizes, classes, seeds, temperatures)
-def test_E3a_rows_sum_to_one_and_keep_the_order_of_the_logits(batch, count, seed, temperature):
-    logits = normal(seed, batch, count)
-    soft = soften(logits, temperature)
-    close(soft.sum(dim=1), torch.ones(batch))
-    assert (soft >= 0).all()
-    assert torch.equal(soft.argsort(dim=1), logits.argsort(dim=1))
-
-
 @given(sizes, classes, seeds, st.floats(1.05, 6.0))
 def test_E3a_temperature_above_1_lifts_the_small_and_below_1_sharpens(batch, count, seed, temperature):
     logits = normal(seed, batch, count)
@@ -225,23 +166,6 @@ def test_E3a_temperature_above_1_lifts_the_small_and_below_1_sharpens(batch, cou
     assert (lifted.amax(dim=1) < plain.amax(dim=1)).all()
     assert (lifted.amin(dim=1) > plain.amin(dim=1)).all()
     assert (sharpened.amax(dim=1) > plain.amax(dim=1)).all()
-
-
-@given(sizes, classes, seeds, temperatures, temperatures)
-def test_E3a_softening_twice_multiplies_the_temperatures(batch, count, seed, first, second):
-    logits = normal(seed, batch, count)
-    close(soften(soften(logits, first).log(), second), soften(logits, first * second))
-
-
-@given(sizes, classes, seeds, temperatures)
-def test_E3_is_smallest_where_the_answers_have_not_moved(batch, count, seed, temperature):
-    before, step = normal(seed, batch, count), normal(seed + 1, batch, count)
-    targets = soften(before, temperature)
-    entropy = -(targets * targets.log()).sum(dim=1).mean()
-    close(distillation(before, targets, temperature), entropy)
-    # Moving all logits of a row alike changes no probability, any other move does.
-    close(distillation(before + step[:, :1], targets, temperature), entropy)
-    assert distillation(before + step, targets, temperature) > entropy
 
 
 @pytest.mark.parametrize("term", [reconstruction_error, code_distance], ids=["E2a", "E4"])
@@ -252,18 +176,6 @@ def test_E2a_E4_zero_only_where_equal_and_quadratic_in_the_displacement(term, ba
     once = term(before + step, before)
     assert once > 0
     close(term(before + scale * step, before), scale**2 * once)
-
-
-@given(sizes, sizes, seeds, st.floats(0.1, 10))
-def test_E6_zero_at_the_anchor_never_negative_and_quadratic(rows, columns, seed, scale):
-    before, step = normal(seed, rows, columns), normal(seed + 1, rows, columns)
-    fisher = normal(seed + 2, rows, columns).square()
-    assert quadratic_penalty([before], [before], [fisher]) == 0
-    once = quadratic_penalty([before + step], [before], [fisher])
-    assert once > 0
-    close(quadratic_penalty([before + scale * step], [before], [fisher]), scale**2 * once)
-    close(quadratic_penalty([before - step], [before], [fisher]), once)
-    assert quadratic_penalty([before + step], [before], [0 * fisher]) == 0
 
 
 def terms_of(seed, batch, count):

@@ -51,11 +51,7 @@ def test_M1_accuracy_by_hand():
     assert accuracy(logits, torch.tensor([1, 0, 1, 0])) == 2 / 4
     assert accuracy(logits, torch.tensor([1, 0, 0, 1])) == 1
     assert accuracy(logits, torch.tensor([0, 1, 1, 0])) == 0
-
-
-def test_M1_accuracy_is_exact_where_single_precision_is_not():
-    labels = torch.zeros(3, dtype=torch.int64)
-    assert accuracy(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), labels) == 2 / 3
+    assert accuracy(logits[:3], torch.tensor([1, 0, 1])) == 2 / 3  # which single precision does not hold
 
 
 def test_M2_feature_distance_is_the_mean_euclidean_norm_by_hand():
@@ -115,18 +111,6 @@ def test_M5_M6_M7_are_zero_for_one_task(summary):
 # Laws.
 
 
-@given(sizes, st.integers(2, 8), seeds)
-def test_M1_lies_in_0_to_1_whatever_the_order_and_counts_whole_samples(batch, classes, seed):
-    logits, labels = normal(seed, batch, classes), torch.arange(batch) % classes
-    share = accuracy(logits, labels)
-    order = torch.randperm(batch, generator=torch.Generator().manual_seed(seed))
-    assert 0 <= share <= 1
-    assert share * batch == pytest.approx(round(share * batch))
-    assert accuracy(logits[order], labels[order]) == share
-    assert accuracy(logits, logits.argmax(dim=1)) == 1
-    assert accuracy(7 * logits + 3, labels) == share
-
-
 @given(sizes, sizes, seeds)
 def test_M2_is_a_metric_and_the_mean_of_its_rows(batch, features, seed):
     one, two, three = (normal(seed + i, batch, features) for i in range(3))
@@ -140,29 +124,11 @@ def test_M2_is_a_metric_and_the_mean_of_its_rows(batch, features, seed):
     assert feature_distance(one, torch.zeros_like(one)) == pytest.approx(feature_norm(one))
 
 
-@given(matrices)
-def test_M4_M5_M6_never_read_above_the_diagonal(matrix):
-    gaps = np.where(np.tri(len(matrix), dtype=bool), matrix, NAN)
-    for summary in (average_accuracy, forgetting, backward_transfer):
-        assert summary(gaps) == summary(matrix)
-    assert forward_transfer(gaps, np.ones(len(gaps))) == forward_transfer(matrix, np.ones(len(matrix)))
-
-
-@given(matrices)
-def test_M4_M5_M6_stay_in_their_ranges(matrix):
-    assert 0 <= average_accuracy(matrix) <= 1
-    assert -1 <= forgetting(matrix) <= 1
-    assert -1 <= backward_transfer(matrix) <= 1
-
-
 @given(longer)
 def test_M5_is_at_least_minus_M6_since_the_best_is_no_worse_than_the_first(matrix):
+    """And the same for two tasks, where there is only one time to compare with."""
     assert forgetting(matrix) >= -backward_transfer(matrix) - 1e-12
-
-
-@given(arrays(float, (2, 2), elements=shares))
-def test_M5_is_minus_M6_for_two_tasks(matrix):
-    assert forgetting(matrix) == pytest.approx(-backward_transfer(matrix))
+    assert forgetting(matrix[:2, :2]) == pytest.approx(-backward_transfer(matrix[:2, :2]))
 
 
 @given(longer)
@@ -170,12 +136,6 @@ def test_M4_is_the_mean_of_the_diagonal_plus_what_was_transferred_back(matrix):
     tasks = len(matrix)
     diagonal = np.diag(matrix).mean()
     assert average_accuracy(matrix) == pytest.approx(diagonal + backward_transfer(matrix) * (tasks - 1) / tasks)
-
-
-@given(longer)
-def test_M7_is_zero_against_its_own_diagonal(matrix):
-    assert forward_transfer(matrix, np.diag(matrix)) == pytest.approx(0)
-    assert forward_transfer(matrix, np.diag(matrix) - 0.1) == pytest.approx(0.1)
 
 
 # Bad input.

@@ -15,22 +15,35 @@ from ebll.settings import Settings, setting
 WITH_ALPHA = [EBLL, EBLLSeparate, CodeOnly]
 ALL = [*METHODS.values(), TrainSettings, AutoencoderSettings]
 
-AT_LEAST_0 = [
-    *((kind, "alpha") for kind in WITH_ALPHA),
-    *((kind, "distill_weight") for kind in (LwF, EBLL)),
-    *((kind, field) for kind, field in [(EWC, "ewc_strength"), (EWC, "fisher_decay")]),
-    *((TrainSettings, field) for field in ("momentum", "weight_decay", "drop_at")),
-    (AutoencoderSettings, "recon_weight"),
+NUMBERS = [  # setting, whether it may be 0, and the largest value
+    *((kind, "alpha", True, math.inf) for kind in WITH_ALPHA),
+    *((kind, "distill_weight", True, math.inf) for kind in (LwF, EBLL)),
+    *((kind, "temperature", False, math.inf) for kind in (LwF, EBLL)),
+    (EWC, "ewc_strength", True, math.inf),
+    (EWC, "fisher_decay", True, 1),
+    (AutoencoderSettings, "recon_weight", True, math.inf),
+    *((kind, "learning_rate", False, math.inf) for kind in (TrainSettings, AutoencoderSettings)),
+    (TrainSettings, "momentum", True, 0.999),
+    (TrainSettings, "weight_decay", True, math.inf),
+    (TrainSettings, "drop_at", True, 1),
 ]
-ABOVE_0 = [
-    *((kind, "temperature") for kind in (LwF, EBLL)),
-    *((kind, "learning_rate") for kind in (TrainSettings, AutoencoderSettings)),
+COUNTS = [  # setting, the smallest and the largest value
+    (EWC, "fisher_samples", 1, math.inf),
+    *((AutoencoderSettings, field, 1, math.inf) for field in ("code_size", "epochs")),
+    *((kind, "batch_size", 1, 2**31) for kind in (TrainSettings, AutoencoderSettings)),
+    (TrainSettings, "epochs", 1, math.inf),
+    (TrainSettings, "warmup_epochs", 0, math.inf),
+    (TrainSettings, "threads", 0, 1024),
 ]
-COUNTS = [
-    *((TrainSettings, field) for field in ("epochs", "batch_size")),
-    *((AutoencoderSettings, field) for field in ("code_size", "epochs", "batch_size")),
-    (EWC, "fisher_samples"),
-]
+
+
+@dataclasses.dataclass(frozen=True)
+class Example(Settings):
+    share: float = setting(0.5, "A share.", low=0.25, high=0.75, symbol="s")
+    strict: float = setting(2.0, "Above one.", low=1, above=True)
+    count: int = setting(2, "A count.", low=1)
+    flag: bool = setting(True, "A switch.")
+    free: object = None
 
 
 def refuses(kind, *named, **values):
@@ -40,67 +53,60 @@ def refuses(kind, *named, **values):
     assert [part for part in named if part not in str(caught.value)] == []
 
 
-@pytest.mark.parametrize(("kind", "field"), AT_LEAST_0 + ABOVE_0)
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        *((value, f"{value:g}") for value in (-1e-9, -3, math.nan, math.inf, -math.inf)),
-        *((value, f"{value!r} of type {type(value).__name__}") for value in ("1", "", True, None, 1j)),
-        ([[1.0]], "[1.0]"),
-        pytest.param(10**400, "inf", id="huge"),
-    ],
-)
-def test_numbers_that_make_no_sense_are_refused_by_name(kind, field, value, shown):
-    refuses(kind, field, shown, **{field: value})
+# What is a number, a count, a switch.
 
 
-@pytest.mark.parametrize(("kind", "field"), AT_LEAST_0)
-def test_zero_is_a_weight_like_any_other(kind, field):
-    assert getattr(kind(**{field: 0}), field) == 0.0
+@given(st.floats())
+def test_exactly_the_finite_numbers_within_the_limits_pass(value):
+    for name, fits in [("share", 0.25 <= value <= 0.75), ("strict", 1 < value < math.inf)]:
+        if fits:
+            assert getattr(Example(**{name: value}), name) == value
+        else:
+            refuses(Example, name, f"got {value:g}", **{name: value})
 
 
-@pytest.mark.parametrize(("kind", "field"), ABOVE_0)
-def test_zero_is_refused_where_it_is_senseless(kind, field):
-    refuses(kind, field, "above 0", "got 0", **{field: 0})
+@pytest.mark.parametrize("value", ["1", "", True, None, 1j, [1.0]], ids=repr)
+def test_what_is_no_number_is_refused_by_name(value):
+    refuses(Example, "strict", f"{value!r} of type {type(value).__name__}", strict=value)
+    refuses(Example, "strict", "got inf", strict=10**400)
 
 
-@pytest.mark.parametrize(("kind", "field"), COUNTS)
 @pytest.mark.parametrize("value", [0, -1, 2.0, "2", True, math.nan, None, np.array([1, 2])], ids=repr)
-def test_counts_are_whole_numbers_of_at_least_one(kind, field, value):
-    refuses(kind, field, "at least 1", f"got {value!r}", **{field: value})
+def test_counts_are_whole_numbers(value):
+    refuses(Example, "count", "at least 1", f"got {value!r}", count=value)
 
 
-@pytest.mark.parametrize(
-    ("kind", "field", "high"),
-    [
-        (TrainSettings, "threads", 1024),
-        (TrainSettings, "batch_size", 2**31),
-        (AutoencoderSettings, "batch_size", 2**31),
-    ],
-)
-def test_counts_that_torch_cannot_take_are_refused(kind, field, high):
-    assert getattr(kind(**{field: high}), field) == high
-    for value in (high + 1, 10**30):
-        with raises(InputError, field, f"at most {high}", f"got {value}"):
-            kind(**{field: value})
+@pytest.mark.parametrize("value", [0, 1, "yes", None])
+def test_a_switch_is_true_or_false(value):
+    assert Example(flag=False).flag is False
+    with raises(InputError, "flag", f"got {value!r}"):
+        Example(flag=value)
 
 
-def test_no_warm_up_is_allowed_and_less_is_not():
-    assert TrainSettings(warmup_epochs=0).warmup_epochs == 0
-    with raises(InputError, "warmup_epochs", "at least 0", "got -1"):
-        TrainSettings(warmup_epochs=-1)
+# The limits of each setting.
 
 
-@pytest.mark.parametrize(("kind", "field", "high"), [(TrainSettings, "drop_at", 1), (EWC, "fisher_decay", 1)])
-def test_shares_end_at_one(kind, field, high):
-    assert getattr(kind(**{field: high}), field) == high
-    with raises(InputError, field, "at most 1", "got 1.01"):
-        kind(**{field: 1.01})
+@pytest.mark.parametrize(("kind", "field", "zero", "high"), NUMBERS)
+def test_numbers_have_their_limits(kind, field, zero, high):
+    if zero:
+        assert getattr(kind(**{field: 0}), field) == 0.0
+    else:
+        refuses(kind, field, "above 0", "got 0", **{field: 0})
+    for value in (-1e-9, math.nan, math.inf):
+        refuses(kind, field, f"got {value:g}", **{field: value})
+    if high < math.inf:
+        assert getattr(kind(**{field: high}), field) == high
+        refuses(kind, field, f"at most {high}", "got 1.01", **{field: 1.01})
 
 
-def test_momentum_stays_below_one():
-    with raises(InputError, "momentum", "at most 0.999", "got 1"):
-        TrainSettings(momentum=1)
+@pytest.mark.parametrize(("kind", "field", "low", "high"), COUNTS)
+def test_counts_have_their_limits(kind, field, low, high):
+    assert getattr(kind(**{field: low}), field) == low
+    refuses(kind, field, f"at least {low}", f"got {low - 1}", **{field: low - 1})
+    refuses(kind, field, f"at least {low}", "got 2.0", **{field: 2.0})
+    if high < math.inf:
+        assert getattr(kind(**{field: high}), field) == high
+        refuses(kind, field, f"at most {high}", f"got {high + 1}", **{field: high + 1})
 
 
 def test_messages_carry_symbol_and_hint():
@@ -108,6 +114,10 @@ def test_messages_carry_symbol_and_hint():
         LwF(temperature=0)
     with raises(InputError, "alpha (α)", "at least 0", "got '1' of type str"):
         EBLL(alpha="1")
+    with raises(InputError, "temperature (θ)", "above 0", "got [2, 2] of type list"):
+        EBLL(temperature=[2, 2])  # one number serves all tasks
+    with raises(InputError, "batch_size", f"at most {2**31}", f"got {10**30}"):
+        TrainSettings(batch_size=10**30)
 
 
 @pytest.mark.parametrize("kind", WITH_ALPHA)
@@ -121,14 +131,10 @@ def test_alpha_is_one_number_or_one_per_old_task(kind):
         ([1, -2], ["entry 1", "-2"]),
         ((math.nan, 1), ["entry 0", "nan"]),
         ((1, "2"), ["entry 1", "'2'"]),
+        ([[1.0]], ["entry 0", "[1.0]"]),
     ]:
         with raises(InputError, "alpha (α)", *named):
             kind(alpha=alpha)
-
-
-def test_a_list_is_refused_where_one_number_serves_all_tasks():
-    with raises(InputError, "temperature (θ)", "above 0", "got [2, 2] of type list"):
-        EBLL(temperature=[2, 2])
 
 
 def test_an_unknown_choice_names_the_near_one():
@@ -176,27 +182,3 @@ def test_the_defaults_are_those_of_the_paper_where_it_names_them():
     assert (LwF().temperature, LwF().distill_weight) == (2.0, 1.0)
     assert (EBLL().temperature, EBLL().distill_weight) == (2.0, 1.0)
     assert (TrainSettings().momentum, TrainSettings().weight_decay) == (0.9, 5e-4)
-
-
-@dataclasses.dataclass(frozen=True)
-class Example(Settings):
-    share: float = setting(0.5, "A share.", low=0.25, high=0.75, symbol="s")
-    strict: float = setting(2.0, "Above one.", low=1, above=True)
-    flag: bool = setting(True, "A switch.")
-    free: object = None
-
-
-@given(st.floats())
-def test_exactly_the_finite_numbers_within_the_limits_pass(value):
-    for name, fits in [("share", 0.25 <= value <= 0.75), ("strict", 1 < value < math.inf)]:
-        if fits:
-            assert getattr(Example(**{name: value}), name) == value
-        else:
-            refuses(Example, name, f"got {value:g}", **{name: value})
-
-
-@pytest.mark.parametrize("value", [0, 1, "yes", None])
-def test_a_switch_is_true_or_false(value):
-    assert Example(flag=False).flag is False
-    with raises(InputError, "flag", f"got {value!r}"):
-        Example(flag=value)

@@ -13,7 +13,7 @@ from tiny import SETTINGS, method, noisy, same, sequence, small, state
 
 from ebll import InputError, Recorder, build_network
 from ebll.protocol import begin, complete, learn, learn_first
-from ebll.seeds import GlobalStream, cpu_threads, seeded
+from ebll.seeds import cpu_threads, seeded
 from ebll.training import train
 
 
@@ -153,28 +153,6 @@ def test_no_number_of_threads_leaves_it_as_it_is():
         assert torch.get_num_threads() == before
         torch.set_num_threads(3)
     assert torch.get_num_threads() == before
-
-
-def test_streams_that_are_entered_in_turn_each_go_on_with_their_own_numbers():
-    def alone(t):
-        with stream(t):
-            return torch.rand(12)
-
-    def stream(t):
-        return GlobalStream(0, "training", t)
-
-    torch.manual_seed(7)
-    outside = torch.rand(3)
-    torch.manual_seed(7)
-    streams, drawn, mine = [stream(0), stream(1)], ([], []), []
-    for _ in range(3):
-        for one, numbers in zip(streams, drawn, strict=True):
-            with one:
-                numbers.append(torch.rand(4))
-        mine.append(torch.rand(1))
-    assert torch.equal(torch.cat(mine), outside)
-    for t in (0, 1):
-        assert torch.equal(torch.cat(drawn[t]), alone(t))
 
 
 @pytest.mark.parametrize(("net", "draws"), [(small, False), (noisy, True), ("mlp", False), ("cnn", False)])

@@ -38,7 +38,7 @@ def as_inputs(values: object, what: str) -> Tensor:
     """
     tensor = as_tensor(values, what)
     if tensor.dtype == torch.bool or tensor.is_complex():
-        raise InputError(f"{what} must be real numbers (uint8 0..255 or floats); got {_dtype(tensor)}. Convert first.")
+        raise InputError(f"{what} must be real numbers (uint8 0..255 or floats); got {tensor.dtype}. Convert first.")
     if tensor.ndim not in (2, 3, 4) or tensor.numel() == 0:
         raise InputError(
             f"{what} must have shape (n, channels, height, width), (n, height, width) or (n, features), and hold "
@@ -65,7 +65,7 @@ def as_labels(values: object, count: int, what: str) -> Tensor:
     """Labels as int64 of shape (count,); `InputError` for another type, shape or length and for negative numbers."""
     tensor = as_tensor(values, what)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise InputError(f"{what} must be whole numbers 0, 1, 2, ...; got {_dtype(tensor)}. Use labels.long().")
+        raise InputError(f"{what} must be whole numbers 0, 1, 2, ...; got {tensor.dtype}. Use labels.long().")
     if tensor.shape != (count,):
         raise InputError(
             f"{what} must have shape (n,), one number an image: {count} images, labels {tuple(tensor.shape)}."
@@ -119,7 +119,3 @@ def listed(items: Sequence[object]) -> str:
     """The first few items, comma separated, and how many more there are."""
     more = len(items) - _SHOWN
     return ", ".join(str(i) for i in items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")

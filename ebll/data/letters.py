@@ -1,23 +1,20 @@
-"""Capital letters A-Z, drawn in the typefaces that come with matplotlib."""
+"""Images of the capital letters A-Z, drawn in the typefaces that come with matplotlib."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
-from ebll.data.catalog import TASKS
-from ebll.data.splits import seeded, stratified_split
-from ebll.data.task import Task
+__all__ = ["EACH", "FACES", "LETTERS", "draw_letter", "draw_letters", "typeface"]
 
-__all__ = ["FACES", "draw_letter", "load_letters"]
-
-SEED = 0
 LETTERS = tuple(string.ascii_uppercase)
-EACH, TEST_EACH = 200, 40  # images of one letter, and how many of them are for test
+EACH = 200  # images of one letter
 
 # The faces with the plain alphabet; matplotlib's other files hold mathematical signs only, script capitals
 # (cmsy10), or a box for every letter (LastResort).
@@ -37,35 +34,20 @@ SHIFT = 4.0  # pixels off centre at most, in both directions
 MARGIN = 1.0  # pixels that stay black around the letter
 
 
-def load_letters(**words: object) -> Task:
-    """5,200 drawn capitals, 200 a letter: (n, 1, 28, 28), white on black, 0 to 1 before standardising.
+def draw_letters(fonts: Path, generator: torch.Generator) -> Tensor:
+    """`EACH` images of each letter, A to Z, all different: uint8 (n, 1, 28, 28), white on black.
 
-    160 of each letter for training and validation, 40 for test; face, size, slant and shift are drawn by a fixed
-    seed, and no image occurs twice. Another release of Pillow or FreeType may move single grey values.
-    `words` go to `Task.from_tensors`.
+    `fonts` is the folder of the typefaces, which take turns; height, slant and shift are drawn from `generator`.
     """
-    generator, seen, fonts = seeded(SEED), set(), _fonts()
-    images = []
+    faces = [typeface(fonts, name) for name in FACES]
+    images: dict[bytes, np.ndarray] = {}
     for letter in LETTERS:
-        images += _distinct([_ink(font, letter) for font in fonts], generator, seen)
-    inputs = torch.from_numpy(np.stack(images)).unsqueeze(1)
-    labels = torch.arange(len(LETTERS)).repeat_interleave(EACH)
-    held_out = TEST_EACH * len(LETTERS)
-    kept, held = stratified_split(labels, held_out, generator, classes=LETTERS, what="a test set")
-    pairs = {"train": (inputs[kept], labels[kept]), "test": (inputs[held], labels[held])}
-    return Task.from_tensors("letters", **pairs, classes=LETTERS, seed=SEED, **words)
-
-
-def _distinct(masters: list[Image.Image], generator: torch.Generator, seen: set[bytes]) -> Iterator[np.ndarray]:
-    """`EACH` images of one letter, the faces in turn, none of them in `seen` already."""
-    chances = torch.rand(2 * EACH, 4, generator=generator).tolist()  # twice as many as needed: some images recur
-    found = 0
-    while found < EACH:
-        image = draw_letter(masters[found % len(masters)], chances.pop())
-        if (key := image.tobytes()) not in seen:
-            seen.add(key)
-            found += 1
-            yield image
+        masters, before = [_ink(face, letter) for face in faces], len(images)
+        chances = torch.rand(2 * EACH, 4, generator=generator).tolist()  # more than needed, as some images recur
+        while (found := len(images) - before) < EACH:
+            image = draw_letter(masters[found % len(masters)], chances.pop())
+            images.setdefault(image.tobytes(), image)
+    return torch.from_numpy(np.stack(list(images.values()))).unsqueeze(1)
 
 
 def draw_letter(master: Image.Image, chance: Sequence[float]) -> np.ndarray:
@@ -91,12 +73,10 @@ def draw_letter(master: Image.Image, chance: Sequence[float]) -> np.ndarray:
     return np.asarray(fine.reduce(FINE))
 
 
-def _fonts() -> list[ImageFont.FreeTypeFont]:
-    """All faces at 60 pixels an em."""
-    (sans,) = TASKS["letters"].files()
-    files = [sans.with_name(f"{face}.ttf") for face in FACES]
+def typeface(fonts: Path, name: str) -> ImageFont.FreeTypeFont:
+    """One of the `FACES` at 60 pixels an em."""
     # The basic layout gives the same glyph with and without the optional raqm library.
-    return [ImageFont.truetype(str(f), size=60, layout_engine=ImageFont.Layout.BASIC) for f in files]
+    return ImageFont.truetype(str(fonts / f"{name}.ttf"), size=60, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _ink(font: ImageFont.FreeTypeFont, letter: str) -> Image.Image:

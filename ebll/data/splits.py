@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ebll.errors import InputError, check_count
 
-__all__ = ["apply_affine", "channel_affine", "seeded", "stratified_split"]
+__all__ = ["apply_affine", "channel_affine", "seeded", "split_off_test", "stratified_split"]
 
 _ROWS = 512  # rows in double precision at a time: they stay in the cache, and 60,000 images need no second copy
 
@@ -55,6 +55,14 @@ def stratified_split(
     is_held = torch.zeros(len(labels), dtype=torch.bool)
     is_held[held] = True
     return (~is_held).nonzero().flatten(), is_held.nonzero().flatten()
+
+
+def split_off_test(
+    inputs: Tensor, labels: Tensor, number: int, generator: torch.Generator, classes: Sequence[str]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """'train' and 'test' -> (inputs, labels), with about `number` test images as `stratified_split` chooses them."""
+    kept, held = stratified_split(labels, number, generator, classes=classes, what="a test set")
+    return {"train": (inputs[kept], labels[kept]), "test": (inputs[held], labels[held])}
 
 
 def _shares(counts: Tensor, total: int) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torchvision.datasets import DatasetFolder, Flowers102, ImageFolder, ImageNet
 from torchvision.datasets.folder import IMG_EXTENSIONS, default_loader
 
-from ebll.data import folder as own
+from ebll.data.folder import image_files
 from ebll.data.splits import seeded, stratified_split
 from ebll.errors import DataMissing, InputError, expanded
 
@@ -250,20 +250,13 @@ def _own(name: Any, root: Path) -> Photos:
             "Put your own images in DIR/<name>/<class>/, or in DIR/<name>/train/<class>/ and DIR/<name>/test/<class>/, "
             "and name DIR with --root DIR."
         )
-    parts = own.split_folders(base)
-    files = {key: own.class_files(folder) for key, folder in (parts or {"": base}).items()}
-    own.refuse_twice(file for found in files.values() for one in found.values() for file in one)
-    classes = own.same_classes(files, base) if parts else tuple(files[""])
-    pairs = {
-        key: [(file, label) for label, kind in enumerate(classes) for file in found[kind]]
-        for key, found in files.items()
-    }
-    if parts:
-        train, test = pairs["train"] + pairs.get("validation", []), pairs["test"]
+    files, classes = image_files(base)
+    if "test" in files:
+        train, test = files["train"] + files.get("validation", []), files["test"]
     else:
-        labels = torch.tensor([label for _, label in pairs[""]])
+        labels = torch.tensor([label for _, label in files["train"]])
         number = max(1, round(TEST_SHARE * len(labels)))
         rows = stratified_split(labels, number, seeded(0), classes=classes, what="a test set")
-        train, test = ([pairs[""][i] for i in some.tolist()] for some in rows)
+        train, test = ([files["train"][i] for i in some.tolist()] for some in rows)
     title = base.resolve().name or "photos"
     return Photos(title, base, classes, *_parts(base, train, test), str(base))

@@ -61,10 +61,9 @@ LIKELY = {
     "ebll/widgets/lab.py": ["widgets_runs", "widgets_lab"],
     "ebll/widgets/submanifold.py": ["widgets_submanifold"],
     "ebll/data/arrays.py": ["data_task"],
-    "ebll/data/splits.py": ["data_task"],
+    "ebll/data/splits.py": ["data_task", "data_builtin"],
     "ebll/data/task.py": ["data_task"],
     "ebll/data/builtin.py": ["data_builtin"],
-    "ebll/data/letters.py": ["data_builtin"],
     "ebll/data/folder.py": ["data_folder"],
     "ebll/reproduce/claims.py": ["claims"],
     "ebll/reproduce/jobs.py": ["jobs"],
@@ -691,6 +690,12 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
             "held = order[: int(take.sum())]",
         ),
         (
+            "test-in-training",
+            "test images stay in the training split",
+            '"train": (inputs[kept], labels[kept])',
+            '"train": (inputs, labels)',
+        ),
+        (
             "standard-deviation-divisor",
             "standard deviation with the divisor n - 1",
             ".sum(axis=(0, 2)) for p in parts) / number",
@@ -719,19 +724,11 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "ebll/data/builtin.py": [
         (
-            "test-in-training",
-            "test images stay in the training split",
-            "train = (images[kept], labels[kept])",
-            "train = (images, labels)",
-        ),
-        (
             "patches-of-all-tiles",
             "every split takes its patches from all tiles, so that pixels of test patches are trained on",
             "every = (own[:, None] + inside)",
             "every = (tiles[:, None] + inside)",
         ),
-    ],
-    "ebll/data/letters.py": [
         (
             "letters-mislabelled",
             "labels of the letters dealt out in turn while the images come letter by letter",
@@ -743,8 +740,8 @@ _TABLE: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "folder-test-in-training",
             "a folder's test images stay in the training split",
-            'pairs = {"train": (inputs[kept], labels[kept]), "test"',
-            'pairs = {"train": (inputs, labels), "test"',
+            'pairs = split_off_test(*pairs["train"], number, generator, classes)',
+            'pairs = split_off_test(*pairs["train"], number, generator, classes) | {"train": pairs["train"]}',
         ),
     ],
     "ebll/reproduce/jobs.py": [
