@@ -13,17 +13,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .chart import Chart
+from .chart import Chart, Drawing
 from .config import Change, LabConfig, SubmanifoldConfig
 from .explorer import SubmanifoldExplorer, submanifold_explorer
 from .forgetting import ForgettingLab, forgetting_lab
 from .lab import LabRun, run, training
-from .lab_view import lab_tables
-from .submanifold import Explored, explore, exploring, submanifold_tables
+from .lab_view import lab_drawing
+from .submanifold import Explored, explore, explored_drawing, exploring
 
 __all__ = [
     "Change",
     "Chart",
+    "Drawing",
     "Explored",
     "ForgettingLab",
     "LabConfig",
@@ -31,12 +32,12 @@ __all__ = [
     "SubmanifoldConfig",
     "SubmanifoldExplorer",
     "explore",
+    "explored_drawing",
     "exploring",
     "forgetting_lab",
-    "lab_tables",
+    "lab_drawing",
     "run",
     "submanifold_explorer",
-    "submanifold_tables",
     "training",
 ]
 

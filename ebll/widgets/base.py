@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import re
+import math
 import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,16 +17,19 @@ import ipywidgets
 from IPython import get_ipython
 
 from ebll.data import Task
-from ebll.errors import EbllError, InputError, OutputError, check_choice, expanded
+from ebll.errors import EbllError, InputError, check_choice, expanded
+from ebll.seeds import cpu_threads
 from ebll.settings import Settings
 
-from . import controls
-from .chart import Chart, Drawing, spec_of
-from .controls import NAMES, Status
-from .driver import Driver
-from .tasks import offered_tasks, own_tasks
+from .chart import Chart, Drawing, free_stem, spec_of
+from .config import offered_tasks, own_tasks
+from .controls import NAMES, Status, all_in, choice, listening, setting_slider
+from .kernel import cell_key, event_loop, is_static
 
-__all__ = ["SettingsWidget", "Widget", "arranged", "cell_key", "event_loop", "free_stem", "is_static", "row"]
+__all__ = ["SettingsWidget", "Widget", "free_stem"]
+
+SLICE = 0.02  # seconds of work between two looks at the event loop
+TURNS = 8  # of the event loop after each slice: a message passes through several before its handler is called
 
 _alive: weakref.WeakValueDictionary[tuple[str, str], Widget] = weakref.WeakValueDictionary()
 
@@ -36,9 +38,7 @@ class Widget(ABC):
     """A widget: shows itself as the last value of a cell, or as a picture without a front end.
 
     errors   faults of the widget itself, the newest last; empty if all is well
-    parts    name of a control, as `hide` and `lock` take it -> its widget
     root     the widget that holds it all, or None where only a picture is shown
-    driver   the newest run, or None
     """
 
     controls: ClassVar[tuple[str, ...]] = ()  #: names that `hide` and `lock` take
@@ -47,10 +47,8 @@ class Widget(ABC):
         self.errors: list[Exception] = []
         self.hidden, self.locked = self._names(hide, "hide"), self._names(lock, "lock")
         self.folder, self.static = expanded(folder, "folder"), is_static()
-        self.parts: dict[str, ipywidgets.Widget] = {}
         self.root: ipywidgets.Widget | None = None
         self.status: Status | None = None
-        self.driver: Driver | None = None
         self.closed = False
         self._loop = None if self.static else event_loop()
         self._thread = threading.get_ident()
@@ -64,43 +62,21 @@ class Widget(ABC):
         """The widget is complete, so that the next one of its cell can close it."""
         if not self.static and self._key[1]:
             _alive[self._key] = self
-        if self._loop is not None and get_ipython() is not None:
-            get_ipython().events.register("pre_run_cell", self._wait_for_cell)
-
-    def _wait_for_cell(self, _: Any) -> None:
-        """A cell begins: say why the run stands still until it has ended."""
-        if self.running and not self.driver.paused and threading.get_ident() == self._thread:
-            self.progress("Waiting: a cell is being run, and this run goes on after it.", self.status.done)
 
     @abstractmethod
     def drawing(self) -> Drawing:
         """What the widget shows now, for a file."""
 
+    @abstractmethod
     def halt(self) -> None:
-        """Stop the run that is on, if any, without a word about its end."""
-        if self.driver is not None:
-            self.driver.stop(replaced=True)
+        """Stop what is going on, if anything, without a word about its end."""
 
     def close(self) -> None:
         """Stop what is running and take the controls away; a widget whose cell is run again is closed."""
         self.halt()
         self.closed = True
-        with contextlib.suppress(ValueError, AttributeError):  # outside IPython, or before it was registered
-            get_ipython().events.unregister("pre_run_cell", self._wait_for_cell)
-        for widget in _all_in(*([self.root] if self.root is not None else []), *self.parts.values()):
+        for widget in all_in(*([self.root] if self.root is not None else [])):
             widget.close()
-
-    @property
-    def running(self) -> bool:
-        """Whether a run is on."""
-        return self.driver is not None and self.driver.state == "running"
-
-    async def finished(self) -> None:
-        """Wait for the run that is on, and raise what it raised: `await widget.finished()`."""
-        while self.running:
-            await asyncio.wait([self.driver.task])
-        if self.driver is not None and self.driver.error is not None:
-            raise self.driver.error
 
     # Events
 
@@ -187,14 +163,17 @@ class Widget(ABC):
 
 
 class SettingsWidget(Widget):
-    """A widget with a chart of what its settings give: a list or a slider for each, a line of code, files.
+    """A widget with a chart of what its settings give: a list or a slider for each, a line of code, runs, files.
 
-    A subclass has `_build()`, which makes `parts` and `root`, `_contents()`, the chart's tables, settings, heading and
-    caption, `_alt()`, its text alternative, `_line()`, the code that does what the widget does now, `_load(line)`,
-    `_with(settings)`, the config with some settings changed, and `_apply(config)`, which does what another config asks
-    for.
+    A subclass has `_build()`, which makes `parts` and `root`, `_drawing(with_alt)`, what is shown, `_line()`, the code
+    that does what the widget does now, `_load(line)`, `_with(settings)`, the config with some settings changed,
+    `_apply(config)`, which does what another config asks for, `_on_slice()`, called after each slice of a run and when
+    it is held, and `_on_end()`, called at its end unless another run has replaced it.
 
     config   what the controls say
+    parts    name of a control, as `hide` and `lock` take it -> its widget
+    state    of the newest run: "none", "running", "done", "stopped" or "failed"; a cell that is busy holds a run up
+    error    the exception of a failed run, or None
     """
 
     drawn: ClassVar[str]  #: name of its chart
@@ -203,16 +182,19 @@ class SettingsWidget(Widget):
 
     def __init__(self, tasks: Iterable[Task], hide: Iterable[str], lock: Iterable[str], folder: str | Path) -> None:
         super().__init__(hide, lock, folder)
+        self.parts: dict[str, ipywidgets.Widget] = {}
         self.tasks = own_tasks(tasks)
         self.offered = offered_tasks(self.tasks)
+        self.state, self.error, self.task = "none", None, None
+        self._go, self._to_go, self._last = asyncio.Event(), math.inf, 0.0
 
     def _open(self, begin: Callable[[], None]) -> None:
         """Build the controls and begin; where that fails, the cell shows the error and nothing half-made stays."""
         try:
             if not self.static:
-                self.status, self.chart = Status(), Chart(self.drawn)
+                self.status, self.chart = Status(), Chart(Drawing(spec_of(self.drawn)))
                 self._build()
-                for part in _all_in(*(self.parts[name] for name in self.locked)):
+                for part in all_in(*(self.parts[name] for name in self.locked)):
                     for trait in {"locked", "disabled"} & set(part.traits()):
                         setattr(part, trait, True)
                 self._write()
@@ -221,24 +203,133 @@ class SettingsWidget(Widget):
             self.close()
             raise
         self._ready()
+        if self._loop is not None and get_ipython() is not None:
+            get_ipython().events.register("pre_run_cell", self._wait_for_cell)
+
+    def close(self) -> None:
+        """As a `Widget`; the controls that are hidden go too."""
+        super().close()
+        with contextlib.suppress(ValueError, AttributeError):  # outside IPython, or before it was registered
+            get_ipython().events.unregister("pre_run_cell", self._wait_for_cell)
+        for widget in all_in(*self.parts.values()):
+            widget.close()
+
+    # Runs: a generator that the event loop takes on, without a thread
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is on."""
+        return self.state == "running"
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run is held, or will be soon."""
+        return self._to_go < math.inf
+
+    @property
+    def held(self) -> bool:
+        """Whether the run stands still."""
+        return self.running and not self._to_go
+
+    async def finished(self) -> None:
+        """Wait for the run that is on, and raise what it raised: `await widget.finished()`."""
+        while self.running:
+            await asyncio.wait([self.task])
+        if self.error is not None:
+            raise self.error
+
+    def halt(self) -> None:
+        """End the run that is on, if any, after the step that it is at, without a word about its end."""
+        task, self.task = self.task, None
+        if self.running:
+            self.state = "stopped"
+            task.cancel()
+
+    def _drive(self, steps: Generator[Any, None, None], threads: int, *, here: bool, held: bool = False) -> None:
+        """Begin a run; one that is on stops.
+
+        steps    yields True after a step that may hold the run; it is closed at the end, also where the run is stopped
+        threads  processor threads for torch
+        here     take it to its end before anything else is done, and raise its errors
+        held     hold it at the first such step
+        """
+        self.halt()
+        self.error = None
+        self._let_go(1 if held else math.inf)
+        if not here and self._loop is not None:
+            self.state, self.task = "running", self._loop.create_task(self._run(steps, threads))
+            self.task.add_done_callback(self._end)
+            return
+        with contextlib.closing(steps), cpu_threads(threads):
+            for _ in steps:
+                pass
+        self.state = "done"
+        self._on_end()
+
+    def _let_go(self, steps: float) -> None:
+        """Let the run go on for so many of the steps that may hold it; infinity lets it go, and 0 holds it."""
+        self._to_go = steps
+        (self._go.set if steps else self._go.clear)()
+
+    async def _run(self, steps: Generator[Any, None, None], threads: int) -> None:
+        with contextlib.closing(steps):
+            while not self._work(steps, threads):
+                self._on_slice()
+                for _ in range(TURNS):  # messages are handled
+                    await asyncio.sleep(0)
+                if self._pace() and not self.paused:
+                    await asyncio.sleep(max(0.0, self._last + self._pace() - time.monotonic()))
+                self._last = time.monotonic()
+                if self.held:
+                    self._on_slice()
+                    await self._go.wait()
+
+    def _work(self, steps: Generator[Any, None, None], threads: int) -> bool:
+        """A slice of work, or one step where each may be the last for now; returns whether the run has ended."""
+        end = time.monotonic() + (0.0 if self.paused or self._pace() else SLICE)
+        with cpu_threads(threads):
+            for place in steps:
+                if place is True and self._to_go:
+                    self._let_go(self._to_go - 1)
+                if time.monotonic() >= end:
+                    return False
+        return True
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if task is self.task:
+            self.error = None if task.cancelled() else task.exception()
+            self.state = "stopped" if task.cancelled() else "failed" if self.error else "done"
+            self._on_end()
+
+    def _pace(self) -> float:
+        """The least seconds from one step to the next."""
+        return 0.0
+
+    def _wait_for_cell(self, _: Any) -> None:
+        """A cell begins: say why the run stands still until it has ended."""
+        if self.running and not self.paused and threading.get_ident() == self._thread:
+            self.progress("Waiting: a cell is being run, and this run goes on after it.", self.status.done)
+
+    # Controls
 
     def _add_settings(self, lists: Mapping[str, Iterable[str]], sliders: Iterable[str]) -> None:
         """Add a list or a slider for each of these settings, and the field with the line of code."""
         on, rules = self.listener, self.config.metadata()
         self.choices = {
-            name: controls.choice(
-                NAMES.get(name, name), options, getattr(self.config, name),
-                on(lambda event, name=name: self._choose(name, event["new"])), tip=rules[name]["doc"],
-            )
+            name: choice(NAMES.get(name, name), options, on(lambda event, name=name: self._choose(name, event["new"])),
+                         tip=rules[name]["doc"])
             for name, options in lists.items()
         }  # fmt: skip
         self.sliders = {
-            name: controls.setting_slider(
-                name, self.config, on(lambda _, name=name: self._change(**{name: self.sliders[name].number}))
-            )
+            name: setting_slider(name, rules[name], on(lambda _, n=name: self._change(**{n: self.sliders[n].number})))
             for name in sliders
         }
-        self.code = controls.code_line(on(self._on_code))
+        tip = "This setting as a line of Python: copy it, or paste another and press Enter."
+        made = ipywidgets.Text(
+            description="as code", tooltip=tip, continuous_update=False, layout={"width": "98%"},
+            style={"description_width": "62px"},
+        )  # fmt: skip
+        self.code = listening(made, on(self._on_code))
         self.parts |= {**self.choices, **self.sliders, "code": self.code}
 
     def _shown(self, *names: str) -> list[ipywidgets.Widget]:
@@ -252,17 +343,17 @@ class SettingsWidget(Widget):
         """Change settings; where that may not be, the error is shown and the controls are set back."""
         try:
             config = self._with(settings)
-            self.keep_locked(self.config, config)
+            self.keep_locked(config)
             if config != self.config:
                 self._apply(config)
         finally:
             self._write()
 
-    def keep_locked(self, before: Settings, after: Settings) -> None:
+    def keep_locked(self, wanted: Settings) -> None:
         """Refuse to change a setting whose control is locked, in whichever way it was asked for."""
         for name in self.locked:
-            if getattr(before, name, None) != getattr(after, name, None):
-                text = f"{name.replace('_', ' ')} is locked in this widget: it stays {getattr(before, name)!r}."
+            if getattr(self.config, name, None) != getattr(wanted, name, None):
+                text = f"{name.replace('_', ' ')} is locked in this widget: it stays {getattr(self.config, name)!r}."
                 raise InputError(text)
 
     def _on_code(self, event: Any) -> None:
@@ -283,105 +374,23 @@ class SettingsWidget(Widget):
                 control.value = getattr(self.config, name)
             self.code.value = self._line()
 
+    # The chart
+
     def drawing(self) -> Drawing:
         """What the widget shows now, for a file."""
-        tables, settings, heading, caption = self._contents()
-        moment = self.chart.moment if self.root is not None else None
-        return Drawing(spec_of(self.drawn), tables, settings, self._alt(), heading, caption, moment)
+        made = self._drawing(with_alt=True)
+        made.moment = self.chart.moment if self.root is not None else None
+        return made
 
     def _draw(self) -> None:
         """Show what there is; its text waits for the end of a run."""
         if self.root is None or self.closed:
             return
         try:
-            tables, settings, heading, caption = self._contents()
-            alt = {} if self.running else {"alt": self._alt()}
-            self.chart.show(tables, settings, heading=heading, caption=caption, **alt)
+            self.chart.show(self._drawing(with_alt=not self.running))
         except Exception as error:  # a picture that fails must not end a run
             self.fault(error)
 
     def _take_figure(self, _: Any) -> None:
         files = self.drawing().save(free_stem(self.folder, self.figure))
         self.tell(f"Written: {', '.join(map(str, files.values()))}")
-
-
-def free_stem(folder: Path, kind: str) -> Path:
-    """folder/kind-1, or the first number after it of which nothing is there yet."""
-    number = 1
-    try:
-        while any(folder.glob(f"{kind}-{number}*")):
-            number += 1
-    except (OSError, ValueError) as error:
-        raise OutputError(f"Nothing can be written into {str(folder)[:80]!r}: {error}. Name another folder.") from error
-    return folder / f"{kind}-{number}"
-
-
-def arranged(
-    head: Iterable[ipywidgets.Widget], left: Iterable[ipywidgets.Widget], right: Iterable[ipywidgets.Widget],
-    foot: Iterable[ipywidgets.Widget],
-) -> ipywidgets.VBox:  # fmt: skip
-    """Rows on top, controls on the left beside the chart on the right, and below what is wide; narrow, a column."""
-    left = ipywidgets.VBox(
-        list(left), layout={"flex": "1 1 330px", "min_width": "min(300px, 100%)", "max_width": "420px"}
-    )
-    right = ipywidgets.VBox(list(right), layout={"flex": "2 1 460px", "min_width": "min(300px, 100%)"})
-    root = ipywidgets.VBox([*head, ipywidgets.Box([left, right], layout={"flex_flow": "row wrap"}), *foot])
-    root.add_class("ebll-panel")
-    return root
-
-
-def row(widgets: Iterable[ipywidgets.Widget]) -> ipywidgets.Box:
-    """Widgets side by side, on several lines where there is little room."""
-    return ipywidgets.Box(list(widgets), layout={"flex_flow": "row wrap", "align_items": "center"})
-
-
-def _all_in(*widgets: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
-    """Widgets with their children, and with their layouts and styles, which are widgets too and stay otherwise."""
-    for widget in widgets:
-        yield from _all_in(*getattr(widget, "children", ()))
-        yield from (part for name in ("layout", "style") if (part := getattr(widget, name, None)) is not None)
-        yield widget
-
-
-# Where a widget is shown: in a front end, or as a picture
-
-
-def is_static() -> bool:
-    """Whether to leave a picture in place of a widget; the environment variable EBLL_STATIC, 1 or 0, decides first.
-
-    True without a kernel, and when a notebook is executed by a program (nbconvert, nbclient, papermill): those number
-    their messages in a way that front ends for people do not.
-    """
-    switch = os.environ.get("EBLL_STATIC", "").strip()
-    if switch not in {"", "0", "1"}:
-        raise InputError(f"EBLL_STATIC is 1 (pictures only) or 0 (widgets always); got {switch!r}.")
-    request = _request()
-    program = re.fullmatch(r".+_\d+_\d+", str(request.get("header", {}).get("msg_id", "")))
-    return switch == "1" if switch else not request or bool(program and not _cell_id(request))
-
-
-def event_loop() -> asyncio.AbstractEventLoop | None:
-    """The kernel's event loop, on which runs go on between cells; None outside a kernel."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def cell_key() -> str:
-    """What tells the cell that is being executed from others, the same when it is executed again; "" without one."""
-    request = _request()
-    return _cell_id(request) or request.get("content", {}).get("code", "")
-
-
-def _request() -> dict[str, Any]:
-    """The message that asked for the cell's execution; empty outside a kernel."""
-    kernel = getattr(get_ipython(), "kernel", None)
-    try:
-        return dict(kernel.get_parent("shell")) if kernel is not None else {}
-    except (AttributeError, LookupError, TypeError):
-        return {}
-
-
-def _cell_id(request: dict[str, Any]) -> str:
-    return str((request.get("metadata") or {}).get("cellId", ""))

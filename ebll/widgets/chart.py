@@ -1,8 +1,8 @@
 """A chart that the browser draws: data go there as bytes, and Vega makes the picture; a static twin without a browser.
 
-    chart = Chart("lab")
-    chart.show(*lab_tables(made.curves, old="letters", new="mnist"), heading="letters → mnist")
-    chart.save("figures/lab")                  # the same as PNG and SVG, its tables, its text
+    drawing = lab_drawing(made.curves, old="letters", new="mnist", heading="letters → mnist")
+    chart = Chart(drawing)                     # the last value of a cell
+    drawing.save("figures/lab")                # the same as PNG and SVG, its tables, its text
 
 Nothing is asked of a network: Vega comes out of vl-convert, and a page loads it once for all its charts.
 """
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +48,16 @@ def spec_of(name: str) -> dict[str, Any]:
 
 @dataclass
 class Drawing:
-    """A chart and what it shows, for files and for readers without a kernel.
+    """A chart and what it shows: in a notebook by `Chart`, for files, and for readers without a kernel.
 
     spec      see `spec_of`
-    data      name of a data set -> its rows
+    data      name of a data set -> its rows; the chart's others are empty
     settings  name of a parameter of the chart -> its value
     alt       what is seen, in words, for those who cannot see it
     heading   a line above the chart
     caption   what the numbers are, below the heading
     moment    the step (or epoch) on show; None for the end
+    raises    `InputError` where the chart has no such data set or parameter
     """
 
     spec: dict[str, Any]
@@ -66,6 +67,14 @@ class Drawing:
     heading: str = ""
     caption: str = ""
     moment: float | None = None
+
+    def __post_init__(self):
+        for what, given, known in (
+            ("data set", self.data, [one for one in self.spec["data"] if not {"source", "values"} & one.keys()]),
+            ("parameter", self.settings, self.spec["signals"]),
+        ):
+            if unknown := sorted(given.keys() - (names := {one["name"] for one in known})):
+                raise InputError(f"This chart has no {what} {unknown[0]!r}. It has: {', '.join(sorted(names))}.")
 
     def svg(self) -> str:
         """The chart as SVG, with its text as title and description."""
@@ -143,10 +152,9 @@ class Runtime(anywidget.AnyWidget):
 
 
 class Chart(anywidget.AnyWidget):
-    """A chart in a notebook, with hover, zoom, a slider over its moments, and export; see `Drawing` for its parts.
+    """A drawing in a notebook, with hover, zoom, a slider over its moments, and export.
 
     moment   the step (or epoch) on show, where the reader or you have chosen one; None for the end
-    data     the tables on show, by name
     """
 
     _esm = source("chart.js")
@@ -160,40 +168,23 @@ class Chart(anywidget.AnyWidget):
     caption = traitlets.Unicode().tag(sync=True)
     moment = traitlets.Float(None, allow_none=True).tag(sync=True)
 
-    def __init__(self, chart: str | dict[str, Any], **traits: Any) -> None:
-        self.data: dict[str, pd.DataFrame] = {}
-        spec = spec_of(chart) if isinstance(chart, str) else chart
-        super().__init__(runtime=Runtime.shared(), spec=spec, **traits)
+    def __init__(self, drawing: Drawing) -> None:
+        super().__init__(runtime=Runtime.shared(), spec=drawing.spec, moment=drawing.moment)
+        self.show(drawing)
+
+    def show(self, drawing: Drawing) -> None:
+        """Show other numbers and texts in the same picture; an empty text leaves the one before."""
+        self._drawing = drawing
+        with self.hold_sync():
+            self.tables = {name: packed(table) for name, table in drawing.data.items()}
+            self.settings = dict(drawing.settings)
+            self.heading, self.caption = drawing.heading, drawing.caption
+            self.alt = drawing.alt or self.alt
 
     @property
     def drawing(self) -> Drawing:
-        """What is shown now."""
-        return Drawing(self.spec, self.data, self.settings, self.alt, self.heading, self.caption, self.moment)
-
-    def show(self, tables: Mapping[str, pd.DataFrame], settings: Mapping[str, Any] | None = None, **texts: str) -> None:
-        """Replace data sets, settings and texts; what is not named stays.
-
-        tables    name of a data set -> its rows
-        settings  name of a parameter of the chart -> its value
-        texts     alt, heading, caption
-        raises    `InputError` where the chart has no such data set or parameter
-        """
-        for what, given, known in (
-            ("data set", tables, {one["name"] for one in self.spec["data"] if not {"source", "values"} & one.keys()}),
-            ("parameter", settings or {}, {one["name"] for one in self.spec["signals"]}),
-        ):
-            if unknown := sorted(set(given) - known):
-                raise InputError(f"This chart has no {what} {unknown[0]!r}. It has: {', '.join(sorted(known))}.")
-        self.data |= tables
-        with self.hold_sync():
-            self.tables = {**self.tables, **{name: packed(table) for name, table in tables.items()}}
-            self.settings = {**self.settings, **(settings or {})}
-            for name, text in texts.items():
-                setattr(self, name, text)
-
-    def save(self, stem: str | Path) -> dict[str, Path]:
-        """As `Drawing.save`."""
-        return self.drawing.save(stem)
+        """What is on show now, with the moment that was chosen."""
+        return replace(self._drawing, alt=self.alt, moment=self.moment)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
         """The widget, and a picture for readers without a kernel."""
@@ -201,6 +192,17 @@ class Chart(anywidget.AnyWidget):
         data, metadata = made if isinstance(made, tuple) else (made, {})
         picture, about = self.drawing.bundle()
         return {**data, **picture}, {**metadata, **about}
+
+
+def free_stem(folder: Path, kind: str) -> Path:
+    """folder/kind-1, or the first number after it of which nothing is there yet."""
+    number = 1
+    try:
+        while any(folder.glob(f"{kind}-{number}*")):
+            number += 1
+    except (OSError, ValueError) as error:
+        raise OutputError(f"Nothing can be written into {str(folder)[:80]!r}: {error}. Name another folder.") from error
+    return folder / f"{kind}-{number}"
 
 
 def write_files(files: Mapping[Path, bytes | str]) -> None:

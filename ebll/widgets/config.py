@@ -1,4 +1,4 @@
-"""The settings of a widget: a frozen object that becomes a line of code, and is read back from one.
+"""The settings of a widget: a frozen object that becomes a line of code, and is read back from one; and its tasks.
 
 config = LabConfig(new="mnist", alpha=1.0)
 config.line()                        # 'ebll.LabConfig(new="mnist", alpha=1.0)'
@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
-from ebll.config import PRESETS, OfNet, RunConfig, take_own
+from ebll.config import NEW_TASK_IMAGES, PRESETS, OfNet, RunConfig, take_own
+from ebll.data import TASKS, Task, load_task
 from ebll.errors import InputError, check_choice, check_count
 from ebll.methods import METHODS, settings_of
 from ebll.settings import Settings, as_in, setting
+from ebll.training import TrainSettings
 
-__all__ = ["LAB_METHODS", "MID_RUN", "Change", "LabConfig", "SubmanifoldConfig", "line_of_run", "read_run"]
+__all__ = ["LAB_METHODS", "MID_RUN", "Change", "LabConfig", "SubmanifoldConfig", "WidgetConfig"]
 
 LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "ebll", "ebll-separate")
 """The methods that the forgetting lab offers: those that learn the new task without the old one's data."""
@@ -40,11 +43,18 @@ class Change(NamedTuple):
 class WidgetConfig(Settings):
     """Settings that a line of code holds."""
 
-    call: ClassVar[str]  #: what makes such an object, with braces for its settings
+    made_by: ClassVar[str]  #: what a line of code calls to make such an object
 
-    def line(self, call: str = "") -> str:
+    @property
+    def changed(self) -> list[str]:
+        """Names of the settings that are not at the defaults of this net; the net where it is not the first one."""
+        usual, of_net = type(self)(), type(self)(net=self.net)
+        names = [field.name for field in dataclasses.fields(self)]
+        return [n for n in names if getattr(self, n) != getattr(usual if n == "net" else of_net, n)]
+
+    def line(self) -> str:
         """A line of code that makes this object; settings at their defaults are left out."""
-        return line_of(self, call or self.call)
+        return f"{self.made_by}({', '.join(f'{name}={_literal(getattr(self, name))}' for name in self.changed)})"
 
     @classmethod
     def read(cls, text: str | Self) -> Self:
@@ -67,7 +77,7 @@ class LabConfig(WidgetConfig):
     The old task is always learned with the net's own settings. `learning_rate` and `epochs` are those of the new task.
     """
 
-    call = "ebll.LabConfig({})"
+    made_by = "ebll.LabConfig"
 
     old: str = setting("letters", "Task that is learned first, and that may be forgotten.", free=True)
     new: str = setting("textures", "Task that is learned second.", free=True)
@@ -100,16 +110,21 @@ class LabConfig(WidgetConfig):
         own = {name: getattr(self, name) for name in shared}
         return RunConfig(tasks=(self.old, self.new), method=check_choice(method, LAB_METHODS, "Method"), **own)
 
+    @property
+    def train(self) -> TrainSettings:
+        """How the new task is learned, the same for all methods."""
+        return self.run(self.methods[0]).train
+
     def with_net(self, net: str) -> LabConfig:
         """The same with another net: what stood at the old net's own setting goes to the new one's."""
-        return LabConfig(net=net).replace(**{n: getattr(self, n) for n in changed_in(self) if n != "net"})
+        return LabConfig(net=net).replace(**{n: getattr(self, n) for n in self.changed if n != "net"})
 
 
 @dataclass(frozen=True)
 class SubmanifoldConfig(WidgetConfig):
     """What the submanifold explorer shows; the defaults are those of docs/settings.md."""
 
-    call = "ebll.widgets.SubmanifoldConfig({})"
+    made_by = "ebll.widgets.SubmanifoldConfig"
 
     task: str = setting("letters", "Task whose features are looked at.", free=True)
     net: str = as_in(RunConfig, "net", "mlp")
@@ -124,25 +139,13 @@ def acts_on(name: str, methods: Iterable[str]) -> bool:
     return not any(name in settings_of(one) for one in METHODS) or any(name in settings_of(one) for one in methods)
 
 
-def changed_in(config: Any) -> list[str]:
-    """Names of the settings that are not at the defaults of a config's net; the net where it is not the first one."""
-    usual, of_net = type(config)(), type(config)(net=config.net)
-    names = [field.name for field in dataclasses.fields(config)]
-    return [n for n in names if getattr(config, n) != getattr(usual if n == "net" else of_net, n)]
-
-
 # Lines of code
-
-
-def line_of(config: Settings, call: str) -> str:
-    """The settings that are not at their defaults, as `name=value, ...`, put into the braces of `call`."""
-    return call.format(", ".join(f"{name}={_literal(getattr(config, name))}" for name in changed_in(config)))
 
 
 def line_of_run(config: LabConfig, changes: Iterable[Sequence[Any]] = ()) -> str:
     """The line of code that makes a run again; `read_run` reads it."""
     listed = ", ".join(repr(tuple(change)) for change in changes)
-    return config.line(f"ebll.widgets.run(ebll.LabConfig({{}}){f', changes=[{listed}]' if listed else ''})")
+    return f"ebll.widgets.run({config.line()}{f', changes=[{listed}]' if listed else ''})"
 
 
 def read_run(text: str | LabConfig) -> tuple[LabConfig, tuple[Change, ...]]:
@@ -150,14 +153,13 @@ def read_run(text: str | LabConfig) -> tuple[LabConfig, tuple[Change, ...]]:
 
     A line without changes, or just `LabConfig(...)`, means none.
     """
-    config, given = LabConfig.read(text), {}
-    for call in [] if isinstance(text, LabConfig) else _calls_in(text, "run"):
-        given |= {keyword.arg: keyword.value for keyword in call.keywords}
-        given |= dict(zip(("config", "changes"), call.args, strict=False))
-    for name in given:
-        check_choice(name, ("config", "changes"), "Argument of run")
+    config = LabConfig.read(text)
+    call = None if isinstance(text, LabConfig) else _call_in(text, "run")
+    if call is None or (len(call.args) == 1 and not call.keywords):
+        return config, ()
     try:
-        changes = ast.literal_eval(given["changes"]) if "changes" in given else ()
+        (changes,) = (ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg == "changes")
+        (_,) = call.args
     except (ValueError, TypeError):
         raise InputError('config: a line such as run(LabConfig(), changes=[(60, "alpha", 0.0)]).') from None
     return config, checked_changes(config, changes)
@@ -185,14 +187,25 @@ def keywords_of(text: str, name: str) -> dict[str, Any]:
     """What the one call of a class of this name in a line of code is given; the line may be just what it is given."""
     if not isinstance(text, str):
         raise InputError(f"config: a {name}, or a line such as '{name}(seed=1)'; got {type(text).__name__}.")
-    found = _calls_in(text, name) or _calls_in(f"{name}({text})", name)
-    if len(found) != 1 or found[0].args or any(keyword.arg is None for keyword in found[0].keywords):
+    call = _call_in(text, name) or _call_in(f"{name}({text})", name)
+    if call is None or call.args or any(keyword.arg is None for keyword in call.keywords):
         shown = text if len(text) <= 80 else f"{text[:79]}…"
         raise InputError(f"config: a line such as {name}(seed=1); got {shown!r}.")
     try:
-        return {keyword.arg: ast.literal_eval(keyword.value) for keyword in found[0].keywords}
+        return {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (ValueError, TypeError):  # the latter for a key that cannot be one
         raise InputError("config: every value must be a number, a text in quotes, or a list of texts.") from None
+
+
+def _call_in(text: str, name: str) -> ast.Call | None:
+    """The one call of a function or class of this name in a line of code, if there is one."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [call for call in calls if name in (getattr(call.func, "attr", None), getattr(call.func, "id", None))]
+    return named[0] if len(named) == 1 else None
 
 
 def _literal(value: Any) -> str:
@@ -201,11 +214,37 @@ def _literal(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
-def _calls_in(text: str, name: str) -> list[ast.Call]:
-    """The calls of a function or class of this name in a line of code; none where it is no code."""
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return []
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return [call for call in calls if name in (getattr(call.func, "attr", None), getattr(call.func, "id", None))]
+# Tasks
+
+
+def own_tasks(tasks: Task | Iterable[Task]) -> tuple[Task, ...]:
+    """The user's own tasks, of which there may be just one."""
+    listed = (tasks,) if isinstance(tasks, Task) or not isinstance(tasks, Iterable) else tuple(tasks)
+    for task in listed:
+        if not isinstance(task, Task):
+            raise InputError(f"tasks: a list of ebll.Task, such as Task.from_folder(...); got {type(task).__name__}.")
+    names = [task.name for task in listed]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"tasks: each needs a name of its own; {twice[0]!r} comes more than once.")
+    return listed
+
+
+def offered_tasks(own: Iterable[Task] = ()) -> dict[str, Callable[[], Task]]:
+    """Name -> how to load it: the tasks that are on this machine, and the user's own."""
+    known = {name: functools.partial(_loaded, name) for name, info in TASKS.items() if info.available()[0]}
+    return known | {task.name: lambda task=task: task for task in own_tasks(own)}
+
+
+def offered_task(name: str, own: Iterable[Task] = ()) -> Task:
+    """A task that is offered, by its name."""
+    offered = offered_tasks(own)
+    return offered[check_choice(name, offered, "Task")]()
+
+
+_loaded = functools.lru_cache(maxsize=8)(load_task)
+
+
+@functools.lru_cache(maxsize=8)
+def cut(task: Task) -> Task:
+    """With as many training images as later tasks have in the course, evenly spread over the classes."""
+    return task.subset(NEW_TASK_IMAGES) if len(task.train) > NEW_TASK_IMAGES else task

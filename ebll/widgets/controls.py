@@ -5,7 +5,7 @@ ipywidgets' own slider has no name for screen readers and no logarithmic grid wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,15 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from ebll.settings import Settings
+__all__ = ["GRIDS", "NAMES", "Slider", "Status", "all_in", "arranged", "button", "choice", "listening", "row"]
 
-__all__ = [
-    "GRIDS",
-    "NAMES",
-    "Slider",
-    "Status",
-    "button",
-    "checkbox",
-    "choice",
-    "code_line",
-    "setting_slider",
-    "source",
-]
+
+FRONT = Path(__file__).parent / "front"
 
 
 def source(name: str) -> str:
     """The text of a file: given a path, anywidget would hold on to every widget that was ever made of it."""
-    return (Path(__file__).parent / "front" / name).read_text(encoding="utf-8")
+    return (FRONT / name).read_text(encoding="utf-8")
 
 
 CSS = source("widgets.css")
@@ -104,34 +94,31 @@ class Status(anywidget.AnyWidget):
     done = traitlets.Float(0.0).tag(sync=True)
 
 
-def setting_slider(name: str, config: Settings, listen: Callable) -> Slider:
-    """The slider of one setting of a config; `listen` is called with each change."""
-    rules = config.metadata()[name]
+def setting_slider(name: str, rules: Mapping[str, Any], act: Callable) -> Slider:
+    """The slider of a setting with these rules, see `Settings.metadata`; `act` is called with each change."""
     made = Slider(
-        value=float(getattr(config, name)),
         grid=[float(one) for one in GRIDS[name]],
         label=f"{NAMES.get(name, name)} {rules['symbol']}".strip(),
         tip=rules["doc"],
         whole=isinstance(rules["default"], int),
     )
-    made.observe(listen, names="value")
+    return listening(made, act)
+
+
+def listening(made: ipywidgets.Widget, act: Callable) -> Any:
+    """The same control, which calls `act` with each change of its value."""
+    made.observe(act, names="value")
     return made
 
 
-def choice(
-    text: str, options: Iterable[Any], value: Any, listen: Callable, *, tip: str, width: int = 190, name_width: int = 62
-) -> ipywidgets.Dropdown:
-    """A list to choose from; widths in pixels, the second that of its name."""
+def choice(text: str, options: Iterable[Any], act: Callable, tip: str, wide: bool = False) -> ipywidgets.Dropdown:
+    """A list to choose from, with its name on the left."""
+    width, name_width = ("290px", "104px") if wide else ("190px", "62px")
+    style = {"description_width": name_width}
     made = ipywidgets.Dropdown(
-        options=list(options),
-        value=value,
-        description=text,
-        tooltip=tip,
-        layout={"width": f"{width}px"},
-        style={"description_width": f"{name_width}px"},
+        options=list(options), description=text, tooltip=tip, layout={"width": width}, style=style
     )
-    made.observe(listen, names="value")
-    return made
+    return listening(made, act)
 
 
 def button(text: str, tip: str, press: Callable) -> ipywidgets.Button:
@@ -141,22 +128,31 @@ def button(text: str, tip: str, press: Callable) -> ipywidgets.Button:
     return made
 
 
-def checkbox(text: str, tip: str, value: bool, listen: Callable) -> ipywidgets.Checkbox:
-    """A box to tick, as wide as its text."""
-    layout = {"width": "auto", "margin": "0 12px 0 0"}
-    made = ipywidgets.Checkbox(value=value, description=text, tooltip=tip, indent=False, layout=layout)
-    made.observe(listen, names="value")
-    return made
+# Layout
 
 
-def code_line(listen: Callable) -> ipywidgets.Text:
-    """The field that holds the widget's state as a line of code."""
-    made = ipywidgets.Text(
-        description="as code",
-        tooltip="This setting as a line of Python: copy it, or paste another and press Enter.",
-        continuous_update=False,
-        layout={"width": "98%"},
-        style={"description_width": "62px"},
+def arranged(
+    head: Iterable[ipywidgets.Widget], left: Iterable[ipywidgets.Widget], right: Iterable[ipywidgets.Widget],
+    foot: Iterable[ipywidgets.Widget],
+) -> ipywidgets.VBox:  # fmt: skip
+    """Rows on top, controls on the left beside the chart on the right, and below what is wide; narrow, a column."""
+    left = ipywidgets.VBox(
+        list(left), layout={"flex": "1 1 330px", "min_width": "min(300px, 100%)", "max_width": "420px"}
     )
-    made.observe(listen, names="value")
-    return made
+    right = ipywidgets.VBox(list(right), layout={"flex": "2 1 460px", "min_width": "min(300px, 100%)"})
+    root = ipywidgets.VBox([*head, ipywidgets.Box([left, right], layout={"flex_flow": "row wrap"}), *foot])
+    root.add_class("ebll-panel")
+    return root
+
+
+def row(widgets: Iterable[ipywidgets.Widget]) -> ipywidgets.Box:
+    """Widgets side by side, on several lines where there is little room."""
+    return ipywidgets.Box(list(widgets), layout={"flex_flow": "row wrap", "align_items": "center"})
+
+
+def all_in(*widgets: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    """Widgets with their children, and with their layouts and styles, which are widgets too and stay otherwise."""
+    for widget in widgets:
+        yield from all_in(*getattr(widget, "children", ()))
+        yield from (part for name in ("layout", "style") if (part := getattr(widget, name, None)) is not None)
+        yield widget

@@ -11,18 +11,13 @@ from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, check_choice
 
-from . import controls
-from .base import SettingsWidget, arranged, row
+from .base import SettingsWidget
+from .chart import Drawing
 from .config import SubmanifoldConfig, keywords_of
-from .driver import Driver
-from .submanifold import Explored, explored_alt, explored_title, explored_words, exploring, submanifold_tables
+from .controls import arranged, button, row
+from .submanifold import Explored, explored_drawing, explored_words, exploring
 
 __all__ = ["SubmanifoldExplorer", "submanifold_explorer"]
-
-CAPTION = (
-    "Held-out images, one network and autoencoder. A line leads from features to their reconstruction. The darker a "
-    "place, the larger the code term (E4) of a move there from the middle of the class."
-)
 
 
 @final
@@ -67,8 +62,8 @@ class SubmanifoldExplorer(SettingsWidget):
         self._add_settings(lists, ("code_size", "recon_weight", "seed"))
         tip = f"PNG, SVG, CSV and text, into {self.folder}/."
         self.buttons = {
-            "reset": controls.button("Reset", "Everything as it was at first.", on(self._reset)),
-            "take": controls.button("Take a figure", tip, on(self._take_figure)),
+            "reset": button("Reset", "Everything as it was at first.", on(self._reset)),
+            "take": button("Take a figure", tip, on(self._take_figure)),
         }
         self.parts |= self.buttons
         self.root = arranged(
@@ -91,19 +86,15 @@ class SubmanifoldExplorer(SettingsWidget):
         super()._write()
 
     def _line(self) -> str:
-        return self.config.line("ebll.widgets.explore(ebll.widgets.SubmanifoldConfig({}))")
+        return f"ebll.widgets.explore({self.config.line()})"
 
     # Fits
 
     def _start(self, here: bool = False) -> None:
         """Begin a fit; one that is on stops. `here`: take it to its end before anything else is done."""
-        self.halt()
         self._begun, self.history = time.monotonic(), self.history[-1:]
         self.progress("Fitting the autoencoder.", 0.0)
-        self.driver = Driver(
-            self._collecting(), on_slice=self._on_slice, on_end=self._on_end, loop=None if here else self._loop,
-            threads=PRESETS[self.config.net].train.threads,
-        )  # fmt: skip
+        self._drive(self._collecting(), PRESETS[self.config.net].train.threads, here=here)
 
     def _collecting(self) -> Generator[None, None, None]:
         """Fit, and put what is found into a history of its own once there is some."""
@@ -118,10 +109,8 @@ class SubmanifoldExplorer(SettingsWidget):
         self._draw()
         self.status.done = self.found.epoch / self.found.epochs
 
-    def _on_end(self, driver: Driver) -> None:
-        if self.closed:
-            return
-        error = driver.error
+    def _on_end(self) -> None:
+        error = self.error
         if error is not None:
             self.history = self._ended
             self.config = self.found.config
@@ -135,11 +124,8 @@ class SubmanifoldExplorer(SettingsWidget):
             what = str(error) if isinstance(error, InputError) else f"The fit failed: {type(error).__name__}: {error}"
             self.complain(f"{what} The setting is that of the picture again.")
 
-    def _alt(self) -> str:
-        return explored_alt(self.found)
-
-    def _contents(self) -> tuple[dict[str, Any], dict[str, Any], str, str]:
-        return *submanifold_tables(self.history), explored_title(self.found), CAPTION
+    def _drawing(self, with_alt: bool) -> Drawing:
+        return explored_drawing(self.history, with_alt)
 
     # What the user does
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,13 +17,12 @@ from ebll.data import Task
 from ebll.errors import EbllError, InputError, check_choice, check_number
 from ebll.plots import METHODS as LOOKS
 
-from . import controls, lab_view
-from .base import SettingsWidget, arranged, free_stem, row
+from . import lab_view
+from .base import SettingsWidget, free_stem
+from .chart import Drawing
 from .config import LAB_METHODS, MID_RUN, LabConfig, acts_on, checked_changes, line_of_run, read_run
-from .controls import GRIDS, Slider
-from .driver import Driver
-from .lab import LabRun, steps_of, training, training_settings
-from .lab_view import lab_tables, results_html, results_table, save_results
+from .controls import GRIDS, Slider, arranged, button, choice, listening, row
+from .lab import LabRun, steps_of, training
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
@@ -97,24 +97,18 @@ class ForgettingLab(SettingsWidget):
     def _build(self) -> None:
         on = self.listener
         self._add_settings({"old": self.offered, "new": self.offered, "net": PRESETS}, GRIDS)
-        self.boxes = {
-            name: controls.checkbox(LOOKS[name].label, f"Train with {LOOKS[name].label}.", False, on(self._tick))
-            for name in LAB_METHODS
-        }
+        self.boxes = {name: self._box(LOOKS[name].label) for name in LAB_METHODS}
         tip = f"Optimiser steps a second, at most; {FASTEST:g} is as fast as it goes."
-        self.pace = Slider(value=self.speed, grid=list(SPEEDS), label="speed, steps/s", tip=tip)
-        self.pace.observe(on(self._set_speed), names="value")
+        self.pace = listening(Slider(grid=list(SPEEDS), label="speed, steps/s", tip=tip), on(self._set_speed))
         press = {name: on(lambda _, name=name: getattr(self, f"_press_{name}")()) for name in BUTTONS}
-        self.buttons = {name: controls.button(*BUTTONS[name], press[name]) for name in BUTTONS}
-        wide = {"width": 290, "name_width": 104}
+        self.buttons = {name: button(*BUTTONS[name], press[name]) for name in BUTTONS}
         modes = [(text, name) for name, text in MODES.items()]
-        tip = "What a moved slider does."
-        self.mode_list = controls.choice("on a move", modes, self.mode, on(self._set_mode), tip=tip, **wide)
+        self.mode_list = choice("on a move", modes, on(self._set_mode), "What a moved slider does.", wide=True)
         tip = "The method whose loss terms are drawn."
-        self.terms = controls.choice("loss terms of", [], None, on(self._choose_terms), tip=tip, **wide)
+        self.terms = choice("loss terms of", [], on(self._choose_terms), tip, wide=True)
         self.take = [
-            controls.button("Take a figure", f"PNG, SVG, CSV and text, into {self.folder}/.", on(self._take_figure)),
-            controls.button("Take the data", f"CSV and the config, into {self.folder}/.", on(self._take_data)),
+            button("Take a figure", f"PNG, SVG, CSV and text, into {self.folder}/.", on(self._take_figure)),
+            button("Take the data", f"CSV and the config, into {self.folder}/.", on(self._take_data)),
         ]
         self.results = ipywidgets.HTML()
         self.results.add_class("ebll-table")
@@ -133,6 +127,12 @@ class ForgettingLab(SettingsWidget):
             right=[self.chart, self.status],
             foot=self._shown("code", "take", "table"),
         )
+
+    def _box(self, label: str) -> ipywidgets.Checkbox:
+        """A box to tick for a method, as wide as its text."""
+        layout = {"width": "auto", "margin": "0 12px 0 0"}
+        made = ipywidgets.Checkbox(description=label, tooltip=f"Train with {label}.", indent=False, layout=layout)
+        return listening(made, self.listener(self._tick))
 
     def _write(self) -> None:
         """Bring every control in step with what the widget holds; sliders that act on no method cannot be moved."""
@@ -179,38 +179,32 @@ class ForgettingLab(SettingsWidget):
         self._show_state(held)
         if not here:
             self._draw()  # at once: what is to be run, and the run before
-        self.driver = Driver(
-            training(made, self.tasks, reuse=reuse and self.mode != "mid-run"), on_slice=self._on_slice,
-            on_end=self._on_end, loop=None if here else self._loop, threads=training_settings(made.config).threads,
-            pace=self._pace, held=held,
-        )  # fmt: skip
+        steps = training(made, self.tasks, reuse=reuse and self.mode != "mid-run")
+        self._drive(steps, made.config.train.threads, here=here, held=held)
 
     def _pace(self) -> float:
         """Seconds between two steps; the old task, the encoder and the warm-up are not watched."""
         return 1 / self.speed if self.speed < FASTEST and self.made.measured else 0.0
 
     def _on_slice(self) -> None:
-        held = self.driver.held
-        if held or time.monotonic() - self._drawn >= FRAME:
+        if self.held or time.monotonic() - self._drawn >= FRAME:
             made, self._drawn = self.made, time.monotonic()
             self._draw()
-            self.progress(lab_view.going_on(made, held), made.step / made.steps if made.steps else 0.0)
+            self.progress(lab_view.going_on(made, self.held), made.step / made.steps if made.steps else 0.0)
 
-    def _on_end(self, driver: Driver) -> None:
-        if self.closed:
-            return
+    def _on_end(self) -> None:
         self._draw()
-        how = {"stopped": "Stopped", "failed": "Failed"}.get(driver.state, "Done")
+        how = {"stopped": "Stopped", "failed": "Failed"}.get(self.state, "Done")
         now = " The settings have changed since." if self.made.now != self.config else ""
         self.tell(f"{how} after {time.monotonic() - self._begun:.1f} s. {lab_view.ended(self.made)}{now}")
-        if driver.state == "failed":
-            kind = "" if isinstance(driver.error, EbllError) else f"{type(driver.error).__name__}: "
-            self.complain(f"The run failed: {kind}{driver.error}")
+        if self.error is not None:
+            kind = "" if isinstance(self.error, EbllError) else f"{type(self.error).__name__}: "
+            self.complain(f"The run failed: {kind}{self.error}")
         elif self.made.notes:
             self.complain("\n".join(self.made.notes))
         if self.root is not None:
             self._show_state(False)
-            self.status.done = 1.0 if driver.state == "done" else self.status.done
+            self.status.done = 1.0 if self.state == "done" else self.status.done
             self._write()
 
     @property
@@ -225,34 +219,32 @@ class ForgettingLab(SettingsWidget):
 
     def table(self) -> pd.DataFrame:
         """A row for each pinned run and method, and for the run on show: its results and what is set differently."""
-        return results_table(self._listed())
+        return lab_view.results_table(self._listed())
 
     def _listed(self) -> dict[str, LabRun]:
         return self.pinned | ({} if self.made in self.pinned.values() else {"now": self.made})
 
-    def _alt(self) -> str:
-        return lab_view.lab_alt(self.made)
-
-    def _contents(self) -> tuple[dict[str, pd.DataFrame], dict[str, Any], str, str]:
+    def _drawing(self, with_alt: bool) -> Drawing:
         made, config = self.made, self.made.config
         same = (config.old, config.new, config.net)
         beside = {name: one for name, one in self.pinned.items() if one is not made}
         if self.before is not None and self.before not in beside.values():
             beside["before"] = self.before
         beside = {n: b for n, b in beside.items() if (b.config.old, b.config.new, b.config.net) == same and b.measured}
-        tables, settings = lab_tables(
+        return lab_view.lab_drawing(
             made.shown, old=config.old, new=config.new, methods=config.methods, terms_of=self._terms_method(config),
             steps=made.steps or steps_of(config, self.offered[config.new]()),
             beside=lab_view.rows_beside(tuple(beside.items())),
             changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,
+            alt=lab_view.lab_alt(made) if with_alt else "", heading=lab_view.lab_title(made),
+            caption=lab_view.lab_caption(made, beside),
         )  # fmt: skip
-        return tables, settings, lab_view.lab_title(made), lab_view.lab_caption(made, beside)
 
     def _show_state(self, held: bool) -> None:
         """Show the table of results, and what the button Pause does now."""
         if self.root is not None:
             self.buttons["pause"].description = "Resume" if held else "Pause"
-            self.results.value = results_html(self.table())
+            self.results.value = lab_view.results_html(self.table())
 
     # What the user does
 
@@ -310,7 +302,7 @@ class ForgettingLab(SettingsWidget):
     def _load(self, line: str) -> None:
         config, changes = read_run(line)
         self._check_tasks(config)
-        self.keep_locked(self.config, config)
+        self.keep_locked(config)
         for _, name, _ in set(changes) - set(self.changes):
             if name in self.locked:
                 raise InputError(f"{name.replace('_', ' ')} is locked in this widget: it cannot change in mid-run.")
@@ -324,22 +316,22 @@ class ForgettingLab(SettingsWidget):
     def _press_pause(self) -> None:
         if not self.running:
             raise InputError("Nothing is running: press Run, or Step.")
-        (self.driver.resume if self.driver.paused else self.driver.pause)()
+        self._let_go(math.inf if self.paused else 0)
         self.made.every_step = False
-        self._show_state(self.driver.paused)
+        self._show_state(self.paused)
 
     def _press_step(self) -> None:
         if not self.running:
             self._start(held=True, reuse=False)
         else:
             self.made.every_step = True
-            self.driver.step()
+            self._let_go(self._to_go + 1 if self.paused else 1)
             self._show_state(True)
 
     def _press_stop(self) -> None:
         if not self.running:
             raise InputError("Nothing is running.")
-        self.driver.stop()
+        self.task.cancel()
 
     def _press_reset(self) -> None:
         self.halt()
@@ -369,7 +361,7 @@ class ForgettingLab(SettingsWidget):
         super()._take_figure(event)
 
     def _take_data(self, _: Any) -> None:
-        files = save_results(self._listed(), free_stem(self.folder, "data"))
+        files = lab_view.save_results(self._listed(), free_stem(self.folder, "data"))
         self.tell(f"Written: {', '.join(map(str, files))}")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +27,11 @@ from ebll.recording import TERMS, Recorder, measure_accuracy
 from ebll.runs import Run, Snapshot, sequence_id
 from ebll.seeds import cpu_threads
 from ebll.starts import first_task
-from ebll.training import Step, TrainSettings
+from ebll.training import Step
 
-from .config import Change, LabConfig, checked_changes, read_run
-from .tasks import cut, offered_task, own_tasks
+from .config import Change, LabConfig, checked_changes, cut, offered_task, own_tasks, read_run
 
-__all__ = ["LabRun", "run", "steps_of", "training", "training_settings"]
+__all__ = ["LabRun", "run", "training"]
 
 LOG_EVERY = 15
 SAMPLES = 128
@@ -51,13 +50,13 @@ _ENDED = object()
 
 @dataclass
 class LabRecorder(Recorder):
-    """Records the training of the new task only, and every step while `every_step()` says so."""
+    """Records the training of the new task only, and every step while its lab run says so."""
 
-    every_step: Callable[[], bool] = lambda: False
+    made: LabRun | None = None
 
     def due(self, step: int, last: bool = False) -> bool:
         """As a `Recorder`, and also where every step is asked for."""
-        return super().due(step, last) or self.every_step()
+        return super().due(step, last) or self.made.every_step
 
     def measure(self, *args: Any, **facts: Any) -> None:
         """As a `Recorder`, apart from the warm-up."""
@@ -154,8 +153,7 @@ class LabRun:
         for name, recorder in self.recorders.items():
             old, new = (100 * share for share in self.validation.get(name, (math.nan, math.nan)))
             distance = recorder.curve_rows[-1]["feature_distance"] if recorder.curve_rows else math.nan
-            row = {"before": 100 * self.before, "old": old, "new": new, "forgetting": 100 * self.before - old}
-            rows[name] = row | {"distance": distance}
+            rows[name] = 100 * self.before, old, new, 100 * self.before - old, distance
         return pd.DataFrame.from_dict(rows, orient="index", columns=["before", "old", "new", "forgetting", "distance"])
 
     def _together(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -177,7 +175,7 @@ def run(
     """
     config, written = read_run(config)
     made = LabRun(config, checked_changes(config, changes) or written)
-    with cpu_threads(training_settings(config).threads):
+    with cpu_threads(config.train.threads):
         for _ in training(made, tasks):
             pass
     return made
@@ -195,7 +193,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     config, tasks = made.config, own_tasks(tasks)
     first, second = offered_task(config.old, tasks), cut(offered_task(config.new, tasks))
     start = yield from first_task(first, config.net, PRESETS[config.net].train, config.seed)
-    both, settings = [first, second], training_settings(config)
+    both, settings = [first, second], config.train
     made.before = measure_accuracy(start.net, 0, first.validation)
     made.steps = steps_of(config, second)
     reuse = reuse and not made.planned and not made.changes
@@ -208,7 +206,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
                 made.recorders[name] = made.runs[name].recorder
                 _finish(made, name, both)
             else:
-                made.recorders[name] = LabRecorder(LOG_EVERY, SAMPLES, every_step=lambda: made.every_step)
+                made.recorders[name] = LabRecorder(LOG_EVERY, SAMPLES, made=made)
                 going.append(stack.enter_context(contextlib.closing(_train_one(made, name, both, start, key))))
         while going:
             measured, made.stepped = made.measured, made.stepped or made.every_step
@@ -221,7 +219,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
 
 def _train_one(made: LabRun, name: str, both: list[Task], start: Snapshot, key: Any) -> Generator[None, None, None]:
     """Train the new task with one method; yields after each step."""
-    config, settings = made.config, training_settings(made.config)
+    config, settings = made.config, made.config.train
     try:
         now = made.at(0)
         options = {"start": start, "seed": config.seed}
@@ -260,11 +258,6 @@ def _finish(made: LabRun, name: str, both: list[Task]) -> None:
         )
 
 
-def training_settings(config: LabConfig) -> TrainSettings:
-    """How the new task is learned, the same for all methods."""
-    return config.run(config.methods[0]).train
-
-
 def steps_of(config: LabConfig, new: Task) -> int:
     """Optimiser steps of one method on the new task, after the warm-up."""
-    return math.ceil(len(cut(new).train) / training_settings(config).batch_size) * config.epochs
+    return math.ceil(len(cut(new).train) / config.train.batch_size) * config.epochs

@@ -1,4 +1,4 @@
-"""The runs of the forgetting lab as tables for its chart and for files, and in words."""
+"""The runs of the forgetting lab as a drawing, as a table, as files, and in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,22 +15,11 @@ from ebll.plots import METHODS as LOOKS
 from ebll.plots.style import styles
 from ebll.plots.words import course, listed, percent, sentences, shortened
 
-from .chart import write_files
-from .config import Change, LabConfig, acts_on, changed_in, line_of_run
+from .chart import Drawing, spec_of, write_files
+from .config import Change, LabConfig, acts_on, line_of_run
 from .lab import LOSSES, SAMPLES, SHOWN, LabRun
 
-__all__ = [
-    "ended",
-    "going_on",
-    "lab_alt",
-    "lab_caption",
-    "lab_tables",
-    "lab_title",
-    "results_html",
-    "results_table",
-    "rows_beside",
-    "save_results",
-]
+__all__ = ["lab_drawing"]
 
 LONGEST = 30  # letters of a task's name in a chart
 HEADS = {
@@ -44,13 +32,15 @@ HEADS = {
     "distance": "feature distance",
     "settings": "set differently",
 }
+"""Columns of the table of results -> their titles."""
 
 
-def lab_tables(
+def lab_drawing(
     curves: pd.DataFrame, *, old: str, new: str, methods: Iterable[str] = (), terms_of: str = "", steps: int = 0,
     beside: pd.DataFrame | None = None, changes: Sequence[tuple[int, str]] = (), diverged: Collection[str] = (),
-) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:  # fmt: skip
-    """The data sets and the settings of a `lab_chart`, for `Chart.show`.
+    **texts: str,
+) -> Drawing:  # fmt: skip
+    """Feature distance, loss terms and both accuracies over optimiser steps, and bars of the accuracies.
 
     curves    rows of one old task, as the record has them, with a column `method`; accuracies are shares, losses nats
     old, new  names of the tasks
@@ -60,6 +50,7 @@ def lab_tables(
     beside    runs to compare with, drawn faintly: such rows with a column `run` that names each run
     changes   (step, text) of what was changed in mid-run
     diverged  methods whose last point gets a cross
+    texts     alt, heading and caption of the drawing
     """
     losses = [name for name in LOSSES if name in curves]
     # Arrays instead of pandas' own operations, since this is done ten times a second while a run goes on.
@@ -87,12 +78,12 @@ def lab_tables(
     if beside is not None and len(beside):
         table = pd.concat([table, beside.reindex(columns=list(table)).assign(diverged=False)], ignore_index=True)
     tables = {"curves": table, "changes": pd.DataFrame(changes, columns=["step", "text"])}
-    return tables | {"methods": pd.DataFrame({"method": names})}, settings
+    return Drawing(spec_of("lab"), tables | {"methods": pd.DataFrame({"method": names})}, settings, **texts)
 
 
 @functools.lru_cache(maxsize=4)
 def rows_beside(runs: tuple[tuple[str, LabRun], ...]) -> pd.DataFrame | None:
-    """The rows of runs by name that are over, as `lab_tables` takes them in `beside`."""
+    """The rows of runs by name that are over, as `lab_drawing` takes them in `beside`."""
     return pd.concat([made.shown.assign(run=name) for name, made in runs]) if runs else None
 
 
@@ -108,7 +99,7 @@ def _round_up(value: float) -> float:
     return float(next(step * power for step in (1, 1.5, 2.5, 4, 6, 10) if step * power >= value))
 
 
-# Results
+# As a table of results, and as files
 
 
 def results_table(runs: Mapping[str, LabRun]) -> pd.DataFrame:
@@ -149,14 +140,14 @@ def save_results(runs: Mapping[str, LabRun], folder: Path) -> list[Path]:
     return list(files)
 
 
-# Words
+# In words
 
 
 def differences(config: LabConfig, title: bool = False) -> str:
     """What a config sets differently from the defaults, in short; for a title alpha is always told."""
     apart = () if not title else ("old", "new", "net", "seed", "methods", "alpha")
     told = [f"alpha {config.alpha:g}"] if title and acts_on("alpha", config.methods) else []
-    for name in changed_in(config):
+    for name in config.changed:
         if name not in apart and acts_on(name, config.methods):
             value = getattr(config, name)
             written = f"{value:g}" if isinstance(value, float) else ", ".join(value) if name == "methods" else value

@@ -1,4 +1,4 @@
-"""How the interactive charts look: the style table of the figures in Vega's terms, fonts, axes, common layers."""
+"""How the interactive charts look: the style table of the figures in Vega's terms, fonts, axes; and their compiler."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
+import vl_convert
 
-from ebll.plots.style import INK, SOFT, TERMS, Style, styles
+from ebll.plots.style import INK, SOFT, TERMS, Style
 
-__all__ = ["CONFIG", "CROSS", "INK", "SOFT", "TERMS", "framed", "scales", "signals", "styles", "words"]
+__all__ = ["CROSS", "INK", "SOFT", "TERMS", "channels", "compiled", "framed", "scales", "signals", "words"]
 
 _TEXT = {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelColor": INK, "titleColor": INK}
 CONFIG = {
@@ -51,6 +52,12 @@ def scales(looks: Mapping[str, Style]) -> dict[str, alt.Scale]:
     return {channel: alt.Scale(domain=list(looks), range=values) for channel, values in ranges.items()}
 
 
+def channels(field: str, looks: Mapping[str, Style], legend: alt.Legend | None = None) -> dict[str, Any]:
+    """The channels color, strokeDash and shape of a field whose values are the keys of `looks`."""
+    kinds = {"color": alt.Color, "strokeDash": alt.StrokeDash, "shape": alt.Shape}
+    return {name: kinds[name](field, scale=scale, legend=legend) for name, scale in scales(looks).items()}
+
+
 def words(labels: Mapping[str, str]) -> str:
     """A Vega expression that writes an axis' or a legend's keys as `labels`."""
     return f"({dict(labels)!r})[datum.value]"
@@ -77,3 +84,27 @@ def framed(chart: alt.TopLevelMixin, reading: dict[str, Any], **values: Any) -> 
         usermeta={"ebll": reading},
         params=signals(**values),
     )
+
+
+def compiled(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """The Vega specification of a chart, whose panels follow the width `available`."""
+    spec = chart.to_dict()
+    made = vl_convert.vegalite_to_vega({**spec, "config": CONFIG})
+    made.pop("$schema", None)  # an address on the network
+    sizes = made["usermeta"]["ebll"].pop("sizes")
+    for one in made["signals"]:
+        if one["name"] in sizes:
+            one.pop("value", None)
+            one["update"] = sizes[one["name"]]
+    made["usermeta"]["made_by"] = [alt.__version__, vl_convert.__version__]
+    made["title"]["subtitle"] = {"signal": "caption"}
+    _follow(made)
+    return made
+
+
+def _follow(part: dict[str, Any]) -> None:
+    """Grids of two columns have as many as `across` says: a signal, which Vega-Lite has no place for."""
+    if part.get("layout", {}).get("columns") == 2:
+        part["layout"]["columns"] = {"signal": "across"}
+    for mark in part.get("marks", ()):
+        _follow(mark)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,22 +29,17 @@ from ebll.seeds import cpu_threads, derive_seed
 from ebll.starts import first_task
 from ebll.training import Step
 
-from .config import SubmanifoldConfig
-from .tasks import offered_task
+from .chart import Drawing, spec_of
+from .config import SubmanifoldConfig, offered_task
 
-__all__ = [
-    "Explored",
-    "explore",
-    "explored_alt",
-    "explored_title",
-    "explored_words",
-    "exploring",
-    "hold",
-    "submanifold_tables",
-]
+__all__ = ["Explored", "explore", "explored_drawing", "exploring"]
 
 SHOWN = 40
 """Held-out images of the class that are shown."""
+CAPTION = (
+    "Held-out images, one network and autoencoder. A line leads from features to their reconstruction. The darker a "
+    "place, the larger the code term (E4) of a move there from the middle of the class."
+)
 LONGEST = 30  # letters of a task's or a class's name in a title
 DIRECTIONS = 256
 """Directions, in falling order of spread, along which the hold is measured."""
@@ -184,26 +179,28 @@ def _field(
     return field.reshape(count, count), tuple(float(edge) for edge in (low[0], high[0], low[1], high[1]))
 
 
-# As tables for the chart, and in words
+# As a drawing, and in words
 
 
-def submanifold_tables(history: Sequence[Explored]) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """The data sets and the settings of a `submanifold_chart`, for `Chart.show`.
+def explored_drawing(history: Sequence[Explored], with_alt: bool = True) -> Drawing:
+    """The plane, E4 along the principal directions, accuracy and missed share at each epoch of a fit.
 
-    history   an `ebll.widgets.Explored` of each epoch of one fit, the newest last; to those before it the scrubber
-              goes back
+    history    what was found at each epoch of one fit, the newest last; to those before it the scrubber goes back
+    with_alt   whether to put into words what is seen
     """
     last = history[-1]
     left, right, bottom, top = last.extent
+    # Cells have a centre each; the outer ones are centred on the edges of the plane.
+    rows, columns = last.field.shape
+    x, y = np.meshgrid(np.linspace(left, right, columns), np.linspace(bottom, top, rows))
     shares = [(one.epoch, n, share, one.missed.get(n, np.nan)) for one in history for n, share in one.accuracy.items()]
     tables = {
         "shares": pd.DataFrame(shares, columns=["epoch", "name", "accuracy", "missed"]),
         "points": pd.concat([one.points.assign(epoch=one.epoch) for one in history]),
         "others": pd.DataFrame(np.asarray(last.others), columns=["x", "y"]),
-        "holds": pd.concat([_holds(one) for one in history]),
-        "field": pd.concat([_cells(one) for one in history]),
+        "holds": _by_epoch(history, lambda one: {"direction": np.arange(1, len(one.holds) + 1), "hold": one.holds}),
+        "field": _by_epoch(history, lambda one: {"x": x.ravel(), "y": y.ravel(), "e4": np.asarray(one.field).ravel()}),
     }
-    rows, columns = last.field.shape
     settings = {
         "x_range": [left, right],
         "y_range": [bottom, top],
@@ -212,20 +209,12 @@ def submanifold_tables(history: Sequence[Explored]) -> tuple[dict[str, pd.DataFr
         "directions": len(last.holds),
         "code_size": last.config.code_size,
     }
-    return tables, settings
+    alt, heading = explored_alt(last) if with_alt else "", explored_title(last)
+    return Drawing(spec_of("submanifold"), tables, settings, alt=alt, heading=heading, caption=CAPTION)
 
 
-def _holds(one: Explored) -> pd.DataFrame:
-    """E4 along each principal direction."""
-    return pd.DataFrame({"epoch": one.epoch, "direction": np.arange(1, len(one.holds) + 1), "hold": one.holds})
-
-
-def _cells(one: Explored) -> pd.DataFrame:
-    """Centre and E4 of each cell of the field, whose outer cells are centred on the edges of the plane."""
-    field = np.asarray(one.field)
-    left, right, bottom, top = one.extent
-    x, y = np.meshgrid(np.linspace(left, right, field.shape[1]), np.linspace(bottom, top, field.shape[0]))
-    return pd.DataFrame({"epoch": one.epoch, "x": x.ravel(), "y": y.ravel(), "e4": field.ravel()})
+def _by_epoch(history: Sequence[Explored], columns: Callable[[Explored], dict[str, Any]]) -> pd.DataFrame:
+    return pd.concat([pd.DataFrame({"epoch": one.epoch, **columns(one)}) for one in history])
 
 
 def explored_title(found: Explored) -> str:
@@ -238,16 +227,6 @@ def explored_title(found: Explored) -> str:
     )
 
 
-def explored_alt(found: Explored) -> str:
-    """What is seen of an autoencoder, in words."""
-    count, holds = min(found.config.code_size, len(found.holds)), found.holds
-    beyond = f", and {np.mean(holds[count:]):.2g} along those beyond" if len(holds) > count else ""
-    within = f"{np.mean(holds[:count]):.2g} on average along the first {count} principal directions{beyond}"
-    return sentences(
-        explored_title(found), explored_words(found), f"Code term for a move by one standard deviation: {within}"
-    )
-
-
 def explored_words(found: Explored) -> str:
     """What an autoencoder keeps: accuracy through it, and what it misses."""
     read, missed, size = found.accuracy, found.missed, found.config.code_size
@@ -255,4 +234,14 @@ def explored_words(found: Explored) -> str:
         f"Held-out images read right: {100 * read['direct']:.1f} %, through the autoencoder "
         f"{100 * read['autoencoder']:.1f} %, through PCA of size {size} {100 * read['pca']:.1f} %. Of the spread the "
         f"autoencoder misses {100 * missed['autoencoder']:.1f} %, PCA {100 * missed['pca']:.1f} %."
+    )
+
+
+def explored_alt(found: Explored) -> str:
+    """What is seen of an autoencoder, in words."""
+    count, holds = min(found.config.code_size, len(found.holds)), found.holds
+    beyond = f", and {np.mean(holds[count:]):.2g} along those beyond" if len(holds) > count else ""
+    within = f"{np.mean(holds[:count]):.2g} on average along the first {count} principal directions{beyond}"
+    return sentences(
+        explored_title(found), explored_words(found), f"Code term for a move by one standard deviation: {within}"
     )

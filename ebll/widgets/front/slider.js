@@ -58,8 +58,6 @@ function render({ model, el }) {
     set(grid[Math.min(Math.max(nearest(model.get("value")) + move, 0), grid.length - 1)]);
   });
   box.addEventListener("blur", () => { editing = false; show(); });
-  // A notebook has shortcuts on arrow keys and digits, and would take them away from us.
-  for (const part of [slider, box]) part.addEventListener("keydown", (event) => event.stopPropagation());
   for (const name of ["value", "grid", "locked", "label", "tip"]) model.on(`change:${name}`, show);
   show();
 }

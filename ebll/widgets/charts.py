@@ -1,0 +1,339 @@
+"""The charts of the forgetting lab and of the submanifold explorer, written with Altair.
+
+    python -m ebll.widgets.charts        # after a change here, in sweep_chart.py or in look.py
+
+writes all charts as Vega reads them: to import Altair and to compile them takes seconds, and showing one needs neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import altair as alt
+
+from ebll.plots import METHODS
+
+from .controls import FRONT
+from .lab import LOSSES
+from .look import CROSS, INK, SOFT, TERMS, channels, compiled, framed, scales, words
+from .sweep_chart import sweep_chart
+
+__all__ = ["CHARTS", "lab_chart", "submanifold_chart", "write"]
+
+Parts = dict[str, Any]
+
+# The forgetting lab
+
+NOW = "datum.run == ''"
+
+
+def lab_chart() -> alt.TopLevelMixin:
+    """Bars of both accuracies on top, which are the legend too, and four panels over optimiser steps.
+
+    data   "curves", "changes" and "methods", as `lab_drawing` makes them
+    """
+    labels, method = {name: look.label for name, look in METHODS.items()}, channels("method:N", METHODS)
+    panels = {
+        "distance": _method_panel(method, "distance", "'feature distance of ' + old_task + ', ‖F(x) − F*(x)‖'"),
+        "terms": _terms_panel(),
+        "old": _method_panel(method, "old", "'accuracy on ' + old_task + ' (old task), %'"),
+        "new": _method_panel(method, "new", "'accuracy on ' + new_task + ' (new task), %'"),
+    }
+    apart = {channel: "independent" for channel in method}
+    grid = alt.concat(*panels.values(), columns=2, spacing={"row": 14, "column": 18}).resolve_scale(**apart)
+    columns = [["feature_distance", "feature distance", 1], ["accuracy", "{old_task}, %", 100]]
+    columns += [["accuracy_new", "{new_task}, %", 100]]
+    columns += [[f"loss_{term}", f"{look.label}, nats", 1] for term, look in TERMS.items()]
+    reading = {
+        **{"table": "curves", "time": "step", "rows": "method", "columns": columns, "panels": list(panels)},
+        "labels": labels,
+        "sizes": {
+            "bars_width": "max(150, available - 96)",
+            "bars_height": "34 * length(methods)",
+            "concat_1_childWidth": "max(120, (available - 34) / across - 58)",
+        },
+    }
+    chart = framed(
+        alt.vconcat(_bars(labels, method), grid, spacing=14).properties(data=alt.NamedData("curves")),
+        reading,
+        across=alt.ExprRef("available < 560 ? 1 : 2"),
+        narrow=alt.ExprRef("available < 440"),
+        lead=alt.ExprRef("narrow ? 70 : 160"),
+        **{"old_task": "old task", "new_task": "new task", "methods": list(METHODS), "steps": 1, "top": 1.0},
+        **{"loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES},
+        **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]")},
+    )
+    # The curves with what several panels need: percent, and which points get a marker (about five of a line).
+    marked = "datum.run === '' && (datum.n === datum.count || datum.n % ceil(datum.count / 5) === 1)"
+    return (
+        chart.transform_window(n="row_number()", groupby=["run", "method"], sort=[{"field": "step"}])
+        .transform_joinaggregate(count="count()", groupby=["run", "method"])
+        .transform_calculate(old="100 * datum.accuracy", new="100 * datum.accuracy_new", marked=marked)
+    )
+
+
+def _method_panel(method: Parts, name: str, title: str) -> alt.LayerChart:
+    """One quantity of all methods over steps; "distance" is the upper one, with the texts of changes in mid-run."""
+    upper = name == "distance"
+    x_title, domain = (None, "[0, top]") if upper else ("optimiser step", "[0, 100]")
+    y = alt.Y(
+        f"{'feature_distance' if upper else name}:Q",
+        scale=alt.Scale(domain=alt.ExprRef(domain), clamp=True),
+        axis=_up(),
+    )
+    base = alt.Chart().encode(x=_step(x_title), y=y, color=method["color"])
+    now, held = base.transform_filter(NOW), base.transform_filter(f"{NOW} && held && datum.step === at")
+    points = now.transform_filter("datum.marked").mark_point(filled=True, size=32, opacity=1, clip=True)
+    layers = [
+        *_lines(base.encode(strokeDash=method["strokeDash"])),
+        points.encode(shape=method["shape"]),
+        now.transform_filter("datum.diverged").mark_point(shape=CROSS, size=90, strokeWidth=2, opacity=1),
+        held.mark_point(filled=True, size=60, opacity=1, stroke="white", strokeWidth=1, clip=True),
+    ]
+    return _panel(name, title, x_title, layers, with_text=upper)
+
+
+def _terms_panel() -> alt.LayerChart:
+    """The weighted loss terms of one method, in nats, on a logarithmic axis; a nought leaves a gap.
+
+    The uppermost decade, two in a narrow panel, is kept free for the legend.
+    """
+    looks = {f"loss_{term}": look for term, look in TERMS.items()}
+    labels = words({name: look.label for name, look in looks.items()})
+    legend = alt.Legend(
+        orient="top-left", offset=2, symbolOpacity=1, values=alt.ExprRef("terms"), labelExpr=labels,
+        symbolType="stroke", symbolSize=400, symbolStrokeWidth=2, rowPadding=1,
+        columns=alt.ExprRef("concat_1_childWidth < 280 ? 2 : 4"), columnPadding=8,
+    )  # fmt: skip
+    term = channels("term:N", looks, legend)
+    domain = alt.ExprRef("[0.001, (concat_1_childWidth < 280 ? 100 : 10) * loss_top]")
+    base = (
+        alt.Chart()
+        .transform_filter("datum.method === terms_of && (datum.run === '' || datum.run === 'before')")
+        .transform_fold(LOSSES, as_=["term", "loss"])
+        .transform_filter("datum.loss > 0")
+        .encode(
+            x=_step(None),
+            y=alt.Y("loss:Q", scale=alt.Scale(type="log", domain=domain, clamp=True), axis=_up(format="~g")),
+            color=term["color"],
+            strokeDash=term["strokeDash"],
+        )
+    )
+    return _panel("terms", "'weighted loss terms of ' + terms_label + ', nats'", None, _lines(base))
+
+
+def _lines(base: alt.Chart) -> list[alt.Chart]:
+    """The lines of the run on show; runs to compare with are thin and pale."""
+    pale = base.transform_filter("datum.run !== ''").mark_line(strokeWidth=1, opacity=0.45, clip=True)
+    return [pale.encode(detail="run:N"), base.transform_filter(NOW).mark_line(strokeWidth=2, clip=True)]
+
+
+def _step(title: str | None, at: str = "") -> alt.X | alt.XDatum:
+    """The axis of steps; a rule stands where the parameter `at` says."""
+    axis = alt.Axis(tickCount=5, tickMinStep=1, grid=False, format="d")
+    parts = {"title": title, "axis": axis, "scale": alt.Scale(domain=alt.ExprRef("visible"), nice=False)}
+    return alt.XDatum(alt.ExprRef(at), type="quantitative", **parts) if at else alt.X("step:Q", **parts)
+
+
+def _up(**more: Any) -> alt.Axis:
+    return alt.Axis(tickCount=4, title=None, minExtent=36, maxExtent=36, **more)
+
+
+def _panel(name: str, title: str, x_title: str | None, layers: list, with_text: bool = False) -> alt.LayerChart:
+    """A panel over steps: a rule at the step on show, and a dotted one where a setting was changed.
+
+    with_text   whether to write what was changed, on the freer side of the rule
+    """
+    here = alt.Chart(alt.InlineData([{}])).mark_rule(
+        color=INK, strokeWidth=1, opacity=alt.ExprRef("held ? 1 : 0"), clip=True
+    )
+    changes = alt.Chart(alt.NamedData("changes")).encode(x=_step(x_title))
+    layers = [
+        *layers,
+        here.encode(x=_step(x_title, "at")),
+        changes.mark_rule(color=SOFT, strokeDash=[2, 3], strokeWidth=1.2, clip=True),
+    ]
+    if with_text:
+        late = "datum.step > (visible[0] + visible[1]) / 2"
+        layers.append(
+            changes.transform_window(n="row_number()").mark_text(
+                fontSize=10, color=INK, baseline="top", clip=True, align=alt.ExprRef(f"{late} ? 'right' : 'left'"),
+                dx=alt.ExprRef(f"{late} ? -4 : 4"), dy=alt.ExprRef("12 * ((datum.n - 1) % 4)"),
+            ).encode(y=alt.value(2), text="text:N")
+        )  # fmt: skip
+    return alt.layer(*layers).properties(name=name, title=alt.Title(alt.ExprRef(title)), width=300, height=120)
+
+
+def _bars(labels: dict[str, str], method: Parts) -> alt.LayerChart:
+    """Both accuracies of each method at the step on show, or at the end; beside its name a sample of its line."""
+    place = {"offset": alt.ExprRef("-lead"), "labelLimit": alt.ExprRef("lead + 5"), "labelFontSize": 12}
+    axis = alt.Axis(labelExpr=words(labels), title=None, ticks=False, domain=False, grid=False, **place)
+    y = alt.Y("method:N", sort=None, scale=alt.Scale(domain=alt.ExprRef("methods"), paddingInner=0.2), axis=axis)
+    # Names and samples of lines (where there is room) stand on the left, numbers on the right, the bars between.
+    ends = [alt.ExprRef("lead + (narrow ? 6 : 46)"), alt.ExprRef("bars_width - (narrow ? 36 : 80)")]
+    x_axis = alt.Axis(values=[0, 25, 50, 75, 100], domain=False)
+    bars = (
+        alt.Chart()
+        .transform_filter(f"{NOW} && datum.step <= at")
+        .transform_joinaggregate(last="max(step)", groupby=["method"])
+        .transform_filter("datum.step === datum.last")
+        .transform_fold(["old", "new"], as_=["which", "share"])
+        .transform_calculate(task="truncate(datum.which === 'old' ? old_task : new_task, 12)")
+        .transform_calculate(told="format(datum.share, '.1f') + (narrow ? '' : ' ' + datum.task)")
+        .encode(
+            x=alt.X("share:Q", title=None, scale=alt.Scale(domain=[0, 100], range=ends), axis=x_axis),
+            y=y,
+            yOffset=alt.YOffset("which:N", scale=alt.Scale(domain=["old", "new"])),
+        )
+    )
+    full = alt.condition("datum.which === 'old'", alt.value(1), alt.value(0.25))
+    edge = alt.Stroke("method:N", scale=scales(METHODS)["color"], legend=None)
+    sample = alt.Chart(alt.NamedData("methods")).encode(y=y, color=method["color"])
+    left, right = alt.value(alt.ExprRef("lead + 4")), alt.value(alt.ExprRef("lead + (narrow ? 4 : 40)"))
+    layers = [
+        bars.mark_bar(strokeWidth=1).encode(color=method["color"], stroke=edge, fillOpacity=full),
+        bars.mark_text(align="left", dx=4, fontSize=11, color=INK).encode(text="told:N"),
+        sample.mark_rule(strokeWidth=2).encode(x=left, x2=right, strokeDash=method["strokeDash"]),
+        sample.mark_point(filled=True, size=alt.ExprRef("narrow ? 0 : 36"), opacity=1).encode(
+            x=alt.value(alt.ExprRef("lead + 22")), shape=method["shape"]
+        ),
+    ]
+    what = "'accuracy, %, on ' + old_task + ' (full) and ' + new_task + ' (pale), at step ' + at"
+    title = alt.Title(alt.ExprRef(what), limit=alt.ExprRef("available - 70"))
+    return alt.layer(*layers).properties(name="bars", title=title, width=600, height=100)
+
+
+# The submanifold explorer
+
+BARS = {"direct": "features themselves", "autoencoder": "through the autoencoder", "pca": "through PCA of that size"}
+COLORS = {"direct": "#332288", "autoencoder": "#c2571a", "pca": "#14866d"}
+POINTS = {
+    "features of a held-out image": (COLORS["direct"], "circle"),
+    "their reconstruction": (COLORS["autoencoder"], "square"),
+    "other classes": ("#a8a8a8", "circle"),
+}
+AT = "datum.epoch === at"
+
+
+def submanifold_chart() -> alt.TopLevelMixin:
+    """The plane on the left; the hold along the principal directions, accuracy and missed share on the right.
+
+    data   "shares", "points", "others", "holds" and "field", as `explored_drawing` makes them
+    """
+    columns = {"accuracy": "images read right, %", "missed": "spread missed, %"}
+    shares = [_shares(name, title) for name, title in columns.items()]
+    right = alt.vconcat(_holds(), *shares, spacing=12).resolve_scale(color="independent", shape="independent")
+    chart = alt.concat(_plane(), right, columns=2, spacing={"row": 14, "column": 24})
+    side = "max(100, (available - 40) / across - 170)"
+    reading = {
+        **{"table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "panels": []},
+        "columns": [[name, title, 100] for name, title in columns.items()],
+        # In one column all panels begin where the longest label of the bars ends.
+        "sizes": {
+            "plane_width": "across === 1 ? max(100, available - 180) : max(150, (available - 40) / across - 60)",
+            **{f"{name}_width": side for name in ("holds", *columns)},
+        },
+    }
+    settings = {"x_range": [0, 1], "y_range": [0, 1], "half_cell": [0.1, 0.1], "e4_top": 1.0}
+    settings |= {"directions": 10, "code_size": 1}
+    return framed(chart, reading, across=alt.ExprRef("available < 620 ? 1 : 2"), **settings)
+
+
+def _plane() -> alt.LayerChart:
+    """Features, their reconstructions and the other classes, over E4 of a move to each place."""
+    axes = {}
+    for name, title in {"x": "first component, feature units", "y": "second component, feature units"}.items():
+        scale = alt.Scale(domain=alt.ExprRef(f"{name}_range"), nice=False, zero=False)
+        axes[name] = {"title": title, "scale": scale, "axis": alt.Axis(tickCount=5, grid=False)}
+    color, shape = (alt.Scale(domain=list(POINTS), range=list(each)) for each in zip(*POINTS.values(), strict=True))
+    legend = alt.Legend(orient="top", columns=alt.ExprRef("across === 2 ? 2 : 1"), symbolOpacity=1, symbolSize=50)
+
+    def placed(chart: alt.Chart, x: str, y: str, **more: Any) -> alt.Chart:
+        return chart.encode(x=alt.X(f"{x}:Q", **axes["x"]), y=alt.Y(f"{y}:Q", **axes["y"]), **more)
+
+    def dots(chart: alt.Chart, kind: str, x: str, y: str, size: int, opacity: float = 1) -> alt.Chart:
+        marks = chart.transform_calculate(kind=repr(kind)).mark_point(
+            filled=True, size=size, opacity=opacity, clip=True
+        )
+        kinds = {"color": alt.Color("kind:N", scale=color, legend=legend)}
+        return placed(marks, x, y, shape=alt.Shape("kind:N", scale=shape, legend=legend), **kinds)
+
+    here, back, other = POINTS
+    edges = {f"{name}{i}": f"datum.{name} {'-+'[i]} half_cell[{c}]" for c, name in enumerate("xy") for i in (0, 1)}
+    cells = alt.Chart(alt.NamedData("field")).transform_filter(AT).transform_calculate(**edges)
+    e4 = alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)
+    points = alt.Chart(alt.NamedData("points")).transform_filter(AT)
+    lines = points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True)
+    layers = [
+        placed(cells.mark_rect(opacity=0.45, clip=True), "x0", "y0", x2="x1", y2="y1").encode(
+            fill=alt.Fill("e4:Q", legend=None, scale=e4)
+        ),
+        dots(alt.Chart(alt.NamedData("others")), other, "x", "y", 6, 0.6),
+        placed(lines, "x", "y", x2="x_back", y2="y_back"),
+        dots(points, back, "x_back", "y_back", 24),
+        dots(points, here, "x", "y", 32),
+    ]
+    return alt.layer(*layers).properties(name="plane", title="plane of two principal components", width=300, height=320)
+
+
+def _holds() -> alt.LayerChart:
+    """E4 along each principal direction; a dotted rule where the code's size is, if that is among them."""
+    x = alt.X(
+        "direction:Q", title="principal direction, by falling spread", axis=alt.Axis(tickCount=5, grid=False),
+        scale=alt.Scale(domain=alt.ExprRef("[0, directions + 1]"), nice=False),
+    )  # fmt: skip
+    y = alt.Y(
+        "shown:Q", title=None, scale=alt.Scale(type="log", domain=[1e-7, 1], clamp=True),
+        axis=alt.Axis(values=[1e-7, 1e-5, 1e-3, 1e-1], format="~g", minExtent=36),
+    )  # fmt: skip
+    base = alt.Chart(alt.NamedData("holds")).transform_filter(AT).transform_calculate(shown="max(datum.hold, 1e-7)")
+    inside = alt.ExprRef("code_size <= directions ? 1 : 0")
+    size = alt.Chart(alt.InlineData([{}])).encode(x=alt.XDatum(alt.ExprRef("code_size"), type="quantitative"))
+    text = size.mark_text(align="left", baseline="top", dx=4, fontSize=10, color=INK, opacity=inside)
+    layers = [
+        base.mark_line(color=COLORS["autoencoder"], strokeWidth=1.6, clip=True).encode(x=x, y=y),
+        size.mark_rule(color=SOFT, strokeDash=[2, 3], strokeWidth=1.2, opacity=inside, clip=True),
+        text.encode(y=alt.value(0), text=alt.value("code size")),
+    ]
+    title = alt.Title("E4 for a move by one standard deviation", limit=alt.ExprRef("available / across - 130"))
+    return alt.layer(*layers).properties(name="holds", title=title, width=300, height=110)
+
+
+def _shares(column: str, title: str) -> alt.LayerChart:
+    """Bars in percent with their numbers."""
+    axis = alt.Axis(
+        labelExpr=words(BARS), title=None, ticks=False, domain=False, grid=False, minExtent=146, maxExtent=146
+    )
+    names = [name for name in BARS if column == "accuracy" or name != "direct"]
+    base = (
+        alt.Chart(alt.NamedData("shares"))
+        .transform_filter(f"{AT} && isValid(datum.{column})")
+        .transform_calculate(percent=f"min(100 * datum.{column}, 105)", told=f"format(100 * datum.{column}, '.1f')")
+        .encode(
+            x=alt.X("percent:Q", title=None, scale=alt.Scale(domain=[0, 125]), axis=alt.Axis(values=[0, 50, 100])),
+            y=alt.Y("name:N", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        )
+    )
+    color = alt.Color("name:N", scale=alt.Scale(domain=list(COLORS), range=list(COLORS.values())), legend=None)
+    layers = [base.mark_bar().encode(color=color), base.mark_text(align="left", dx=4, color=INK).encode(text="told:N")]
+    return alt.layer(*layers).properties(name=column, title=title, width=190, height=20 * len(names))
+
+
+# As Vega reads them
+
+CHARTS: dict[str, Callable[[], alt.TopLevelMixin]] = {
+    "lab": lab_chart, "submanifold": submanifold_chart, "sweep": sweep_chart,
+}  # fmt: skip
+
+
+def write() -> None:
+    """Write all charts, a file each."""
+    for name, make in CHARTS.items():
+        text = json.dumps(compiled(make()), ensure_ascii=False, separators=(",", ":"))
+        (FRONT / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
