@@ -121,7 +121,7 @@ def live(monkeypatch):
 
     monkeypatch.setenv("EBLL_STATIC", "0")
     monkeypatch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
-    monkeypatch.setattr("ebll.widgets.driver.SLICE", 0.0)
+    monkeypatch.setattr("ebll.widgets.base.SLICE", 0.0)
     monkeypatch.setattr("ebll.widgets.forgetting.FRAME", 0.0)
     monkeypatch.setattr("ebll.widgets.chart._converted", plain_picture)
 

@@ -12,6 +12,7 @@ from tiny import blobs, same
 import ebll
 from ebll import METHODS, InputError
 from ebll.config import PRESETS
+from ebll.widgets import SubmanifoldConfig
 from ebll.widgets.config import (
     LAB_METHODS,
     MID_RUN,
@@ -24,41 +25,38 @@ from ebll.widgets.config import (
 )
 
 NAMES = st.text(min_size=1).filter(str.strip)
-
-
-def numbers(low, high):
-    return st.floats(low, high, allow_nan=False, exclude_min=low == 0 and high < 1e6) | st.integers(1, 100)
-
-
+SHARED = {
+    "net": st.sampled_from(["mlp", "cnn"]),
+    "code_size": st.integers(1, 100_000),
+    "recon_weight": st.floats(0, 1e6) | st.integers(1, 100),
+    "seed": st.integers(0, 2**31),
+}
 CONFIGS = st.builds(
     lambda names, **others: LabConfig(old=names[0], new=names[1], **others),
     names=st.lists(NAMES, min_size=2, max_size=2, unique=True),
-    net=st.sampled_from(["mlp", "cnn"]),
     methods=st.lists(st.sampled_from(LAB_METHODS), min_size=1),
-    alpha=numbers(0, 1e6),
-    temperature=numbers(0, 1e3),
-    distill_weight=numbers(0, 1e6),
-    ewc_strength=numbers(0, 1e9),
-    code_size=st.integers(1, 100_000),
-    recon_weight=numbers(0, 1e6),
-    learning_rate=numbers(0, 1e3),
+    alpha=st.floats(0, 1e6),
+    temperature=st.floats(0, 1e3, exclude_min=True),
+    distill_weight=st.floats(0, 1e6),
+    ewc_strength=st.floats(0, 1e9),
+    learning_rate=st.floats(0, 1e3, exclude_min=True),
     epochs=st.integers(1, 1000),
-    seed=st.integers(0, 2**31),
+    **SHARED,
 )
+PLANES = st.builds(SubmanifoldConfig, task=NAMES, label=NAMES, **SHARED)
 CHANGES = st.lists(st.builds(Change, st.integers(0, 10**6), st.sampled_from(MID_RUN), st.floats(0, 1e6)))
 
 
 # A line of code and back.
 
 
-@given(CONFIGS)
+@given(CONFIGS | PLANES)
 def test_a_config_is_read_from_its_line_and_python_makes_the_same_of_it(config):
-    line = config.line()
-    assert LabConfig.read(line) == config
+    line, kind = config.line(), type(config)
+    assert kind.read(line) == kind.read(config) == config
     assert eval(line, {"ebll": ebll}) == config
-    assert LabConfig.read(config.line("{}")) == config
-    assert LabConfig.read(config.line("lab = show(x, config=LabConfig({}))").partition("= ")[2]) == config
-    assert LabConfig.read(config) is config
+    assert kind.read(line.partition("(")[2].removesuffix(")")) == config
+    assert kind.read(f"ebll.widgets.any_call({line})") == config
 
 
 @given(CONFIGS, CHANGES)
@@ -67,113 +65,94 @@ def test_a_run_is_read_from_its_line_with_its_changes_in_the_order_of_their_step
     assert [change.step for change in made] == sorted(change.step for change in changes)
     for step in {change.step for change in changes}:  # those of one step stay as they are
         assert [c for c in made if c.step == step] == [c for c in changes if c.step == step]
-    assert all(type(change.value) is float for change in checked_changes(config, [(1, "alpha", 2), *changes]))
     line = line_of_run(config, changes)
     assert read_run(line) == (config, made)
-    assert line_of_run(*read_run(line)) == line_of_run(config, made)
     assert read_run(config.line()) == read_run(config) == (config, ())
 
 
 def test_a_line_tells_only_what_differs_from_the_defaults():
-    assert LabConfig().line() == "ebll.LabConfig()"
     for text in ("", "  ", "LabConfig()", "ebll.LabConfig( )\n", "widgets.lab(LabConfig())"):
         assert LabConfig.read(text) == LabConfig()
     config = LabConfig(new="mnist", alpha=1, methods=["ebll"])
     assert config.line() == 'ebll.LabConfig(new="mnist", methods=("ebll",), alpha=1.0)'
     line = "ebll.widgets.run(ebll.LabConfig(seed=3), changes=[(60, 'alpha', 0.0)])"
-    assert line_of_run(LabConfig(seed=3), [(60, "alpha", 0.0)]) == line
-    assert line_of_run(LabConfig(), []) == line_of_run(LabConfig()) == "ebll.widgets.run(ebll.LabConfig())"
+    assert line_of_run(LabConfig(seed=3), [(60, "alpha", 0)]) == line.replace("0.0", "0")
+    assert line_of_run(*read_run(line)) == line
+    assert line_of_run(LabConfig()) == "ebll.widgets.run(ebll.LabConfig())"
 
 
 # Refusals.
 
 TOUCH = "__import__('pathlib').Path('{}').touch()"
-DEEP = "x" + ".a" * 400 + "()"
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         ("LabConfig(alhpa=1)", ["LabConfig", "'alhpa'", "Did you mean 'alpha'"]),
-        ("self=1", ["LabConfig", "'self'"]),
         *(
             (text, ["config", "LabConfig(seed=1)", f"got {text!r}"])
-            for text in (
-                *("LabConfig('letters')", "'letters', seed=1", "LabConfig(**{'seed': 1})", "seed=1), LabConfig(seed=2"),
-                *("LabConfig(seed=1), LabConfig(seed=2)", "LabConfig(seed=", "import os", "\0"),
-            )
+            for text in ("LabConfig('letters')", "LabConfig(**{'seed': 1})", "seed=1), LabConfig(seed=2",
+                         "LabConfig(seed=1), LabConfig(seed=2)", "LabConfig(seed=", "import os", "\0")
         ),
         ("nonsense " * 30, ["config", "LabConfig(seed=1)", "got 'nonsense nonsense"]),
-        (DEEP, ["config", "LabConfig(seed=1)", "got 'x.a.a"]),
         ("(" * 300, ["config", "LabConfig(seed=1)", "got '(((("]),
         *(
             (text, ["config", "every value"])
             for text in ("LabConfig(alpha=1 + 1)", "LabConfig(old=name)", "LabConfig(alpha={[]: 1})")
         ),
-        ("LabConfig(alpha='3')", ["alpha", "'3'"]),
         ("LabConfig(alpha=-1)", ["alpha", "got -1"]),
         ("LabConfig(alpha=1e7)", ["alpha", "at most 1e+06", "got 1e+07"]),
         ("LabConfig(temperature=0)", ["temperature", "above 0", "got 0"]),
         ("LabConfig(code_size=1.5)", ["code_size", "1.5"]),
-        ("LabConfig(epochs=True)", ["epochs", "True"]),
-        ("LabConfig(seed=-1)", ["seed", "got -1"]),
         ("LabConfig(net='vit')", ["net", "'vit'"]),
-        ("LabConfig(old=3)", ["old", "got 3"]),
         ("LabConfig(old=' ')", ["old", "got ' '"]),
         ("LabConfig(new='letters')", ["old and new", "'letters'"]),
         ("LabConfig(methods=())", ["methods", "at least one"]),
         ("LabConfig(methods=3)", ["methods", "at least one"]),
-        ("LabConfig(methods=[3])", ["Method", "no 3"]),
         ("LabConfig(methods=[['lwf']])", ["Method", "['lwf']"]),
         ("LabConfig(methods='joint')", ["Method", "'joint'"]),
-        (None, ["config", "LabConfig", "got NoneType"]),
         (3, ["config", "LabConfig", "got int"]),
+        *(
+            (f"run(LabConfig(), changes={changes})", named)
+            for changes, named in {
+                "everything": ["config", "changes="],
+                "[(1, 'alpha', 1 + 1)]": ["config", "changes="],
+                "{[]: 1}": ["config", "changes="],
+                "5": ["changes", "got 5"],
+                "['abc']": ["changes", "got 'abc'"],
+                "[(1, 'alpha')]": ["changes", "got (1, 'alpha')"],
+                "[(-1, 'alpha', 0.0)]": ["step", "got -1"],
+                "[(1.5, 'alpha', 0.0)]": ["step", "1.5"],
+                "[(1, 'recon_weight', 1.0)]": ["setting", "'recon_weight'", *MID_RUN],
+                "[(1, ['alpha'], 1.0)]": ["setting", "['alpha']"],
+                "[(1, 'alpha', -1)]": ["alpha", "got -1"],
+                "[(1, 'alpha', '0')]": ["alpha", "'0'"],
+            }.items()
+        ),
+        ("run(LabConfig(), [(1, 'alpha', 0.0)])", ["config", "changes="]),
+        ("run(LabConfig(), chanegs=[])", ["config", "changes="]),
     ],
-)
-def test_what_makes_no_config_is_refused(text, named):
+)  # fmt: skip
+def test_what_makes_no_run_is_refused(text, named):
     with raises(InputError, *named):
-        LabConfig.read(text)
-
-
-LINES = [
-    *("LabConfig(alpha={})", "LabConfig(alpha=1, **{})", "LabConfig({})", "{}", "alpha={}", "[{}, LabConfig()][1]"),
-    *("LabConfig(seed=1) if {} else 0", "run(LabConfig(), {})", "run({}, changes=[])", "run(LabConfig(), changes={})"),
-    *("run(LabConfig(), changes=[{}])", "run(LabConfig(), changes=[(1, 'alpha', {})])"),
-]
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_nothing_in_a_line_is_executed(line, tmp_path):
-    target = tmp_path / "touched"
-    for read in (LabConfig.read, read_run):
-        with contextlib.suppress(InputError):
-            read(line.format(TOUCH.format(target.as_posix())))
-    assert not target.exists()
-    eval(TOUCH.format(target.as_posix()))  # it would have shown
-    assert target.exists()
+        read_run(text)
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    "line",
     [
-        *((text, ["config", "changes="]) for text in ("everything", "[(1, 'alpha', 1 + 1)]", "{[]: 1}")),
-        ("5", ["changes", "got 5"]),
-        ("'alpha'", ["changes", "got 'alpha'"]),
-        ("[5]", ["changes", "got 5"]),
-        ("['abc']", ["changes", "got 'abc'"]),
-        ("[(1, 'alpha')]", ["changes", "got (1, 'alpha')"]),
-        ("[(-1, 'alpha', 0.0)]", ["step", "got -1"]),
-        ("[(1.5, 'alpha', 0.0)]", ["step", "1.5"]),
-        ("[(1, 'temperature', 1.0)]", ["setting", "'temperature'", "alpha"]),
-        ("[(1, 'recon_weight', 1.0)]", ["setting", "'recon_weight'", *MID_RUN]),
-        ("[(1, ['alpha'], 1.0)]", ["setting", "['alpha']"]),
-        ("[(1, 'alpha', -1)]", ["alpha", "got -1"]),
-        ("[(1, 'alpha', '0')]", ["alpha", "'0'"]),
+        *("LabConfig(alpha={})", "LabConfig(alpha=1, **{})", "LabConfig({})", "{}", "[{}, LabConfig()][1]"),
+        *("run({}, changes=[])", "run(LabConfig(), changes={})", "run(LabConfig(), changes=[(1, 'alpha', {})])"),
     ],
 )
-def test_changes_that_make_no_sense_are_refused(changes, named):
-    with raises(InputError, *named):
-        read_run(f"ebll.widgets.run(ebll.LabConfig(), changes={changes})")
+def test_nothing_in_a_line_is_executed(line, tmp_path):
+    target = tmp_path / "touched"
+    with contextlib.suppress(InputError):
+        read_run(line.format(TOUCH.format(target.as_posix())))
+    assert not target.exists()
+    eval(TOUCH.format(target.as_posix()))  # it would have shown
+    assert target.exists()
 
 
 # What the settings mean.

@@ -42,7 +42,7 @@ await until(lambda: lab.made.measured > 2, "the run")
 STATE = """
 await until(lambda: not lab.running and not lab.status.text.startswith(("Training", "Learning", "Held")), "the end")
 print(json.dumps({
-    "alpha": lab.made.config.alpha, "code_size": lab.made.config.code_size, "state": lab.driver.state,
+    "alpha": lab.made.config.alpha, "code_size": lab.made.config.code_size, "state": lab.state,
     "errors": [repr(error) for error in lab.errors], "changed": lab.chart.alt != first,
     "status": lab.status.text, "wrong": lab.status.wrong, "threads": sorted(threads),
     "main": threading.main_thread().name, "slider": lab.sliders["alpha"].value, "code": lab.code.value,
@@ -190,7 +190,7 @@ def test_buttons_hold_and_end_a_run(kernel):
     kernel.run(WIDGET)
     kernel.run(LONG)
     kernel.click("pause")
-    kernel.run("await until(lambda: lab.driver.paused, 'the pause')")
+    kernel.run("await until(lambda: lab.paused, 'the pause')")
     kernel.run("seen = lab.made.measured")
     kernel.click("step")
     kernel.run("await until(lambda: lab.made.measured == seen + 1, 'the step')")
@@ -229,7 +229,7 @@ def test_the_same_cell_again_closes_the_widget_before_and_stops_its_run(kernel):
     kernel.run("old = lab")
     kernel.run(cell)
     kernel.run("await until(lambda: not old.running, 'the end')")
-    assert kernel.ask("[old.closed, lab.closed, old.driver.state]") == [True, False, "stopped"]
+    assert kernel.ask("[old.closed, lab.closed, old.state]") == [True, False, "stopped"]
 
 
 def test_interrupts_leave_the_widget_usable(kernel):

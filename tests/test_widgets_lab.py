@@ -6,10 +6,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from ipywidgets import Button, Checkbox, Dropdown
 from messages import raises, review
 from widget_rig import (
     BOTH,
+    CLASS,
     LONG_RUN,
     LOOP,
     PAIR,
@@ -27,9 +29,10 @@ from widget_rig import (
 import ebll.widgets
 from ebll.errors import InputError
 from ebll.plots import METHODS
-from ebll.widgets import ForgettingLab, LabConfig, base
+from ebll.seeds import cpu_threads
+from ebll.widgets import LabConfig, base
 from ebll.widgets.config import read_run
-from ebll.widgets.controls import Slider
+from ebll.widgets.controls import Slider, all_in
 
 
 def begin(widget, line=LONG_RUN):
@@ -38,7 +41,23 @@ def begin(widget, line=LONG_RUN):
     widget.code.value = line
     press(widget, "run")
     until(lambda: widget.made.measured > 3, "the run")
-    return widget.driver
+    return widget.task
+
+
+class Counted:
+    """In place of a training: counts its steps, of which every second one may hold it."""
+
+    def __init__(self):
+        self.at, self.closed, self.threads = 0, 0, set()
+
+    def __call__(self, *_, **__):
+        try:
+            while True:
+                self.at += 1
+                self.threads.add(torch.get_num_threads())
+                yield self.at % 2 == 0
+        finally:
+            self.closed += 1
 
 
 def html(widget):
@@ -54,8 +73,10 @@ def same_table(made, line):
 # Controls and the line of code
 
 
-def test_every_control_has_a_name_and_the_sentence_of_its_setting(lab):
-    widget, rules = lab(), LabConfig.metadata()
+@pytest.mark.parametrize("kind", ["lab", "explorer"])
+def test_every_control_has_a_name_and_the_sentence_of_its_setting(request, kind):
+    widget = request.getfixturevalue(kind)()
+    rules = widget.config.metadata()
     for name, one in widget.sliders.items():
         assert one.tip == rules[name]["doc"]
         assert one.label.endswith(rules[name]["symbol"])
@@ -64,39 +85,30 @@ def test_every_control_has_a_name_and_the_sentence_of_its_setting(lab):
         assert one.grid == sorted(one.grid)
         assert rules[name]["low"] <= one.grid[0] < one.grid[-1] <= rules[name]["high"]
     assert all(one.tooltip == rules[name]["doc"] for name, one in widget.choices.items())
-    parts = list(base._all_in(widget.root))
+    parts = list(all_in(widget.root))
     assert all(one.description and one.tooltip for one in parts if isinstance(one, Button | Checkbox | Dropdown))
     assert all(one.label and one.tip for one in parts if isinstance(one, Slider))
+    assert set(widget.parts) >= set(type(widget).controls) - {"methods"}
 
 
-def test_hidden_controls_are_left_out_and_locked_ones_cannot_be_used(build):
-    build("forgetting_lab", PAIR).close()  # what all charts share is there from now on
-    before = widgets_alive()
-    hidden = build("forgetting_lab", PAIR, hide=ForgettingLab.controls)
+@pytest.mark.parametrize(("kind", "line"), [("forgetting_lab", PAIR), ("submanifold_explorer", CLASS)])
+def test_hidden_controls_are_left_out_and_locked_ones_cannot_be_used(build, kind, line):
+    build(kind, line).close()  # what all charts share is there from now on
+    before, controls = widgets_alive(), getattr(ebll.widgets, kind).controls
     kinds = Slider | Button | Checkbox | Dropdown
-    assert not [one for one in base._all_in(hidden.root) if isinstance(one, kinds)]
+    hidden = build(kind, line, hide=controls)
+    assert not [one for one in all_in(hidden.root) if isinstance(one, kinds)]
     hidden.close()
-    locked = build("forgetting_lab", PAIR, lock=ForgettingLab.controls)
-    parts = [one for one in base._all_in(locked.root) if isinstance(one, kinds)]
+    locked = build(kind, line, lock=controls)
+    parts = [one for one in all_in(locked.root) if isinstance(one, kinds)]
     assert parts
     assert all(one.locked if isinstance(one, Slider) else one.disabled for one in parts)
     locked.close()
     assert widgets_alive() == before
-    one = build("forgetting_lab", PAIR, hide=["seed"], lock="net")
-    there = set(map(id, base._all_in(one.root)))
+    one = build(kind, line, hide=["seed"], lock="net")
+    there = set(map(id, all_in(one.root)))
     assert [id(one.sliders[name]) in there for name in ("seed", "code_size")] == [False, True]
-    assert one.choices["net"].disabled
-    assert not one.sliders["code_size"].locked
-
-
-def test_a_typed_value_is_as_good_as_one_of_the_slider(lab):
-    widget, other = lab(PAIR), lab(f"{PAIR}, alpha=0.7")
-    move(widget, alpha=0.7)
-    settle(widget)
-    assert 0.7 not in widget.sliders["alpha"].grid
-    assert widget.config == other.config
-    pd.testing.assert_frame_equal(widget.made.table(), other.made.table())
-    same_table(widget.made, widget.config)
+    assert (one.choices["net"].disabled, one.sliders["code_size"].locked) == (True, False)
 
 
 @pytest.mark.parametrize("bad", [{"code_size": 2.5}, {"code_size": 0}, {"recon_weight": -1.0}, {"seed": float("inf")},
@@ -110,9 +122,13 @@ def test_typed_values_that_may_not_be_are_refused_and_set_back(lab, bad):
     assert widget.errors == []
 
 
-@pytest.mark.parametrize("text", ["alpha=", "__import__('os')", "old='nowhere'", "LabConfig(3)", "methods=()", "  "])
-def test_lines_of_code_that_cannot_be_read_are_refused_and_set_back(lab, text):
-    widget = lab()
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [*(("lab", text) for text in ("alpha=", "__import__('os')", "old='nowhere'", "methods=()", "  ")),
+     *(("explorer", text) for text in ("", "alpha=3", "task='nowhere'", 'task="one", label="nope"', "code_size=0"))],
+)  # fmt: skip
+def test_lines_of_code_that_cannot_be_read_are_refused_and_set_back(request, kind, text):
+    widget = request.getfixturevalue(kind)()
     before, line = widget.config, widget.code.value
     widget.code.value = text
     assert widget.status.wrong
@@ -183,17 +199,52 @@ def test_a_widget_that_cannot_be_made_leaves_nothing(build):
 # Runs
 
 
-def test_a_moved_slider_runs_and_the_chart_has_the_new_run(lab):
+def test_a_run_is_held_stepped_let_go_and_closed_and_leaves_the_loop_its_turns_and_its_threads(lab, monkeypatch):
+    widget, run = lab(), Counted()
+    monkeypatch.setattr("ebll.widgets.forgetting.training", run)
+    with cpu_threads(3):
+        press(widget, "step")
+        wait(60)
+        assert (run.at, widget.held, widget.running) == (2, True, True)
+        press(widget, *["step"] * 3)  # at once: three that hold it
+        wait(100)
+        assert (run.at, widget.held) == (8, True)
+        press(widget, "pause")
+        seen = set()
+        while len(seen) < 10:
+            wait(1)
+            seen.add(run.at)
+            assert torch.get_num_threads() == 3
+        assert sorted(seen) == list(range(min(seen), max(seen) + 1)), "the loop has its turn after each step"
+        press(widget, "pause")
+        wait(30)
+        before = run.at
+        wait(30)
+        assert (run.at, widget.held, run.closed) == (before, True, 0)
+        press(widget, "stop")
+        wait(5)
+    assert (run.at, run.closed, widget.state, widget.error) == (before, 1, "stopped", None)
+    assert run.threads == {widget.config.train.threads}
+    press(widget, "run")
+    assert widget.state == "running"
+    widget.halt()  # before it has begun; nothing is told of its end
+    wait(5)
+    assert (run.at, widget.state, widget.status.text) == (before, "stopped", "Training.")
+
+
+def test_a_moved_slider_or_a_typed_value_runs_and_the_chart_has_the_new_run(lab):
     widget = lab(BOTH)
-    move(widget, alpha=100)
-    settle(widget)
-    expected = ebll.widgets.run(f"{BOTH}, alpha=100", tasks=TASKS)
+    for value in (100, 0.7):
+        move(widget, alpha=value)
+        settle(widget)
+    assert 0.7 not in widget.sliders["alpha"].grid
+    expected = ebll.widgets.run(f"{BOTH}, alpha=0.7", tasks=TASKS)
     pd.testing.assert_frame_equal(widget.made.table(), expected.table())
     for method in ("lwf", "ebll"):
         mine, theirs = shown(widget, method=method, run=""), one_of(expected.curves, method=method)
         for column in ("step", "feature_distance", "accuracy", "accuracy_new", "loss_task"):
             assert np.array_equal(mine[column], theirs[column], equal_nan=True)
-    assert "alpha 100" in widget.chart.alt
+    assert "alpha 0.7" in widget.chart.alt
     assert widget.status.text.startswith("Done after")
     assert widget.status.done == 1
     assert set(shown(widget)["run"]) == {"", "before"}
@@ -216,7 +267,6 @@ def test_pinned_runs_are_all_kept_shown_and_in_the_table_with_the_numbers_of_the
     move(widget, alpha=50)
     settle(widget)
     assert set(shown(widget)["run"]) == {"", *widget.pinned}
-    assert shown(widget, run="A")["feature_distance"].tolist() != shown(widget, run="")["feature_distance"].tolist()
     rows, table = html(widget), widget.table()
     assert rows["run"].tolist() == table["run"].tolist() == [name for name in (*widget.pinned, "now") for _ in "12"]
     assert rows["method"].tolist() == [METHODS[name].label for name in table["method"]]
@@ -235,25 +285,22 @@ def test_pause_step_resume_and_stop(lab):
     for name in ("pause", "stop"):
         press(widget, name)
         assert "Nothing is running" in widget.status.wrong
-    driver, pause = begin(widget), widget.buttons["pause"]
+    begin(widget)
+    pause, rows = widget.buttons["pause"], widget.made.recorders["ebll"].curve_rows
     press(widget, "pause")
     assert pause.description == "Resume"
     wait(30)
-    rows = widget.made.recorders["ebll"].curve_rows
-    for times in (1, 3):  # also three at once
-        seen = len(rows)
-        press(widget, *["step"] * times)
-        wait(60)
-        assert len(rows) == seen + times
-    assert np.diff([row["step"] for row in rows[-4:]]).tolist() == [1, 1, 1]
+    seen = len(rows)
+    press(widget, *["step"] * 3)
+    wait(60)
+    assert np.diff([row["step"] for row in rows[seen:]]).tolist() == [1, 1]
     assert widget.status.text == f"Held at step {rows[-1]['step']} of 4000."
     press(widget, "pause")
     assert pause.description == "Pause"
-    seen = len(rows)
-    until(lambda: len(rows) > seen + 2, "the run")
+    until(lambda: len(rows) > seen + 5, "the run")
     press(widget, "stop")
     settle(widget)
-    assert (driver.state, pause.description) == ("stopped", "Pause")
+    assert (widget.state, pause.description) == ("stopped", "Pause")
     assert widget.status.text.startswith("Stopped after")
     assert 0 < widget.status.done < 1
     assert shown(widget, run="")["step"].iloc[-1] == rows[-1]["step"]
@@ -265,10 +312,10 @@ def test_step_begins_a_run_that_holds_at_its_first_measurement_and_ends_as_if_no
     usual = widget.made.measured
     press(widget, "step")
     wait(200)
-    assert (widget.made.measured, widget.driver.held) == (2, True)
+    assert (widget.made.measured, widget.held) == (2, True)
     for measured in (4, 6):
         press(widget, "step")
-        until(lambda: widget.driver.held, "the step")
+        until(lambda: widget.held, "the step")
         assert widget.made.measured == measured
     press(widget, "step", "pause")  # let go before the step was reached: from then on it measures as always
     settle(widget)
@@ -280,41 +327,28 @@ def test_step_begins_a_run_that_holds_at_its_first_measurement_and_ends_as_if_no
 
 
 def test_a_hundred_moves_are_one_run_at_a_time_and_leave_nothing_behind(lab):
-    widget, drivers = lab(PAIR.replace("epochs=2", "epochs=6")), []
+    widget, runs = lab(PAIR.replace("epochs=2", "epochs=6")), []
     widgets = widgets_alive()
     for number in range(100):
         move(widget, alpha=1 + number / 100)
-        drivers.append(widget.driver)
+        runs.append(widget.task)
         wait(number % 4)
-        assert sum(one.state == "running" and not one.replaced for one in drivers) <= 1
+        assert sum(not one.done() and not one.cancelling() for one in runs) <= 1
     settle(widget)
-    assert len(set(map(id, drivers))) == 100
-    assert {one.state for one in drivers[:-1]} == {"stopped"}
+    assert len(set(map(id, runs))) == 100
+    assert all(one.cancelled() for one in runs[:-1])
     assert widget.made.config.alpha == widget.sliders["alpha"].value == 1.99
     same_table(widget.made, widget.config)
     assert widgets_alive() == widgets
 
 
-def test_two_widgets_at_once_give_what_each_gives_alone(lab):
-    one, two = lab(PAIR), lab('old="two", new="one", epochs=3, methods=("lwf",), seed=1')
-    press(one, "run")
-    press(two, "run")
-    press(one, "pause")
-    settle(two)
-    assert one.running
-    press(one, "pause")
-    settle(one)
-    for widget in (one, two):
-        same_table(widget.made, widget.config)
-
-
 def test_running_the_cell_again_closes_the_widget_before_and_later_messages_do_no_harm(lab, monkeypatch):
     monkeypatch.setattr(base, "cell_key", lambda: "the cell")
     first = lab()
-    driver = begin(first)
+    task = begin(first)
     second = lab()
     wait()
-    assert (first.closed, second.closed, driver.state) == (True, False, "stopped")
+    assert (first.closed, second.closed, task.cancelled()) == (True, False, True)
     first.tell("late")
     first._draw()
     assert "application/vnd.jupyter.widget-view+json" not in first._repr_mimebundle_()[0]
@@ -346,7 +380,7 @@ def test_a_long_first_run_waits_for_run_unless_there_is_no_such_button(lab, monk
     assert widget.made.measured == 0
     assert "8 steps a method: press Run" in widget.status.text
     move(widget, alpha=5)
-    assert widget.driver is None
+    assert widget.state == "none"
     press(widget, "run")
     settle(widget)
     assert widget.made.runs
@@ -359,12 +393,12 @@ def test_a_long_first_run_waits_for_run_unless_there_is_no_such_button(lab, monk
 def test_a_fault_in_a_picture_is_told_kept_and_does_not_end_the_run(lab, monkeypatch):
     widget = lab()
     with monkeypatch.context() as patch:
-        patch.setattr("ebll.widgets.forgetting.lab_tables", lambda *_, **__: 1 / 0)
+        patch.setattr("ebll.widgets.lab_view.lab_drawing", lambda *_, **__: 1 / 0)
         move(widget, alpha=7)
         LOOP.run_until_complete(widget.finished())
         assert "ZeroDivisionError" in widget.status.wrong
         assert {type(error) for error in widget.errors} == {ZeroDivisionError}
-        assert widget.driver.state == "done"
+        assert widget.state == "done"
     widget.errors.clear()
     press(widget, "run")
     settle(widget)
@@ -396,21 +430,21 @@ def test_a_run_that_fails_is_not_done_says_why_and_raises_to_whoever_waits(lab, 
 def test_a_weight_acts_in_mid_run_is_marked_and_told_and_the_line_makes_the_run_again(lab):
     widget = lab(BOTH.replace("epochs=2", "epochs=4"), mode="mid-run", speed=1e6)
     press(widget, "step")
-    until(lambda: widget.driver.held, "the first measurement")
+    until(lambda: widget.held, "the first measurement")
     for change in ({"alpha": 0.0}, {"distill_weight": 0.5}):
         move(widget, **change)
         assert "next step" in widget.status.text
         press(widget, "step")
-        until(lambda: widget.driver.held, "a step")
-    driver = widget.driver
+        until(lambda: widget.held, "a step")
+    task = widget.task
     for number in range(100):  # between two steps they are one
         move(widget, alpha=1 + number)
     press(widget, "pause")
     settle(widget)
     made = widget.made
-    assert widget.driver is driver
+    assert widget.task is task
     assert [change[1:] for change in made.changes] == [("alpha", 0.0), ("distill_weight", 0.5), ("alpha", 100.0)]
-    assert widget.chart.data["changes"]["text"].tolist() == ["alpha 0", "distill weight 0.5", "alpha 100"]
+    assert widget.chart.drawing.data["changes"]["text"].tolist() == ["alpha 0", "distill weight 0.5", "alpha 100"]
     for change in made.changes:
         assert f"{change.name.replace('_', ' ')} is {change.value:g} from step {change.step}" in widget.chart.alt
     line = widget.code.value
@@ -505,19 +539,27 @@ def test_a_folder_that_cannot_be_written_is_told_in_words_and_a_home_folder_is_m
     assert lab(folder="~/here").folder == tmp_path / "here"
 
 
-def test_a_live_widget_shows_itself_as_a_widget_and_as_a_picture_a_static_one_as_a_picture_alone(lab, monkeypatch):
-    widget = lab()
+@pytest.mark.parametrize(
+    ("kind", "given"), [("forgetting_lab", {"config": PAIR, "changes": [(3, "alpha", 0.0)]}),
+                        ("submanifold_explorer", {"config": CLASS})],
+)  # fmt: skip
+def test_a_live_widget_shows_itself_as_a_widget_and_as_a_picture_a_static_one_as_a_picture_alone(
+    build, monkeypatch, kind, given
+):
+    widget = build(kind, **given)
     data, metadata = widget._repr_mimebundle_()
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.root.model_id
     assert metadata["image/png"]["alt"] == widget.chart.alt
     monkeypatch.setenv("EBLL_STATIC", "1")
     before = widgets_alive()
-    static = ebll.widgets.forgetting_lab(PAIR, changes=[(3, "alpha", 0.0)], tasks=TASKS)
+    static = build(kind, **given)
     data, metadata = static._repr_mimebundle_()
     assert (widgets_alive(), static.root) == (before, None)
     assert set(data) == {"image/png", "text/plain"}
-    assert metadata["image/png"]["alt"] == data["text/plain"]
-    assert "alpha is 0 from step 3" in data["text/plain"]
+    assert metadata["image/png"]["alt"] == data["text/plain"] == widget.chart.alt
+    assert ("alpha is 0 from step 3" in data["text/plain"]) == ("changes" in given)
+    with raises(InputError, "code_size", 300):
+        build("submanifold_explorer", CLASS.replace("8", "300"))
     monkeypatch.setenv("EBLL_STATIC", "maybe")
     with raises(InputError, "EBLL_STATIC", "1", "'maybe'"):
-        ebll.widgets.forgetting_lab(PAIR, tasks=TASKS)
+        build(kind, **given)

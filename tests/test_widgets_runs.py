@@ -19,13 +19,11 @@ from ebll.protocol import begin, learn, learn_first
 from ebll.seeds import cpu_threads
 from ebll.starts import first_task
 from ebll.widgets import Change, LabConfig, LabRun, lab, run, training
-from ebll.widgets.config import LAB_METHODS, line_of_run, read_run
-from ebll.widgets.tasks import offered_task, offered_tasks
+from ebll.widgets.config import LAB_METHODS, line_of_run, offered_task, offered_tasks, read_run
 
 TASKS = [blobs("old", 1, count=200), blobs("new", 2, count=230, classes=4)]
 CONFIG = LabConfig(old="old", new="new", code_size=4, methods=LAB_METHODS, epochs=4)
 STEPS = 4 * math.ceil(len(TASKS[1].train) / 64)
-CODED = ("ebll", "ebll-separate")
 THREADS = PRESETS["mlp"].train.threads
 CHANGES = [
     (0, "alpha", 7.0),
@@ -58,9 +56,11 @@ def returned(generator):
                 return end.value
 
 
-def trained(made, tasks=TASKS, **options):
-    """Take a lab run to its end."""
-    returned(training(made, tasks, **options))
+def trained(made, tasks=TASKS, at=lambda made: None, **options):
+    """Take a lab run to its end; `at` is called after each turn."""
+    with cpu_threads(THREADS):
+        for _ in training(made, tasks, **options):
+            at(made)
     return made
 
 
@@ -68,10 +68,10 @@ def started(name="old", tasks=TASKS, seed=0):
     return returned(first_task(offered_task(name, tasks), "mlp", PRESETS["mlp"].train, seed))
 
 
-def by_hand(config, name, tasks=TASKS, changes=(), log_every=lab.LOG_EVERY):
+def by_hand(config, name, tasks=TASKS, changes=()):
     """The run of one method alone; changes are put into the step before the one that they act on."""
     start = learn_first(tasks[:1], settings=TrainSettings(), seed=config.seed, recorder=Recorder(log_every=0))
-    settings, recorder = config.run(name).train, Recorder(log_every=log_every, samples=lab.SAMPLES)
+    settings, recorder = config.run(name).train, Recorder(log_every=lab.LOG_EVERY, samples=lab.SAMPLES)
     for _, setting, value in (change for change in changes if change[0] == 0):
         config = config.replace(**{setting: value})
     method = config.run(name).made_method()
@@ -90,12 +90,13 @@ def equal(one, other):
 
 
 def same_runs(one, other):
-    """Whether two lab runs have the same weights, curves, accuracies and table, to the last bit."""
+    """Whether two lab runs have the same weights, curves, accuracies, table and notes, to the last bit."""
     assert one.runs.keys() == other.runs.keys()
     assert all(same(one.runs[name].net, other.runs[name].net) for name in one.runs)
     equal(one.curves, other.curves)
     equal(one.accuracy, other.accuracy)
     pd.testing.assert_frame_equal(one.table(), other.table(), check_exact=True)
+    assert (sorted(one.notes), one.diverged, one.steps) == (sorted(other.notes), other.diverged, other.steps)
 
 
 def same_as_by_hand(made, name, hand):
@@ -111,8 +112,8 @@ def same_as_by_hand(made, name, hand):
 @pytest.mark.parametrize("name", LAB_METHODS)
 def test_a_method_gives_the_bits_that_it_gives_alone_whichever_are_trained_beside_it(made, name):
     hand = by_hand(CONFIG, name)
-    others = [other for other in LAB_METHODS if other != name]
-    for one in (made, *(run(CONFIG.replace(methods=beside), tasks=TASKS) for beside in ((name,), (name, others[-1])))):
+    other = next(other for other in reversed(LAB_METHODS) if other != name)
+    for one in (made, *(run(CONFIG.replace(methods=beside), tasks=TASKS) for beside in ((name,), (name, other)))):
         same_as_by_hand(one, name, hand)
 
 
@@ -141,23 +142,19 @@ def test_the_table_has_the_accuracies_of_the_networks_and_their_last_distance(ma
 
 def test_on_the_courses_tasks_the_new_one_is_cut_to_the_size_that_it_has_there():
     config = LabConfig(new="mnist", methods="lwf", epochs=1)
-    found = run(config)
-    whole = ebll.load_task("mnist")
+    found, whole = run(config), ebll.load_task("mnist")
     assert len(whole.train) > NEW_TASK_IMAGES
-    settings = config.run("lwf").train
-    assert found.steps == lab.steps_of(config, whole) == math.ceil(NEW_TASK_IMAGES / settings.batch_size)
+    assert found.steps == lab.steps_of(config, whole) == math.ceil(NEW_TASK_IMAGES / config.train.batch_size)
     tasks = [ebll.load_task("letters"), whole.subset(NEW_TASK_IMAGES)]
     start = started("letters", ())
     other = begin(tasks, config.run("lwf").made_method(), start=start, seed=0)
-    with cpu_threads(settings.threads):
-        list(learn(other, tasks, settings))
+    with cpu_threads(THREADS):
+        list(learn(other, tasks, config.train))
     assert same(found.runs["lwf"].net, other.net)
     labels = torch.arange(3000) % 3
     split = torch.randn(3000, 12) + labels[:, None], labels
-    big = run(
-        CONFIG.replace(new="big", epochs=1, methods="finetune"),
-        tasks=[TASKS[0], Task.from_tensors("big", split, split)],
-    )
+    own = [TASKS[0], Task.from_tensors("big", split, split)]
+    big = run(CONFIG.replace(new="big", epochs=1, methods="finetune"), tasks=own)
     assert big.step == big.steps == math.ceil(NEW_TASK_IMAGES / 64)  # as is one of the user's own
 
 
@@ -193,18 +190,14 @@ def test_a_method_that_diverges_or_cannot_be_used_is_told_keeps_its_rows_and_sto
 
 
 def test_features_that_end_far_away_are_told():
-    config = CONFIG.replace(learning_rate=3.0, methods="finetune", epochs=20)
-    found = run(config, tasks=TASKS)
+    found = run(CONFIG.replace(learning_rate=3.0, methods="finetune", epochs=20), tasks=TASKS)
     rows = found.recorders["finetune"].curve_rows
-    far = rows[-1]["feature_distance"] > lab.FAR * rows[0]["feature_norm"]
-    assert far or found.diverged
+    assert rows[-1]["feature_distance"] > lab.FAR * rows[0]["feature_norm"] or found.diverged
     assert len(found.notes) == 1
 
 
 def test_measuring_every_step_adds_rows_and_changes_no_weight(made):
-    found = LabRun(CONFIG.replace(methods="ebll"))
-    found.every_step = True
-    trained(found)
+    found = trained(LabRun(CONFIG.replace(methods="ebll"), every_step=True))
     assert found.step == found.steps == made.steps == STEPS
     assert found.curves["step"].tolist() == list(range(STEPS + 1))
     assert set(found.curves["stage"]) == set(made.curves["stage"]) == {"train"}
@@ -218,26 +211,23 @@ def test_measuring_every_step_adds_rows_and_changes_no_weight(made):
 
 
 def test_all_methods_are_at_the_same_step_after_each_turn():
-    found, seen = LabRun(CONFIG.replace(epochs=2)), []
-    found.every_step = True
-    with cpu_threads(THREADS):
-        for _ in training(found, TASKS):
-            assert len(found.recorders) == len(LAB_METHODS)
-            assert len({len(recorder.curve_rows) for recorder in found.recorders.values()}) == 1
-            assert found.measured == len(found.curves)
-            seen.append(found.step)
+    def at(found):
+        assert len(found.recorders) == len(LAB_METHODS)
+        assert len({len(recorder.curve_rows) for recorder in found.recorders.values()}) == 1
+        assert found.measured == len(found.curves)
+        seen.append(found.step)
+
+    seen = []
+    started()  # the old task is known
+    found = trained(LabRun(CONFIG.replace(epochs=2), every_step=True), at=at)
     assert seen == sorted(seen)
     assert set(seen) == set(range(found.steps + 1))
-
-
-def flags_of(net):
-    return [parameter.requires_grad for parameter in net.parameters()]
 
 
 @pytest.mark.parametrize("turns", [1, 7, 12, STEPS])
 def test_a_run_that_is_left_leaves_its_rows_and_the_start_as_it_was(made, turns):
     net = started().net
-    weights, flags, random, threads = state(net), flags_of(net), torch.get_rng_state(), torch.get_num_threads()
+    weights, random, threads = state(net), torch.get_rng_state(), torch.get_num_threads()
     left = LabRun(CONFIG)
     steps = training(left, TASKS)
     with cpu_threads(THREADS):
@@ -245,8 +235,7 @@ def test_a_run_that_is_left_leaves_its_rows_and_the_start_as_it_was(made, turns)
             pass
         steps.close()
     assert same(net, weights)
-    assert flags_of(net) == flags
-    assert all(flags)
+    assert all(parameter.requires_grad for parameter in net.parameters())
     assert torch.equal(torch.get_rng_state(), random)
     assert torch.get_num_threads() == threads
     assert left.runs == left.validation == {}
@@ -256,7 +245,6 @@ def test_a_run_that_is_left_leaves_its_rows_and_the_start_as_it_was(made, turns)
         assert len(recorder.curve_rows) < len(whole)
         equal(pd.DataFrame(recorder.curve_rows), pd.DataFrame(whole[: len(recorder.curve_rows)]))
     same_runs(run(CONFIG, tasks=TASKS), made)
-    assert same(net, weights)
     tasks = [dataclasses.replace(task) for task in TASKS]  # nobody has learned them yet
     steps = training(LabRun(CONFIG), tasks)
     for _ in itertools.islice(steps, turns):
@@ -278,32 +266,17 @@ def test_runs_that_take_turns_give_what_each_gives_alone():
         same_runs(one, other)
 
 
-def test_an_old_task_is_learned_once_and_again_for_another_seed():
-    tasks = [blobs("mine", 8, count=90)]
-    first = list(first_task(tasks[0], "mlp", PRESETS["mlp"].train, 0))
-    assert first
-    assert list(first_task(tasks[0], "mlp", PRESETS["mlp"].train, 0)) == []
-    assert len(list(first_task(tasks[0], "mlp", PRESETS["mlp"].train, 1))) == len(first)
-    one, again, other = (started("mine", tasks, seed) for seed in (0, 0, 1))
-    assert one is again
-    assert one.task is tasks[0]
-    assert same(one.net, learn_first(tasks, settings=TrainSettings(), seed=0).net)
-    assert not same(one.net, other.net)
-
-
 # Known runs.
 
 
-def test_known_runs_are_taken_again_where_nothing_that_acts_was_changed():
+def test_known_runs_are_taken_again_where_nothing_that_acts_was_changed(made):
     one = trained(LabRun(CONFIG), reuse=True)
     two = trained(LabRun(CONFIG.replace(alpha=9.0, code_size=5)), reuse=True)
-    new, order = run(CONFIG, tasks=TASKS), list(LAB_METHODS)
-    assert list(two.recorders) == list(two.table().index) == list(two.curves["method"].unique()) == order
+    assert list(two.recorders) == list(two.table().index) == list(two.curves["method"].unique()) == list(LAB_METHODS)
     for name in LAB_METHODS:
-        assert (two.runs[name] is one.runs[name]) == (name not in CODED)
-        assert (two.recorders[name] is one.recorders[name]) == (name not in CODED)
-        assert new.runs[name] is not one.runs[name]
-    same_runs(new, one)
+        assert (two.runs[name] is one.runs[name]) == (name not in ("ebll", "ebll-separate"))
+        assert made.runs[name] is not one.runs[name]
+    same_runs(made, one)
     other = trained(LabRun(CONFIG.replace(epochs=3)), reuse=True)
     assert not same(other.runs["lwf"].net, one.runs["lwf"].net)
 
@@ -311,19 +284,16 @@ def test_known_runs_are_taken_again_where_nothing_that_acts_was_changed():
 def test_a_run_that_is_taken_again_has_the_same_table_and_notes(made):
     far = CONFIG.replace(ewc_strength=1e9, learning_rate=3.0, epochs=20, methods=("ewc", "finetune", "lwf"))
     for config in (CONFIG, far):
-        new, again = (trained(LabRun(config), reuse=reuse) for reuse in (False, True))
+        new, again = (trained(LabRun(config), reuse=True) for _ in "12")
         same_runs(again, new)
-        assert (again.validation, again.steps, again.before) == (new.validation, new.steps, new.before)
-        assert (sorted(again.notes), again.diverged) == (sorted(new.notes), new.diverged)
+        assert (again.validation, again.before) == (new.validation, new.before)
     same_runs(trained(LabRun(CONFIG), reuse=True), made)
 
 
 @pytest.mark.parametrize("changes", [[(0, "distill_weight", 30.0)], [(2, "alpha", 50.0), (3, "distill_weight", 30.0)]])
 def test_a_run_that_was_changed_on_the_way_is_neither_kept_nor_taken_from_what_is_kept(changes):
     config, changes = CONFIG.replace(epochs=2, seed=5, methods=("lwf", "ebll")), list(map(Change._make, changes))
-    changed = trained(LabRun(config, changes), reuse=True)
-    usual = trained(LabRun(config), reuse=True)
-    again = trained(LabRun(config, changes), reuse=True)
+    changed, usual, again = (trained(LabRun(config, given), reuse=True) for given in (changes, [], changes))
     same_runs(again, changed)
     same_runs(run(config, changes, tasks=TASKS), changed)
     for name in config.methods:
@@ -335,9 +305,12 @@ def test_a_run_that_was_changed_on_the_way_is_neither_kept_nor_taken_from_what_i
 
 
 def test_a_change_is_the_same_as_a_method_put_into_the_step_by_hand_and_those_of_a_run_make_it_again(made):
+    late = "alpha was to change at step 1000000"
     found = run(CONFIG, [*CHANGES[::-1], (10**6, "alpha", 0.0), (4, "alpha", 50.0)], tasks=TASKS)
     asked = sorted(map(Change._make, CHANGES[::-1]), key=lambda change: change.step)
     assert found.changes == asked  # what changes nothing is left out
+    assert [note[: len(late)] for note in found.notes] == [late]
+    found.notes.clear()
     for name in LAB_METHODS:
         same_as_by_hand(found, name, by_hand(CONFIG, name, changes=CHANGES))
         acts = name not in ("finetune", "feature-extraction")
@@ -349,23 +322,18 @@ def test_a_change_is_the_same_as_a_method_put_into_the_step_by_hand_and_those_of
 
 
 def test_a_change_that_is_asked_for_on_the_way_takes_effect_at_the_next_step_and_is_recorded():
-    found = LabRun(CONFIG.replace(methods="ebll"))
-    found.every_step = True
-    with cpu_threads(THREADS):
-        for _ in training(found, TASKS):
-            if found.measured == 12 and not found.changes:
-                assert found.curves["step"].iloc[-1] == found.step == 11
-                found.change("alpha", 1.0)
-                found.change("alpha", np.float64(80))
-                found.change("distill_weight", CONFIG.distill_weight)
+    def at(found):
+        if found.measured == 12 and not found.changes:
+            assert found.curves["step"].iloc[-1] == found.step == 11
+            for name, value in (("alpha", 1.0), ("alpha", np.float64(80)), ("distill_weight", CONFIG.distill_weight)):
+                found.change(name, value)
+
+    found = trained(LabRun(CONFIG.replace(methods="ebll"), every_step=True), at=at)
     assert found.changes == [Change(12, "alpha", 80.0)]
-    assert line_of_run(CONFIG, found.changes) == line_of_run(CONFIG, [(12, "alpha", 80.0)])
     weights = found.curves["loss_code"] / found.curves["raw_code"]
     assert weights[1:12].tolist() == pytest.approx([CONFIG.alpha] * 11)
     assert weights[12:-1].tolist() == pytest.approx([80.0] * (STEPS - 12))
-    again = LabRun(found.config, found.changes)
-    again.every_step = True
-    same_runs(trained(again), found)
+    same_runs(trained(LabRun(found.config, found.changes, every_step=True)), found)
     with raises(InputError, "alpha", "got -1"):
         found.change("alpha", -1)
     with raises(InputError, "setting", "'recon_weight'"):
@@ -379,7 +347,7 @@ WARM_UP = 8  # steps, with the first tasks known: two epochs of four
 def test_a_change_that_is_asked_for_at_any_time_acts_on_all_methods_alike_and_is_made_again_from_its_line(when):
     """Also while the new head warms up; -1: while the old task is learned."""
     tasks = [dataclasses.replace(task) for task in TASKS] if when < 0 else TASKS
-    run(CONFIG, tasks=TASKS)  # has learned the old task
+    started()  # of the usual tasks
     found = LabRun(CONFIG)
     with cpu_threads(THREADS):
         for i, _ in enumerate(training(found, tasks)):
@@ -387,27 +355,26 @@ def test_a_change_that_is_asked_for_at_any_time_acts_on_all_methods_alike_and_is
                 for name, value in (("alpha", 20.0), ("distill_weight", 5.0), ("ewc_strength", 9e3)):
                     found.change(name, value)
     assert len({change.step for change in found.changes}) <= 1
+    found.notes.clear()
     same_runs(run(line_of_run(CONFIG, found.changes), tasks=TASKS), found)
 
 
-def test_a_change_that_is_asked_for_at_the_last_step_does_nothing_and_is_not_noted():
-    found = LabRun(CONFIG)
-    with cpu_threads(THREADS):
-        for _ in training(found, TASKS):
-            if found.step == found.steps - 1:
-                found.change("alpha", 20.0)
+def test_a_change_that_is_asked_for_at_the_last_step_does_nothing_and_is_not_noted(made):
+    found = trained(LabRun(CONFIG), at=lambda one: one.step == one.steps - 1 and one.change("alpha", 20.0))
     assert found.changes == []
-    same_runs(run(CONFIG, tasks=TASKS), found)
+    found.notes.clear()
+    same_runs(found, made)
 
 
 def test_a_change_that_is_asked_for_where_known_runs_are_taken_again_is_refused():
     """It could not act on them, and what is told of the run must make it again."""
+
+    def at(found):
+        if found.step == 3:
+            with raises(InputError, "Run"):
+                found.change("distill_weight", 20.0)
+
     config = CONFIG.replace(methods=("lwf", "ebll"))
     trained(LabRun(config.replace(methods="ebll")), reuse=True)  # one of the two is known
-    found = LabRun(config)
-    with cpu_threads(THREADS):
-        for _ in training(found, TASKS, reuse=True):
-            if found.step == 3 and not found.changes:
-                with raises(InputError, "Run"):
-                    found.change("distill_weight", 20.0)
+    found = trained(LabRun(config), reuse=True, at=at)
     same_runs(run(line_of_run(config, found.changes), tasks=TASKS), found)

@@ -64,4 +64,4 @@ def one_of(table, **facts):
 
 def shown(widget, **facts):
     """Rows of the curves that the chart shows."""
-    return one_of(widget.chart.data["curves"], **facts)
+    return one_of(widget.chart.drawing.data["curves"], **facts)

@@ -1,6 +1,5 @@
 """The interactive charts in JupyterLab: pointer, keys, slider, export, a screen reader's view, no network."""
 
-import os
 import re
 
 import pytest
@@ -11,8 +10,7 @@ from tests.browser import lab
 SOON = 30_000
 MADE = """
 import numpy as np, pandas as pd
-from types import SimpleNamespace
-from ebll.widgets import Chart, lab_tables, submanifold_tables
+from ebll.widgets import Chart, Explored, SubmanifoldConfig, explored_drawing, lab_drawing
 METHODS = ["finetune", "ewc", "lwf", "ebll", "ebll-separate"]
 def curves(count=30, grow=1.0):
     parts, steps = [], np.linspace(0, 300, count).astype(int)
@@ -26,12 +24,11 @@ def curves(count=30, grow=1.0):
     return pd.concat(parts, ignore_index=True)
 """
 LAB = """
-caption = "One run a method, no interval; 128 held-out images of letters and of mnist. Faint: the run before."
-chart = Chart("lab", alt="Five methods learn mnist after letters.",
-              heading="letters → mnist (MLP, seed 0): alpha 3", caption=caption)
+texts = dict(alt="Five methods learn mnist after letters.", heading="letters → mnist (MLP, seed 0): alpha 3",
+             caption="One run a method, no interval; 128 held-out images of each task. Faint: the run before.")
 before, changes = curves(grow=1.2).assign(run="before"), [(60, "alpha 0"), (200, "distill weight 2")]
 more = dict(terms_of="ebll", beside=before, changes=changes, diverged=["finetune"])
-chart.show(*lab_tables(curves(), old="letters", new="mnist", **more))
+chart = Chart(lab_drawing(curves(), old="letters", new="mnist", **more, **texts))
 chart
 """
 PLANE = """
@@ -40,18 +37,16 @@ spread = np.geomspace(1e-1, 1e-6, 256)
 cloud = rng.normal(size=(40, 2)) * [3, 2]
 x, y = np.meshgrid(np.linspace(-8, 8, 32), np.linspace(-6, 6, 32))
 for epoch in range(9):
-    history.append(SimpleNamespace(
-        epoch=epoch, epochs=8, config=SimpleNamespace(code_size=32), extent=(-8.0, 8.0, -6.0, 6.0),
+    history.append(Explored(
+        SubmanifoldConfig(code_size=32), epoch, epochs=8, extent=(-8.0, 8.0, -6.0, 6.0),
         points=pd.DataFrame(np.hstack([cloud, cloud * (epoch / 9)]), columns=["x", "y", "x_back", "y_back"]),
         others=rng.normal(size=(400, 2)) * [3.5, 2.5], holds=(spread * (1 + epoch)).tolist(),
         accuracy={"direct": 0.86, "autoencoder": 0.1 + 0.08 * epoch, "pca": 0.8},
         missed={"autoencoder": 1 - 0.09 * epoch, "pca": 0.2}, field=(x**2 + y**2 / 2) / 80))
-plane = Chart("submanifold", alt="Features and reconstructions in a plane.",
-              heading="letters A (MLP, seed 0): code of 32", caption="Held-out images, one network and autoencoder.")
-plane.show(*submanifold_tables(history))
+plane = Chart(explored_drawing(history))
 plane
 """
-MORE = "chart.show(*lab_tables(curves(60), old='letters', new='mnist'), alt='Other words.')"
+MORE = "chart.show(lab_drawing(curves(60), old='letters', new='mnist', alt='Other words.'))"
 
 
 @pytest.fixture(scope="module")
@@ -127,17 +122,10 @@ def test_a_chart_is_drawn_and_its_values_are_read_by_pointer(book, keep):
     read = rows(book)
     assert read[1][0] == ends[1][0]
     assert float(read[1][1]) < float(ends[1][1]), "distances rise in these data"
-    keep_at(book, keep, "chart-hover")
     book.page.mouse.move(2, 2)
     drawn(book)
     assert rows(book) == ends
     assert pixels(book) == before
-
-
-def keep_at(book, keep, name):
-    """A picture without moving the pointer away."""
-    if where := os.environ.get("EBLL_SCREENSHOTS"):
-        book.page.locator(".ebll-chart").nth(0).screenshot(path=f"{where}/{name}.png")
 
 
 def test_the_slider_moves_every_view_and_python_knows_the_moment(book, keep):
@@ -157,14 +145,14 @@ def test_the_slider_moves_every_view_and_python_knows_the_moment(book, keep):
     assert float(said) == float(slider.get_attribute("aria-valuetext").split()[1])
 
     epoch = book.page.get_by_role("slider", name="epoch")
-    before = pixels(book, 1, (0, 0.2, 0.5, 0.9)), pixels(book, 1, (0.6, 0.2, 1, 0.5)), pixels(book, 1, (0.6, 0.5, 1, 1))
+    parts = [(0, 0.2, 0.5, 0.9), (0.6, 0.2, 1, 0.5), (0.6, 0.5, 1, 1)]
+    before = [pixels(book, 1, box) for box in parts]
     keep(book.page.locator(".ebll-chart").nth(1), "chart-plane")
     epoch.focus()
     for _ in range(4):
         book.page.keyboard.press("ArrowLeft")
     drawn(book, 1)
-    after = pixels(book, 1, (0, 0.2, 0.5, 0.9)), pixels(book, 1, (0.6, 0.2, 1, 0.5)), pixels(book, 1, (0.6, 0.5, 1, 1))
-    assert [one == two for one, two in zip(before, after, strict=True)] == [False] * 3
+    assert [pixels(book, 1, box) == old for box, old in zip(parts, before, strict=True)] == [False] * 3
     assert rows(book, 1)[2][:2] == ["through the autoencoder", "42"]
 
 
@@ -245,24 +233,16 @@ def test_new_data_and_texts_come_without_a_new_chart(book):
     assert words.evaluate("e => e.kept")
 
 
-def test_no_fault_for_those_who_use_a_screen_reader(book):
+def test_no_fault_for_a_screen_reader_nothing_from_a_network_and_nothing_cut_in_a_narrow_window(book, address, keep):
     found = Axe().run(book.page, context=".ebll-chart")
     assert [(one["id"], one["nodes"][0]["html"]) for one in found.response["violations"]] == []
-
-
-def test_nothing_is_fetched_from_a_network(book, address):
     own = (address, address.replace("http", "ws"), "blob:", "data:")
     loaded = book.page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
     assert [url for url in [*book.asked, *loaded] if not url.startswith(own)] == []
-
-
-def test_in_a_narrow_window_nothing_is_cut(book, keep):
     book.page.set_viewport_size({"width": 700, "height": 1100})
     book.page.wait_for_timeout(500)
-    drawn(book)
-    drawn(book, 1)
     for place, name in enumerate(("lab", "plane")):
-        frame = plot(book, place)
-        wide, inside = frame.evaluate("e => [e.querySelector('canvas').clientWidth, e.clientWidth]")
+        drawn(book, place)
+        wide, inside = plot(book, place).evaluate("e => [e.querySelector('canvas').clientWidth, e.clientWidth]")
         keep(book.page.locator(".ebll-chart").nth(place), f"chart-{name}-700")
         assert wide <= inside

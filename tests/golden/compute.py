@@ -194,7 +194,7 @@ def ended(event):
 def held(panel):
     """Ask for a step, and wait until the run is held at it."""
     press(panel, "step")
-    until(lambda: panel.driver.held, "the step")
+    until(lambda: panel.held, "the step")
 
 
 def forgetting_lab(tasks):
