@@ -170,13 +170,12 @@ def checked_changes(config: LabConfig, changes: Any) -> tuple[Change, ...]:
 
     changes  each (step, name, value), such as (60, "alpha", 0.0)
     """
-    if not isinstance(changes, Iterable) or isinstance(changes, str):
-        raise InputError(f"changes: a list such as [(60, 'alpha', 0.0)]; got {changes!r}.")
+    try:
+        listed = [(step, name, value) for step, name, value in changes]
+    except (TypeError, ValueError):
+        raise InputError(f"changes: a list such as [(60, 'alpha', 0.0)]; got {changes!r}.") from None
     made = []
-    for change in changes:
-        if not isinstance(change, Sequence) or isinstance(change, str) or len(change) != 3:
-            raise InputError(f"changes: each is (step, name, value), such as (60, 'alpha', 0.0); got {change!r}.")
-        step, name, value = change
+    for step, name, value in listed:
         check_count(step, "step of a change", low=0)
         check_choice(name, MID_RUN, "A setting that may change in mid-run")
         made.append(Change(int(step), name, getattr(config.replace(**{name: value}), name)))
