@@ -75,7 +75,7 @@ def figures(run: ebll.Run) -> None:
 
 
 def widgets() -> None:
-    ebll.widgets.forgetting_lab(ebll.LabConfig(alpha=1.0))
+    ebll.widgets.forgetting_lab(alpha=1.0)
     ebll.widgets.submanifold_explorer()
     assert_type(ebll.LabConfig(new="mnist"), ebll.LabConfig)
 

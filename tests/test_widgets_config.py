@@ -50,6 +50,15 @@ CHANGES = st.lists(st.builds(Change, st.integers(0, 10**6), st.sampled_from(MID_
 # A line of code and back.
 
 
+def test_settings_by_name_take_the_place_of_those_of_a_line():
+    assert LabConfig.read("alpha=1.0, epochs=2", alpha=5.0) == LabConfig(alpha=5.0, epochs=2)
+    assert LabConfig.read("", net="cnn") == LabConfig(net="cnn")
+    assert LabConfig.read(LabConfig(epochs=2), alpha=5.0) == LabConfig(alpha=5.0, epochs=2)
+    for given in ("", LabConfig()):
+        with raises(InputError, "alhpa", "alpha"):
+            LabConfig.read(given, alhpa=1.0)
+
+
 @given(CONFIGS | PLANES)
 def test_a_config_is_read_from_its_line_and_python_makes_the_same_of_it(config):
     line, kind = config.line(), type(config)

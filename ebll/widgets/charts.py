@@ -113,7 +113,7 @@ def _terms_panel() -> alt.LayerChart:
         alt.Chart()
         .transform_filter("datum.method === terms_of && (datum.run === '' || datum.run === 'before')")
         .transform_fold(LOSSES, as_=["term", "loss"])
-        .transform_filter("datum.loss > 0")
+        .transform_calculate(loss="datum.loss > 0 ? datum.loss : null")
         .encode(
             x=_step(None),
             y=alt.Y("loss:Q", scale=alt.Scale(type="log", domain=domain, clamp=True), axis=_up(format="~g")),

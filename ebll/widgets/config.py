@@ -57,14 +57,15 @@ class WidgetConfig(Settings):
         return f"{self.made_by}({', '.join(f'{name}={_literal(getattr(self, name))}' for name in self.changed)})"
 
     @classmethod
-    def read(cls, text: str | Self) -> Self:
+    def read(cls, text: str | Self, **settings: Any) -> Self:
         """A config from a line such as `line` writes, or from just `name=value, ...`; nothing in it is executed.
 
+        settings   by name, in place of those of the line
         raises   `InputError` where it cannot be read
         """
         if isinstance(text, cls):
-            return text
-        given = keywords_of(text, cls.__name__)
+            return text.replace(**settings) if settings else text
+        given = keywords_of(text, cls.__name__) | settings
         for name in given:
             check_choice(name, cls.__dataclass_fields__, f"Setting of {cls.__name__}")
         return cls(**given)
@@ -148,12 +149,12 @@ def line_of_run(config: LabConfig, changes: Iterable[Sequence[Any]] = ()) -> str
     return f"ebll.widgets.run({config.line()}{f', changes=[{listed}]' if listed else ''})"
 
 
-def read_run(text: str | LabConfig) -> tuple[LabConfig, tuple[Change, ...]]:
+def read_run(text: str | LabConfig, **settings: Any) -> tuple[LabConfig, tuple[Change, ...]]:
     """Config and changes from a line that `line_of_run` writes; nothing in it is executed.
 
-    A line without changes, or just `LabConfig(...)`, means none.
+    A line without changes, or just `LabConfig(...)`, means none; `settings` are as in `LabConfig.read`.
     """
-    config = LabConfig.read(text)
+    config = LabConfig.read(text, **settings)
     call = None if isinstance(text, LabConfig) else _call_in(text, "run")
     if call is None or (len(call.args) == 1 and not call.keywords):
         return config, ()

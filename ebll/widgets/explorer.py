@@ -28,7 +28,7 @@ class SubmanifoldExplorer(SettingsWidget):
 
     config   where it begins: a `SubmanifoldConfig`, or a line such as 'code_size=16, label="B"'; then what the controls
              say
-    tasks, hide, lock, folder   as in `ForgettingLab`; `SubmanifoldExplorer.controls` lists the controls
+    tasks, hide, lock, folder, settings   as in `ForgettingLab`; `SubmanifoldExplorer.controls` lists the controls
 
     history  what was found before the fit and after each of its epochs, the newest last
     """
@@ -40,10 +40,10 @@ class SubmanifoldExplorer(SettingsWidget):
 
     def __init__(
         self, config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = (), hide: Iterable[str] = (),
-        lock: Iterable[str] = (), folder: str | Path = "widget-results",
+        lock: Iterable[str] = (), folder: str | Path = "widget-results", **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__(tasks, hide, lock, folder)
-        self.config = self._begin = self._parsed(config)
+        self.config = self._begin = self._parsed(config, **settings)
         self.history: list[Explored] = []
         self._ended: list[Explored] = []  # the history of the last fit that came to its end
         self._begun = time.monotonic()
@@ -141,11 +141,11 @@ class SubmanifoldExplorer(SettingsWidget):
         self.config = config
         self._start()
 
-    def _parsed(self, line: SubmanifoldConfig | str) -> SubmanifoldConfig:
+    def _parsed(self, line: SubmanifoldConfig | str, **settings: Any) -> SubmanifoldConfig:
         """The config of a line, or a config; where a line names no class that the task has, its first one is meant."""
-        config = SubmanifoldConfig.read(line)
+        config = SubmanifoldConfig.read(line, **settings)
         check_choice(config.task, self.offered, "Task")
-        if isinstance(line, str) and "label" not in keywords_of(line, "SubmanifoldConfig"):
+        if isinstance(line, str) and "label" not in keywords_of(line, "SubmanifoldConfig") | settings:
             return self._with_class(config)
         check_choice(config.label, self._classes(config), f"Class of {config.task}")
         return config

@@ -57,6 +57,7 @@ class ForgettingLab(SettingsWidget):
     hide     controls to leave out, such as ["seed", "epochs"]; `ForgettingLab.controls` lists the names
     lock     controls to show, but not to be changed
     folder   where "Take a figure" and "Take the data" write
+    settings   any of `LabConfig` by name, such as alpha=1.0
 
     made, before   the run on show, and the run before it
     pinned         name -> run that was kept
@@ -71,10 +72,10 @@ class ForgettingLab(SettingsWidget):
     def __init__(
         self, config: LabConfig | str = "", changes: Iterable[Sequence[Any]] = (), *, mode: str = "run",
         speed: float | None = None, tasks: Iterable[Task] = (), hide: Iterable[str] = (), lock: Iterable[str] = (),
-        folder: str | Path = "widget-results",
+        folder: str | Path = "widget-results", **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__(tasks, hide, lock, folder)
-        self.config, written = read_run(config)
+        self.config, written = read_run(config, **settings)
         self.changes = checked_changes(self.config, changes) or written
         self.mode = check_choice(mode, MODES, "mode")
         speed = (WATCHED if mode == "mid-run" else FASTEST) if speed is None else speed
