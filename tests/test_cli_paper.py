@@ -154,15 +154,15 @@ def test_what_a_run_would_refuse_is_told_in_its_words_and_a_folder_of_ones_own_r
 
 
 def test_it_leaves_the_main_jobs_tables_and_the_papers_layout(root, tmp_path):
-    """Of two pairs and a sequence of three."""
-    given = {"experiment": "flowers-scenes,flowers-birds,imagenet-scenes-birds", "methods": "finetune,lwf"}
+    """Of a pair and a sequence of three."""
+    given = {"experiment": "flowers-birds,imagenet-scenes-birds", "methods": "finetune,lwf,ebll"}
     result = run(root, tmp_path, "--first-seed", 4, backbone="resnet18", **given)
     assert result.exit_code == 0, result.output
     accuracy = pd.read_csv(tmp_path / "accuracy.csv")
     counts = accuracy.groupby(["sequence", "method"]).size().unstack()
-    assert list(counts) == ["finetune", "lwf"]
+    assert list(counts) == ["ebll", "finetune", "lwf"]
     assert {name: set(row) for name, row in zip(counts.index, counts.to_numpy(), strict=True)} == {
-        "resnet18:flowers-birds": {3}, "resnet18:flowers-scenes": {3}, "resnet18:imagenet-scenes-birds": {6},
+        "resnet18:flowers-birds": {3}, "resnet18:imagenet-scenes-birds": {6},
     }  # fmt: skip
     about = json.loads((tmp_path / "run.json").read_text())
     assert (about["seeds"], about["settings"]["train"]["epochs"]) == ([4], 2)

@@ -119,11 +119,6 @@ def test_it_may_be_stopped_again_and_again_and_steps_saved_change_nothing(start,
     assert [path.name for path in tmp_path.iterdir()] == [STAGE]  # its end
 
 
-def test_a_finished_run_may_be_given_another_task(start, tmp_path):
-    kept(tmp_path, "ebll", start=start, tasks=TASKS[:2])
-    same(kept(tmp_path, "ebll", start=start)[0], whole("ebll", start=start))
-
-
 def test_momentum_and_fisher_information_lie_as_their_weights_do_when_they_come_back(tmp_path):
     """SGD's fused step pairs a weight and its momentum by where they lie, and sums go by it; channels last is not row
     by row."""

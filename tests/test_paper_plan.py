@@ -39,6 +39,8 @@ def test_the_numbers_are_those_of_the_authors_code():
     assert (usual.backbone, usual.weights, usual.dropout) == ("alexnet", "default", 0.0)
     assert (usual.temperature, usual.distill_weight, usual.recon_weight) == (2.0, 1.0, 1e-6)
     assert (usual.photos.augment, usual.photos.versions, usual.photos.stored) == ("fixed", 5, 256)
+    assert usual.photos_of("imagenet") == PhotoSettings(images=100_000)  # of the others, all
+    assert usual.photos_of("birds") == PhotoSettings()
 
 
 def test_the_step_size_falls_after_54_epochs():
@@ -61,7 +63,6 @@ def test_alpha_and_code_go_by_the_set_in_the_order_learned(tasks):
 
 def test_the_three_by_hand():
     made = PaperSettings().method("ebll", THREE)
-    assert made.alpha == (1e-3, 1e-2)
     assert made.autoencoder == AutoencoderSettings(
         code_size=(300, 100), recon_weight=1e-6, start="pca", optimizer="adam", learning_rate=1e-5, epochs=20,
         batch_size=512, images=100_000,
@@ -87,13 +88,6 @@ def test_every_method_takes_what_it_has_of_the_settings(name):
     assert {field: getattr(made, field) for field in has} == has
     if hasattr(made, "autoencoder"):
         assert (made.autoencoder.code_size, made.autoencoder.recon_weight) == ((8, 7), 9.0)
-
-
-def test_only_imagenet_is_taken_in_part():
-    usual = PaperSettings()
-    assert usual.photos_of("imagenet") == PhotoSettings(images=100_000)
-    assert usual.photos_of("birds") == PhotoSettings()
-    assert PaperSettings(imagenet_images=0).photos_of("imagenet").images == 0
 
 
 def tasks_of(*names, backbone="alexnet"):
