@@ -19,7 +19,8 @@ from paper_rig import COUNTS, photos, same_results, small_net
 from ebll import METHODS
 from ebll.cli import cli
 from ebll.errors import DataMissing, InputError
-from ebll.paper import PHOTO_SETS, PaperSettings, PhotoSettings, Workspace, dry_run, load_photos, units_of
+from ebll.paper import PHOTO_SETS, PaperSettings, PhotoSettings, Workspace, dry_run, load_photos, protocol, units_of
+from ebll.paper.checkpoint import save_checkpoint
 
 pytestmark = pytest.mark.paper
 
@@ -189,48 +190,47 @@ def test_runs_that_diverge_are_named_and_the_exit_code_tells(root, tmp_path):
     assert not (tmp_path / "all/claims.json").exists()
 
 
-# ---- a process of its own
+# ---- signals
 
 WAIT = 120  # seconds after which something hangs
 
 
-def test_ended_by_a_batch_system_and_then_killed_it_goes_on_to_the_same_tables(root, tmp_path):
-    """Of a network whose dropout draws; the second process goes on from where the first was stopped."""
-    out, given = tmp_path / "out", {"experiment": "birds-scenes", "methods": "ebll", "dropout": 0.2}
+def test_ended_by_a_batch_system_and_then_killed_it_goes_on_to_the_same_tables(root, tmp_path, monkeypatch):
+    """Of a network whose dropout draws; the process that is killed goes on from where the first run was stopped."""
+    given = {"experiment": "birds-scenes", "methods": "ebll", "dropout": 0.2}
     given |= {"epochs": 30, "learning_rate": 0.001, "log_every": 50}
+    often, out, saved = ("--minutes", "0.0001"), tmp_path / "out", []
 
-    def arguments(out, *more):
-        return ["paper", "--root", str(root), "--out", str(out), "--incomplete", *options(given), *more]
+    def save(*checkpoint):
+        saved.append(save_checkpoint(*checkpoint))
+        if len(saved) == 5:
+            signal.raise_signal(signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        resume = ["--resume"] if out.exists() else []
-        words = arguments(out, "--minutes", "0.0005", *resume)
-        program = f"import paper_rig, ebll.cli\nwith paper_rig.small_net(): ebll.cli.main({words})"
-        command = [sys.executable, "-c", program]
-        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": Path(__file__).parent}
-        with subprocess.Popen(command, **pipe) as process:
-            try:
-                begun, seen = time.monotonic(), set()
-                while len(seen) < 3:  # checkpoints of its own
-                    assert process.poll() is None, process.communicate()
-                    assert time.monotonic() - begun < WAIT
-                    seen |= {path.stat().st_mtime_ns for path in out.rglob("step.safetensors") if path.exists()}
-                    time.sleep(0.01)
-                process.send_signal(number)
-                _, stderr = process.communicate(timeout=WAIT)
-            finally:
-                process.kill()
-        if number == signal.SIGKILL:
-            assert process.returncode == -number, stderr
-        else:
-            assert process.returncode == 130, stderr
-            assert "Stopping, with a checkpoint of the step that it is at" in stderr
-            assert "--resume" in stderr
-            assert "Traceback" not in stderr
-        assert not (out / "claims.json").exists()
-    with small_net():
-        for folder, resume in ((out, ["--resume"]), (tmp_path / "whole", [])):
-            result = CliRunner().invoke(cli, arguments(folder, *resume))
-            assert result.exit_code == 0, result.output
+    with monkeypatch.context() as patch:
+        patch.setattr(protocol, "save_checkpoint", save)
+        result = run(root, out, *often, **given)
+    refused(result, "Stopping, with a checkpoint of the step that it is at", "--resume", code=130)
+    assert len(list(out.rglob("step.safetensors"))) == 1
+
+    words = ["paper", "--root", str(root), "--out", str(out), "--incomplete", *options(given), *often, "--resume"]
+    program = f"import paper_rig, ebll.cli\nwith paper_rig.small_net(): ebll.cli.main({words})"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, cwd=Path(__file__).parent
+    ) as process:
+        try:
+            begun, seen = time.monotonic(), set()
+            while len(seen) < 4:  # checkpoints of its own, behind the one that is there
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() - begun < WAIT
+                seen |= {path.stat().st_mtime_ns for path in out.rglob("step.safetensors") if path.exists()}
+                time.sleep(0.01)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / "claims.json").exists()
+
+    for folder, resume in ((out, ["--resume"]), (tmp_path / "whole", [])):
+        result = run(root, folder, *resume, **given)
+        assert result.exit_code == 0, result.output
     same_results(out, tmp_path / "whole")
     assert not [path for path in out.rglob("*.safetensors*") if path.parent.parent.parent == out / "runs"]
