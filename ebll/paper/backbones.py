@@ -111,11 +111,18 @@ def load_backbone(
     parts = [nn.Unflatten(1, shape)] if len(shape) > 1 else []
     if end is not head.args[0]:
         parts.append(_between(model, nodes, end, head.args[0]))
-    mean, std = ((127 / 255,) * 3, (128 / 255,) * 3) if name == LITE0 else _standardised_by(name)  # its authors'
-    features, operator = _between(model, nodes, nodes[0], end), nn.Sequential(*parts) if parts else nn.Identity()
-    pretrained, size, side = weights != "none", math.prod(shape), input_size
+    mean, std = _standardised_by(name)
     made = Backbone(
-        name, cut or end.name, features, operator, _module(model, head), mean, std, (3, side, side), size, pretrained
+        name=name,
+        cut=cut or end.name,
+        features=_between(model, nodes, nodes[0], end),
+        operator=nn.Sequential(*parts) if parts else nn.Identity(),
+        head=_module(model, head),
+        mean=mean,
+        std=std,
+        input_shape=(3, input_size, input_size),
+        feature_size=math.prod(shape),
+        pretrained=weights != "none",
     )
     del model, nodes, points, end, head
     gc.collect()  # the traced graph holds the whole network in reference cycles
@@ -123,6 +130,8 @@ def load_backbone(
 
 
 def _standardised_by(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if name == LITE0:  # as its authors did
+        return (127 / 255,) * 3, (128 / 255,) * 3
     inputs = get_model_weights(name).DEFAULT.transforms()
     return tuple(inputs.mean), tuple(inputs.std)
 
