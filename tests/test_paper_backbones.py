@@ -1,6 +1,7 @@
 """Pretrained networks cut into F, T and head: together they are the network; weights fit or are refused."""
 
 import copy
+import gc
 import importlib
 import os
 import pickle
@@ -28,12 +29,12 @@ pytestmark = pytest.mark.paper
 SMALL, SIZE = "mobilenet_v3_small", 64  # the quickest network that has a T
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+@pytest.fixture(autouse=True, scope="module")
+def frozen_garbage():
+    """`load_backbone` collects garbage each time; objects from before this file need not be looked through again."""
+    gc.freeze()
     yield
-    torch.set_num_threads(before)
+    gc.unfreeze()
 
 
 def answers(backbone, net, images):
