@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
-import os
-import platform
-import time
+import functools
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +25,7 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.rounds import interleaved, machine
 from benchmarks.section import write_section
 from ebll.autoencoder import Autoencoder, encoder_of
 from ebll.data import Task
@@ -59,9 +58,9 @@ def network_of(settings: PaperSettings, device: str) -> Network:
     return net
 
 
-def prepared(settings: PaperSettings, device: str, batch: int) -> dict[tuple[str, str], Callable[[], None]]:
-    """For each method and kind of windows, a call that makes one epoch of two steps."""
-    calls: dict[tuple[str, str], Callable[[], None]] = {}
+def prepared(settings: PaperSettings, device: str, batch: int) -> dict[str, Callable[[], None]]:
+    """For each "method, kind of windows", a call that makes one epoch of two steps."""
+    calls: dict[str, Callable[[], None]] = {}
     start = network_of(settings, device)
     start.add_head(OLD_CLASSES)
     memory = _memory(start, settings, device)
@@ -73,7 +72,7 @@ def prepared(settings: PaperSettings, device: str, batch: int) -> dict[tuple[str
             method = settings.method(name, ("imagenet", "scenes"))
             method.prepare(net)
             net.add_head(task.class_count)
-            calls[name, kind] = _epoch(net, method, task, memory, settings)
+            calls[f"{name}, {kind}"] = _epoch(net, method, task, memory, settings)
     return calls
 
 
@@ -96,28 +95,20 @@ def _epoch(net: Network, method: Any, task: Task, memory: Any, settings: PaperSe
 
 def measured(settings: PaperSettings, device: str, batch: int, rounds: int, epochs: int) -> pd.DataFrame:
     """Images a second of every row in every round, and floating-point operations a second of a large product."""
-    calls, images = prepared(settings, device, batch), 2 * batch * epochs
     size = 4096 if device != "cpu" else 2048
     kind = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-    square, times = torch.randn(size, size, device=device).to(kind), []
-    keys = list(calls)
-    for _ in range(rounds + 1):
-        keys = keys[3:] + keys[:3]  # nobody is always first, nor always after the same one
-        row: dict[Any, float] = {"product": 8 * 2 * size**3 / _seconds(lambda: square @ square, device, 8)}
-        for key in keys:
-            row[key] = images / _seconds(calls[key], device, epochs)
-        times.append(row)
-    return pd.DataFrame(times[1:])  # the first round warms up, and compiles
+    square = torch.randn(size, size, device=device).to(kind)
+    work = {name: (call, epochs, 2 * batch * epochs) for name, call in prepared(settings, device, batch).items()}
+    work["product"] = (lambda: square @ square), 8, 8 * 2 * size**3
+    cases = {name: functools.partial(_repeated, call, times) for name, (call, times, _) in work.items()}
+    # The first round warms up, and compiles.
+    seconds = interleaved(cases, rounds, ready=torch.cuda.synchronize if device != "cpu" else None)
+    return pd.Series({name: amount for name, (_, _, amount) in work.items()}) / seconds
 
 
-def _seconds(call: Callable[[], object], device: str, times: int) -> float:
-    """Of so many calls in a row."""
-    begun = time.perf_counter()
+def _repeated(call: Callable[[], object], times: int) -> None:
     for _ in range(times):
         call()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - begun
 
 
 def operations(settings: PaperSettings, batch: int) -> float:
@@ -133,11 +124,11 @@ def summary(times: pd.DataFrame, flops: float) -> pd.DataFrame:
     """Median images a second; median, lowest and highest ratio of a step to fine-tuning's; share of the product."""
     rows = []
     for method, kind in ((name, kind) for kind in ("fixed", "random") for name in ROWS):
-        ratio = times["finetune", kind] / times[method, kind]
-        share = times[method, kind] * flops / times["product"]
+        rate = times[f"{method}, {kind}"]
+        ratio, share = times[f"finetune, {kind}"] / rate, rate * flops / times["product"]
         rows.append(
             {
-                "method": method, "windows": kind, "images": times[method, kind].median(), "ratio": ratio.median(),
+                "method": method, "windows": kind, "images": rate.median(), "ratio": ratio.median(),
                 "low": ratio.min(), "high": ratio.max(), "share": share.median() if method == "finetune" else None,
             }
         )  # fmt: skip
@@ -152,7 +143,7 @@ one old task of 1,000 classes with a code of 300, {precision}{compiled}, channel
 the device. Ratios are a step's time to fine-tuning's with the same windows in the same round, with the lowest and
 highest round; the share is of the floating-point operations that a large matrix product of that round reached.
 
-Measured on {machine}, device {device}, {threads} thread(s), torch {torch}, with other work {busy} on the machine.
+Measured on {machine}, device {device}, {threads} thread(s), torch {torch}, load {load} before.
 
 {table}
 
@@ -200,7 +191,6 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, help="of two steps each, in a round")
     arguments.add_argument("--compile", action="store_true")
     arguments.add_argument("--threads", type=int, default=0, help="0: as many as torch takes")
-    arguments.add_argument("--busy", default="unknown", help="what else ran meanwhile, for the page: none, some")
     arguments.add_argument("--page", default=str(root / "docs" / "performance.md"))
     arguments.add_argument("--out", default=str(Path(__file__).with_name("paper_speed.csv")))
     chosen = arguments.parse_args()
@@ -210,15 +200,13 @@ def main() -> None:
     usual = PaperSettings(precision=precision, compile=chosen.compile)
     settings = usual.replace(train=usual.train.replace(batch_size=batch, threads=chosen.threads))
     with Workspace(Path(), Path(), settings, chosen.device).computing():
+        about = machine("cuda" if gpu else "cpu")  # with the load of before
         times = measured(settings, chosen.device, batch, chosen.rounds, epochs)
     result = summary(times, operations(settings, batch))
-    name = torch.cuda.get_device_name() if gpu else f"{platform.machine()}, {os.cpu_count()} cores"
     facts = {
         "arguments": f" --device {chosen.device}" + " --compile" * chosen.compile if gpu else "",
         "rounds": chosen.rounds, "steps": 2 * epochs, "batch": batch, "precision": precision,
-        "compiled": ", compiled" if chosen.compile else "", "machine": name, "device": chosen.device,
-        "threads": chosen.threads or torch.get_num_threads(), "torch": torch.__version__.partition("+")[0],
-        "busy": chosen.busy,
+        "compiled": ", compiled" if chosen.compile else "", "device": chosen.device, **about,
     }  # fmt: skip
     print(result.round(3).to_string(index=False), flush=True)
     where = {name: facts[name] for name in ("rounds", "batch", "precision", "machine", "device", "threads", "torch")}

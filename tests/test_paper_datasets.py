@@ -22,7 +22,7 @@ def tiny(tmp_path, monkeypatch):
 
     def written(name, **options):
         counts(monkeypatch, name, WRITERS[name](tmp_path, **options))
-        return PHOTO_SETS[name].folder(tmp_path)
+        return tmp_path / PHOTO_SETS[name].folder
 
     return written
 
@@ -64,16 +64,15 @@ def test_every_layout_is_found_with_the_class_that_each_image_shows(tiny, tmp_pa
         assert min(range(3), key=lambda c: abs(mean - colour(c)).sum()) == label, file
 
 
-@each_set
-def test_the_digest_tells_other_files_and_not_another_place(tiny, tmp_path, name):
-    base = tiny(name)
-    before = find_photos(name, tmp_path).digest
-    (tmp_path / "elsewhere").mkdir()
-    base.rename(tmp_path / "elsewhere" / base.name)
-    moved = find_photos(name, tmp_path / "elsewhere")
+def test_the_digest_tells_other_files_and_not_another_place(tiny, tmp_path):
+    base, away = tiny("birds"), tmp_path / "elsewhere"
+    before = find_photos("birds", tmp_path).digest
+    away.mkdir()
+    base.rename(away / base.name)
+    moved = find_photos("birds", away)
     assert moved.digest == before
     write_photo(moved.base / moved.train.files[0], 2, 77, size=(50, 30))
-    assert find_photos(name, tmp_path / "elsewhere").digest != before
+    assert find_photos("birds", away).digest != before
 
 
 def test_flowers_are_torchvisions_with_its_validation_images_in_training(tiny, tmp_path):
@@ -86,11 +85,6 @@ def test_flowers_are_torchvisions_with_its_validation_images_in_training(tiny, t
         for file, (image, _) in zip(part.files, items, strict=True):
             np.testing.assert_array_equal(np.asarray(Image.open(base / file)), np.asarray(image))
     assert found.classes[:2] == ("pink primrose", "hard-leaved pocket orchid")
-
-
-def test_lists_of_flowers_that_are_not_the_published_ones_are_refused(tmp_path):
-    WRITERS["flowers"](tmp_path)
-    refuses("flowers", tmp_path, tmp_path / "flowers-102", "Flowers-102", incomplete=True)
 
 
 def test_birds_by_hand(tiny, tmp_path):
@@ -118,9 +112,8 @@ def test_the_two_datasets_are_used_as_torchvisions(kind, name, tiny):
     assert (image.size, label) == ((40, 30), 2)
 
 
-@pytest.mark.parametrize("folder", ["indoorCVPR_09", "scenes"])
-def test_scenes_may_lie_in_folders_of_other_names_and_lists_may_come_from_windows(tiny, tmp_path, folder):
-    base = tiny("scenes", folder=folder)
+def test_lists_of_scenes_may_come_from_windows(tiny, tmp_path):
+    base = tiny("scenes")
     edit(base / "TestImages.txt", lambda t: "\ufeff" + t.replace("bar/", "bar\\"))
     found = find_photos("scenes", tmp_path)
     assert found.classes == ("airport_inside", "bar", "winecellar")
@@ -197,20 +190,15 @@ def test_flowers_are_fetched_when_asked_and_a_download_that_fails_is_told(tmp_pa
     assert len(find_photos("flowers", tmp_path, download=True).train.files) == 12
 
 
-@each_set
-def test_other_numbers_than_published(tiny, tmp_path, monkeypatch, name):
-    base, classes = tiny(name), 102 if name == "flowers" else 3
-    counts(monkeypatch, name, (3, 13, 6))
-    wanted, got = (f"{classes} classes, {n} training images, 6 test images" for n in (13, 12))
-    refuses(name, tmp_path, f"'{name}'", base, f"wanted {wanted}", f"got {got}", "--incomplete")
-    assert len(find_photos(name, tmp_path, incomplete=True).train.files) == 12
-    for more in ((3, 11, 6), (3, 12, 5)):
-        counts(monkeypatch, name, more)
-        refuses(name, tmp_path, f"wanted {classes} classes", PHOTO_SETS[name].source, incomplete=True)
-
-
-def test_a_part_without_images_is_refused_in_any_case(tiny, tmp_path):
+def test_other_numbers_than_published(tiny, tmp_path, monkeypatch):
     base = tiny("scenes")
+    counts(monkeypatch, "scenes", (3, 13, 6))
+    wanted, got = (f"3 classes, {n} training images, 6 test images" for n in (13, 12))
+    refuses("scenes", tmp_path, "'scenes'", base, f"wanted {wanted}", f"got {got}", "--incomplete")
+    assert len(find_photos("scenes", tmp_path, incomplete=True).train.files) == 12
+    for more in ((3, 11, 6), (3, 12, 5)):
+        counts(monkeypatch, "scenes", more)
+        refuses("scenes", tmp_path, "wanted 3 classes", PHOTO_SETS["scenes"].source, incomplete=True)
     (base / "TestImages.txt").write_text("\n")
     refuses("scenes", tmp_path, "got 3 classes, 12 training images, 0 test images", incomplete=True)
 
@@ -220,13 +208,9 @@ def test_a_part_without_images_is_refused_in_any_case(tiny, tmp_path):
     [
         ("flowers", "setid.mat", "<html>not found</html>" * 20),
         ("birds", "classes.txt", "Wren"),
-        ("birds", "images.txt", "7"),
-        ("birds", "image_class_labels.txt", "2 Wren"),
         ("birds", "train_test_split.txt", "2 2"),
-        ("birds", "train_test_split.txt", "9" * 5000 + " 1"),
         ("scenes", "TrainImages.txt", "a/bar/x.jpg"),
         ("scenes", "TestImages.txt", "zoo/view 1.jpg"),
-        ("scenes", "TestImages.txt", "bar"),
         ("imagenet", "meta.bin", "half of it"),
     ],
 )
@@ -241,9 +225,6 @@ def test_an_image_that_is_named_twice_is_refused(tiny, tmp_path):
     base = tiny("birds")
     edit(base / "images.txt", lambda t: t.replace("bird_0001", "bird_0000").replace("1/bird_0000", "1/./bird_0000"))
     refuses("birds", tmp_path, base, "images/001.Tiny_bird_0/bird_0000.jpg", incomplete=True)
-    base = tiny("scenes")
-    edit(base / "TestImages.txt", lambda t: f"bar/view 0.jpg\n{t}")
-    refuses("scenes", tmp_path, base, "Images/bar/view 0.jpg", incomplete=True)
 
 
 def test_folders_of_imagenet_that_differ_are_refused(tiny, tmp_path):

@@ -14,10 +14,10 @@ from tiny import method
 from torch import nn
 
 from ebll.data import Split, Task
-from ebll.errors import DataMissing, InputError
+from ebll.errors import InputError
 from ebll.paper import Crops, PhotoSettings, PhotoSplit, load_photos
 from ebll.paper import photos as module
-from ebll.paper.photos import Pixels, central_crops, cut, fixed_crops, random_crops
+from ebll.paper.photos import Pixels, cut, fixed_crops, random_crops
 from ebll.protocol import learn_first, run_sequence
 from ebll.recording import Recorder
 from ebll.seeds import generator
@@ -51,8 +51,8 @@ def numbers(task, name):
     return decoded(255 * task.restored(getattr(task, name).inputs[:]))
 
 
-def refuses(job, *named, kind=InputError):
-    with raises(kind, *named):
+def refuses(job, *named):
+    with raises(InputError, *named):
         job()
 
 
@@ -69,7 +69,7 @@ def one_at_a_time(images, crops, size):
     return torch.from_numpy(np.stack(made))
 
 
-@pytest.mark.parametrize(("stored", "size"), [(9, 5), (8, 7), (6, 6), (4, 1)])
+@pytest.mark.parametrize(("stored", "size"), [(9, 5), (6, 6)])
 def test_cut_is_slicing_mirroring_and_standardising_one_image_at_a_time(stored, size):
     corners = torch.arange(stored - size + 1)
     top, left, flip = torch.cartesian_prod(corners, corners, torch.arange(2)).T
@@ -79,22 +79,6 @@ def test_cut_is_slicing_mirroring_and_standardising_one_image_at_a_time(stored, 
     assert (found.shape, found.dtype) == ((len(top), 3, size, size), torch.float32)
     assert found.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(found.double(), one_at_a_time(images, crops, size), rtol=0, atol=1e-6)
-
-
-def test_the_four_corners_by_hand():
-    image = torch.arange(9, dtype=torch.uint8).reshape(1, 3, 3, 1).expand(4, 3, 3, 3)  # 0 1 2 / 3 4 5 / 6 7 8
-    top, left = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
-    plain = [[[0, 1], [3, 4]], [[1, 2], [4, 5]], [[3, 4], [6, 7]], [[4, 5], [7, 8]]]
-    mirrored = [[[1, 0], [4, 3]], [[2, 1], [5, 4]], [[4, 3], [7, 6]], [[5, 4], [8, 7]]]
-    for flip, expected in ((False, plain), (True, mirrored)):
-        found = cut(image, Crops(top, left, torch.full((4,), flip)), 2, *BYTES)
-        assert all(found[:, channel].int().tolist() == expected for channel in range(3))
-
-
-@pytest.mark.parametrize(("stored", "size", "corner"), [(256, 224, 16), (9, 4, 2), (7, 7, 0), (8, 7, 0)])
-def test_the_central_crop_leaves_as_much_on_either_side(stored, size, corner):
-    crops = central_crops(3, stored, size)
-    assert [part.tolist() for part in crops] == [[corner] * 3, [corner] * 3, [False] * 3]
 
 
 def test_random_crops_are_uniform_over_all_that_there_are_and_seeded():
@@ -151,10 +135,8 @@ def test_the_fixed_crops_are_the_drawn_ones_and_all_others_are_central(root):
 def test_the_validation_images_are_the_same_for_every_run_and_go_by_the_split_seed(root):
     first = numbers(load(root), "validation")[0]
     torch.manual_seed(17)  # what a run does to the global generator
-    for options in ({"augment": "random"}, {"size": 10}, {"versions": 2}):
-        assert torch.equal(numbers(load(root, **options), "validation")[0], first)
-    others = [numbers(load(root, split_seed=seed), "validation")[0].tolist() for seed in (1, 2, 3)]
-    assert others != [first.tolist()] * 3
+    assert torch.equal(numbers(load(root, augment="random", size=10), "validation")[0], first)
+    assert not torch.equal(numbers(load(root, split_seed=1), "validation")[0], first)
     assert len(numbers(load(root, held_out=0.5), "validation")[0]) == 18
 
 
@@ -172,10 +154,9 @@ def test_some_images_are_taken_of_every_class_in_its_share(root):
 
 def test_a_class_of_which_an_incomplete_set_has_no_image_is_passed_over(tmp_path):
     tiny_photos.write_birds(tmp_path, train=5)
-    for name in ("images", "train_test_split", "image_class_labels"):
-        file = tmp_path / f"CUB_200_2011/{name}.txt"
-        lines = file.read_text().splitlines()
-        file.write_text("\n".join(line for line in lines if int(line.split()[0]) not in range(8, 15)))  # class 2 of 3
+    file = tmp_path / "CUB_200_2011/images.txt"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(lines[:7] + lines[14:]))  # without class 2 of 3
     settings = PhotoSettings(stored=16, size=12, augment="none", images=6)
     task = load_photos("birds", tmp_path, settings, incomplete=True)
     assert (task.name, task.class_count) == ("birds", 3)
@@ -189,8 +170,6 @@ def test_restored_inputs_are_the_pixels_from_0_to_1(root):
     task = load(root, mean=(0.5, 0.1, 0.2), std=(0.3, 0.2, 0.4))
     expected = coded(range(100, 106), 12)[:, 2:10, 2:10].permute(0, 3, 1, 2) / 255
     torch.testing.assert_close(task.restored(task.test.inputs[:]), expected, rtol=0, atol=1e-6)
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.5, 0.1, 0.2), (0.3, 0.2, 0.4)))
-    torch.testing.assert_close(task.test.inputs[:], (expected - mean) / std, rtol=0, atol=1e-5)
 
 
 def test_without_settings_photographs_are_cut_at_224_and_standardised_as_for_imagenet(root):
@@ -200,17 +179,8 @@ def test_without_settings_photographs_are_cut_at_224_and_standardised_as_for_ima
     assert (list(task.offset), list(task.scale)) == (usual.mean, usual.std)
     assert task.input_shape == (3, 224, 224)
     assert len(task.train) == 5 * 32
-    assert repr(task).startswith("Task 'own': train 160, validation 4, test 6\n  3 classes: class0, class1, class2\n")
     low, high = min(-MEAN / STD).item(), max((1 - MEAN) / STD).item()
     assert f"one input: 3 x 224 x 224, training values {low:.2f} to {high:.2f}" in repr(task)
-    assert repr(task.train) == "PhotoSplit(160 x 3 x 224 x 224)"
-
-
-def test_progress_is_told_of_each_part_and_the_cache_may_lie_elsewhere(root, tmp_path):
-    told = []
-    load(root, cache=tmp_path / "cache", images=18, progress=lambda *given: told.append(given))
-    assert told == [("own train", 0, 18), ("own train", 18, 18), ("own test", 0, 6), ("own test", 6, 6)]
-    assert len(list((tmp_path / "cache").glob("*.bin"))) == 2
 
 
 def test_unreadable_images_are_refused_or_left_out_with_their_labels(tmp_path):
@@ -229,26 +199,12 @@ def test_unreadable_images_are_refused_or_left_out_with_their_labels(tmp_path):
     refuses(lambda: load(tmp_path, skip_unreadable=True), "'own'", "'class2'", "test")
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"mean": (0.5, 0.1)}, ["mean", "three numbers"]),
-        ({"mean": (0.5, float("nan"), 0.1)}, ["mean", "three numbers"]),
-        ({"std": (0.5, 0.0, 0.1)}, ["std", "above 0"]),
-        ({"cache": 5}, ["cache", "got 5"]),
-    ],
-)
-def test_what_cannot_be_used_is_refused(root, options, named):
-    with pytest.raises(InputError) as caught:  # with torch's words
-        load(root, **options)
-    assert [word for word in named if word not in str(caught.value)] == []
-
-
-def test_settings_that_cannot_be_are_refused(root, tmp_path):
+def test_what_cannot_be_is_refused(root):
+    refuses(lambda: load(root, mean=(0.5, 0.1)), "mean", "three numbers")
+    refuses(lambda: load(root, std=(0.5, 0.0, 0.1)), "std", "above 0")
+    refuses(lambda: load(root, cache=5), "cache", "got 5")
     refuses(lambda: PhotoSettings(stored=200, size=224), "size", "224 pixels", 200)
-    refuses(lambda: PhotoSettings(augment="sometimes"), "augment", "'sometimes'", "fixed, random, none")
     refuses(lambda: load_photos("own", root, {"size": 8}), "settings", "PhotoSettings", "got dict")
-    refuses(lambda: load_photos("birds", tmp_path, TINY), "'birds'", tmp_path, kind=DataMissing)
 
 
 # ---- pixels are the tensor that they stand for
@@ -265,26 +221,15 @@ def pair(monkeypatch):
     return made, cut(images[ROWS], crops, 8, SCALE, SHIFT)
 
 
-INDICES = [
-    *(0, -1, slice(None), slice(2, 11), slice(None, None, 3), slice(5, 5)),
-    *(torch.tensor([4, 0, 12, 4, 4, -1]), torch.tensor([], dtype=torch.int64), [2, 9]),
-    *(torch.arange(13) % 3 == 0, torch.tensor([[1, 2], [0, 12], [5, 5]])),
-]
-
-
-@pytest.mark.parametrize("index", INDICES, ids=str)
-def test_indexing_gives_what_indexing_the_tensor_gives(pair, index):
-    pixels, tensor = pair
-    assert torch.equal(pixels[index], tensor[index])
-    assert pixels[index].shape == tensor[index].shape
+INDICES = [-1, slice(2, 11), slice(5, 5), torch.tensor([4, 0, 12, 4, 4, -1]), torch.arange(13) % 3 == 0]
 
 
 def test_pixels_have_the_tensors_shape_portions_rows_and_ends(pair):
     pixels, tensor = pair
     assert [getattr(pixels, n) == getattr(tensor, n) for n in ("shape", "ndim", "dtype", "device")] == [True] * 4
     assert len(pixels) == len(tensor)
-    with pytest.raises(IndexError):
-        pixels[13]
+    for index in INDICES:
+        assert torch.equal(pixels[index], tensor[index])
     for size in (1, 3, 50):
         found = list(pixels.split(size))
         assert [len(part) for part in found] == [len(part) for part in tensor.split(min(size, 4))]
@@ -296,10 +241,7 @@ def test_pixels_have_the_tensors_shape_portions_rows_and_ends(pair):
     assert torch.equal(again, cut(coded(ROWS, 12), others, 8, SCALE, SHIFT)[rows])
     assert pixels.min() == (0 * SCALE + SHIFT).min()
     assert pixels.max() == (255 * SCALE + SHIFT).max()
-
-
-def test_moved_pixels_are_cut_elsewhere_and_the_images_stay_where_they_are(pair):
-    moved = pair[0].to("meta")
+    moved = pixels.to("meta")  # cut there, from images that stay where they are
     assert (moved.device.type, moved.images.device.type, moved.crops.top.device.type) == ("meta", "cpu", "meta")
 
 
@@ -334,7 +276,7 @@ def test_batches_left_out_at_the_beginning_leave_those_that_follow(augment, reco
     targets = rows if recording == "rows" else lambda inputs: {"mean": inputs.mean(dim=(1, 2, 3))}
     size = len(task.train) * 4 // 13  # an epoch is three full batches and a rest
     whole = list(itertools.islice(stream_of(task, size, targets), 10))
-    for skip in (1, 3, 4, 7):
+    for skip in (1, 4, 7):
         rest = itertools.islice(stream_of(task, size, targets, skip), 10 - skip)
         for expected, found in zip(whole[skip:], rest, strict=True):
             assert torch.equal(found.inputs, expected.inputs)
@@ -445,7 +387,7 @@ def as_tensors(task):
     return Task(task.name, task.classes, **plain, offset=task.offset, scale=task.scale)
 
 
-@pytest.mark.parametrize("name", ["lwf", "ebll", "ewc", "joint", "feature-extraction"])
+@pytest.mark.parametrize("name", ["ebll", "ewc", "joint"])
 def test_a_run_on_photographs_is_the_run_on_tensors(name, photo_root):
     """Photographs lie channels last in memory and tensors channels first, for which torch has other convolutions."""
     tasks = photo_tasks(photo_root, "fixed")
@@ -467,15 +409,3 @@ def test_a_run_on_photographs_is_the_run_on_tensors(name, photo_root):
     for table in ("curves", "accuracy", "kept"):
         pd.testing.assert_frame_equal(getattr(first, table), getattr(second, table), rtol=1e-9, atol=1e-9)
     assert len(first.recorder.curve_rows) > 10
-
-
-def test_a_learned_task_is_recognised_and_left_as_it_was(photo_root):
-    """Colour tells the classes apart, so that a network whose labels do not belong to its inputs would guess."""
-    (task, _) = photo_tasks(photo_root, "random")
-    before = task.train.inputs[:].clone()
-    run = run_sequence([task], "finetune", net=net, settings=SETTINGS.replace(epochs=20), seed=0)
-    assert run.accuracy["accuracy"].item() > 0.8
-    assert torch.equal(task.train.inputs[:], before)
-    subset = task.subset(6)
-    assert subset.train.changing
-    assert set(subset.train.labels.tolist()) == {0, 1, 2}

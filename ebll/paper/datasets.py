@@ -155,32 +155,28 @@ class PhotoSet:
     classes: int
     train: int
     test: int
-    folders: tuple[str, ...]  #: names that its folder may have, the usual one first
+    folder: str  #: its name under the data root
     read: Callable[[Path, bool], tuple[list[str], Samples, Samples]]
     source: str  #: address of the official page
     download: bool = False  #: whether torchvision can fetch it
 
-    def folder(self, root: Path) -> Path:
-        """Where it lies under a data root, or should."""
-        return next((root / name for name in self.folders if (root / name).is_dir()), root / self.folders[0])
-
 
 _SETS = (
     PhotoSet(  # the published training and validation images are the training part
-        "flowers", "Flowers-102", classes=102, train=2_040, test=6_149, folders=("flowers-102",), read=_flowers,
+        "flowers", "Flowers-102", classes=102, train=2_040, test=6_149, folder="flowers-102", read=_flowers,
         source="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", download=True,
     ),
     PhotoSet(
         "scenes", "MIT Indoor-67", classes=67, train=5_360, test=1_340,
-        folders=("indoor67", "indoorCVPR_09", "scenes"), read=functools.partial(_listed, Indoor67),
+        folder="indoor67", read=functools.partial(_listed, Indoor67),
         source="https://web.mit.edu/torralba/www/indoor.html",
     ),
     PhotoSet(
-        "birds", "CUB-200-2011", classes=200, train=5_994, test=5_794, folders=("CUB_200_2011",),
+        "birds", "CUB-200-2011", classes=200, train=5_994, test=5_794, folder="CUB_200_2011",
         read=functools.partial(_listed, CUB200), source="https://www.vision.caltech.edu/datasets/cub_200_2011/",
     ),
     PhotoSet(  # the published validation images are the test part
-        "imagenet", "ImageNet ILSVRC-2012", classes=1_000, train=1_281_167, test=50_000, folders=("imagenet",),
+        "imagenet", "ImageNet ILSVRC-2012", classes=1_000, train=1_281_167, test=50_000, folder="imagenet",
         read=_imagenet, source="https://www.image-net.org/download.php",
     ),
 )  # fmt: skip
@@ -202,7 +198,7 @@ def find_photos(
     root, info = expanded(root, "root"), next((one for one in PHOTO_SETS.values() if one.name == name), None)
     if info is None:
         return _own(name, root)
-    base = info.folder(root)
+    base = root / info.folder
     try:
         classes, *parts = info.read(base, download)
     except Exception as error:  # a damaged list may raise anything

@@ -192,11 +192,6 @@ class PhotoSplit(Split):
     resampled: bool = False
     skipped: tuple[str, ...] = ()
 
-    def __repr__(self) -> str:
-        return (
-            f"PhotoSplit({len(self):,} x 3 x {self.inputs.size} x {self.inputs.size}{', resampled' * self.resampled})"
-        )
-
     @property
     def changing(self) -> bool:
         """Whether every epoch cuts other crops."""
@@ -270,7 +265,7 @@ def load_photos(
         if lost := set(of.labels) - set(labels[part].tolist()):
             raise InputError(f"photos {photos.name!r}: no {part} image of {photos.classes[min(lost)]!r} can be read.")
         images[part] = _held(stored, torch.device(device))
-    kept, validation = _held_out(labels["train"], settings, photos)
+    kept, validation = _divided(labels["train"], settings, photos)
 
     def split(part: str, rows: Tensor, versions: int = 1, **more: Any) -> PhotoSplit:
         draw = generator(settings.split_seed, "windows", photos.name)  # another word would draw other crops
@@ -302,20 +297,20 @@ def chosen_rows(photos: Photos, settings: PhotoSettings) -> tuple[Tensor, int]:
     if 0 < settings.images < len(labels):
         if settings.images < classes:
             raise InputError(f"images: {settings.images} do not give each of {classes} classes one. Take more.")
-        rows = _divided(labels, settings.images, settings, photos, "images")[1]
-    return rows, len(_held_out(labels[rows], settings, photos)[1])
-
-
-def _held_out(labels: Tensor, settings: PhotoSettings, photos: Photos) -> tuple[Tensor, Tensor]:
-    return _divided(labels, max(1, round(settings.held_out * len(labels))), settings, photos, "held out")
+        rows = _divided(labels, settings, photos, settings.images, "images")[1]
+    return rows, len(_divided(labels[rows], settings, photos)[1])
 
 
 def _divided(
-    labels: Tensor, number: int, settings: PhotoSettings, photos: Photos, purpose: str
+    labels: Tensor, settings: PhotoSettings, photos: Photos, number: int = 0, purpose: str = "held out"
 ) -> tuple[Tensor, Tensor]:
-    """As `stratified_split`, over the classes that have images: an incomplete set may lack some."""
+    """(kept, held), as `stratified_split` has them, over the classes that have images: an incomplete set may lack some.
+
+    number   of images to hold; those for validation by default
+    """
     present, compact = labels.unique(return_inverse=True)
     names, draw = [photos.classes[c] for c in present.tolist()], generator(settings.split_seed, purpose, photos.name)
+    number = number or max(1, round(settings.held_out * len(labels)))
     return stratified_split(compact, number, draw, classes=names, what="a validation set")
 
 

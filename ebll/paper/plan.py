@@ -1,4 +1,4 @@
-"""What the paper ran: its sequences of photo sets, and the settings that a source gives for them.
+"""What the paper ran: its sequences of photo sets, the settings that a source gives for them, and what a run takes.
 
 Sources: a published summary of the paper for alpha; the authors' MATLAB code for lambda, sizes of codes, epochs, step
 size, batch and augmented versions. Nothing here was tuned by us, as the photo sets do not come with ebll.
@@ -9,17 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
 
 from ebll.autoencoder import AutoencoderSettings
-from ebll.errors import InputError, check_choice, check_count
+from ebll.errors import DataMissing, InputError, check_choice, check_count
 from ebll.methods import METHODS, Method, method_from
-from ebll.paper.backbones import BACKBONES
-from ebll.paper.photos import PhotoSettings
+from ebll.paper.backbones import BACKBONES, load_backbone
+from ebll.paper.datasets import PHOTO_SETS, find_photos
+from ebll.paper.photos import PhotoSettings, chosen_rows
 from ebll.reproduce.plan import Experiment
 from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings
 
-__all__ = ["PRETRAINED_ON", "SEQUENCES", "PaperSettings", "Unit", "steps_of", "units_of"]
+if TYPE_CHECKING:
+    from ebll.paper.protocol import Workspace
+
+__all__ = ["PRETRAINED_ON", "SEQUENCES", "PaperSettings", "Unit", "dry_run", "steps_of", "units_of"]
 
 SEQUENCES: dict[str, tuple[str, ...]] = {
     "imagenet-scenes": ("imagenet", "scenes"),
@@ -86,11 +93,10 @@ class PaperSettings(Settings):
     def method(self, name: str, tasks: tuple[str, ...]) -> Method:
         """A method with these settings for a sequence: its alphas and the sizes of its codes go by the set."""
         old = tasks[:-1]
-        values = {key: getattr(self, key) for key in ("temperature", "distill_weight", "ewc_strength", "recon_weight")}
-        values |= {"fisher": self.fisher, "fisher_samples": self.fisher_samples}
+        values = {field: getattr(self, field) for field in self.metadata()}  # a method takes those that it has
         values["alpha"] = tuple(self.alpha_imagenet if t == PRETRAINED_ON else self.alpha for t in old)
         values["code_size"] = tuple(self.code_size_imagenet if t == PRETRAINED_ON else self.code_size for t in old)
-        made = method_from(check_choice(name, METHODS, "Method"), values)
+        made = method_from(name, values)
         if not hasattr(made, "autoencoder"):
             return made
         recipe = RECIPES[self.autoencoder] | {"images": self.autoencoder_images}
@@ -175,3 +181,80 @@ def _tasks(name: str) -> tuple[str, ...]:
                 "'leaves-birds'; a link there will do."
             )
     return tasks
+
+
+# ---- what a run would take
+
+
+class _Size(NamedTuple):
+    classes: int
+    train: int
+    validation: int  # of the training images
+    test: int
+    note: str  # what a run would refuse
+
+
+def dry_run(space: Workspace, units: Sequence[Unit]) -> dict[str, list[tuple[str, str]]]:
+    """What the runs would take: headline -> lines of (name, words). Nothing is fetched or written.
+
+    raises   for a folder of one's own, `DataMissing` where it is not there, `InputError` where a run would refuse it
+    """
+    names = list(dict.fromkeys(name for unit in units for name in unit.experiment.tasks))
+    sizes = {name: _size(space, name) for name in names}
+    photos, epochs, batch = space.settings.photos, space.settings.train.epochs, space.settings.train.batch_size
+    versions = photos.versions if photos.augment == "fixed" else 1
+    crops = {name: (size.train - size.validation) * versions for name, size in sizes.items()}
+    images = [
+        (
+            name,
+            f"{size.classes:,} classes; {crops[name]:,} training crops an epoch, {size.validation:,} validation and "
+            f"{size.test:,} test images" + (f". {size.note}" if size.note else ""),
+        )
+        for name, size in sizes.items()
+    ]
+    runs = [steps_of(unit, space.settings, crops) for unit in units]
+    learned = {unit.start for unit in units if unit.start[0] != PRETRAINED_ON or space.settings.weights == "none"}
+    first = sum(epochs * math.ceil(crops[name] / batch) for name, _ in learned)
+    steps = [
+        ("first sets", f"{first:,}" if first else "none: the pretrained network is taken over"),
+        ("runs", f"{sum(runs):,} in {len(runs)} runs, {min(runs):,} to {max(runs):,} each"),
+    ]
+    return {"Images": images, "Optimiser steps": steps, "Bytes": _bytes(space, sizes, units)}
+
+
+def _size(space: Workspace, name: str) -> _Size:
+    """Of a set as it lies there; as it was published where a run would refuse it, with the words of the run."""
+    photos, info = space.settings.photos_of(name), PHOTO_SETS.get(name)
+    try:
+        found = find_photos(name, space.root, incomplete=space.incomplete)
+        rows, validation = chosen_rows(found, photos)
+        return _Size(len(found.classes), len(rows), validation, len(found.test.files), "")
+    except (DataMissing, InputError) as error:
+        if info is None:
+            raise
+        train = min(info.train, photos.images or info.train)
+        return _Size(info.classes, train, max(1, round(photos.held_out * train)), info.test, str(error))
+
+
+def _bytes(space: Workspace, sizes: dict[str, _Size], units: Sequence[Unit]) -> list[tuple[str, str]]:
+    settings = space.settings
+    with torch.random.fork_rng(devices=[]):
+        backbone = load_backbone(settings.backbone, weights="none", input_size=settings.photos.size)
+    weights = sum(p.numel() for part in (backbone.features, backbone.operator) for p in part.parameters())
+    networks, encoders = [], []
+    for tasks in {unit.experiment.tasks for unit in units}:
+        heads = sum(sizes[name].classes * (backbone.head.in_features + 1) for name in tasks)
+        codes = settings.method("ebll", tasks).autoencoder.code_size
+        networks.append(4 * (weights + heads))  # float32
+        encoders.append(4 * sum(codes) * (backbone.feature_size + 1))
+    images = sum(size.train + size.test for size in sizes.values()) * 3 * settings.photos.stored**2
+    return [
+        ("resized images", f"{_in_bytes(images)} in {space.cache}"),
+        ("network", f"up to {_in_bytes(max(networks))}, and {_in_bytes(max(encoders))} of encoders kept by EBLL"),
+        # Weights where the stage began and now, and momentum.
+        ("checkpoint", f"up to {_in_bytes(3 * max(networks) + max(encoders))} in {space.out}"),
+    ]
+
+
+def _in_bytes(count: int) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.3g} MB"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import time
@@ -26,8 +25,6 @@ from filelock import FileLock, Timeout
 
 from ebll.data import Task
 from ebll.errors import DataMissing, InputError, OutputError, RunStopped, TrainingDiverged, check_number, expanded
-from ebll.files import write_whole
-from ebll.methods import METHODS
 from ebll.paper.backbones import Backbone, load_backbone
 from ebll.paper.checkpoint import (
     STAGE,
@@ -46,7 +43,7 @@ from ebll.protocol import begin, learn
 from ebll.recording import Recorder
 from ebll.reproduce import Outcome, choose_device, conclude, versions
 from ebll.reproduce.jobs import Tables
-from ebll.reproduce.report import drop_conclusions, prepare_folder, write_table, write_tables, write_text
+from ebll.reproduce.report import drop_conclusions, prepare_folder, write_json, write_table, write_tables, write_text
 from ebll.runs import Run, Snapshot
 from ebll.seeds import cpu_threads, seeded
 
@@ -60,10 +57,10 @@ class Result:
     """The rows of a run, as its recorder has them; `failure` says why it ended early."""
 
     facts: dict[str, Any]
-    curves: list[dict[str, Any]] = field(default_factory=list)
-    accuracy: list[dict[str, Any]] = field(default_factory=list)
-    kept: list[dict[str, Any]] = field(default_factory=list)
-    failure: str = ""
+    curves: list[dict[str, Any]]
+    accuracy: list[dict[str, Any]]
+    kept: list[dict[str, Any]]
+    failure: str
 
 
 def paper(
@@ -171,7 +168,7 @@ class Workspace:
     def __post_init__(self):
         check_number(self.minutes, "minutes", above=True)
         self.cache = self.root / "ebll-cache" if self.cache is None else expanded(self.cache, "cache")
-        self._starts: dict[tuple[str, int], Snapshot | TrainingDiverged] = {}
+        self._starts: dict[tuple[str, int], Snapshot | TrainingDiverged] = {}  # the newest alone
 
     # ---- before the runs
 
@@ -262,11 +259,6 @@ class Workspace:
         """Where a run's checkpoint and result are."""
         return self.out / "runs" / unit.name
 
-    def start_folder(self, start: tuple[str, int]) -> Path:
-        """Where the network that has learned a first set with these settings is."""
-        which = json.dumps(self._decided_by("start", start[1], start[:1]), sort_keys=True)
-        return self.out / "starts" / f"{start[0]}-{start[1]}-{hashlib.sha256(which.encode()).hexdigest()[:8]}"
-
     # ---- runs
 
     def results(self, units: Sequence[Unit]) -> Iterator[Result]:
@@ -287,47 +279,47 @@ class Workspace:
             self.progress("steps", self._done, self._total)
 
     def _finished(self, unit: Unit) -> Result | None:
-        """The result of a run that came to its end with these settings."""
-        kept = _read_result(self.folder(unit))
-        same = kept is not None and kept["run"] == json.loads(json.dumps(self.identity(unit)))
-        return Result(**kept["result"]) if same else None
+        """The result of a run that came to its end."""
+        if not (kept := _read_result(self.folder(unit))):
+            return None
+        refuse_other(self.folder(unit), kept["run"], self.identity(unit))
+        return Result(**kept["result"])
 
     def _run(self, unit: Unit) -> Result:
         """One run from the network that has learned its first set; a divergence is told in its result."""
-        result, start = Result(unit.facts), self._start(unit)
-        if isinstance(start, TrainingDiverged):
-            result.failure = f"{unit.experiment.id}, {METHODS[unit.method].label}: {start}"
-            return result
         tasks, folder = [self.tasks[name] for name in unit.experiment.tasks], self.folder(unit)
         method, recorder = self.settings.method(unit.method, unit.experiment.tasks), Recorder(self.settings.log_every)
-        run = None
+        run, failure = None, ""
         try:
+            start = self._start(unit)
             with self.computing():
                 options = {"seed": unit.seed, "device": self.device, "recorder": recorder}
                 run = begin(tasks, method, start=start, **options)
                 self._learn(run, tasks, folder, self.identity(unit))
         except TrainingDiverged as error:
-            result.failure = f"{unit.experiment.id}: {error}"
-        result.curves, result.accuracy, result.kept = recorder.curve_rows, recorder.accuracy_rows, recorder.memory_rows
+            failure = f"{unit.experiment.id}: {error}"
+        result = Result(unit.facts, recorder.curve_rows, recorder.accuracy_rows, recorder.memory_rows, failure)
         if self.keep_weights and run is not None:
             write_tensors(folder / NETWORK, run.net.state_dict(), unit.facts)
-        try:
-            write_whole(folder / RESULT, json.dumps({"run": self.identity(unit), "result": dataclasses.asdict(result)}))
-        except OSError as error:
-            raise OutputError(f"{folder / RESULT} cannot be written: {error.strerror}. Free some space.") from error
+        write_json({"run": self.identity(unit), "result": dataclasses.asdict(result)}, folder / RESULT)
         for path in (folder / STAGE, folder / STEP):
             path.unlink(missing_ok=True)
         return result
 
-    def _start(self, unit: Unit) -> Snapshot | TrainingDiverged:
-        """The network that has learned a run's first set."""
+    def _start(self, unit: Unit) -> Snapshot:
+        """The network that has learned a run's first set.
+
+        raises   `TrainingDiverged`, for each run that would begin with it
+        """
         if unit.start not in self._starts:
-            self._starts = {one: kept for one, kept in self._starts.items() if isinstance(kept, TrainingDiverged)}
+            self._starts.clear()  # runs that begin with the same network stand side by side
             try:
                 self._starts[unit.start] = self._first(*unit.start)
             except TrainingDiverged as error:
                 self._starts[unit.start] = error
-        return self._starts[unit.start]
+        if isinstance(start := self._starts[unit.start], TrainingDiverged):
+            raise start
+        return start
 
     def _first(self, first: str, seed: int) -> Snapshot:
         """Learn a first set, once for all methods; a pretrained network has learned ImageNet and keeps its head."""
@@ -346,7 +338,7 @@ class Workspace:
                 net.heads[0].load_state_dict(backbone.head.state_dict())
                 recorder.add_accuracies(net, [task], 0)
             else:
-                folder, who = self.start_folder((first, seed)), self._decided_by("start", seed, [first])
+                folder, who = self.out / "starts" / f"{first}-{seed}", self._decided_by("start", seed, [first])
                 run = begin([task], "finetune", net=net, seed=seed, device=self.device, recorder=recorder)
                 folder.mkdir(parents=True, exist_ok=True)
                 with FileLock(folder / ".lock"):  # another process may be learning it
@@ -392,7 +384,6 @@ def _begun_with(folder: Path) -> dict[str, Any] | None:
 def _read_result(folder: Path) -> dict[str, Any] | None:
     """What is in a run's result; None where it is not there, or damaged."""
     try:
-        kept = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return kept if kept["run"] and Result(**kept["result"]) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None

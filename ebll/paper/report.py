@@ -28,17 +28,11 @@ def layouts(accuracy: pd.DataFrame, experiments: Sequence[Experiment]) -> dict[s
 
     accuracy   sequence, method, seed, after, task, accuracy, as the main job's
     """
-    tables: dict[str, pd.DataFrame] = {}
-    pairs: dict[str, list[Experiment]] = {}
-    for e in experiments:
-        if len(e.tasks) == 2:
-            pairs.setdefault(e.tasks[0], []).append(e)
-    for first, group in pairs.items():
-        tables[f"Two tasks, from {_label(first)}"] = _pairs_table(accuracy, group)
-    for e in experiments:
-        if len(e.tasks) > 2:
-            tables[" → ".join(map(_label, e.tasks))] = _sequence_table(accuracy, e)
-    return tables
+    groups: dict[str, list[Experiment]] = {}
+    for e in sorted(experiments, key=lambda e: len(e.tasks) > 2):
+        pair, names = len(e.tasks) == 2, list(map(_label, e.tasks))
+        groups.setdefault(f"Two tasks, from {names[0]}" if pair else " → ".join(names), []).append(e)
+    return {title: _table(accuracy, group) for title, group in groups.items()}
 
 
 def layout_text(tables: dict[str, pd.DataFrame]) -> str:
@@ -56,37 +50,21 @@ def _change(values: Sequence[float]) -> str:
     return "" if np.isnan(mean) else f"{mean:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
 
 
-def _pairs_table(accuracy: pd.DataFrame, group: Sequence[Experiment]) -> pd.DataFrame:
-    """Old and new task of every pair, then the mean change of each."""
-    found = {e: final_numbers(accuracy, e) for e in group}
-    rows: dict[str, dict[str, str]] = {}
-    for method in _methods(found.values()):
-        row, changes = {}, ([], [])
+def _table(accuracy: pd.DataFrame, group: Sequence[Experiment]) -> pd.DataFrame:
+    """Every set at the end of its sequence, then the mean change: over the pairs, or over the sets of one sequence."""
+    found, rows = {e: final_numbers(accuracy, e) for e in group}, {}
+    for method in [name for name in LABELS if any(name in numbers for numbers, _ in found.values())]:
+        row: dict[str, str] = {}
+        changes: dict[str, list[float]] = {}
         for e, (numbers, reference) in found.items():
             for i, task in enumerate(e.tasks):
                 values = numbers.get(method, {}).get(task, pd.Series(dtype=float))
-                title = f"{_label(e.tasks[1])}: {'new' if i else 'old'}"
-                row |= {title: cell(values, reference[task]), f"{title}, paper": ""}
-                changes[i].append(values.mean() - reference[task])
-        for i, which in enumerate(("old", "new")):
-            row |= {f"mean change, {which}": _change(changes[i]), f"mean change, {which}, paper": ""}
-        rows[LABELS[method]] = row
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
-
-
-def _sequence_table(accuracy: pd.DataFrame, e: Experiment) -> pd.DataFrame:
-    """Every set at the end of the sequence, then the mean change."""
-    numbers, reference = final_numbers(accuracy, e)
-    rows: dict[str, dict[str, str]] = {}
-    for method in _methods([(numbers, reference)]):
-        row = {}
-        for task in e.tasks:
-            row |= {_label(task): cell(numbers[method][task], reference[task]), f"{_label(task)}, paper": ""}
-        change = _change([numbers[method][task].mean() - reference[task] for task in e.tasks])
-        rows[LABELS[method]] = row | {"mean change": change, "mean change, paper": ""}
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
-
-
-def _methods(found) -> list[str]:
-    present = {method for numbers, _ in found for method in numbers}
-    return [method for method in LABELS if method in present]
+                title, kind = _label(task), "mean change"
+                if len(e.tasks) == 2:
+                    age = "new" if i else "old"
+                    title, kind = f"{_label(e.tasks[1])}: {age}", f"{kind}, {age}"
+                row[title] = cell(values, reference[task])
+                changes.setdefault(kind, []).append(values.mean() - reference[task])
+        row |= {kind: _change(values) for kind, values in changes.items()}
+        rows[LABELS[method]] = {name: row.get(name, "") for title in row for name in (title, f"{title}, paper")}
+    return pd.DataFrame.from_dict(rows, orient="index")
