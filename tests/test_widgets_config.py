@@ -54,9 +54,9 @@ def test_settings_by_name_take_the_place_of_those_of_a_line():
     assert LabConfig.read("alpha=1.0, epochs=2", alpha=5.0) == LabConfig(alpha=5.0, epochs=2)
     assert LabConfig.read("", net="cnn") == LabConfig(net="cnn")
     assert LabConfig.read(LabConfig(epochs=2), alpha=5.0) == LabConfig(alpha=5.0, epochs=2)
-    for given in ("", LabConfig()):
+    for begun in ("", LabConfig()):
         with raises(InputError, "alhpa", "alpha"):
-            LabConfig.read(given, alhpa=1.0)
+            LabConfig.read(begun, alhpa=1.0)
 
 
 @given(CONFIGS | PLANES)
