@@ -14,7 +14,7 @@ from ebll.metrics import pareto_front
 from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps_of
 from ebll.sweeps import maps as module
 from ebll.sweeps.maps import DATA, map_cells
-from ebll.sweeps.view import alt_of, caption_of, settled, view_tables
+from ebll.sweeps.view import drawing_of, settled
 from ebll.widgets import Chart
 
 NEAR, FAR = "letters-mnist", "letters-textures"
@@ -225,9 +225,9 @@ def test_without_a_run_that_ended_or_without_curves_nothing_is_made_up():
     assert bare.curves.empty
     for maps in (failed, bare):
         view = settled(maps)
-        tables, settings = view_tables(maps, view)
-        Chart("sweep").show(tables, settings)
-        assert alt_of(maps, view)
+        drawn = drawing_of(maps, view)
+        Chart("sweep").show(drawn.data, drawn.settings)
+        assert "nothing measured" in drawn.alt
 
 
 # Views
@@ -274,7 +274,8 @@ def test_what_the_sweep_does_not_have_is_refused(maps, view, named):
 def test_the_chart_shows_the_cells_the_curves_and_the_seeds(maps):
     view = settled(maps, {"tasks": NEAR, "alpha": 10.0})
     pinned = chosen(maps, tasks=NEAR, alpha=1.0)
-    tables, settings = view_tables(maps, view, pinned)
+    drawn = drawing_of(maps, view, pinned)
+    tables, settings = drawn.data, drawn.settings
     chart = Chart("sweep")
     chart.show(tables, settings)  # refused where a name is not the chart's
     cells = tables["cells"].set_index(["column", "row"])
@@ -294,13 +295,13 @@ def test_the_trade_off_reaches_to_its_front_and_the_chosen_cell_and_not_to_cells
     accuracy = {0.0: 0.70, 1.0: 0.72, 3.0: 0.74, 10.0: 0.73, 20.0: 0.71, 30.0: 0.10}
     like = lambda c: {"old": accuracy[c.alpha], "new": 0.9 - c.alpha / 1000, "shift": 0.0}  # noqa: E731
     maps = maps_of(swept({"tasks": [PAIR], "alpha": list(accuracy), "seed": [0]}, like))
-    low, high = view_tables(maps, settled(maps))[1]["old_shown"]
+    low, high = drawing_of(maps, settled(maps)).settings["old_shown"]
     assert 60 < low < 70 < 74 < high < 80
-    assert view_tables(maps, settled(maps, {"alpha": 30.0}))[1]["old_shown"][0] < 10
+    assert drawing_of(maps, settled(maps, {"alpha": 30.0})).settings["old_shown"][0] < 10
 
 
 def test_the_text_says_what_is_seen(maps):
-    text = alt_of(maps, settled(maps, {"tasks": NEAR, "alpha": 1.0}))
+    text = drawing_of(maps, settled(maps, {"tasks": NEAR, "alpha": 1.0})).alt
     for words in (
         "letters-mnist, EBLL: alpha 1, distillation weight 2, reconstruction weight 0.01. Validation images.",
         "Map of old task, %: best 89.5 at alpha 10, reconstruction weight 0.01, worst 80.0.",
@@ -313,10 +314,10 @@ def test_the_text_says_what_is_seen(maps):
     assert "not in the sweep" not in text
     part = without()
     holes = maps_of(SweepTables(part.table, part.curves))
-    assert "1 of 6 cells are not in the sweep" in alt_of(holes, settled(holes))
+    assert "1 of 6 cells are not in the sweep" in drawing_of(holes, settled(holes)).alt
     lost = settled(maps, {"alpha": 10.0, "recon_weight": 1e-4})
-    assert "Chosen cell: 0 seeds, 3 failed." in alt_of(maps, lost)
-    assert "78 of 90 runs so far. Test images" in caption_of(maps_of(part), settled(maps, {"data": "test"}))
+    assert "Chosen cell: 0 seeds, 3 failed." in drawing_of(maps, lost).alt
+    assert "78 of 90 runs so far. Test images" in drawing_of(maps_of(part), settled(maps, {"data": "test"})).caption
 
 
 # Where it comes from

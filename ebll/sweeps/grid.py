@@ -28,7 +28,8 @@ MOST = 100_000
 
 NAMES = tuple(field.name for field in dataclasses.fields(RunConfig))
 
-Grid = Mapping[str, Any] | Iterable[RunConfig]
+Grid = Mapping[str, Any] | Iterable[RunConfig] | str | Path
+"""Setting -> values, or configs, or a TOML file with a table [grid]."""
 
 
 def axes_of(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -57,6 +58,8 @@ def configs_of(grid: Grid) -> list[RunConfig]:
 
     raises  `InputError` for an unknown setting (with the near ones), a value out of range, an empty or too large grid
     """
+    if isinstance(grid, str | Path):
+        grid = read_grid(grid)
     if isinstance(grid, Mapping):
         axes = axes_of(grid)
         count = math.prod(len(values) for values in axes.values())
@@ -66,7 +69,7 @@ def configs_of(grid: Grid) -> list[RunConfig]:
         points = (dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values()))
         configs = [RunConfig.of(**point) for point in points]
     else:
-        configs = list(grid) if isinstance(grid, Iterable) and not isinstance(grid, str) else [grid]
+        configs = list(grid) if isinstance(grid, Iterable) else [grid]
         strange = [one for one in configs if not isinstance(one, RunConfig)]
         if strange or not configs:
             got = strange[0] if strange else grid
@@ -132,8 +135,5 @@ def _values(name: str, given: Any) -> list[Any]:
 
 def _plain(value: Any) -> Any:
     """Numbers of numpy as Python's own, inner lists as tuples, whole numbers left whole."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

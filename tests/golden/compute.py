@@ -20,7 +20,7 @@ from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
 from ebll.data import TASKS, TaskInfo
 from ebll.data.builtin import LOADERS
 from ebll.paper import find_photos
-from ebll.sweeps.content import content
+from ebll.sweeps.view import content
 from ebll.sweeps.maps import QUANTITIES, map_cells, maps_of
 from golden import inputs
 
