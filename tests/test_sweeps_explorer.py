@@ -12,8 +12,7 @@ import ebll
 from ebll.errors import InputError
 from ebll.sweeps import Store, Sweep, SweepTables, explorer
 from ebll.sweeps import maps as maps_module
-from ebll.sweeps.view import content
-from ebll.sweeps.view import settled
+from ebll.sweeps.view import content, settled
 
 NEAR = 'tasks="letters-mnist"'
 

@@ -280,8 +280,8 @@ def test_the_chart_shows_the_cells_the_curves_and_the_seeds(maps):
     chart.show(tables, settings)  # refused where a name is not the chart's
     cells = tables["cells"].set_index(["column", "row"])
     assert cells.loc[("10", "0.01"), "old"] == pytest.approx(89.5)
-    assert cells["note"].to_dict()["10", "0.0001"] == "×3"
-    assert cells["note"].to_dict()["10", "0.01"] == "×1"
+    assert cells["failed"].to_dict()["10", "0.0001"] == 3
+    assert cells["failed"].to_dict()["10", "0.01"] == 1
     assert cells.index[cells["chosen"]].tolist() == [("10", "0.01")]
     assert cells.index[cells["pinned"]].tolist() == [("1", "0.01")]
     assert settings["kinds"] == list(dict.fromkeys(tables["curves"]["kind"])) == ["finetune", "lwf", "ebll", "pinned"]

@@ -17,9 +17,9 @@ import ebll
 from ebll import files
 from ebll.errors import InputError, OutputError
 from ebll.sweeps import RunConfig, RunResult, Store, Sweep, export, maps_of, page
-from ebll.sweeps.view import content
 from ebll.sweeps.maps import DATA, QUANTITIES
 from ebll.sweeps.page import MOST_BYTES, TITLE, document
+from ebll.sweeps.view import content
 
 AXES = ("alpha", "distill_weight", "recon_weight")
 ONE = {"tasks": ["letters", "digits"], "method": "ebll", "seed": 0}

@@ -75,8 +75,8 @@ def sweep(file: str, out: str | None, workers: int | None, device: str, dask: st
         try:
             found = run_all(found, store=store, workers=workers, executor=executor, device=device, progress=step)
         except KeyboardInterrupt:
-            text = f"Stopped after {len(known().results)} of {len(configs)} runs, kept in {store}; the same command goes on."
-            click.echo(text, err=True)
+            runs = f"{len(known().results)} of {len(configs)} runs"
+            click.echo(f"Stopped after {runs}, kept in {store}; the same command goes on.", err=True)
             raise click.exceptions.Exit(130) from None
     found.save(folder)
     _report(found, folder)

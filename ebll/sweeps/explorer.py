@@ -18,8 +18,7 @@ import traitlets
 
 from ebll.errors import InputError
 from ebll.sweeps.maps import KNOBS, Maps, maps_of
-from ebll.sweeps.runs import Store
-from ebll.sweeps.sweep import Sweep, load_sweep
+from ebll.sweeps.sweep import load_sweep
 from ebll.sweeps.view import VIEW, content, drawing_of, settled
 from ebll.widgets.base import Widget, free_stem
 from ebll.widgets.chart import Drawing, Runtime, spec_of

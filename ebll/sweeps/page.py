@@ -17,13 +17,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ebll.errors import InputError, OutputError
-from ebll.files import write_whole
+from ebll.errors import InputError
 from ebll.sweeps.explorer import front
 from ebll.sweeps.maps import Maps, maps_of
 from ebll.sweeps.sweep import plain
 from ebll.sweeps.view import content
-from ebll.widgets.chart import spec_of
+from ebll.widgets.chart import spec_of, write_files
 
 __all__ = ["MOST_BYTES", "document", "export", "size_words"]
 
@@ -48,14 +47,7 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     path = Path(path).expanduser()
     source = "the sweep that comes with the kit" if sweep is None else "a sweep"
     data = document(maps_of(sweep), title.strip() or TITLE, source).encode(errors="replace")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
-    except OSError as error:
-        raise OutputError(
-            f"The page cannot be written to {path}: {error.strerror or error}. Name a file in a folder that "
-            "you may write to."
-        ) from error
+    write_files({path: data})
     if len(data) > MOST_BYTES:
         warnings.warn(size_words(path), stacklevel=2)
     return path

@@ -104,7 +104,8 @@ def content(maps: Maps) -> dict[str, Any]:
             for name in maps.methods
         },
         "settings": {
-            name: {"name": NAMES.get(name, name), "label": _with_symbol(name), "hint": RunConfig.metadata()[name]["doc"]}
+            name: {"name": NAMES.get(name, name), "label": _with_symbol(name),
+                   "hint": RunConfig.metadata()[name]["doc"]}
             for name in axes
         },
         "ranges": {
@@ -163,12 +164,9 @@ def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -
         others.merge(maps.cells.reset_index(), on="cell").assign(role="mean"),
         own.merge(maps.runs, on="cell").assign(role="seed"),
     ])  # fmt: skip
-    points = points.assign(**{name: 100 * points[f"{name}_{view['data']}"] for name in ("old", "new")}, told="")
-    points = points[["kind", "role", "seed", "old", "new", "told"]].dropna(subset=["old"])
-    shown = cells.assign(
-        column=cells["column"].map(plain), row=cells["row"].map(plain), front=cells["on_front"], told="",
-        note=[f"×{n:.0f}" if n else "" for n in cells["failed"]], pinned=cells["cell"] == pinned,
-    )  # fmt: skip
+    points = points.assign(**{name: 100 * points[f"{name}_{view['data']}"] for name in ("old", "new")})
+    points = points[["kind", "role", "seed", "old", "new"]].dropna(subset=["old"])
+    shown = cells.assign(**{edge: cells[edge].map(plain) for edge in ("column", "row")}, pinned=cells["cell"] == pinned)
     ends = _ranges(maps, *(view[name] for name in ("tasks", "method", "data")))
     settings = {
         "x_title": _with_symbol(view["columns"]),
@@ -186,9 +184,9 @@ def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -
     heading = f"{view['tasks']}, {_label(view['method'])}{f': {settings_told}' if settings_told else ''}"
     images, done = f"{view['data'].capitalize()} images", len(maps.runs)
     caption = (
-        f"{f'{done:,} of {maps.planned:,} runs so far. ' if done < maps.planned else ''}{images}; means over the seeds "
-        "that ended. Brighter is better; frame and ring: the chosen cell; small dots: its seeds; filled and joined: the "
-        "Pareto front. Lines: mean distance; bands: lowest to highest seed. ×n: n seeds failed."
+        f"{f'{done:,} of {maps.planned:,} runs so far. ' if done < maps.planned else ''}{images}; means over the "
+        "seeds that ended. Brighter is better; frame and ring: the chosen cell; small dots: its seeds; filled and "
+        "joined: the Pareto front. Lines: mean distance; bands: lowest to highest seed. ×n: n seeds failed."
     )
     alt = ". ".join([heading, images, *_seen(maps, view, cells)]) + "."
     tables = {"cells": shown, "curves": curves, "points": points}
@@ -197,7 +195,7 @@ def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -
 
 def _near(cells: pd.DataFrame, points: pd.DataFrame, side: str) -> list[float]:
     """Ends of an axis of the trade-off: of the front, of the chosen cell and of what is compared."""
-    values = pd.concat([cells.loc[cells["front"] | cells["chosen"], side], points[side]]).dropna()
+    values = pd.concat([cells.loc[cells["on_front"] | cells["chosen"], side], points[side]]).dropna()
     room = max(1.0, 0.15 * (values.max() - values.min())) if len(values) else 0.0
     return [values.min() - room, values.max() + room] if len(values) else [0.0, 100.0]
 

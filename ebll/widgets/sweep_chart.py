@@ -1,6 +1,6 @@
 """The chart of the sweep explorer and of its page: three maps, feature distance, and the trade-off.
 
-`ebll.sweeps.view.view_tables` makes its data.
+`ebll/sweeps/front/explorer.js` and `ebll.sweeps.view.drawing_of` make its data.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _MISSING = "#ededed"
 def sweep_chart() -> alt.ConcatChart:
     """Maps of old and new accuracy and of forgetting; below them curves and trade-off, of the cell that is chosen.
 
-    data       "cells" (column, row, old, new, forgetting, note, told, chosen, pinned, front), "curves" (kind, step,
-               mean, low, high), "points" (kind, role, old, new, told); shares in %
+    data       "cells" (column, row, old, new, forgetting, failed, told, chosen, pinned, on_front), "curves" (kind,
+               step, mean, low, high), "points" (kind, role, old, new, told); shares in %
     selection  "hovered", the cell under the pointer, which is marked in all views
     """
     hovered = alt.selection_point(
@@ -79,7 +79,8 @@ def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.Layer
     light = f"{known} && {share} {'>' if less else '<'} 0.5"
     ink = alt.condition(light, alt.value("white"), alt.value("black"))
     number = base.transform_calculate(
-        shown=f"{known} ? format(datum.{name}, '.1f') : ''", beside=f"datum.note || ({known} ? '' : '–')"
+        shown=f"{known} ? format(datum.{name}, '.1f') : ''",
+        beside=f"datum.failed ? '×' + datum.failed : {known} ? '' : '–'",
     )
     chosen = base.transform_filter("datum.chosen")
     layers = [
@@ -89,7 +90,7 @@ def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.Layer
         .encode(color=color)
         .add_params(hovered)
         .properties(name=f"{name}_cells"),
-        number.mark_text(fontSize=11, baseline=alt.ExprRef("datum.note ? 'bottom' : 'middle'")).encode(
+        number.mark_text(fontSize=11, baseline=alt.ExprRef("datum.failed ? 'bottom' : 'middle'")).encode(
             text="shown:N", color=ink
         ),
         number.mark_text(fontSize=10, dy=alt.ExprRef(f"{known} ? 7 : 0")).encode(text="beside:N", color=ink),
@@ -141,7 +142,7 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
         .encode(x=alt.X("new:Q", **axes["new"]), y=alt.Y("old:Q", **axes["old"]), tooltip="told:N")
     )
     own = f"{ ({name: look.color for name, look in _LOOKS.items()})!r}[method]"
-    front = cells.transform_filter("datum.front")
+    front = cells.transform_filter("datum.on_front")
     points = alt.Chart(alt.NamedData("points")).encode(
         x=alt.X("new:Q", **axes["new"]),
         y=alt.Y("old:Q", **axes["old"]),
@@ -154,7 +155,7 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
         front.mark_line(strokeWidth=1.2, clip=True, stroke=alt.ExprRef(own)).encode(order="new:Q"),
         cells.mark_point(
             clip=True, size=40, opacity=1, filled=False, strokeWidth=1.3, cursor="pointer", stroke=alt.ExprRef(own),
-            fill=alt.ExprRef(f"datum.front ? {own} : 'white'"),
+            fill=alt.ExprRef(f"datum.on_front ? {own} : 'white'"),
         ).add_params(hovered).properties(name="tradeoff_cells"),
         points.transform_filter("datum.role === 'seed'").mark_point(clip=True, size=12, filled=True, opacity=0.9),
         points.transform_filter("datum.role !== 'seed'").mark_point(clip=True, size=90, filled=True, opacity=1),

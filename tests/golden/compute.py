@@ -20,8 +20,8 @@ from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
 from ebll.data import TASKS, TaskInfo
 from ebll.data.builtin import LOADERS
 from ebll.paper import find_photos
-from ebll.sweeps.view import content
 from ebll.sweeps.maps import QUANTITIES, map_cells, maps_of
+from ebll.sweeps.view import content
 from golden import inputs
 
 __all__ = ["PARTS"]

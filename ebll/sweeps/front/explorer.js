@@ -50,7 +50,7 @@ class Cells {
     const ended = cells.filter((one) => one.old !== null && one.new !== null && !one.cell.done[1]);
     for (const one of cells) {
       const better = (two) => two.old >= one.old && two.new >= one.new && (two.old > one.old || two.new > one.new);
-      one.front = ended.includes(one) && !ended.some(better);
+      one.on_front = ended.includes(one) && !ended.some(better);
     }
     return cells;
   }
@@ -69,7 +69,7 @@ class Cells {
     const inner = Object.keys(cells[0].at);
     for (const one of cells) {
       one.pinned = one.place !== null && one.place === pinned;
-      one.note = one.cell?.done[1] ? `×${one.cell.done[1]}` : "";
+      one.failed = one.cell?.done[1] ?? 0;
       one.told = `${this.settings({ ...view, ...one.at }, inner)}: old ${figure(one.old)}, new ${figure(one.new)}, `
         + `forgotten ${figure(one.forgetting)} (${seedWords(one.cell)})`;
     }
@@ -77,7 +77,6 @@ class Cells {
       const [old, fresh] = cell[view.data];
       return { kind, role: "mean", old, new: fresh, told: `${this.kind(kind)}: old ${figure(old)}, new ${figure(fresh)}` };
     });
-    const shown = this.near(view, cells, points);
     const own = this.content.cells[this.place(view)];
     for (const [seed, failure, ...numbers] of own?.seeds ?? []) {
       const [old, fresh] = numbers[this.content.data.indexOf(view.data)] ?? [];
@@ -88,31 +87,22 @@ class Cells {
       (step, i) => ({ kind, step, mean: curve[1][i], low: curve[2][i], high: curve[3][i] })) : []));
     const ranges = this.content.ranges[view.tasks][view.method][view.data];
     const signals = {
-      x_title: this.label(view.columns), y_title: this.label(view.rows), method: view.method, 
+      x_title: this.label(view.columns), y_title: this.label(view.rows), method: view.method,
       kinds: compared.length ? compared.map(([name]) => name) : [view.method], // an empty legend has no size
       columns_shown: [...new Set(cells.map((one) => one.column))], rows_shown: [...new Set(cells.map((one) => one.row))],
       top: 1.05 * Math.max(1e-9, ...curves.map((one) => one.high)), last: Math.max(1, ...curves.map((one) => one.step)),
-      old_shown: shown("old"), new_shown: shown("new"),
+      ...Object.fromEntries(["old", "new"].map((side) => [`${side}_shown`, this.ends(view, [...cells, ...points], side)])),
     };
     for (const name of QUANTITIES) signals[`${name}_range`] = ranges[name] ?? [0, 100];
     return { cells, tables: { cells: cells.map(({ at, cell, ...row }) => row), curves, points }, signals };
   }
 
-  /** Ends of the trade-off's axes: of the front, of what is compared and of the chosen cell, or of all cells. */
-  near(view, cells, points) {
-    const known = [...cells, ...points].filter((one) => one.old !== null && one.new !== null);
-    return (side) => {
-      const values = known.map((one) => one[side]);
-      const held = known.filter((one) => one.front || one.role).map((one) => one[side]);
-      if (view.near !== false && held.length) {
-        const low = Math.min(...held) - Math.max(1, (Math.max(...held) - Math.min(...held)) / 2);
-        const chosen = known.filter((one) => one.chosen).map((one) => one[side]);
-        values.splice(0, values.length, ...values.filter((value) => value >= Math.min(low, ...chosen)));
-      }
-      if (!values.length) return [0, 100];
-      const [low, high] = [Math.min(...values), Math.max(...values)], room = Math.max(0.5, 0.06 * (high - low));
-      return [low - room, high + room];
-    };
+  /** Ends of an axis of the trade-off: of the front, of the chosen cell and of what is compared, or of all cells. */
+  ends(view, rows, side) {
+    const shown = (one) => view.near === false || one.on_front || one.chosen || one.role;
+    const values = rows.filter((one) => one[side] !== null && shown(one)).map((one) => one[side]);
+    const [low, high] = [Math.min(...values), Math.max(...values)], room = Math.max(1, 0.15 * (high - low));
+    return values.length ? [low - room, high + room] : [0, 100];
   }
 
   /** The chosen cell and what stands beside it, in a sentence or two. */
@@ -138,7 +128,7 @@ class Cells {
       const where = this.settings({ ...view, ...best.at }, Object.keys(best.at));
       return `${name} from ${figure(known[0][name])} to ${figure(known.at(-1)[name])}, best${where ? ` at ${where}` : ""}`;
     });
-    const front = cells.filter((one) => one.front).map((one) => one.told);
+    const front = cells.filter((one) => one.on_front).map((one) => one.told);
     const empty = cells.filter((one) => one.old === null).length;
     return `Three heat maps in %, ${view.data} images: ${parts.join("; ")}. `
       + (empty ? `${counted(empty, "cell")} without a value. ` : "")
