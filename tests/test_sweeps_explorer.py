@@ -98,7 +98,9 @@ def test_what_is_hidden_or_locked_goes_to_the_front_end_and_locked_stays(build):
         build(hide=["recon_wieght"])
 
 
-def test_a_folder_that_grows_is_followed_and_the_choice_stays(build, found, tmp_path, monkeypatch):
+def test_a_folder_that_grows_is_followed_to_its_end_and_the_choice_stays(
+    build, found, tmp_path, monkeypatch
+):
     monkeypatch.setattr(explorer, "EVERY", 0.0)
     store = Store(tmp_path / "out" / "store")
     store.plan(found.configs)
@@ -116,21 +118,12 @@ def test_a_folder_that_grows_is_followed_and_the_choice_stays(build, found, tmp_
         store.put(found.results[config])
     LOOP.run_until_complete(asyncio.wait_for(widget._follower, 60))
     assert widget.root.content == build(view=widget.view).root.content
-    more = swept({"tasks": [PAIR], "alpha": [3.0], "seed": [0]})
-    store.plan([*found.configs, *more.configs])
+    assert build()._follower is None
+    assert build(tmp_path / "out")._follower is None, "nothing is missing"
+    store.plan([*found.configs, *swept({"tasks": [PAIR], "alpha": [3.0], "seed": [0]}).configs])
     assert widget.look()
     assert widget.maps.planned == 91
-
-
-def test_only_a_folder_with_missing_runs_is_followed_and_closing_ends_it(build, found, tmp_path):
-    store = Store(tmp_path)
-    for one in found.results.values():
-        store.put(one)
-    assert build()._follower is None
-    assert build(tmp_path)._follower is None
-    store.plan([*found.configs, *swept({"alpha": [3.0]}).configs])
-    widget = build(tmp_path)
-    assert widget._follower is not None
+    widget = build(tmp_path / "out")
     widget.close()
     wait()
     assert widget._follower.cancelled()

@@ -82,7 +82,7 @@ def test_all_cells_against_the_table(found, maps, data, tasks, edges):
     assert len(made) == np.prod([found.table[name].nunique() for name in edges])
 
 
-def test_failed_seeds_are_counted_and_never_averaged(maps):
+def test_failed_seeds_are_counted_and_never_averaged_and_their_cells_are_on_no_front(maps):
     cells = cells_of(maps, tasks=NEAR)
     some, all_ = cells.loc[(10.0, 1e-2)], cells.loc[(10.0, 1e-4)]
     assert (some["ended"], some["failed"]) == (2, 1)
@@ -93,6 +93,11 @@ def test_failed_seeds_are_counted_and_never_averaged(maps):
     assert runs["failure"].tolist() == ["", "", "the loss became nan"]
     assert runs.loc[2, ["old_test", "old_validation"]].isna().all()
     assert curve(maps, some["cell"])[["high", "seeds"]].max().tolist() == [5.0, 2], "900 in the seed that broke off"
+    cells = cells.reset_index()
+    good = cells[cells["failed"] == 0]
+    assert good["on_front"].tolist() == pareto_front(good[["new", "old"]].to_numpy())
+    assert good["on_front"].any()
+    assert not cells.loc[cells["failed"] > 0, "on_front"].any()
 
 
 def test_a_combination_without_a_run_is_there_and_missing():
@@ -106,14 +111,6 @@ def test_a_combination_without_a_run_is_there_and_missing():
     assert cells_of(maps_of(part), tasks=NEAR).loc[(1.0, 1e-2), "planned"] == 3  # its grid is known
 
 
-def test_the_front_is_that_of_the_cells_in_which_no_seed_failed(maps):
-    cells = cells_of(maps, tasks=NEAR).reset_index()
-    good = cells[cells["failed"] == 0]
-    assert cells.loc[good.index, "on_front"].tolist() == pareto_front(good[["new", "old"]].to_numpy())
-    assert not cells.loc[cells["failed"] > 0, "on_front"].any()
-    assert cells["on_front"].any()
-
-
 def test_axes_are_the_settings_that_vary_within_a_method_and_rise(found):
     maps = Maps(found.table.iloc[::-1])
     assert maps.axes == {
@@ -125,12 +122,20 @@ def test_axes_are_the_settings_that_vary_within_a_method_and_rise(found):
     assert "alpha" not in maps.constant["lwf"]
 
 
-def test_alphas_for_each_task_are_a_value_of_their_own():
+def test_alphas_for_each_task_are_a_value_of_their_own_also_in_a_sweep_that_has_begun():
     tasks = ("letters", "mnist", "textures")
     maps = maps_of(swept({"tasks": [tasks], "alpha": [(10.0, 1.0), 3.0, (2.0, 1.0), 0.0], "seed": [0, 1]}))
     assert maps.axes["ebll"]["alpha"] == (0.0, 3.0, "2, 1", "10, 1")
     assert settled(maps, {"alpha": (2.0, 1.0)})["alpha"] == "2, 1"
     assert cells_of(maps).loc[("2, 1", ""), "ended"] == 2
+    grid = {"tasks": [tasks], "method": ["finetune", "ebll"], "alpha": [3.0, (1.0, 3.0)]}
+    for method, course in {
+        "finetune": 1,
+        "ebll": 2,
+    }.items():  # alphas are numbers in one, and texts in the other
+        growing = maps_of(swept(grid, done=lambda config, method=method: config.method == method))
+        assert growing.cells["ended"].tolist() == [int(own == method) for own in growing.cells["method"]]
+        assert growing.curves["cell"].nunique() == course
 
 
 def test_tables_that_were_written_and_read_give_the_same_maps(found, maps, tmp_path):
@@ -144,14 +149,9 @@ def test_tables_that_were_written_and_read_give_the_same_maps(found, maps, tmp_p
 def test_distances_by_hand(maps):
     own = curve(maps, chosen(maps, tasks=NEAR, alpha=1.0, recon_weight=1e-2))
     assert own.to_numpy().tolist() == [[0, 0, 0, 0, 3], [10, 5, 4, 6, 3], [20, 2, 2, 2, 3]]
-
-
-def test_seeds_measured_at_other_steps_are_averaged_where_they_were():
-    courses = {0: ((0, 1.0), (10, 4.0)), 1: ((0, 3.0), (5, 2.0), (10, 6.0))}
-    maps = maps_of(swept({"tasks": [PAIR], "seed": [0, 1]}, lambda c: {"course": courses[c.seed]}))
-    assert maps.curves["step"].tolist() == [0, 5, 10]
-    assert maps.curves["mean"].tolist() == [2.0, 2.0, 5.0]
-    assert maps.curves["seeds"].tolist() == [2, 1, 2]
+    courses = {0: ((0, 1.0), (10, 4.0)), 1: ((0, 3.0), (5, 2.0), (10, 6.0))}  # a step that one seed alone has
+    other = maps_of(swept({"tasks": [PAIR], "seed": [0, 1]}, lambda c: {"course": courses[c.seed]})).curves
+    assert other[["step", "mean", "seeds"]].to_numpy().tolist() == [[0, 2, 2], [5, 2, 1], [10, 5, 2]]
 
 
 def test_three_tasks_distance_is_of_the_last_training_over_its_old_tasks_and_forgetting_is_M5():
@@ -367,11 +367,3 @@ def test_tables_that_cannot_be_read_are_refused_in_words(found):
             Maps(frame, curves)
     with raises(InputError, "curves", "no step"):
         Maps(table, curves.drop(columns="step"))
-
-
-def test_a_growing_sweep_whose_finished_runs_have_numbers_where_planned_ones_have_a_tuple():
-    """An alpha for each old task is text in a table: the join of planned and finished runs must not mind."""
-    grid = {"tasks": [("letters", "digits", "mnist")], "method": ["finetune", "ebll"], "alpha": [3.0, (1.0, 3.0)]}
-    growing = swept(grid, done=lambda config: config.method == "finetune")
-    assert sorted(maps_of(growing).cells["ended"].astype(bool)) == [False, False, True]
-    assert maps_of(swept(grid)).cells["ended"].astype(bool).all()

@@ -1,4 +1,4 @@
-"""The page without a kernel: its numbers against the tables, what stands in the file, and how it is written."""
+"""The page of `ebll export`: its numbers against the tables, what stands in the file, and how it is written."""
 
 import json
 import math
@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from messages import raises
+from click.testing import CliRunner
+from messages import raises, review
 from tiny_pages import tables
 
 import ebll
 from ebll import files
+from ebll.cli import cli
 from ebll.errors import InputError, OutputError
 from ebll.sweeps import RunConfig, RunResult, Store, Sweep, export, maps_of, page
 from ebll.sweeps.maps import DATA, QUANTITIES
@@ -41,8 +43,8 @@ def holes():
 
 
 @pytest.fixture(scope="module")
-def text():
-    return document(maps_of(tables(fails=alpha_ten_fails, leave_out=no_alpha_three)))
+def text(holes):
+    return document(maps_of(holes[0]))
 
 
 def held_of(text):
@@ -53,33 +55,25 @@ def held_of(text):
 # ---- numbers
 
 
-def test_every_cell_has_the_numbers_of_the_maps_in_percent_and_its_seeds(holes):
+def test_every_cell_has_the_numbers_of_the_maps_in_percent_its_seeds_its_curve_and_its_references(holes):
     made, held = holes
     maps = maps_of(made)
     assert len(held["cells"]) == len(maps.cells)
     for number, cell in enumerate(held["cells"]):
         row, runs = maps.cells.loc[number], maps.runs[maps.runs["cell"] == number].set_index("seed")
         assert [row[name] for name in held["methods"][cell["method"]]["axes"]] == cell["at"]
-        assert (cell["tasks"], cell["method"]) == (row["tasks"], row["method"])
+        assert (cell["tasks"], cell["method"], cell["beside"]) == (row["tasks"], row["method"], maps.beside[number])
         assert (*cell["done"], cell["planned"]) == (row["ended"], row["failed"], row["planned"])
         for data in DATA:
             names = [f"{name}_{data}{sd}" for sd in ("", "_sd") for name in QUANTITIES]
             told = [math.nan if value is None else value for value in cell[data]]
             assert told == pytest.approx([100 * row[name] for name in names], abs=1e-4, nan_ok=True)
+        assert sorted(one[0] for one in cell["seeds"]) == [0, 1, 2]
         for seed, failure, *numbers in cell["seeds"]:
             assert failure == runs.loc[seed, "failure"]
             for data, values in zip(DATA, numbers, strict=not failure):
                 wanted = [100 * runs.loc[seed, f"{name}_{data}"] for name in QUANTITIES]
                 assert values == pytest.approx(wanted, abs=1e-4)
-        assert sorted(one[0] for one in cell["seeds"]) == [0, 1, 2]
-
-
-def test_curves_references_and_the_first_view_are_those_of_the_maps(holes):
-    made, held = holes
-    maps = maps_of(made)
-    assert len(held["cells"]) == len(maps.cells)
-    for number, cell in enumerate(held["cells"]):
-        assert cell["beside"] == maps.beside[number]
         course = maps.curves[maps.curves["cell"] == number]
         assert (cell["curve"] is None) == course.empty
         if cell["curve"]:
@@ -172,6 +166,10 @@ def test_the_same_sweep_gives_the_same_bytes_in_another_process(tmp_path):
 # ---- writing
 
 
+def invoke(*arguments):
+    return CliRunner().invoke(cli, ["export", *map(str, arguments)])
+
+
 def test_folders_are_made_and_a_page_is_replaced(tmp_path):
     path = tmp_path / "site" / "week 7" / "page.html"
     assert export(path, tables(ONE), title="One") == path
@@ -181,22 +179,32 @@ def test_folders_are_made_and_a_page_is_replaced(tmp_path):
     assert [one.name for one in path.parent.iterdir()] == ["page.html"]
 
 
-def test_a_store_or_the_folder_around_it(tmp_path):
+def test_the_precomputed_sweep_is_one_small_page(tmp_path):
+    path = tmp_path / "page.html"
+    done = invoke(path)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.split() == [f"{path}:", f"{path.stat().st_size / 1e6:.1f}", "MB"]
+    assert path.stat().st_size < MOST_BYTES
+    text = path.read_text(encoding="utf-8")
+    assert "3,315 runs of the sweep that comes with the kit" in text
+    assert held_of(text)["content"]["tasks"] == ["letters-digits", "letters-mnist", "letters-textures"]
+
+
+def test_a_store_or_the_folder_around_it_with_a_title(tmp_path):
     store = Store(tmp_path / "out" / "store")
     for seed in range(2):
         scalars = {"old": 0.5, "new": 0.25, "old_validation": 0.5, "new_validation": 0.25 + 0.25 * seed}
         store.put(RunResult(RunConfig(seed=seed), scalars))
-    pages = [export(tmp_path / f"{i}.html", folder) for i, folder in enumerate((store.folder, str(tmp_path / "out")))]
-    texts = [path.read_text(encoding="utf-8") for path in pages]
+    texts = []
+    for folder in (store.folder, tmp_path / "out"):
+        done = invoke(tmp_path / "page.html", "--store", folder, "--title", "Week 7: <alpha>")
+        assert done.exit_code == 0, done.stderr
+        texts.append((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
+    assert "<h1>Week 7: &lt;alpha&gt;</h1>" in texts[0]
+    assert "2 runs of a sweep, 2 seeds" in texts[0]
     (cell,) = held_of(texts[0])["content"]["cells"]
     assert cell["validation"][:2] == [50.0, 37.5]
-
-
-@pytest.mark.parametrize("path", ["page.txt", "page", 3])
-def test_a_page_ends_in_html(path):
-    with raises(InputError, ".html", f"got '{path}'"):
-        export(path, tables(ONE))
 
 
 @pytest.mark.parametrize(
@@ -211,13 +219,19 @@ def test_a_page_ends_in_html(path):
 def test_what_cannot_be_shown_is_refused(tmp_path, sweep, named):
     with raises(InputError, *named):
         export(tmp_path / "page.html", sweep)
+    for path in ("page.txt", 3):
+        with raises(InputError, ".html", f"got '{path}'"):
+            export(path, sweep)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with raises(OutputError, tmp_path / "file"):
-        export(tmp_path / "file" / "page.html", tables(ONE))
+    done = invoke(tmp_path / "file" / "page.html")
+    (told,) = done.stderr.splitlines()
+    assert told.startswith("Error: ")
+    review(told, tmp_path / "file")
+    assert done.exit_code == 2
     path = tmp_path / "page.html"
     path.write_text("before")
     monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
@@ -232,3 +246,6 @@ def test_a_large_page_is_written_and_told(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match=r"page.html: [01]\.\d MB.* 0\.5 MB"):
         path = export(tmp_path / "page.html", tables(ONE))
     assert path.stat().st_size > 500_000
+    done = invoke(path)
+    assert done.exit_code == 0, done.stderr
+    assert "more than the 0.5 MB" in " ".join(done.stdout.split())
