@@ -12,7 +12,7 @@ import ebll
 from ebll.errors import InputError
 from ebll.sweeps import Store, Sweep, SweepTables, explorer
 from ebll.sweeps import maps as maps_module
-from ebll.sweeps.view import content, settled
+from ebll.sweeps.view import complete_view, content
 
 NEAR = 'tasks="letters-mnist"'
 
@@ -43,12 +43,12 @@ def enter(widget, line):
 
 
 def test_it_begins_where_it_is_told_and_shows_the_sweep(build, found):
+    view = {"tasks": "letters-mnist", "alpha": 10.0, "rows": "distill_weight"}
     widget = build(view='tasks="letters-mnist", alpha=10.0, rows="distill_weight"')
-    assert widget.view == settled(widget.maps, {"tasks": "letters-mnist", "alpha": 10.0, "rows": "distill_weight"})
-    assert widget.root.view == widget.view
+    assert widget.view == widget.root.view == complete_view(widget.maps, view)
     assert widget.root.content == content(widget.maps)
     assert build(view={"alpha": 0.0}).view["alpha"] == 0.0
-    assert build(view="").view == settled(widget.maps)
+    assert build(view="").view == complete_view(widget.maps)
 
 
 def test_what_the_reader_does_is_the_view_and_its_picture(build, tmp_path):
@@ -98,10 +98,8 @@ def test_what_is_hidden_or_locked_goes_to_the_front_end_and_locked_stays(build):
         build(hide=["recon_wieght"])
 
 
-def test_a_folder_that_grows_is_followed_to_its_end_and_the_choice_stays(
-    build, found, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(explorer, "EVERY", 0.0)
+def test_a_folder_that_grows_is_followed_to_its_end_and_the_choice_stays(build, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer, "POLL", 0.0)
     store = Store(tmp_path / "out" / "store")
     store.plan(found.configs)
     widget = build(tmp_path / "out")
@@ -130,7 +128,7 @@ def test_a_folder_that_grows_is_followed_to_its_end_and_the_choice_stays(
 
 
 def test_a_fault_while_it_grows_is_told_once_and_kept(live, found, tmp_path, monkeypatch):
-    monkeypatch.setattr(explorer, "EVERY", 0.0)
+    monkeypatch.setattr(explorer, "POLL", 0.0)
     store = Store(tmp_path)
     store.plan(found.configs)
     widget = ebll.widgets.sweep_explorer(tmp_path)

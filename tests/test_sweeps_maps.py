@@ -14,7 +14,7 @@ from ebll.metrics import pareto_front
 from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps_of
 from ebll.sweeps import maps as module
 from ebll.sweeps.maps import DATA, map_cells
-from ebll.sweeps.view import drawing_of, settled
+from ebll.sweeps.view import complete_view, drawing_of
 from ebll.widgets import Chart
 
 NEAR, FAR = "letters-mnist", "letters-textures"
@@ -31,12 +31,12 @@ def maps(found):
 
 
 def cells_of(maps, **view):
-    return map_cells(maps, settled(maps, view)).set_index(["column", "row"])
+    return map_cells(maps, complete_view(maps, view)).set_index(["column", "row"])
 
 
 def chosen(maps, **view):
     """Number of the chosen cell."""
-    cells = map_cells(maps, settled(maps, view))
+    cells = map_cells(maps, complete_view(maps, view))
     return int(cells.loc[cells["chosen"], "cell"].item())
 
 
@@ -67,7 +67,7 @@ def test_a_cell_by_hand(maps):
 @pytest.mark.parametrize("tasks", [NEAR, FAR])
 @pytest.mark.parametrize("edges", [("alpha", "recon_weight"), ("distill_weight", "alpha")])
 def test_all_cells_against_the_table(found, maps, data, tasks, edges):
-    view = settled(maps, {"tasks": tasks, "data": data, "columns": edges[0], "rows": edges[1]})
+    view = complete_view(maps, {"tasks": tasks, "data": data, "columns": edges[0], "rows": edges[1]})
     table = found.table[(found.table["tasks"] == tasks) & (found.table["method"] == "ebll")]
     for name in {"alpha", "distill_weight", "recon_weight"} - set(edges):
         table = table[table[name] == view[name]]
@@ -126,7 +126,7 @@ def test_alphas_for_each_task_are_a_value_of_their_own_also_in_a_sweep_that_has_
     tasks = ("letters", "mnist", "textures")
     maps = maps_of(swept({"tasks": [tasks], "alpha": [(10.0, 1.0), 3.0, (2.0, 1.0), 0.0], "seed": [0, 1]}))
     assert maps.axes["ebll"]["alpha"] == (0.0, 3.0, "2, 1", "10, 1")
-    assert settled(maps, {"alpha": (2.0, 1.0)})["alpha"] == "2, 1"
+    assert complete_view(maps, {"alpha": (2.0, 1.0)})["alpha"] == "2, 1"
     assert cells_of(maps).loc[("2, 1", ""), "ended"] == 2
     grid = {"tasks": [tasks], "method": ["finetune", "ebll"], "alpha": [3.0, (1.0, 3.0)]}
     for method, course in {
@@ -140,8 +140,8 @@ def test_alphas_for_each_task_are_a_value_of_their_own_also_in_a_sweep_that_has_
 
 def test_tables_that_were_written_and_read_give_the_same_maps(found, maps, tmp_path):
     again = maps_of(SweepTables(*(pd.read_csv(path) for path in found.save(tmp_path))))
-    view = settled(again, {"tasks": NEAR})
-    assert view == settled(maps, {"tasks": NEAR})
+    view = complete_view(again, {"tasks": NEAR})
+    assert view == complete_view(maps, {"tasks": NEAR})
     pd.testing.assert_frame_equal(map_cells(again, view), map_cells(maps, view), rtol=1e-5)
     pd.testing.assert_frame_equal(again.curves, maps.curves, rtol=1e-5)
 
@@ -224,7 +224,7 @@ def test_without_a_run_that_ended_or_without_curves_nothing_is_made_up():
     assert failed.curves.empty
     assert bare.curves.empty
     for maps in (failed, bare):
-        view = settled(maps)
+        view = complete_view(maps)
         drawn = drawing_of(maps, view)
         Chart("sweep").show(drawn.data, drawn.settings)
         assert "nothing measured" in drawn.alt
@@ -234,16 +234,16 @@ def test_without_a_run_that_ended_or_without_curves_nothing_is_made_up():
 
 
 def test_what_is_left_open_is_the_kits_own_or_in_the_middle(maps):
-    view, usual = settled(maps), RunConfig()
+    view, usual = complete_view(maps), RunConfig()
     assert view == {
         "tasks": NEAR, "method": "ebll", "data": "validation", "columns": "alpha", "rows": "recon_weight",
         "alpha": 1.0,  # of 0, 1, 10; the kit's 3 is not among them
         "distill_weight": usual.distill_weight, "recon_weight": usual.recon_weight,
     }  # fmt: skip
-    assert settled(maps, view) == view
-    assert settled(maps, {"rows": "alpha"})["columns"] == "distill_weight"
-    assert settled(maps, {"columns": "recon_weight"})["rows"] == "distill_weight"
-    assert settled(maps, {"code_size": 64}) == view  # it does not vary
+    assert complete_view(maps, view) == view
+    assert complete_view(maps, {"rows": "alpha"})["columns"] == "distill_weight"
+    assert complete_view(maps, {"columns": "recon_weight"})["rows"] == "distill_weight"
+    assert complete_view(maps, {"code_size": 64}) == view  # it does not vary
 
 
 @pytest.mark.parametrize(
@@ -265,14 +265,14 @@ def test_what_is_left_open_is_the_kits_own_or_in_the_middle(maps):
 )  # fmt: skip
 def test_what_the_sweep_does_not_have_is_refused(maps, view, named):
     with raises(InputError, *named):
-        settled(maps, view)
+        complete_view(maps, view)
 
 
 # What is drawn and said
 
 
 def test_the_chart_shows_the_cells_the_curves_and_the_seeds(maps):
-    view = settled(maps, {"tasks": NEAR, "alpha": 10.0})
+    view = complete_view(maps, {"tasks": NEAR, "alpha": 10.0})
     pinned = chosen(maps, tasks=NEAR, alpha=1.0)
     drawn = drawing_of(maps, view, pinned)
     tables, settings = drawn.data, drawn.settings
@@ -295,13 +295,13 @@ def test_the_trade_off_reaches_to_its_front_and_the_chosen_cell_and_not_to_cells
     accuracy = {0.0: 0.70, 1.0: 0.72, 3.0: 0.74, 10.0: 0.73, 20.0: 0.71, 30.0: 0.10}
     like = lambda c: {"old": accuracy[c.alpha], "new": 0.9 - c.alpha / 1000, "shift": 0.0}  # noqa: E731
     maps = maps_of(swept({"tasks": [PAIR], "alpha": list(accuracy), "seed": [0]}, like))
-    low, high = drawing_of(maps, settled(maps)).settings["old_shown"]
+    low, high = drawing_of(maps, complete_view(maps)).settings["old_shown"]
     assert 60 < low < 70 < 74 < high < 80
-    assert drawing_of(maps, settled(maps, {"alpha": 30.0})).settings["old_shown"][0] < 10
+    assert drawing_of(maps, complete_view(maps, {"alpha": 30.0})).settings["old_shown"][0] < 10
 
 
 def test_the_text_says_what_is_seen(maps):
-    text = drawing_of(maps, settled(maps, {"tasks": NEAR, "alpha": 1.0})).alt
+    text = drawing_of(maps, complete_view(maps, {"tasks": NEAR, "alpha": 1.0})).alt
     for words in (
         "letters-mnist, EBLL: alpha 1, distillation weight 2, reconstruction weight 0.01. Validation images.",
         "Map of old task, %: best 89.5 at alpha 10, reconstruction weight 0.01, worst 80.0.",
@@ -314,10 +314,11 @@ def test_the_text_says_what_is_seen(maps):
     assert "not in the sweep" not in text
     part = without()
     holes = maps_of(SweepTables(part.table, part.curves))
-    assert "1 of 6 cells are not in the sweep" in drawing_of(holes, settled(holes)).alt
-    lost = settled(maps, {"alpha": 10.0, "recon_weight": 1e-4})
+    assert "1 of 6 cells are not in the sweep" in drawing_of(holes, complete_view(holes)).alt
+    lost = complete_view(maps, {"alpha": 10.0, "recon_weight": 1e-4})
     assert "Chosen cell: 0 seeds, 3 failed." in drawing_of(maps, lost).alt
-    assert "78 of 90 runs so far. Test images" in drawing_of(maps_of(part), settled(maps, {"data": "test"})).caption
+    begun = drawing_of(maps_of(part), complete_view(maps, {"data": "test"}))
+    assert "78 of 90 runs so far. Test images" in begun.caption
 
 
 # Where it comes from

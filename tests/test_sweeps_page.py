@@ -20,7 +20,7 @@ from ebll.cli import cli
 from ebll.errors import InputError, OutputError
 from ebll.sweeps import RunConfig, RunResult, Store, Sweep, export, maps_of, page
 from ebll.sweeps.maps import DATA, QUANTITIES
-from ebll.sweeps.page import MOST_BYTES, TITLE, document
+from ebll.sweeps.page import MAX_BYTES, TITLE, document
 from ebll.sweeps.view import content
 
 AXES = ("alpha", "distill_weight", "recon_weight")
@@ -55,7 +55,7 @@ def held_of(text):
 # ---- numbers
 
 
-def test_every_cell_has_the_numbers_of_the_maps_in_percent_its_seeds_its_curve_and_its_references(holes):
+def test_every_cell_has_the_numbers_of_the_maps_in_percent_its_seeds_its_curve_and_its_baselines(holes):
     made, held = holes
     maps = maps_of(made)
     assert len(held["cells"]) == len(maps.cells)
@@ -135,7 +135,7 @@ def test_the_page_fetches_nothing_and_its_policy_forbids_it(text):
     css = re.search(r"<style>(.*?)</style>", text, re.S)[1]
     assert "@import" not in css
     assert "url(" not in css
-    assert len(text.encode()) < MOST_BYTES
+    assert len(text.encode()) < MAX_BYTES
     assert "University of Washington Interactive Data Lab" in text
     assert "{{" not in re.sub(r"<script.*?</script>", "", text, flags=re.S), "every place of the frame is filled"
     assert f"by ebll {ebll.__version__}" in text
@@ -184,7 +184,7 @@ def test_the_precomputed_sweep_is_one_small_page(tmp_path):
     done = invoke(path)
     assert done.exit_code == 0, done.stderr
     assert done.stdout.split() == [f"{path}:", f"{path.stat().st_size / 1e6:.1f}", "MB"]
-    assert path.stat().st_size < MOST_BYTES
+    assert path.stat().st_size < MAX_BYTES
     text = path.read_text(encoding="utf-8")
     assert "3,315 runs of the sweep that comes with the kit" in text
     assert held_of(text)["content"]["tasks"] == ["letters-digits", "letters-mnist", "letters-textures"]
@@ -242,7 +242,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 def test_a_large_page_is_written_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "MOST_BYTES", 500_000)
+    monkeypatch.setattr(page, "MAX_BYTES", 500_000)
     with pytest.warns(UserWarning, match=r"page.html: [01]\.\d MB.* 0\.5 MB"):
         path = export(tmp_path / "page.html", tables(ONE))
     assert path.stat().st_size > 500_000

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep"]
 
-MOST_LINES = 24  # of a table in the terminal; the files have them all
-MOST_FAILURES = 5
+MAX_LINES = 24  # of a table in the terminal; the files have them all
+MAX_FAILURES = 5
 SHOWN = ("old_validation", "new_validation", "old", "new", "forgetting")
 
 
@@ -85,7 +85,7 @@ def sweep(file: str, out: str | None, workers: int | None, device: str, dask: st
 def _report(found: Sweep, folder: Path) -> None:
     _summarise(found)
     failures = found.failures
-    for failure in failures[:MOST_FAILURES]:
+    for failure in failures[:MAX_FAILURES]:
         click.echo(f"failed: {failure}")
     click.echo(f"Results are in {folder}: table.csv, curves.csv, store")
     if failures:
@@ -101,7 +101,7 @@ def _summarise(found: Sweep) -> None:
     varied, shown = [name for name in found.varied if name != "seed"], list(SHOWN)
     table = found.table[found.table["failure"] == ""]
     means = table.groupby(varied, dropna=False, sort=False)[shown].mean() if varied else table.iloc[:0]
-    if not 0 < len(means) <= MOST_LINES:
+    if not 0 < len(means) <= MAX_LINES:
         return
     rows = means.index.to_frame().itertuples(index=False)
     names = [", ".join("-" if value != value else plain(value) for value in row) for row in rows]

@@ -17,16 +17,16 @@ import ipywidgets
 import traitlets
 
 from ebll.errors import InputError
-from ebll.sweeps.maps import KNOBS, Maps, maps_of
+from ebll.sweeps.maps import CELL_SETTINGS, Maps, maps_of
 from ebll.sweeps.sweep import load_sweep
-from ebll.sweeps.view import VIEW, content, drawing_of, settled
+from ebll.sweeps.view import VIEW, complete_view, content, drawing_of
 from ebll.widgets.base import Widget, free_stem
 from ebll.widgets.chart import Drawing, Runtime, spec_of
 from ebll.widgets.config import keywords_of
 
 __all__ = ["SweepExplorer", "front", "sweep_explorer"]
 
-EVERY = 1.0  # seconds between two looks at a folder that grows
+POLL = 1.0  # seconds between two looks at a folder that grows
 
 
 def front(name: str) -> str:
@@ -67,7 +67,7 @@ class SweepExplorer(Widget):
     maps     the cells, see `ebll.sweeps.Maps`
     """
 
-    controls: ClassVar[tuple[str, ...]] = (*VIEW, *KNOBS, "pin", "near", "config", "reset", "code", "take")
+    controls: ClassVar[tuple[str, ...]] = (*VIEW, *CELL_SETTINGS, "pin", "near", "config", "reset", "code", "take")
 
     def __init__(
         self, sweep: Any = None, view: Mapping[str, Any] | str = "", *, hide: Iterable[str] = (),
@@ -77,7 +77,7 @@ class SweepExplorer(Widget):
         self.store = sweep if isinstance(sweep, str | Path) else None
         self._sweep = sweep if self.store is None else load_sweep(self.store)
         self.maps = maps_of(self._sweep)
-        self.view = settled(self.maps, _read(view))
+        self.view = complete_view(self.maps, _read(view))
         self._follower: asyncio.Task | None = None
         if not self.static:
             self._build()
@@ -107,7 +107,7 @@ class SweepExplorer(Widget):
         """Show what another process puts into the folder, until all that was planned is there."""
         took = 0.0
         while not self.closed and self._sweep.missing:
-            await asyncio.sleep(max(EVERY, 10 * took))  # reading a large sweep must not keep the kernel busy
+            await asyncio.sleep(max(POLL, 10 * took))  # reading a large sweep must not keep the kernel busy
             begun = time.monotonic()
             try:
                 self.look()
@@ -135,7 +135,7 @@ class SweepExplorer(Widget):
             return
         if not message["line"].strip():
             raise InputError("The line of code is empty, so the view stays. Reset goes back to the beginning.")
-        wanted = settled(self.maps, _read(message["line"]))
+        wanted = complete_view(self.maps, _read(message["line"]))
         for name in self.locked:
             if wanted.get(name) != self.view.get(name):
                 raise InputError(f"{name} is locked in this widget: it stays {self.view.get(name)!r}.")
@@ -158,6 +158,6 @@ def _read(view: Mapping[str, Any] | str) -> Mapping[str, Any]:
 def _kept(maps: Maps, view: dict[str, Any]) -> dict[str, Any]:
     """The view as it was, as far as the sweep still has it."""
     try:
-        return settled(maps, view)
+        return complete_view(maps, view)
     except InputError:
-        return settled(maps)
+        return complete_view(maps)

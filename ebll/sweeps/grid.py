@@ -6,7 +6,6 @@ len(configs_of(grid))             # 12: alpha does nothing for LwF, so LwF runs 
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import tomllib
@@ -21,12 +20,10 @@ from ebll.data import TASKS
 from ebll.errors import DataMissing, InputError, check_choice
 from ebll.networks import build_network
 
-__all__ = ["MOST", "Grid", "axes_of", "check_runs", "configs_of", "read_grid"]
+__all__ = ["MAX_RUNS", "Grid", "axes_of", "check_runs", "configs_of", "read_grid"]
 
-MOST = 100_000
+MAX_RUNS = 100_000
 """Combinations beyond which a grid is refused before it is multiplied out."""
-
-NAMES = tuple(field.name for field in dataclasses.fields(RunConfig))
 
 Grid = Mapping[str, Any] | Iterable[RunConfig] | str | Path
 """Setting -> values, or configs, or a TOML file with a table [grid]."""
@@ -44,7 +41,7 @@ def axes_of(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
         raise InputError(f"grid: a dict from settings to values, such as {{'alpha': [1, 3]}}; got {grid!r}.")
     axes = {}
     for name, given in grid.items():
-        check_choice(name, NAMES, "Setting of a grid")
+        check_choice(name, RunConfig.__dataclass_fields__, "Setting of a grid")
         axes[name] = _values(name, given)
     if not axes:
         raise InputError("grid: it is empty. Name a setting and its values, such as {'alpha': [0.3, 1.0, 3.0]}.")
@@ -63,9 +60,11 @@ def configs_of(grid: Grid) -> list[RunConfig]:
     if isinstance(grid, Mapping):
         axes = axes_of(grid)
         count = math.prod(len(values) for values in axes.values())
-        if count > MOST:
+        if count > MAX_RUNS:
             sizes = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
-            raise InputError(f"grid: {sizes} = {count:,} runs; at most {MOST:,} go into one sweep. Take fewer values.")
+            raise InputError(
+                f"grid: {sizes} = {count:,} runs; at most {MAX_RUNS:,} go into one sweep. Take fewer values."
+            )
         points = (dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values()))
         configs = [RunConfig.of(**point) for point in points]
     else:

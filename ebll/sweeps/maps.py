@@ -17,14 +17,14 @@ from ebll.errors import InputError
 from ebll.metrics import pareto_front
 from ebll.sweeps.sweep import SETTINGS, Sweep, load_sweep, plain, precomputed_sweep
 
-__all__ = ["DATA", "KNOBS", "QUANTITIES", "REFERENCES", "Maps", "map_cells", "maps_of", "setting_value"]
+__all__ = ["BASELINES", "CELL_SETTINGS", "DATA", "QUANTITIES", "Maps", "map_cells", "maps_of", "setting_value"]
 
 DATA = ("validation", "test")
 """Settings are chosen on the first."""
 QUANTITIES = ("old", "new", "forgetting")
-REFERENCES = ("finetune", "lwf")
+BASELINES = ("finetune", "lwf")
 """Methods that stand beside a cell, where the sweep has them with the same settings."""
-KNOBS = tuple(name for name in SETTINGS if name not in ("tasks", "method", "seed"))
+CELL_SETTINGS = tuple(name for name in SETTINGS if name not in ("tasks", "method", "seed"))
 """Settings that may differ between the cells of a method on some tasks."""
 
 _OF_TEST = {"old": "old_test", "new": "new_test", "forgetting": "forgetting_test"}
@@ -44,15 +44,15 @@ class Maps:
     Attributes:
         runs: a row a run that is done: `cell`, `seed`, `failure`, and `old`, `new` and `forgetting`, each for
             `_validation` and `_test`, 0..1. Forgetting on validation images is M5 of the curves' held-out inputs.
-        cells: a row a cell, by its number: tasks, method, `KNOBS` (NaN for what the method does not have); the columns
-            of `runs` as means over the seeds that ended, and with `_sd` their sample standard deviations; how many
-            seeds have `ended`, `failed` and are `planned`.
+        cells: a row a cell, by its number: tasks, method, `CELL_SETTINGS` (NaN for what the method does not have); the
+            columns of `runs` as means over the seeds that ended, and with `_sd` their sample standard deviations; how
+            many seeds have `ended`, `failed` and are `planned`.
         curves: cell, step, mean, low, high, seeds: M2 while the last task is trained, mean over the old tasks; mean,
             lowest and highest over the seeds that ended and were measured there, and how many they are.
         tasks, methods: the names there are; the method with the most cells stands first.
         axes: method -> setting -> its values, rising, of the settings that vary among its cells.
         constant: method -> setting -> its value, of the others.
-        beside: cell -> method of `REFERENCES` -> its cell on the same tasks, with the settings that both methods have.
+        beside: cell -> method of `BASELINES` -> its cell on the same tasks, with the settings that both methods have.
         planned: number of runs, done or not.
 
     Raises:
@@ -65,7 +65,7 @@ class Maps:
         runs["forgetting_validation"] = _forgotten(courses).reindex(runs.index) if len(courses) else math.nan
         runs.loc[~runs["ended"], _MEASURED] = math.nan
         groups = runs.groupby("cell")
-        own = runs.drop_duplicates("cell").set_index("cell")[["tasks", "method", *KNOBS]].infer_objects()
+        own = runs.drop_duplicates("cell").set_index("cell")[["tasks", "method", *CELL_SETTINGS]].infer_objects()
         means, spread = groups[_MEASURED].mean(), groups[_MEASURED].std().add_suffix("_sd")
         self.cells = own.join([means, spread, groups[["ended", "failed"]].sum(), groups.size().rename("planned")])
         self.curves = _distances(courses)
@@ -75,20 +75,20 @@ class Maps:
         self.axes: dict[str, dict[str, tuple]] = {}
         self.constant: dict[str, dict[str, Any]] = {}
         for method, rows in self.cells.groupby("method", sort=False):
-            values = {name: tuple(sorted(rows[name].dropna().unique().tolist(), key=_rank)) for name in KNOBS}
+            values = {name: tuple(sorted(rows[name].dropna().unique().tolist(), key=_rank)) for name in CELL_SETTINGS}
             self.axes[method] = {name: found for name, found in values.items() if len(found) > 1}
             self.constant[method] = {name: found[0] for name, found in values.items() if len(found) == 1}
         main = max(self.axes, key=lambda method: math.prod(map(len, self.axes[method].values())))
         self.methods = (main, *(method for method in self.axes if method != main))
-        self.beside = self._references()
+        self.beside = self._baselines()
 
-    def _references(self) -> dict[int, dict[str, int]]:
+    def _baselines(self) -> dict[int, dict[str, int]]:
         found: dict[int, dict[str, int]] = {cell: {} for cell in self.cells.index}
         cells = self.cells.reset_index()
         done = cells[cells["ended"] + cells["failed"] > 0]
         for method in self.methods:
             has = {*self.axes[method], *self.constant[method]}
-            for other in REFERENCES:
+            for other in BASELINES:
                 if other == method or other not in self.methods or not has.issuperset(self.axes[other]):
                     continue
                 shared = [*self.axes[other], *(has & {*self.constant[other]} - {"log_every"})]
@@ -181,9 +181,9 @@ def _checked(frame: Any, columns: Iterable[str], name: str) -> pd.DataFrame:
     if missing := [column for column in columns if column not in frame]:
         raise InputError(f"{name}: that of a sweep, such as ebll.sweep(...).{name}; it has no {', '.join(missing)}.")
     frame = frame[list(columns)].reset_index(drop=True)
-    for knob in KNOBS:
-        values = {value: setting_value(value) for value in frame[knob].unique()}
-        frame[knob] = frame[knob].map(values).astype(object)
+    for setting in CELL_SETTINGS:
+        values = {value: setting_value(value) for value in frame[setting].unique()}
+        frame[setting] = frame[setting].map(values).astype(object)
     return frame
 
 
@@ -201,7 +201,7 @@ def _runs(table: Any) -> pd.DataFrame:
     runs["failure"] = runs["failure"].fillna("").astype(str).str.strip()
     runs["failed"] = runs["failure"] != ""
     runs["ended"] = ~runs["failed"] & runs["old_test"].notna()
-    runs["cell"] = runs.groupby(["tasks", "method", *KNOBS], dropna=False, sort=False).ngroup()
+    runs["cell"] = runs.groupby(["tasks", "method", *CELL_SETTINGS], dropna=False, sort=False).ngroup()
     return runs
 
 

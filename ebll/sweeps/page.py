@@ -24,9 +24,9 @@ from ebll.sweeps.sweep import plain
 from ebll.sweeps.view import content
 from ebll.widgets.chart import spec_of, write_files
 
-__all__ = ["MOST_BYTES", "document", "export", "size_words"]
+__all__ = ["MAX_BYTES", "document", "export", "size_text"]
 
-MOST_BYTES = 3_000_000
+MAX_BYTES = 3_000_000
 """More than this loads slowly on a phone."""
 TITLE = "What is kept of an old task, setting by setting"
 
@@ -38,7 +38,7 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     sweep    a `Sweep` or its tables; a folder: a store, or the output of `ebll sweep` that holds one; None for the
              precomputed sweep
     title    headline of the page
-    returns  the file. A warning says so where it has more than `MOST_BYTES`
+    returns  the file. A warning says so where it has more than `MAX_BYTES`
     raises   `InputError` where there is no sweep, or nothing in it to show; `OutputError` where the file cannot be
              written
     """
@@ -48,18 +48,18 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     source = "the sweep that comes with the kit" if sweep is None else "a sweep"
     data = document(maps_of(sweep), title.strip() or TITLE, source).encode(errors="replace")
     write_files({path: data})
-    if len(data) > MOST_BYTES:
-        warnings.warn(size_words(path), stacklevel=2)
+    if len(data) > MAX_BYTES:
+        warnings.warn(size_text(path), stacklevel=2)
     return path
 
 
-def size_words(path: Path) -> str:
+def size_text(path: Path) -> str:
     """How large a page is, and what to do where that is too much."""
     size = path.stat().st_size
     told = f"{path}: {size / 1e6:.1f} MB"
-    if size <= MOST_BYTES:
+    if size <= MAX_BYTES:
         return told
-    return f"{told}, more than the {MOST_BYTES / 1e6:g} MB that load well on a phone. Export a sweep of fewer runs."
+    return f"{told}, more than the {MAX_BYTES / 1e6:g} MB that load well on a phone. Export a sweep of fewer runs."
 
 
 def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:

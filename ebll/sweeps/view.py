@@ -15,17 +15,17 @@ import pandas as pd
 from ebll.config import PRESETS, RunConfig
 from ebll.errors import InputError, check_choice
 from ebll.plots.style import METHODS
-from ebll.sweeps.maps import DATA, KNOBS, QUANTITIES, Maps, map_cells, setting_value
+from ebll.sweeps.maps import CELL_SETTINGS, DATA, QUANTITIES, Maps, map_cells, setting_value
 from ebll.sweeps.sweep import plain
 from ebll.widgets.chart import Drawing, spec_of
 from ebll.widgets.controls import NAMES
 
-__all__ = ["content", "drawing_of", "settled"]
+__all__ = ["complete_view", "content", "drawing_of"]
 
 VIEW = ("tasks", "method", "data", "columns", "rows")
 
 
-def settled(maps: Maps, wanted: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def complete_view(maps: Maps, wanted: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The view with everything chosen that was left open.
 
     Left open, columns are alpha, rows lambda or lambda_o, whichever has more values; a value is the kit's default where
@@ -35,7 +35,7 @@ def settled(maps: Maps, wanted: Mapping[str, Any] | None = None) -> dict[str, An
     """
     wanted = {name: value for name, value in (wanted or {}).items() if value not in ("", None)}
     for name in wanted:
-        check_choice(name, (*VIEW, *KNOBS), "Setting of a view")
+        check_choice(name, (*VIEW, *CELL_SETTINGS), "Setting of a view")
     offered = {"tasks": maps.tasks, "method": maps.methods, "data": DATA}
     view = {name: check_choice(wanted.get(name, own[0]), own, name) for name, own in offered.items()}
     axes, constant = maps.axes[view["method"]], maps.constant[view["method"]]
@@ -100,7 +100,7 @@ def content(maps: Maps) -> dict[str, Any]:
         "data": list(DATA),
         "methods": {
             name: {"label": _label(name), "axes": {axis: list(values) for axis, values in maps.axes[name].items()},
-                   "usual": settled(maps, {"method": name}), "constant": maps.constant[name]}
+                   "usual": complete_view(maps, {"method": name}), "constant": maps.constant[name]}
             for name in maps.methods
         },
         "settings": {
@@ -177,30 +177,31 @@ def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -
         "method": view["method"],
         "top": 1.05 * float(curves["high"].max()) if len(curves) else 1.0,
         "last": int(curves["step"].max()) if len(curves) else 1,
-        **{f"{name}_shown": _near(shown, points, name) for name in ("old", "new")},
+        **{f"{name}_shown": _limits(shown, points, name) for name in ("old", "new")},
         **{f"{name}_range": pair or [0.0, 100.0] for name, pair in ends.items()},
     }
-    settings_told = _told(view, maps.axes[view["method"]])
-    heading = f"{view['tasks']}, {_label(view['method'])}{f': {settings_told}' if settings_told else ''}"
+    fixed = _listed(view, maps.axes[view["method"]])
+    heading = f"{view['tasks']}, {_label(view['method'])}{f': {fixed}' if fixed else ''}"
     images, done = f"{view['data'].capitalize()} images", len(maps.runs)
     caption = (
         f"{f'{done:,} of {maps.planned:,} runs so far. ' if done < maps.planned else ''}{images}; means over the "
         "seeds that ended. Brighter is better; frame and ring: the chosen cell; small dots: its seeds; filled and "
         "joined: the Pareto front. Lines: mean distance; bands: lowest to highest seed. ×n: n seeds failed."
     )
-    alt = ". ".join([heading, images, *_seen(maps, view, cells)]) + "."
+    alt = ". ".join([heading, images, *_description(maps, view, cells)]) + "."
     tables = {"cells": shown, "curves": curves, "points": points}
     return Drawing(spec_of("sweep"), tables, settings, alt, heading, caption)
 
 
-def _near(cells: pd.DataFrame, points: pd.DataFrame, side: str) -> list[float]:
-    """Ends of an axis of the trade-off: of the front, of the chosen cell and of what is compared."""
-    values = pd.concat([cells.loc[cells["on_front"] | cells["chosen"], side], points[side]]).dropna()
-    room = max(1.0, 0.15 * (values.max() - values.min())) if len(values) else 0.0
-    return [values.min() - room, values.max() + room] if len(values) else [0.0, 100.0]
+def _limits(cells: pd.DataFrame, points: pd.DataFrame, side: str) -> list[float]:
+    """Ends of an axis of the trade-off: from a little below the front, the chosen cell and what is compared."""
+    near = pd.concat([cells.loc[cells["on_front"] | cells["chosen"], side], points[side]]).dropna()
+    low, high = near.min(), max(near.max(), cells[side].max())
+    room = max(1.0, 0.15 * (high - low))
+    return [low - room, high + room / 2] if len(near) else [0.0, 100.0]
 
 
-def _seen(maps: Maps, view: Mapping[str, Any], cells: pd.DataFrame) -> list[str]:
+def _description(maps: Maps, view: Mapping[str, Any], cells: pd.DataFrame) -> list[str]:
     """What is seen, a sentence each: the best of each map, the chosen cell, what is beside it."""
     parts, what = [], dict(zip(QUANTITIES, ("old task, %", "new task, %", "forgotten, points"), strict=True))
     for name in QUANTITIES:
@@ -209,7 +210,7 @@ def _seen(maps: Maps, view: Mapping[str, Any], cells: pd.DataFrame) -> list[str]
             parts.append(f"Map of {what[name]}: nothing measured")
             continue
         best, worst = known.iloc[0], known.iloc[-1]
-        place = _told({view["columns"]: best["column"], view["rows"]: best["row"]}, maps.axes[view["method"]])
+        place = _listed({view["columns"]: best["column"], view["rows"]: best["row"]}, maps.axes[view["method"]])
         at = f" at {place}" if place else ""
         parts.append(f"Map of {what[name]}: best {best[name]:.1f}{at}, worst {worst[name]:.1f}")
     if missing := int((cells["planned"] == 0).sum()):
@@ -229,5 +230,5 @@ def _seen(maps: Maps, view: Mapping[str, Any], cells: pd.DataFrame) -> list[str]
     return parts
 
 
-def _told(values: Mapping[str, Any], names: Any) -> str:
+def _listed(values: Mapping[str, Any], names: Any) -> str:
     return ", ".join(f"{NAMES.get(name, name)} {plain(values[name])}" for name in names if name in values)

@@ -24,8 +24,8 @@ _MISSING = "#ededed"
 def sweep_chart() -> alt.ConcatChart:
     """Maps of old and new accuracy and of forgetting; below them curves and trade-off, of the cell that is chosen.
 
-    data       "cells" (column, row, old, new, forgetting, failed, told, chosen, pinned, on_front), "curves" (kind,
-               step, mean, low, high), "points" (kind, role, old, new, told); shares in %
+    data       "cells" (column, row, old, new, forgetting, failed, tooltip, chosen, pinned, on_front), "curves" (kind,
+               step, mean, low, high), "points" (kind, role, old, new, tooltip); shares in %
     selection  "hovered", the cell under the pointer, which is marked in all views
     """
     hovered = alt.selection_point(
@@ -66,7 +66,7 @@ def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.Layer
             "row:O", title=None, scale=alt.Scale(domain=alt.ExprRef("rows_shown")),
             axis=alt.Axis(grid=False, ticks=False, domain=False),
         ),
-        tooltip="told:N",
+        tooltip="tooltip:N",
     )  # fmt: skip
     known = f"isValid(datum.{name})"
     color = alt.Color(
@@ -139,7 +139,7 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
     cells = (
         alt.Chart(alt.NamedData("cells"))
         .transform_filter("isValid(datum.old) && isValid(datum.new)")
-        .encode(x=alt.X("new:Q", **axes["new"]), y=alt.Y("old:Q", **axes["old"]), tooltip="told:N")
+        .encode(x=alt.X("new:Q", **axes["new"]), y=alt.Y("old:Q", **axes["old"]), tooltip="tooltip:N")
     )
     own = f"{ ({name: look.color for name, look in _LOOKS.items()})!r}[method]"
     front = cells.transform_filter("datum.on_front")
@@ -148,7 +148,7 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
         y=alt.Y("old:Q", **axes["old"]),
         color=alt.Color("kind:N", scale=scale["color"], legend=legend),
         shape=alt.Shape("kind:N", scale=scale["shape"], legend=legend),
-        tooltip="told:N",
+        tooltip="tooltip:N",
     )
     ring = {"filled": False, "stroke": INK}
     layers = [

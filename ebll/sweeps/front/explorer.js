@@ -70,18 +70,18 @@ class Cells {
     for (const one of cells) {
       one.pinned = one.place !== null && one.place === pinned;
       one.failed = one.cell?.done[1] ?? 0;
-      one.told = `${this.settings({ ...view, ...one.at }, inner)}: old ${figure(one.old)}, new ${figure(one.new)}, `
+      one.tooltip = `${this.settings({ ...view, ...one.at }, inner)}: old ${figure(one.old)}, new ${figure(one.new)}, `
         + `forgotten ${figure(one.forgetting)} (${seedWords(one.cell)})`;
     }
     const points = compared.filter(([name]) => name !== view.method).map(([kind, cell]) => {
       const [old, fresh] = cell[view.data];
-      return { kind, role: "mean", old, new: fresh, told: `${this.kind(kind)}: old ${figure(old)}, new ${figure(fresh)}` };
+      return { kind, role: "mean", old, new: fresh, tooltip: `${this.kind(kind)}: old ${figure(old)}, new ${figure(fresh)}` };
     });
     const own = this.content.cells[this.place(view)];
     for (const [seed, failure, ...numbers] of own?.seeds ?? []) {
       const [old, fresh] = numbers[this.content.data.indexOf(view.data)] ?? [];
-      const told = `seed ${seed}: old ${figure(old)}, new ${figure(fresh)}`;
-      if (!failure) points.push({ kind: view.method, role: "seed", old, new: fresh, told });
+      const tooltip = `seed ${seed}: old ${figure(old)}, new ${figure(fresh)}`;
+      if (!failure) points.push({ kind: view.method, role: "seed", old, new: fresh, tooltip });
     }
     const curves = compared.flatMap(([kind, { curve }]) => (curve ? this.content.steps[curve[0]].map(
       (step, i) => ({ kind, step, mean: curve[1][i], low: curve[2][i], high: curve[3][i] })) : []));
@@ -97,12 +97,12 @@ class Cells {
     return { cells, tables: { cells: cells.map(({ at, cell, ...row }) => row), curves, points }, signals };
   }
 
-  /** Ends of an axis of the trade-off: of the front, of the chosen cell and of what is compared, or of all cells. */
+  /** Ends of an axis of the trade-off: from a little below front, chosen cell and what is compared, or from the lowest. */
   ends(view, rows, side) {
-    const shown = (one) => view.near === false || one.on_front || one.chosen || one.role;
-    const values = rows.filter((one) => one[side] !== null && shown(one)).map((one) => one[side]);
-    const [low, high] = [Math.min(...values), Math.max(...values)], room = Math.max(1, 0.15 * (high - low));
-    return values.length ? [low - room, high + room] : [0, 100];
+    const known = rows.filter((one) => one[side] !== null), values = known.map((one) => one[side]);
+    const near = known.filter((one) => view.near === false || one.on_front || one.chosen || one.role);
+    const low = Math.min(...near.map((one) => one[side])), high = Math.max(...values), room = Math.max(1, 0.15 * (high - low));
+    return near.length ? [low - room, high + room / 2] : [0, 100];
   }
 
   /** The chosen cell and what stands beside it, in a sentence or two. */
@@ -128,7 +128,7 @@ class Cells {
       const where = this.settings({ ...view, ...best.at }, Object.keys(best.at));
       return `${name} from ${figure(known[0][name])} to ${figure(known.at(-1)[name])}, best${where ? ` at ${where}` : ""}`;
     });
-    const front = cells.filter((one) => one.on_front).map((one) => one.told);
+    const front = cells.filter((one) => one.on_front).map((one) => one.tooltip);
     const empty = cells.filter((one) => one.old === null).length;
     return `Three heat maps in %, ${view.data} images: ${parts.join("; ")}. `
       + (empty ? `${counted(empty, "cell")} without a value. ` : "")
@@ -140,9 +140,9 @@ class Cells {
     const given = { ...this.content.methods[view.method].constant };
     for (const name of Object.keys(this.axes(view))) given[name] = view[name];
     const value = (one) => (typeof one !== "string" ? one : /^[\d., e-]+$/.test(one) ? `(${one})` : JSON.stringify(one));
-    const told = Object.entries(given).map(([name, one]) => `${name}=${value(one)}`);
+    const settings = Object.entries(given).map(([name, one]) => `${name}=${value(one)}`);
     const tasks = view.tasks.split("-").map((task) => JSON.stringify(task)).join(", ");
-    return `ebll.RunConfig.of(tasks=(${tasks}), method=${JSON.stringify(view.method)}, ${[...told, "seed=0"].join(", ")})`;
+    return `ebll.RunConfig.of(tasks=(${tasks}), method=${JSON.stringify(view.method)}, ${[...settings, "seed=0"].join(", ")})`;
   }
 }
 
@@ -194,8 +194,8 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
   const near = make("input", { type: "checkbox", checked: true });
   near.addEventListener("change", () => show({ near: near.checked }));
   buttons.append(use("near", make("label", {}, near, " trade-off near its front only")));
-  const told = make("p", { className: "told" });
-  told.setAttribute("role", "status");
+  const summary = make("p", { className: "summary" });
+  summary.setAttribute("role", "status");
   const target = make("div"), plot = make("div", { className: "plot" }, target);
   const mapTable = make("table"), numbers = make("table"), failures = make("p", { className: "failures" });
   const scroll = (label, table) => make("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: label }, table);
@@ -210,7 +210,7 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
   if (read) code.addEventListener("change", () => read(code.value));
   el.classList.add("ebll-sweep");
   el.replaceChildren(
-    make("div", { className: "controls" }, lists, sliders, buttons), told, plot,
+    make("div", { className: "controls" }, lists, sliders, buttons), summary, plot,
     make("details", {}, make("summary", { textContent: "The maps as a table" }), scroll("Table of the maps", mapTable)),
     scroll("Numbers of the chosen cell", numbers), failures, configBox, ...(read ? [codeBox] : []));
 
@@ -281,8 +281,8 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
   }
   function lineOf() {
     const given = Object.entries(view).filter(([name, value]) => name !== "near" && value !== "");
-    const told = given.map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-    return `ebll.widgets.sweep_explorer(${source}view='${told.join(", ")}')`;
+    const settings = given.map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+    return `ebll.widgets.sweep_explorer(${source}view='${settings.join(", ")}')`;
   }
   function refresh() {
     build();
@@ -294,7 +294,7 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     config.value = cells.config(view);
     code.value = lineOf();
     clearTimeout(telling); // a slider that is dragged is not to be talked about all the way
-    telling = setTimeout(() => { told.textContent = cells.sentence(view, pinned); }, 150);
+    telling = setTimeout(() => { summary.textContent = cells.sentence(view, pinned); }, 150);
     if (vega) {
       for (const [name, value] of Object.entries(drawn.signals)) vega.signal(name, value);
       for (const [name, rows] of Object.entries(drawn.tables)) vega.data(name, rows);
@@ -326,7 +326,7 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     new ResizeObserver(fit).observe(plot);
     fit();
   } catch (error) {
-    told.textContent = target.textContent = `The chart cannot be drawn here: ${error.message}`;
+    summary.textContent = target.textContent = `The chart cannot be drawn here: ${error.message}`;
   }
   refresh();
   return {
