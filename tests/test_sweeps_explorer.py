@@ -108,7 +108,7 @@ def test_a_folder_that_grows_is_followed_to_its_end_and_the_choice_stays(build, 
     for config in found.configs[:60]:
         store.put(found.results[config])
     until(lambda: len(widget.maps.runs) == 60, "60 runs")
-    assert widget.root.content["runs"] == 60
+    assert len(widget.root.content["runs"]["seed"]) == 60
     assert "60 of 90 runs so far" in widget.drawing().caption
     assert widget.view["alpha"] == widget.root.view["alpha"] == 10.0
     assert not widget.look()

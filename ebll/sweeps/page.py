@@ -67,8 +67,8 @@ def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:
 
     raises  `InputError` where no run has ended
     """
-    held = content(maps)
-    runs, failed, missing = held["runs"], held["failed"], held["planned"] - held["runs"]
+    runs, failed, held = len(maps.runs), int((maps.runs["failure"] != "").sum()), content(maps)
+    missing = maps.planned - runs
     if runs == failed:
         first = next(iter(maps.runs["failure"]), "")
         told = f"all {runs} runs failed, the first with: {first}" if runs else "no run is done yet"
@@ -81,8 +81,8 @@ def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:
     inside = json.dumps({"content": held, "spec": spec_of("sweep")}, ensure_ascii=False, separators=(",", ":"))
     texts = {
         "title": title, "version": version("ebll"), "source": source, "runs": f"{runs:,}", "failed": f"{failed:,}",
-        "seeds": str(held["seeds"]), "missing": f" {missing:,} more are not done yet." if missing else "",
-        "tasks": ", ".join(held["tasks"]),
+        "seeds": str(maps.runs["seed"].nunique()), "missing": f" {missing:,} more are not done yet." if missing else "",
+        "tasks": ", ".join(maps.tasks),
     }  # fmt: skip
     parts = {name: html.escape(text) for name, text in texts.items()} | {
         "same": "\n".join(f"    <li>{html.escape(sentence)}</li>" for sentence in same),

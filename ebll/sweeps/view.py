@@ -7,7 +7,7 @@ rows are "" where only one setting varies), and the value of each setting that v
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -73,28 +73,14 @@ def content(maps: Maps) -> dict[str, Any]:
     methods         name -> its label; its axes, setting -> values; its usual view; its constant settings
     settings        name of an axis -> its name in words, the same with its symbol, and what it does
     ranges          tasks -> method -> data -> quantity -> ends of the colour scale, in %
-    cells           a list: tasks and method; `at`, values of the method's axes; `done`, seeds that ended and that
-                    failed; `planned`; for each data old, new and forgetting in % and their standard deviations;
-                    `curve`, the place of its steps in `steps`, then mean, low and high; `seeds`, each with its failure
-                    or its numbers by data; `beside`, method -> place of the cell beside it
+    cells, runs, curves   the tables of `Maps`, each as column -> values: accuracies and forgetting in %; of the cells'
+                    settings only axes, and `beside`, method -> number of the cell beside it
     """
-    measured = {data: [f"{name}_{data}" for name in QUANTITIES] for data in DATA}
-    curves, steps = dict(list(maps.curves.groupby("cell"))), {}
-    seeds: dict[int, list[Any]] = {}
-    for run in _records(maps.runs):
-        numbers = [] if run["failure"] else [[run[name] for name in names] for names in measured.values()]
-        seeds.setdefault(run["cell"], []).append([run["seed"], run["failure"], *numbers])
-    cells = []
-    for cell, row in zip(maps.cells.index, _records(maps.cells), strict=True):
-        made = {name: row[name] for name in ("tasks", "method", "planned")}
-        made |= {"at": [row[name] for name in maps.axes[row["method"]]], "done": [row["ended"], row["failed"]]}
-        made |= {data: [row[f"{name}{sd}"] for sd in ("", "_sd") for name in names] for data, names in measured.items()}
-        made |= {"curve": None, "seeds": seeds.get(cell, []), "beside": maps.beside[cell]}
-        if (rows := curves.get(cell)) is not None:
-            place = steps.setdefault(tuple(map(int, rows["step"])), len(steps))
-            made["curve"] = [place, *([float(f"{v:.4g}") for v in rows[name]] for name in ("mean", "low", "high"))]
-        cells.append(made)
-    axes = dict.fromkeys(name for own in maps.axes.values() for name in own)
+    axes = list(dict.fromkeys(name for own in maps.axes.values() for name in own))
+    constant = [name for name in CELL_SETTINGS if name not in axes]
+    curves = maps.curves.drop(columns="seeds")
+    ends = ["mean", "low", "high"]
+    curves[ends] = curves[ends].map(lambda value: float(f"{value:.4g}"))
     return {
         "tasks": list(maps.tasks),
         "data": list(DATA),
@@ -112,20 +98,17 @@ def content(maps: Maps) -> dict[str, Any]:
             tasks: {method: {data: _ranges(maps, tasks, method, data) for data in DATA} for method in maps.methods}
             for tasks in maps.tasks
         },
-        "runs": len(maps.runs),
-        "failed": int((maps.runs["failure"] != "").sum()),
-        "planned": maps.planned,
-        "seeds": int(maps.runs["seed"].nunique()),
-        "steps": [list(one) for one in steps],
-        "cells": cells,
+        "cells": _columns(maps.cells.drop(columns=constant).assign(beside=pd.Series(maps.beside))),
+        "runs": _columns(maps.runs),
+        "curves": _columns(curves),
     }  # fmt: skip
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows, what is measured in % with four decimals, None for what is not known."""
+def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Column -> values; what is measured in % with four decimals, None for what is not known."""
     measured = [name for name in frame if name.startswith(tuple(f"{quantity}_" for quantity in QUANTITIES))]
     frame = frame.assign(**(100 * frame[measured]).round(4)).astype(object)
-    return frame.where(frame.notna(), None).to_dict("records")
+    return frame.where(frame.notna(), None).to_dict("list")
 
 
 def _ranges(maps: Maps, tasks: str, method: str, data: str) -> dict[str, list[float] | None]:
@@ -152,35 +135,7 @@ def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -
 
     pinned   number of a cell that is shown beside the chosen one
     """
-    cells = map_cells(maps, view)
-    cells[list(QUANTITIES)] *= 100
-    cell = cells.loc[cells["chosen"], "cell"].item()
-    kinds = {} if math.isnan(cell) else {**maps.beside[cell], view["method"]: int(cell)}
-    kinds |= {} if pinned is None else {"pinned": pinned}
-    compared = pd.DataFrame({"kind": kinds.keys(), "cell": kinds.values()}).astype({"cell": int})
-    curves = compared.merge(maps.curves.astype({"cell": int}), on="cell").drop(columns="cell")
-    others, own = (compared[(compared["kind"] == view["method"]) == is_own] for is_own in (False, True))
-    points = pd.concat([
-        others.merge(maps.cells.reset_index(), on="cell").assign(role="mean"),
-        own.merge(maps.runs, on="cell").assign(role="seed"),
-    ])  # fmt: skip
-    points = points.assign(**{name: 100 * points[f"{name}_{view['data']}"] for name in ("old", "new")})
-    points = points[["kind", "role", "seed", "old", "new"]].dropna(subset=["old"])
-    shown = cells.assign(**{edge: cells[edge].map(plain) for edge in ("column", "row")}, pinned=cells["cell"] == pinned)
-    ends = _ranges(maps, *(view[name] for name in ("tasks", "method", "data")))
-    settings = {
-        "x_title": _with_symbol(view["columns"]),
-        "y_title": _with_symbol(view["rows"]),
-        "columns_shown": list(shown["column"].unique()),
-        "rows_shown": list(shown["row"].unique())[::-1],
-        "kinds": list(kinds) or [view["method"]],  # an empty legend has no size
-        "method": view["method"],
-        "top": 1.05 * float(curves["high"].max()) if len(curves) else 1.0,
-        "last": int(curves["step"].max()) if len(curves) else 1,
-        **{f"{name}_shown": _limits(shown, points, name) for name in ("old", "new")},
-        **{f"{name}_range": pair or [0.0, 100.0] for name, pair in ends.items()},
-    }
-    fixed = _listed(view, maps.axes[view["method"]])
+    tables, fixed = _tables(maps, view, pinned), _listed(view, maps.axes[view["method"]])
     heading = f"{view['tasks']}, {_label(view['method'])}{f': {fixed}' if fixed else ''}"
     images, done = f"{view['data'].capitalize()} images", len(maps.runs)
     caption = (
@@ -188,47 +143,83 @@ def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -
         "seeds that ended. Brighter is better; frame and ring: the chosen cell; small dots: its seeds; filled and "
         "joined: the Pareto front. Lines: mean distance; bands: lowest to highest seed. ×n: n seeds failed."
     )
-    alt = ". ".join([heading, images, *_description(maps, view, cells)]) + "."
-    tables = {"cells": shown, "curves": curves, "points": points}
-    return Drawing(spec_of("sweep"), tables, settings, alt, heading, caption)
+    alt = ". ".join([heading, images, *_description(view, **tables)]) + "."
+    return Drawing(spec_of("sweep"), tables, _settings(maps, view, **tables), alt, heading, caption)
 
 
-def _limits(cells: pd.DataFrame, points: pd.DataFrame, side: str) -> list[float]:
-    """Ends of an axis of the trade-off: from a little below the front, the chosen cell and what is compared."""
-    near = pd.concat([cells.loc[cells["on_front"] | cells["chosen"], side], points[side]]).dropna()
-    low, high = near.min(), max(near.max(), cells[side].max())
-    room = max(1.0, 0.15 * (high - low))
-    return [low - room, high + room / 2] if len(near) else [0.0, 100.0]
+def _tables(maps: Maps, view: Mapping[str, Any], pinned: int | None) -> dict[str, pd.DataFrame]:
+    """Data sets of the chart: the cells of the map, and curves and points of what is compared."""
+    cells = map_cells(maps, view)
+    cells[list(QUANTITIES)] *= 100
+    cells = cells.assign(**{edge: cells[edge].map(plain) for edge in ("column", "row")}, pinned=cells["cell"] == pinned)
+    chosen = cells.loc[cells["chosen"], "cell"].item()
+    kinds = {} if math.isnan(chosen) else {**maps.beside[chosen], view["method"]: int(chosen)}
+    kinds |= {} if pinned is None else {"pinned": pinned}
+    compared = pd.DataFrame({"kind": kinds.keys(), "cell": kinds.values()}).astype({"cell": int})
+    curves = compared.merge(maps.curves.astype({"cell": int}), on="cell").drop(columns="cell")
+    own = compared["kind"] == view["method"]
+    points = pd.concat([
+        compared[~own].merge(maps.cells.reset_index(), on="cell").assign(role="mean"),
+        compared[own].merge(maps.runs, on="cell").assign(role="seed"),
+    ])  # fmt: skip
+    points = points.assign(**{name: 100 * points[f"{name}_{view['data']}"] for name in ("old", "new")})
+    points = points[["kind", "role", "seed", "old", "new"]].dropna(subset=["old"])
+    return {"cells": cells, "curves": curves, "points": points}
 
 
-def _description(maps: Maps, view: Mapping[str, Any], cells: pd.DataFrame) -> list[str]:
+def _settings(
+    maps: Maps, view: Mapping[str, Any], cells: pd.DataFrame, curves: pd.DataFrame, points: pd.DataFrame
+) -> dict[str, Any]:
+    """The chart's parameters."""
+    settings = {
+        "x_title": _with_symbol(view["columns"]),
+        "y_title": _with_symbol(view["rows"]),
+        "columns_shown": list(cells["column"].unique()),
+        "rows_shown": list(cells["row"].unique())[::-1],
+        "kinds": list(pd.concat([curves["kind"], points["kind"]]).unique()) or [view["method"]],  # a legend needs one
+        "method": view["method"],
+        "top": 1.05 * float(curves["high"].max()) if len(curves) else 1.0,
+        "last": int(curves["step"].max()) if len(curves) else 1,
+    }
+    for name in ("old", "new"):  # from a little below the front, the chosen cell and what is compared
+        near = pd.concat([cells.loc[cells["on_front"] | cells["chosen"], name], points[name]]).dropna()
+        low, high = near.min(), max(near.max(), cells[name].max())
+        room = max(1.0, 0.15 * (high - low))
+        settings[f"{name}_shown"] = [low - room, high + room / 2] if len(near) else [0.0, 100.0]
+    for name, ends in _ranges(maps, view["tasks"], view["method"], view["data"]).items():
+        settings[f"{name}_range"] = ends or [0.0, 100.0]
+    return settings
+
+
+def _description(
+    view: Mapping[str, Any], cells: pd.DataFrame, curves: pd.DataFrame, points: pd.DataFrame
+) -> Iterator[str]:
     """What is seen, a sentence each: the best of each map, the chosen cell, what is beside it."""
-    parts, what = [], dict(zip(QUANTITIES, ("old task, %", "new task, %", "forgotten, points"), strict=True))
-    for name in QUANTITIES:
+    names = dict(zip(QUANTITIES, ("old task", "new task", "forgotten"), strict=True))
+    for name, what in names.items():
+        title = f"Map of {what}, {'points' if name == 'forgetting' else '%'}"
         known = cells.dropna(subset=[name]).sort_values(name, ascending=name == "forgetting", kind="stable")
         if known.empty:
-            parts.append(f"Map of {what[name]}: nothing measured")
+            yield f"{title}: nothing measured"
             continue
         best, worst = known.iloc[0], known.iloc[-1]
-        place = _listed({view["columns"]: best["column"], view["rows"]: best["row"]}, maps.axes[view["method"]])
-        at = f" at {place}" if place else ""
-        parts.append(f"Map of {what[name]}: best {best[name]:.1f}{at}, worst {worst[name]:.1f}")
+        place = _listed({view["columns"]: best["column"], view["rows"]: best["row"]}, [view["columns"], view["rows"]])
+        yield f"{title}: best {best[name]:.1f}{f' at {place}' if place else ''}, worst {worst[name]:.1f}"
     if missing := int((cells["planned"] == 0).sum()):
-        parts.append(f"{missing} of {len(cells)} cells are not in the sweep")
+        yield f"{missing} of {len(cells)} cells are not in the sweep"
     own = cells[cells["chosen"]].iloc[0]
     counts = f"{own['ended']:.0f} seeds" + (f", {own['failed']:.0f} failed" if own["failed"] else "")
-    numbers = [f"{what[name].partition(',')[0]} {own[name]:.1f} ± {100 * own[f'{name}_sd']:.1f}".replace(" ± nan", "")
-               for name in QUANTITIES]  # fmt: skip
-    parts.append(f"Chosen cell: {', '.join(numbers).replace('nan', 'not measured')} ({counts})" if own["ended"] else
-                 f"Chosen cell: {counts if own['failed'] else 'no run'}")  # fmt: skip
-    for method, cell in maps.beside.get(own["cell"], {}).items():
-        old, new = (100 * maps.cells.loc[cell, f"{name}_{view['data']}"] for name in ("old", "new"))
-        parts.append(f"{_label(method)}: {old:.1f} old, {new:.1f} new".replace("nan", "not measured"))
-    curve = maps.curves.loc[maps.curves["cell"] == own["cell"], "mean"]
-    if len(curve):
-        parts.append(f"Feature distance at the end {curve.iloc[-1]:.3g}, highest {curve.max():.3g}")
-    return parts
+    if own["ended"]:
+        numbers = [f"{what} {own[name]:.1f} ± {100 * own[f'{name}_sd']:.1f}" for name, what in names.items()]
+        told = ", ".join(numbers).replace(" ± nan", "").replace("nan", "not measured")
+        yield f"Chosen cell: {told} ({counts})"
+    else:
+        yield f"Chosen cell: {counts if own['failed'] else 'no run'}"
+    for kind, old, new in points.loc[points["role"] == "mean", ["kind", "old", "new"]].itertuples(index=False):
+        yield f"{_label(kind)}: {old:.1f} old, {new:.1f} new"
+    if len(curve := curves.loc[curves["kind"] == view["method"], "mean"]):
+        yield f"Feature distance at the end {curve.iloc[-1]:.3g}, highest {curve.max():.3g}"
 
 
-def _listed(values: Mapping[str, Any], names: Any) -> str:
-    return ", ".join(f"{NAMES.get(name, name)} {plain(values[name])}" for name in names if name in values)
+def _listed(values: Mapping[str, Any], names: Iterable[str]) -> str:
+    return ", ".join(f"{NAMES.get(name, name)} {plain(values[name])}" for name in names if name)
