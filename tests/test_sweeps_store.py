@@ -42,13 +42,6 @@ def test_what_is_put_comes_back_to_the_last_bit(tmp_path):
     assert [path for path in store.folder.rglob(".*") if path.is_file()] == []
 
 
-def test_a_result_belongs_to_the_run_whatever_else_the_config_says(tmp_path):
-    store = Store(tmp_path)
-    store.put(RunResult(cheap(method="lwf", alpha=5.0), {"old": 0.5}))
-    assert store.get(cheap(method="lwf", alpha=7.0)).scalars == {"old": 0.5}
-    assert store.get(cheap(method="ebll", alpha=5.0)) is None
-
-
 def test_a_store_says_what_was_planned(tmp_path):
     store = filled(tmp_path, 1)
     store.plan([cheap(seed=seed) for seed in range(4)])

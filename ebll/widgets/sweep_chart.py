@@ -11,7 +11,7 @@ import altair as alt
 
 from ebll.plots.style import BAND, HEAT, METHODS, Style
 
-from .look import INK, scales, signals, words
+from .look import INK, framed, scales, words
 
 __all__ = ["PINNED", "sweep_chart"]
 
@@ -42,18 +42,15 @@ def sweep_chart() -> alt.ConcatChart:
     with warnings.catch_warnings():  # Altair says that a selection which several views share is one
         warnings.simplefilter("ignore", UserWarning)
         chart = alt.concat(*maps, _curves(), _tradeoff(hovered), columns=2, spacing={"row": 18, "column": 16})
-    ends = {f"{name}_range": [0, 1] for name in ("old", "new", "forgetting")}
-    settings = signals(
-        **{"available": 900, "across": alt.ExprRef("available < 460 ? 1 : available < 760 ? 2 : 3")},
-        **{"x_title": "", "y_title": "", "columns_shown": [], "rows_shown": [], "kinds": [], "method": "ebll"},
-        **{"heading": [""], "caption": [""], "top": 1, "last": 1, "old_shown": [0, 100], "new_shown": [0, 100]},
-        **ends,
-    )
-    sizes = {"childWidth": "max(120, (available - 30) / across - 75)"}  # the five views have one width
-    reading = {"table": "cells", "time": "cell", "sizes": sizes}
-    chart = chart.resolve_scale(color="independent", shape="independent", strokeDash="independent")
-    title = alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000)
-    return chart.properties(title=title, usermeta={"ebll": reading}, params=[*chart.params, *settings])
+    whole = framed(
+        chart,
+        # the five views have one width
+        {"table": "cells", "time": "cell", "sizes": {"childWidth": "max(120, (available - 30) / across - 75)"}},
+        available=900, across=alt.ExprRef("available < 460 ? 1 : available < 760 ? 2 : 3"),
+        x_title="", y_title="", columns_shown=[], rows_shown=[], kinds=[], method="ebll", top=1, last=1,
+        old_shown=[0, 100], new_shown=[0, 100], old_range=[0, 1], new_range=[0, 1], forgetting_range=[0, 1],
+    )  # fmt: skip
+    return whole.properties(title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000))
 
 
 def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.LayerChart:
