@@ -143,8 +143,8 @@ def test_what_is_there_is_not_run_again_and_a_damaged_result_is_named_and_run_ag
     ebll.sweep({**GRID, "alpha": 30.0}, store=tmp_path, workers=1)
     assert len(asked) == 6
     some = load_sweep(tmp_path, GRID)
-    found = ebll.sweep(some, store=tmp_path, workers=1)
     assert (len(some.configs), len(some.results), len(some.missing)) == (8, 6, 2)
+    found = ebll.sweep(GRID, store=tmp_path, workers=1)
     assert {config.alpha for config in asked[6:]} == {1.0}
     assert len(asked) == 8
     same(found, alone)

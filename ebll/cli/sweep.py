@@ -58,28 +58,40 @@ def sweep(file: str, out: str | None, workers: int | None, device: str, dask: st
         """What of it is in the store."""
         return load_sweep(store, configs) if (store / "format.json").exists() else Sweep(configs)
 
-    found = known()
-    done = len(found.results)
-    click.echo(f"{file}: {len(configs):,} runs, of which {done:,} are done; results to {folder}", err=True)
-    for name in found.damaged:
-        click.echo(f"damaged, its run is done again: {store / 'runs' / name}", err=True)
+    def announce(done: int) -> None:
+        click.echo(f"{file}: {len(configs):,} runs, of which {done:,} are done; results to {folder}", err=True)
+
     if dry_run:
+        found = known()
+        announce(len(found.results))
+        _name_damaged(found, store)
         return
     with contextlib.ExitStack() as stack:
         executor = stack.enter_context(dask_executor(dask)) if dask is not None else None
-        progress = stack.enter_context(Progress())
+        begun: tuple[int, Progress] | None = None  # runs that were done before, and the bar
 
         def step(now: int, total: int) -> None:
-            progress.at((now - done) / max(1, total - done), f"{now} of {total} runs")
+            nonlocal begun
+            if begun is None:
+                announce(now)
+                begun = now, stack.enter_context(Progress())
+            before, progress = begun
+            progress.at((now - before) / max(1, total - before), f"{now} of {total} runs")
 
         try:
-            found = run_all(found, store=store, workers=workers, executor=executor, device=device, progress=step)
+            found = run_all(configs, store=store, workers=workers, executor=executor, device=device, progress=step)
         except KeyboardInterrupt:
             runs = f"{len(known().results)} of {len(configs)} runs"
             click.echo(f"Stopped after {runs}, kept in {store}; the same command goes on.", err=True)
             raise click.exceptions.Exit(130) from None
+    _name_damaged(found, store)
     found.save(folder)
     _report(found, folder)
+
+
+def _name_damaged(found: Sweep, store: Path) -> None:
+    for name in found.damaged:
+        click.echo(f"damaged, so its run counted as not done: {store / 'runs' / name}", err=True)
 
 
 def _report(found: Sweep, folder: Path) -> None:

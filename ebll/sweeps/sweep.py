@@ -48,7 +48,7 @@ _CHUNK = 8  # runs in one chunk at most: few, so that the workers finish togethe
 
 
 def sweep(
-    grid: Grid | Sweep,
+    grid: Grid,
     *,
     store: str | Path | None = None,
     workers: int | None = None,
@@ -58,8 +58,7 @@ def sweep(
 ) -> Sweep:
     """Run every combination of a grid once.
 
-    grid       setting -> values (see `ebll.sweeps.axes_of`), a list of `RunConfig`, or a TOML file with a table [grid];
-               a `Sweep`, such as `load_sweep` returns, of which only the missing runs are done
+    grid       setting -> values (see `ebll.sweeps.axes_of`), a list of `RunConfig`, or a TOML file with a table [grid]
     store      folder that keeps every result as it comes: the same call with it does only what is missing, also after
                it was killed, and several processes may share it. None keeps the results in memory only
     workers    processes on this machine, one thread each; all cores, at most 8, if None; 1 runs in this very process
@@ -70,17 +69,15 @@ def sweep(
     raises     `InputError` for a grid that cannot be run, `DataMissing` for absent images, `OutputError` for a folder
                that cannot be written, before anything runs; `EbllError` where workers were lost
     """
-    known = grid if isinstance(grid, Sweep) else None
-    configs, device = known.configs if known else configs_of(grid), choose_device(device)
+    configs, device = configs_of(grid), choose_device(device)
     check_runs(configs)
     if workers is None:
         workers = default_workers() if device == "cpu" else 1
     check_count(workers, "workers")
     kept = None if store is None else Store(store)
+    found = _known(configs, kept) if kept else Sweep(configs)
     if kept:
         kept.plan(configs)
-        known = known or _known(configs, kept)
-    found = Sweep(configs, dict(known.results), known.damaged) if known else Sweep(configs)
     chunks = _chunks(found.missing, 1 if workers == 1 and executor is None else workers)
     work = functools.partial(run_chunk, folder=kept and kept.folder.absolute(), device=device, version=RESULTS_VERSION)
     if progress:
@@ -88,7 +85,7 @@ def sweep(
     with contextlib.closing(completed(work, chunks, executor=executor, workers=workers)) as chunks_done:
         for result in (result for _, results in chunks_done for result in results):
             found.results[result.config] = result
-            if kept and not result.repeat and not kept.path(result.config).exists():
+            if kept and not result.repeat and kept.get(result.config) is None:
                 kept.put(result)  # by a worker that does not see the folder
             if progress:
                 progress(len(found.results), len(configs))

@@ -162,7 +162,7 @@ function fillTable(table, caption, head, rows) {
 /**
  * Show a sweep in an element.
  *
- * content, spec   what `ebll.sweeps.content` gave, and the chart's Vega specification
+ * content, spec   what `ebll.sweeps.view.content` gave, and the chart's Vega specification
  * embed           vegaEmbed
  * view            where it begins; complete, as in content.methods[...].usual
  * hidden, locked  names of controls
