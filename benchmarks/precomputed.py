@@ -15,8 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ebll.sweeps import sweep
-from ebll.sweeps.precomputed import FOLDER
-from ebll.sweeps.sweep import SETTINGS
+from ebll.sweeps.sweep import PRECOMPUTED, SETTINGS
 
 KEPT = (
     *("step", "task", "feature_distance", "feature_norm", "code_distance", "accuracy", "accuracy_new"),
@@ -43,8 +42,8 @@ def main(store: str = "out/precomputed") -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        made = sweep(FOLDER / "grid.toml", store=store, progress=step)
-    for path in pack(made.table, made.curves, FOLDER):
+        made = sweep(PRECOMPUTED / "grid.toml", store=store, progress=step)
+    for path in pack(made.table, made.curves, PRECOMPUTED):
         print(f"{path.relative_to(Path.cwd())}: {path.stat().st_size / 1000:,.0f} kB")
 
 

@@ -9,29 +9,41 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 import ebll
-from ebll.reproduce.report import markdown
+from benchmarks.results import table_of, verdict
+from benchmarks.rounds import Figure, figure, machine
+
+BAR = 1.9  # of two processes
+PAGE = """# What sweeps gain
+
+Written by `make bench-sweeps`; the figures are in `sweep-speed.csv`. How many times as fast, median
+with the lowest and highest; a ratio is taken within each round. Measured on {machine}, torch {torch};
+other work on the machine meanwhile: {busy}. No GPU was used.
+
+{table}
+
+{bar}
+"""
 
 
-def rows(rounds: int, runs: int) -> Iterator[dict]:
-    """Two rows: how many times as fast all cores are as one process, in all, and once they have begun."""
+def figures(rounds: int, runs: int) -> list[Figure]:
+    """How many times as fast all cores are as one process: from the first result on, and with the processes' start."""
     count, whole, begun = os.cpu_count() or 1, [], []
     for k in range(rounds):
         grid = {"tasks": ["letters", "mnist"], "alpha": [0.3 + i / 100 for i in range(runs)], "seed": k}
         (one, slow), (other, quick) = (_timed(grid, workers) for workers in (1, count))
         whole.append(one / other)
         begun.append(quick / slow)
-    what = f"{runs} runs of the MLP: {count} processes against one"
-    yield _row(f"{what}, runs a second from the first result on", begun, 1.9 if count == 2 else None)
-    yield _row(f"{what}, with the start of the processes", whole, None)
+    case, bar = f"{runs} runs of the MLP: {count} processes against one", BAR if count == 2 else None
+    return [
+        figure(case, "runs a second from the first result on", "x", begun, bar, most=False),
+        figure(case, "with the start of the processes", "x", whole),
+    ]
 
 
 def _timed(grid: dict, workers: int) -> tuple[float, float]:
@@ -42,51 +54,20 @@ def _timed(grid: dict, workers: int) -> tuple[float, float]:
     return time.perf_counter() - begun, (len(marks) - 2) / (marks[-1] - marks[1])
 
 
-def _row(case: str, ratios: list[float], bar: float | None) -> dict:
-    values = pd.Series(ratios)
-    row = {"case": case, "ratio": values.median(), "low": values.min(), "high": values.max(), "bar": bar}
-    row["rounds"] = len(values)
-    print(f"{case}: {row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})", flush=True)
-    return row
-
-
-PAGE = """# What sweeps gain
-
-Written by `make bench-sweeps`; the figures are in `sweep-speed.csv`. How many times as fast, median
-with the lowest and highest; a ratio is taken within each round. Measured on {machine}, {cores} cores, torch {torch};
-other work on the machine meanwhile: {busy}. No GPU was used. A bar is what the project aims for.
-
-"""
-
-
 def main() -> None:
     """Measure, and write both files."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--runs", type=int, default=120, help="runs of the sweep")
     arguments.add_argument("--busy", default="unknown", help="what else ran meanwhile, for the page: none, some")
-    arguments.add_argument("--page", default=str(Path(__file__).parents[1] / "docs" / "sweep-speed.md"))
-    chosen = arguments.parse_args()
-    result = pd.DataFrame(rows(chosen.rounds, chosen.runs))
-    result.to_csv(Path(chosen.page).with_suffix(".csv"), index=False, float_format="%.3f", lineterminator="\n")
-    Path(chosen.page).write_text(page(result, chosen.busy), encoding="utf-8")
-
-
-def page(result: pd.DataFrame, busy: str) -> str:
-    """docs/sweep-speed.md: how it was measured, and the table."""
-    facts = {"machine": platform.machine(), "cores": os.cpu_count(), "busy": busy}
-    facts |= {"torch": torch.__version__.partition("+")[0]}
-    met = {True: "met", False: "missed"}
-    told = [
-        (
-            f"{r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})",
-            f"{r.rounds}",
-            f"{r.bar:g}, {met[r.ratio >= r.bar]}" if r.bar == r.bar else "",
-        )
-        for r in result.itertuples()
-    ]
-    table = pd.DataFrame(told, columns=["times as fast", "rounds", "bar"], index=result["case"])
-    return PAGE.format(**facts) + markdown(table, "what") + "\n"
+    arguments.add_argument("--page", type=Path, default=Path(__file__).parents[1] / "docs" / "sweep-speed.md")
+    given = arguments.parse_args()
+    found = figures(given.rounds, given.runs)
+    table = pd.DataFrame(found).drop(columns="most")
+    table.to_csv(given.page.with_suffix(".csv"), index=False, float_format="%.3f", lineterminator="\n")
+    bar = f"The bar of {BAR} from the first result on: {verdict(found[0])}." if found[0].bar else ""
+    text = PAGE.format(**machine(), busy=given.busy, table=table_of(found), bar=bar)
+    given.page.write_text(f"{text.strip()}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

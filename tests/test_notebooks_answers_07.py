@@ -6,7 +6,7 @@ import pytest
 import ebll
 from ebll.sweeps import maps_of
 from ebll.sweeps.maps import map_cells
-from ebll.sweeps.view import settled
+from ebll.sweeps.view import complete_view
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def index():
 def chosen(index, new="textures", **at):
     """Number of a cell of EBLL."""
     at = {"alpha": 3.0, "distill_weight": 2.0, "code_size": 64, "recon_weight": 0.01} | at
-    cells = map_cells(index, settled(index, {"tasks": f"letters-{new}", "rows": "distill_weight", **at}))
+    cells = map_cells(index, complete_view(index, {"tasks": f"letters-{new}", "rows": "distill_weight", **at}))
     return int(cells.loc[cells["chosen"], "cell"].item())
 
 

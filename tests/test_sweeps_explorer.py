@@ -12,8 +12,7 @@ import ebll
 from ebll.errors import InputError
 from ebll.sweeps import Store, Sweep, SweepTables, explorer
 from ebll.sweeps import maps as maps_module
-from ebll.sweeps.content import content
-from ebll.sweeps.view import settled
+from ebll.sweeps.view import complete_view, content
 
 NEAR = 'tasks="letters-mnist"'
 
@@ -44,12 +43,12 @@ def enter(widget, line):
 
 
 def test_it_begins_where_it_is_told_and_shows_the_sweep(build, found):
+    view = {"tasks": "letters-mnist", "alpha": 10.0, "rows": "distill_weight"}
     widget = build(view='tasks="letters-mnist", alpha=10.0, rows="distill_weight"')
-    assert widget.view == settled(widget.maps, {"tasks": "letters-mnist", "alpha": 10.0, "rows": "distill_weight"})
-    assert widget.root.view == widget.view
+    assert widget.view == widget.root.view == complete_view(widget.maps, view)
     assert widget.root.content == content(widget.maps)
     assert build(view={"alpha": 0.0}).view["alpha"] == 0.0
-    assert build(view="").view == settled(widget.maps)
+    assert build(view="").view == complete_view(widget.maps)
 
 
 def test_what_the_reader_does_is_the_view_and_its_picture(build, tmp_path):
@@ -99,8 +98,8 @@ def test_what_is_hidden_or_locked_goes_to_the_front_end_and_locked_stays(build):
         build(hide=["recon_wieght"])
 
 
-def test_a_folder_that_grows_is_followed_and_the_choice_stays(build, found, tmp_path, monkeypatch):
-    monkeypatch.setattr(explorer, "EVERY", 0.0)
+def test_a_folder_that_grows_is_followed_to_its_end_and_the_choice_stays(build, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer, "POLL", 0.0)
     store = Store(tmp_path / "out" / "store")
     store.plan(found.configs)
     widget = build(tmp_path / "out")
@@ -109,7 +108,7 @@ def test_a_folder_that_grows_is_followed_and_the_choice_stays(build, found, tmp_
     for config in found.configs[:60]:
         store.put(found.results[config])
     until(lambda: len(widget.maps.runs) == 60, "60 runs")
-    assert widget.root.content["runs"] == 60
+    assert len(widget.root.content["runs"]["seed"]) == 60
     assert "60 of 90 runs so far" in widget.drawing().caption
     assert widget.view["alpha"] == widget.root.view["alpha"] == 10.0
     assert not widget.look()
@@ -117,28 +116,19 @@ def test_a_folder_that_grows_is_followed_and_the_choice_stays(build, found, tmp_
         store.put(found.results[config])
     LOOP.run_until_complete(asyncio.wait_for(widget._follower, 60))
     assert widget.root.content == build(view=widget.view).root.content
-    more = swept({"tasks": [PAIR], "alpha": [3.0], "seed": [0]})
-    store.plan([*found.configs, *more.configs])
+    assert build()._follower is None
+    assert build(tmp_path / "out")._follower is None, "nothing is missing"
+    store.plan([*found.configs, *swept({"tasks": [PAIR], "alpha": [3.0], "seed": [0]}).configs])
     assert widget.look()
     assert widget.maps.planned == 91
-
-
-def test_only_a_folder_with_missing_runs_is_followed_and_closing_ends_it(build, found, tmp_path):
-    store = Store(tmp_path)
-    for one in found.results.values():
-        store.put(one)
-    assert build()._follower is None
-    assert build(tmp_path)._follower is None
-    store.plan([*found.configs, *swept({"alpha": [3.0]}).configs])
-    widget = build(tmp_path)
-    assert widget._follower is not None
+    widget = build(tmp_path / "out")
     widget.close()
     wait()
     assert widget._follower.cancelled()
 
 
 def test_a_fault_while_it_grows_is_told_once_and_kept(live, found, tmp_path, monkeypatch):
-    monkeypatch.setattr(explorer, "EVERY", 0.0)
+    monkeypatch.setattr(explorer, "POLL", 0.0)
     store = Store(tmp_path)
     store.plan(found.configs)
     widget = ebll.widgets.sweep_explorer(tmp_path)

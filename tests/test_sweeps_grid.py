@@ -16,7 +16,7 @@ from ebll import METHODS, TASKS, InputError
 from ebll.config import PRESETS
 from ebll.methods import settings_of
 from ebll.sweeps import RunConfig, axes_of, configs_of, read_grid
-from ebll.sweeps.grid import EXAMPLE, MOST, check_runs
+from ebll.sweeps.grid import EXAMPLE, MAX_RUNS, check_runs
 from ebll.sweeps.runs import run_key
 
 METHOD_SETTINGS = ("alpha", "temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight")
@@ -147,7 +147,7 @@ def test_what_holds_several_values_and_what_is_one():
         ({"temperature": 0}, ["temperature", "above 0"]),
         ({"tasks": ["letters"]}, ["tasks", "two names", "letters"]),
         ({"tasks": [["letters", "letters"]]}, ["tasks", "once", "letters"]),
-        ({"seed": range(1000), "alpha": list(range(1, 1001))}, ["1000 seed x 1000 alpha = 1,000,000", f"{MOST:,}"]),
+        ({"seed": range(1000), "alpha": list(range(1, 1001))}, ["1000 seed x 1000 alpha = 1,000,000", f"{MAX_RUNS:,}"]),
         ([], ["grid", "dict", "[]"]),
         ([{"alpha": 1}], ["RunConfig", "{'alpha': 1}"]),
         (3, ["grid", "dict", "got 3"]),

@@ -14,8 +14,7 @@ from ebll.metrics import pareto_front
 from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps_of
 from ebll.sweeps import maps as module
 from ebll.sweeps.maps import DATA, map_cells
-from ebll.sweeps.view import alt_of, caption_of, settled, view_tables
-from ebll.widgets import Chart
+from ebll.sweeps.view import complete_view, drawing_of
 
 NEAR, FAR = "letters-mnist", "letters-textures"
 
@@ -31,17 +30,23 @@ def maps(found):
 
 
 def cells_of(maps, **view):
-    return map_cells(maps, settled(maps, view)).set_index(["column", "row"])
+    return map_cells(maps, complete_view(maps, view)).set_index(["column", "row"])
 
 
 def chosen(maps, **view):
     """Number of the chosen cell."""
-    cells = map_cells(maps, settled(maps, view))
+    cells = map_cells(maps, complete_view(maps, view))
     return int(cells.loc[cells["chosen"], "cell"].item())
 
 
 def curve(maps, cell):
     return maps.curves[maps.curves["cell"] == cell].drop(columns="cell")
+
+
+def fits(drawn):
+    """The chart has these data sets and parameters."""
+    assert {one["name"] for one in drawn.spec["data"] if not {"source", "values"} & one.keys()} >= {*drawn.data}
+    assert {one["name"] for one in drawn.spec["signals"]} >= {*drawn.settings}
 
 
 def without(grid=GRID):
@@ -67,7 +72,7 @@ def test_a_cell_by_hand(maps):
 @pytest.mark.parametrize("tasks", [NEAR, FAR])
 @pytest.mark.parametrize("edges", [("alpha", "recon_weight"), ("distill_weight", "alpha")])
 def test_all_cells_against_the_table(found, maps, data, tasks, edges):
-    view = settled(maps, {"tasks": tasks, "data": data, "columns": edges[0], "rows": edges[1]})
+    view = complete_view(maps, {"tasks": tasks, "data": data, "columns": edges[0], "rows": edges[1]})
     table = found.table[(found.table["tasks"] == tasks) & (found.table["method"] == "ebll")]
     for name in {"alpha", "distill_weight", "recon_weight"} - set(edges):
         table = table[table[name] == view[name]]
@@ -82,7 +87,7 @@ def test_all_cells_against_the_table(found, maps, data, tasks, edges):
     assert len(made) == np.prod([found.table[name].nunique() for name in edges])
 
 
-def test_failed_seeds_are_counted_and_never_averaged(maps):
+def test_failed_seeds_are_counted_and_never_averaged_and_their_cells_are_on_no_front(maps):
     cells = cells_of(maps, tasks=NEAR)
     some, all_ = cells.loc[(10.0, 1e-2)], cells.loc[(10.0, 1e-4)]
     assert (some["ended"], some["failed"]) == (2, 1)
@@ -93,6 +98,11 @@ def test_failed_seeds_are_counted_and_never_averaged(maps):
     assert runs["failure"].tolist() == ["", "", "the loss became nan"]
     assert runs.loc[2, ["old_test", "old_validation"]].isna().all()
     assert curve(maps, some["cell"])[["high", "seeds"]].max().tolist() == [5.0, 2], "900 in the seed that broke off"
+    cells = cells.reset_index()
+    good = cells[cells["failed"] == 0]
+    assert good["on_front"].tolist() == pareto_front(good[["new", "old"]].to_numpy())
+    assert good["on_front"].any()
+    assert not cells.loc[cells["failed"] > 0, "on_front"].any()
 
 
 def test_a_combination_without_a_run_is_there_and_missing():
@@ -106,14 +116,6 @@ def test_a_combination_without_a_run_is_there_and_missing():
     assert cells_of(maps_of(part), tasks=NEAR).loc[(1.0, 1e-2), "planned"] == 3  # its grid is known
 
 
-def test_the_front_is_that_of_the_cells_in_which_no_seed_failed(maps):
-    cells = cells_of(maps, tasks=NEAR).reset_index()
-    good = cells[cells["failed"] == 0]
-    assert cells.loc[good.index, "on_front"].tolist() == pareto_front(good[["new", "old"]].to_numpy())
-    assert not cells.loc[cells["failed"] > 0, "on_front"].any()
-    assert cells["on_front"].any()
-
-
 def test_axes_are_the_settings_that_vary_within_a_method_and_rise(found):
     maps = Maps(found.table.iloc[::-1])
     assert maps.axes == {
@@ -125,18 +127,26 @@ def test_axes_are_the_settings_that_vary_within_a_method_and_rise(found):
     assert "alpha" not in maps.constant["lwf"]
 
 
-def test_alphas_for_each_task_are_a_value_of_their_own():
+def test_alphas_for_each_task_are_a_value_of_their_own_also_in_a_sweep_that_has_begun():
     tasks = ("letters", "mnist", "textures")
     maps = maps_of(swept({"tasks": [tasks], "alpha": [(10.0, 1.0), 3.0, (2.0, 1.0), 0.0], "seed": [0, 1]}))
     assert maps.axes["ebll"]["alpha"] == (0.0, 3.0, "2, 1", "10, 1")
-    assert settled(maps, {"alpha": (2.0, 1.0)})["alpha"] == "2, 1"
+    assert complete_view(maps, {"alpha": (2.0, 1.0)})["alpha"] == "2, 1"
     assert cells_of(maps).loc[("2, 1", ""), "ended"] == 2
+    grid = {"tasks": [tasks], "method": ["finetune", "ebll"], "alpha": [3.0, (1.0, 3.0)]}
+    for method, course in {
+        "finetune": 1,
+        "ebll": 2,
+    }.items():  # alphas are numbers in one, and texts in the other
+        growing = maps_of(swept(grid, done=lambda config, method=method: config.method == method))
+        assert growing.cells["ended"].tolist() == [int(own == method) for own in growing.cells["method"]]
+        assert growing.curves["cell"].nunique() == course
 
 
 def test_tables_that_were_written_and_read_give_the_same_maps(found, maps, tmp_path):
     again = maps_of(SweepTables(*(pd.read_csv(path) for path in found.save(tmp_path))))
-    view = settled(again, {"tasks": NEAR})
-    assert view == settled(maps, {"tasks": NEAR})
+    view = complete_view(again, {"tasks": NEAR})
+    assert view == complete_view(maps, {"tasks": NEAR})
     pd.testing.assert_frame_equal(map_cells(again, view), map_cells(maps, view), rtol=1e-5)
     pd.testing.assert_frame_equal(again.curves, maps.curves, rtol=1e-5)
 
@@ -144,14 +154,9 @@ def test_tables_that_were_written_and_read_give_the_same_maps(found, maps, tmp_p
 def test_distances_by_hand(maps):
     own = curve(maps, chosen(maps, tasks=NEAR, alpha=1.0, recon_weight=1e-2))
     assert own.to_numpy().tolist() == [[0, 0, 0, 0, 3], [10, 5, 4, 6, 3], [20, 2, 2, 2, 3]]
-
-
-def test_seeds_measured_at_other_steps_are_averaged_where_they_were():
-    courses = {0: ((0, 1.0), (10, 4.0)), 1: ((0, 3.0), (5, 2.0), (10, 6.0))}
-    maps = maps_of(swept({"tasks": [PAIR], "seed": [0, 1]}, lambda c: {"course": courses[c.seed]}))
-    assert maps.curves["step"].tolist() == [0, 5, 10]
-    assert maps.curves["mean"].tolist() == [2.0, 2.0, 5.0]
-    assert maps.curves["seeds"].tolist() == [2, 1, 2]
+    courses = {0: ((0, 1.0), (10, 4.0)), 1: ((0, 3.0), (5, 2.0), (10, 6.0))}  # a step that one seed alone has
+    other = maps_of(swept({"tasks": [PAIR], "seed": [0, 1]}, lambda c: {"course": courses[c.seed]})).curves
+    assert other[["step", "mean", "seeds"]].to_numpy().tolist() == [[0, 2, 2], [5, 2, 1], [10, 5, 2]]
 
 
 def test_three_tasks_distance_is_of_the_last_training_over_its_old_tasks_and_forgetting_is_M5():
@@ -224,26 +229,26 @@ def test_without_a_run_that_ended_or_without_curves_nothing_is_made_up():
     assert failed.curves.empty
     assert bare.curves.empty
     for maps in (failed, bare):
-        view = settled(maps)
-        tables, settings = view_tables(maps, view)
-        Chart("sweep").show(tables, settings)
-        assert alt_of(maps, view)
+        view = complete_view(maps)
+        drawn = drawing_of(maps, view)
+        fits(drawn)
+        assert "nothing measured" in drawn.alt
 
 
 # Views
 
 
 def test_what_is_left_open_is_the_kits_own_or_in_the_middle(maps):
-    view, usual = settled(maps), RunConfig()
+    view, usual = complete_view(maps), RunConfig()
     assert view == {
         "tasks": NEAR, "method": "ebll", "data": "validation", "columns": "alpha", "rows": "recon_weight",
         "alpha": 1.0,  # of 0, 1, 10; the kit's 3 is not among them
         "distill_weight": usual.distill_weight, "recon_weight": usual.recon_weight,
     }  # fmt: skip
-    assert settled(maps, view) == view
-    assert settled(maps, {"rows": "alpha"})["columns"] == "distill_weight"
-    assert settled(maps, {"columns": "recon_weight"})["rows"] == "distill_weight"
-    assert settled(maps, {"code_size": 64}) == view  # it does not vary
+    assert complete_view(maps, view) == view
+    assert complete_view(maps, {"rows": "alpha"})["columns"] == "distill_weight"
+    assert complete_view(maps, {"columns": "recon_weight"})["rows"] == "distill_weight"
+    assert complete_view(maps, {"code_size": 64}) == view  # it does not vary
 
 
 @pytest.mark.parametrize(
@@ -265,22 +270,22 @@ def test_what_is_left_open_is_the_kits_own_or_in_the_middle(maps):
 )  # fmt: skip
 def test_what_the_sweep_does_not_have_is_refused(maps, view, named):
     with raises(InputError, *named):
-        settled(maps, view)
+        complete_view(maps, view)
 
 
 # What is drawn and said
 
 
 def test_the_chart_shows_the_cells_the_curves_and_the_seeds(maps):
-    view = settled(maps, {"tasks": NEAR, "alpha": 10.0})
+    view = complete_view(maps, {"tasks": NEAR, "alpha": 10.0})
     pinned = chosen(maps, tasks=NEAR, alpha=1.0)
-    tables, settings = view_tables(maps, view, pinned)
-    chart = Chart("sweep")
-    chart.show(tables, settings)  # refused where a name is not the chart's
+    drawn = drawing_of(maps, view, pinned)
+    tables, settings = drawn.data, drawn.settings
+    fits(drawn)
     cells = tables["cells"].set_index(["column", "row"])
     assert cells.loc[("10", "0.01"), "old"] == pytest.approx(89.5)
-    assert cells["note"].to_dict()["10", "0.0001"] == "×3"
-    assert cells["note"].to_dict()["10", "0.01"] == "×1"
+    assert cells["failed"].to_dict()["10", "0.0001"] == 3
+    assert cells["failed"].to_dict()["10", "0.01"] == 1
     assert cells.index[cells["chosen"]].tolist() == [("10", "0.01")]
     assert cells.index[cells["pinned"]].tolist() == [("1", "0.01")]
     assert settings["kinds"] == list(dict.fromkeys(tables["curves"]["kind"])) == ["finetune", "lwf", "ebll", "pinned"]
@@ -294,13 +299,13 @@ def test_the_trade_off_reaches_to_its_front_and_the_chosen_cell_and_not_to_cells
     accuracy = {0.0: 0.70, 1.0: 0.72, 3.0: 0.74, 10.0: 0.73, 20.0: 0.71, 30.0: 0.10}
     like = lambda c: {"old": accuracy[c.alpha], "new": 0.9 - c.alpha / 1000, "shift": 0.0}  # noqa: E731
     maps = maps_of(swept({"tasks": [PAIR], "alpha": list(accuracy), "seed": [0]}, like))
-    low, high = view_tables(maps, settled(maps))[1]["old_shown"]
+    low, high = drawing_of(maps, complete_view(maps)).settings["old_shown"]
     assert 60 < low < 70 < 74 < high < 80
-    assert view_tables(maps, settled(maps, {"alpha": 30.0}))[1]["old_shown"][0] < 10
+    assert drawing_of(maps, complete_view(maps, {"alpha": 30.0})).settings["old_shown"][0] < 10
 
 
 def test_the_text_says_what_is_seen(maps):
-    text = alt_of(maps, settled(maps, {"tasks": NEAR, "alpha": 1.0}))
+    text = drawing_of(maps, complete_view(maps, {"tasks": NEAR, "alpha": 1.0})).alt
     for words in (
         "letters-mnist, EBLL: alpha 1, distillation weight 2, reconstruction weight 0.01. Validation images.",
         "Map of old task, %: best 89.5 at alpha 10, reconstruction weight 0.01, worst 80.0.",
@@ -313,10 +318,11 @@ def test_the_text_says_what_is_seen(maps):
     assert "not in the sweep" not in text
     part = without()
     holes = maps_of(SweepTables(part.table, part.curves))
-    assert "1 of 6 cells are not in the sweep" in alt_of(holes, settled(holes))
-    lost = settled(maps, {"alpha": 10.0, "recon_weight": 1e-4})
-    assert "Chosen cell: 0 seeds, 3 failed." in alt_of(maps, lost)
-    assert "78 of 90 runs so far. Test images" in caption_of(maps_of(part), settled(maps, {"data": "test"}))
+    assert "1 of 6 cells are not in the sweep" in drawing_of(holes, complete_view(holes)).alt
+    lost = complete_view(maps, {"alpha": 10.0, "recon_weight": 1e-4})
+    assert "Chosen cell: 0 seeds, 3 failed." in drawing_of(maps, lost).alt
+    begun = drawing_of(maps_of(part), complete_view(maps, {"data": "test"}))
+    assert "78 of 90 runs so far. Test images" in begun.caption
 
 
 # Where it comes from
@@ -366,11 +372,3 @@ def test_tables_that_cannot_be_read_are_refused_in_words(found):
             Maps(frame, curves)
     with raises(InputError, "curves", "no step"):
         Maps(table, curves.drop(columns="step"))
-
-
-def test_a_growing_sweep_whose_finished_runs_have_numbers_where_planned_ones_have_a_tuple():
-    """An alpha for each old task is text in a table: the join of planned and finished runs must not mind."""
-    grid = {"tasks": [("letters", "digits", "mnist")], "method": ["finetune", "ebll"], "alpha": [3.0, (1.0, 3.0)]}
-    growing = swept(grid, done=lambda config: config.method == "finetune")
-    assert sorted(maps_of(growing).cells["ended"].astype(bool)) == [False, False, True]
-    assert maps_of(swept(grid)).cells["ended"].astype(bool).all()

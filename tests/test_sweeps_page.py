@@ -1,7 +1,6 @@
-"""The page without a kernel: its numbers against the tables, what stands in the file, and how it is written."""
+"""The page of `ebll export`: its numbers against the tables, what stands in the file, and how it is written."""
 
 import json
-import math
 import os
 import re
 import subprocess
@@ -9,17 +8,20 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from messages import raises
+from click.testing import CliRunner
+from messages import raises, review
 from tiny_pages import tables
 
 import ebll
 from ebll import files
+from ebll.cli import cli
 from ebll.errors import InputError, OutputError
 from ebll.sweeps import RunConfig, RunResult, Store, Sweep, export, maps_of, page
-from ebll.sweeps.content import content
 from ebll.sweeps.maps import DATA, QUANTITIES
-from ebll.sweeps.page import MOST_BYTES, TITLE, document
+from ebll.sweeps.page import MAX_BYTES, TITLE, document
+from ebll.sweeps.view import content
 
 AXES = ("alpha", "distill_weight", "recon_weight")
 ONE = {"tasks": ["letters", "digits"], "method": "ebll", "seed": 0}
@@ -41,8 +43,8 @@ def holes():
 
 
 @pytest.fixture(scope="module")
-def text():
-    return document(maps_of(tables(fails=alpha_ten_fails, leave_out=no_alpha_three)))
+def text(holes):
+    return document(maps_of(holes[0]))
 
 
 def held_of(text):
@@ -53,56 +55,45 @@ def held_of(text):
 # ---- numbers
 
 
-def test_every_cell_has_the_numbers_of_the_maps_in_percent_and_its_seeds(holes):
+def test_its_tables_are_those_of_the_maps_in_percent(holes):
     made, held = holes
     maps = maps_of(made)
-    assert len(held["cells"]) == len(maps.cells)
-    for number, cell in enumerate(held["cells"]):
-        row, runs = maps.cells.loc[number], maps.runs[maps.runs["cell"] == number].set_index("seed")
-        assert [row[name] for name in held["methods"][cell["method"]]["axes"]] == cell["at"]
-        assert (cell["tasks"], cell["method"]) == (row["tasks"], row["method"])
-        assert (*cell["done"], cell["planned"]) == (row["ended"], row["failed"], row["planned"])
-        for data in DATA:
-            names = [f"{name}_{data}{sd}" for sd in ("", "_sd") for name in QUANTITIES]
-            told = [math.nan if value is None else value for value in cell[data]]
-            assert told == pytest.approx([100 * row[name] for name in names], abs=1e-4, nan_ok=True)
-        for seed, failure, *numbers in cell["seeds"]:
-            assert failure == runs.loc[seed, "failure"]
-            for data, values in zip(DATA, numbers, strict=not failure):
-                wanted = [100 * runs.loc[seed, f"{name}_{data}"] for name in QUANTITIES]
-                assert values == pytest.approx(wanted, abs=1e-4)
-        assert sorted(one[0] for one in cell["seeds"]) == [0, 1, 2]
-
-
-def test_curves_references_and_the_first_view_are_those_of_the_maps(holes):
-    made, held = holes
-    maps = maps_of(made)
-    assert len(held["cells"]) == len(maps.cells)
-    for number, cell in enumerate(held["cells"]):
-        assert cell["beside"] == maps.beside[number]
-        course = maps.curves[maps.curves["cell"] == number]
-        assert (cell["curve"] is None) == course.empty
-        if cell["curve"]:
-            place, *values = cell["curve"]
-            assert held["steps"][place] == course["step"].tolist()
-            for name, column in zip(("mean", "low", "high"), values, strict=True):
-                assert column == pytest.approx(course[name].tolist(), rel=1e-3)
+    for name in ("cells", "runs", "curves"):
+        shown, wanted = pd.DataFrame(held[name]), getattr(maps, name).reset_index(drop=True)
+        if name == "cells":
+            assert shown.pop("beside").tolist() == list(maps.beside.values())
+        for column in shown:
+            factor = 100 if column.startswith(QUANTITIES) else 1
+            if pd.api.types.is_numeric_dtype(wanted[column]):
+                tolerance = {"rel": 1e-3} if name == "curves" else {"abs": 1e-4}
+                assert shown[column].astype(float).tolist() == pytest.approx(
+                    (factor * wanted[column]).tolist(), nan_ok=True, **tolerance
+                )
+            else:
+                assert shown[column].tolist() == wanted[column].tolist()
+    measured = [f"{name}_{data}" for name in QUANTITIES for data in DATA]
+    spreads = [f"{name}_sd" for name in measured]
+    assert {*held["cells"]} == {
+        "tasks", "method", *AXES, *measured, *spreads, "ended", "failed", "planned", "beside",
+    }  # fmt: skip
+    assert {*held["runs"]} == {"cell", "seed", "failure", *measured}
     assert next(iter(held["methods"])) == "ebll"
     usual, defaults = held["methods"]["ebll"]["usual"], RunConfig()
     assert [usual[name] for name in AXES] == [defaults.alpha, defaults.distill_weight, defaults.recon_weight]
     assert held["settings"]["alpha"]["label"] == "alpha α"
-    assert (held["runs"], held["failed"], held["seeds"]) == (150, 20, 3)
+    assert (len(held["runs"]["cell"]), sum(map(bool, held["runs"]["failure"]))) == (150, 20)
 
 
 def test_sweeps_of_other_kinds():
     three = content(maps_of(tables(tasks=[["letters", "digits", "textures"]], alpha=[(1.0, 3.0), (10.0, 1.0)])))
     assert three["methods"]["ebll"]["axes"]["alpha"] == ["1, 3", "10, 1"]
-    (cell,) = content(maps_of(tables(ONE)))["cells"]
-    assert (cell["at"], cell["validation"][3:]) == ([], [None, None, None]), "one seed has no spread"
+    one = content(maps_of(tables(ONE)))["cells"]
+    assert one["old_validation_sd"] == [None], "one seed has no spread"
+    assert not one.keys() & AXES
     bare = content(maps_of(tables(curves=False)))
-    assert {(one["curve"], one["validation"][2], one["test"][2] is None) for one in bare["cells"]} == {
-        (None, None, False)
-    }
+    assert bare["curves"]["cell"] == []
+    assert {*bare["cells"]["forgetting_validation"]} == {None}
+    assert None not in bare["cells"]["forgetting_test"]
     assert bare["ranges"]["letters-digits"]["ebll"]["validation"]["forgetting"] is None
 
 
@@ -111,8 +102,8 @@ def test_a_sweep_that_goes_on_says_what_is_not_done_yet():
     one = RunResult(configs[0], dict.fromkeys(("old", "new", "old_validation", "new_validation"), 0.5))
     text = document(maps_of(Sweep(configs, {configs[0]: one})))
     assert "2 more are not done yet" in text
-    (cell,) = held_of(text)["content"]["cells"]
-    assert (cell["done"], cell["planned"]) == ([1, 0], 3)
+    cells = held_of(text)["content"]["cells"]
+    assert [cells[name] for name in ("ended", "failed", "planned")] == [[1], [0], [3]]
 
 
 # ---- the file
@@ -141,7 +132,7 @@ def test_the_page_fetches_nothing_and_its_policy_forbids_it(text):
     css = re.search(r"<style>(.*?)</style>", text, re.S)[1]
     assert "@import" not in css
     assert "url(" not in css
-    assert len(text.encode()) < MOST_BYTES
+    assert len(text.encode()) < MAX_BYTES
     assert "University of Washington Interactive Data Lab" in text
     assert "{{" not in re.sub(r"<script.*?</script>", "", text, flags=re.S), "every place of the frame is filled"
     assert f"by ebll {ebll.__version__}" in text
@@ -155,7 +146,7 @@ def test_title_and_texts_are_text(text):
     other = document(maps_of(made), title=nasty)
     assert other.count("<script") == text.count("<script")
     assert "<title>&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;!-- {{version}} &amp;amp;</title>" in other
-    assert held_of(other)["content"]["cells"][0]["seeds"][1] == [1, nasty]
+    assert held_of(other)["content"]["runs"]["failure"] == ["", nasty]
 
 
 @pytest.mark.slow
@@ -172,6 +163,10 @@ def test_the_same_sweep_gives_the_same_bytes_in_another_process(tmp_path):
 # ---- writing
 
 
+def invoke(*arguments):
+    return CliRunner().invoke(cli, ["export", *map(str, arguments)])
+
+
 def test_folders_are_made_and_a_page_is_replaced(tmp_path):
     path = tmp_path / "site" / "week 7" / "page.html"
     assert export(path, tables(ONE), title="One") == path
@@ -181,22 +176,32 @@ def test_folders_are_made_and_a_page_is_replaced(tmp_path):
     assert [one.name for one in path.parent.iterdir()] == ["page.html"]
 
 
-def test_a_store_or_the_folder_around_it(tmp_path):
+def test_the_precomputed_sweep_is_one_small_page(tmp_path):
+    path = tmp_path / "page.html"
+    done = invoke(path)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.split() == [f"{path}:", f"{path.stat().st_size / 1e6:.1f}", "MB"]
+    assert path.stat().st_size < MAX_BYTES
+    text = path.read_text(encoding="utf-8")
+    assert "3,315 runs of the sweep that comes with the kit" in text
+    assert held_of(text)["content"]["tasks"] == ["letters-digits", "letters-mnist", "letters-textures"]
+
+
+def test_a_store_or_the_folder_around_it_with_a_title(tmp_path):
     store = Store(tmp_path / "out" / "store")
     for seed in range(2):
         scalars = {"old": 0.5, "new": 0.25, "old_validation": 0.5, "new_validation": 0.25 + 0.25 * seed}
         store.put(RunResult(RunConfig(seed=seed), scalars))
-    pages = [export(tmp_path / f"{i}.html", folder) for i, folder in enumerate((store.folder, str(tmp_path / "out")))]
-    texts = [path.read_text(encoding="utf-8") for path in pages]
+    texts = []
+    for folder in (store.folder, tmp_path / "out"):
+        done = invoke(tmp_path / "page.html", "--store", folder, "--title", "Week 7: <alpha>")
+        assert done.exit_code == 0, done.stderr
+        texts.append((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
-    (cell,) = held_of(texts[0])["content"]["cells"]
-    assert cell["validation"][:2] == [50.0, 37.5]
-
-
-@pytest.mark.parametrize("path", ["page.txt", "page", 3])
-def test_a_page_ends_in_html(path):
-    with raises(InputError, ".html", f"got '{path}'"):
-        export(path, tables(ONE))
+    assert "<h1>Week 7: &lt;alpha&gt;</h1>" in texts[0]
+    assert "2 runs of a sweep, 2 seeds" in texts[0]
+    cells = held_of(texts[0])["content"]["cells"]
+    assert (cells["old_validation"], cells["new_validation"]) == ([50.0], [37.5])
 
 
 @pytest.mark.parametrize(
@@ -211,13 +216,19 @@ def test_a_page_ends_in_html(path):
 def test_what_cannot_be_shown_is_refused(tmp_path, sweep, named):
     with raises(InputError, *named):
         export(tmp_path / "page.html", sweep)
+    for path in ("page.txt", 3):
+        with raises(InputError, ".html", f"got '{path}'"):
+            export(path, sweep)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with raises(OutputError, tmp_path / "file"):
-        export(tmp_path / "file" / "page.html", tables(ONE))
+    done = invoke(tmp_path / "file" / "page.html")
+    (told,) = done.stderr.splitlines()
+    assert told.startswith("Error: ")
+    review(told, tmp_path / "file")
+    assert done.exit_code == 2
     path = tmp_path / "page.html"
     path.write_text("before")
     monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
@@ -228,7 +239,10 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 def test_a_large_page_is_written_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "MOST_BYTES", 500_000)
+    monkeypatch.setattr(page, "MAX_BYTES", 500_000)
     with pytest.warns(UserWarning, match=r"page.html: [01]\.\d MB.* 0\.5 MB"):
         path = export(tmp_path / "page.html", tables(ONE))
     assert path.stat().st_size > 500_000
+    done = invoke(path)
+    assert done.exit_code == 0, done.stderr
+    assert "more than the 0.5 MB" in " ".join(done.stdout.split())

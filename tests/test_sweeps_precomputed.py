@@ -8,19 +8,19 @@ from tiny_sweep import GRID
 import ebll
 from benchmarks.precomputed import KEPT, pack
 from ebll.sweeps import SCALARS, RunConfig, configs_of, precomputed_sweep, read_grid, run_one, settings_row
-from ebll.sweeps.precomputed import FOLDER, unpack
+from ebll.sweeps.sweep import PRECOMPUTED, unpack
 
 SETTINGS = list(settings_row(RunConfig()))
 
 
 def test_it_is_the_whole_grid_and_small():
     table = precomputed_sweep().table
-    configs = configs_of(read_grid(FOLDER / "grid.toml"))
+    configs = configs_of(read_grid(PRECOMPUTED / "grid.toml"))
     expected = pd.DataFrame([settings_row(config) for config in configs])
     assert_frame_equal(table[SETTINGS], expected, check_dtype=False)
     assert not table[list(SCALARS)].drop(columns="code_loss").isna().any(axis=None)
     assert (table["failure"] == "").all()
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 2_000_000
+    assert sum(path.stat().st_size for path in PRECOMPUTED.iterdir()) < 2_000_000
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,6 @@ def test_what_is_put_comes_back_to_the_last_bit(tmp_path):
     assert [path for path in store.folder.rglob(".*") if path.is_file()] == []
 
 
-def test_a_result_belongs_to_the_run_whatever_else_the_config_says(tmp_path):
-    store = Store(tmp_path)
-    store.put(RunResult(cheap(method="lwf", alpha=5.0), {"old": 0.5}))
-    assert store.get(cheap(method="lwf", alpha=7.0)).scalars == {"old": 0.5}
-    assert store.get(cheap(method="ebll", alpha=5.0)) is None
-
-
 def test_a_store_says_what_was_planned(tmp_path):
     store = filled(tmp_path, 1)
     store.plan([cheap(seed=seed) for seed in range(4)])
@@ -57,12 +50,8 @@ def test_a_store_says_what_was_planned(tmp_path):
     assert [config.seed for config in found.missing] == [1, 2, 3]
     store.plan([cheap(seed=3)])
     assert [config.seed for config in load_sweep(tmp_path).configs] == [3, 0]
-
-
-def test_a_damaged_plan_counts_as_none(tmp_path):
-    filled(tmp_path, 1)
     (tmp_path / "planned.json").write_text("[{")
-    assert [config.seed for config in load_sweep(tmp_path).configs] == [0]
+    assert [config.seed for config in load_sweep(tmp_path).configs] == [0], "a damaged plan counts as none"
 
 
 @pytest.mark.parametrize(

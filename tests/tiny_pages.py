@@ -2,10 +2,7 @@
 
 import math
 
-import pandas as pd
-
-from ebll.sweeps import SCALARS, SweepTables, configs_of
-from ebll.sweeps.sweep import SETTINGS, curve_columns, settings_row
+from ebll.sweeps import SCALARS, RunResult, Sweep, SweepTables, configs_of
 
 GRID = {
     "tasks": [["letters", "digits"], ["letters", "textures"]],
@@ -35,21 +32,18 @@ def figures_of(config):
 
 def tables(grid=None, *, fails=lambda config: False, leave_out=lambda config: False, curves=True, **changes):
     """The tables of a grid. fails and leave_out say which configs failed, and which are not there."""
-    rows, courses = [], []
+    results = {}
     for config in configs_of({**(grid or GRID), **changes}):
         if leave_out(config):
             continue
-        settings, failed = settings_row(config), fails(config)
-        own = dict.fromkeys(SCALARS, math.nan) if failed else figures_of(config)
-        rows.append(settings | own | {"failure": "The loss became NaN at step 7." if failed else ""})
-        olds = list(config.tasks[:-1])
+        failed, own, rows = fails(config), figures_of(config), []
         for step in STEPS[: 1 if failed else None] if curves else ():
-            for place, task in enumerate(olds):
+            for place, task in enumerate(config.tasks[:-1]):
                 distance = step * (1 + place) * (1 - _strength(config)) + 0.01 * config.seed * step
                 drop = {} if failed else {"accuracy": 0.85 - (0.85 - own["old_validation"]) * step / STEPS[-1]}
-                course = {"training": config.tasks[-1], "stage": "train", "step": step, "task": task}
-                courses.append(settings | course | {"feature_distance": distance} | drop)
-    return SweepTables(
-        pd.DataFrame(rows, columns=[*SETTINGS, *SCALARS, "failure"]),
-        pd.DataFrame(courses, columns=[*SETTINGS, *curve_columns()]),
-    )
+                facts = {"training": config.tasks[-1], "stage": "train", "step": step, "task": task}
+                rows.append(facts | {"feature_distance": distance} | drop)
+        why = "The loss became NaN at step 7." if failed else ""
+        results[config] = RunResult(config, {} if failed else own, [], rows, why)
+    found = Sweep(list(results), results)
+    return SweepTables(found.table, found.curves)

@@ -31,9 +31,9 @@ def export(file: str, store: str | None, title: str) -> None:
     is there is replaced.
     """
     from ebll.sweeps.page import export as write
-    from ebll.sweeps.page import size_words
+    from ebll.sweeps.page import size_text
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a large page, which is said below
         path = write(file, store, title)
-    click.echo(size_words(path))
+    click.echo(size_text(path))

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep"]
 
-MOST_LINES = 24  # of a table in the terminal; the files have them all
-MOST_FAILURES = 5
+MAX_LINES = 24  # of a table in the terminal; the files have them all
+MAX_FAILURES = 5
+SHOWN = ("old_validation", "new_validation", "old", "new", "forgetting")
 
 
 @click.command(
@@ -47,47 +48,56 @@ def sweep(file: str, out: str | None, workers: int | None, device: str, dask: st
     after Ctrl-C, a crash or an added value, the same command does only what is missing.
     """
     from ebll.executors import dask_executor
-    from ebll.sweeps import configs_of, load_sweep, read_grid
+    from ebll.sweeps import Sweep, configs_of, load_sweep
     from ebll.sweeps import sweep as run_all
 
-    folder = Path("out", Path(file).stem) if out is None else Path(out)
-    store, grid = folder / "store", read_grid(file)
+    folder, configs = Path("out", Path(file).stem) if out is None else Path(out), configs_of(Path(file))
+    store = folder / "store"
 
-    def kept() -> Sweep | None:
-        return load_sweep(store, grid) if (store / "format.json").exists() else None
+    def known() -> Sweep:
+        """What of it is in the store."""
+        return load_sweep(store, configs) if (store / "format.json").exists() else Sweep(configs)
 
-    runs, known = len(configs_of(grid)), kept()
-    done = len(known.results) if known else 0
-    click.echo(f"{file}: {runs:,} runs, of which {done:,} are done; results to {folder}", err=True)
-    for name in known.damaged if known else ():
-        click.echo(f"damaged, its run is done again: {store / 'runs' / name}", err=True)
+    def announce(done: int) -> None:
+        click.echo(f"{file}: {len(configs):,} runs, of which {done:,} are done; results to {folder}", err=True)
+
     if dry_run:
+        found = known()
+        announce(len(found.results))
+        _name_damaged(found, store)
         return
     with contextlib.ExitStack() as stack:
         executor = stack.enter_context(dask_executor(dask)) if dask is not None else None
-        progress = stack.enter_context(Progress())
+        begun: tuple[int, Progress] | None = None  # runs that were done before, and the bar
 
         def step(now: int, total: int) -> None:
-            progress.at((now - done) / max(1, total - done), f"{now} of {total} runs")
+            nonlocal begun
+            if begun is None:
+                announce(now)
+                begun = now, stack.enter_context(Progress())
+            before, progress = begun
+            progress.at((now - before) / max(1, total - before), f"{now} of {total} runs")
 
-        options = {"workers": workers, "executor": executor, "device": device}
         try:
-            found = run_all(grid, store=store, progress=step, **options)
+            found = run_all(configs, store=store, workers=workers, executor=executor, device=device, progress=step)
         except KeyboardInterrupt:
-            saved = kept()
-            count = len(saved.results) if saved else 0
-            click.echo(f"Stopped after {count} of {runs} runs, kept in {store}; the same command goes on.", err=True)
+            runs = f"{len(known().results)} of {len(configs)} runs"
+            click.echo(f"Stopped after {runs}, kept in {store}; the same command goes on.", err=True)
             raise click.exceptions.Exit(130) from None
+    _name_damaged(found, store)
     found.save(folder)
     _report(found, folder)
 
 
+def _name_damaged(found: Sweep, store: Path) -> None:
+    for name in found.damaged:
+        click.echo(f"damaged, so its run counted as not done: {store / 'runs' / name}", err=True)
+
+
 def _report(found: Sweep, folder: Path) -> None:
-    if summary := _summary(found):
-        click.echo("Mean over the seeds in %. Choose by validation images; the others are of test images.\n")
-        click.echo(f"{summary}\n")
+    _summarise(found)
     failures = found.failures
-    for failure in failures[:MOST_FAILURES]:
+    for failure in failures[:MAX_FAILURES]:
         click.echo(f"failed: {failure}")
     click.echo(f"Results are in {folder}: table.csv, curves.csv, store")
     if failures:
@@ -95,16 +105,17 @@ def _report(found: Sweep, folder: Path) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _summary(found: Sweep) -> str:
+def _summarise(found: Sweep) -> None:
     """A line for each combination of the settings that vary, if there are few."""
     from ebll.reproduce.report import markdown
     from ebll.sweeps.sweep import plain
 
-    table, varied = found.table, [name for name in found.varied if name != "seed"]
-    shown = ["old_validation", "new_validation", "old", "new", "forgetting"]
-    means = table[table["failure"] == ""].groupby(varied or "net", dropna=False, sort=False)[shown].mean()
-    if not varied or not 0 < len(means) <= MOST_LINES:
-        return ""
-    rows = [row if isinstance(row, tuple) else (row,) for row in means.index]
+    varied, shown = [name for name in found.varied if name != "seed"], list(SHOWN)
+    table = found.table[found.table["failure"] == ""]
+    means = table.groupby(varied, dropna=False, sort=False)[shown].mean() if varied else table.iloc[:0]
+    if not 0 < len(means) <= MAX_LINES:
+        return
+    rows = means.index.to_frame().itertuples(index=False)
     names = [", ".join("-" if value != value else plain(value) for value in row) for row in rows]
-    return markdown(means.mul(100).map("{:.1f}".format).set_axis(names), ", ".join(varied))
+    click.echo("Mean over the seeds in %. Choose by validation images; the others are of test images.\n")
+    click.echo(markdown(means.mul(100).map("{:.1f}".format).set_axis(names), ", ".join(varied)) + "\n")

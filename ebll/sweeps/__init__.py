@@ -4,8 +4,8 @@
     found.table
 
 `grid` makes the configs, `runs` runs one and keeps its result, `sweep` has them all; `maps` sums up cells over seeds,
-`choice` picks alpha without peeking. `precomputed` is a finished sweep that comes with the package; `explorer` shows
-one in a notebook, `page` as a web page without a kernel.
+`choice` picks alpha without old data. `explorer` shows a sweep in a notebook, `page` as a web page without a kernel;
+what both show is made by `view`.
 """
 
 from __future__ import annotations
@@ -16,32 +16,14 @@ from ebll.config import RunConfig
 from ebll.sweeps.choice import Choice, choose_alpha
 from ebll.sweeps.grid import axes_of, configs_of, read_grid
 from ebll.sweeps.maps import Maps, maps_of
-from ebll.sweeps.precomputed import SweepTables, precomputed_sweep
 from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
-from ebll.sweeps.sweep import Sweep, load_sweep, settings_row, sweep
+from ebll.sweeps.sweep import Sweep, SweepTables, load_sweep, precomputed_sweep, settings_row, sweep
 
 __all__ = [
-    "RESULTS_VERSION",
-    "SCALARS",
-    "Choice",
-    "Maps",
-    "RunConfig",
-    "RunResult",
-    "Store",
-    "Sweep",
-    "SweepTables",
-    "axes_of",
-    "choose_alpha",
-    "configs_of",
-    "export",
-    "load_sweep",
-    "maps_of",
-    "precomputed_sweep",
-    "read_grid",
-    "run_one",
-    "settings_row",
-    "sweep",
-]
+    "RESULTS_VERSION", "SCALARS", "Choice", "Maps", "RunConfig", "RunResult", "Store", "Sweep", "SweepTables",
+    "axes_of", "choose_alpha", "configs_of", "export", "load_sweep", "maps_of", "precomputed_sweep", "read_grid",
+    "run_one", "settings_row", "sweep",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -14,15 +14,13 @@ import pandas as pd
 
 from ebll.errors import InputError, check_choice, check_number
 from ebll.methods import METHODS, settings_of
+from ebll.sweeps.sweep import SETTINGS
 
 __all__ = ["Choice", "choose_alpha"]
 
 _SEEN = ("old_validation", "new_validation", "code_loss", "old", "new", "average")
 _NEEDED = ("method", "alpha", "seed", *_SEEN)
-_SAME = ("tasks", "net", "temperature", "distill_weight", "code_size", "recon_weight", "learning_rate", "epochs",
-         "warmup_epochs", "images", "log_every")  # fmt: skip
-# Settings that fine-tuning has, too, and in which the reference must be like the rest.
-_OF_REFERENCE = ("tasks", "net", "learning_rate", "epochs", "warmup_epochs", "images")
+_SAME = tuple(name for name in SETTINGS if name not in ("method", "alpha", "seed"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +116,6 @@ def _rows(table: pd.DataFrame, method: str) -> pd.DataFrame:
 def _reference(table: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
     """The new task's validation accuracy of fine-tuning, with the same seeds and settings."""
     plain = table[(table["method"] == "finetune") & table["seed"].isin(rows["seed"])]
-    for name in _OF_REFERENCE:
-        if name in plain:
-            plain = plain[plain[name] == rows[name].iloc[0]]
+    for name in {*_SAME} - {"log_every"} & {*plain}:
+        plain = plain[plain[name].isna() | (plain[name] == rows[name].iloc[0])]  # empty: fine-tuning lacks it
     return plain["new_validation"].dropna()

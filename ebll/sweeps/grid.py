@@ -6,7 +6,6 @@ len(configs_of(grid))             # 12: alpha does nothing for LwF, so LwF runs 
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import tomllib
@@ -21,14 +20,13 @@ from ebll.data import TASKS
 from ebll.errors import DataMissing, InputError, check_choice
 from ebll.networks import build_network
 
-__all__ = ["MOST", "Grid", "axes_of", "check_runs", "configs_of", "read_grid"]
+__all__ = ["MAX_RUNS", "Grid", "axes_of", "check_runs", "configs_of", "read_grid"]
 
-MOST = 100_000
+MAX_RUNS = 100_000
 """Combinations beyond which a grid is refused before it is multiplied out."""
 
-NAMES = tuple(field.name for field in dataclasses.fields(RunConfig))
-
-Grid = Mapping[str, Any] | Iterable[RunConfig]
+Grid = Mapping[str, Any] | Iterable[RunConfig] | str | Path
+"""Setting -> values, or configs, or a TOML file with a table [grid]."""
 
 
 def axes_of(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -43,7 +41,7 @@ def axes_of(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
         raise InputError(f"grid: a dict from settings to values, such as {{'alpha': [1, 3]}}; got {grid!r}.")
     axes = {}
     for name, given in grid.items():
-        check_choice(name, NAMES, "Setting of a grid")
+        check_choice(name, RunConfig.__dataclass_fields__, "Setting of a grid")
         axes[name] = _values(name, given)
     if not axes:
         raise InputError("grid: it is empty. Name a setting and its values, such as {'alpha': [0.3, 1.0, 3.0]}.")
@@ -57,16 +55,20 @@ def configs_of(grid: Grid) -> list[RunConfig]:
 
     raises  `InputError` for an unknown setting (with the near ones), a value out of range, an empty or too large grid
     """
+    if isinstance(grid, str | Path):
+        grid = read_grid(grid)
     if isinstance(grid, Mapping):
         axes = axes_of(grid)
         count = math.prod(len(values) for values in axes.values())
-        if count > MOST:
+        if count > MAX_RUNS:
             sizes = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
-            raise InputError(f"grid: {sizes} = {count:,} runs; at most {MOST:,} go into one sweep. Take fewer values.")
+            raise InputError(
+                f"grid: {sizes} = {count:,} runs; at most {MAX_RUNS:,} go into one sweep. Take fewer values."
+            )
         points = (dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values()))
         configs = [RunConfig.of(**point) for point in points]
     else:
-        configs = list(grid) if isinstance(grid, Iterable) and not isinstance(grid, str) else [grid]
+        configs = list(grid) if isinstance(grid, Iterable) else [grid]
         strange = [one for one in configs if not isinstance(one, RunConfig)]
         if strange or not configs:
             got = strange[0] if strange else grid
@@ -132,8 +134,5 @@ def _values(name: str, given: Any) -> list[Any]:
 
 def _plain(value: Any) -> Any:
     """Numbers of numpy as Python's own, inner lists as tuples, whole numbers left whole."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

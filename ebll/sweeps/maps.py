@@ -6,28 +6,25 @@ maps.cells                       # a row a cell: settings, means and standard de
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ebll.errors import InputError
 from ebll.metrics import pareto_front
-from ebll.sweeps.precomputed import precomputed_sweep
-from ebll.sweeps.sweep import SETTINGS, Sweep, load_sweep, plain, settings_row
+from ebll.sweeps.sweep import SETTINGS, Sweep, load_sweep, plain, precomputed_sweep
 
-__all__ = ["DATA", "KNOBS", "QUANTITIES", "REFERENCES", "Maps", "map_cells", "maps_of"]
+__all__ = ["BASELINES", "CELL_SETTINGS", "DATA", "QUANTITIES", "Maps", "map_cells", "maps_of", "setting_value"]
 
 DATA = ("validation", "test")
 """Settings are chosen on the first."""
 QUANTITIES = ("old", "new", "forgetting")
-REFERENCES = ("finetune", "lwf")
+BASELINES = ("finetune", "lwf")
 """Methods that stand beside a cell, where the sweep has them with the same settings."""
-KNOBS = tuple(name for name in SETTINGS if name not in ("tasks", "method", "seed"))
+CELL_SETTINGS = tuple(name for name in SETTINGS if name not in ("tasks", "method", "seed"))
 """Settings that may differ between the cells of a method on some tasks."""
 
 _OF_TEST = {"old": "old_test", "new": "new_test", "forgetting": "forgetting_test"}
@@ -40,68 +37,65 @@ class Maps:
     """The cells of a sweep.
 
     Args:
-        table, curves: as `ebll.sweeps.Sweep` has them. Without curves there are no distances, and no forgetting on
-            validation images. Of two rows of the same run the later counts.
-        planned: settings of runs that there will be, a row each as in `table`.
+        table, curves: as `ebll.sweeps.Sweep` has them; a row with neither numbers nor a failure is a run that is not
+            done yet. Without curves there are no distances, and no forgetting on validation images. Of two rows of the
+            same run the later counts.
 
     Attributes:
-        runs: a row a run: `cell`, `seed`, `failure`, and `old`, `new` and `forgetting`, each for `_validation` and
-            `_test`, 0..1. Forgetting on validation images is M5 of the curves' held-out inputs.
-        cells: a row a cell, by its number: tasks, method, `KNOBS` (NaN for what the method does not have); the columns
-            of `runs` as means over the seeds that ended, and with `_sd` their sample standard deviations; how many
-            seeds have `ended`, `failed` and are `planned`.
+        runs: a row a run that is done: `cell`, `seed`, `failure`, and `old`, `new` and `forgetting`, each for
+            `_validation` and `_test`, 0..1. Forgetting on validation images is M5 of the curves' held-out inputs.
+        cells: a row a cell, by its number: tasks, method, `CELL_SETTINGS` (NaN for what the method does not have); the
+            columns of `runs` as means over the seeds that ended, and with `_sd` their sample standard deviations; how
+            many seeds have `ended`, `failed` and are `planned`.
         curves: cell, step, mean, low, high, seeds: M2 while the last task is trained, mean over the old tasks; mean,
             lowest and highest over the seeds that ended and were measured there, and how many they are.
+        tasks, methods: the names there are; the method with the most cells stands first.
         axes: method -> setting -> its values, rising, of the settings that vary among its cells.
         constant: method -> setting -> its value, of the others.
+        beside: cell -> method of `BASELINES` -> its cell on the same tasks, with the settings that both methods have.
+        planned: number of runs, done or not.
 
     Raises:
         InputError: columns are missing, or hold what they should not.
     """
 
-    def __init__(
-        self, table: pd.DataFrame, curves: pd.DataFrame | None = None, planned: pd.DataFrame | None = None
-    ) -> None:
-        runs = _runs(table, planned)
-        if curves is not None and len(curves):
-            courses = _of_runs(_checked(curves, (*SETTINGS, *_OF_CURVES), "curves"), runs)
-            runs["forgetting_validation"] = _forgotten(courses).reindex(runs.index)
+    def __init__(self, table: pd.DataFrame, curves: pd.DataFrame | None = None) -> None:
+        runs = _runs(table)
+        courses = _courses(curves, runs) if curves is not None and len(curves) else runs.iloc[:0]
+        runs["forgetting_validation"] = _forgotten(courses).reindex(runs.index) if len(courses) else math.nan
         runs.loc[~runs["ended"], _MEASURED] = math.nan
-        runs["cell"] = runs.groupby(["tasks", "method", *KNOBS], dropna=False, sort=False).ngroup()
         groups = runs.groupby("cell")
-        self.cells = runs.drop_duplicates("cell").set_index("cell")[["tasks", "method", *KNOBS]]
-        self.cells = self.cells.join([groups[_MEASURED].mean(), groups[_MEASURED].std().add_suffix("_sd")])
-        self.cells["ended"] = groups["ended"].sum()
-        self.cells["failed"] = (runs["failure"] != "").groupby(runs["cell"]).sum()
-        self.cells["planned"] = groups.size()
-        self.curves = pd.DataFrame(columns=["cell", "step", "mean", "low", "high", "seeds"])
-        if curves is not None and len(curves):
-            self.curves = _distances(courses[runs["ended"].loc[courses["run"]].to_numpy()], runs["cell"])
+        own = runs.drop_duplicates("cell").set_index("cell")[["tasks", "method", *CELL_SETTINGS]].infer_objects()
+        means, spread = groups[_MEASURED].mean(), groups[_MEASURED].std().add_suffix("_sd")
+        self.cells = own.join([means, spread, groups[["ended", "failed"]].sum(), groups.size().rename("planned")])
+        self.curves = _distances(courses)
+        self.runs = runs.loc[runs["ended"] | runs["failed"], ["cell", "seed", "failure", *_MEASURED]]
         self.planned = len(runs)
-        self.runs = runs.loc[runs["ended"] | (runs["failure"] != ""), ["cell", "seed", "failure", *_MEASURED]]
-        self.tasks, self.methods = (tuple(dict.fromkeys(self.cells[name])) for name in ("tasks", "method"))
+        self.tasks = tuple(self.cells["tasks"].unique())
         self.axes: dict[str, dict[str, tuple]] = {}
         self.constant: dict[str, dict[str, Any]] = {}
-        for method, own in self.cells.groupby("method", sort=False):
-            values = {name: sorted(own[name].dropna().unique().tolist(), key=_rank) for name in KNOBS}
-            self.axes[method] = {name: tuple(found) for name, found in values.items() if len(found) > 1}
+        for method, rows in self.cells.groupby("method", sort=False):
+            values = {name: tuple(sorted(rows[name].dropna().unique().tolist(), key=_rank)) for name in CELL_SETTINGS}
+            self.axes[method] = {name: found for name, found in values.items() if len(found) > 1}
             self.constant[method] = {name: found[0] for name, found in values.items() if len(found) == 1}
+        main = max(self.axes, key=lambda method: math.prod(map(len, self.axes[method].values())))
+        self.methods = (main, *(method for method in self.axes if method != main))
+        self.beside = self._baselines()
 
-    @functools.cached_property
-    def beside(self) -> dict[int, dict[str, int]]:
-        """Cell -> method of `REFERENCES` -> its cell on the same tasks, with the settings that both methods have."""
+    def _baselines(self) -> dict[int, dict[str, int]]:
         found: dict[int, dict[str, int]] = {cell: {} for cell in self.cells.index}
-        there = self.cells[self.cells["ended"] + self.cells["failed"] > 0].reset_index()
+        cells = self.cells.reset_index()
+        done = cells[cells["ended"] + cells["failed"] > 0]
         for method in self.methods:
-            own = self.cells[self.cells["method"] == method].reset_index()
             has = {*self.axes[method], *self.constant[method]}
-            for other in REFERENCES:
+            for other in BASELINES:
                 if other == method or other not in self.methods or not has.issuperset(self.axes[other]):
                     continue
-                same = [*self.axes[other], *(has & {*self.constant[other]} - {"log_every"})]
-                rows = there[there["method"] == other]
-                for pair in own.merge(rows, on=["tasks", *same], suffixes=("", "_other")).itertuples():
-                    found[pair.cell][other] = pair.cell_other
+                shared = [*self.axes[other], *(has & {*self.constant[other]} - {"log_every"})]
+                mine, theirs = cells[cells["method"] == method], done[done["method"] == other]
+                pairs = mine.merge(theirs, on=["tasks", *shared], suffixes=("", "_other"))
+                for cell, reference in zip(pairs["cell"], pairs["cell_other"], strict=True):
+                    found[cell][other] = reference
         return found
 
     def ranges(self, tasks: str, method: str, data: str) -> dict[str, tuple[float, float]]:
@@ -111,7 +105,12 @@ class Maps:
         do not take all colours; at least two points apart. NaN where nothing ended.
         """
         rows = self.cells[(self.cells["tasks"] == tasks) & (self.cells["method"] == method)]
-        return {name: _ends(rows[f"{name}_{data}"].dropna(), name == "forgetting") for name in QUANTITIES}
+        old, new, lost = (rows[f"{name}_{data}"] for name in QUANTITIES)
+        ends = {
+            name: (min(values.quantile(0.2), values.max() - _APART), values.max())
+            for name, values in (("old", old), ("new", new))
+        }
+        return ends | {"forgetting": (lost.min(), max(lost.quantile(0.8), lost.min() + _APART))}
 
 
 def maps_of(source: Any = None) -> Maps:
@@ -128,38 +127,36 @@ def maps_of(source: Any = None) -> Maps:
             "sweep: what ebll.sweep returns, its tables, or the folder of its store; None for the precomputed sweep; "
             f"got {type(source).__name__}."
         )
-    planned = pd.DataFrame(map(settings_row, source.configs)) if isinstance(source, Sweep) else None
-    if not len(source.table) and (planned is None or planned.empty):
+    table = source.planned if isinstance(source, Sweep) else source.table
+    if not len(table):
         raise InputError("sweep: there is no run in it. Make some, such as ebll.sweep({'alpha': [1.0, 3.0]}).")
-    return Maps(source.table, source.curves, planned)
+    return Maps(table, source.curves)
 
 
 def map_cells(maps: Maps, view: Mapping[str, Any]) -> pd.DataFrame:
     """A row a cell of the map, row by row, from below; combinations that the sweep does not have are there too.
 
-    cell, column, row                  number of the cell (NaN where there is none), values along the edges
+    view                               see `ebll.sweeps.view`
+    row, column, cell                  values along the edges, number of the cell (NaN where there is none)
     old, new, forgetting, and _sd      means and standard deviations over the seeds that ended, of the view's data, 0..1
     ended, failed, planned             how many seeds; 0 where the sweep has no such cell
     chosen, on_front                   whether it is looked at; whether it is on the Pareto front of old and new
                                        accuracy, of the cells of which no seed failed
     """
-    axes, here = maps.axes[view["method"]], maps.cells
+    axes, here = maps.axes[view["method"]], maps.cells.reset_index()
     here = here[(here["tasks"] == view["tasks"]) & (here["method"] == view["method"])]
-    for name in axes:
-        if name not in (view["columns"], view["rows"]):
-            here = here[here[name] == view[name]]
-    measured = {f"{name}_{view['data']}{sd}": f"{name}{sd}" for name in QUANTITIES for sd in ("", "_sd")}
+    for name in axes.keys() - {view["columns"], view["rows"]}:
+        here = here[here[name] == view[name]]
     edges = {"row": view["rows"], "column": view["columns"]}
-    here = here.reset_index().assign(**{edge: here[name].to_numpy() if name else "" for edge, name in edges.items()})
-    here = here.rename(columns=measured)[[*edges, "cell", *measured.values(), "ended", "failed", "planned"]]
-    values = [axes.get(name, ("",)) for name in edges.values()]
-    whole = pd.MultiIndex.from_product(values, names=list(edges)).to_frame(index=False)
-    cells = whole.merge(here, on=list(edges), how="left").fillna({"ended": 0, "failed": 0, "planned": 0})
-    chosen = {edge: view[name] if name else "" for edge, name in edges.items()}
-    points = [(r.new, r.old) if not r.failed else (math.nan, math.nan) for r in cells.itertuples()]
-    return cells.assign(
-        chosen=(cells["row"] == chosen["row"]) & (cells["column"] == chosen["column"]), on_front=pareto_front(points)
-    )
+    here = here.assign(**{edge: here[name] if name else "" for edge, name in edges.items()})
+    measured = {f"{name}_{view['data']}{sd}": f"{name}{sd}" for name in QUANTITIES for sd in ("", "_sd")}
+    here = here.rename(columns=measured).set_index(list(edges))
+    whole = pd.MultiIndex.from_product([axes.get(name, ("",)) for name in edges.values()], names=list(edges))
+    cells = here[["cell", *measured.values(), "ended", "failed", "planned"]].reindex(whole).reset_index()
+    cells = cells.fillna({"ended": 0, "failed": 0, "planned": 0})
+    chosen = [cells[edge] == (view[name] if name else "") for edge, name in edges.items()]
+    points = cells.loc[cells["failed"] == 0, ["new", "old"]].reindex(cells.index)
+    return cells.assign(chosen=chosen[0] & chosen[1], on_front=pareto_front(points.to_numpy()))
 
 
 def setting_value(value: Any) -> float | str:
@@ -178,65 +175,57 @@ def setting_value(value: Any) -> float | str:
 
 
 def _checked(frame: Any, columns: Iterable[str], name: str) -> pd.DataFrame:
+    """These columns, with settings as maps hold them: as objects, since alpha may be numbers here and texts there."""
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"{name}: that of a sweep, such as ebll.sweep(...).{name}; got {type(frame).__name__}.")
     if missing := [column for column in columns if column not in frame]:
         raise InputError(f"{name}: that of a sweep, such as ebll.sweep(...).{name}; it has no {', '.join(missing)}.")
     frame = frame[list(columns)].reset_index(drop=True)
-    for knob in KNOBS:
-        codes, values = pd.factorize(frame[knob])
-        read = [*map(setting_value, values), math.nan]  # the last for the code -1
-        texts = any(isinstance(one, str) for one in read)
-        frame[knob] = np.array(read, dtype=object if texts else float)[codes]
+    for setting in CELL_SETTINGS:
+        values = {value: setting_value(value) for value in frame[setting].unique()}
+        frame[setting] = frame[setting].map(values).astype(object)
     return frame
 
 
-def _runs(table: Any, planned: pd.DataFrame | None) -> pd.DataFrame:
-    """A row a run, done or planned, by its settings; of those that failed only why."""
+def _runs(table: Any) -> pd.DataFrame:
+    """A row a run, with the number of its cell; of those that failed only why."""
     numbers = [*_OF_TEST, "old_validation", "new_validation"]
     runs = _checked(table, (*SETTINGS, *numbers, "failure"), "table")
     if runs[["tasks", "method"]].isna().any(axis=None):
         raise InputError("table: every row names its tasks and its method.")
     try:
-        runs = runs.astype({**dict.fromkeys(numbers, float), "seed": int}).rename(columns=_OF_TEST)
+        runs = runs.astype({**dict.fromkeys(numbers, float), "seed": int})
     except (ValueError, TypeError) as error:
         raise InputError(f"table: seeds and measured values must be numbers; {error}.") from None
+    runs = runs.rename(columns=_OF_TEST).drop_duplicates(list(SETTINGS), keep="last", ignore_index=True)
     runs["failure"] = runs["failure"].fillna("").astype(str).str.strip()
-    runs.loc[(runs["failure"] == "") & runs["old_test"].isna(), "failure"] = "no numbers"
-    runs["ended"], runs["forgetting_validation"] = runs["failure"] == "", math.nan
-    if planned is not None and len(planned):
-        order = _checked(planned, SETTINGS, "planned")
-        runs = _joined(order, runs, "left")
-        runs["ended"], runs["failure"] = runs["ended"].eq(True), runs["failure"].fillna("")
-    return runs.drop_duplicates(list(SETTINGS), keep="last", ignore_index=True)
+    runs["failed"] = runs["failure"] != ""
+    runs["ended"] = ~runs["failed"] & runs["old_test"].notna()
+    runs["cell"] = runs.groupby(["tasks", "method", *CELL_SETTINGS], dropna=False, sort=False).ngroup()
+    return runs
 
 
-def _joined(left: pd.DataFrame, right: pd.DataFrame, how: str) -> pd.DataFrame:
-    """Rows of equal settings side by side; a setting may hold numbers on one side, and on the other also texts."""
-    left, right = (frame.astype(dict.fromkeys(KNOBS, object)) for frame in (left, right))
-    return left.merge(right, on=list(SETTINGS), how=how).infer_objects()
-
-
-def _of_runs(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of curves, with the number of their run, and whether they are of the last task's training."""
-    own = _joined(curves, runs[list(SETTINGS)].assign(run=runs.index), "inner")
-    last = [a == b or str(a).endswith(f"-{b}") for a, b in zip(own["tasks"], own["training"], strict=True)]
-    return own.assign(last=last)
+def _courses(curves: Any, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of curves with their run and cell, and whether they are of the last task's training."""
+    of_runs = runs[[*SETTINGS, "cell", "ended"]].reset_index(names="run")
+    courses = _checked(curves, (*SETTINGS, *_OF_CURVES), "curves").merge(of_runs, on=list(SETTINGS))
+    pairs = zip(courses["tasks"], courses["training"], strict=True)
+    return courses.assign(last=[tasks.endswith(f"-{training}") for tasks, training in pairs])
 
 
 def _forgotten(courses: pd.DataFrame) -> pd.Series:
     """M5 a run: the best accuracy of an old task before a training, minus that at the end of the last, mean."""
     before = courses.groupby(["run", "training", "task"])["accuracy"].first()
-    best = before.groupby(["run", "task"]).max()
     end = courses[courses["last"]].groupby(["run", "task"])["accuracy"].last()
-    return (best - end).groupby("run").mean()
+    return (before.groupby(["run", "task"]).max() - end).groupby("run").mean()
 
 
-def _distances(courses: pd.DataFrame, cell_of: pd.Series) -> pd.DataFrame:
-    train = courses[courses["last"] & (courses["stage"] == "train")]
-    means = train.groupby(["run", "step"])["feature_distance"].mean().reset_index()
-    groups = means.assign(cell=cell_of.loc[means["run"]].to_numpy()).groupby(["cell", "step"])["feature_distance"]
-    return groups.agg(mean="mean", low="min", high="max", seeds="count").reset_index()
+def _distances(courses: pd.DataFrame) -> pd.DataFrame:
+    if courses.empty:
+        return pd.DataFrame(columns=["cell", "step", "mean", "low", "high", "seeds"])
+    train = courses[courses["last"] & courses["ended"] & (courses["stage"] == "train")]
+    means = train.groupby(["cell", "step", "run"])["feature_distance"].mean()
+    return means.groupby(["cell", "step"]).agg(mean="mean", low="min", high="max", seeds="count").reset_index()
 
 
 def _rank(value: float | str) -> tuple[bool, list[float], str]:
@@ -247,12 +236,3 @@ def _rank(value: float | str) -> tuple[bool, list[float], str]:
         return True, [float(part) for part in value.split(",")], value
     except ValueError:
         return True, [math.inf], value
-
-
-def _ends(values: Sequence[float], falling: bool) -> tuple[float, float]:
-    if not len(values):
-        return math.nan, math.nan
-    worst = float(np.quantile(values, 0.8 if falling else 0.2))
-    if falling:
-        return min(values), max(worst, min(values) + _APART)
-    return min(worst, max(values) - _APART), max(values)

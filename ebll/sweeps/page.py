@@ -17,17 +17,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ebll.errors import InputError, OutputError
-from ebll.files import write_whole
-from ebll.sweeps.content import content
+from ebll.errors import InputError
 from ebll.sweeps.explorer import front
 from ebll.sweeps.maps import Maps, maps_of
 from ebll.sweeps.sweep import plain
-from ebll.widgets.chart import spec_of
+from ebll.sweeps.view import content
+from ebll.widgets.chart import spec_of, write_files
 
-__all__ = ["MOST_BYTES", "document", "export", "size_words"]
+__all__ = ["MAX_BYTES", "document", "export", "size_text"]
 
-MOST_BYTES = 3_000_000
+MAX_BYTES = 3_000_000
 """More than this loads slowly on a phone."""
 TITLE = "What is kept of an old task, setting by setting"
 
@@ -39,7 +38,7 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     sweep    a `Sweep` or its tables; a folder: a store, or the output of `ebll sweep` that holds one; None for the
              precomputed sweep
     title    headline of the page
-    returns  the file. A warning says so where it has more than `MOST_BYTES`
+    returns  the file. A warning says so where it has more than `MAX_BYTES`
     raises   `InputError` where there is no sweep, or nothing in it to show; `OutputError` where the file cannot be
              written
     """
@@ -48,44 +47,45 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     path = Path(path).expanduser()
     source = "the sweep that comes with the kit" if sweep is None else "a sweep"
     data = document(maps_of(sweep), title.strip() or TITLE, source).encode(errors="replace")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
-    except OSError as error:
-        raise OutputError(
-            f"The page cannot be written to {path}: {error.strerror or error}. Name a file in a folder that "
-            "you may write to."
-        ) from error
-    if len(data) > MOST_BYTES:
-        warnings.warn(size_words(path), stacklevel=2)
+    write_files({path: data})
+    if len(data) > MAX_BYTES:
+        warnings.warn(size_text(path), stacklevel=2)
     return path
 
 
-def size_words(path: Path) -> str:
+def size_text(path: Path) -> str:
     """How large a page is, and what to do where that is too much."""
     size = path.stat().st_size
     told = f"{path}: {size / 1e6:.1f} MB"
-    if size <= MOST_BYTES:
+    if size <= MAX_BYTES:
         return told
-    return f"{told}, more than the {MOST_BYTES / 1e6:g} MB that load well on a phone. Export a sweep of fewer runs."
+    return f"{told}, more than the {MAX_BYTES / 1e6:g} MB that load well on a phone. Export a sweep of fewer runs."
 
 
 def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:
-    """The whole page as HTML.
+    """The whole page as HTML: `front/page.html` with its places filled.
 
     raises  `InputError` where no run has ended
     """
-    held = content(maps)
-    if not held["runs"] > held["failed"]:
+    runs, failed, held = len(maps.runs), int((maps.runs["failure"] != "").sum()), content(maps)
+    missing = maps.planned - runs
+    if runs == failed:
         first = next(iter(maps.runs["failure"]), "")
-        told = f"all {held['runs']} runs failed, the first with: {first}" if held["runs"] else "no run is done yet"
+        told = f"all {runs} runs failed, the first with: {first}" if runs else "no run is done yet"
         raise InputError(f"There is nothing to show: {told}")
+    same = [
+        f"The same in all runs of {method['label']}: "
+        f"{', '.join(f'{name} {plain(value)}' for name, value in method['constant'].items())}."
+        for method in held["methods"].values()
+    ]
     inside = json.dumps({"content": held, "spec": spec_of("sweep")}, ensure_ascii=False, separators=(",", ":"))
-    parts = {
-        "title": html.escape(title),
-        "version": version("ebll"),
-        "lead": html.escape(_lead(held, source)),
-        "about": "\n".join(f"    <li>{html.escape(sentence)}</li>" for sentence in _about(held, source)),
+    texts = {
+        "title": title, "version": version("ebll"), "source": source, "runs": f"{runs:,}", "failed": f"{failed:,}",
+        "seeds": str(maps.runs["seed"].nunique()), "missing": f" {missing:,} more are not done yet." if missing else "",
+        "tasks": ", ".join(maps.tasks),
+    }  # fmt: skip
+    parts = {name: html.escape(text) for name, text in texts.items()} | {
+        "same": "\n".join(f"    <li>{html.escape(sentence)}</li>" for sentence in same),
         "css": front("explorer.css"),
         "licences": front("licences.txt"),
         "runtime": _runtime(),
@@ -104,39 +104,3 @@ def _runtime() -> str:
     # The bundle is a module; as a plain script its thousand names would be global.
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return f"(() => {{\n{bundle}\n}})();".replace("</script", "<\\/script")
-
-
-def _lead(held: dict[str, Any], source: str) -> str:
-    open_ = held["planned"] - held["runs"]
-    return (
-        "A network that has learned one task learns another. What does it keep? Every setting below was trained "
-        f"beforehand, so nothing is awaited and nothing is interpolated: {held['runs']:,} runs of {source}, "
-        f"{held['seeds']} seeds, by ebll {version('ebll')}.{f' {open_:,} more are not done yet.' if open_ else ''}"
-    )
-
-
-def _about(held: dict[str, Any], source: str) -> list[str]:
-    """What a reader should know who wants to use the numbers."""
-    same = [f"The same in all runs of {method['label']}: "
-            f"{', '.join(f'{name} {plain(value)}' for name, value in method['constant'].items())}."
-            for method in held["methods"].values()]  # fmt: skip
-    return [
-        f"Data: {held['runs']:,} runs of {source}, of which {held['failed']:,} failed (diverged, or could not begin). "
-        f"Tasks in the order learned: {', '.join(held['tasks'])}. Settings are chosen on validation images, never on "
-        "test images, which are for the report.",
-        *same,
-        "Accuracy: share of images that are classified right, after the last task. Forgetting: the best accuracy of an "
-        "old task before a training, minus that at the end; on validation images it is measured on those of the "
-        "curves, a few hundred a task at most, and only where something was measured on the way (log_every above 0).",
-        "Maps: brighter is better; a colour means the same wherever the sliders are, and the worst fifth of all "
-        "settings has the darkest. Grey: not in this sweep, or not measured. ×2: two seeds failed, and the mean is of "
-        "the others. Trade-off: each ring is a cell; filled and joined is the Pareto front, of cells of which no seed "
-        "failed; small dots are the seeds of the chosen cell. Click a cell or a ring to choose it.",
-        "Distance: of held-out images' features from those before the training, mean over the old tasks. ± is one "
-        "standard deviation over the seeds; neighbouring cells often differ by less.",
-        "Keys: Tab goes from control to control; arrow keys, Home and End move a slider. The address of this page "
-        "holds the settings after its #: bookmark it, or send it, to come back to them.",
-        "Method: Rannen Triki, Aljundi, Blaschko, Tuytelaars, Encoder Based Lifelong Learning, ICCV 2017. The numbers "
-        f"are those of the kit ebll {version('ebll')}, not the paper's. Everything is in this one file. Charts: Vega, "
-        "built with Altair; notices of its authors stand in the file's source.",
-    ]

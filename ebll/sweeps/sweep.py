@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -25,10 +25,22 @@ from ebll.executors import completed, default_workers
 from ebll.recording import CURVE_COLUMNS
 from ebll.reproduce import choose_device
 from ebll.reproduce.report import prepare_folder, write_table
-from ebll.sweeps.grid import Grid, check_runs, configs_of, read_grid
+from ebll.sweeps.grid import Grid, check_runs, configs_of
 from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
 
-__all__ = ["SETTINGS", "Sweep", "curve_columns", "load_sweep", "plain", "settings_row", "sweep"]
+__all__ = [
+    "PRECOMPUTED",
+    "SETTINGS",
+    "Sweep",
+    "SweepTables",
+    "curve_columns",
+    "load_sweep",
+    "plain",
+    "precomputed_sweep",
+    "settings_row",
+    "sweep",
+    "unpack",
+]
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(RunConfig))
 _RENAMED = {"learning_rate": "step_learning_rate"}  # a column of curves that would meet a setting
@@ -36,7 +48,7 @@ _CHUNK = 8  # runs in one chunk at most: few, so that the workers finish togethe
 
 
 def sweep(
-    grid: Grid | str | Path,
+    grid: Grid,
     *,
     store: str | Path | None = None,
     workers: int | None = None,
@@ -57,12 +69,13 @@ def sweep(
     raises     `InputError` for a grid that cannot be run, `DataMissing` for absent images, `OutputError` for a folder
                that cannot be written, before anything runs; `EbllError` where workers were lost
     """
-    configs, device = _checked(grid), choose_device(device)
+    configs, device = configs_of(grid), choose_device(device)
+    check_runs(configs)
     if workers is None:
         workers = default_workers() if device == "cpu" else 1
     check_count(workers, "workers")
     kept = None if store is None else Store(store)
-    found = _known(configs, kept)
+    found = _known(configs, kept) if kept else Sweep(configs)
     if kept:
         kept.plan(configs)
     chunks = _chunks(found.missing, 1 if workers == 1 and executor is None else workers)
@@ -100,20 +113,23 @@ def run_chunk(configs: Sequence[RunConfig], folder: Path | None, device: str, ve
     return done
 
 
-def load_sweep(store: str | Path, grid: Grid | str | Path | None = None) -> Sweep:
+def load_sweep(store: str | Path, grid: Grid | None = None, *, known: Sweep | None = None) -> Sweep:
     """The results in a store, without running any.
 
     store      the folder, or that in which `ebll sweep` has left it
     grid       what to look for, as in `sweep`; None for all that is there and all that was planned
+    known      what was loaded before, when the folder is looked at again; its results are not read anew
     returns    a `Sweep`, whose `missing` has what was not run yet
     raises     `InputError` where there is no store, or one of another version
     """
     inner = Path(store, "store")
     kept = Store(inner if (inner / "format.json").exists() else store, make=False)
     if grid is not None:
-        return _known(_checked(grid), kept)
-    results = {result.config: result for result in kept.read()}
-    return Sweep(list(dict.fromkeys([*kept.planned(), *sorted(results, key=repr)])), results, kept.damaged)
+        return _known(configs_of(grid), kept)
+    before = known or Sweep()
+    results = {result.config: result for result in kept.read(but=map(kept.path, before.results))}
+    configs = dict.fromkeys([*before.configs, *kept.planned(), *sorted(results, key=repr)])
+    return Sweep(list(configs), before.results | results, kept.damaged)
 
 
 @dataclass(repr=False)
@@ -144,13 +160,12 @@ class Sweep:
 
         A setting that the run's method does not have is empty. `failure` says why a run has no numbers.
         """
-        rows = [
-            settings_row(config)
-            | {name: result.scalars.get(name, math.nan) for name in SCALARS}
-            | {"failure": result.failure}
-            for config, result in self._done()
-        ]
-        return pd.DataFrame(rows, columns=[*SETTINGS, *SCALARS, "failure"])
+        return self._rows([config for config in self.configs if config in self.results])
+
+    @property
+    def planned(self) -> pd.DataFrame:
+        """As `table`, with a row also for each run that is missing, which has neither numbers nor a failure."""
+        return self._rows(self.configs)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -191,6 +206,13 @@ class Sweep:
             write_table(table, folder / name)
         return [folder / name for name in tables]
 
+    def _rows(self, configs: Sequence[RunConfig]) -> pd.DataFrame:
+        rows = []
+        for config in configs:
+            result = self.results.get(config, RunResult(config))
+            rows.append(settings_row(config) | result.scalars | {"failure": result.failure})
+        return pd.DataFrame(rows, columns=[*SETTINGS, *SCALARS, "failure"])
+
     def _done(self) -> Iterator[tuple[RunConfig, RunResult]]:
         return ((config, self.results[config]) for config in self.configs if config in self.results)
 
@@ -214,15 +236,10 @@ def plain(value: Any) -> str:
     return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else str(value)
 
 
-def _checked(grid: Grid | str | Path) -> list[RunConfig]:
-    configs = configs_of(read_grid(grid) if isinstance(grid, str | Path) else grid)
-    check_runs(configs)
-    return configs
-
-
-def _known(configs: list[RunConfig], kept: Store | None) -> Sweep:
-    results = {config: result for config in configs if kept and (result := kept.get(config))}
-    return Sweep(configs, results, kept.damaged if kept else [])
+def _known(configs: list[RunConfig], kept: Store) -> Sweep:
+    """Which of these runs a store has."""
+    results = {config: result for config in configs if (result := kept.get(config))}
+    return Sweep(configs, results, kept.damaged)
 
 
 def _chunks(configs: Sequence[RunConfig], workers: int) -> list[list[RunConfig]]:
@@ -232,3 +249,34 @@ def _chunks(configs: Sequence[RunConfig], workers: int) -> list[list[RunConfig]]
     for config in configs:
         groups.setdefault((config.tasks[0], config.net, config.seed), []).append(config)
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
+
+
+# The sweep that comes with the package: `data/grid.toml` is its grid, `make precomputed` runs it and packs the tables
+
+PRECOMPUTED = Path(__file__).parent / "data"
+
+
+class SweepTables(NamedTuple):
+    """The two tables of a sweep, as `Sweep` has them."""
+
+    table: pd.DataFrame
+    curves: pd.DataFrame
+
+
+@functools.lru_cache(maxsize=1)
+def precomputed_sweep() -> SweepTables:
+    """EBLL after letters: alpha x lambda x lambda_o x code size x five seeds, on three new tasks.
+
+    Beside it stand fine-tuning and LwF with the same seeds. All runs use the small MLP. Numbers have four significant
+    digits, and the curves are those of the stage "train". The tables are shared, so copy what you change.
+    """
+    return unpack(PRECOMPUTED)
+
+
+def unpack(folder: Path) -> SweepTables:
+    """The tables that `benchmarks.precomputed` has packed."""
+    table = pd.read_csv(folder / "table.csv.gz", dtype={"failure": str}).fillna({"failure": ""})
+    packed = pd.read_csv(folder / "curves.csv.gz")
+    settings = table.loc[packed.pop("run"), list(SETTINGS)].reset_index(drop=True)
+    own = packed.assign(stage="train", training=settings["tasks"].str.split("-").str[-1])
+    return SweepTables(table, pd.concat([settings, own.reindex(columns=curve_columns())], axis=1))

@@ -79,10 +79,11 @@ def framed(chart: alt.TopLevelMixin, reading: dict[str, Any], **values: Any) -> 
     values    of the chart's own `signals`
     """
     values = {"available": 800, "at": 0, "held": False, "heading": [""], "caption": [""], **values}
+    own = [] if chart.params is alt.Undefined else chart.params  # its selections
     return chart.resolve_scale(color="independent", strokeDash="independent", shape="independent").properties(
         title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=alt.ExprRef("available - 60")),
         usermeta={"ebll": reading},
-        params=signals(**values),
+        params=[*own, *signals(**values)],
     )
 
 

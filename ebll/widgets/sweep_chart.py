@@ -1,6 +1,6 @@
 """The chart of the sweep explorer and of its page: three maps, feature distance, and the trade-off.
 
-`ebll.sweeps.view.view_tables` makes its data.
+`ebll/sweeps/front/explorer.js` and `ebll.sweeps.view.drawing_of` make its data.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import altair as alt
 
 from ebll.plots.style import BAND, HEAT, METHODS, Style
 
-from .look import INK, scales, signals, words
+from .look import INK, framed, scales, words
 
 __all__ = ["PINNED", "sweep_chart"]
 
@@ -24,8 +24,8 @@ _MISSING = "#ededed"
 def sweep_chart() -> alt.ConcatChart:
     """Maps of old and new accuracy and of forgetting; below them curves and trade-off, of the cell that is chosen.
 
-    data       "cells" (column, row, old, new, forgetting, note, told, chosen, pinned, front), "curves" (kind, step,
-               mean, low, high), "points" (kind, role, old, new, told); shares in %
+    data       "cells" (column, row, old, new, forgetting, failed, tooltip, chosen, pinned, on_front), "curves" (kind,
+               step, mean, low, high), "points" (kind, role, old, new, tooltip); shares in %
     selection  "hovered", the cell under the pointer, which is marked in all views
     """
     hovered = alt.selection_point(
@@ -42,18 +42,15 @@ def sweep_chart() -> alt.ConcatChart:
     with warnings.catch_warnings():  # Altair says that a selection which several views share is one
         warnings.simplefilter("ignore", UserWarning)
         chart = alt.concat(*maps, _curves(), _tradeoff(hovered), columns=2, spacing={"row": 18, "column": 16})
-    ends = {f"{name}_range": [0, 1] for name in ("old", "new", "forgetting")}
-    settings = signals(
-        **{"available": 900, "across": alt.ExprRef("available < 460 ? 1 : available < 760 ? 2 : 3")},
-        **{"x_title": "", "y_title": "", "columns_shown": [], "rows_shown": [], "kinds": [], "method": "ebll"},
-        **{"heading": [""], "caption": [""], "top": 1, "last": 1, "old_shown": [0, 100], "new_shown": [0, 100]},
-        **ends,
-    )
-    sizes = {"childWidth": "max(120, (available - 30) / across - 75)"}  # the five views have one width
-    reading = {"table": "cells", "time": "cell", "sizes": sizes}
-    chart = chart.resolve_scale(color="independent", shape="independent", strokeDash="independent")
-    title = alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000)
-    return chart.properties(title=title, usermeta={"ebll": reading}, params=[*chart.params, *settings])
+    whole = framed(
+        chart,
+        # the five views have one width
+        {"table": "cells", "time": "cell", "sizes": {"childWidth": "max(120, (available - 30) / across - 75)"}},
+        available=900, across=alt.ExprRef("available < 460 ? 1 : available < 760 ? 2 : 3"),
+        x_title="", y_title="", columns_shown=[], rows_shown=[], kinds=[], method="ebll", top=1, last=1,
+        old_shown=[0, 100], new_shown=[0, 100], old_range=[0, 1], new_range=[0, 1], forgetting_range=[0, 1],
+    )  # fmt: skip
+    return whole.properties(title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000))
 
 
 def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.LayerChart:
@@ -66,7 +63,7 @@ def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.Layer
             "row:O", title=None, scale=alt.Scale(domain=alt.ExprRef("rows_shown")),
             axis=alt.Axis(grid=False, ticks=False, domain=False),
         ),
-        tooltip="told:N",
+        tooltip="tooltip:N",
     )  # fmt: skip
     known = f"isValid(datum.{name})"
     color = alt.Color(
@@ -79,7 +76,8 @@ def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.Layer
     light = f"{known} && {share} {'>' if less else '<'} 0.5"
     ink = alt.condition(light, alt.value("white"), alt.value("black"))
     number = base.transform_calculate(
-        shown=f"{known} ? format(datum.{name}, '.1f') : ''", beside=f"datum.note || ({known} ? '' : '–')"
+        shown=f"{known} ? format(datum.{name}, '.1f') : ''",
+        beside=f"datum.failed ? '×' + datum.failed : {known} ? '' : '–'",
     )
     chosen = base.transform_filter("datum.chosen")
     layers = [
@@ -89,7 +87,7 @@ def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.Layer
         .encode(color=color)
         .add_params(hovered)
         .properties(name=f"{name}_cells"),
-        number.mark_text(fontSize=11, baseline=alt.ExprRef("datum.note ? 'bottom' : 'middle'")).encode(
+        number.mark_text(fontSize=11, baseline=alt.ExprRef("datum.failed ? 'bottom' : 'middle'")).encode(
             text="shown:N", color=ink
         ),
         number.mark_text(fontSize=10, dy=alt.ExprRef(f"{known} ? 7 : 0")).encode(text="beside:N", color=ink),
@@ -138,23 +136,23 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
     cells = (
         alt.Chart(alt.NamedData("cells"))
         .transform_filter("isValid(datum.old) && isValid(datum.new)")
-        .encode(x=alt.X("new:Q", **axes["new"]), y=alt.Y("old:Q", **axes["old"]), tooltip="told:N")
+        .encode(x=alt.X("new:Q", **axes["new"]), y=alt.Y("old:Q", **axes["old"]), tooltip="tooltip:N")
     )
     own = f"{ ({name: look.color for name, look in _LOOKS.items()})!r}[method]"
-    front = cells.transform_filter("datum.front")
+    front = cells.transform_filter("datum.on_front")
     points = alt.Chart(alt.NamedData("points")).encode(
         x=alt.X("new:Q", **axes["new"]),
         y=alt.Y("old:Q", **axes["old"]),
         color=alt.Color("kind:N", scale=scale["color"], legend=legend),
         shape=alt.Shape("kind:N", scale=scale["shape"], legend=legend),
-        tooltip="told:N",
+        tooltip="tooltip:N",
     )
     ring = {"filled": False, "stroke": INK}
     layers = [
         front.mark_line(strokeWidth=1.2, clip=True, stroke=alt.ExprRef(own)).encode(order="new:Q"),
         cells.mark_point(
             clip=True, size=40, opacity=1, filled=False, strokeWidth=1.3, cursor="pointer", stroke=alt.ExprRef(own),
-            fill=alt.ExprRef(f"datum.front ? {own} : 'white'"),
+            fill=alt.ExprRef(f"datum.on_front ? {own} : 'white'"),
         ).add_params(hovered).properties(name="tradeoff_cells"),
         points.transform_filter("datum.role === 'seed'").mark_point(clip=True, size=12, filled=True, opacity=0.9),
         points.transform_filter("datum.role !== 'seed'").mark_point(clip=True, size=90, filled=True, opacity=1),

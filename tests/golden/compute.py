@@ -20,8 +20,8 @@ from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
 from ebll.data import TASKS, TaskInfo
 from ebll.data.builtin import LOADERS
 from ebll.paper import find_photos
-from ebll.sweeps.content import content
 from ebll.sweeps.maps import QUANTITIES, map_cells, maps_of
+from ebll.sweeps.view import content
 from golden import inputs
 
 __all__ = ["PARTS"]
@@ -319,30 +319,34 @@ def page():
     """What is inside an exported page: each setting with its accuracies, curve and seeds."""
     maps = maps_of(small_tables())
     told = content(maps)
+    runs, curves = pd.DataFrame(told["runs"], dtype=object), pd.DataFrame(told["curves"])
     cells = {}
-    for cell in told["cells"]:
-        axes = maps.axes[cell["method"]]
-        at = [f"{name} {value:g}" for name, value in zip(axes, cell["at"], strict=True)]
-        seeds = {"seed": [one[0] for one in cell["seeds"]], "failure": [one[1] for one in cell["seeds"]]}
-        made = {"ended": cell["done"][0], "failed": cell["done"][1], "planned": cell["planned"]}
-        view = dict(zip(axes, cell["at"], strict=True)) | {name: cell[name] for name in ("tasks", "method")}
+    for number, cell in enumerate(rows(told["cells"])):
+        axes = told["methods"][cell["method"]]["axes"]
+        own, curve = runs[runs["cell"] == number], curves[curves["cell"] == number]
+        seeds = {name: own[name].tolist() for name in ("seed", "failure")}
+        made = {name: cell[name] for name in ("ended", "failed", "planned")}
         edges = dict(zip(("columns", "rows"), [*axes, "", ""], strict=False))
-        for d, data in enumerate(told["data"]):
-            names = [*QUANTITIES, *(f"{name} std" for name in QUANTITIES)]
-            shown = map_cells(maps, view | edges | {"data": data})
+        for data in told["data"]:
+            spread = {f"{name} std": cell[f"{name}_{data}_sd"] for name in QUANTITIES}
+            shown = map_cells(maps, cell | edges | {"data": data})
             (front,) = shown.loc[shown["chosen"], "on_front"]
-            made[data] = dict(zip(names, cell[data], strict=True)) | {
-                "on a front": bool(front) and cell["method"] == "ebll"
-            }
-            ended = [one[2 + d] if not one[1] else [None] * 3 for one in cell["seeds"]]
-            seeds |= {f"{name}, {data}": list(v) for name, v in zip(QUANTITIES, zip(*ended, strict=True), strict=True)}
-        if cell["curve"]:
-            steps, mean, low, high = cell["curve"]
-            made["feature distance"] = {"step": told["steps"][steps], "mean": mean, "low": low, "high": high}
+            on_front = {"on a front": bool(front) and cell["method"] == "ebll"}
+            made[data] = {name: cell[f"{name}_{data}"] for name in QUANTITIES} | spread | on_front
+            seeds |= {f"{name}, {data}": own[f"{name}_{data}"].tolist() for name in QUANTITIES}
+        if len(curve):
+            made["feature distance"] = columns(curve[["step", "mean", "low", "high"]])
         made["beside it"] = sorted(cell["beside"])
+        at = [f"{name} {cell[name]:g}" for name in axes]
         cells[", ".join([cell["tasks"], cell["method"], *at])] = made | {"seeds": seeds}
-    counts = {name: told[name] for name in ("runs", "failed", "planned", "seeds")}
+    failed = int((runs["failure"] != "").sum())
+    counts = {"runs": len(runs), "failed": failed, "planned": maps.planned, "seeds": int(runs["seed"].nunique())}
     return counts | {"ranges of colour": told["ranges"]["letters-digits"]["ebll"], "settings": cells}
+
+
+def rows(columns):
+    """The rows of a table that stands as column -> values."""
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 # ---- photos

@@ -10,13 +10,17 @@ const make = (tag, more = {}, ...children) => {
 const figure = (value, digits = 1) => (value == null ? "–" : value.toFixed(digits).replace("-", "−"));
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const listed = (parts) => (parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}` : parts.join(""));
-const keyOf = (tasks, method, at) => JSON.stringify([tasks, method, at]);
+/** Rows of a table that came as column -> values. */
+const rowsOf = (columns) => Object.values(columns)[0].map(
+  (_, i) => Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[i]])));
+/** Old, new and forgetting of a cell or of a run, on the images of a view; null for what is not known. */
+const numbersOf = (one, { data }) => Object.fromEntries(
+  QUANTITIES.map((name) => [name, one?.[`${name}_${data}`] ?? null]));
 
 /** How many seeds a cell's means are of, and what became of the others. */
 function seedWords(cell) {
   if (!cell) return "not in this sweep";
-  const [ended, failed] = cell.done;
-  const open = cell.planned - ended - failed;
+  const { ended, failed, planned } = cell, open = planned - ended - failed;
   return [counted(ended, "seed"), failed && `${failed} failed`, open && `${open} not done yet`].filter(Boolean).join(", ");
 }
 
@@ -24,15 +28,16 @@ function seedWords(cell) {
 class Cells {
   constructor(content) {
     this.content = content;
-    this.places = new Map(content.cells.map((cell, i) => [keyOf(cell.tasks, cell.method, cell.at), i]));
+    this.cells = rowsOf(content.cells).map((cell) => ({ ...cell, runs: [], curve: [] }));
+    for (const run of rowsOf(content.runs)) this.cells[run.cell].runs.push(run);
+    for (const { cell, ...point } of rowsOf(content.curves)) this.cells[cell].curve.push(point);
+    this.places = new Map(this.cells.map((cell, i) => [this.key(cell), i]));
   }
+  key(one) { return JSON.stringify([one.tasks, one.method, ...Object.keys(this.axes(one)).map((name) => one[name])]); }
   axes(view) { return this.content.methods[view.method].axes; }
   label(name) { return this.content.settings[name]?.label ?? ""; } // with its symbol
   name(name) { return this.content.settings[name]?.name ?? ""; }
-  place(view, changes = {}) {
-    const at = Object.keys(this.axes(view)).map((name) => ({ ...view, ...changes })[name]);
-    return this.places.get(keyOf(view.tasks, view.method, at)) ?? null;
-  }
+  place(view, changes = {}) { return this.places.get(this.key({ ...view, ...changes })) ?? null; }
   settings(view, names = Object.keys(this.axes(view))) {
     return listed(names.filter(Boolean).map((name) => `${this.name(name)} ${view[name]}`));
   }
@@ -42,24 +47,23 @@ class Cells {
     const axes = this.axes(view), along = (name) => (name ? axes[name] : [""]);
     const cells = [...along(view.rows)].reverse().flatMap((row) => along(view.columns).map((column) => {
       const at = { ...(view.columns && { [view.columns]: column }), ...(view.rows && { [view.rows]: row }) };
-      const place = this.place(view, at), cell = this.content.cells[place];
+      const place = this.place(view, at), cell = this.cells[place];
       const chosen = Object.entries(at).every(([name, value]) => view[name] === value);
-      const [old, fresh, forgetting] = cell?.[view.data] ?? [null, null, null];
-      return { at, place, cell, chosen, column: String(column), row: String(row), old, new: fresh, forgetting };
+      return { at, place, cell, chosen, column: String(column), row: String(row), ...numbersOf(cell, view) };
     }));
-    const ended = cells.filter((one) => one.old !== null && one.new !== null && !one.cell.done[1]);
+    const ended = cells.filter((one) => one.old !== null && one.new !== null && !one.cell.failed);
     for (const one of cells) {
       const better = (two) => two.old >= one.old && two.new >= one.new && (two.old > one.old || two.new > one.new);
-      one.front = ended.includes(one) && !ended.some(better);
+      one.on_front = ended.includes(one) && !ended.some(better);
     }
     return cells;
   }
 
   /** [method, cell] of all that is compared: the references, the chosen cell last, then the pinned one. */
   compared(view, pinned) {
-    const { cells } = this.content, own = cells[this.place(view)];
-    const beside = Object.entries(own?.beside ?? {}).map(([name, place]) => [name, cells[place]]);
-    return [...beside, [view.method, own], ...(cells[pinned] ? [["pinned", cells[pinned]]] : [])].filter(([, cell]) => cell);
+    const own = this.cells[this.place(view)];
+    const places = [...Object.entries(own?.beside ?? {}), [view.method, this.place(view)], ["pinned", pinned]];
+    return places.map(([name, place]) => [name, this.cells[place]]).filter(([, cell]) => cell);
   }
   kind(name) { return name === "pinned" ? "pinned cell" : this.content.methods[name].label; }
 
@@ -69,64 +73,54 @@ class Cells {
     const inner = Object.keys(cells[0].at);
     for (const one of cells) {
       one.pinned = one.place !== null && one.place === pinned;
-      one.note = one.cell?.done[1] ? `×${one.cell.done[1]}` : "";
-      one.told = `${this.settings({ ...view, ...one.at }, inner)}: old ${figure(one.old)}, new ${figure(one.new)}, `
+      one.failed = one.cell?.failed ?? 0;
+      one.tooltip = `${this.settings({ ...view, ...one.at }, inner)}: old ${figure(one.old)}, new ${figure(one.new)}, `
         + `forgotten ${figure(one.forgetting)} (${seedWords(one.cell)})`;
     }
-    const points = compared.filter(([name]) => name !== view.method).map(([kind, cell]) => {
-      const [old, fresh] = cell[view.data];
-      return { kind, role: "mean", old, new: fresh, told: `${this.kind(kind)}: old ${figure(old)}, new ${figure(fresh)}` };
-    });
-    const shown = this.near(view, cells, points);
-    const own = this.content.cells[this.place(view)];
-    for (const [seed, failure, ...numbers] of own?.seeds ?? []) {
-      const [old, fresh] = numbers[this.content.data.indexOf(view.data)] ?? [];
-      const told = `seed ${seed}: old ${figure(old)}, new ${figure(fresh)}`;
-      if (!failure) points.push({ kind: view.method, role: "seed", old, new: fresh, told });
-    }
-    const curves = compared.flatMap(([kind, { curve }]) => (curve ? this.content.steps[curve[0]].map(
-      (step, i) => ({ kind, step, mean: curve[1][i], low: curve[2][i], high: curve[3][i] })) : []));
+    const point = (kind, role, name, one) => {
+      const numbers = numbersOf(one, view);
+      return { kind, role, ...numbers, tooltip: `${name}: old ${figure(numbers.old)}, new ${figure(numbers.new)}` };
+    };
+    const runs = this.cells[this.place(view)]?.runs.filter((run) => !run.failure) ?? [];
+    const points = [
+      ...compared.filter(([name]) => name !== view.method).map(([name, cell]) => point(name, "mean", this.kind(name), cell)),
+      ...runs.map((run) => point(view.method, "seed", `seed ${run.seed}`, run)),
+    ];
+    const curves = compared.flatMap(([kind, { curve }]) => curve.map((one) => ({ kind, ...one })));
     const ranges = this.content.ranges[view.tasks][view.method][view.data];
     const signals = {
-      x_title: this.label(view.columns), y_title: this.label(view.rows), method: view.method, 
+      x_title: this.label(view.columns), y_title: this.label(view.rows), method: view.method,
       kinds: compared.length ? compared.map(([name]) => name) : [view.method], // an empty legend has no size
       columns_shown: [...new Set(cells.map((one) => one.column))], rows_shown: [...new Set(cells.map((one) => one.row))],
       top: 1.05 * Math.max(1e-9, ...curves.map((one) => one.high)), last: Math.max(1, ...curves.map((one) => one.step)),
-      old_shown: shown("old"), new_shown: shown("new"),
+      ...Object.fromEntries(["old", "new"].map((side) => [`${side}_shown`, this.ends(view, [...cells, ...points], side)])),
     };
     for (const name of QUANTITIES) signals[`${name}_range`] = ranges[name] ?? [0, 100];
     return { cells, tables: { cells: cells.map(({ at, cell, ...row }) => row), curves, points }, signals };
   }
 
-  /** Ends of the trade-off's axes: of the front, of what is compared and of the chosen cell, or of all cells. */
-  near(view, cells, points) {
-    const known = [...cells, ...points].filter((one) => one.old !== null && one.new !== null);
-    return (side) => {
-      const values = known.map((one) => one[side]);
-      const held = known.filter((one) => one.front || one.role).map((one) => one[side]);
-      if (view.near !== false && held.length) {
-        const low = Math.min(...held) - Math.max(1, (Math.max(...held) - Math.min(...held)) / 2);
-        const chosen = known.filter((one) => one.chosen).map((one) => one[side]);
-        values.splice(0, values.length, ...values.filter((value) => value >= Math.min(low, ...chosen)));
-      }
-      if (!values.length) return [0, 100];
-      const [low, high] = [Math.min(...values), Math.max(...values)], room = Math.max(0.5, 0.06 * (high - low));
-      return [low - room, high + room];
-    };
+  /** Ends of an axis of the trade-off: from a little below front, chosen cell and what is compared, or from the lowest. */
+  ends(view, rows, side) {
+    const known = rows.filter((one) => one[side] !== null), values = known.map((one) => one[side]);
+    const near = known.filter((one) => view.near === false || one.on_front || one.chosen || one.role);
+    const low = Math.min(...near.map((one) => one[side])), high = Math.max(...values), room = Math.max(1, 0.15 * (high - low));
+    return near.length ? [low - room, high + room / 2] : [0, 100];
   }
 
   /** The chosen cell and what stands beside it, in a sentence or two. */
   sentence(view, pinned) {
-    const cell = this.content.cells[this.place(view)], settings = this.settings(view);
+    const cell = this.cells[this.place(view)], settings = this.settings(view);
     const name = `${this.kind(view.method)}${settings ? ` with ${settings}` : ""} on ${view.tasks}`;
     if (!cell) return `${name}: this combination is not in the sweep.`;
-    if (!cell.done[0] && !cell.done[1]) return `${name}: no seed is done yet.`;
-    if (!cell.done[0]) return `${name}: all ${counted(cell.done[1], "seed")} failed. ${cell.seeds[0][1]}`;
-    const both = ([old, fresh]) => `${figure(old)} % on the old task, ${figure(fresh)} % on the new task`;
-    const lost = cell[view.data][2] === null ? "forgetting not measured" : `forgetting ${figure(cell[view.data][2])} points`;
-    const beside = this.compared(view, pinned).filter(([other, one]) => other !== view.method && one.done[0])
-      .map(([other, one]) => ` ${this.kind(other)}: ${figure(one[view.data][0])} % and ${figure(one[view.data][1])} %.`);
-    return `${name}: ${both(cell[view.data])}, ${lost} (${view.data} images, mean of ${seedWords(cell)}).${beside.join("")}`;
+    if (!cell.ended && !cell.failed) return `${name}: no seed is done yet.`;
+    if (!cell.ended) return `${name}: all ${counted(cell.failed, "seed")} failed. ${cell.runs[0].failure}`;
+    const { forgetting, ...own } = numbersOf(cell, view);
+    const both = `${figure(own.old)} % on the old task, ${figure(own.new)} % on the new task`;
+    const lost = forgetting === null ? "forgetting not measured" : `forgetting ${figure(forgetting)} points`;
+    const beside = this.compared(view, pinned).filter(([other, one]) => other !== view.method && one.ended)
+      .map(([other, one]) => [this.kind(other), numbersOf(one, view)])
+      .map(([kind, numbers]) => ` ${kind}: ${figure(numbers.old)} % and ${figure(numbers.new)} %.`);
+    return `${name}: ${both}, ${lost} (${view.data} images, mean of ${seedWords(cell)}).${beside.join("")}`;
   }
 
   /** What the chart shows, for those who cannot see it. */
@@ -138,7 +132,7 @@ class Cells {
       const where = this.settings({ ...view, ...best.at }, Object.keys(best.at));
       return `${name} from ${figure(known[0][name])} to ${figure(known.at(-1)[name])}, best${where ? ` at ${where}` : ""}`;
     });
-    const front = cells.filter((one) => one.front).map((one) => one.told);
+    const front = cells.filter((one) => one.on_front).map((one) => one.tooltip);
     const empty = cells.filter((one) => one.old === null).length;
     return `Three heat maps in %, ${view.data} images: ${parts.join("; ")}. `
       + (empty ? `${counted(empty, "cell")} without a value. ` : "")
@@ -150,9 +144,9 @@ class Cells {
     const given = { ...this.content.methods[view.method].constant };
     for (const name of Object.keys(this.axes(view))) given[name] = view[name];
     const value = (one) => (typeof one !== "string" ? one : /^[\d., e-]+$/.test(one) ? `(${one})` : JSON.stringify(one));
-    const told = Object.entries(given).map(([name, one]) => `${name}=${value(one)}`);
+    const settings = Object.entries(given).map(([name, one]) => `${name}=${value(one)}`);
     const tasks = view.tasks.split("-").map((task) => JSON.stringify(task)).join(", ");
-    return `ebll.RunConfig.of(tasks=(${tasks}), method=${JSON.stringify(view.method)}, ${[...told, "seed=0"].join(", ")})`;
+    return `ebll.RunConfig.of(tasks=(${tasks}), method=${JSON.stringify(view.method)}, ${[...settings, "seed=0"].join(", ")})`;
   }
 }
 
@@ -168,7 +162,7 @@ function fillTable(table, caption, head, rows) {
 /**
  * Show a sweep in an element.
  *
- * content, spec   what `ebll.sweeps.content` gave, and the chart's Vega specification
+ * content, spec   what `ebll.sweeps.view.content` gave, and the chart's Vega specification
  * embed           vegaEmbed
  * view            where it begins; complete, as in content.methods[...].usual
  * hidden, locked  names of controls
@@ -204,8 +198,8 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
   const near = make("input", { type: "checkbox", checked: true });
   near.addEventListener("change", () => show({ near: near.checked }));
   buttons.append(use("near", make("label", {}, near, " trade-off near its front only")));
-  const told = make("p", { className: "told" });
-  told.setAttribute("role", "status");
+  const summary = make("p", { className: "summary" });
+  summary.setAttribute("role", "status");
   const target = make("div"), plot = make("div", { className: "plot" }, target);
   const mapTable = make("table"), numbers = make("table"), failures = make("p", { className: "failures" });
   const scroll = (label, table) => make("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: label }, table);
@@ -220,7 +214,7 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
   if (read) code.addEventListener("change", () => read(code.value));
   el.classList.add("ebll-sweep");
   el.replaceChildren(
-    make("div", { className: "controls" }, lists, sliders, buttons), told, plot,
+    make("div", { className: "controls" }, lists, sliders, buttons), summary, plot,
     make("details", {}, make("summary", { textContent: "The maps as a table" }), scroll("Table of the maps", mapTable)),
     scroll("Numbers of the chosen cell", numbers), failures, configBox, ...(read ? [codeBox] : []));
 
@@ -269,30 +263,32 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     }
   }
   function tabulate(map) {
-    const { data } = view, edges = Object.keys(map[0].at), own = content.cells[cells.place(view)];
+    const { data } = view, edges = Object.keys(map[0].at), { runs = [] } = cells.cells[cells.place(view)] ?? {};
     const head = ["old task, %", "new task, %", "forgetting, points", "seeds"];
     const rows = map.map(({ at, cell, chosen, ...one }) => [[
       edges.map((name) => at[name]).join(", ") || "all", ...QUANTITIES.map((name) => figure(one[name])), seedWords(cell),
     ], chosen]);
     const first = edges.map((name) => cells.name(name)).join(", ") || "setting";
     fillTable(mapTable, `The cells of the maps, ${data} images: means over the seeds that ended.`, [first, ...head], rows);
-    const spread = (numbers, q) => figure(numbers[q]) + (numbers[q + 3] === null ? "" : ` ± ${figure(numbers[q + 3])}`);
+    const spread = (cell, name) => {
+      const sd = cell[`${name}_${data}_sd`];
+      return figure(cell[`${name}_${data}`]) + (sd === null ? "" : ` ± ${figure(sd)}`);
+    };
     const compared = cells.compared(view, pinned).map(([name, cell]) => [
-      [cells.kind(name), ...QUANTITIES.map((_, q) => spread(cell[data], q)), seedWords(cell)], name === view.method,
+      [cells.kind(name), ...QUANTITIES.map((one) => spread(cell, one)), seedWords(cell)], name === view.method,
     ]);
-    const seeds = (own?.seeds ?? []).map(([seed, failure, ...by]) => {
-      const numbers = by[content.data.indexOf(data)] ?? [];
-      return [[`seed ${seed}`, ...QUANTITIES.map((_, q) => figure(numbers[q])), failure ? "failed" : "ended"]];
-    });
+    const seeds = runs.map((run) => [
+      [`seed ${run.seed}`, ...Object.values(numbersOf(run, view)).map((one) => figure(one)), run.failure ? "failed" : "ended"],
+    ]);
     const caption = "In numbers: mean ± standard deviation over the seeds that ended, then the seeds of the chosen cell.";
     fillTable(numbers, caption, ["runs", ...head], [...compared, ...seeds]);
-    const failed = (own?.seeds ?? []).filter(([, failure]) => failure);
-    failures.textContent = failed.map(([seed, failure]) => `Seed ${seed} failed: ${failure}`).join(" ");
+    const failed = runs.filter((run) => run.failure);
+    failures.textContent = failed.map(({ seed, failure }) => `Seed ${seed} failed: ${failure}`).join(" ");
   }
   function lineOf() {
     const given = Object.entries(view).filter(([name, value]) => name !== "near" && value !== "");
-    const told = given.map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-    return `ebll.widgets.sweep_explorer(${source}view='${told.join(", ")}')`;
+    const settings = given.map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+    return `ebll.widgets.sweep_explorer(${source}view='${settings.join(", ")}')`;
   }
   function refresh() {
     build();
@@ -304,7 +300,7 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     config.value = cells.config(view);
     code.value = lineOf();
     clearTimeout(telling); // a slider that is dragged is not to be talked about all the way
-    telling = setTimeout(() => { told.textContent = cells.sentence(view, pinned); }, 150);
+    telling = setTimeout(() => { summary.textContent = cells.sentence(view, pinned); }, 150);
     if (vega) {
       for (const [name, value] of Object.entries(drawn.signals)) vega.signal(name, value);
       for (const [name, rows] of Object.entries(drawn.tables)) vega.data(name, rows);
@@ -336,7 +332,7 @@ async function explore(el, { content, spec, embed, view, hidden = [], locked = [
     new ResizeObserver(fit).observe(plot);
     fit();
   } catch (error) {
-    told.textContent = target.textContent = `The chart cannot be drawn here: ${error.message}`;
+    summary.textContent = target.textContent = `The chart cannot be drawn here: ${error.message}`;
   }
   refresh();
   return {
