@@ -18,8 +18,7 @@ from ebll.methods import EBLL
 from ebll.methods.codes import fit_to_task
 from ebll.networks import Network
 from ebll.protocol import begin, complete, learn_first
-from ebll.recording import Recorder
-from ebll.runs import Snapshot
+from ebll.recording import Recorder, Snapshot
 from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
 

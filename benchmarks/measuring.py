@@ -15,8 +15,7 @@ from benchmarks.results import table_of
 from benchmarks.rounds import Figure, figure, interleaved, ratio_of
 from ebll.data import Task, load_task
 from ebll.protocol import learn_first, run_sequence
-from ebll.recording import Recorder
-from ebll.runs import Snapshot
+from ebll.recording import Recorder, Snapshot
 from ebll.training import TrainSettings
 
 __all__ = ["TITLE", "run", "timed"]

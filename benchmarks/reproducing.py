@@ -24,9 +24,8 @@ from benchmarks.rounds import Figure, figure
 from benchmarks.start import ebll
 from ebll import protocol, starts
 from ebll.methods import codes, ewc
-from ebll.recording import Recorder
+from ebll.recording import Recorder, sequence_id
 from ebll.reproduce import jobs, reproduce
-from ebll.runs import sequence_id
 
 __all__ = ["TITLE", "Clock", "run", "watched"]
 

@@ -16,9 +16,8 @@ from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.methods import METHODS, Method
 from ebll.networks import NetSpec, build_network
-from ebll.protocol import begin, learn, learn_first
-from ebll.recording import Recorder
-from ebll.runs import Run, Snapshot, check_start, checked_tasks, sequence_id
+from ebll.protocol import begin, check_start, checked_tasks, learn, learn_first
+from ebll.recording import Recorder, Run, Snapshot, sequence_id
 from ebll.seeds import cpu_threads
 from ebll.training import Step, TrainSettings
 

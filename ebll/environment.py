@@ -1,4 +1,4 @@
-"""Whether the packages that ebll needs are installed in the versions that it was made for."""
+"""What this machine has: the packages that ebll needs, and a GPU."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from ebll.errors import EbllError
+from ebll.errors import EbllError, InputError, check_choice
 
-__all__ = ["check_environment"]
+__all__ = ["check_environment", "choose_device"]
 
 
 def check_environment() -> None:
@@ -29,3 +29,13 @@ def check_environment() -> None:
             "In the folder of the kit, `make lab` sets up a Python that has it all; or install it into this one with "
             "`python -m pip install -e .` there, and restart the kernel."
         )
+
+
+def choose_device(name: str) -> str:
+    """ "auto" is the GPU where torch sees one, else the processor; "cuda" without a GPU is refused."""
+    check_choice(name, ("auto", "cpu", "cuda"), "Device")
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("Device: 'cuda' was asked for, but torch sees no GPU here. Use 'cpu', or 'auto'.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -51,7 +51,7 @@ class RunStopped(EbllError):
 class TrainingDiverged(EbllError, ArithmeticError):
     """A loss became NaN or infinite.
 
-    `run` holds what was recorded up to that step (an `ebll.runs.Run`), or None.
+    `run` holds what was recorded up to that step (an `ebll.recording.Run`), or None.
     """
 
     def __init__(self, message: str, run: object | None = None):

@@ -1,14 +1,21 @@
-"""The one way to write a file: whole or not at all."""
+"""The one way to write a file: whole or not at all, so that a reader never sees half of it."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["whole", "write_whole"]
+from ebll.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["prepare_folder", "whole", "write_json", "write_table", "write_text", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -32,3 +39,43 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file so that others see all of it or nothing; text as UTF-8."""
     with whole(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def prepare_folder(path: str | os.PathLike) -> Path:
+    """Make the folder for the results and check that it is writable."""
+    if not os.fspath(path).strip():
+        raise InputError("The folder for the results has an empty name. Name one; . is the present folder.")
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".ebll-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"Results cannot be written to {folder}: {error.strerror or error}. Choose a folder that you may write to."
+        ) from error
+    return folder
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a CSV with six significant digits."""
+    write_text(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"), path)
+
+
+def write_json(value: object, path: Path) -> None:
+    """Write JSON."""
+    write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write text of a result.
+
+    raises   `OutputError` where it cannot be written
+    """
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}. Free some space, or choose another folder."
+        ) from error

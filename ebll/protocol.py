@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,14 +19,16 @@ from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice
 from ebll.methods import METHODS, FeatureExtraction, Finetune, Memory, Method, Targets
 from ebll.networks import NetSpec, Network, build_network
-from ebll.recording import Recorder
-from ebll.runs import Run, Snapshot, check_start, checked_tasks
+from ebll.recording import Recorder, Run, Snapshot
 from ebll.seeds import cpu_threads, seeded
 from ebll.training import Resume, Step, Teacher, TrainSettings, train
 
 __all__ = [
     "begin",
+    "check_start",
+    "checked_tasks",
     "complete",
+    "first_task",
     "learn",
     "learn_first",
     "learn_task",
@@ -34,6 +37,10 @@ __all__ = [
     "run_sequence",
     "targets_of",
 ]
+
+
+KEPT = 8
+_starts: OrderedDict[Any, Snapshot] = OrderedDict()
 
 
 def learn_first(
@@ -48,6 +55,26 @@ def learn_first(
     """Learn the first task, which is plain training for every method, and keep the network to branch from."""
     run = begin(tasks, Finetune(), net=net, seed=seed, device=device, recorder=recorder)
     return Snapshot(complete(run, tasks[:1], settings).net, run.recorder, run.net_name, tasks[0])
+
+
+def first_task(
+    task: Task, net: NetSpec, settings: TrainSettings, seed: int, *, device: str = "cpu", log_every: int = 0
+) -> Generator[Step, None, Snapshot]:
+    """Learn a task first; yields the loop's steps, none where the same was done before.
+
+    task        the very object, of which the cache keeps the newest `KEPT`
+    log_every   optimiser steps between two measurements, 0 for none
+    """
+    key = (id(task), net, settings, seed, device, log_every)
+    if key not in _starts:
+        recorder = Recorder(log_every=log_every)
+        run = begin([task], "finetune", net=net, seed=seed, device=device, recorder=recorder)
+        yield from learn(run, [task], settings)
+        _starts[key] = Snapshot(run.net, recorder, run.net_name, task)  # with the task, so that its id stays its own
+        while len(_starts) > KEPT:
+            _starts.popitem(last=False)
+    _starts.move_to_end(key)
+    return _starts[key]
 
 
 def run_sequence(
@@ -254,3 +281,35 @@ def _checked(given: Any, kind: type, name: str, example: str) -> Any:
     if not isinstance(given, kind | None):
         raise InputError(f"{name} takes {kind.__name__}({example}=..., ...); got {type(given).__name__}.")
     return kind() if given is None else given
+
+
+def checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Task]:
+    """The tasks of a sequence on their device, if they fit together: different names, one input shape."""
+    tasks = list(tasks) if isinstance(tasks, Sequence) and not isinstance(tasks, str) else []
+    if not tasks or not all(isinstance(task, Task) for task in tasks):
+        raise InputError(
+            "tasks must be a list of at least one Task; load_task('mnist') or Task.from_folder(...) make one."
+        )
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise InputError(f"Tasks of one sequence need different names; got {', '.join(names)}.")
+    shapes = {task.name: task.input_shape for task in tasks}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise InputError(f"Tasks of one sequence need inputs of one shape, since they share F; got {listed}.")
+    return [task.to(device) for task in tasks]
+
+
+def check_start(start: Snapshot, first: Task, net_name: str | None = None) -> None:
+    """Refuse a snapshot that has not learned the first task of the sequence, or with another network."""
+    if not isinstance(start, Snapshot):
+        raise InputError(f"start takes a Snapshot, such as learn_first(...) returns; got {type(start).__name__}.")
+    learned = start.recorder.accuracy_rows[-1]["task"] if start.recorder.accuracy_rows else first.name
+    has, wants = (start.net.input_shape, start.net.classes), (first.input_shape, [first.class_count])
+    if learned != first.name or has != wants:
+        raise InputError(
+            f"start has learned {learned} (inputs {has[0]}, classes of its heads {has[1]}), but the sequence begins "
+            f"with {first.name} (inputs {wants[0]}, classes {wants[1]}). Branch from learn_first([{first.name}, ...])."
+        )
+    if net_name is not None and start.net_name != net_name:
+        raise InputError(f"start: a network {start.net_name!r} has learned the first task, but net is {net_name!r}.")

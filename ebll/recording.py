@@ -1,4 +1,4 @@
-"""The record of a run: tidy rows in, pandas tables out. Measuring draws no random numbers and changes no weight.
+"""What a run leaves: tidy rows in, pandas tables out. Measuring draws no random numbers and changes no weight.
 
 Columns of `curves`, a row per logging step and old task:
 
@@ -28,18 +28,29 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ebll import metrics
 from ebll.autoencoder import Encoder
 from ebll.data import Split, Task
-from ebll.errors import check_count
+from ebll.errors import InputError, check_count
 from ebll.losses import code_distance
-from ebll.methods import Memory, Term
+from ebll.methods import Memory, Method, Term
 from ebll.metrics import accuracy, feature_distance, feature_norm
 from ebll.networks import Network, evaluating
 
 if TYPE_CHECKING:  # pandas is imported where a table is made: it would take most of what `import ebll` takes
     import pandas as pd
 
-__all__ = ["ACCURACY_COLUMNS", "CURVE_COLUMNS", "TERMS", "Probe", "Recorder", "measure_accuracy"]
+__all__ = [
+    "ACCURACY_COLUMNS",
+    "CURVE_COLUMNS",
+    "TERMS",
+    "Probe",
+    "Recorder",
+    "Run",
+    "Snapshot",
+    "measure_accuracy",
+    "sequence_id",
+]
 
 TERMS = ("task", "distill", "code", "penalty")
 ACCURACY_COLUMNS = ["after", "task", "accuracy"]
@@ -223,6 +234,90 @@ class Recorder:
         import pandas as pd
 
         return pd.DataFrame(self.memory_rows)
+
+
+@dataclass
+class Snapshot:
+    """A network that has learned the first task, and the record of it: every method can branch from a copy."""
+
+    net: Network
+    recorder: Recorder
+    net_name: str = "mlp"  #: as tables name it; "own" for a user's modules
+    task: Task | None = None  #: runs that begin with this very object share what methods keep of it
+    memories: dict[Any, Memory | None] = field(default_factory=dict)  #: by `Method.memory_key` and seed
+
+
+@dataclass
+class Run:
+    """A run, to be learned by `ebll.protocol.learn` or learned: the network, the method's memory, and the record."""
+
+    method: Method
+    tasks: tuple[str, ...]
+    net_name: str
+    seed: int
+    net: Network
+    memory: Memory | None  #: what the method keeps of the tasks that it has consolidated
+    recorder: Recorder
+    learned: int = 0  #: tasks learned so far
+    fitted: int = 0  #: of these, the tasks that what the method keeps was fitted to
+    memories: dict[Any, Memory | None] = field(default_factory=dict)  #: of the first task: those of its snapshot
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """The first columns of every table: sequence (such as mlp:letters-textures), net, method, seed."""
+        sequence = sequence_id(self.net_name, self.tasks)
+        return {"sequence": sequence, "net": self.net_name, "method": self.method.name, "seed": self.seed}
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row per logging step and old task; the columns are listed in `ebll.recording`."""
+        return self._with_facts(self.recorder.curves())
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """after, task, accuracy: test accuracy in 0..1 on every task learned so far."""
+        return self._with_facts(self.recorder.accuracy())
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """after, bytes, ...: what the method kept, and how well its newest autoencoder does."""
+        return self._with_facts(self.recorder.memory())
+
+    def accuracy_matrix(self) -> pd.DataFrame:
+        """Row: after which task; column: which task; entry: test accuracy in 0..1, NaN for tasks not yet seen."""
+        table = self.recorder.accuracy()
+        matrix = table.pivot(index="after", columns="task", values="accuracy")
+        return matrix.loc[table["after"].unique(), table["task"].unique()]
+
+    def summary(self, alone: Sequence[float] | None = None) -> pd.Series:
+        """M4 to M7 of the accuracy matrix, in fractions; `forward_transfer` needs a reference.
+
+        alone  accuracy of a fresh network trained on each task alone, one a task in the order learned
+        """
+        import pandas as pd
+
+        matrix = self.accuracy_matrix()
+        if matrix.empty:
+            raise InputError("No task was learned to its end, so there is nothing to sum up; see run.curves.")
+        figures = {
+            "average_accuracy": metrics.average_accuracy(matrix),
+            "forgetting": metrics.forgetting(matrix),
+            "backward_transfer": metrics.backward_transfer(matrix),
+        }
+        if alone is not None:
+            figures["forward_transfer"] = metrics.forward_transfer(matrix, alone)
+        return pd.Series(figures, name=self.method.name)
+
+    def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        facts = pd.DataFrame([self.facts] * len(table), index=table.index, columns=list(self.facts))
+        return pd.concat([facts, table], axis=1)
+
+
+def sequence_id(net: str, tasks: Sequence[str]) -> str:
+    """The name in the column `sequence`, such as mlp:letters-textures; joined by "+" where a task's name has a "-"."""
+    return f"{net}:{('+' if any('-' in task for task in tasks) else '-').join(tasks)}"
 
 
 def _losses(terms: Mapping[str, Term]) -> dict[str, float]:

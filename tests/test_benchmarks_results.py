@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import __main__ as command
-from benchmarks import results
+from benchmarks import __main__ as command, results
 from benchmarks.peers import against, sides
 from benchmarks.results import check_outputs, number, read, spread, table_of, verdict, write_part
 from benchmarks.rounds import Figure, figure

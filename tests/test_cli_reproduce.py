@@ -12,8 +12,7 @@ import torch
 from tiny_plan import SEQUENCES, reproduce, tiny
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ebll import METHODS
-from ebll import reproduce as main_job
+from ebll import METHODS, reproduce as main_job
 from ebll.config import NEW_TASK_IMAGES
 from ebll.executors import completed
 from ebll.reproduce.jobs import jobs_of, run_job

@@ -20,8 +20,7 @@ from ebll.data import Task
 from ebll.errors import DataMissing, InputError
 from ebll.methods import METHODS
 from ebll.networks import Network
-from ebll.paper import BACKBONES, load_backbone
-from ebll.paper import backbones as module
+from ebll.paper import BACKBONES, backbones as module, load_backbone
 from ebll.paper.backbones import Fast
 
 pytestmark = pytest.mark.paper

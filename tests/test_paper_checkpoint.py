@@ -11,8 +11,7 @@ from ebll.data import Task
 from ebll.errors import InputError, OutputError
 from ebll.losses import quadratic_penalty
 from ebll.methods import METHODS, Memory
-from ebll.paper import checkpoint as module
-from ebll.paper import load_checkpoint, save_checkpoint
+from ebll.paper import checkpoint as module, load_checkpoint, save_checkpoint
 from ebll.paper.checkpoint import STAGE, STEP, read_tensors, write_tensors
 from ebll.protocol import begin, learn, learn_first, run_sequence
 from ebll.recording import Recorder

@@ -15,8 +15,7 @@ from torch import nn
 
 from ebll.data import Split, Task
 from ebll.errors import InputError
-from ebll.paper import Crops, PhotoSettings, PhotoSplit, load_photos
-from ebll.paper import photos as module
+from ebll.paper import Crops, PhotoSettings, PhotoSplit, load_photos, photos as module
 from ebll.paper.photos import Pixels, cut, fixed_crops, random_crops
 from ebll.protocol import learn_first, run_sequence
 from ebll.recording import Recorder

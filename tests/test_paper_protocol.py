@@ -14,13 +14,11 @@ from torch import nn
 import ebll
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import DataMissing, InputError, OutputError, RunStopped, TrainingDiverged
-from ebll.paper import PHOTO_SETS, Workspace, load_photos, paper, units_of
-from ebll.paper import protocol as module
+from ebll.paper import PHOTO_SETS, Workspace, load_photos, paper, protocol as module, units_of
 from ebll.paper.checkpoint import STAGE, read_tensors
 from ebll.protocol import begin, complete
-from ebll.recording import Recorder
+from ebll.recording import Recorder, Snapshot
 from ebll.reproduce.report import draw
-from ebll.runs import Snapshot
 from ebll.seeds import seeded
 
 pytestmark = pytest.mark.paper

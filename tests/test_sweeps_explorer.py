@@ -10,8 +10,7 @@ from widget_rig import LOOP, until, wait, widgets_alive
 
 import ebll
 from ebll.errors import InputError
-from ebll.sweeps import Store, Sweep, SweepTables, explorer
-from ebll.sweeps import maps as maps_module
+from ebll.sweeps import Store, Sweep, SweepTables, explorer, maps as maps_module
 from ebll.sweeps.view import complete_view, content
 
 NEAR = 'tasks="letters-mnist"'

@@ -11,8 +11,7 @@ from sweep_rig import GRID, PAIR, figures_of, result, swept, whole
 from ebll import metrics
 from ebll.errors import InputError
 from ebll.metrics import pareto_front
-from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps_of
-from ebll.sweeps import maps as module
+from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps as module, maps_of
 from ebll.sweeps.maps import DATA, map_cells
 from ebll.sweeps.view import complete_view, drawing_of
 

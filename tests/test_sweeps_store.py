@@ -8,8 +8,7 @@ from messages import raises
 from tiny_sweep import cheap
 
 from ebll.errors import InputError, OutputError
-from ebll.sweeps import RESULTS_VERSION, RunConfig, RunResult, Store, load_sweep
-from ebll.sweeps import runs as store_module
+from ebll.sweeps import RESULTS_VERSION, RunConfig, RunResult, Store, load_sweep, runs as store_module
 
 
 def result(**changes):

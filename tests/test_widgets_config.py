@@ -4,8 +4,7 @@ import contextlib
 import itertools
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from messages import raises
 from tiny import blobs, same
 

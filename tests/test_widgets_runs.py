@@ -15,9 +15,8 @@ from tiny import blobs, same, state
 import ebll
 from ebll import InputError, Recorder, Task, TrainSettings
 from ebll.config import NEW_TASK_IMAGES, PRESETS
-from ebll.protocol import begin, learn, learn_first
+from ebll.protocol import begin, first_task, learn, learn_first
 from ebll.seeds import cpu_threads
-from ebll.starts import first_task
 from ebll.widgets import Change, LabConfig, LabRun, lab, run, training
 from ebll.widgets.config import LAB_METHODS, line_of_run, offered_task, offered_tasks, read_run
 

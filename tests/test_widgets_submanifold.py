@@ -17,8 +17,8 @@ from ebll.config import PRESETS
 from ebll.losses import code_distance
 from ebll.methods.codes import fit_to_task
 from ebll.networks import build_network
+from ebll.protocol import first_task
 from ebll.seeds import cpu_threads
-from ebll.starts import first_task
 from ebll.widgets import LabConfig, LabRun, SubmanifoldConfig, explore, exploring, training
 from ebll.widgets.submanifold import DIRECTIONS, Explored, _features, hold
 

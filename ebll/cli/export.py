@@ -30,8 +30,7 @@ def export(file: str, store: str | None, title: str) -> None:
     The page works from disk, from a course site and without a network. It is written whole or not at all; a file that
     is there is replaced.
     """
-    from ebll.sweeps.page import export as write
-    from ebll.sweeps.page import size_text
+    from ebll.sweeps.page import export as write, size_text
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a large page, which is said below

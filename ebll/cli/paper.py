@@ -12,9 +12,9 @@ import click
 from ebll import paper as scale
 from ebll.cli.options import CommaList, Progress, examples
 from ebll.cli.reproduce import _show
+from ebll.environment import choose_device
 from ebll.errors import RunStopped, expanded
 from ebll.methods import METHODS
-from ebll.reproduce import choose_device
 
 __all__ = ["paper"]
 

@@ -16,13 +16,14 @@ from ebll.cli.options import CommaList, Progress, config_options, device_option,
 from ebll.comparison import ALONE, Comparison, learn_with
 from ebll.config import PRESETS, RunConfig
 from ebll.data import TASKS, Task, load_task
+from ebll.environment import choose_device
 from ebll.errors import OutputError, TrainingDiverged, check_choice
-from ebll.protocol import begin
-from ebll.reproduce import choose_device, report
+from ebll.files import prepare_folder
+from ebll.protocol import begin, first_task
+from ebll.recording import Run
+from ebll.reproduce import report
 from ebll.reproduce.jobs import Tables
-from ebll.runs import Run
 from ebll.seeds import cpu_threads
-from ebll.starts import first_task
 from ebll.training import Step
 
 __all__ = ["run"]
@@ -55,7 +56,7 @@ def run(tasks: Sequence[str], out: str | None, device: str, **settings: Any) -> 
     if config.images:
         loaded[1:] = [task.subset(config.images) for task in loaded[1:]]
     begin(loaded, config.made_method(), net=config.net)  # refuses settings that do not fit before anything is learned
-    folder = None if out is None else report.prepare_folder(out)
+    folder = None if out is None else prepare_folder(out)
     made, total = Comparison(), _step_count(loaded, config)
     try:
         with Progress() as progress, cpu_threads(config.train.threads):

@@ -48,8 +48,7 @@ def sweep(file: str, out: str | None, workers: int | None, device: str, dask: st
     after Ctrl-C, a crash or an added value, the same command does only what is missing.
     """
     from ebll.executors import dask_executor
-    from ebll.sweeps import Sweep, configs_of, load_sweep
-    from ebll.sweeps import sweep as run_all
+    from ebll.sweeps import Sweep, configs_of, load_sweep, sweep as run_all
 
     folder, configs = Path("out", Path(file).stem) if out is None else Path(out), configs_of(Path(file))
     store = folder / "store"

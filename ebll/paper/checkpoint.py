@@ -23,7 +23,7 @@ from torch import Tensor
 from ebll.errors import InputError, OutputError
 from ebll.files import whole
 from ebll.methods import Memory
-from ebll.runs import Run
+from ebll.recording import Run
 from ebll.seeds import seeded
 from ebll.training import Resume, Step
 

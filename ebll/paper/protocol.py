@@ -24,7 +24,9 @@ import torch
 from filelock import FileLock, Timeout
 
 from ebll.data import Task
+from ebll.environment import choose_device
 from ebll.errors import DataMissing, InputError, OutputError, RunStopped, TrainingDiverged, check_number, expanded
+from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.paper.backbones import Backbone, load_backbone
 from ebll.paper.checkpoint import (
     STAGE,
@@ -40,11 +42,10 @@ from ebll.paper.photos import load_photos
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit, steps_of, units_of
 from ebll.paper.report import layout_text, layouts
 from ebll.protocol import begin, learn
-from ebll.recording import Recorder
-from ebll.reproduce import Outcome, choose_device, conclude, versions
+from ebll.recording import Recorder, Run, Snapshot
+from ebll.reproduce import Outcome, conclude, versions
 from ebll.reproduce.jobs import Tables
-from ebll.reproduce.report import drop_conclusions, prepare_folder, write_json, write_table, write_tables, write_text
-from ebll.runs import Run, Snapshot
+from ebll.reproduce.report import drop_conclusions, write_tables
 from ebll.seeds import cpu_threads, seeded
 
 __all__ = ["Workspace", "paper"]

@@ -21,8 +21,10 @@ import pandas as pd
 import torch
 
 from ebll.config import PRESETS
-from ebll.errors import InputError, check_choice, check_count
+from ebll.environment import choose_device
+from ebll.errors import check_choice, check_count
 from ebll.executors import completed, default_workers
+from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.methods import METHODS
 from ebll.reproduce import report
 from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
@@ -37,7 +39,7 @@ __getattr__, _, _ = lazy_loader.attach(
     submodules=["claims", "verdicts"],
     submod_attrs={"claims": ["claims_of", "curve_shapes", "seed_outcomes"], "verdicts": ["Claim", "Part"]},
 )
-__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "choose_device", "conclude", "reproduce", "versions"]
+__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "conclude", "reproduce", "versions"]
 
 UNFINISHED = "unfinished"
 DRAWING = 700.0
@@ -95,7 +97,7 @@ def reproduce(
     methods = [methods] if isinstance(methods, str) else methods or METHODS
     names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
     device = choose_device(device)
-    folder = report.prepare_folder(out)
+    folder = prepare_folder(out)
     jobs = jobs_of(chosen.experiments, names, range(first_seed, first_seed + seeds), device)
     usual = 1 if device == "cuda" else default_workers()
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
@@ -119,7 +121,7 @@ def reproduce(
         tell(share * whole)
     except BaseException as error:
         if done:
-            unfinished = report.prepare_folder(folder / UNFINISHED)
+            unfinished = prepare_folder(folder / UNFINISHED)
             report.write_tables(tables.joined(chosen.experiments), unfinished)
             error.add_note(f"The tables of the {done} finished runs are in {unfinished}.")
         raise
@@ -133,14 +135,6 @@ def reproduce(
         "device": device,
     }
     return conclude(tables, chosen.experiments, folder, about)
-
-
-def choose_device(name: str) -> str:
-    """ "auto" is the GPU where torch sees one, else the processor; "cuda" without a GPU is refused."""
-    check_choice(name, ("auto", "cpu", "cuda"), "Device")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("Device: 'cuda' was asked for, but torch sees no GPU here. Use --device cpu, or auto.")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def versions() -> dict[str, str]:
@@ -159,11 +153,11 @@ def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, abou
     report.write_tables(tables, folder)
     report.drop_conclusions(folder)  # a stop from here on must not leave those of an earlier run beside these tables
     claims = claims_of(accuracy, curves, gaps, experiments)
-    report.write_json([claim.as_dict() for claim in claims], folder / "claims.json")
-    report.write_table(parts_table(claims), folder / "claims-parts.csv")
-    report.write_table(seed_outcomes(accuracy), folder / "outcomes.csv")
+    write_json([claim.as_dict() for claim in claims], folder / "claims.json")
+    write_table(parts_table(claims), folder / "claims-parts.csv")
+    write_table(seed_outcomes(accuracy), folder / "outcomes.csv")
     text = [report.markdown(report.final_table(accuracy, e), e.id) for e in experiments]
-    report.write_text("\n\n".join(["# Methods and tasks", report.LEGEND, *text]) + "\n", folder / "tables.md")
-    report.write_json(dict(about), folder / "run.json")
+    write_text("\n\n".join(["# Methods and tasks", report.LEGEND, *text]) + "\n", folder / "tables.md")
+    write_json(dict(about), folder / "run.json")
     report.draw(accuracy, curves, gaps, claims, experiments, folder)
     return Outcome(**tables, claims=claims, experiments=tuple(experiments), failures=made.failures, folder=folder)

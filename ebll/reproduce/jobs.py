@@ -22,10 +22,10 @@ from ebll.methods import METHODS
 from ebll.methods.base import record
 from ebll.methods.codes import fit_to_task
 from ebll.metrics import unexplained_share
+from ebll.protocol import first_task
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS
 from ebll.reproduce.plan import Experiment
 from ebll.seeds import cpu_threads
-from ebll.starts import first_task
 from ebll.training import Step
 
 __all__ = ["Job", "Tables", "jobs_of", "run_job"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ebll.runs import sequence_id
+from ebll.recording import sequence_id
 
 __all__ = ["DEFAULT_HEADLINE", "EXPERIMENTS", "HEADLINE", "PROFILES", "Experiment", "Profile"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ebll.comparison import ALONE
-from ebll.errors import InputError, OutputError
-from ebll.files import write_whole
+from ebll.files import write_table
 from ebll.methods import METHODS
 from ebll.recording import TERMS
 from ebll.reproduce.plan import Experiment
@@ -30,11 +27,7 @@ __all__ = [
     "final_numbers",
     "final_table",
     "markdown",
-    "prepare_folder",
-    "write_json",
-    "write_table",
     "write_tables",
-    "write_text",
 ]
 
 LEGEND = """Test accuracy in % after the last task: mean over the seeds ± half of the 95 % t-interval.
@@ -108,24 +101,6 @@ def markdown(table: pd.DataFrame, corner: str) -> str:
     return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
 
 
-def prepare_folder(path: str | os.PathLike) -> Path:
-    """Make the folder for the results and check that it is writable."""
-    if not os.fspath(path).strip():
-        raise InputError("The folder for the results has an empty name. Name one with --out; . is the present folder.")
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".ebll-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"Results cannot be written to {folder}: {error.strerror or error}. Choose a folder that you may write to "
-            "with --out."
-        ) from error
-    return folder
-
-
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write accuracy.csv, curves.csv, kept.csv and, where gaps were measured, gaps.csv."""
     # The first task's curve is the same for all methods, and the raw terms are the weighted ones over fixed weights.
@@ -140,34 +115,10 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
             write_table(table, folder / f"{name}.csv")
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a CSV with six significant digits, in one move, so that a reader never sees half of it."""
-    _replace(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
-def write_json(value: object, path: Path) -> None:
-    """Write JSON, in one move."""
-    _replace(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
 def drop_conclusions(folder: Path) -> None:
     """Remove what is concluded from the tables: claims, summaries and the description of the run that made them."""
     for name in ("claims.json", "claims-parts.csv", "outcomes.csv", "tables.md", "run.json"):
         (folder / name).unlink(missing_ok=True)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write text, in one move."""
-    _replace(path, text)
-
-
-def _replace(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}. Free some space, or choose --out."
-        ) from error
 
 
 def draw(

@@ -26,11 +26,9 @@ from ebll.config import PRESETS, RunConfig
 from ebll.data import Task, load_task
 from ebll.errors import EbllError, InputError, OutputError, TrainingDiverged
 from ebll.files import write_whole
-from ebll.protocol import begin, complete
-from ebll.recording import Recorder, measure_accuracy
-from ebll.runs import Run
+from ebll.protocol import begin, complete, first_task
+from ebll.recording import Recorder, Run, measure_accuracy
 from ebll.seeds import cpu_threads
-from ebll.starts import first_task
 
 __all__ = ["RESULTS_VERSION", "SCALARS", "RunResult", "Store", "run_key", "run_one"]
 

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ebll.config import RunConfig
+from ebll.environment import choose_device
 from ebll.errors import EbllError, check_count
 from ebll.executors import completed, default_workers
+from ebll.files import prepare_folder, write_table
 from ebll.recording import CURVE_COLUMNS
-from ebll.reproduce import choose_device
-from ebll.reproduce.report import prepare_folder, write_table
 from ebll.sweeps.grid import Grid, check_runs, configs_of
 from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
 

@@ -22,11 +22,9 @@ from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged
 from ebll.methods import METHODS
-from ebll.protocol import begin, learn
-from ebll.recording import TERMS, Recorder, measure_accuracy
-from ebll.runs import Run, Snapshot, sequence_id
+from ebll.protocol import begin, first_task, learn
+from ebll.recording import TERMS, Recorder, Run, Snapshot, measure_accuracy, sequence_id
 from ebll.seeds import cpu_threads
-from ebll.starts import first_task
 from ebll.training import Step
 
 from .config import Change, LabConfig, checked_changes, cut, offered_task, own_tasks, read_run

@@ -25,8 +25,8 @@ from ebll.losses import code_distance
 from ebll.metrics import accuracy, unexplained_share
 from ebll.networks import Network, frozen
 from ebll.plots.words import sentences, shortened
+from ebll.protocol import first_task
 from ebll.seeds import cpu_threads, derive_seed
-from ebll.starts import first_task
 from ebll.training import Step
 
 from .chart import Drawing, spec_of
