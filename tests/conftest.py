@@ -57,6 +57,18 @@ def pytest_collection_modifyitems(items):
 LONG = {"test_notebooks", "test_notebooks_full", "test_cli_reproduce", "test_course_checks"}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `--dist loadfile` a file's tests share a process and its fixtures; notebooks, half a minute each, do not."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if "test_notebooks_full.py" in nodeid else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 @pytest.fixture(autouse=True)
 def seeds():
     """Start each test from the same global generators, in whatever order or process it runs."""
