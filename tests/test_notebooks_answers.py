@@ -29,7 +29,8 @@ def mean(method, column, **settings):
 
 
 def test_00_smaller_steps_bring_the_letters_back_and_protect_fine_tuning_too():
-    large, small = {"alpha": 30.0}, {"alpha": 30.0, "learning_rate": 0.005}
+    large = {"alpha": 30.0, "methods": ("finetune", "ebll")}
+    small = large | {"learning_rate": 0.005}
     assert mean("ebll", "old", **large) < 40 < 75 < mean("ebll", "old", **small)
     assert mean("ebll", "new", **small) > mean("ebll", "new", **large)
     assert mean("finetune", "forgetting", **small) < 3 < 10 < mean("finetune", "forgetting", **large)
