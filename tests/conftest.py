@@ -54,7 +54,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 
-LONG = {"test_notebooks", "test_notebooks_full", "test_cli_reproduce", "test_course_checks"}
+LONG = {
+    "test_notebooks",
+    "test_notebooks_full",
+    "test_notebooks_answers",
+    "test_cli_reproduce",
+    "test_course_checks",
+    "test_widgets",
+}
 
 
 @pytest.hookimpl(optionalhook=True)
