@@ -25,7 +25,7 @@ help:  ## list the targets
 reproduce: $(READY)  ## set up .venv, run the main job with five seeds, write its tables and figures to figures/
 	.venv/bin/ebll reproduce --profile full --out figures
 
-# A file's tests stay in one process, so that its fixtures are made once; the order is that of tests/conftest.py.
+# A file's tests stay in one process, so that its fixtures are made once; tests/conftest.py has the order.
 PYTEST = $(PY) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## set up .venv, run the fast tests: all that proves the lesson right
@@ -37,7 +37,7 @@ test-slow: $(READY)  ## processes and clusters, notebooks at their real size, pa
 	$(PYTEST) -m 'slow or notebook or paper'
 
 test-browser: $(BROWSER)  ## drive the widgets in a Chromium that is on this machine
-	$(PY) -m pytest -m browser
+	$(PYTEST) -m browser tests/browser
 
 test-ipykernel6: $(READY)  ## the widgets' kernel tests once more, on ipykernel 6
 	$(PY) -m pip install --disable-pip-version-check --quiet --upgrade --no-deps --target .venv/ipykernel6 'ipykernel<7'
@@ -63,7 +63,7 @@ notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks
 	$(PY) -m notebooks.source.build
 
 screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/widgets/
-	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or precomputed'
+	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser tests/browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or precomputed'
 
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
 	$(PY) -m notebooks.source.build --links '$(REPO)'

@@ -1,7 +1,6 @@
 """How soon the widgets answer in a real browser, and what it costs to watch a run.
 
-    python -m benchmarks.widget_speed                   # what `make bench-widgets` does; about three minutes
-    python -m benchmarks.widget_speed --beside OLD.csv  # with what an earlier version gave on the same machine
+    python -m benchmarks.widget_speed       # what `make bench-widgets` does; about three minutes
 
 Writes docs/widget-speed.csv and docs/widget-speed.md. It needs a Chromium on this machine, and Playwright
 (`pip install -e '.[browser]'`). Measured in JupyterLab, with the clock of the page: from a slider's event to the next
@@ -11,7 +10,6 @@ the kernel: a run in the widget, with the page open, against the same run withou
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -70,14 +68,11 @@ print("ratios", _json.dumps([(await _watched(), _plain()) for _ in range(ROUNDS)
 
 def main() -> None:
     """Measure, and write both files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--beside", type=Path, help="a CSV that an earlier version has written on this machine")
-    given = parser.parse_args()
     if lab.chromium() is None:
         raise SystemExit(lab.HOW)
     rows = pd.DataFrame(measured(), columns=["what", "value"])
     rows.to_csv(DOCS / "widget-speed.csv", index=False, float_format="%.4g", lineterminator="\n")
-    text = page(rows, pd.read_csv(given.beside) if given.beside else None)
+    text = page(rows)
     (DOCS / "widget-speed.md").write_text(text, encoding="utf-8")
     print(text)
 
@@ -136,9 +131,8 @@ def moved(page, widget, what, name, values):
         page.wait_for_timeout(300)
 
 
-def page(rows: pd.DataFrame, beside: pd.DataFrame | None = None) -> str:
+def page(rows: pd.DataFrame) -> str:
     """docs/widget-speed.md."""
-    extra = "" if beside is None else " before |"
     lines = [
         "# How soon the widgets answer",
         "",
@@ -148,17 +142,15 @@ def page(rows: pd.DataFrame, beside: pd.DataFrame | None = None) -> str:
         "the same by `ebll.widgets.run`, in turns: both measure as often, and only one sends pictures. The kernel is",
         "set up as in the course (`ebll.course.setup()`).",
         "",
-        f"Measured on {platform.machine()}, {lab_facts()}. Median of {ROUNDS}, with the lowest and the highest."
-        + (" *Before*: an earlier version, measured in the same hour." if extra else ""),
+        f"Measured on {platform.machine()}, {lab_facts()}. Median of {ROUNDS}, with the lowest and the highest.",
         "",
-        f"| what | bar | median (lowest to highest) | |{extra}",
-        f"| --- | --- | --- | --- |{' --- |' if extra else ''}",
+        "| what | bar | median (lowest to highest) | |",
+        "| --- | --- | --- | --- |",
     ]
     for what, (unit, bar, sense) in BARS.items():
         told, middle = spread(rows, what, bar, unit)
         met = middle >= bar if sense == "at least" else middle <= bar * (1.1 if sense == "about" else 1.0)
-        old = "" if beside is None else f" {spread(beside, what, bar, unit)[0]} |"
-        lines.append(f"| {what} | {sense} {bar:g} {unit} | {told} | {'met' if met else 'missed'} |{old}")
+        lines.append(f"| {what} | {sense} {bar:g} {unit} | {told} | {'met' if met else 'missed'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -54,7 +54,26 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 
-LONG = {"test_notebooks", "test_notebooks_full", "test_cli_reproduce", "test_course_checks"}
+LONG = {
+    "test_notebooks",
+    "test_notebooks_full",
+    "test_notebooks_answers",
+    "test_cli_reproduce",
+    "test_course_checks",
+    "test_widgets",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `--dist loadfile` a file's tests share a process and its fixtures; notebooks, half a minute each, do not."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if "test_notebooks_full.py" in nodeid else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

@@ -29,13 +29,14 @@ def python(code, **environ):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["reproduce", "--help"]])
-def test_help_waits_for_no_heavy_import(arguments):
-    out = python(
+def test_help_waits_for_no_heavy_import_and_any_terminal_can_show_it(arguments):
+    code = (
         f"import sys, atexit; from ebll.cli import main\n"
         f"heavy = 'torch pandas numpy matplotlib scipy'.split()\n"
         f"atexit.register(lambda: print('LOADED', [m for m in heavy if m in sys.modules]))\n"
         f"main({arguments!r})"
     )
+    out = python(code, PYTHONIOENCODING="ascii")
     assert out.returncode == 0, out.stderr
     assert out.stdout.decode().splitlines()[-1] == "LOADED []"
 
@@ -69,7 +70,6 @@ def test_a_second_ctrl_c_does_not_break_into_the_end_of_the_program():
     [
         ("re", {"reproduce"}),
         ("run --device c", {"cpu", "cuda"}),
-        ("run --net ", {"mlp", "cnn"}),
         ("run --method l", {"lwf"}),
         ("run --tasks letters,d", {"letters,digits"}),
         ("run --code", {"--code-size"}),
@@ -79,12 +79,6 @@ def test_values_complete(line, among):
     *words, last = line.split(" ")
     found = ShellComplete(cli, {}, "ebll", "_EBLL_COMPLETE").get_completions(words, last)
     assert {item.value for item in found} == among
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_any_terminal_can_show_the_help(encoding):
-    out = python("from ebll.cli import main; main(['run', '--help'])", PYTHONIOENCODING=encoding)
-    assert out.returncode == 0, out.stderr
 
 
 def test_tasks_are_listed_with_what_the_catalogue_knows():
@@ -99,8 +93,7 @@ def test_tasks_are_listed_with_what_the_catalogue_knows():
 
 
 def test_every_setting_of_a_run_is_an_option():
-    command = cli.get_command(None, "run")
-    names = {param.name for param in command.params}
+    names = {param.name for param in cli.get_command(None, "run").params}
     assert set(RunConfig.metadata()) | {"tasks", "out", "device"} == names
 
 
@@ -110,20 +103,14 @@ def test_every_setting_of_a_run_is_an_option():
         ("reprodcue", ["'reprodcue'"]),
         ("reproduce --profile fats", ["Profile", "Did you mean 'fast'", "full, fast"]),
         ("reproduce --seeds 0", ["seeds", "at least 1", "got 0"]),
-        ("reproduce --seeds three", ["--seeds", "'three'"]),
-        ("reproduce --first-seed -1", ["first_seed", "at least 0", "got -1"]),
         ("reproduce --methods lwf,ewcc", ["no 'ewcc'", "Did you mean 'ewc'"]),
-        ("reproduce --device gpu", ["--device", "'auto', 'cpu', 'cuda'"]),
-        ("run --method lfw", ["--method", "'lwf'"]),
         ("run --alhpa 1", ["--alhpa", "--alpha"]),
         ("run --tasks mnits,letters", ["Task", "Did you mean 'mnist'", "./leaves"]),
         ("run --tasks ./nowhere,mnist", ["nowhere", "<folder>/<class>/"]),
         ("run --tasks letters,letters", ["letters, letters"]),
         ("run --alpha much", ["--alpha", "'much'", "3,1"]),
-        ("run --alpha nan", ["alpha", "got nan"]),
         ("run --alpha -1", ["alpha", "at least 0", "got -1"]),
         ("run --tasks letters,mnist --alpha 1,2,3", ["alpha", "(1.0, 2.0, 3.0)", "needs 1"]),
-        ("run --temperature 0", ["temperature", "above 0", "got 0", "use 2"]),
         ("run --epochs 1.5", ["--epochs", "'1.5'"]),
         ("run --method lwf --alpha 1", ["alpha", "lwf"]),
     ],
@@ -148,8 +135,7 @@ def test_absent_fashion_data_says_how_to_get_it(monkeypatch, tmp_path):
 def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path, command):
     (tmp_path / "file").write_text("")
     out = invoke(command, "--out", tmp_path / "file" / "out")
-    assert out.exit_code == 2
-    assert out.stdout == ""
+    assert (out.exit_code, out.stdout) == (2, "")
     review(out.stderr, tmp_path / "file", "--out")
 
 

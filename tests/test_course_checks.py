@@ -38,22 +38,12 @@ def known(exercise):
     }
 
 
-def test_every_exercise_has_a_section_of_hints_and_an_equation():
+def test_every_exercise_has_hints_and_an_equation_and_no_shared_hint_is_left_over():
     assert set(HINTS.sections()) == {*SECTIONS.values(), "temperature (E3a)"}
     equations = (Path(__file__).parents[1] / "docs/equations.md").read_text("utf-8")
     assert [name for name, exercise in EXERCISES.items() if f"| {exercise.equation} |" not in equations] == []
     assert issubclass(CheckFailed, errors.EbllError)
     assert issubclass(CheckFailed, AssertionError)
-
-
-@each
-def test_each_known_mistake_has_a_hint_and_each_hint_a_mistake(name):
-    mistakes = set(EXERCISES[name].mistakes(*EXERCISES[name].cases()[0]))
-    assert mistakes - set(HINTS[SECTIONS[name]]) == set()
-    assert set(HINTS[SECTIONS[name]]) - set(HINTS.defaults()) - mistakes - WORDS == set()
-
-
-def test_no_shared_hint_is_left_over():
     used = {mistake for exercise in EXERCISES.values() for mistake in exercise.mistakes(*exercise.cases()[0])}
     source = (Path(checks.__file__).with_name("exercise.py")).read_text("utf-8")
     assert [key for key in HINTS.defaults() if key not in used and f'"{key}"' not in source] == []
@@ -68,13 +58,15 @@ def test_the_right_function_passes_with_one_line(name, capsys):
 
 
 @each
-def test_every_known_mistake_gets_its_hint(name):
+def test_every_known_mistake_has_a_hint_and_gets_it_and_each_hint_is_of_a_mistake(name):
     exercise = EXERCISES[name]
-    for mistake in exercise.mistakes(*exercise.cases()[0]):
+    mistakes = exercise.mistakes(*exercise.cases()[0])
+    assert mistakes.keys() - set(HINTS[SECTIONS[name]]) == set()
+    assert set(HINTS[SECTIONS[name]]) - set(HINTS.defaults()) - mistakes.keys() - WORDS == set()
+    for mistake in mistakes:
         error = failed(name, lambda *arguments, mistake=mistake: exercise.mistakes(*arguments)[mistake][0])
         assert error.mistake == mistake
         assert str(error).startswith(f"{SECTIONS[name]}: your answer ")
-        assert str(error).endswith((".", ")"))
         assert 40 < len(str(error)) < 300
 
 
@@ -99,13 +91,10 @@ def test_an_unwritten_function_is_told_what_to_write(name):
         raise NotImplementedError("your turn")
 
     unwritten = [None, ..., stub, lambda *arguments: ..., lambda *arguments: NotImplemented]
-    for function in (*unwritten, lambda *arguments: 0.5 * ...):
+    for function in (*unwritten, lambda *arguments: 0.5 * ..., lambda *arguments: print()):
         error = failed(name, function)
-        assert error.mistake == "unwritten"
-        assert str(error) == f"{SECTIONS[name]}: not written yet: {EXERCISES[name].mistakes.__doc__}"
-    error = failed(name, lambda *arguments: print())
-    assert error.mistake == "nothing"
-    assert str(error).endswith(EXERCISES[name].mistakes.__doc__)
+        assert error.mistake in ("unwritten", "nothing")
+        assert str(error).endswith(EXERCISES[name].mistakes.__doc__)
 
 
 @each
@@ -118,20 +107,19 @@ def test_an_unknown_wrong_answer_is_shown_a_case_for_paper(name):
             return value[1:]
         return [part * 1.37 + 0.011 for part in value] if isinstance(value, list) else value * 1.37 + 0.011
 
-    text = str(failed(name, off))
-    assert failed(name, off).mistake == "unknown"
-    assert f"{exercise.takes[0]} = " in text
-    assert "\nCame: " in text
-    assert "\nWanted: " in text
-    assert len(text) < 700
+    error = failed(name, off)
+    assert error.mistake == "unknown"
+    assert [part for part in (f"{exercise.takes[0]} = ", "\nCame: ", "\nWanted: ") if part not in str(error)] == []
+    assert len(str(error)) < 700
 
 
 def test_the_case_for_paper_is_written_out():
     text = str(failed("code_distance", lambda now, before: (now - before).abs().max()))
     assert "code_now = [[0.5, 0.2, 0.9], [0.1, 0.6, 0.4]], code_before = [[0.5, 0.4, 0.8], [0.3, 0.6, 0]]" in text
     assert text.endswith("Came:   0.4\nWanted: 0.0625")
-    text = str(failed("encoder_bytes", lambda f, c, n: 32 * f // 3 if f == 3 else 7))
-    review(text, "feature_size = 256, code_size = 64")
+    review(
+        str(failed("encoder_bytes", lambda f, c, n: 32 * f // 3 if f == 3 else 7)), "feature_size = 256, code_size = 64"
+    )
 
 
 def swapped(temperature, logits):
@@ -358,30 +346,29 @@ def test_temperature_is_told_what_it_would_do(mistake, values):
             assert f"{value:.12g}".replace("1000000", "1e+06") in str(error)
 
 
-@pytest.fixture
-def shell():
+def test_a_notebook_shows_the_hint_alone_with_the_line_of_the_cell_that_stopped(capsys):
     shell = InteractiveShell.instance()
-    yield shell
-    InteractiveShell.clear_instance()
 
+    def shown(body):
+        shell.run_cell(f"from ebll.course import checks\ndef mine(now, before):\n    {body}")
+        result = shell.run_cell("checks.code_distance(mine)")
+        captured = capsys.readouterr()
+        lines = (captured.out + captured.err).splitlines()
+        text = " ".join(" ".join(lines).split())
+        assert text == str(result.error_in_exec)
+        assert "Traceback" not in text
+        assert max(map(len, lines)) <= 100
+        return text
 
-def shown(shell, capsys, body):
-    shell.run_cell(f"from ebll.course import checks\ndef mine(now, before):\n    {body}")
-    result = shell.run_cell("checks.code_distance(mine)")
-    captured = capsys.readouterr()
-    text = captured.out + captured.err
-    assert " ".join(text.split()) == str(result.error_in_exec)
-    assert "Traceback" not in text
-    assert max(map(len, text.splitlines())) <= 100
-    return " ".join(text.split())
-
-
-def test_a_notebook_shows_the_hint_alone_with_the_line_of_the_cell_that_stopped(shell, capsys):
-    text = shown(shell, capsys, "return ((now - before) ** 2).mean()")
-    assert text.startswith("code_distance (E4): your answer takes `MSELoss`")
-    text = shown(shell, capsys, "both = now - before\n    return both.sqare()")
-    assert "AttributeError: 'Tensor' object has no attribute 'sqare'" in text
-    assert "in line 4: `return both.sqare()`" in text
+    try:
+        assert shown("return ((now - before) ** 2).mean()").startswith(
+            "code_distance (E4): your answer takes `MSELoss`"
+        )
+        text = shown("both = now - before\n    return both.sqare()")
+        assert "AttributeError: 'Tensor' object has no attribute 'sqare'" in text
+        assert "in line 4: `return both.sqare()`" in text
+    finally:
+        InteractiveShell.clear_instance()
 
 
 @pytest.mark.slow

@@ -1,11 +1,11 @@
 """What the notebooks begin with: the environment in words, the profile, and text below a cell."""
 
-import json
 import subprocess
 import sys
 
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 from messages import raises
 
 import ebll
@@ -32,24 +32,16 @@ def test_the_environment_is_looked_at_without_importing_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_the_fast_profile_runs_on_the_processor(capsys):
+def test_the_full_profile_has_more_seeds_and_takes_a_gpu_where_there_is_one(monkeypatch, capsys):
     made = course.setup("fast")
     assert (made.device, list(made.seeds), made.images) == ("cpu", [0, 1, 2], NEW_TASK_IMAGES)
-    out = capsys.readouterr().out
-    assert f"ebll {ebll.__version__}" in out
-    assert "3 seeds on the processor" in out
-
-
-def test_the_full_profile_has_more_seeds_and_takes_a_gpu_where_there_is_one(monkeypatch, capsys):
+    assert "3 seeds on the processor" in capsys.readouterr().out
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     made = course.setup("full")
     assert (made.device, len(made.seeds), made.images) == ("cuda", 10, None)
     assert "GPU" in capsys.readouterr().out
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert course.setup("full").device == "cpu"
-
-
-def test_an_unknown_profile_names_the_others():
     with raises(InputError, "'quick'", "full", "fast"):
         course.setup("quick")
 
@@ -80,37 +72,21 @@ def test_examples_are_one_image_a_class():
     assert (images[3] == task.restored(task.train.inputs[first])[0].numpy()).all()
 
 
-def shown(code):
-    """What IPython sends to the notebook for some code: a list of (kind of message, data)."""
-    script = f"""
-import json
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.displaypub import DisplayPublisher
-class Keep(DisplayPublisher):
-    def publish(self, data, metadata=None, *, transient=None, update=False, **kwargs):
-        print(json.dumps(["update" if update else "display", data]))
-shell = InteractiveShell.instance()
-shell.display_pub = Keep(parent=shell)
-shell.run_cell({code!r})
-"""
-    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    return [json.loads(line) for line in out.splitlines() if line.startswith("[")]
-
-
-def test_a_sentence_is_shown_as_prose_and_as_plain_text():
-    ((kind, data),) = shown("import ebll; ebll.course.say('LwF loses **3** points')")
-    assert kind == "display"
-    assert data == {"text/markdown": "LwF loses **3** points", "text/plain": "LwF loses **3** points"}
-
-
-def test_progress_is_one_line_that_ends_without_a_time():
-    code = "import ebll; show = ebll.course.progress(); [show(i, 3, 'lwf') for i in (1, 2, 3)]"
-    messages = shown(code)
-    assert [kind for kind, _ in messages] == ["display", "update", "update"]
-    assert "s left" in messages[0][1]["text/plain"]
-    assert messages[-1][1]["text/plain"] == "3 of 3 runs"
-
-
-def test_the_source_shown_is_the_live_one(capsys):
+def test_prose_has_a_plain_form_and_progress_is_one_line_that_ends_without_a_time(monkeypatch, capsys):
+    shell = InteractiveShell.instance()  # it sends messages to the notebook through its publisher
+    sent = []
+    monkeypatch.setattr(shell.display_pub, "publish", lambda data, update=False, **more: sent.append((update, data)))
+    try:
+        course.say("LwF loses **3** points")
+        show = course.progress()
+        for i in (1, 2, 3):
+            show(i, 3, "lwf")
+    finally:
+        InteractiveShell.clear_instance()
+    (_, prose), *progress = sent
+    assert prose == {"text/markdown": "LwF loses **3** points", "text/plain": "LwF loses **3** points"}
+    assert [update for update, _ in progress] == [False, True, True]
+    assert "s left" in progress[0][1]["text/plain"]
+    assert progress[-1][1]["text/plain"] == "3 of 3 runs"
     course.source(ebll.losses.soften)
     assert "torch.softmax(logits / temperature, dim=1)" in capsys.readouterr().out

@@ -56,7 +56,6 @@ def test_imports_go_only_downwards(path):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("losses.py", "from ebll.networks import frozen"),
         ("losses.py", "def f():\n    import ebll.training"),
         ("networks.py", "from ebll import EBLL"),
         ("networks.py", "from . import methods"),

@@ -1,11 +1,18 @@
-"""The folded answers below the widgets of the notebooks say what the widgets show, for three seeds."""
+"""The folded answers of the notebooks say what the widgets, the precomputed sweep and a checkpoint show."""
 
 import functools
 
 import numpy as np
 import pytest
+from tiny import SETTINGS, blobs, method, noisy, small
 
 import ebll
+from ebll.paper import save_checkpoint
+from ebll.paper.checkpoint import STAGE, STEP, read_tensors
+from ebll.protocol import begin, learn
+from ebll.sweeps import maps_of
+from ebll.sweeps.maps import map_cells
+from ebll.sweeps.view import complete_view
 
 pytestmark = pytest.mark.notebook  # the answers are about runs at their real size
 SEEDS = range(3)
@@ -22,7 +29,8 @@ def mean(method, column, **settings):
 
 
 def test_00_smaller_steps_bring_the_letters_back_and_protect_fine_tuning_too():
-    large, small = {"alpha": 30.0}, {"alpha": 30.0, "learning_rate": 0.005}
+    large = {"alpha": 30.0, "methods": ("finetune", "ebll")}
+    small = large | {"learning_rate": 0.005}
     assert mean("ebll", "old", **large) < 40 < 75 < mean("ebll", "old", **small)
     assert mean("ebll", "new", **small) > mean("ebll", "new", **large)
     assert mean("finetune", "forgetting", **small) < 3 < 10 < mean("finetune", "forgetting", **large)
@@ -93,3 +101,83 @@ def test_06_strength_and_learning_rate_cross_the_border_and_epochs_do_not():
     assert not breaks(epochs=16)
     assert not breaks(ewc_strength=4 * 4000.0, learning_rate=0.005)
     assert breaks(ewc_strength=8 * 4000.0, learning_rate=0.005)
+
+
+@pytest.fixture(scope="module")
+def index():
+    return maps_of()
+
+
+def chosen(index, new="textures", **at):
+    """Number of a cell of EBLL."""
+    at = {"alpha": 3.0, "distill_weight": 2.0, "code_size": 64, "recon_weight": 0.01} | at
+    cells = map_cells(index, complete_view(index, {"tasks": f"letters-{new}", "rows": "distill_weight", **at}))
+    return int(cells.loc[cells["chosen"], "cell"].item())
+
+
+def old(index, new="textures", **at):
+    """Old-task validation accuracy of a cell, in %, a value a seed."""
+    runs = index.runs[index.runs["cell"] == chosen(index, new, **at)]
+    return 100 * runs["old_validation"].to_numpy()
+
+
+def test_07_a_code_of_16_keeps_the_column_of_alpha_30(index):
+    lost = {}
+    for weight in (0.0, 1.0, 2.0, 5.0):
+        short = {"distill_weight": weight, "code_size": 16}
+        lost[weight] = old(index, alpha=10.0, **short).mean() - old(index, alpha=30.0, **short).mean()
+        assert old(index, alpha=30.0, distill_weight=weight).mean() < 30
+        assert old(index, alpha=30.0, **short).mean() > 65
+    assert max(abs(lost[weight]) for weight in (0.0, 1.0, 2.0)) < 2
+    assert lost[5.0] > 2
+
+
+def test_07_alpha_10_falls_behind_3_after_textures_and_not_after_mnist(index):
+    assert old(index, alpha=10.0).mean() < old(index, alpha=3.0).mean() - 1
+    assert old(index, "mnist", alpha=10.0).mean() >= old(index, "mnist", alpha=3.0).mean()
+
+
+def test_07_lambda_moves_the_cell_by_less_than_its_seeds_lie_apart(index):
+    weak, strong = old(index, recon_weight=1e-4), old(index, recon_weight=1.0)
+    assert abs(weak.mean() - strong.mean()) < np.ptp(old(index))
+
+
+def test_07_past_the_border_the_features_leap_in_the_first_steps_and_never_come_back(index):
+    cell = chosen(index, alpha=30.0)
+    curves = index.curves.set_index("step").groupby("cell")["mean"]
+    far, other = curves.get_group(cell), curves.get_group(index.beside[cell]["finetune"])
+    early = far.index[far.index <= 0.25 * far.index[-1]]
+    assert far[early].max() > 3 * other.max()
+    assert far.iloc[-1] > 3 * other.max()
+
+
+def test_07_row_5_lies_below_rows_1_and_2_without_alpha(index):
+    for new in ("digits", "mnist", "textures"):
+        rows = [old(index, new, alpha=0.0, distill_weight=weight).mean() for weight in (1.0, 2.0, 5.0)]
+        assert rows[2] < min(rows[:2])
+
+
+@pytest.mark.parametrize("exercise", ["pareto_front", "shrinkage", "honest_alpha"])
+def test_07_the_cases_for_paper_are_those_of_the_text(exercise):
+    found = getattr(ebll.course.checks, exercise)
+    wanted = {"pareto_front": [True, True, False, True], "shrinkage": 0.045, "honest_alpha": 3.0}[exercise]
+    assert np.allclose(found.right(*found.cases()[0]), wanted)
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_08_what_is_in_a_checkpoint_and_what_is_not(draws, tmp_path):
+    tasks = [blobs("one", 0), blobs("two", 1)]
+    run = begin(tasks, method("ebll"), net=noisy if draws else small, recorder=ebll.Recorder(log_every=1))
+    for step in learn(run, tasks, SETTINGS):
+        save_checkpoint(tmp_path, run, step, {})
+        if (step.task, step.stage, step.index) == (1, "train", 3):
+            break
+    (stage, _), (tensors, facts) = read_tensors(tmp_path / STAGE), read_tensors(tmp_path / STEP)
+    assert (facts["stage"], facts["index"]) == ([1, "train"], 3)
+    assert facts["curve_rows"]
+    assert any(name.startswith("momentum.") for name in tensors)
+    assert any(name.startswith("random.") for name in tensors) == draws
+    assert {"memory.weight.0", "memory.bias.0"} <= set(stage)
+    assert {name.split(".")[0] for name in [*tensors, *stage]} <= {"net", "momentum", "random", "memory"}
+    rows = len(tasks[1].train)  # of recorded targets, or of an order of batches, there would be one for each image
+    assert not [name for name, value in {**tensors, **stage}.items() if value.ndim and len(value) == rows]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import ebll
 from tests import processors
 
 ROOT = Path(__file__).parents[1]
@@ -31,13 +32,6 @@ def requirement(line):
     """`torch>=2.4,<3` -> ("torch", {">=2.4", "<3"})."""
     name, versions = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*(.*)", line).groups()
     return name.lower(), {part.strip() for part in versions.split(",") if part.strip()}
-
-
-def environment():
-    """What environment.yml asks conda for, name -> range, and what it leaves to pip."""
-    listed = yaml.safe_load(text("environment.yml"))["dependencies"]
-    conda = dict(requirement(item) for item in listed if isinstance(item, str))
-    return conda, [line for item in listed if isinstance(item, dict) for line in item["pip"]]
 
 
 def make(*arguments, **environ):
@@ -63,21 +57,16 @@ def commands(document):
     return {target for piece in pieces for target in re.findall(pattern, piece.strip("`"), re.M)}
 
 
-def test_environment_and_pyproject_name_the_same_packages_and_ranges():
-    conda, pip = environment()
-    wanted = dict(requirement(line) for line in PROJECT["dependencies"])
-    wanted = {CONDA_NAME.get(name, name): versions for name, versions in wanted.items()}
-    python = conda.pop("python")
-    assert conda.pop("pip") == set()
-    assert conda == wanted
-    assert PROJECT["requires-python"] in python
-    assert pip == ["-e ."]
-
-
-def test_environment_serves_binder():
+def test_environment_and_pyproject_name_the_same_packages_and_ranges_and_binder_finds_them():
     whole = yaml.safe_load(text("environment.yml"))
-    assert whole["name"] == "ebll"
-    assert whole["channels"] == ["conda-forge", "nodefaults"]
+    assert (whole["name"], whole["channels"]) == ("ebll", ["conda-forge", "nodefaults"])
+    *lines, pip = whole["dependencies"]
+    assert pip == {"pip": ["-e ."]}
+    conda = dict(requirement(line) for line in lines)
+    assert PROJECT["requires-python"] in conda.pop("python")
+    assert conda.pop("pip") == set()
+    wanted = dict(requirement(line) for line in PROJECT["dependencies"])
+    assert conda == {CONDA_NAME.get(name, name): versions for name, versions in wanted.items()}
     # repo2docker would read these instead of environment.yml.
     assert [name for name in ("Dockerfile", "binder", ".binder") if (ROOT / name).exists()] == []
 
@@ -91,22 +80,15 @@ def test_every_dependency_says_why_and_has_a_lower_and_an_upper_bound():
         assert {re.match(r"[<>=!~]+", version).group() for version in versions} == {">=", "<"}, name
 
 
-def test_one_version_everywhere():
-    import ebll
-
-    assert yaml.safe_load(text("CITATION.cff"))["version"] == PROJECT["version"]
-    assert getattr(ebll, "__version__", PROJECT["version"]) == PROJECT["version"]
-
-
-def test_citation_names_the_paper():
+def test_the_citation_names_this_version_and_the_paper():
     citation = yaml.safe_load(text("CITATION.cff"))
+    assert citation["version"] == PROJECT["version"] == ebll.__version__
+    assert (citation["cff-version"], citation["license"]) == ("1.2.0", PROJECT["license"])
     paper = citation["preferred-citation"]
-    assert citation["cff-version"] == "1.2.0"
-    assert citation["license"] == PROJECT["license"]
-    assert paper["title"] == "Encoder Based Lifelong Learning"
     families = [author["family-names"] for author in paper["authors"]]
     assert families == ["Rannen Triki", "Aljundi", "Blaschko", "Tuytelaars"]
-    assert (paper["year"], paper["start"], paper["end"]) == (2017, 1320, 1328)
+    assert (paper["title"], paper["year"]) == ("Encoder Based Lifelong Learning", 2017)
+    assert (paper["start"], paper["end"]) == (1320, 1328)
     assert paper["identifiers"][0]["value"] == "arXiv:1704.01920"
 
 
@@ -123,23 +105,18 @@ def test_the_package_that_is_built_holds_every_module():
     assert [p for p in others if not any(fnmatch.fnmatch(p.name, Path(glob).name) for glob in globs)] == []
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "notebooks/README.md"])
-def test_documents_name_only_targets_that_exist(document):
-    assert commands(text(document)) - targets() == set()
+def test_documents_name_only_targets_that_exist_and_the_readme_those_of_a_reader():
+    named = {name: commands(text(name)) for name in ("README.md", "CONTRIBUTING.md", "notebooks/README.md")}
+    assert set().union(*named.values()) - targets() == set()
+    assert named["README.md"] >= {"reproduce", "test", "lab"}
 
 
-def test_readme_opens_with_the_two_commands_and_names_the_third():
-    assert commands(text("README.md")) >= {"reproduce", "test", "lab"}
-
-
-def test_ci_runs_the_very_make_test_of_the_readme():
+def test_ci_runs_the_very_make_test_of_the_readme_and_all_other_tiers():
     script = ROOT / ".ci" / "run"
     lines = script.read_text(encoding="utf-8").splitlines()
     assert "set -euo pipefail" in lines
-    assert "make test" in lines
-    assert "make lint" in lines
-    assert "make test-browser" in lines
-    assert "make test-ipykernel6" in lines
+    tiers = ["make test", "make lint", "make test-slow", "make test-browser", "make test-ipykernel6"]
+    assert [tier for tier in tiers if tier not in lines] == []
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
 
@@ -157,13 +134,6 @@ def test_make_alone_lists_every_target_of_a_reader():
     assert listed == targets() - {"python"}
 
 
-def fake_python(folder, script):
-    path = folder / "fake python"  # with a space, as in "/Users/Ada Lovelace"
-    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    path.chmod(0o755)
-    return str(path)
-
-
 @needs_make
 @pytest.mark.parametrize(
     ("script", "words"),
@@ -171,19 +141,18 @@ def fake_python(folder, script):
         ("echo 3.9.1; exit 1", ["needs Python 3.11 or newer", "is 3.9.1", "apt-get install python3", "make PYTHON="]),
         ("exit 127", ["needs Python 3.11 or newer", "does not run", "make PYTHON="]),
         ('case "$2" in *ensurepip*) exit 1;; esac; echo 3.13.5', ["ensurepip", "is 3.13.5", "install python3-venv"]),
+        ("echo 3.12.0", []),
     ],
-    ids=["too old", "broken", "without venv"],
+    ids=["too old", "broken", "without venv", "fit"],
 )
-def test_an_unfit_python_is_refused_in_words(tmp_path, script, words):
-    out = make("python", PYTHON=fake_python(tmp_path, script))
-    assert out.returncode != 0
+def test_an_unfit_python_is_refused_in_words_and_another_is_taken_as_it_is(tmp_path, script, words):
+    path = tmp_path / "fake python"  # with a space, as in "/Users/Ada Lovelace"
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    out = make("--silent", "python", PYTHON=str(path))
+    assert (out.returncode != 0) == bool(words)
+    assert out.stdout.strip() == ("" if words else str(path))
     assert [word for word in words if word not in out.stderr] == []
-
-
-@needs_make
-def test_a_named_python_is_taken_as_it_is(tmp_path):
-    named = fake_python(tmp_path, "echo 3.12.0")
-    assert make("--silent", "python", PYTHON=named).stdout.strip() == named
 
 
 def test_the_tests_for_other_processors_are_there():

@@ -17,13 +17,14 @@ def rows():
     return pd.read_csv(DOCS / "settings.csv")
 
 
-def test_the_presets_are_the_winners(rows):
+def test_the_presets_are_the_winners_and_the_committed_figures_were_made_with_them(rows):
     won = winners(rows).set_index(["net", "setting"])["value"]
     for net, preset in PRESETS.items():
         assert won[net, "learning_rate"] == preset.train.learning_rate
-        assert won[net, "distill_weight"] == preset.distill_weight
-        assert won[net, "alpha"] == preset.alpha
-        assert won[net, "ewc_strength"] == preset.ewc_strength
+        for name in ("distill_weight", "alpha", "ewc_strength"):
+            assert won[net, name] == getattr(preset, name)
+    made_with = json.loads((DOCS.parent / "figures" / "run.json").read_text(encoding="utf-8"))["settings"]
+    assert made_with == {net: repr(preset) for net, preset in PRESETS.items()}
 
 
 def test_the_rules_by_hand():
@@ -45,15 +46,7 @@ def test_the_rules_by_hand():
     assert won == {"learning_rate": 0.05, "ewc_strength": 30.0, "alpha": 3.0}
 
 
-def test_the_page_is_what_the_rows_say(rows):
+def test_the_page_is_what_the_rows_say_and_they_have_no_seed_of_the_main_job(rows):
     assert (DOCS / "settings.md").read_text(encoding="utf-8") == page(rows)
-
-
-def test_the_choice_used_no_seed_of_the_main_job(rows):
     assert rows["seed"].min() >= 100
     assert set(rows["new_task"]) == {"mnist", "digits", "textures"}
-
-
-def test_the_committed_figures_were_made_with_these_settings():
-    made_with = json.loads((DOCS.parent / "figures" / "run.json").read_text(encoding="utf-8"))["settings"]
-    assert made_with == {net: repr(preset) for net, preset in PRESETS.items()}

@@ -1,12 +1,13 @@
-"""One JupyterLab and one browser for all tests of this folder."""
+"""One JupyterLab and one browser for all tests of this folder that a process runs."""
 
 import os
-import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tests.browser import lab
+from tests.notebook_rig import FIND
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,9 +24,12 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """What JupyterLab shows: notebook 04 as it is committed, and small ones with the panels."""
+    """What JupyterLab shows: notebook 04 on a few images (all of them for screenshots), and small ones with panels."""
     made = tmp_path_factory.mktemp("lab")
-    shutil.copy(ROOT / "notebooks" / "04_ebll.ipynb", made)
+    book = nbformat.read(ROOT / "notebooks" / "04_ebll.ipynb", as_version=4)
+    if "EBLL_SCREENSHOTS" not in os.environ:
+        book.cells.insert(0, nbformat.v4.new_code_cell(f"{FIND}\n__import__('notebook_kernel').shrink()"))
+    nbformat.write(book, made / "04_ebll.ipynb")
     lab.write_notebook(
         made / "panels.ipynb",
         "import ebll\nlab = ebll.widgets.forgetting_lab()\nlab",

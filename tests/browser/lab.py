@@ -94,9 +94,10 @@ class Book:
     """An open notebook: cells to run, and the widgets in their outputs."""
 
     def __init__(self, page, address, name):
-        self.page, self.said = page, []
+        self.page, self.said, self.asked = page, [], []
         page.on("console", lambda message: self.said.append((message.type, message.text)))
         page.on("pageerror", lambda error: self.said.append(("pageerror", str(error))))
+        page.on("request", lambda request: self.asked.append(request.url))
         page.goto(f"{address}/lab/tree/{name}?reset")
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
         page.get_by_text("| Idle", exact=False).wait_for(timeout=60_000)

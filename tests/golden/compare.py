@@ -15,18 +15,15 @@ are all but equal may be classified otherwise. So an accuracy may be off by one 
 import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from notebooks.source.machine import this_machine
 
-__all__ = ["OVERRIDES", "GoldenError", "Report", "compare", "file_of", "machine", "plain", "read", "write"]
+__all__ = ["OVERRIDES", "Report", "compare", "machine", "plain", "write"]
 
-FORMAT = 1
 FOLDER = Path(__file__).parent
 OVERRIDES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
 DIGITS = 9  # that are written of a number: all of a float32
@@ -47,10 +44,6 @@ ONE_IMAGE = {
 IMAGES_IN = 20
 
 
-class GoldenError(Exception):
-    """A golden file that cannot be used; its text says which, and what to do."""
-
-
 @dataclass
 class Report:
     """How a part compares with its file.
@@ -69,49 +62,22 @@ class Report:
     worst: tuple[float, str] = (0.0, "")
 
 
-def machine() -> dict[str, str]:
+def machine():
     """All that decides the last bit of a float."""
     overrides = {name: os.environ.get(name, "") for name in OVERRIDES}
     return this_machine() | overrides | {"threads": str(torch.get_num_threads())}
 
 
-def file_of(part: str) -> Path:
-    """The golden file of a part."""
-    return FOLDER / f"{part}.json"
-
-
-def write(part: str, content: Any) -> Path:
-    """Write a part's file."""
-    file = file_of(part)
-    whole = {"format": FORMAT, "part": part, "made_on": machine(), "content": plain(content)}
+def write(part, content):
+    """Write a part's file, with a line for each column; returns its path."""
+    file, whole = FOLDER / f"{part}.json", {"part": part, "made_on": machine(), "content": plain(content)}
     file.write_text(f"{_lines(whole)}\n", encoding="utf-8", newline="\n")
     return file
 
 
-def read(part: str) -> dict[str, Any]:
-    """What `write` wrote.
-
-    raises  `GoldenError` where there is no such file, or it is of another format
-    """
-    file, again = file_of(part), _again(part)
-    try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        found = held["format"] if isinstance(held, dict) else None
-    except FileNotFoundError:
-        raise GoldenError(f"{_name(file)} is missing: write it with `{again}`.") from None
-    except (ValueError, KeyError):
-        raise GoldenError(f"{_name(file)} is damaged, or no golden file: write it with `{again}`.") from None
-    if found != FORMAT or held.keys() != {"format", "part", "made_on", "content"}:
-        raise GoldenError(f"{_name(file)} has format {found}; this version reads {FORMAT}: write it with `{again}`.")
-    return held
-
-
-def compare(part: str, content: Any) -> Report:
-    """A part as it was computed here, beside what its file holds.
-
-    raises  `GoldenError` as `read`
-    """
-    held = read(part)
+def compare(part, content):
+    """A part as it was computed here, beside what its file holds: a `Report`."""
+    held = json.loads((FOLDER / f"{part}.json").read_text(encoding="utf-8"))
     report, accuracies = Report(exact=held["made_on"].items() <= machine().items()), 0
     for path, was, now in _columns((), held["content"], plain(content), report.problems):
         image = ONE_IMAGE.get(part, {}).get(path[-1])
@@ -124,12 +90,13 @@ def compare(part: str, content: Any) -> Report:
         report.problems.append(f"{report.images} of {accuracies} accuracies are off by an image; {most} may be")
     if report.problems:
         how = "exactly, as it was made here" if report.exact else "within tolerances, as it was made on another machine"
-        report.problems.insert(0, f"{_name(file_of(part))} holds something else (compared {how}).")
-        report.problems.append(f"If that is meant, `{_again(part)}`, in a commit of its own that says why.")
+        report.problems.insert(0, f"tests/golden/{part}.json holds something else (compared {how}).")
+        again = f"python -m tests.golden.make {part}"
+        report.problems.append(f"If that is meant, `{again}`, in a commit of its own that says why.")
     return report
 
 
-def plain(value: Any) -> Any:
+def plain(value):
     """The value as JSON holds it, with as many digits as are written: None for NaN."""
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
@@ -140,10 +107,8 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _columns(
-    path: tuple[str, ...], was: Any, now: Any, problems: list[str]
-) -> Iterator[tuple[tuple[str, ...], list, list]]:
-    """Path, and the columns of both, or single values as columns of one; what one side lacks is a problem."""
+def _columns(path, was, now, problems):
+    """Yield path, and the columns of both, or single values as columns of one; what one side lacks is a problem."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*was, *now]):
             if key in was and key in now:
@@ -159,7 +124,7 @@ def _columns(
         problems.append(f"{' / '.join(path)}: {len(was)} entries in the file, {len(now)} here")
 
 
-def _compare_column(report: Report, path: tuple[str, ...], was: list, now: list, allowed: float, images: bool) -> None:
+def _compare_column(report, path, was, now, allowed, images):
     if path[-1] == "sha256" and not report.exact:
         return
     off = {place: _off(*pair, allowed) for place, pair in enumerate(zip(was, now, strict=True)) if pair[0] != pair[1]}
@@ -170,12 +135,11 @@ def _compare_column(report: Report, path: tuple[str, ...], was: list, now: list,
     report.images += len(off) if images else 0
     report.worst = max(report.worst, (off[place], where))
     if report.exact or off[place] > 1:
-        entry = f", entry {place + 1} of {len(was)}" if len(was) > 1 else ""
-        share = f" ({off[place]:.3g} times what is allowed)" if not report.exact and off[place] < math.inf else ""
-        report.problems.append(f"{where}{entry}: {was[place]!r} in the file, {now[place]!r} here{share}")
+        share = "" if report.exact else f" ({off[place]:.3g} times what is allowed)"
+        report.problems.append(f"{where}, entry {place + 1}: {was[place]!r} in the file, {now[place]!r} here{share}")
 
 
-def _off(was: Any, now: Any, allowed: float) -> float:
+def _off(was, now, allowed):
     """How far apart two entries are, as a share of what is allowed; infinite for what must be equal."""
     numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (was, now))
     if not numbers or not allowed:
@@ -183,18 +147,10 @@ def _off(was: Any, now: Any, allowed: float) -> float:
     return abs(was - now) / (allowed * (1 + 1e-6))  # the difference of two rounded numbers has an end of its own
 
 
-def _lines(value: Any, indent: int = 0) -> str:
+def _lines(value, indent=0):
     """JSON with a line for each column: a list of single values stays on one."""
     if isinstance(value, dict) and value:
         inner = " " * (indent + 1)
         rows = [f"{inner}{json.dumps(key)}: {_lines(one, indent + 1)}" for key, one in value.items()]
         return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _name(file: Path) -> str:
-    return f"tests/golden/{file.name}"
-
-
-def _again(part: str) -> str:
-    return f"python -m tests.golden.make {part}"

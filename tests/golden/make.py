@@ -10,17 +10,13 @@ import sys
 
 import torch
 
-from golden.compare import OVERRIDES, GoldenError, compare, write
+from golden.compare import OVERRIDES, compare, write
 from golden.compute import PARTS
 
-SHOWN = 20  # differences of one part
 
-
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments=None):
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.golden.make", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.golden.make", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; all if none is named")
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     options = parser.parse_args(arguments)
@@ -29,25 +25,21 @@ def main(arguments: list[str] | None = None) -> int:
     set_here = [name for name in OVERRIDES if os.environ.get(name)]
     if set_here and not options.check:
         parser.error(f"golden files are made on a processor as it is; unset {', '.join(set_here)}")
-    parts, failed = options.parts or list(PARTS), False
-    for part in parts:
+    failed = False
+    for part in options.parts or PARTS:
         content = PARTS[part]()
         if not options.check:
             print(f"{write(part, content)} written")
             continue
-        try:
-            report = compare(part, content)
-        except GoldenError as error:
-            print(error)
-            failed = True
-            continue
-        how = "compared exactly" if report.exact else "compared within tolerances"
-        far = f"; the largest difference is {report.worst[0]:.3g} of what is allowed, at {report.worst[1]}"
-        moved = f"{report.moved} numbers differ, {report.images} of them accuracies{far if report.moved else ''}"
-        print(f"{part}: {how}; {moved}")
-        if report.problems:
-            failed = True
-            print(*report.problems[:SHOWN], *(["..."] if len(report.problems) > SHOWN else []), sep="\n  ")
+        report = compare(part, content)
+        share, where = report.worst
+        print(
+            f"{part}, compared {'exactly' if report.exact else 'within tolerances'}: {report.moved} numbers differ, "
+            f"{report.images} of them accuracies, at most by {share:.3g} of what is allowed {where}",
+            *report.problems,
+            sep="\n  ",
+        )
+        failed |= bool(report.problems)
     return int(failed)
 
 
