@@ -15,7 +15,7 @@ from benchmarks.rounds import Figure, figure, interleaved, ratio_of
 from ebll.data import Task, load_task
 from ebll.fisher import FISHER_KINDS, fisher_diagonal, fisher_diagonal_loop
 from ebll.methods import EBLL
-from ebll.methods.codes import fit_to_task
+from ebll.methods.ebll import fit_to_task
 from ebll.networks import Network
 from ebll.protocol import begin, complete, learn_first
 from ebll.recording import Recorder, Snapshot

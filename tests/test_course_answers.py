@@ -20,7 +20,7 @@ import ebll
 from ebll.autoencoder import Encoder
 from ebll.course import checks
 from ebll.fisher import fisher_diagonal
-from ebll.methods.codes import EncoderMemory
+from ebll.methods.ebll import EncoderMemory
 
 TABLE = Path(__file__).with_name("course_answers.txt")
 

@@ -15,7 +15,7 @@ from ebll import InputError
 from ebll.autoencoder import AutoencoderSettings, Encoder
 from ebll.config import PRESETS
 from ebll.losses import code_distance
-from ebll.methods.codes import fit_to_task
+from ebll.methods.ebll import fit_to_task
 from ebll.networks import build_network
 from ebll.protocol import first_task
 from ebll.seeds import cpu_threads

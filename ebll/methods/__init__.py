@@ -14,8 +14,7 @@ from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import check_choice
 from ebll.methods.base import Batch, Memory, Method, Targets, Term
 from ebll.methods.baselines import FeatureExtraction, Finetune, Joint
-from ebll.methods.codes import CodeOnly, EBLLSeparate, EncoderMemory
-from ebll.methods.ebll import EBLL
+from ebll.methods.ebll import EBLL, CodeOnly, EBLLSeparate, EncoderMemory
 from ebll.methods.ewc import EWC, EWCMemory
 from ebll.methods.lwf import LwF
 

@@ -20,7 +20,7 @@ from ebll.errors import TrainingDiverged
 from ebll.executors import count
 from ebll.methods import METHODS
 from ebll.methods.base import record
-from ebll.methods.codes import fit_to_task
+from ebll.methods.ebll import fit_to_task
 from ebll.metrics import unexplained_share
 from ebll.protocol import first_task
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS

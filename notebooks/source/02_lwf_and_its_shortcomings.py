@@ -451,7 +451,7 @@ assert (longer < warmed).all()
 # %% ladder-gap
 rows = []
 for seed, start in zip(lesson.seeds, starts, strict=True):
-    fit = ebll.methods.codes.fit_to_task(start.net, 0, letters, ebll.AutoencoderSettings(), seed)
+    fit = ebll.methods.ebll.fit_to_task(start.net, 0, letters, ebll.AutoencoderSettings(), seed)
     for task in (mnist, digits, textures):
         features = start.net.features(task.train.inputs).detach()
         reconstructed = fit.autoencoder(features).detach()

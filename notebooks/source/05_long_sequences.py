@@ -131,7 +131,7 @@ terms.round(3)
 # tuple gives one each. Compared with two tasks, new is only how the library's code term keeps the old tasks apart:
 
 # %% objective-source-code
-ebll.course.source(ebll.methods.codes.code_term)
+ebll.course.source(ebll.methods.ebll.code_term)
 
 # %% teacher
 with torch.no_grad():
