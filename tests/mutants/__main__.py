@@ -5,8 +5,8 @@
     python -m tests.mutants ebll/networks.py weight-decay-off  # those of a file, and one by its id
     python -m tests.mutants --list                         # what there is
 
-The faults stand in faults.toml. The tests that state the laws of the broken file run first, then the rest of the fast
-tier, without the golden files. A run over all faults writes tests/mutants/RESULTS.md. The exit code is 1 where a fault
+The faults stand in faults.toml. The test that noticed a fault last time runs first, then those that state the laws of the
+broken file, then the rest of the fast tier, without the golden files. A run over all faults writes tests/mutants/RESULTS.md. The exit code is 1 where a fault
 goes unnoticed.
 """
 
@@ -39,7 +39,8 @@ IGNORED = ("tests/test_golden.py", "tests/test_mutants.py")
 INTRODUCTION = """# Faults and the tests that notice them
 
 Written by `make mutants`: each fault of `tests/mutants/faults.toml` is put into a copy of the repository, and the fast
-tests run until the first one fails. Those that state the laws of the broken file run first; golden files do not count.
+tests run until the first one fails: first the one named here, then those that state the laws of the broken file, then
+the rest; golden files do not count.
 
 """
 
@@ -60,6 +61,12 @@ class Fault(NamedTuple):
     what: str
     old: str
     new: str
+
+    @property
+    def last_killer(self) -> list[str]:
+        """The test that noticed it in the run that wrote the page, if it has one."""
+        row = re.search(rf"\| `{re.escape(self.id)}` \|.*\| `(test_.*?::.*)` \|$", PAGE.read_text("utf-8"), re.M)
+        return [f"tests/{row.group(1)}".replace(r"\|", "|")] if row else []
 
     def applied(self, source: str) -> str:
         """The file's source with the fault in it.
@@ -142,7 +149,7 @@ class Tree:
         source = path.read_text(encoding="utf-8")
         path.write_text(fault.applied(source), encoding="utf-8")
         try:
-            found = self.pytest(*fault.tests)
+            found = (fault.last_killer and self.pytest(*fault.last_killer)) or self.pytest(*fault.tests)
             rest = found is None
             if rest:
                 found = self.pytest("tests", *ignored)
