@@ -29,7 +29,7 @@ __all__ = [
     "forgetting",
     "forward_transfer",
     "pareto_front",
-    "unexplained_share",
+    "unexplained_variance",
 ]
 
 
@@ -59,8 +59,8 @@ def feature_norm(features: Tensor) -> float:
     return torch.linalg.vector_norm(features, dim=1).mean().item()
 
 
-def unexplained_share(reconstructed: Tensor, features: Tensor) -> float:
-    r"""M8: the part of some features' spread that an autoencoder misses.
+def unexplained_variance(reconstructed: Tensor, features: Tensor) -> float:
+    r"""M8: the fraction of the variance of features that an autoencoder leaves unexplained, 1 - R².
 
     $\mathrm{mean}\|r(v) - v\|_2^2 \;/\; \mathrm{mean}\|v - \bar v\|_2^2$
 

@@ -20,7 +20,7 @@ from ebll.metrics import (
     forgetting,
     forward_transfer,
     pareto_front,
-    unexplained_share,
+    unexplained_variance,
 )
 
 NAN = math.nan
@@ -62,19 +62,19 @@ def test_M3_feature_norm_by_hand():
     assert feature_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, -1.0]])) == (5 + 0 + 1) / 3
 
 
-def test_M8_unexplained_share_by_hand():
+def test_M8_unexplained_variance_by_hand():
     features = torch.tensor([[0.0, 0.0], [2.0, 4.0]])  # mean (1, 2), so each row is 1 + 4 away from it
     rebuilt = torch.tensor([[1.0, 0.0], [2.0, 3.0]])
-    assert unexplained_share(rebuilt, features) == pytest.approx(((1 + 0) + (0 + 1)) / 2 / 5)
+    assert unexplained_variance(rebuilt, features) == pytest.approx(((1 + 0) + (0 + 1)) / 2 / 5)
 
 
 @given(st.integers(2, 12), sizes, seeds)
 def test_M8_is_0_for_the_features_1_for_their_mean_and_has_no_units(batch, columns, seed):
     features, rebuilt = normal(seed, batch, columns), normal(seed + 1, batch, columns)
-    share = unexplained_share(rebuilt, features)
-    assert unexplained_share(features, features) == 0
-    assert unexplained_share(features.mean(dim=0).expand_as(features), features) == pytest.approx(1)
-    assert unexplained_share(7 * rebuilt + 3, 7 * features + 3) == pytest.approx(share)
+    share = unexplained_variance(rebuilt, features)
+    assert unexplained_variance(features, features) == 0
+    assert unexplained_variance(features.mean(dim=0).expand_as(features), features) == pytest.approx(1)
+    assert unexplained_variance(7 * rebuilt + 3, 7 * features + 3) == pytest.approx(share)
     assert share > 0
 
 

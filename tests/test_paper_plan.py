@@ -10,7 +10,7 @@ import ebll
 from ebll.autoencoder import AutoencoderSettings, fit_autoencoder
 from ebll.errors import InputError
 from ebll.methods import METHODS
-from ebll.metrics import unexplained_share
+from ebll.metrics import unexplained_variance
 from ebll.paper import PHOTO_SETS, SEQUENCES, PaperSettings, PhotoSettings, units_of
 from ebll.paper.plan import RECIPES, steps_of
 from ebll.training import TrainSettings, train
@@ -171,7 +171,7 @@ def test_with_as_many_features_as_alexnets_a_fit_keeps_what_the_principal_compon
         with torch.no_grad():
             codes = fitted.encode(features)
             flat = ((codes < 0.02) | (codes > 0.98)).float().mean().item()
-            shares[rate] = (flat, unexplained_share(fitted.decode(codes), features))
+            shares[rate] = (flat, unexplained_variance(fitted.decode(codes), features))
     kept, undone = shares.values()
     assert kept[0] < 0.05
     assert kept[1] < 0.8

@@ -189,14 +189,14 @@ def test_a_run_counts_only_where_all_its_tasks_were_measured_and_networks_of_the
 
 
 def test_tradeoff_fronts_by_hand():
-    weak = pair([0.9] * 3, [0.50, 0.51, 0.52], [0.7] * 3, knob=1.0)
-    bad = pair([0.9] * 3, [0.50, 0.51, 0.52], [0.6] * 3, knob=3.0)
-    strong = pair([0.9] * 3, [0.71, 0.72, 0.73], [0.4, 0.5, 0.6], knob=10.0)
-    plain = pair([0.9] * 3, [0.3] * 3, [0.8] * 3, "finetune", knob=np.nan)
+    weak = pair([0.9] * 3, [0.50, 0.51, 0.52], [0.7] * 3, strength=1.0)
+    bad = pair([0.9] * 3, [0.50, 0.51, 0.52], [0.6] * 3, strength=3.0)
+    strong = pair([0.9] * 3, [0.71, 0.72, 0.73], [0.4, 0.5, 0.6], strength=10.0)
+    plain = pair([0.9] * 3, [0.3] * 3, [0.8] * 3, "finetune", strength=np.nan)
     figure = plots.tradeoff_fronts(pd.concat([strong, bad, weak, plain]))
     table = figure.table
     assert table["method"].tolist() == ["finetune", "lwf", "lwf", "lwf"]
-    assert table["knob"].tolist() == pytest.approx([np.nan, 1, 3, 10], nan_ok=True)
+    assert table["strength"].tolist() == pytest.approx([np.nan, 1, 3, 10], nan_ok=True)
     assert table["old_mean"].tolist() == pytest.approx([30, 51, 51, 72])
     assert table["new_mean"].tolist() == pytest.approx([80, 70, 60, 50])
     assert table["new_high"].iloc[3] == pytest.approx(50 + 10 * HALF)
@@ -210,7 +210,7 @@ def test_tradeoff_fronts_by_hand():
 def test_settings_that_did_not_end_are_named_and_networks_of_their_own_have_no_end_to_miss():
     swept = inputs.accuracy_by_setting()
     late, alone = swept["after"] == "textures", swept["method"] == "alone"
-    broken = late & (swept["method"] == "ewc") & ((swept["knob"] == 1) | (swept["seed"] > 0))
+    broken = late & (swept["method"] == "ewc") & ((swept["strength"] == 1) | (swept["seed"] > 0))
     figure = plots.tradeoff_fronts(swept[~broken & (~alone | late)])
     ewc = figure.table.query("method == 'ewc'")
     assert ewc["seeds"].tolist() == [1, 0, 1]
@@ -322,7 +322,7 @@ SEVEN = pd.concat([POINTS.assign(label=label) for label in "ABCDEFG"])
         (lambda: plots.average_along_sequence(ACCURACY[ACCURACY["after"] == "letters"]), ["one task", "letters"]),
         (lambda: plots.average_along_sequence(ACCURACY.assign(accuracy=np.nan)), ["lwf and ebll", "nothing to draw"]),
         (lambda: plots.forgetting_by_gap(ACCURACY, [PAIR, PAIR]), ["order", "mlp:letters-textures"]),
-        (lambda: plots.tradeoff_fronts(ACCURACY), ["accuracy table", "columns: knob"]),
+        (lambda: plots.tradeoff_fronts(ACCURACY), ["accuracy table", "columns: strength"]),
         (lambda: plots.tradeoff_fronts(SWEPT.query("method != 'alone' and after == task")), ["accuracy table", "end"]),
         (lambda: plots.accuracy_over_steps(CURVES.drop(columns="accuracy_new")), ["curves table", "accuracy_new"]),
         (lambda: plots.accuracy_over_steps(CURVES.assign(accuracy=np.nan)),

@@ -167,14 +167,14 @@ def test_settings_are_frozen_equal_by_value_and_hashable(kind):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_knobs_describe_every_setting_with_a_sentence_and_a_default_within_its_limits(kind):
-    knobs = kind.metadata()
-    assert set(knobs) == {field.name for field in dataclasses.fields(kind)} - {"autoencoder"}
-    for name, knob in knobs.items():
-        assert knob["doc"].endswith("."), name
-        assert getattr(kind(), name) == knob["default"]
-        if not knob["choices"]:
-            assert knob["low"] <= knob["default"] <= knob["high"]
+def test_metadata_describes_every_setting_with_a_sentence_and_a_default_within_its_limits(kind):
+    metadata = kind.metadata()
+    assert set(metadata) == {field.name for field in dataclasses.fields(kind)} - {"autoencoder"}
+    for name, rules in metadata.items():
+        assert rules["doc"].endswith("."), name
+        assert getattr(kind(), name) == rules["default"]
+        if not rules["choices"]:
+            assert rules["low"] <= rules["default"] <= rules["high"]
 
 
 def test_the_defaults_are_those_of_the_paper_where_it_names_them():

@@ -211,8 +211,8 @@ def _draw_means(axes: Axes, means: pd.DataFrame, names: Mapping[str, Style], **l
 def _labels(rows: pd.DataFrame) -> list[str]:
     """Return the label of each row's method, with its setting where it has one."""
     labels, settings = [styles([name])[name].label for name in rows["method"]], [""] * len(rows)
-    if "knob" in rows:
-        settings = rows["knob"].map(" at {:g}".format).where(rows["knob"].notna(), "")
+    if "strength" in rows:
+        settings = rows["strength"].map(" at {:g}".format).where(rows["strength"].notna(), "")
     return [f"{name}{setting}" for name, setting in zip(labels, settings, strict=True)]
 
 
@@ -228,28 +228,29 @@ def tradeoff_fronts(
 ) -> Figure:  # fmt: skip
     """Draw what each method keeps (upwards) against what it learns (to the right) as its strength is turned up.
 
-    accuracy  the accuracy table with a column `knob`: the strength of the method in that run, such as EBLL's alpha;
+    accuracy  the accuracy table with a column `strength`: the strength of the method in that run, such as EBLL's alpha;
               empty or 0 for a method without one
     split     which data the accuracies are of, for the caption; settings are explored on "validation"
 
     A line runs from a method's weakest to its strongest setting, where its arrow points; the legend names both.
     Filled marks are the Pareto front of their method: no other setting of it is at least as good on both axes and
     better on one.
-    table: in percent, a row per method and `knob`, by its size: mean, low and high of old and new; seeds that reached
-    the end; runs that began (most seeds of any row); on_front
+    table: in percent, a row per method and `strength`, by its size: mean, low and high of old and new; seeds that
+    reached the end; runs that began (most seeds of any row); on_front
     """
-    rows, _, named = tables.one_sequence(accuracy, sequence, methods, "knob")
-    table = _fronts(rows.assign(knob=rows["knob"].astype(float).fillna(0.0)))
+    rows, _, named = tables.one_sequence(accuracy, sequence, methods, "strength")
+    table = _fronts(rows.assign(strength=rows["strength"].astype(float).fillna(0.0)))
     drawn, title = table[table["seeds"] > 0], f"What is kept against what is learned: {named}"
     names, legend = styles(drawn["method"]), []
     note = f"{split.capitalize()} data; lines: weak to strong; filled: on the Pareto front"
     figure, (axes,) = new_figure(table, title, note, [""], 4.2, ax=ax)
     for name, rows in drawn.groupby("method", sort=False):
-        style, knobs, places = names[name], rows["knob"].dropna(), rows[["new_mean", "old_mean"]].to_numpy()
-        if knobs.empty:
+        style, strengths, places = names[name], rows["strength"].dropna(), rows[["new_mean", "old_mean"]].to_numpy()
+        if strengths.empty:
             legend.append(_in_legend(name, style))
             continue
-        legend.append(dataclasses.replace(style, label=f"{style.label}\n{knobs.iloc[0]:g} to {knobs.iloc[-1]:g}"))
+        over = f"{strengths.iloc[0]:g} to {strengths.iloc[-1]:g}"
+        legend.append(dataclasses.replace(style, label=f"{style.label}\n{over}"))
         axes.plot(*places.T, color=style.color, linestyle=style.line, linewidth=1.3)
         arrow = {"arrowstyle": "-|>", "color": style.color, "mutation_scale": 14, "shrinkB": 5, "linewidth": 0}
         if len(places) > 1:
@@ -259,7 +260,7 @@ def tradeoff_fronts(
     axes.margins(0.09)
     label([axes], *AXES)
     legend_beside(axes, legend)
-    front = _labels(drawn[drawn["on_front"] & drawn["knob"].notna()])
+    front = _labels(drawn[drawn["on_front"] & drawn["strength"].notna()])
     missed = table[(table["seeds"] < table["runs"]) & (table["method"] != "alone")]
     ended = missed["seeds"].map(" {} of ".format) + missed["runs"].map(str)
     ended = [name + count for name, count in zip(_labels(missed), ended, strict=True)]
@@ -270,9 +271,9 @@ def tradeoff_fronts(
 
 def _fronts(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `tradeoff_fronts` from the rows of one sequence."""
-    by = ["method", "knob"]
+    by = ["method", "strength"]
     begun = rows.groupby(by, sort=False, as_index=False).agg(runs=("seed", "nunique"))
-    ended = tables.outcomes(rows, None, ("knob",)).dropna(subset=["old", "new"])
+    ended = tables.outcomes(rows, None, ("strength",)).dropna(subset=["old", "new"])
     if ended.empty:
         raise InputError("No run in the accuracy table reached the end of its sequence: there is nothing to draw.")
     table = begun[by].merge(tables.intervals(ended, by, "old", "new"), how="left", on=by)
@@ -281,5 +282,5 @@ def _fronts(rows: pd.DataFrame) -> pd.DataFrame:
     table = tables.in_order(table.assign(runs=begun["runs"].max()), by)
     for _, own in table.groupby("method"):
         table.loc[own.index, "on_front"] = pareto_front(own[["new_mean", "old_mean"]].to_numpy())
-    without = table.groupby("method")["knob"].transform(lambda knobs: knobs.eq(0).all()).astype(bool)
-    return table.astype({"on_front": bool}).assign(knob=table["knob"].mask(without))
+    without = table.groupby("method")["strength"].transform(lambda strengths: strengths.eq(0).all()).astype(bool)
+    return table.astype({"on_front": bool}).assign(strength=table["strength"].mask(without))

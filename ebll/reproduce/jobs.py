@@ -21,7 +21,7 @@ from ebll.executors import count
 from ebll.methods import METHODS
 from ebll.methods.base import record
 from ebll.methods.ebll import fit_to_task
-from ebll.metrics import unexplained_share
+from ebll.metrics import unexplained_variance
 from ebll.protocol import first_task
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS
 from ebll.reproduce.plan import Experiment
@@ -152,7 +152,7 @@ def _gap(job: Job, net: torch.nn.Module, first: Task, new: Task) -> Mapping[str,
     autoencoder = _autoencoder(net, first, job.preset.code_size, job.seed)
     features = record(net, new.train.inputs, features=lambda f: f)["features"]
     with torch.no_grad():
-        return {"old": first.name, "new": new.name, "gap": unexplained_share(autoencoder(features), features)}
+        return {"old": first.name, "new": new.name, "gap": unexplained_variance(autoencoder(features), features)}
 
 
 @functools.lru_cache(maxsize=1)

@@ -22,7 +22,7 @@ from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, check_choice
 from ebll.losses import code_distance
-from ebll.metrics import accuracy, unexplained_share
+from ebll.metrics import accuracy, unexplained_variance
 from ebll.networks import Network, frozen
 from ebll.plots.words import sentences, shortened
 from ebll.protocol import first_task
@@ -148,7 +148,7 @@ def exploring(config: SubmanifoldConfig, tasks: Iterable[Task] = ()) -> Iterator
             "points": pd.DataFrame(points.numpy(), columns=["x", "y", "x_back", "y_back"]),
             "others": places[labels != label],
             "accuracy": {name: accuracy(classified(f), labels) for name, f in ({"direct": found.held} | back).items()},
-            "missed": {name: unexplained_share(features, found.held) for name, features in back.items()},
+            "missed": {name: unexplained_variance(features, found.held) for name, features in back.items()},
             "holds": hold(autoencoder.encode, found.held[mine], moves).tolist(),
             "field": field,
             "extent": extent,

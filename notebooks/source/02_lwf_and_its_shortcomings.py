@@ -458,7 +458,7 @@ for seed, start in zip(lesson.seeds, starts, strict=True):
         missed = (reconstructed - features).square().sum(dim=1).mean()
         spread = (features - features.mean(dim=0)).square().sum(dim=1).mean()
         gap = (missed / spread).item()
-        assert abs(gap - ebll.metrics.unexplained_share(reconstructed, features)) < 1e-6
+        assert abs(gap - ebll.metrics.unexplained_variance(reconstructed, features)) < 1e-6
         rows.append({"task": task.name, "seed": seed, "gap": gap})
 gaps = pd.DataFrame(rows).pivot(index="seed", columns="task", values="gap")
 gap = gaps.mean().sort_values()  # from near to far

@@ -85,7 +85,7 @@ def read(seed, back):
     """What a reconstruction of the held-out features is worth, in percent."""
     logits = nets[seed].heads[0](nets[seed].operator(back))
     accuracy = ebll.metrics.accuracy(logits, held_out.labels)
-    return {"accuracy": 100 * accuracy, "missed": 100 * ebll.metrics.unexplained_share(back, features[seed][1])}
+    return {"accuracy": 100 * accuracy, "missed": 100 * ebll.metrics.unexplained_variance(back, features[seed][1])}
 
 
 direct = sum(read(seed, held)["accuracy"] for seed, (_, held) in features.items()) / len(features)
@@ -99,7 +99,7 @@ code = (held - mean) @ directions[:32].T  # 32 numbers an image
 back = mean + code @ directions[:32]  # r(v)
 
 missed = (back - held).square().sum(dim=1).mean() / (held - held.mean(dim=0)).square().sum(dim=1).mean()
-assert abs(missed - ebll.metrics.unexplained_share(back, held)) < 1e-5  # M8
+assert abs(missed - ebll.metrics.unexplained_variance(back, held)) < 1e-5  # M8
 with ebll.seeds.seeded(0, "pca"):  # torch's own PCA is quick and draws random numbers; a few more directions help it
     quick = torch.pca_lowrank(train, q=48, niter=4)[2][:, :32].T
 assert torch.allclose(mean + (held - mean) @ quick.T @ quick, back, atol=0.1 * float(held.std()))

@@ -738,8 +738,8 @@ ebll.course.say(
 # The hypothesis has passed: a weight that is too large does not freeze the features; the steps overshoot, and the features
 # end far away. The accuracy then looks like forgetting, but the step size is the cause.
 #
-# Small steps have a price: textures are learned less. And even LwF hardly forgets then. The learning rate is a knob of
-# stability and plasticity too, so methods must be compared at the same one. In this kit it was chosen first, for
+# Small steps have a price: textures are learned less. And even LwF hardly forgets then. The learning rate, too, decides
+# between stability and plasticity, so methods must be compared at the same one. In this kit it was chosen first, for
 # fine-tuning, and alpha after it: see [the settings](../docs/settings.md). One check remains:
 
 # %% alpha-zero

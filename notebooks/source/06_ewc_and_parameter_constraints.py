@@ -407,15 +407,15 @@ ebll.course.say(f"{len(ended)} runs ended early. The first one says: “{ended[0
 
 
 # %% stable-measure
-KNOBS = {"ewc": "ewc_strength", "ebll": "alpha"}  # what is varied; in methods of our own: "strength"
+STRENGTHS = {"ewc": "ewc_strength", "ebll": "alpha"}  # what is varied; in methods of our own: "strength"
 
 
 def on_validation(made):
-    """An accuracy table from validation images, with the strength in the column knob. NaN: the run diverged."""
+    """An accuracy table from validation images, with the strength in the column strength. NaN: the run diverged."""
     rows = []
     for run in made.runs.values():
-        knob = getattr(run.method, KNOBS.get(run.method.name, "strength"), 0.0)
-        facts = run.facts | {"knob": knob, "after": textures.name}
+        strength = getattr(run.method, STRENGTHS.get(run.method.name, "strength"), 0.0)
+        facts = run.facts | {"strength": strength, "after": textures.name}
         for t, task in enumerate([letters, textures]):
             ended = textures.name in set(run.accuracy["after"])
             accuracy = ebll.recording.measure_accuracy(run.net, t, task.validation) if ended else float("nan")
@@ -425,12 +425,12 @@ def on_validation(made):
 
 # %% stable-figure
 table = pd.concat([on_validation(narrow).assign(kind="64 features"), on_validation(pulled).assign(kind="256 features")])
-table = 100 * table.set_index(["kind", "knob", "seed", "task"])["accuracy"].unstack("task")
-broke = table[table["letters"].isna()].reset_index().groupby("kind")["knob"].min()
+table = 100 * table.set_index(["kind", "strength", "seed", "task"])["accuracy"].unstack("task")
+broke = table[table["letters"].isna()].reset_index().groupby("kind")["strength"].min()
 where = " and ".join(f"{strength:g} with {kind}" for kind, strength in broke.items())
 ebll.plots.over_setting(
     table.reset_index(),
-    "knob",
+    "strength",
     {"letters": "accuracy on letters, %", "textures": "accuracy on textures, %"},
     xlabel="strength of EWC",
     title="EWC at rising strength, until it breaks (letters, then textures)",
@@ -524,7 +524,7 @@ seen = pd.concat([on_validation(pulled), on_validation(held)], ignore_index=True
 
 
 # %% fronts-figure
-ebll.plots.tradeoff_fronts(seen.query("not (method == 'ebll' and knob == 30)"), split="validation")
+ebll.plots.tradeoff_fronts(seen.query("not (method == 'ebll' and strength == 30)"), split="validation")
 
 
 # %% fronts-along [markdown]
@@ -536,19 +536,19 @@ ebll.plots.tradeoff_fronts(seen.query("not (method == 'ebll' and knob == 30)"), 
 # %% fronts-measure
 def along(table, name, letters):
     """Textures of a method, %, one a seed, where it keeps so many letters; at the end of its line if it never does."""
-    rows = table[table["method"] == name].pivot(index="knob", columns=["task", "seed"], values="accuracy").dropna()
+    rows = table[table["method"] == name].pivot(index="strength", columns=["task", "seed"], values="accuracy").dropna()
     kept = 100 * rows["letters"].mean(axis=1)
     kept = kept.loc[: kept.idxmax()].cummax()  # its line up to its top
     place = np.interp(letters, kept, range(len(kept)))
     return 100 * rows["textures"].apply(lambda line: np.interp(place, range(len(line)), line))
 
 
-def beyond(table, name, knob, other="ewc"):
+def beyond(table, name, strength, other="ewc"):
     """Textures of a method at a strength, minus another's where that keeps as many letters: points, one a seed."""
-    rows = table[(table["method"] == name) & (table["knob"] == knob)]
+    rows = table[(table["method"] == name) & (table["strength"] == strength)]
     rows = 100 * rows.pivot(index="seed", columns="task", values="accuracy")
     points = rows["textures"] - along(table, other, rows["letters"].mean())
-    return ebll.reproduce.Part(f"{name} at {knob:g} minus {other}", tuple(points))
+    return ebll.reproduce.Part(f"{name} at {strength:g} minus {other}", tuple(points))
 
 
 # %% fronts-read
@@ -559,7 +559,7 @@ def words(part):
     return f"{part.estimate:+.1f} ({low:+.1f} to {high:+.1f}: **{word}**)"
 
 
-mean = 100 * seen.groupby(["method", "knob", "task"])["accuracy"].mean(skipna=False).unstack("task")
+mean = 100 * seen.groupby(["method", "strength", "task"])["accuracy"].mean(skipna=False).unstack("task")
 top = mean["letters"].groupby("method").max()
 ebll.course.say(
     f"At alpha {ours.alpha:g} EBLL keeps {mean.loc[('ebll', ours.alpha), 'letters']:.1f} % of letters. Where EWC keeps "
@@ -602,7 +602,7 @@ for seed in lesson.seeds:
     curvature = steepest(ebll.losses.code_distance(code, code.detach()), list(start.features.parameters()))
     rows.append({"curvature of the code term": curvature, "largest stable alpha": border / curvature})
 limits = pd.DataFrame(rows, index=pd.Index(lesson.seeds, name="seed"))
-mean = 100 * seen.query("method == 'ebll'").groupby(["knob", "task"])["accuracy"].mean().unstack("task")
+mean = 100 * seen.query("method == 'ebll'").groupby(["strength", "task"])["accuracy"].mean().unstack("task")
 ebll.course.say(
     f"At alpha 30, past the border and left out of the figure, EBLL ends at {mean.loc[30, 'letters']:.0f} % of letters "
     f"and {mean.loc[30, 'textures']:.0f} % of textures. At 3 it has {mean.loc[3, 'letters']:.0f} % and "
@@ -623,7 +623,7 @@ limits.round(1)
 slower = settings.replace(learning_rate=settings.learning_rate / 4, epochs=2 * settings.epochs)
 again = {f"ebll at {alpha:g}": ours.replace(alpha=alpha) for alpha in (0.0, 3.0, 10.0)}
 again = ebll.compare([letters, textures], again, starts=pulled.starts, **options | {"settings": slower})
-slow = 100 * on_validation(again).query("task == 'letters'").groupby("knob")["accuracy"].mean()
+slow = 100 * on_validation(again).query("task == 'letters'").groupby("strength")["accuracy"].mean()
 fast = mean["letters"]
 ebll.course.say(
     f"From alpha 3 to 10 letters go from {fast[3]:.1f} % to {fast[10]:.1f} % at the usual learning rate, and from "
@@ -708,25 +708,29 @@ own |= {f"features held at {s:g}": FeaturesHeld(strength=s) for s in (0.03, 0.1)
 own = ebll.compare([letters, textures], own, starts=pulled.starts, **options)
 every = pd.concat([seen, on_validation(own)], ignore_index=True)
 ends = every["method"].isin(["finetune", "feature-extraction"])
-ebll.plots.tradeoff_fronts(every[~ends].query("not (method == 'ebll' and knob == 30)"), split="validation")
+ebll.plots.tradeoff_fronts(every[~ends].query("not (method == 'ebll' and strength == 30)"), split="validation")
 
 # %% question-order
-mean = 100 * every.groupby(["method", "knob", "task"])["accuracy"].mean(skipna=False).unstack("task")
-top = mean.loc[mean["letters"].groupby("method").idxmax()].reset_index("knob").sort_values("letters", ascending=False)
+mean = 100 * every.groupby(["method", "strength", "task"])["accuracy"].mean(skipna=False).unstack("task")
+top = (
+    mean.loc[mean["letters"].groupby("method").idxmax()].reset_index("strength").sort_values("letters", ascending=False)
+)
 told = {name: f"{row.letters:.1f} % of letters, {row.textures:.1f} % of textures" for name, row in top.iterrows()}
 ends = [f"{name} ({told.pop(name)})" for name in ("finetune", "feature-extraction")]
 ebll.course.say(f"Left out, so that the fronts fill the figure: {' and '.join(ends)}. From the furthest up:")
-ebll.course.say("\n".join(f"- {name} at {top.loc[name, 'knob']:g}: {line}" for name, line in told.items()))
+ebll.course.say("\n".join(f"- {name} at {top.loc[name, 'strength']:g}: {line}" for name, line in told.items()))
 tops = top["letters"]
 assert tops[["ewc", "same pull on every weight"]].min() > tops["ebll"] + 0.5  # the claim: they go on
 
 # %% question-verdict
 others = {"ebll": (0, 1, 3), "features held": (0.03, 0.1), "same pull on every weight": (100, 300, 1000)}
 lines = ["| | letters, % | textures, % | textures beyond EWC's, points |", "|---|---|---|---|"]
-parts = {(name, knob): beyond(every, name, knob) for name, knobs in others.items() for knob in knobs}
-for (name, knob), part in parts.items():
-    row = mean.loc[name, knob]
-    lines.append(f"| {name} at {knob:g} | {row['letters']:.1f} | {row['textures']:.1f} | {words(part)} |")
+parts = {
+    (name, strength): beyond(every, name, strength) for name, strengths in others.items() for strength in strengths
+}
+for (name, strength), part in parts.items():
+    row = mean.loc[name, strength]
+    lines.append(f"| {name} at {strength:g} | {row['letters']:.1f} | {row['textures']:.1f} | {words(part)} |")
 ebll.course.say("\n".join(lines))
 computed = [part for (name, _), part in parts.items() if name in ("ebll", "features held")]
 ebll.course.say(
@@ -746,7 +750,7 @@ ebll.course.say(
 level = mean.loc[("ebll", ours.alpha), "letters"]
 picked = dict((mean["letters"].dropna() - level).abs().groupby("method").idxmin())  # method -> (method, strength)
 made = pd.concat([pulled.accuracy, held.accuracy, own.accuracy])
-chosen = {name: name if name in preset else f"{name} at {knob:g}" for name, (_, knob) in picked.items()}
+chosen = {name: name if name in preset else f"{name} at {strength:g}" for name, (_, strength) in picked.items()}
 test = [made[made["method"] == key].assign(method=name) for name, key in chosen.items()]
 test = pd.concat(test, ignore_index=True)
 ebll.course.say(f"Picked: {', '.join(chosen.values())}.")
@@ -767,7 +771,7 @@ lines = [f"- {one} minus {other}: {', '.join(line)}" for (one, other), line in z
 ebll.course.say("On test images:\n\n" + "\n".join(lines))
 
 # %% question-points
-rows = 100 * every[every["knob"] == 100].set_index(["method", "task", "seed"])["accuracy"].sort_index()
+rows = 100 * every[every["strength"] == 100].set_index(["method", "task", "seed"])["accuracy"].sort_index()
 told = [f"{minus(rows, 'same pull on every weight', 'ewc', task)} points of {task}" for task in ("letters", "textures")]
 ebll.course.say(
     f"At the same strength, 100, the same pull minus EWC is {' and '.join(told)}, on validation images. The table adds "

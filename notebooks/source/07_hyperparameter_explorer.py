@@ -608,8 +608,8 @@ ebll.course.say(
 assert min(told[16]) > max(told[64])
 
 # %% lambda-border-after [markdown]
-# So near the cliff lambda decides on which side of it a setting lies. A knob that does nothing over a whole *region* is a
-# finding: inside that region it need not be swept again. It is one about this range, this start of the fit, and these features.
+# So near the cliff lambda decides on which side of it a setting lies. A hyperparameter that does nothing over a whole
+# *region* is a finding: inside that region it need not be swept again. It is one about this range, this start of the fit, and these features.
 #
 # Why does a longer code narrow the border, and more than in proportion? Look at the length of the rows of $W_{enc}$:
 

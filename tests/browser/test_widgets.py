@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 SOON = 30_000
 
 
-def knob(panel, name):
+def slider(panel, name):
     """The slider of a setting, found as a screen reader finds it."""
     return panel.get_by_role("slider", name=re.compile(rf"^{name}"))
 
@@ -77,7 +77,7 @@ def test_notebook_04_runs_and_its_panel_obeys_mouse_and_keys(opened, keep):
     book.run_all(timeout=600)
     panel = book.widget(1)  # in the first one a moved slider acts in mid-run
     settled(panel)
-    alpha, before = knob(panel, "alpha"), (count(panel), text(panel))
+    alpha, before = slider(panel, "alpha"), (count(panel), text(panel))
 
     typed = panel.get_by_role("spinbutton", name=re.compile("^alpha"))
     drag(book.page, alpha, 0.8)
@@ -168,7 +168,7 @@ def test_keys_on_a_panel_are_no_shortcuts_of_the_notebook(executed):
     panel, cells = book.widget(0), book.page.locator(".jp-Notebook .jp-Cell")
     before, frame, terms = cells.count(), panel.locator(".ebll-plot"), panel.get_by_label("loss terms of")
     run = panel.get_by_role("button", name="Run", exact=True)
-    for part in (frame, run, panel.get_by_role("checkbox").first, terms, knob(panel, "alpha")):
+    for part in (frame, run, panel.get_by_role("checkbox").first, terms, slider(panel, "alpha")):
         part.focus()
         book.page.keyboard.press("b")
         book.page.keyboard.press("Shift+M")
@@ -248,7 +248,7 @@ def test_a_change_that_is_made_in_mid_run_is_marked(executed, keep):
 def test_the_explorer_answers_to_the_keyboard(executed, keep):
     book = executed("panels.ipynb")
     panel = book.widget(2)
-    size, before = knob(panel, "code size"), text(panel)
+    size, before = slider(panel, "code size"), text(panel)
     size.focus()
     for _ in range(4):
         book.page.keyboard.press("ArrowLeft")

@@ -5,9 +5,9 @@
     python -m tests.mutants ebll/networks.py weight-decay-off  # those of a file, and one by its id
     python -m tests.mutants --list                         # what there is
 
-The faults stand in faults.toml. The test that noticed a fault last time runs first, then those that state the laws of the
-broken file, then the rest of the fast tier, without the golden files. A run over all faults writes tests/mutants/RESULTS.md. The exit code is 1 where a fault
-goes unnoticed.
+The faults stand in faults.toml. The test that noticed a fault last time runs first, then those that state the laws of
+the broken file, then the rest of the fast tier, without the golden files. A run over all faults writes
+tests/mutants/RESULTS.md. The exit code is 1 where a fault goes unnoticed.
 """
 
 from __future__ import annotations
