@@ -22,8 +22,8 @@ import pandas as pd
 from benchmarks.results import spread
 from benchmarks.rounds import Figure, figure
 from benchmarks.start import ebll
-from ebll import protocol, starts
-from ebll.methods import codes, ewc
+from ebll import protocol
+from ebll.methods import ebll as ebll_methods, ewc
 from ebll.recording import Recorder, sequence_id
 from ebll.reproduce import jobs, reproduce
 
@@ -37,7 +37,7 @@ STAGES = {
     "recording targets": [(protocol, "targets_of")],
     "measuring curves": [(Recorder, "measure"), (Recorder, "watching")],
     "test accuracy": [(Recorder, "add_accuracies")],
-    "autoencoder fit": [(codes, "fit_to_task"), (jobs, "fit_to_task")],
+    "autoencoder fit": [(ebll_methods, "fit_to_task"), (jobs, "fit_to_task")],
     "Fisher": [(ewc, "fisher_diagonal")],
     "tables and figures": [(import_module("ebll.reproduce"), "conclude")],
 }
@@ -100,7 +100,7 @@ def watched(clock: Clock) -> contextlib.ExitStack:
         for owner, name in places:
             wrap(owner, name, lambda *given, _stage=stage, **options: {"stage": _stage})
     wrap(protocol, "_stage", stage_of)
-    wrap(starts, "learn", first_of)
+    wrap(protocol, "learn", first_of)
     wrap(jobs, "learn_with", run_of)
     return stack
 

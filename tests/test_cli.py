@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path, comm
     (tmp_path / "file").write_text("")
     out = invoke(command, "--out", tmp_path / "file" / "out")
     assert (out.exit_code, out.stdout) == (2, "")
-    review(out.stderr, tmp_path / "file", "--out")
+    review(out.stderr, tmp_path / "file")
 
 
 def test_kill_ends_a_command_as_ctrl_c_does_but_not_where_it_is_ignored():
