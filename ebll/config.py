@@ -13,7 +13,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import InputError, check_choice
@@ -21,7 +21,7 @@ from ebll.methods import EBLL, EWC, METHODS, LwF, Method, method_from, settings_
 from ebll.settings import Settings, as_in, setting
 from ebll.training import TrainSettings
 
-__all__ = ["NEW_TASK_IMAGES", "PRESETS", "OfNet", "Preset", "RunConfig", "take_own"]
+__all__ = ["NEW_TASK_IMAGES", "PRESETS", "NetSettings", "OfNet", "Preset", "RunConfig"]
 
 NEW_TASK_IMAGES = 1190
 """Training images of every task but the first: as many as the smallest has, so that they do not differ in size."""
@@ -49,23 +49,38 @@ PRESETS = {
 
 
 class OfNet(float):
-    """A setting's default that gives way to the net's own when a config is built: see `take_own`."""
+    """A setting's default that gives way to the net's own when a config is built."""
 
 
-def take_own(config: Any) -> None:
-    """Put the net's own values in the place of defaults that were left as they are; first in a `__post_init__`."""
-    preset = PRESETS[check_choice(config.net, PRESETS, "net")]
-    for name in config.__dataclass_fields__:
-        if isinstance(getattr(config, name), OfNet):
-            owner = preset if hasattr(preset, name) else preset.train
-            object.__setattr__(config, name, getattr(owner, name))
+class NetSettings(Settings):
+    """Settings with a field `net`, where what is not given is as was chosen for the net."""
+
+    net: str
+
+    def __post_init__(self):
+        preset = PRESETS[check_choice(self.net, PRESETS, "net")]
+        for field in dataclasses.fields(self):
+            if isinstance(getattr(self, field.name), OfNet):
+                owner = preset if hasattr(preset, field.name) else preset.train
+                object.__setattr__(self, field.name, getattr(owner, field.name))
+        super().__post_init__()
+
+    def replace(self, /, **changes: Any) -> Self:
+        """As `Settings.replace`; with another net, what stood at the old net's own value goes to the new one's."""
+        net = changes.get("net", self.net)
+        if net == self.net:
+            return super().replace(**changes)
+        usual = type(self)(net=self.net)
+        fields = [field.name for field in dataclasses.fields(self) if field.name != "net"]
+        given = {name: getattr(self, name) for name in fields if getattr(self, name) != getattr(usual, name)}
+        return type(self)(net=net).replace(**given | changes)
 
 
 _MLP = PRESETS["mlp"]
 
 
 @dataclass(frozen=True)
-class RunConfig(Settings):
+class RunConfig(NetSettings):
     """One run: a sequence of tasks, a net, a method with its weights, a seed.
 
     The first task is always learned with the net's own settings, so that all runs of a net and seed branch from the
@@ -92,7 +107,6 @@ class RunConfig(Settings):
     log_every: int = setting(20, "Optimiser steps between two measurements; 0 for none.")
 
     def __post_init__(self):
-        take_own(self)
         super().__post_init__()
         names = tuple(self.tasks) if isinstance(self.tasks, Iterable) and not isinstance(self.tasks, str) else ()
         if len(names) < 2 or not all(isinstance(name, str) and name.strip() for name in names):

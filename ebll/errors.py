@@ -24,7 +24,7 @@ __all__ = [
 
 
 class EbllError(Exception):
-    """Base of every error that ebll raises on purpose; its text is meant for the person at the keyboard."""
+    """Base of every error that ebll raises on purpose; its text is meant for users."""
 
 
 class InputError(EbllError, ValueError):

@@ -88,14 +88,14 @@ def fisher_diagonal(
     """
     if len(inputs) == 0:
         raise InputError("The Fisher information needs at least one sample; got none.")
-    check_choice(kind, FISHER_KINDS, "Fisher")
     layers = _layers_of(network, parameters)
     if layers is None:
         return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
     batch_size = batch_size or max(1, min(512, _VALUES // max(1, inputs[0].numel())))
     totals = {parameter: torch.zeros_like(parameter) for parameter in parameters}
     with frozen(network), torch.no_grad():
-        weights = _label_weights(forward(inputs), labels, kind, seed)
+        logits = torch.cat([forward(part) for part in inputs.split(batch_size)])
+        weights = _label_weights(logits, labels, kind, seed)
     for rows in torch.arange(len(inputs), device=inputs.device).split(batch_size):
         if not _add_batch(totals, network, forward, layers, inputs[rows], weights[rows]):
             return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
@@ -104,6 +104,7 @@ def fisher_diagonal(
 
 def _label_weights(logits: Tensor, labels: Tensor, kind: str, seed: int) -> Tensor:
     """How much each label's squared gradient counts, (n, classes)."""
+    check_choice(kind, FISHER_KINDS, "Fisher")
     probabilities = torch.softmax(logits, dim=1)
     if kind == "exact":
         return probabilities

@@ -71,7 +71,7 @@ def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 1024)
 
 @dataclass
 class Probe:
-    """Held-out inputs of one task, with what the network said of them before the present task.
+    """Held-out inputs of one task, with the features that the network gave them before the present task.
 
     still   F and T do not change while this is in use, so that one pass through them serves every measurement
     """

@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 from messages import raises
 
 from ebll import EBLL, EWC, METHODS, AutoencoderSettings, CodeOnly, EBLLSeparate, InputError, LwF, TrainSettings
+from ebll.config import PRESETS, RunConfig
 from ebll.settings import Settings, setting
 
 WITH_ALPHA = [EBLL, EBLLSeparate, CodeOnly]
@@ -181,3 +182,10 @@ def test_the_defaults_are_those_of_the_paper_where_it_names_them():
     assert (LwF().temperature, LwF().distill_weight) == (2.0, 1.0)
     assert (EBLL().temperature, EBLL().distill_weight) == (2.0, 1.0)
     assert (TrainSettings().momentum, TrainSettings().weight_decay) == (0.9, 5e-4)
+
+
+def test_with_another_net_what_was_not_given_is_the_other_nets():
+    own = {net: RunConfig(net=net) for net in PRESETS}
+    assert own["mlp"].distill_weight != own["cnn"].distill_weight
+    assert own["mlp"].replace(net="cnn") == own["cnn"] == RunConfig.from_dict({"net": "cnn"})
+    assert own["mlp"].replace(alpha=7.0).replace(net="cnn", seed=2) == RunConfig(net="cnn", alpha=7.0, seed=2)

@@ -177,8 +177,8 @@ def test_methods_come_in_the_order_of_the_kit_and_once_each():
 @pytest.mark.parametrize("net", PRESETS)
 def test_the_defaults_of_each_net_are_those_of_the_main_job(net):
     config = LabConfig(net=net)
-    assert config == LabConfig().with_net(net) == LabConfig.read(f'net="{net}"') == LabConfig.read(config.line())
-    assert config.with_net("mlp") == LabConfig()
+    assert config == LabConfig().replace(net=net) == LabConfig.read(f'net="{net}"') == LabConfig.read(config.line())
+    assert config.replace(net="mlp") == LabConfig()
     for name in LAB_METHODS:
         assert config.run(name).made_method() == PRESETS[net].method(name)
         assert config.run(name).train == PRESETS[net].train
@@ -189,7 +189,7 @@ def test_the_defaults_of_each_net_are_those_of_the_main_job(net):
 
 @given(CONFIGS, st.sampled_from(list(PRESETS)))
 def test_another_net_brings_its_own_settings_and_leaves_those_that_were_chosen(config, net):
-    moved, old, new = config.with_net(net), PRESETS[config.net], PRESETS[net]
+    moved, old, new = config.replace(net=net), PRESETS[config.net], PRESETS[net]
     assert moved.net == net
     for name in ("alpha", "distill_weight", "ewc_strength", "learning_rate", "epochs"):
         before, after = (preset if hasattr(preset, name) else preset.train for preset in (old, new))

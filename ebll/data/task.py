@@ -229,6 +229,8 @@ class Task:
         """The task with its tensors on `device`, such as "cuda"; itself where they are there already."""
         try:
             moved = {key: getattr(self, key).to(device) for key in SPLITS}
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"task {self.name!r} cannot move to device {device!r}: {reason}. Use 'cpu'.") from error

@@ -124,7 +124,7 @@ class Method(Settings, ABC):
 
 
 def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: Callable[[Tensor], Tensor]) -> Targets:
-    """Send many inputs through F once, without gradients, and keep what each function says of the features.
+    """Send many inputs through F once, without gradients, and keep what each function gives for the features.
 
     inputs    (n, *input_shape)
     answers   name -> function of features (batch, feature_size) giving (batch, ...)

@@ -19,7 +19,7 @@ __all__ = ["FeatureExtraction", "Finetune", "Joint"]
 @final
 @dataclass(frozen=True)
 class Finetune(Method):
-    """E1 of the new task; F and T move as it pleases, the old heads stay as they were."""
+    """E1 of the new task; F and T move without restraint, the old heads stay as they were."""
 
     name = "finetune"
     label = "Fine-tuning"

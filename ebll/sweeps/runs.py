@@ -78,8 +78,10 @@ def run_one(config: RunConfig, device: str = "cpu") -> RunResult:
             options = {"start": _result(first), "seed": config.seed, "device": device}
             run = begin(tasks, config.made_method(), recorder=recorder, **options)
             scalars = _scalars(complete(run, tasks, config.train), tasks)
-        except (TrainingDiverged, InputError) as error:
+        except TrainingDiverged as error:
             failure = str(error)
+        except InputError as error:
+            failure, repeat = str(error), device != "cpu"  # another worker may have that device
         except Exception as error:
             words = str(error) if isinstance(error, EbllError) else f"{type(error).__name__}: {error}"
             failure, repeat = f"{words} (not saved: the same sweep tries this run again)", True

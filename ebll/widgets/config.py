@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
-from ebll.config import NEW_TASK_IMAGES, PRESETS, OfNet, RunConfig, take_own
+from ebll.config import NEW_TASK_IMAGES, PRESETS, NetSettings, OfNet, RunConfig
 from ebll.data import TASKS, Task, load_task
 from ebll.errors import InputError, check_choice, check_count
 from ebll.methods import METHODS, settings_of
-from ebll.settings import Settings, as_in, setting
+from ebll.settings import as_in, setting
 from ebll.training import TrainSettings
 
 __all__ = ["LAB_METHODS", "MID_RUN", "Change", "LabConfig", "SubmanifoldConfig", "WidgetConfig"]
@@ -40,7 +40,7 @@ class Change(NamedTuple):
     value: float
 
 
-class WidgetConfig(Settings):
+class WidgetConfig(NetSettings):
     """Settings that a line of code holds."""
 
     made_by: ClassVar[str]  #: what a line of code calls to make such an object
@@ -95,7 +95,6 @@ class LabConfig(WidgetConfig):
     seed: int = as_in(RunConfig, "seed", 0)
 
     def __post_init__(self):
-        take_own(self)
         super().__post_init__()
         names = (self.methods,) if isinstance(self.methods, str) else self.methods
         if not isinstance(names, Iterable) or not (names := tuple(names)):
@@ -115,10 +114,6 @@ class LabConfig(WidgetConfig):
     def train(self) -> TrainSettings:
         """How the new task is learned, the same for all methods."""
         return self.run(self.methods[0]).train
-
-    def with_net(self, net: str) -> LabConfig:
-        """The same with another net: what stood at the old net's own setting goes to the new one's."""
-        return LabConfig(net=net).replace(**{n: getattr(self, n) for n in self.changed if n != "net"})
 
 
 @dataclass(frozen=True)

@@ -250,7 +250,7 @@ class ForgettingLab(SettingsWidget):
     # What the user does
 
     def _with(self, settings: dict[str, Any]) -> LabConfig:
-        return self.config.with_net(settings.pop("net", self.config.net)).replace(**settings)
+        return self.config.replace(**settings)
 
     def _apply(self, config: LabConfig) -> None:
         """In mid-run mode a change acts at the next step, otherwise it starts a run, or waits for the button."""

@@ -245,7 +245,7 @@ def _train_one(made: LabRun, name: str, both: list[Task], start: Snapshot, key: 
 
 
 def _finish(made: LabRun, name: str, both: list[Task]) -> None:
-    """Measure a run that has come to its end, and say so where its features have run away."""
+    """Measure a run that has come to its end, and say so where its features have moved very far."""
     net, rows = made.runs[name].net, made.recorders[name].curve_rows
     made.validation[name] = tuple(measure_accuracy(net, t, task.validation) for t, task in enumerate(both))
     if rows and rows[-1]["feature_distance"] > FAR * rows[0]["feature_norm"]:
