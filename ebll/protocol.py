@@ -180,10 +180,12 @@ def learn(
                 yield from learn_task(run, tasks, t, settings, resume if resume and resume.task == t else None)
             if run.fitted <= t and (t < last or consolidate_last):
                 who = run.method.label
-                kept, key = run.memories if t == 0 else {}, (run.method.memory_key, run.seed)
-                if key not in kept:
-                    kept[key] = run.method.consolidate(run.net, t, task, run.memory, run.seed)
-                run.memory = kept[key]
+                # What the threads and the device compute differs in the last bits.
+                key = (run.method.memory_key, run.seed, device, torch.get_num_threads())
+                shared = run.memories if t == 0 and key[0] is not None else {}
+                if key not in shared:
+                    shared[key] = run.method.consolidate(run.net, t, task, run.memory, run.seed)
+                run.memory = shared[key]
                 run.fitted = t + 1
                 run.recorder.add_memory(task.name, run.memory)
         except TrainingDiverged as error:
@@ -207,14 +209,12 @@ def learn_task(
     if len(net.heads) == t:
         with seeded(run.seed, "head", t):
             net.add_head(tasks[t].class_count)
-    if t:
-        stages = [("warm-up", FeatureExtraction(), settings.warmup_epochs), ("train", run.method, settings.epochs)]
-    else:
+    if t == 0:
         refuse_batch_of_one(net, tasks[0].name, len(tasks[0].train), settings)
-        stages = [("train", Finetune(), settings.epochs)]
-    for stage, method, epochs in stages:
+    for stage, epochs in (("warm-up", settings.warmup_epochs if t else 0), ("train", settings.epochs)):
         if not epochs or (resume and resume.stage == "train" and stage == "warm-up"):
             continue
+        method = FeatureExtraction() if stage == "warm-up" else run.method if t else Finetune()
         on = resume if resume and resume.stage == stage else None
         yield from _stage(run, tasks, t, stage, method, settings.replace(epochs=epochs), on)
     run.recorder.add_accuracies(net, tasks, t)

@@ -175,9 +175,11 @@ def test_the_images_labelled_with_a_letter_are_those_drawn_of_it(tasks):
         assert (found == torch.tensor(first)).all(dim=(1, 2)).any()
 
 
-def test_letters_are_balanced_white_on_black_and_of_a_letters_height(tasks):
+def test_letters_are_balanced_white_on_black_and_uncut(tasks):
     assert torch.bincount(tasks["letters"].test.labels).tolist() == [40] * 26
     inputs, _ = whole(tasks["letters"])
+    assert max(inputs[..., rim, :].max() for rim in (0, -1)) == 0
+    assert max(inputs[..., rim].max() for rim in (0, -1)) == 0
     assert inputs.amax((1, 2, 3)).min() > 0.8
     heights = (inputs[:, 0].amax(2) > 0.3).sum(1)
     assert heights.min() >= 5  # the widest W in the heaviest slant is flat, yet a letter

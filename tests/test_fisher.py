@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hypothesis import given, settings, strategies as st
 from messages import raises
 from tiny import blobs, small
 from torch import nn
@@ -265,9 +266,21 @@ def test_E7_of_a_network_with_heads(separate, task):
     assert all((part == 0).all() for part, p in zip(found, parameters, strict=True) if id(p) in unused)
 
 
+@settings(max_examples=25)
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(2, 5), st.integers(1, 9), st.integers(0, 2**31))
+def test_E7_quick_equals_loop_for_any_sizes(size, hidden, classes, count, seed):
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(size, hidden), nn.Tanh(), nn.Linear(hidden, classes)).double()
+    inputs, labels = torch.randn(count, size, dtype=torch.float64), torch.randint(0, classes, (count,))
+    for kind in FISHER_KINDS:
+        arguments = network, network, list(network.parameters()), inputs, labels, kind, seed
+        assert_same(fisher_diagonal(*arguments), fisher_diagonal_loop(*arguments))
+
+
 def test_bad_input_is_refused():
     network, parameters, inputs, labels = made("linear")
-    with raises(InputError, "Fisher", "'exat'", "Did you mean 'exact'"):
-        fisher_diagonal(network, network, parameters, inputs, labels, "exat")
+    for either in (fisher_diagonal, fisher_diagonal_loop):
+        with raises(InputError, "Fisher", "'exat'", "Did you mean 'exact'"):
+            either(network, network, parameters, inputs, labels, "exat")
     with raises(InputError, "none"):
         fisher_diagonal(network, network, parameters, inputs[:0], labels[:0])

@@ -266,7 +266,8 @@ def test_looking_back_after_the_last_task_changes_nothing_but_what_is_kept(name)
 def test_runs_that_share_the_memories_of_the_first_task_are_those_that_fit_their_own(name):
     tasks = sequence(3)
     start = learn_first(tasks, net=small, settings=SETTINGS)
-    plain = learn(name, tasks, start=start)
+    plain = learn(name, [dataclasses.replace(tasks[0]), *tasks[1:]], start=start)  # another object: nothing is shared
+    assert not start.memories
     for _ in range(2):  # the second one takes what the first has fitted
         recorder = Recorder(log_every=3)
         run = begin(tasks, method(name), start=start, recorder=recorder)
@@ -274,6 +275,48 @@ def test_runs_that_share_the_memories_of_the_first_task_are_those_that_fit_their
         assert same(run.net, plain.net)
         assert_same_tables(run, plain)
     assert len(start.memories) == 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept(ebll.methods.Memory):
+    """What it was made from."""
+
+    facts: tuple
+
+    def bytes(self):
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeping(ebll.methods.Method):
+    """Fine-tuning that keeps what it was made from."""
+
+    setting: object = 0
+    name, label = "keeping", "Keeping"
+
+    def loss_terms(self, net, batches, memory):
+        return ebll.Finetune().loss_terms(net, batches, memory)
+
+    def consolidate(self, net, t, task, memory, seed):
+        return Kept((self.setting, len(task.train), seed, torch.get_num_threads()))
+
+
+def test_memories_are_shared_by_runs_that_would_fit_the_same_and_by_no_other():
+    tasks = sequence(2)
+    start = learn_first(tasks, net=small, settings=SETTINGS)
+    other = dataclasses.replace(tasks[0], train=tasks[0].train.take(torch.arange(40)))
+
+    def kept(setting=0, first=tasks[0], **changes):
+        options = {"start": start, "consolidate_last": False, "seed": 0, "settings": SETTINGS} | changes
+        return run_sequence([first, tasks[1]], Keeping(setting), **options).memory
+
+    assert kept() is kept()
+    assert kept(seed=1).facts == (0, 51, 1, 1)
+    assert kept(1).facts == (1, 51, 0, 1)
+    assert kept(first=other).facts == (0, 40, 0, 1)
+    assert kept(settings=SETTINGS.replace(threads=2)).facts == (0, 51, 0, 2)
+    for number in range(9):  # settings that cannot be told apart by a hash are never shared
+        assert kept([number]).facts == ([number], 51, 0, 1)
 
 
 @pytest.mark.parametrize("net", [small, noisy])

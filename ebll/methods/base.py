@@ -51,7 +51,10 @@ class Term:
 
 
 class Memory(ABC):
-    """What a method keeps between tasks; its size is the method's memory cost."""
+    """What a method keeps between tasks; its size is the method's memory cost.
+
+    Runs may share one, so it is never changed once it was made.
+    """
 
     @abstractmethod
     def bytes(self) -> int:
@@ -115,11 +118,11 @@ class Method(Settings, ABC):
 
     @property
     def memory_key(self) -> Hashable:
-        """What decides the first task's memory: methods with equal keys share one, fitted once."""
+        """What decides the first task's memory: methods with equal keys share one, fitted once; with None, none is."""
         try:
             hash(self)
         except TypeError:  # a setting of a reader's own may be a list
-            return id(self)
+            return None
         return self
 
 

@@ -83,6 +83,7 @@ class LabRun:
     notes: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     step: int = 0  #: optimiser steps that each method has made, after the warm-up
+    coming: int = 0  #: the step at which a change acts that is asked for now
     steps: int = 0  #: and those that it will make
     before: float = math.nan  #: accuracy on all validation images of the old task before the new one
     every_step: bool = False
@@ -104,8 +105,7 @@ class LabRun:
             raise InputError(
                 "Some of these runs are earlier ones, which cannot change any more: press Run, then change."
             )
-        step = self.step + 1 if self.recorders else 0
-        (change,) = checked_changes(self.config, [(step, name, value)])
+        (change,) = checked_changes(self.config, [(self.coming, name, value)])
         self.planned = [*(one for one in self.planned if one[:2] != change[:2]), change]
 
     def at(self, step: int) -> LabConfig:
@@ -223,11 +223,15 @@ def _train_one(made: LabRun, name: str, both: list[Task], start: Snapshot, key: 
         options = {"start": start, "seed": config.seed}
         run = begin(both, now.run(name).made_method(), recorder=made.recorders[name], **options)
         for step in learn(run, both, settings):
-            made.step = step.index if step.stage == "train" else 0
+            learning = step.stage == "train"
+            made.step = step.index if learning else 0
+            made.coming = coming = step.index + 1 if learning else 0
             yield
-            if step.stage == "train" and step.index + 1 < step.total and now is not made.at(step.index + 1):
-                now = made.at(step.index + 1)
-                step.method = now.run(name).made_method()
+            if coming < step.total and now is not made.at(coming):
+                now = made.at(coming)
+                run.method = now.run(name).made_method()
+                if learning:
+                    step.method = run.method
     except TrainingDiverged as error:
         made.diverged.add(name)
         what = str(error).partition(": training diverged: ")[2] or error

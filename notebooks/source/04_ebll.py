@@ -156,8 +156,8 @@ norm = ebll.metrics.feature_norm(features)
 ebll.course.say(
     f"A push of 8, where features are {norm:.0f} long, takes accuracy from {mean.loc[0].iloc[0]:.1f} % to "
     f"**{mean.loc[8, 'the code sees']:.1f} %** in directions that the code sees, and to "
-    f"**{mean.loc[8, 'the code cannot see']:.1f} %** in the others, where the code distance stays zero. Twice as far it is "
-    f"{mean.loc[16, 'the code sees']:.1f} % and {mean.loc[16, 'the code cannot see']:.1f} %."
+    f"**{mean.loc[8, 'the code cannot see']:.1f} %** in the others, where the code distance stays zero. Twice as far "
+    f"it is {mean.loc[16, 'the code sees']:.1f} % and {mean.loc[16, 'the code cannot see']:.1f} %."
 )
 
 # %% push-think [markdown]
