@@ -89,8 +89,9 @@ class Drawing:
         about = PngImagePlugin.PngInfo()
         about.add_itxt("Description", self.alt)
         buffer = io.BytesIO()
-        drawn = _converted(self._filled(), "png", scale)
-        few = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        drawn = Image.open(io.BytesIO(_converted(self._filled(), "png", scale))).convert("RGB")
+        # An octree keeps the colours of thin lines; the usual median cut gives nearly all to large areas.
+        few = drawn.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         few.save(buffer, "png", pnginfo=about, optimize=True)
         return buffer.getvalue()
 
