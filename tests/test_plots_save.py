@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 from golden import inputs
@@ -16,7 +17,7 @@ from PIL import Image
 
 from ebll import plots
 from ebll.errors import InputError, OutputError
-from ebll.plots.figure import png, register
+from ebll.plots.figure import png, register, with_palette
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,22 @@ def test_a_notebook_shows_the_figure_with_its_alt_text_and_others_as_ever(figure
     assert len(png(figure)) < 80_000  # a notebook with its pictures is light
     assert formatter.format(Figure())[0]["text/plain"].startswith("<Figure size")
     assert len(shown) == 1
+
+
+def test_few_colours_are_those_of_thin_lines_too():
+    """Beside a map that fills nearly all of the picture."""
+    drawn = np.empty((400, 400, 3), np.uint8)
+    drawn[:] = np.stack([np.linspace(0, 255, 400), np.linspace(30, 230, 400), np.linspace(120, 60, 400)], 1)
+    lines = {3 * i: list(bytes.fromhex(style.color[1:])) for i, style in enumerate(plots.METHODS.values())}
+    for row, color in lines.items():
+        drawn[row, :40] = color
+    buffer = io.BytesIO()
+    Image.fromarray(drawn).save(buffer, "png")
+    few = with_palette(buffer.getvalue(), 64)
+    assert len(few.getcolors()) <= 64
+    kept = np.asarray(few.convert("RGB"), int)
+    for row, color in lines.items():
+        assert abs(kept[row, 5] - color).max() <= 16
 
 
 @pytest.mark.slow

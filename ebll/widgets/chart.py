@@ -84,15 +84,14 @@ class Drawing:
 
     def png(self, scale: float = 1.4) -> bytes:
         """The chart as PNG, `scale` pixels for each of the page's, with its text as its description."""
-        from PIL import Image, PngImagePlugin
+        from PIL import PngImagePlugin
+
+        from ebll.plots.figure import with_palette
 
         about = PngImagePlugin.PngInfo()
         about.add_itxt("Description", self.alt)
         buffer = io.BytesIO()
-        drawn = Image.open(io.BytesIO(_converted(self._filled(), "png", scale))).convert("RGB")
-        # An octree keeps the colours of thin lines; the usual median cut gives nearly all to large areas.
-        few = drawn.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        few.save(buffer, "png", pnginfo=about, optimize=True)
+        with_palette(_converted(self._filled(), "png", scale), 64).save(buffer, "png", pnginfo=about, optimize=True)
         return buffer.getvalue()
 
     def save(self, stem: str | Path) -> dict[str, Path]:
