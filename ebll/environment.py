@@ -12,8 +12,8 @@ __all__ = ["check_environment", "choose_device"]
 
 
 def check_environment() -> None:
-    """Raise `EbllError` with what is missing or too old, and the command that mends it."""
-    amiss = []
+    """Raise `EbllError` with what is missing or too old, and the command that installs it."""
+    problems = []
     for wanted in map(Requirement, metadata.requires("ebll") or []):
         if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
             try:
@@ -21,9 +21,9 @@ def check_environment() -> None:
             except metadata.PackageNotFoundError:
                 here = "not installed"
             if here == "not installed" or not wanted.specifier.contains(here, prereleases=True):
-                amiss.append(f"{wanted.name} is {here}; ebll needs {wanted}.")
-    if amiss:
-        listed = "\n  ".join(amiss)
+                problems.append(f"{wanted.name} is {here}; ebll needs {wanted}.")
+    if problems:
+        listed = "\n  ".join(problems)
         raise EbllError(
             f"This Python lacks something that the notebooks need:\n  {listed}\n"
             "In the folder of the kit, `make lab` sets up a Python that has it all; or install it into this one with "

@@ -123,7 +123,7 @@ class Network(nn.Module):
             with torch.no_grad():
                 inputs = torch.zeros(1, *self.input_shape, device=reference.device)
                 features = self.features(inputs)
-                spoilt = "features" if inputs._version else ""
+                in_place = "features" if inputs._version else ""
                 version = features._version
                 outputs = self.operator(features)
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -135,9 +135,9 @@ class Network(nn.Module):
         finally:
             for module, mode in modes:
                 module.training = mode
-        if spoilt or features._version != version:
+        if in_place or features._version != version:
             raise InputError(
-                f"`{spoilt or 'operator'}` changes its input in place, which would change the task's own data, or the "
+                f"`{in_place or 'operator'}` changes its input in place, which would change the task's own data, or the "
                 "features under the code term. Let its first operation return a new tensor."
             )
         if not isinstance(outputs, Tensor):

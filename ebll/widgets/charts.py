@@ -96,7 +96,7 @@ def _method_panel(method: Parts, name: str, title: str) -> alt.LayerChart:
 
 
 def _terms_panel() -> alt.LayerChart:
-    """The weighted loss terms of one method, in nats, on a logarithmic axis; a nought leaves a gap.
+    """The weighted loss terms of one method, in nats, on a logarithmic axis; a zero leaves a gap.
 
     The uppermost decade, two in a narrow panel, is kept free for the legend.
     """
