@@ -137,8 +137,8 @@ class Network(nn.Module):
                 module.training = mode
         if in_place or features._version != version:
             raise InputError(
-                f"`{in_place or 'operator'}` changes its input in place, which would change the task's own data, or the "
-                "features under the code term. Let its first operation return a new tensor."
+                f"`{in_place or 'operator'}` changes its input in place, which would change the task's own data, or "
+                "the features under the code term. Let its first operation return a new tensor."
             )
         if not isinstance(outputs, Tensor):
             raise InputError(f"`operator` must return a tensor (batch, size); it returned {type(outputs).__name__}.")

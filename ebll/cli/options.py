@@ -6,11 +6,14 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["CommaList", "Progress", "config_options", "device_option", "examples", "workers_option"]
+if TYPE_CHECKING:
+    from ebll.settings import Settings
+
+__all__ = ["CommaList", "Progress", "device_option", "examples", "setting_options", "workers_option"]
 
 EVERY = 10.0  # seconds between two lines of progress where no bar can be drawn
 
@@ -53,33 +56,29 @@ class CommaList(click.ParamType):
         return [click.shell_completion.CompletionItem(first + comma + n) for n in self.choices if n.startswith(last)]
 
 
-def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for each setting of `ebll.RunConfig` but its tasks: type, values and help are those of the field.
+def setting_options(*several: Settings) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options for all settings of these objects: kind, values and help are those of the fields.
 
     A command gets None for what was not given: defaults that depend on the net are looked up by `RunConfig`.
     """
-    from ebll.config import OfNet, RunConfig
+    from ebll.config import OfNet
 
-    for name, rules in reversed(RunConfig.metadata().items()):
-        kind: Any = type(rules["default"])
-        if rules["per_task"]:
-            kind = CommaList(float)
-        elif rules["choices"]:
-            kind = click.Choice(rules["choices"])
-        elif kind is OfNet:
-            kind = float
-        default = (
-            f"{rules['default']}, or as chosen for the net" if isinstance(rules["default"], OfNet) else rules["default"]
-        )
-        text = f"{rules['doc']}  [default: {default}]"
-        command = click.option(f"--{name.replace('_', '-')}", type=kind, metavar=_metavar(kind), help=text)(command)
-    return command
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for settings in reversed(several):
+            for field, rules in reversed(settings.metadata().items()):
+                default, name = getattr(settings, field), f"--{field.replace('_', '-')}"
+                kind: Any = click.Choice(rules["choices"]) if rules["choices"] else type(default)
+                metavar = {int: "N", float: "X"}.get(kind)
+                if rules["per_task"]:
+                    kind, metavar = CommaList(float), "A[,B...]"
+                shown = f"{default:g}" if isinstance(default, float) else str(default)
+                shown += ", or as chosen for the net" * isinstance(rules["default"], OfNet)
+                flag = f"{name}/--no-{name[2:]}" if kind is bool else name
+                text = f"{rules['doc']}  [default: {shown}]"
+                command = click.option(flag, type=kind, default=None, metavar=metavar, help=text)(command)
+        return command
 
-
-def _metavar(kind: Any) -> str | None:
-    if isinstance(kind, CommaList):
-        return "A[,B...]"
-    return {int: "N", float: "X"}.get(kind)
+    return add
 
 
 class Progress:

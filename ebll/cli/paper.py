@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from ebll import paper as scale
-from ebll.cli.options import CommaList, Progress, examples
+from ebll.cli.options import CommaList, Progress, examples, setting_options
 from ebll.cli.reproduce import _show
 from ebll.environment import choose_device
 from ebll.errors import RunStopped, expanded
@@ -21,19 +21,6 @@ __all__ = ["paper"]
 USUAL = scale.PaperSettings()
 PARTS = {"": USUAL, "photos": USUAL.photos, "train": USUAL.train}
 """`PaperSettings`, and the settings inside it."""
-
-
-def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for each setting; a command gets None for what was not given."""
-    for settings in reversed(PARTS.values()):
-        for field, rules in reversed(type(settings).metadata().items()):
-            default, name = getattr(settings, field), f"--{field.replace('_', '-')}"
-            kind = click.Choice(rules["choices"]) if rules["choices"] else type(default)
-            text = f"{rules['doc']}  [default: {f'{default:g}' if isinstance(default, float) else default}]"
-            flag = f"{name}/--no-{name[2:]}" if kind is bool else name
-            metavar = {int: "N", float: "X"}.get(kind)
-            command = click.option(flag, type=kind, default=None, metavar=metavar, help=text)(command)
-    return command
 
 
 def _settings_from(given: dict[str, Any]) -> scale.PaperSettings:
@@ -74,7 +61,7 @@ def _settings_from(given: dict[str, Any]) -> scale.PaperSettings:
 @click.option("--skip-unreadable", is_flag=True, help="Leave out image files that cannot be read.")
 @click.option("--download", is_flag=True, help="Fetch the sets that torchvision can fetch (Flowers-102).")
 @click.option("--keep-weights", is_flag=True, help="Keep the network of every finished run.")
-@_setting_options
+@setting_options(*PARTS.values())
 def paper(root: str, dry_run: bool, **more: Any) -> None:
     """Run the paper's protocol on photo sets under a data root; write tables, claims, figures, the paper's layout.
 

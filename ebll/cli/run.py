@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ebll import metrics
-from ebll.cli.options import CommaList, Progress, config_options, device_option, examples
+from ebll.cli.options import CommaList, Progress, device_option, examples, setting_options
 from ebll.comparison import ALONE, Comparison, learn_with
 from ebll.config import PRESETS, RunConfig
 from ebll.data import TASKS, Task, load_task
@@ -40,7 +40,7 @@ __all__ = ["run"]
     "--tasks", type=CommaList(choices=TASKS), default="letters,textures", show_default=True, metavar="A,B[,...]",
     help="Tasks in the order learned; a folder of images is named by its path.",
 )  # fmt: skip
-@config_options
+@setting_options(RunConfig())
 @click.option("--out", metavar="DIR", help="Folder for accuracy.csv, curves.csv, kept.csv and the figure.")
 @device_option
 def run(tasks: Sequence[str], out: str | None, device: str, **settings: Any) -> None:
