@@ -26,13 +26,13 @@ def encoder_bytes(f: int, k: int, n: int) -> Wrong:
     }
 
 
-def _recorded(windows: int, classes: list[int], code_sizes: list[int]) -> int:
-    return 4 * windows * (sum(classes) + sum(code_sizes))
+def _recorded(crops: int, classes: list[int], code_sizes: list[int]) -> int:
+    return 4 * crops * (sum(classes) + sum(code_sizes))
 
 
 @exercise("E5", _recorded, lambda: [(3, [2], [4]), (10, [5, 3], [2, 6]), (7, [1000, 102], [300, 100])])
 def recorded_bytes(n: int, classes: list[int], sizes: list[int]) -> Wrong:
-    """The bytes of the recorded answers, float32: for each window every old head's and every old task's code."""
+    """The bytes of the recorded answers, float32: for each crop every old head's and every old task's code."""
     right, heads, codes, tasks = _recorded(n, classes, sizes), sum(classes), sum(sizes), len(classes)
     return {
         "numbers": [n * (heads + codes)],

@@ -125,7 +125,7 @@ def _stored() -> list[tuple]:
 
 @exercise("E3a", _asked, _stored, read=tensor, constant=True)
 def window_targets(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, size: int, theta: float) -> Wrong:
-    """Cut each image's window, ask the frozen teacher about these windows, and soften what head 0 says."""
+    """Cut each image's crop, ask the frozen teacher about these crops, and soften what head 0 says."""
     cut, middle = partial(_cut, stored, size), torch.full_like(top, (stored.shape[-1] - size) // 2)
     inputs = {
         "central": [cut(middle, middle), cut(0 * top, 0 * left)],

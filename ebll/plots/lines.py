@@ -53,7 +53,7 @@ def line_figure(
             legend_beside(one, panel.styles.values())
         above = panel.styles
         describe(figure, in_words(panel, x))
-    axes[-1].set_xlabel(xlabel)
+    axes[-1].set_xlabel(textwrap.fill(xlabel, 85))
     return figure, axes
 
 

@@ -3,7 +3,7 @@
 #
 # So far: small grey images, and nets that begin at random. Here a folder of colour images becomes a task, a pretrained
 # network is cut into F, T and a head, and EBLL runs on it in ten lines. Then comes what changes when the network is
-# AlexNet and the images are the paper's: where to cut, what a weight means, statistics, windows, and runs of hours.
+# AlexNet and the images are the paper's: where to cut, what a weight means, statistics, crops, and runs of hours.
 #
 # - **What for**: to take the method to images and a backbone of your own, and to know what a long run needs.
 # - **For whom**: anyone who knows EBLL's objective (E5) and wants to leave the built-in tasks.
@@ -108,7 +108,7 @@ weights = "pretrained on ImageNet, its statistics frozen" if cut.pretrained else
 ebll.course.say(f"{cut.name}, {weights}. F ends with {cut.cut}, which gives {cut.feature_size} features.")
 
 # %% own-ten-text [markdown]
-# The images are stored as squares of 40 pixels, and the network sees windows of 32: small, so that two cores keep up. The
+# The images are stored as squares of 40 pixels, and the network sees crops of 32: small, so that two cores keep up. The
 # usual values are those of ImageNet, 256 and 224. F is the backbone up to the cut. T may be its own later stages,
 # `cut.network()`, or yours: at 32 pixels those stages see a single place, so here T is a small one that begins at random.
 #
@@ -144,7 +144,7 @@ for task in tasks:
     rows = [int((task.train.labels == label).nonzero()[0]) for label in range(task.class_count)]
     colour = task.restored(task.train.inputs[torch.tensor(rows)]).cpu().clamp(0, 1)
     shown[task.name] = (colour.permute(0, 2, 3, 1).numpy(), task.classes)
-ebll.plots.task_images(shown, title="One window of each class, as the network sees it")
+ebll.plots.task_images(shown, title="One crop of each class, as the network sees it")
 
 # %% own-figure
 ebll.plots.stability_plasticity(accuracy)
@@ -231,7 +231,7 @@ ebll.plots.over_setting(
     "place",
     {"pictures": "pictures, %", "letters": "letters, %"},
     log=False,
-    xlabel=", ".join(f"{place} {name}" for place, name in enumerate(CUTS, 1)),
+    xlabel="stages in F: n ends with the module features.(n − 1)",
     title="What features know before training: nearest class mean",
     caption="Training images",
 )
@@ -283,8 +283,9 @@ ebll.course.say("\n".join(lines))
 #
 # <details><summary>One answer</summary>
 #
-# A guess, to be tried with `epochs=40` in `own-ten`, which takes minutes: nothing holds F under fine-tuning, so it can go on
-# moving, whereas LwF and EBLL have something to come to rest at. A head alone learns soon what a head can.
+# A guess, to be tried with `epochs=40` in the cell that makes `photos`, which takes minutes: nothing holds F under
+# fine-tuning, so it can go on moving, whereas LwF and EBLL have something to come to rest at. A head alone learns soon what
+# a head can.
 #
 # </details>
 
@@ -402,7 +403,7 @@ ebll.course.say(
 # one. Their number stays: what it gives has as squared norm just that number. Our cut has 448 features at 32 pixels and
 # 21,952 at 224, 49 times as many, and there the rate has to be smaller.
 #
-# And alpha? Several numbers are about: 1.0 in `own-ten`, 3 for the kit's small nets, 1e-2 (1e-3 for ImageNet) in a summary
+# And alpha? Several numbers are about: 1.0 in section 2, 3 for the kit's small nets, 1e-2 (1e-3 for ImageNet) in a summary
 # of the paper, 0.1 in its authors' demonstration. All weigh the same E4, a sum with a half. What goes with them differs: the
 # size of the code, the number and size of the steps, the slopes of the encoder. There is no formula from one to the other,
 # only validation data. What *can* be converted is a weight in front of `MSELoss`, which most code uses: it is a mean over
@@ -508,20 +509,20 @@ ebll.course.say(
 # %% pixels [markdown]
 # ## 5. Targets belong to pixels
 #
-# **Claim.** Augmentation changes what the old network would say. Its answers must be those to the very window that is
-# learned: recorded once for a fixed set of windows, or asked anew in every step.
+# **Claim.** Augmentation changes what the old network would say. Its answers must be those to the very crop that is
+# learned: recorded once for a fixed set of crops, or asked anew in every step.
 #
-# LwF and EBLL hold each new image to what the old network said of it (E3a, E4). If a random window is learned but the
+# LwF and EBLL hold each new image to what the old network said of it (E3a, E4). If a random crop is learned but the
 # answers were recorded on the central one, the network is told to give the answers of one image to another.
 #
-# **Predict first.** The stored squares have 40 pixels, the windows 32: a window is at most 4 pixels off the centre. How
+# **Predict first.** The stored squares have 40 pixels, the crops 32: a crop is at most 4 pixels off the centre. How
 # much of the old answers' probability goes to other classes by that (half the sum of all changes, at temperature 2), and how
 # much by mirroring? For a yardstick we take what fine-tuning on the letters does to the same answers.
 
 
 # %% pixels-run
 def answers(net, top, mirrored):
-    """The old head's softened answers to all new training images, from windows with that corner."""
+    """The old head's softened answers to all new training images, from crops with that corner."""
     count, inputs = len(coloured.train), coloured.train.inputs
     corner = torch.full((count,), top)
     crops = ebll.paper.Crops(corner, corner, torch.full((count,), mirrored))
@@ -547,29 +548,29 @@ ebll.plots.over_setting(
     "pixels",
     {"apart": "probability moved, %"},
     log=False,
-    xlabel="pixels up and left of the central window",
+    xlabel="pixels up and left of the central crop",
     references={"by fine-tuning": {"apart": sum(tuned) / len(tuned)}},
-    title="How far soft targets move when the window moves (E3a)",
+    title="How far soft targets move when the crop moves (E3a)",
     caption="Training images of letters, answers of the head of pictures at temperature 2",
 )
 
 # %% pixels-read
 moved_by = apart.groupby(["kind", "pixels"])["apart"].mean()
-assert moved_by["moved", 0] < 1e-3  # the same window: the same answer
+assert moved_by["moved", 0] < 1e-3  # the same crop: the same answer
 assert moved_by["moved", 4] > moved_by["moved", 1] > 0
 ebll.course.say(
     f"Four pixels move {moved_by['moved', 4]:.1f} % of the probability to other classes, mirroring alone "
     f"{moved_by['moved and mirrored', 0]:.1f} %, both together {moved_by['moved and mirrored', 4]:.1f} %. Targets of "
-    "the central window are wrong by that much; learning the letters by fine-tuning moves "
+    "the central crop are wrong by that much; learning the letters by fine-tuning moves "
     f"{sum(tuned) / len(tuned):.1f} %."
 )
 
 # %% pixels-ways [markdown]
 # There are two honest ways, and each is one word in `PhotoSettings`:
 #
-# - `augment="fixed"`: a few windows of each image (`versions=5`, as the authors do) are drawn once and for all. Each has
+# - `augment="fixed"`: a few crops of each image (`versions=5`, as the authors do) are drawn once and for all. Each has
 #   rows of recorded answers, and the old network is not needed any more.
-# - `augment="random"`: other windows in every epoch. Then a frozen copy of the old network stays and answers each batch.
+# - `augment="random"`: other crops in every epoch. Then a frozen copy of the old network stays and answers each batch.
 #
 # The kit records, unless the inputs change from epoch to epoch:
 
@@ -577,21 +578,21 @@ ebll.course.say(
 ebll.course.source(ebll.protocol.targets_of)
 
 # %% pixels-exercise-text [markdown]
-# **Exercise 2.** Write what the teacher does. You get whole stored images and the upper left corner of each one's window.
-# For paper: with images of 7 pixels, windows of 4 and the corner (0, 1), rows 0 to 3 and columns 1 to 4 are the window.
+# **Exercise 2.** Write what the teacher does. You get whole stored images and the upper left corner of each one's crop.
+# For paper: with images of 7 pixels, crops of 4 and the corner (0, 1), rows 0 to 3 and columns 1 to 4 are the crop.
 
 
 # %% pixels-exercise tags=["exercise"]
 def my_targets(teacher, stored, top, left, size, temperature):
     """A network with a head, images (n, 3, side, side), corners (n,), numbers -> soft targets (n, classes)."""
-    # Cut each image's window of size x size, ask the teacher about the windows (head 0), soften what it says (E3a).
+    # Cut each image's crop of size x size, ask the teacher about the crops (head 0), soften what it says (E3a).
     # It comes in train mode. Ask it in eval mode, and give it back in train mode: `with ebll.networks.frozen(teacher):`
     # does both. Its answers carry no gradient.
     # solution
     corners = zip(stored, top.tolist(), left.tolist(), strict=True)
-    windows = torch.stack([image[:, y : y + size, x : x + size] for image, y, x in corners])
+    crops = torch.stack([image[:, y : y + size, x : x + size] for image, y, x in corners])
     with ebll.networks.frozen(teacher), torch.no_grad():
-        return ebll.losses.soften(teacher(windows, 0), temperature)
+        return ebll.losses.soften(teacher(crops, 0), temperature)
 
 
 # %% pixels-check tags=["check"]
@@ -600,18 +601,18 @@ ebll.course.checks.window_targets(my_targets)
 # %% cost-text [markdown]
 # ### What each way costs
 #
-# The fixed set costs memory for its rows: for every window the softened answers of every old head, and every old task's
+# The fixed set costs memory for its rows: for every crop the softened answers of every old head, and every old task's
 # code, in float32 (while an epoch is shuffled, twice that). The teacher costs a pass through the old network in every step.
 #
-# **Exercise 3.** How many bytes are recorded? A case for paper: 3 windows, one old head of 2 classes, a code of 4: 72 bytes.
+# **Exercise 3.** How many bytes are recorded? A case for paper: 3 crops, one old head of 2 classes, a code of 4: 72 bytes.
 
 
 # %% cost-exercise tags=["exercise"]
-def my_recorded_bytes(windows, classes, code_sizes):
-    """How many windows, lists of the old heads' classes and of the old tasks' code sizes -> bytes."""
-    # Each window has a row; its entries are float32. How long is a row?
+def my_recorded_bytes(crops, classes, code_sizes):
+    """How many crops, lists of the old heads' classes and of the old tasks' code sizes -> bytes."""
+    # Each crop has a row; its entries are float32. How long is a row?
     # solution
-    return 4 * windows * (sum(classes) + sum(code_sizes))
+    return 4 * crops * (sum(classes) + sum(code_sizes))
 
 
 # %% cost-check tags=["check"]
@@ -644,9 +645,9 @@ flowers = ebll.paper.PHOTO_SETS["flowers"].train * 5
 once, more = forward.get_total_flops(), asking.get_total_flops()
 assert 0.9 < more / once < 1.1
 ebll.course.say(
-    f"For 16 windows the way forward through the network takes {once / 1e9:.2f} billion operations, and the way back "
+    f"For 16 crops the way forward through the network takes {once / 1e9:.2f} billion operations, and the way back "
     f"for the gradients about twice as many. Asking a teacher adds {more / 1e9:.2f} billion, **about a third** of a "
-    f"step. Recorded here: {here / 1e3:.1f} kB. For five windows of each training image of Flowers after ImageNet, "
+    f"step. Recorded here: {here / 1e3:.1f} kB. For five crops of each training image of Flowers after ImageNet, "
     f"1,000 classes and a code of 300, it would be {4 * flowers * 1300 / 1e6:.0f} MB."
 )
 
@@ -665,7 +666,7 @@ ebll.course.say(f"On the clock of the machine that ran this: {told} a step (medi
 # %% cost-think [markdown]
 # Operations can be counted and are the same everywhere; the clock says what they cost on one machine, on one day.
 #
-# **Think.** Random windows show the network more. Why might the authors have recorded all the same?
+# **Think.** Random crops show the network more. Why might the authors have recorded all the same?
 #
 # <details><summary>One answer</summary>
 #
@@ -752,7 +753,7 @@ ebll.plots.over_setting(
 #
 # `ebll paper --root DIR` runs the paper's sequences on the photo sets that lie under a folder, with these checkpoints, and
 # `--resume` goes on. Before a night is spent, `--dry-run` says what it would take, in images, steps and bytes. We ask for a
-# pair of the paper and for the two folders written above, with small images. An epoch sees five windows of each image that
+# pair of the paper and for the two folders written above, with small images. An epoch sees five crops of each image that
 # is not held out; of ImageNet 100,000 images are used unless told otherwise.
 #
 # **Predict first.** What is missing here, and will the plan stop at it?
@@ -805,18 +806,18 @@ layout.transpose()
 #    with one over the squared norm of the features. A weight in front of `MSELoss` is converted by two over the size of the
 #    code; from the paper's alpha to this kit's there is no formula.
 # 4. **Statistics** of BatchNorm are part of what old answers depend on, and nothing in E5 holds them: they are frozen.
-#    **Targets** belong to the very window: recorded with a fixed set, or asked of a frozen teacher in every step.
+#    **Targets** belong to the very crop: recorded with a fixed set, or asked of a frozen teacher in every step.
 # 5. **A stopped run** resumes bit for bit from its folder, on a processor. `ebll paper --root DIR --dry-run` names what is
 #    missing, and what a run would take.
 #
 # ## What to try next
 #
-# - Your own folder: in the cell `own-ten`, put its path in place of `"pictures"`. At 32 pixels nothing else changes. At 224,
-#   leave `input_size` out of `own-backbone`, `stored` and `size` out of `own-ten`, and take `learning_rate=0.001`, and
-#   `learning_rate=1e-5` in the autoencoder's settings; the cells of section 5 that count pixels are made for 32. With a GPU,
-#   set `PROFILE = "full"`.
-# - `augment="random"` and then `"fixed"` in `own-ten`, with three times the epochs: is the difference larger than the spread?
-# - Alpha 30 or 0.1 in `own-ten`. Notebook 07 says how to choose without old data; which warning sign do you see first?
+# - Your own folder: in the cell that makes `photos`, put its path in place of `"pictures"`. At 32 pixels nothing else
+#   changes. At 224, leave `input_size` out where the backbone is loaded, `stored` and `size` out where `photos` is made, and
+#   take `learning_rate=0.001`, and `learning_rate=1e-5` in the autoencoder's settings; the cells of section 5 that count
+#   pixels are made for 32. With a GPU, set `PROFILE = "full"`.
+# - `augment="random"` and then `"fixed"` where `photos` is made, with three times the epochs: is the difference larger than the spread?
+# - Alpha 30 or 0.1 in section 2. Notebook 07 says how to choose without old data; which warning sign do you see first?
 # - T without its `LayerNorm`, and then `cut.network()`, the backbone's own T: which learning rates do they bear?
 # - `load_backbone("resnet18@layer3")`, whose weights are fetched once: where does the figure of section 2 peak?
 # - With the photo sets at hand: `ebll paper --root DIR --experiment flowers-birds --methods finetune,lwf,ebll`. This is the
