@@ -403,7 +403,7 @@ ebll.course.say(
 # one. Their number stays: what it gives has as squared norm just that number. Our cut has 448 features at 32 pixels and
 # 21,952 at 224, 49 times as many, and there the rate has to be smaller.
 #
-# And alpha? Several numbers are about: 1.0 in section 2, 3 for the kit's small nets, 1e-2 (1e-3 for ImageNet) in a summary
+# And alpha? Several numbers are about: 1.0 in section 1, 3 for the kit's small nets, 1e-2 (1e-3 for ImageNet) in a summary
 # of the paper, 0.1 in its authors' demonstration. All weigh the same E4, a sum with a half. What goes with them differs: the
 # size of the code, the number and size of the steps, the slopes of the encoder. There is no formula from one to the other,
 # only validation data. What *can* be converted is a weight in front of `MSELoss`, which most code uses: it is a mean over
@@ -816,8 +816,9 @@ layout.transpose()
 #   changes. At 224, leave `input_size` out where the backbone is loaded, `stored` and `size` out where `photos` is made, and
 #   take `learning_rate=0.001`, and `learning_rate=1e-5` in the autoencoder's settings; the cells of section 5 that count
 #   pixels are made for 32. With a GPU, set `PROFILE = "full"`.
-# - `augment="random"` and then `"fixed"` where `photos` is made, with three times the epochs: is the difference larger than the spread?
-# - Alpha 30 or 0.1 in section 2. Notebook 07 says how to choose without old data; which warning sign do you see first?
+# - `augment="random"` and then `"fixed"` where `photos` is made, with three times the epochs: is the difference larger than
+#   the spread over the seeds?
+# - Alpha 30 or 0.1 in section 1. Notebook 07 says how to choose without old data; which warning sign do you see first?
 # - T without its `LayerNorm`, and then `cut.network()`, the backbone's own T: which learning rates do they bear?
 # - `load_backbone("resnet18@layer3")`, whose weights are fetched once: where does the figure of section 2 peak?
 # - With the photo sets at hand: `ebll paper --root DIR --experiment flowers-birds --methods finetune,lwf,ebll`. This is the
