@@ -395,8 +395,6 @@ ebll.plots.accuracy_over_steps(pd.concat(shown))
 
 
 # %% warmup-read
-
-
 def letters_kept(task, name):
     """Accuracy on all validation images of letters after a task, a value for each seed."""
     return pd.Series([100 * ebll.recording.measure_accuracy(r.net, 0, letters.validation) for r in runs[task, name]])
