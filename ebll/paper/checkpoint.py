@@ -135,4 +135,4 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file has no iterator
             return tensors, json.loads(file.metadata()["facts"])
     except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged, or no checkpoint: {error}. Delete it to begin that run anew.") from error
+        raise InputError(f"{path} is damaged, or no checkpoint: {error}. Delete it to begin that run again.") from error

@@ -38,7 +38,7 @@ class PhotoSettings(Settings):
     size: int = setting(224, "Pixels a side of the crops that the network sees.", low=8, high=4096)
     augment: str = setting(
         "fixed",
-        "Crops of the training images: drawn once, anew in every epoch (the old network then answers every batch), or "
+        "Crops of the training images: drawn once, again in every epoch (the old network then answers every batch), or "
         "the central ones.",
         choices=("fixed", "random", "none"),
     )

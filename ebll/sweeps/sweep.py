@@ -99,7 +99,7 @@ def run_chunk(configs: Sequence[RunConfig], folder: Path | None, device: str, ve
     """
     if version != RESULTS_VERSION:
         raise EbllError(
-            "The workers have another version of ebll than this process. Install the same, and start them anew."
+            "The workers have another version of ebll than this process. Install the same, and restart them."
         )
     store = Store(folder) if folder and folder.exists() else None  # elsewhere the disk may be another one
     done = []
@@ -118,7 +118,7 @@ def load_sweep(store: str | Path, grid: Grid | None = None, *, known: Sweep | No
 
     store      the folder, or that in which `ebll sweep` has left it
     grid       what to look for, as in `sweep`; None for all that is there and all that was planned
-    known      what was loaded before, when the folder is looked at again; its results are not read anew
+    known      what was loaded before, when the folder is looked at again; its results are not read again
     returns    a `Sweep`, whose `missing` has what was not run yet
     raises     `InputError` where there is no store, or one of another version
     """
