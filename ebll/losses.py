@@ -95,15 +95,7 @@ def distillation(logits_now: Tensor, soft_targets: Tensor, temperature: float) -
     note          the gradient is (Z - Z*) / theta, so raising theta also weakens the term; KL differs by a constant
     many tasks    (batch, tasks, classes) for both gives (tasks,), one value an old head of as many classes
     """
-    return -(soft_targets * _log_softmax(logits_now / temperature)).sum(dim=-1).mean(dim=0)
-
-
-def _log_softmax(logits: Tensor) -> Tensor:
-    """Over the classes, which stand last."""
-    if logits.ndim == 2 or logits.shape[-1] >= 16:
-        return torch.log_softmax(logits, dim=-1)
-    # Many short rows: torch goes through them entry by entry, and is several times as fast with the classes first.
-    return torch.log_softmax(logits.movedim(-1, 0), dim=0).movedim(0, -1)
+    return -(soft_targets * torch.log_softmax(logits_now / temperature, dim=-1)).sum(dim=-1).mean(dim=0)
 
 
 def code_distance(code_now: Tensor, code_before: Tensor) -> Tensor:

@@ -101,6 +101,13 @@ class Network(nn.Module):
         """Whether a layer may draw random numbers while it learns, as dropout does; an unknown one counts as such."""
         return not all(type(part) in _QUIET for part in self.modules() if part is not self)
 
+    def running_statistics(self) -> dict[str, Tensor]:
+        """Name -> buffer that changes while it learns, until statistics are frozen; the net's own, not copies."""
+        if self.statistics_frozen:
+            return {}
+        saved = self.state_dict().keys()
+        return {name: value for name, value in self.named_buffers() if name in saved}
+
     def freeze_statistics(self) -> None:
         """From now on keep running statistics (BatchNorm and its kin) as they are, also in train mode."""
         self.statistics_frozen = True

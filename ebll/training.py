@@ -23,7 +23,7 @@ from ebll.networks import Network, training_only
 from ebll.seeds import GlobalStream, generator
 from ebll.settings import Settings, setting
 
-__all__ = ["Resume", "Step", "TrainSettings", "batches_of", "check_finite", "train"]
+__all__ = ["Resume", "Step", "TrainSettings", "batches_of", "diverged", "train"]
 
 Teacher = Callable[[Tensor], Targets]
 """Outputs of the frozen network of before a task on a batch, for tasks whose crops are drawn again in each epoch."""
@@ -126,18 +126,21 @@ def train(
         step = Step(resume.index if resume else 0, total, method, net, optimizer, dropout, task=t)
         if resume:
             _restore(step, resume)
-        size = settings.batch_size
+        size, statistics = settings.batch_size, net.running_statistics()
         streams = [
             batches_of(task, i, targets if i == t else None, size, generator(seed, "batches", t, i), step.index)
             for i, task in data.items()
         ]
         while step.index < total:
             optimizer.param_groups[0]["lr"] = settings.learning_rate * (0.1 if step.index >= drop else 1.0)
-            step.terms = _loss_terms(step, [next(stream) for stream in streams], memory)
+            batches = [next(stream) for stream in streams]
+            step.statistics = {name: value.clone() for name, value in statistics.items()}
+            with step.dropout or contextlib.nullcontext():
+                step.terms = step.method.loss_terms(net, batches, memory)
             loss = functools.reduce(torch.add, [term.weighted() for term in step.terms.values()])
             # Reading a number back makes a GPU wait, so there only every 50th step is looked at.
-            if loss.device.type == "cpu" or step.index % 50 == 0:
-                check_finite(loss, step.terms, step.index, total, settings)
+            if (loss.device.type == "cpu" or step.index % 50 == 0) and not math.isfinite(loss.item()):
+                raise diverged(step, settings)
             yield step
             for parameter in parameters:
                 parameter.grad = None  # what optimizer.zero_grad() does, at a fifth of its time
@@ -145,8 +148,9 @@ def train(
             optimizer.step()
             step.index += 1
         optimizer.zero_grad()  # a finished network need not carry its last gradient along
-        check_finite(sum(parameter.sum() for parameter in parameters), {}, total, total, settings)
         step.terms, step.statistics = {}, {}
+        if not all(parameter.isfinite().all() for parameter in parameters):
+            raise diverged(step, settings)
         yield step
 
 
@@ -186,15 +190,6 @@ def _sgd(parameters: list[torch.nn.Parameter], settings: TrainSettings) -> torch
     return torch.optim.SGD(parameters, **rates, fused=True)
 
 
-def _loss_terms(step: Step, batches: Sequence[Batch], memory: Memory | None) -> dict[str, Term]:
-    """The method's terms; what computing them changes besides is noted as it was before, for `Step.state`."""
-    if not step.net.statistics_frozen and (buffers := {buffer.data_ptr() for buffer in step.net.buffers()}):
-        state = step.net.state_dict().items()
-        step.statistics = {name: value.clone() for name, value in state if value.data_ptr() in buffers}
-    with step.dropout or contextlib.nullcontext():
-        return step.method.loss_terms(step.net, batches, memory)
-
-
 def _restore(step: Step, resume: Resume) -> None:
     """Put weights, momentum and random numbers back."""
     step.net.load_state_dict(resume.of("net"))
@@ -209,14 +204,15 @@ def _restore(step: Step, resume: Resume) -> None:
         step.dropout.set([random[i] for i in sorted(random, key=int)])
 
 
-def check_finite(value: Tensor, terms: Mapping[str, Term], step: int, total: int, settings: TrainSettings) -> None:
-    """Raise `TrainingDiverged`, with what to try, if a loss with these terms, or a sum of weights, is not finite."""
-    if math.isfinite(value.item()):
-        return
-    bad = [f"{name} = {term.weighted().item():g}" for name, term in terms.items() if not term.weighted().isfinite()]
-    what = f"the loss is not finite ({', '.join(bad) or 'the sum of its terms'})" if terms else "weights are not finite"
-    weights = ", or a smaller weight (alpha, distill_weight, ewc_strength) on the term that grew" * (len(terms) != 1)
-    raise TrainingDiverged(
-        f"training diverged: {what} at step {step} of {total}. Try a learning_rate below "
+def diverged(step: Step, settings: TrainSettings) -> TrainingDiverged:
+    """What to raise where a loss is not finite, or a weight after the last update: which term, and what to try."""
+    weighted = {name: term.weighted() for name, term in step.terms.items()}
+    bad = [f"{name} = {value.item():g}" for name, value in weighted.items() if not value.isfinite()]
+    what = (
+        f"the loss is not finite ({', '.join(bad) or 'the sum of its terms'})" if weighted else "weights are not finite"
+    )
+    weights = ", or a smaller weight (alpha, distill_weight, ewc_strength) on the term that grew" * (len(weighted) != 1)
+    return TrainingDiverged(
+        f"training diverged: {what} at step {step.index} of {step.total}. Try a learning_rate below "
         f"{settings.learning_rate:g}{weights}."
     )

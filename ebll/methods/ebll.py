@@ -36,9 +36,10 @@ class EncoderMemory(Memory):
 
     encoders: tuple[Encoder, ...]
     newest: Mapping[str, float]  #: how the newest autoencoder did, before its decoder was dropped
+    codes: Encoder = field(init=False, repr=False)  #: of all old tasks side by side: (batch, sum of the code sizes)
 
     def __post_init__(self):
-        object.__setattr__(self, "_stacked", stack_encoders(self.encoders))
+        object.__setattr__(self, "codes", stack_encoders(self.encoders))
 
     def bytes(self) -> int:
         """Memory kept for all old tasks: weights and biases of the encoders."""
@@ -47,10 +48,6 @@ class EncoderMemory(Memory):
     def encoder(self, task: int) -> Encoder | None:
         """The encoder of one old task."""
         return self.encoders[task] if task < len(self.encoders) else None
-
-    def codes(self, features: Tensor) -> Tensor:
-        """Codes of all old tasks side by side: (batch, feature_size) -> (batch, sum of the code sizes)."""
-        return self._stacked(features)
 
     def report(self) -> dict[str, float]:
         """E2a and E1 at the end of the newest fit, and accuracy with and without the autoencoder."""
@@ -93,13 +90,11 @@ def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: floa
     """
     sizes = [encoder.out_features for encoder in memory.encoders]
     distances = each_task(code_distance, (memory.codes(features), batch.targets["codes"]), sizes)
-    weights = per_old_task(alpha, len(sizes), "alpha")
-    if len(sizes) == 1:
-        return Term(distances, weights[0])
     if not isinstance(alpha, tuple):
         return Term(distances, alpha)  # one weight for all
+    weights = per_old_task(alpha, len(sizes), "alpha")
     # `new_full` copies nothing to a GPU.
-    return Term(distances, torch.stack([distances.new_full((), weight) for weight in weights]))
+    return Term(distances, torch.stack([distances.new_full((), weight) for weight in weights]).view_as(distances))
 
 
 @dataclass(frozen=True)
