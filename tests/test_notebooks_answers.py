@@ -21,7 +21,7 @@ SEEDS = range(3)
 @functools.cache
 def runs(**settings):
     """Rows of `LabRun.table()` for each seed."""
-    return [ebll.widgets.run(ebll.LabConfig(**settings, seed=seed)) for seed in SEEDS]
+    return [ebll.widgets.run(**settings, seed=seed) for seed in SEEDS]
 
 
 def mean(method, column, **settings):
@@ -81,9 +81,8 @@ def test_04_alpha_10_and_a_code_of_8_let_the_features_go_further_and_cost_letter
 
 def test_04_a_code_term_that_comes_back_stops_the_drift_and_undoes_hardly_any_of_it():
     for seed in SEEDS:
-        config = ebll.LabConfig(methods="ebll", seed=seed)
         changed, gone = (
-            ebll.widgets.run(config, changes).curves.set_index("step")["feature_distance"]
+            ebll.widgets.run(methods="ebll", seed=seed, changes=changes).curves.set_index("step")["feature_distance"]
             for changes in ([(20, "alpha", 0.0), (60, "alpha", 3.0)], [(20, "alpha", 0.0)])
         )
         assert gone.iloc[-1] > gone[60] + 1
@@ -92,7 +91,7 @@ def test_04_a_code_term_that_comes_back_stops_the_drift_and_undoes_hardly_any_of
 
 def test_06_strength_and_learning_rate_cross_the_border_and_epochs_do_not():
     def breaks(**settings):
-        made = ebll.widgets.run(ebll.LabConfig(methods=("ewc",), **{"ewc_strength": 4000.0, **settings}))
+        made = ebll.widgets.run(methods=("ewc",), **{"ewc_strength": 4000.0, **settings})
         return "ewc" in made.diverged
 
     assert not breaks()

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import types
 
 import pytest
 from hypothesis import given, strategies as st
@@ -12,16 +13,7 @@ import ebll
 from ebll import METHODS, InputError
 from ebll.config import PRESETS
 from ebll.widgets import SubmanifoldConfig
-from ebll.widgets.config import (
-    LAB_METHODS,
-    MID_RUN,
-    Change,
-    LabConfig,
-    acts_on,
-    checked_changes,
-    line_of_run,
-    read_run,
-)
+from ebll.widgets.config import LAB_METHODS, MID_RUN, Change, LabConfig, acts_on
 
 NAMES = st.text(min_size=1).filter(str.strip)
 SHARED = {
@@ -30,6 +22,7 @@ SHARED = {
     "recon_weight": st.floats(0, 1e6) | st.integers(1, 100),
     "seed": st.integers(0, 2**31),
 }
+CHANGES = st.lists(st.builds(Change, st.integers(0, 10**6), st.sampled_from(MID_RUN), st.floats(0, 1e6)))
 CONFIGS = st.builds(
     lambda names, **others: LabConfig(old=names[0], new=names[1], **others),
     names=st.lists(NAMES, min_size=2, max_size=2, unique=True),
@@ -40,10 +33,10 @@ CONFIGS = st.builds(
     ewc_strength=st.floats(0, 1e9),
     learning_rate=st.floats(0, 1e3, exclude_min=True),
     epochs=st.integers(1, 1000),
+    changes=CHANGES,
     **SHARED,
 )
 PLANES = st.builds(SubmanifoldConfig, task=NAMES, label=NAMES, **SHARED)
-CHANGES = st.lists(st.builds(Change, st.integers(0, 10**6), st.sampled_from(MID_RUN), st.floats(0, 1e6)))
 
 
 # A line of code and back.
@@ -62,31 +55,26 @@ def test_settings_by_name_take_the_place_of_those_of_a_line():
 def test_a_config_is_read_from_its_line_and_python_makes_the_same_of_it(config):
     line, kind = config.line(), type(config)
     assert kind.read(line) == kind.read(config) == config
-    assert eval(line, {"ebll": ebll}) == config
     assert kind.read(line.partition("(")[2].removesuffix(")")) == config
-    assert kind.read(f"ebll.widgets.any_call({line})") == config
+    call = types.SimpleNamespace(run=LabConfig, explore=SubmanifoldConfig)
+    assert eval(line, {"ebll": types.SimpleNamespace(widgets=call)}) == config
 
 
 @given(CONFIGS, CHANGES)
-def test_a_run_is_read_from_its_line_with_its_changes_in_the_order_of_their_steps(config, changes):
-    made = checked_changes(config, (tuple(change) for change in changes))
+def test_changes_come_in_the_order_of_their_steps(config, changes):
+    made = config.replace(changes=[tuple(change) for change in changes]).changes
     assert [change.step for change in made] == sorted(change.step for change in changes)
     for step in {change.step for change in changes}:  # those of one step stay as they are
         assert [c for c in made if c.step == step] == [c for c in changes if c.step == step]
-    line = line_of_run(config, changes)
-    assert read_run(line) == (config, made)
-    assert read_run(config.line()) == read_run(config) == (config, ())
 
 
 def test_a_line_tells_only_what_differs_from_the_defaults():
-    for text in ("", "  ", "LabConfig()", "ebll.LabConfig( )\n", "widgets.lab(LabConfig())"):
+    for text in ("", "  ", "LabConfig()", "ebll.widgets.forgetting_lab( )\n"):
         assert LabConfig.read(text) == LabConfig()
-    config = LabConfig(new="mnist", alpha=1, methods=["ebll"])
-    assert config.line() == 'ebll.LabConfig(new="mnist", methods=("ebll",), alpha=1.0)'
-    line = "ebll.widgets.run(ebll.LabConfig(seed=3), changes=[(60, 'alpha', 0.0)])"
-    assert line_of_run(LabConfig(seed=3), [(60, "alpha", 0)]) == line.replace("0.0", "0")
-    assert line_of_run(*read_run(line)) == line
-    assert line_of_run(LabConfig()) == "ebll.widgets.run(ebll.LabConfig())"
+    config = LabConfig(new="mnist", alpha=1, methods=["ebll"], changes=[(60, "alpha", 0)])
+    line = 'ebll.widgets.run(new="mnist", methods=["ebll"], alpha=1.0, changes=[(60, "alpha", 0.0)])'
+    assert config.line() == line
+    assert LabConfig().line() == "ebll.widgets.run()"
 
 
 # Refusals.
@@ -99,15 +87,16 @@ TOUCH = "__import__('pathlib').Path('{}').touch()"
     [
         ("LabConfig(alhpa=1)", ["LabConfig", "'alhpa'", "Did you mean 'alpha'"]),
         *(
-            (text, ["config", "LabConfig(seed=1)", f"got {text!r}"])
+            (text, ["config", "run(seed=1)", f"got {text!r}"])
             for text in ("LabConfig('letters')", "LabConfig(**{'seed': 1})", "seed=1), LabConfig(seed=2",
                          "LabConfig(seed=1), LabConfig(seed=2)", "LabConfig(seed=", "import os", "\0")
         ),
-        ("nonsense " * 30, ["config", "LabConfig(seed=1)", "got 'nonsense nonsense"]),
-        ("(" * 300, ["config", "LabConfig(seed=1)", "got '(((("]),
+        ("nonsense " * 30, ["config", "run(seed=1)", "got 'nonsense nonsense"]),
+        ("(" * 300, ["config", "run(seed=1)", "got '(((("]),
         *(
             (text, ["config", "every value"])
-            for text in ("LabConfig(alpha=1 + 1)", "LabConfig(old=name)", "LabConfig(alpha={[]: 1})")
+            for text in ("run(alpha=1 + 1)", "run(old=name)", "run(alpha={[]: 1})", "run(changes=everything)",
+                         "run(changes=[(1, 'alpha', 1 + 1)])")
         ),
         ("LabConfig(alpha=-1)", ["alpha", "got -1"]),
         ("LabConfig(alpha=1e7)", ["alpha", "at most 1e+06", "got 1e+07"]),
@@ -120,13 +109,10 @@ TOUCH = "__import__('pathlib').Path('{}').touch()"
         ("LabConfig(methods=3)", ["methods", "at least one"]),
         ("LabConfig(methods=[['lwf']])", ["Method", "['lwf']"]),
         ("LabConfig(methods='joint')", ["Method", "'joint'"]),
-        (3, ["config", "LabConfig", "got int"]),
+        (3, ["config", "run(seed=1)", "got int"]),
         *(
-            (f"run(LabConfig(), changes={changes})", named)
+            (f"run(changes={changes})", named)
             for changes, named in {
-                "everything": ["config", "changes="],
-                "[(1, 'alpha', 1 + 1)]": ["config", "changes="],
-                "{[]: 1}": ["config", "changes="],
                 "5": ["changes", "got 5"],
                 "'alpha'": ["changes", "got 'alpha'"],
                 "[5]": ["changes", "got [5]"],
@@ -140,26 +126,24 @@ TOUCH = "__import__('pathlib').Path('{}').touch()"
                 "[(1, 'alpha', '0')]": ["alpha", "'0'"],
             }.items()
         ),
-        ("run(LabConfig(), [(1, 'alpha', 0.0)])", ["config", "changes="]),
-        ("run(LabConfig(), chanegs=[])", ["config", "changes="]),
     ],
 )  # fmt: skip
 def test_what_makes_no_run_is_refused(text, named):
     with raises(InputError, *named):
-        read_run(text)
+        LabConfig.read(text)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        *("LabConfig(alpha={})", "LabConfig(alpha=1, **{})", "LabConfig({})", "{}", "[{}, LabConfig()][1]"),
-        *("run({}, changes=[])", "run(LabConfig(), changes={})", "run(LabConfig(), changes=[(1, 'alpha', {})])"),
+        *("run(alpha={})", "run(alpha=1, **{})", "run({})", "{}", "[{}, run()][1]"),
+        *("run({}, changes=[])", "run(changes={})", "run(changes=[(1, 'alpha', {})])"),
     ],
 )
 def test_nothing_in_a_line_is_executed(line, tmp_path):
     target = tmp_path / "touched"
     with contextlib.suppress(InputError):
-        read_run(line.format(TOUCH.format(target.as_posix())))
+        LabConfig.read(line.format(TOUCH.format(target.as_posix())))
     assert not target.exists()
     eval(TOUCH.format(target.as_posix()))  # it would have shown
     assert target.exists()

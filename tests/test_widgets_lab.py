@@ -31,7 +31,6 @@ from ebll.errors import InputError
 from ebll.plots import METHODS
 from ebll.seeds import cpu_threads
 from ebll.widgets import LabConfig, base
-from ebll.widgets.config import read_run
 from ebll.widgets.controls import Slider, all_in
 
 
@@ -154,7 +153,7 @@ def test_what_is_set_is_the_line_of_code_and_the_line_makes_the_same_widget(lab)
     wanted = widget.config
     assert (wanted.old, wanted.new, wanted.net, wanted.alpha) == ("two", "one", "cnn", 0.3)
     assert wanted.methods == ("lwf", "ewc", "ebll")
-    assert read_run(widget.code.value) == (wanted, ())
+    assert LabConfig.read(widget.code.value) == wanted
     assert "Press Run" in widget.status.text
     after = widget.drawing()  # what was not run does not rename what is shown
     assert (after.alt, after.heading, after.settings["old_task"]) == (before.alt, before.heading, "one")
@@ -169,7 +168,7 @@ def test_what_is_set_is_the_line_of_code_and_the_line_makes_the_same_widget(lab)
 @pytest.mark.parametrize(
     ("lock", "text"),
     [("seed", f"{PAIR}, seed=3"), ("methods", PAIR.replace('"ebll"', '"lwf"')),
-     ("alpha", f"run(LabConfig({PAIR}), changes=[(2, 'alpha', 0.0)])")],
+     ("alpha", f"run({PAIR}, changes=[(2, 'alpha', 0.0)])")],
 )  # fmt: skip
 def test_a_locked_setting_cannot_be_changed_by_a_line_of_code_nor_a_task_be_swapped(lab, lock, text):
     widget = lab(lock=[lock, "new"])
@@ -456,7 +455,7 @@ def test_a_weight_acts_in_mid_run_is_marked_and_told_and_the_line_makes_the_run_
     for change in made.changes:
         assert f"{change.name.replace('_', ' ')} is {change.value:g} from step {change.step}" in widget.chart.alt
     line = widget.code.value
-    assert read_run(line) == (made.config, tuple(made.changes))
+    assert LabConfig.read(line) == made.config.replace(changes=made.changes)
     same_table(made, line)
     widget.code.value = PAIR
     settle(widget)
@@ -484,7 +483,7 @@ def test_what_cannot_change_in_mid_run_is_set_for_the_next(lab):
     press(widget, "run")
     settle(widget)
     assert widget.made.config.code_size == 5
-    late = lab(f"run(LabConfig({PAIR}), changes=[(1000, 'alpha', 1.0)])", mode="mid-run", speed=1e6)
+    late = lab(f"run({PAIR}, changes=[(1000, 'alpha', 1.0)])", mode="mid-run", speed=1e6)
     assert "step 1000" in late.status.wrong
 
 
@@ -527,7 +526,7 @@ def test_taken_files_agree_with_the_picture_and_the_tables(lab, tmp_path):
         assert np.allclose(results["old"], widget.table()["old"])
         assert len(pd.read_csv(folder / f"data-{number}" / "curves.csv")) == len(widget.made.curves)
         about = json.loads((folder / f"data-{number}" / "config.json").read_text())
-        assert read_run(about["configs"]["now"]) == (widget.config, ())
+        assert LabConfig.read(about["configs"]["now"]) == widget.config
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_words_and_a_home_folder_is_meant_by_its_sign(

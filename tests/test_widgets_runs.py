@@ -18,7 +18,7 @@ from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.protocol import begin, first_task, learn, learn_first
 from ebll.seeds import cpu_threads
 from ebll.widgets import Change, LabConfig, LabRun, lab, run, training
-from ebll.widgets.config import LAB_METHODS, line_of_run, offered_task, offered_tasks, read_run
+from ebll.widgets.config import LAB_METHODS, offered_task, offered_tasks
 
 TASKS = [blobs("old", 1, count=200), blobs("new", 2, count=230, classes=4)]
 CONFIG = LabConfig(old="old", new="new", code_size=4, methods=LAB_METHODS, epochs=4)
@@ -292,9 +292,11 @@ def test_a_run_that_is_taken_again_has_the_same_table_and_notes(made):
 @pytest.mark.parametrize("changes", [[(0, "distill_weight", 30.0)], [(2, "alpha", 50.0), (3, "distill_weight", 30.0)]])
 def test_a_run_that_was_changed_on_the_way_is_neither_kept_nor_taken_from_what_is_kept(changes):
     config, changes = CONFIG.replace(epochs=2, seed=5, methods=("lwf", "ebll")), list(map(Change._make, changes))
-    changed, usual, again = (trained(LabRun(config, given), reuse=True) for given in (changes, [], changes))
+    changed, usual, again = (
+        trained(LabRun(config.replace(changes=given)), reuse=True) for given in (changes, [], changes)
+    )
     same_runs(again, changed)
-    same_runs(run(config, changes, tasks=TASKS), changed)
+    same_runs(run(config, changes=changes, tasks=TASKS), changed)
     for name in config.methods:
         assert not same(usual.runs[name].net, changed.runs[name].net)
         same_as_by_hand(usual, name, by_hand(config, name))
@@ -305,7 +307,7 @@ def test_a_run_that_was_changed_on_the_way_is_neither_kept_nor_taken_from_what_i
 
 def test_a_change_is_the_same_as_a_method_put_into_the_step_by_hand_and_those_of_a_run_make_it_again(made):
     late = "alpha was to change at step 1000000"
-    found = run(CONFIG, [*CHANGES[::-1], (10**6, "alpha", 0.0), (4, "alpha", 50.0)], tasks=TASKS)
+    found = run(CONFIG, changes=[*CHANGES[::-1], (10**6, "alpha", 0.0), (4, "alpha", 50.0)], tasks=TASKS)
     asked = sorted(map(Change._make, CHANGES[::-1]), key=lambda change: change.step)
     assert found.changes == asked  # what changes nothing is left out
     assert [note[: len(late)] for note in found.notes] == [late]
@@ -314,8 +316,7 @@ def test_a_change_is_the_same_as_a_method_put_into_the_step_by_hand_and_those_of
         same_as_by_hand(found, name, by_hand(CONFIG, name, changes=CHANGES))
         acts = name not in ("finetune", "feature-extraction")
         assert same(found.runs[name].net, made.runs[name].net) != acts
-    line = line_of_run(CONFIG, found.changes)
-    for again in (run(CONFIG, found.changes, tasks=TASKS), run(line, tasks=TASKS), run(*read_run(line), tasks=TASKS)):
+    for again in (run(found.made_again, tasks=TASKS), run(found.made_again.line(), tasks=TASKS)):
         same_runs(again, found)
         assert again.changes == found.changes
 
@@ -332,7 +333,7 @@ def test_a_change_that_is_asked_for_on_the_way_takes_effect_at_the_next_step_and
     weights = found.curves["loss_code"] / found.curves["raw_code"]
     assert weights[1:12].tolist() == pytest.approx([CONFIG.alpha] * 11)
     assert weights[12:-1].tolist() == pytest.approx([80.0] * (STEPS - 12))
-    same_runs(trained(LabRun(found.config, found.changes, every_step=True)), found)
+    same_runs(trained(LabRun(found.made_again, every_step=True)), found)
     with raises(InputError, "alpha", "got -1"):
         found.change("alpha", -1)
     with raises(InputError, "setting", "'recon_weight'"):
@@ -356,7 +357,7 @@ def test_a_change_that_is_asked_for_at_any_time_acts_on_all_methods_alike_and_is
     # Asked for while the new head warms up, it acts from the first step on; then from the next one.
     assert {change.step for change in found.changes} == {max(0, when - WARM_UP)}
     found.notes.clear()
-    same_runs(run(line_of_run(CONFIG, found.changes), tasks=TASKS), found)
+    same_runs(run(found.made_again.line(), tasks=TASKS), found)
 
 
 def test_a_change_that_is_asked_for_at_the_last_step_does_nothing_and_is_not_noted(made):
@@ -377,4 +378,4 @@ def test_a_change_that_is_asked_for_where_known_runs_are_taken_again_is_refused(
     config = CONFIG.replace(methods=("lwf", "ebll"))
     trained(LabRun(config.replace(methods="ebll")), reuse=True)  # one of the two is known
     found = trained(LabRun(config), reuse=True, at=at)
-    same_runs(run(line_of_run(config, found.changes), tasks=TASKS), found)
+    same_runs(run(found.made_again.line(), tasks=TASKS), found)

@@ -1,7 +1,7 @@
 """The settings of a widget: a frozen object that becomes a line of code, and is read back from one; and its tasks.
 
 config = LabConfig(new="mnist", alpha=1.0)
-config.line()                        # 'ebll.LabConfig(new="mnist", alpha=1.0)'
+config.line()                        # 'ebll.widgets.run(new="mnist", alpha=1.0)'
 LabConfig.read(config.line()) == config
 """
 
@@ -11,7 +11,7 @@ import ast
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -43,7 +43,7 @@ class Change(NamedTuple):
 class WidgetConfig(NetSettings):
     """Settings that a line of code holds."""
 
-    made_by: ClassVar[str]  #: what a line of code calls to make such an object
+    call: ClassVar[str]  #: the function that does without a widget what the widget does with these settings
 
     @property
     def changed(self) -> list[str]:
@@ -53,8 +53,8 @@ class WidgetConfig(NetSettings):
         return [n for n in names if getattr(self, n) != getattr(usual if n == "net" else of_net, n)]
 
     def line(self) -> str:
-        """A line of code that makes this object; settings at their defaults are left out."""
-        return f"{self.made_by}({', '.join(f'{name}={_literal(getattr(self, name))}' for name in self.changed)})"
+        """A call of `call` with these settings; those at their defaults are left out."""
+        return f"{self.call}({', '.join(f'{name}={_literal(getattr(self, name))}' for name in self.changed)})"
 
     @classmethod
     def read(cls, text: str | Self, **settings: Any) -> Self:
@@ -65,7 +65,7 @@ class WidgetConfig(NetSettings):
         """
         if isinstance(text, cls):
             return text.replace(**settings) if settings else text
-        given = keywords_of(text, cls.__name__) | settings
+        given = keywords_of(text, cls.call) | settings
         for name in given:
             check_choice(name, cls.__dataclass_fields__, f"Setting of {cls.__name__}")
         return cls(**given)
@@ -76,9 +76,10 @@ class LabConfig(WidgetConfig):
     """What the forgetting lab runs: two tasks, a net, methods and their weights; each method is one `RunConfig`.
 
     The old task is always learned with the net's own settings. `learning_rate` and `epochs` are those of the new task.
+    `changes` are made in mid-run: each (step, name, value), such as (60, "alpha", 0.0), in the order of their steps.
     """
 
-    made_by = "ebll.LabConfig"
+    call = "ebll.widgets.run"
 
     old: str = setting("letters", "Task that is learned first, and that may be forgotten.", free=True)
     new: str = setting("textures", "Task that is learned second.", free=True)
@@ -93,6 +94,7 @@ class LabConfig(WidgetConfig):
     learning_rate: float = as_in(RunConfig, "learning_rate", OfNet(_MLP.train.learning_rate), high=1e3)
     epochs: int = as_in(RunConfig, "epochs", _MLP.train.epochs, high=1000)
     seed: int = as_in(RunConfig, "seed", 0)
+    changes: tuple[Change, ...] = ()
 
     def __post_init__(self):
         super().__post_init__()
@@ -103,6 +105,19 @@ class LabConfig(WidgetConfig):
         object.__setattr__(self, "methods", tuple(name for name in METHODS if name in chosen))
         if self.old == self.new:
             raise InputError(f"old and new must be different tasks; both are {self.old!r}.")
+        object.__setattr__(self, "changes", self._checked(self.changes))
+
+    def _checked(self, changes: Any) -> tuple[Change, ...]:
+        try:
+            listed = [(step, name, value) for step, name, value in changes]
+        except (TypeError, ValueError):
+            raise InputError(f"changes: a list such as [(60, 'alpha', 0.0)]; got {changes!r}.") from None
+        made = []
+        for step, name, value in listed:
+            check_count(step, "step of a change", low=0)
+            check_choice(name, MID_RUN, "A setting that may change in mid-run")
+            made.append(Change(int(step), name, getattr(self.replace(changes=(), **{name: value}), name)))
+        return tuple(sorted(made, key=lambda change: change.step))
 
     def run(self, method: str) -> RunConfig:
         """The run of one method."""
@@ -120,7 +135,7 @@ class LabConfig(WidgetConfig):
 class SubmanifoldConfig(WidgetConfig):
     """What the submanifold explorer shows; the defaults are those of docs/settings.md."""
 
-    made_by = "ebll.widgets.SubmanifoldConfig"
+    call = "ebll.widgets.explore"
 
     task: str = setting("letters", "Task whose features are looked at.", free=True)
     net: str = as_in(RunConfig, "net", "mlp")
@@ -135,77 +150,32 @@ def acts_on(name: str, methods: Iterable[str]) -> bool:
     return not any(name in settings_of(one) for one in METHODS) or any(name in settings_of(one) for one in methods)
 
 
-# Lines of code
-
-
-def line_of_run(config: LabConfig, changes: Iterable[Sequence[Any]] = ()) -> str:
-    """The line of code that makes a run again; `read_run` reads it."""
-    listed = ", ".join(repr(tuple(change)) for change in changes)
-    return f"ebll.widgets.run({config.line()}{f', changes=[{listed}]' if listed else ''})"
-
-
-def read_run(text: str | LabConfig, **settings: Any) -> tuple[LabConfig, tuple[Change, ...]]:
-    """Config and changes from a line that `line_of_run` writes; nothing in it is executed.
-
-    A line without changes, or just `LabConfig(...)`, means none; `settings` are as in `LabConfig.read`.
-    """
-    config = LabConfig.read(text, **settings)
-    call = None if isinstance(text, LabConfig) else _call_in(text, "run")
-    if call is None or (len(call.args) == 1 and not call.keywords):
-        return config, ()
-    try:
-        (changes,) = (ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg == "changes")
-        (_,) = call.args
-    except (ValueError, TypeError):
-        raise InputError('config: a line such as run(LabConfig(), changes=[(60, "alpha", 0.0)]).') from None
-    return config, checked_changes(config, changes)
-
-
-def checked_changes(config: LabConfig, changes: Any) -> tuple[Change, ...]:
-    """Changes in the order of their steps.
-
-    changes  each (step, name, value), such as (60, "alpha", 0.0)
-    """
-    try:
-        listed = [(step, name, value) for step, name, value in changes]
-    except (TypeError, ValueError):
-        raise InputError(f"changes: a list such as [(60, 'alpha', 0.0)]; got {changes!r}.") from None
-    made = []
-    for step, name, value in listed:
-        check_count(step, "step of a change", low=0)
-        check_choice(name, MID_RUN, "A setting that may change in mid-run")
-        made.append(Change(int(step), name, getattr(config.replace(**{name: value}), name)))
-    return tuple(sorted(made, key=lambda change: change.step))
-
-
-def keywords_of(text: str, name: str) -> dict[str, Any]:
-    """What the one call of a class of this name in a line of code is given; the line may be just what it is given."""
+def keywords_of(text: str, call: str) -> dict[str, Any]:
+    """What a line of code with one call, such as 'run(seed=1)', gives by name; the line may be just 'seed=1'."""
     if not isinstance(text, str):
-        raise InputError(f"config: a {name}, or a line such as '{name}(seed=1)'; got {type(text).__name__}.")
-    call = _call_in(text, name) or _call_in(f"{name}({text})", name)
-    if call is None or call.args or any(keyword.arg is None for keyword in call.keywords):
+        raise InputError(f"config: a line such as '{call}(seed=1)', or just 'seed=1'; got {type(text).__name__}.")
+    made = _parsed(text) or _parsed(f"call({text})")
+    if made is None or made.args or any(keyword.arg is None for keyword in made.keywords):
         shown = text if len(text) <= 80 else f"{text[:79]}…"
-        raise InputError(f"config: a line such as {name}(seed=1); got {shown!r}.")
+        raise InputError(f"config: a line such as {call}(seed=1), or just seed=1; got {shown!r}.")
     try:
-        return {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        return {keyword.arg: ast.literal_eval(keyword.value) for keyword in made.keywords}
     except (ValueError, TypeError):  # the latter for a key that cannot be one
-        raise InputError("config: every value must be a number, a text in quotes, or a list of texts.") from None
+        raise InputError("config: every value must be a number, a text in quotes, or a list of these.") from None
 
 
-def _call_in(text: str, name: str) -> ast.Call | None:
-    """The one call of a function or class of this name in a line of code, if there is one."""
+def _parsed(text: str) -> ast.Call | None:
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        found = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    named = [call for call in calls if name in (getattr(call.func, "attr", None), getattr(call.func, "id", None))]
-    return named[0] if len(named) == 1 else None
+    return found if isinstance(found, ast.Call) else None
 
 
 def _literal(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
+        listed = ", ".join(map(_literal, value))
+        return f"({listed})" if isinstance(value, Change) else f"[{listed}]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 

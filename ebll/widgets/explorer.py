@@ -86,7 +86,7 @@ class SubmanifoldExplorer(SettingsWidget):
         super()._write()
 
     def _line(self) -> str:
-        return f"ebll.widgets.explore({self.config.line()})"
+        return self.config.line()
 
     # Fits
 
@@ -145,7 +145,7 @@ class SubmanifoldExplorer(SettingsWidget):
         """The config of a line, or a config; where a line names no class that the task has, its first one is meant."""
         config = SubmanifoldConfig.read(line, **settings)
         check_choice(config.task, self.offered, "Task")
-        if isinstance(line, str) and "label" not in keywords_of(line, "SubmanifoldConfig") | settings:
+        if isinstance(line, str) and "label" not in keywords_of(line, "explore") | settings:
             return self._with_class(config)
         check_choice(config.label, self._classes(config), f"Class of {config.task}")
         return config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, ClassVar, final
@@ -20,7 +20,7 @@ from ebll.plots import METHODS as LOOKS
 from . import lab_view
 from .base import SettingsWidget, free_stem
 from .chart import Drawing
-from .config import LAB_METHODS, MID_RUN, LabConfig, acts_on, checked_changes, line_of_run, read_run
+from .config import LAB_METHODS, MID_RUN, LabConfig, acts_on
 from .controls import GRIDS, Slider, arranged, button, choice, listening, row
 from .lab import LabRun, steps_of, training
 
@@ -49,7 +49,6 @@ class ForgettingLab(SettingsWidget):
     As the last value of a cell it shows itself; without a front end, a picture of its first run.
 
     config   where it begins: a `LabConfig`, or a line such as 'alpha=1.0, new="mnist"'; then what the controls say
-    changes  what is changed in mid-run in the first run: (step, name, value), such as (60, "alpha", 0.0)
     mode     what a moved slider does: "run" starts a run, "mid-run" acts at the next step of the run that is on, for
              the weights of the loss terms, "wait" waits for the button Run
     speed    optimiser steps a second, at most; 30 with "mid-run", as fast as it goes otherwise
@@ -57,7 +56,7 @@ class ForgettingLab(SettingsWidget):
     hide     controls to leave out, such as ["seed", "epochs"]; `ForgettingLab.controls` lists the names
     lock     controls to show, but not to be changed
     folder   where "Take a figure" and "Take the data" write
-    settings   any of `LabConfig` by name, such as alpha=1.0
+    settings   any of `LabConfig` by name, such as alpha=1.0; its changes in mid-run are those of the first run
 
     made, before   the run on show, and the run before it
     pinned         name -> run that was kept
@@ -70,19 +69,18 @@ class ForgettingLab(SettingsWidget):
     drawn, figure = "lab", "figure"
 
     def __init__(
-        self, config: LabConfig | str = "", changes: Iterable[Sequence[Any]] = (), *, mode: str = "run",
+        self, config: LabConfig | str = "", *, mode: str = "run",
         speed: float | None = None, tasks: Iterable[Task] = (), hide: Iterable[str] = (), lock: Iterable[str] = (),
         folder: str | Path = "widget-results", **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__(tasks, hide, lock, folder)
-        self.config, written = read_run(config, **settings)
-        self.changes = checked_changes(self.config, changes) or written
+        self.config = LabConfig.read(config, **settings)
         self.mode = check_choice(mode, MODES, "mode")
         speed = (WATCHED if mode == "mid-run" else FASTEST) if speed is None else speed
         self.speed = check_number(speed, "speed", low=0.5, high=1e6, hint="30 steps a second can be followed.")
-        self._begin = (self.config, self.changes, self.mode, self.speed)
+        self._begin = (self.config, self.mode, self.speed)
         self._check_tasks(self.config)
-        self.made, self.before, self.pinned, self.terms_of = LabRun(self.config, self.changes), None, {}, ""
+        self.made, self.before, self.pinned, self.terms_of = LabRun(self.config), None, {}, ""
         self._drawn = self._begun = 0.0
         self._open(self._first_run)
 
@@ -159,8 +157,8 @@ class ForgettingLab(SettingsWidget):
         """The line of code that does what the widget does now; in mid-run mode, that makes the run on show again."""
         made = self.made
         if self.mode == "mid-run" and made.steps:
-            return line_of_run(made.config, [*made.changes, *(made.planned if self.running else ())])
-        return line_of_run(self.config, self.changes)
+            return made.made_again.line()
+        return self.config.line()
 
     # Runs
 
@@ -174,7 +172,7 @@ class ForgettingLab(SettingsWidget):
         self.halt()
         if self.made.measured:
             self.before = self.made
-        made = self.made = LabRun(self.config, self.changes, every_step=held)
+        made = self.made = LabRun(self.config, every_step=held)
         self._begun = time.monotonic()
         self.tell("Training.")
         self._show_state(held)
@@ -196,7 +194,7 @@ class ForgettingLab(SettingsWidget):
     def _on_end(self) -> None:
         self._draw()
         how = {"stopped": "Stopped", "failed": "Failed"}.get(self.state, "Done")
-        now = " The settings have changed since." if self.made.now != self.config else ""
+        now = " The settings have changed since." if self.made.now != self.config.replace(changes=()) else ""
         self.tell(f"{how} after {time.monotonic() - self._begun:.1f} s. {lab_view.ended(self.made)}{now}")
         if self.error is not None:
             kind = "" if isinstance(self.error, EbllError) else f"{type(self.error).__name__}: "
@@ -260,7 +258,7 @@ class ForgettingLab(SettingsWidget):
         acts = in_mid_run and set(moved) <= set(MID_RUN)
         for name in moved if acts else ():
             self.made.change(name, getattr(config, name))
-        self.config, self.changes = config, ()
+        self.config = config.replace(changes=())
         if acts:
             self.tell(f"From the next step on: {text} {getattr(config, moved[-1]):g}.", STAYS)
         elif in_mid_run:
@@ -301,14 +299,14 @@ class ForgettingLab(SettingsWidget):
             check_choice(name, self.offered, "Task")
 
     def _load(self, line: str) -> None:
-        config, changes = read_run(line)
+        config = LabConfig.read(line)
         self._check_tasks(config)
         self.keep_locked(config)
-        for _, name, _ in set(changes) - set(self.changes):
+        for _, name, _ in set(config.changes) - set(self.config.changes):
             if name in self.locked:
                 raise InputError(f"{name.replace('_', ' ')} is locked in this widget: it cannot change in mid-run.")
-        self.config, self.changes = config, changes
-        if (config, list(changes)) != (self.made.config, [*self.made.changes, *self.made.planned]):
+        self.config = config
+        if config != self.made.made_again:
             self._start()
 
     def _press_run(self) -> None:
@@ -336,8 +334,8 @@ class ForgettingLab(SettingsWidget):
 
     def _press_reset(self) -> None:
         self.halt()
-        self.config, self.changes, self.mode, self.speed = self._begin
-        self.made, self.before, self.pinned, self.terms_of = LabRun(self.config, self.changes), None, {}, ""
+        self.config, self.mode, self.speed = self._begin
+        self.made, self.before, self.pinned, self.terms_of = LabRun(self.config), None, {}, ""
         self.chart.moment = None
         self._start()
         self._write()

@@ -1,6 +1,6 @@
 """What the forgetting lab computes: a config in, the runs of its methods out, with everything recorded on the way.
 
-    made = ebll.widgets.run(ebll.LabConfig(new="mnist", alpha=1.0))
+    made = ebll.widgets.run(new="mnist", alpha=1.0)
     made.table()                      # accuracy before, old and new task after, forgetting, distance
     ebll.plots.feature_distance(made.curves)
 
@@ -27,7 +27,7 @@ from ebll.recording import TERMS, Recorder, Run, Snapshot, measure_accuracy, seq
 from ebll.seeds import cpu_threads
 from ebll.training import Step
 
-from .config import Change, LabConfig, checked_changes, cut, offered_task, own_tasks, read_run
+from .config import Change, LabConfig, cut, offered_task, own_tasks
 
 __all__ = ["LabRun", "run", "training"]
 
@@ -66,16 +66,15 @@ class LabRecorder(Recorder):
 class LabRun:
     """The runs of one config, one a method: finished, or as far as they have come.
 
-    planned      changes to be made in mid-run
     recorders    method -> its record so far, also where the run was stopped or diverged
     validation   method -> accuracy on all validation images of the old and of the new task at its end, 0..1
     notes        sentences about what did not go as asked
-    changes      settings that were changed in mid-run so far, in order
+    planned      changes still to be made in mid-run, at first those of the config
+    changes      those that were made so far, in order
     every_step   whether to measure at every step
     """
 
     config: LabConfig
-    planned: Iterable[Change] = ()
     recorders: dict[str, Recorder] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     validation: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -91,7 +90,7 @@ class LabRun:
     stepped: bool = False  #: whether it was measured at every step for a while
 
     def __post_init__(self):
-        self.planned, self.now = list(checked_changes(self.config, self.planned)), self.config
+        self.planned, self.now = self.config.changes, self.config.replace(changes=())
         self._shown: pd.DataFrame | None = None
         self.at(0)
 
@@ -105,13 +104,18 @@ class LabRun:
             raise InputError(
                 "Some of these runs are earlier ones, which cannot change any more: press Run, then change."
             )
-        (change,) = checked_changes(self.config, [(self.coming, name, value)])
-        self.planned = [*(one for one in self.planned if one[:2] != change[:2]), change]
+        others = [one for one in self.planned if one[:2] != (self.coming, name)]
+        self.planned = self.config.replace(changes=[*others, (self.coming, name, value)]).changes
+
+    @property
+    def made_again(self) -> LabConfig:
+        """The config that makes the same run again, with the changes that were asked for while it went on."""
+        return self.config.replace(changes=(*self.changes, *self.planned))
 
     def at(self, step: int) -> LabConfig:
         """The settings from this step on: changes that are due are made and noted."""
         due = [change for change in self.planned if change.step <= step]
-        self.planned = [change for change in self.planned if change.step > step]
+        self.planned = self.planned[len(due) :]
         for change in due:
             if getattr(self.now, change.name) != change.value:
                 self.now = self.now.replace(**{change.name: change.value})
@@ -161,19 +165,16 @@ class LabRun:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def run(
-    config: LabConfig | str = "", changes: Iterable[tuple[int, str, float]] = (), *, tasks: Iterable[Task] = ()
-) -> LabRun:
+def run(config: LabConfig | str = "", *, tasks: Iterable[Task] = (), **settings: Any) -> LabRun:
     """Train the new task with each method of a config, from one network that has learned the old task.
 
-    config    a `LabConfig`, or a line that makes one
-    changes   (step, name, value): from this optimiser step on, the setting has this value
+    config    a `LabConfig`, or a line such as 'alpha=1.0, new="mnist"'
     tasks     the user's own tasks, which a config may name
+    settings  any of `LabConfig` by name, such as changes=[(60, "alpha", 0.0)]: from this optimiser step on
     returns   a `LabRun`; its `.notes` say which method diverged, or cannot be used with these settings
     """
-    config, written = read_run(config)
-    made = LabRun(config, checked_changes(config, changes) or written)
-    with cpu_threads(config.train.threads):
+    made = LabRun(LabConfig.read(config, **settings))
+    with cpu_threads(made.config.train.threads):
         for _ in training(made, tasks):
             pass
     return made
@@ -213,6 +214,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     for step, name, _ in made.planned:
         what = f"{name.replace('_', ' ')} was to change at step {step}"
         made.notes.append(f"{what}, but the last of the {made.steps} steps had begun: it did not act.")
+    made.planned = ()
 
 
 def _train_one(made: LabRun, name: str, both: list[Task], start: Snapshot, key: Any) -> Generator[None, None, None]:

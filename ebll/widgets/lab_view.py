@@ -16,7 +16,7 @@ from ebll.plots.style import styles
 from ebll.plots.words import course, listed, percent, sentences, shortened
 
 from .chart import Drawing, spec_of, write_files
-from .config import Change, LabConfig, acts_on, line_of_run
+from .config import Change, LabConfig, acts_on
 from .lab import LOSSES, SAMPLES, SHOWN, LabRun
 
 __all__ = ["lab_drawing"]
@@ -128,7 +128,7 @@ def save_results(runs: Mapping[str, LabRun], folder: Path) -> list[Path]:
         raise InputError("There is nothing to take yet: press Run first.")
     curves = pd.concat([made.curves.assign(run=name) for name, made in runs.items()], ignore_index=True)
     about = {
-        "configs": {name: line_of_run(made.config, made.changes) for name, made in runs.items()},
+        "configs": {name: made.made_again.line() for name, made in runs.items()},
         "notes": {name: made.notes for name, made in runs.items() if made.notes},
     }
     files = {
@@ -145,7 +145,7 @@ def save_results(runs: Mapping[str, LabRun], folder: Path) -> list[Path]:
 
 def differences(config: LabConfig, title: bool = False) -> str:
     """What a config sets differently from the defaults, in short; for a title alpha is always told."""
-    apart = () if not title else ("old", "new", "net", "seed", "methods", "alpha")
+    apart = ("changes", *(("old", "new", "net", "seed", "methods", "alpha") if title else ()))
     told = [f"alpha {config.alpha:g}"] if title and acts_on("alpha", config.methods) else []
     for name in config.changed:
         if name not in apart and acts_on(name, config.methods):

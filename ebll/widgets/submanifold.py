@@ -1,6 +1,6 @@
 """What an autoencoder of a given size keeps of a task's features: measured, for the submanifold explorer.
 
-found = ebll.widgets.explore("code_size=16")
+found = ebll.widgets.explore(code_size=16)
 found.accuracy                  # of the features themselves, through the autoencoder, through PCA of that size
 """
 
@@ -114,12 +114,13 @@ def hold(encoder: Encoder, features: Tensor, moves: Tensor) -> Tensor:
         return 0.5 * (now - torch.sigmoid(before)).square().sum(dim=3).mean(dim=(0, 2))
 
 
-def explore(config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = ()) -> Explored:
+def explore(config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = (), **settings: Any) -> Explored:
     """Fit the autoencoder of a config and measure what it keeps.
 
+    config, settings   a `SubmanifoldConfig` or a line that makes one, and any of its settings by name
     raises   `InputError` where the code is not smaller than the features, or the task has no such class
     """
-    config = SubmanifoldConfig.read(config)
+    config = SubmanifoldConfig.read(config, **settings)
     with cpu_threads(PRESETS[config.net].train.threads):
         *_, found = exploring(config, tasks)
     return found

@@ -223,7 +223,7 @@ def what_if(tasks):
 
 
 def state_of_runs(panel):
-    settings = {name: getattr(panel.config, name) for name in panel.config.__dataclass_fields__}
+    settings = {name: getattr(panel.config, name) for name in panel.config.__dataclass_fields__ if name != "changes"}
     names = ["step", "feature_distance", "feature_norm", "code_distance", "accuracy", "accuracy_new"]
     rows = {name: pd.DataFrame(recorder.curve_rows) for name, recorder in panel.made.recorders.items()}
     wanted = [*names, "loss_task", "loss_distill", "loss_code"]
