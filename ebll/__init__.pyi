@@ -30,7 +30,6 @@ from . import (
 )
 from .autoencoder import (
     Autoencoder as Autoencoder,
-    AutoencoderSettings as AutoencoderSettings,
     fit_autoencoder as fit_autoencoder,
 )
 from .comparison import (
@@ -78,6 +77,9 @@ from .recording import (
     Run as Run,
     Snapshot as Snapshot,
 )
+from .settings import (
+    AutoencoderSettings as AutoencoderSettings,
+    TrainSettings as TrainSettings,
+)
 from .sweeps import sweep as sweep
-from .training import TrainSettings as TrainSettings
 from .widgets import LabConfig as LabConfig

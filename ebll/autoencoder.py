@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,7 +13,7 @@ from ebll.errors import InputError, TrainingDiverged
 from ebll.losses import autoencoder_loss, class_loss, reconstruction_error
 from ebll.metrics import accuracy
 from ebll.seeds import generator, seeded
-from ebll.settings import Settings, setting
+from ebll.settings import AutoencoderSettings
 
 __all__ = [
     "Autoencoder",
@@ -68,39 +67,6 @@ OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter], float], torch.optim.Opti
     "adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
     "adadelta": lambda parameters, rate: torch.optim.Adadelta(parameters, lr=rate, rho=0.9, eps=1e-8),
 }
-
-
-@dataclass(frozen=True)
-class AutoencoderSettings(Settings):
-    """How a task's autoencoder is built and fitted."""
-
-    code_size: int | tuple[int, ...] = setting(
-        64,
-        "Numbers in the code, for all tasks or one per task; fewer protect less and leave more freedom.",
-        low=1,
-        per_task=True,
-    )
-    recon_weight: float = setting(
-        1e-2,
-        "Weight of the reconstruction beside the task's own loss; it scales with 1 / squared feature norm.",
-        symbol="λ",
-    )
-    start: str = setting(
-        "pca",
-        "Where the fit starts: at the principal components, or at random weights.",
-        choices=("pca", "random"),
-    )
-    epochs: int = setting(8, "Passes over the task's training features; a random start needs 30 or more.", low=1)
-    batch_size: int = setting(128, "Features per step of the fit.", low=1, high=2**31)
-    learning_rate: float = setting(1e-3, "Step size; for Adam, a random start needs 3e-3 or so.", above=True)
-    optimizer: str = setting("adam", "Adam, or the AdaDelta of the authors' code.", choices=tuple(OPTIMIZERS))
-    images: int = setting(0, "Training images that the fit looks at, drawn by the seed; 0 takes all.")
-
-    def of_task(self, t: int) -> AutoencoderSettings:
-        """The settings with task t's own code size; the last one given serves the tasks after it."""
-        if not isinstance(self.code_size, tuple):
-            return self
-        return self.replace(code_size=self.code_size[min(t, len(self.code_size) - 1)])
 
 
 class AutoencoderFit(NamedTuple):

@@ -19,7 +19,8 @@ from ebll.networks import NetSpec, build_network
 from ebll.protocol import begin, check_start, checked_tasks, learn, learn_first
 from ebll.recording import Recorder, Run, Snapshot, sequence_id
 from ebll.seeds import cpu_threads
-from ebll.training import Step, TrainSettings
+from ebll.settings import TrainSettings
+from ebll.training import Step
 
 __all__ = ["ALONE", "Comparison", "compare", "learn_with"]
 

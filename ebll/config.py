@@ -13,13 +13,13 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import InputError, check_choice
-from ebll.methods import EBLL, EWC, METHODS, LwF, Method, method_from, settings_of
-from ebll.settings import Settings, as_in, setting
-from ebll.training import TrainSettings
+from ebll.settings import METHOD_NAMES, AutoencoderSettings, MethodSettings, Settings, TrainSettings, as_in, setting
+
+if TYPE_CHECKING:  # torch is imported where a method is made: `ebll run --help` does without
+    from ebll.methods import Method
 
 __all__ = ["NEW_TASK_IMAGES", "PRESETS", "NetSettings", "OfNet", "Preset", "RunConfig"]
 
@@ -39,6 +39,8 @@ class Preset:
 
     def method(self, name: str) -> Method:
         """A method by its name, with this net's settings."""
+        from ebll.methods import method_from
+
         return method_from(name, dataclasses.asdict(self))
 
 
@@ -90,13 +92,13 @@ class RunConfig(NetSettings):
 
     tasks: tuple[str, ...] = ("letters", "textures")
     net: str = setting("mlp", "Network: a small MLP, or a small CNN, which takes longer.", choices=tuple(PRESETS))
-    method: str = setting("ebll", "What is minimised.", choices=tuple(METHODS))
-    alpha: float | tuple[float, ...] = as_in(EBLL, "alpha", OfNet(_MLP.alpha), per_task=True)
-    temperature: float = as_in(LwF, "temperature", 2.0)
-    distill_weight: float = as_in(LwF, "distill_weight", OfNet(_MLP.distill_weight))
-    ewc_strength: float = as_in(EWC, "ewc_strength", OfNet(_MLP.ewc_strength))
+    method: str = setting("ebll", "What is minimised.", choices=METHOD_NAMES)
+    alpha: float | tuple[float, ...] = as_in(MethodSettings, "alpha", OfNet(_MLP.alpha), per_task=True)
+    temperature: float = as_in(MethodSettings, "temperature")
+    distill_weight: float = as_in(MethodSettings, "distill_weight", OfNet(_MLP.distill_weight))
+    ewc_strength: float = as_in(MethodSettings, "ewc_strength", OfNet(_MLP.ewc_strength))
     code_size: int = as_in(AutoencoderSettings, "code_size", _MLP.code_size)
-    recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 1e-2)
+    recon_weight: float = as_in(AutoencoderSettings, "recon_weight")
     learning_rate: float = as_in(TrainSettings, "learning_rate", OfNet(_MLP.train.learning_rate))
     epochs: int = as_in(
         TrainSettings, "epochs", _MLP.train.epochs, doc="Passes over the images of each task but the first."
@@ -148,6 +150,8 @@ class RunConfig(NetSettings):
 
     def made_method(self) -> Method:
         """The method with these weights."""
+        from ebll.methods import method_from
+
         return method_from(self.method, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @property
@@ -177,5 +181,7 @@ def _usual(net: str) -> RunConfig:
 
 @functools.cache
 def _unused(method: str) -> frozenset[str]:
-    of_methods = frozenset().union(*map(settings_of, METHODS)) & set(RunConfig.__dataclass_fields__)
+    from ebll.methods import settings_of
+
+    of_methods = frozenset().union(*map(settings_of, METHOD_NAMES)) & set(RunConfig.__dataclass_fields__)
     return of_methods - settings_of(method)

@@ -21,10 +21,10 @@ from torch.nn import functional
 from ebll.errors import InputError, check_choice
 from ebll.networks import frozen
 from ebll.seeds import generator
+from ebll.settings import FISHER_KINDS
 
 __all__ = ["FISHER_KINDS", "fisher_diagonal", "fisher_diagonal_loop"]
 
-FISHER_KINDS = ("exact", "sampled", "empirical")
 _VALUES = 2**22  # of inputs in a batch: AlexNet's patches and gradients of 27 images are about 0.6 GB
 
 

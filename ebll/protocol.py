@@ -21,7 +21,8 @@ from ebll.methods import METHODS, FeatureExtraction, Finetune, Memory, Method, T
 from ebll.networks import NetSpec, Network, build_network
 from ebll.recording import Recorder, Run, Snapshot
 from ebll.seeds import cpu_threads, seeded
-from ebll.training import Resume, Step, Teacher, TrainSettings, train
+from ebll.settings import TrainSettings
+from ebll.training import Resume, Step, Teacher, train
 
 __all__ = [
     "begin",

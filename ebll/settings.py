@@ -1,18 +1,27 @@
 """Settings that document and check themselves: one place for default, symbol, sentence and limits of each.
 
 A settings class is a frozen dataclass whose fields are made with `setting`. The same sentence serves the docstring, the
-command line's help and a slider's tooltip.
+command line's help and a slider's tooltip. Nothing here needs torch, so that `ebll run --help` does not wait for it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import dataclass
 from typing import Any, Self
 
 from ebll.errors import InputError, check_choice, check_count, check_number
 
-__all__ = ["Settings", "as_in", "setting"]
+__all__ = [
+    "FISHER_KINDS", "METHOD_NAMES", "AutoencoderSettings", "MethodSettings", "Settings", "TrainSettings", "as_in",
+    "setting",
+]  # fmt: skip
+
+METHOD_NAMES = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
+"""The methods in the order of every table and legend; `ebll.methods.METHODS` has their classes."""
+
+FISHER_KINDS = ("exact", "sampled", "empirical")
 
 
 def setting(
@@ -39,10 +48,11 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def as_in(owner: type[Settings], name: str, default: Any, **changes: Any) -> Any:
-    """A field with the sentence, symbol and limits of another settings class: they are written once."""
-    rules = {key: value for key, value in owner.metadata()[name].items() if key != "default"}
-    return setting(default, **{**rules, "per_task": False, **changes})
+def as_in(owner: type[Settings], name: str, default: Any = None, **changes: Any) -> Any:
+    """A field with the sentence, symbol, limits and, unless another is given, the default of another settings class."""
+    rules = {**owner.metadata()[name], "per_task": False, **changes}
+    usual = rules.pop("default")
+    return setting(usual if default is None else default, **rules)
 
 
 class Settings:
@@ -98,3 +108,78 @@ def _count(rules: dict[str, Any], value: Any, name: str) -> int:
 
 def _number(rules: dict[str, Any], value: Any, name: str) -> float:
     return check_number(value, name, low=rules["low"], high=rules["high"], above=rules["above"], hint=rules["hint"])
+
+
+# ---- the settings of training, of autoencoders and of methods
+
+
+@dataclass(frozen=True)
+class TrainSettings(Settings):
+    """How every task is trained; the same for all methods, so that they differ in their objective only."""
+
+    epochs: int = setting(8, "Passes over a task's training inputs.", low=1)
+    warmup_epochs: int = setting(2, "Passes in which only the new head learns, before the rest moves.", low=0)
+    batch_size: int = setting(64, "Inputs per step.", low=1, high=2**31)
+    learning_rate: float = setting(0.02, "Step size of SGD.", above=True, hint="0.02 suits the built-in nets.")
+    momentum: float = setting(0.9, "Share of the last step carried into the next.", high=0.999)
+    weight_decay: float = setting(5e-4, "Pull of every trained weight towards zero.")
+    threads: int = setting(
+        1,
+        "Processor threads; 1 is quickest for small nets, and numbers repeat for one count only. 0: torch's own.",
+        low=0,
+        high=1024,
+    )
+    drop_at: float = setting(0.75, "Share of the steps after which the learning rate falls to a tenth.", high=1.0)
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings(Settings):
+    """How a task's autoencoder is built and fitted."""
+
+    code_size: int | tuple[int, ...] = setting(
+        64,
+        "Numbers in the code, for all tasks or one per task; fewer protect less and leave more freedom.",
+        low=1,
+        per_task=True,
+    )
+    recon_weight: float = setting(
+        1e-2,
+        "Weight of the reconstruction beside the task's own loss; it scales with 1 / squared feature norm.",
+        symbol="λ",
+    )
+    start: str = setting(
+        "pca",
+        "Where the fit starts: at the principal components, or at random weights.",
+        choices=("pca", "random"),
+    )
+    epochs: int = setting(8, "Passes over the task's training features; a random start needs 30 or more.", low=1)
+    batch_size: int = setting(128, "Features per step of the fit.", low=1, high=2**31)
+    learning_rate: float = setting(1e-3, "Step size; for Adam, a random start needs 3e-3 or so.", above=True)
+    optimizer: str = setting("adam", "Adam, or the AdaDelta of the authors' code.", choices=("adam", "adadelta"))
+    images: int = setting(0, "Training images that the fit looks at, drawn by the seed; 0 takes all.")
+
+    def of_task(self, t: int) -> AutoencoderSettings:
+        """The settings with task t's own code size; the last one given serves the tasks after it."""
+        if not isinstance(self.code_size, tuple):
+            return self
+        return self.replace(code_size=self.code_size[min(t, len(self.code_size) - 1)])
+
+
+@dataclass(frozen=True)
+class MethodSettings(Settings):
+    """What the methods weigh, in one place for all of them; each has those of these settings that it uses."""
+
+    alpha: float | tuple[float, ...] = setting(
+        3.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
+    )
+    temperature: float = setting(
+        2.0,
+        "Softens the old answers; above 1 it lifts the small probabilities.",
+        symbol="θ",
+        above=True,
+        hint="LwF and the authors' EBLL code use 2.",
+    )
+    distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
+    ewc_strength: float = setting(300.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
+    fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
+    fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)

@@ -21,31 +21,12 @@ from ebll.errors import TrainingDiverged
 from ebll.methods import Batch, Memory, Method, Targets, Term
 from ebll.networks import Network, training_only
 from ebll.seeds import GlobalStream, generator
-from ebll.settings import Settings, setting
+from ebll.settings import TrainSettings
 
 __all__ = ["Resume", "Step", "TrainSettings", "batches_of", "diverged", "train"]
 
 Teacher = Callable[[Tensor], Targets]
 """Outputs of the frozen network of before a task on a batch, for tasks whose crops are drawn again in each epoch."""
-
-
-@dataclass(frozen=True)
-class TrainSettings(Settings):
-    """How every task is trained; the same for all methods, so that they differ in their objective only."""
-
-    epochs: int = setting(8, "Passes over a task's training inputs.", low=1)
-    warmup_epochs: int = setting(2, "Passes in which only the new head learns, before the rest moves.", low=0)
-    batch_size: int = setting(64, "Inputs per step.", low=1, high=2**31)
-    learning_rate: float = setting(0.02, "Step size of SGD.", above=True, hint="0.02 suits the built-in nets.")
-    momentum: float = setting(0.9, "Share of the last step carried into the next.", high=0.999)
-    weight_decay: float = setting(5e-4, "Pull of every trained weight towards zero.")
-    threads: int = setting(
-        1,
-        "Processor threads; 1 is quickest for small nets, and numbers repeat for one count only. 0: torch's own.",
-        low=0,
-        high=1024,
-    )
-    drop_at: float = setting(0.75, "Share of the steps after which the learning rate falls to a tenth.", high=1.0)
 
 
 @dataclass(eq=False)

@@ -10,20 +10,20 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import check_choice
 from ebll.methods.base import Batch, Memory, Method, Targets, Term
 from ebll.methods.baselines import FeatureExtraction, Finetune, Joint
 from ebll.methods.ebll import EBLL, CodeOnly, EBLLSeparate, EncoderMemory
 from ebll.methods.ewc import EWC, EWCMemory
 from ebll.methods.lwf import LwF
+from ebll.settings import AutoencoderSettings
 
 __all__ = [
     "EBLL", "EWC", "METHODS", "Batch", "CodeOnly", "EBLLSeparate", "EWCMemory", "EncoderMemory", "FeatureExtraction",
     "Finetune", "Joint", "LwF", "Memory", "Method", "Targets", "Term", "method_from", "settings_of",
 ]  # fmt: skip
 
-_IN_ORDER = (Joint, Finetune, FeatureExtraction, LwF, EWC, CodeOnly, EBLL, EBLLSeparate)
+_IN_ORDER = (Joint, Finetune, FeatureExtraction, LwF, EWC, CodeOnly, EBLL, EBLLSeparate)  # as in `METHOD_NAMES`
 METHODS: dict[str, type[Method]] = {method.name: method for method in _IN_ORDER}
 
 

@@ -9,23 +9,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ebll.autoencoder import (
-    AutoencoderFit,
-    AutoencoderSettings,
-    Encoder,
-    check_code_size,
-    encoder_of,
-    fit_autoencoder,
-    stack_encoders,
-)
+from ebll.autoencoder import AutoencoderFit, Encoder, check_code_size, encoder_of, fit_autoencoder, stack_encoders
 from ebll.data import Task
 from ebll.errors import InputError
 from ebll.losses import class_loss, code_distance
 from ebll.methods.base import Batch, Memory, Method, Targets, Term, each_task, per_old_task, record
-from ebll.methods.lwf import LwF, distill_term, old_soft_targets
+from ebll.methods.lwf import distill_term, old_soft_targets
 from ebll.networks import Network, frozen
 from ebll.seeds import derive_seed, generator
-from ebll.settings import as_in, setting
+from ebll.settings import AutoencoderSettings, MethodSettings, as_in
 
 __all__ = ["EBLL", "CodeMethod", "CodeOnly", "EBLLSeparate", "EncoderMemory", "code_term", "fit_to_task"]
 
@@ -101,9 +93,7 @@ def code_term(batch: Batch, features: Tensor, memory: EncoderMemory, alpha: floa
 class CodeMethod(Method):
     """E1 of the new task + sum over the old tasks of alpha_t * E4: what the three EBLL methods share."""
 
-    alpha: float | tuple[float, ...] = setting(
-        3.0, "Weight of the code term: one number, or one per old task.", symbol="α", per_task=True
-    )
+    alpha: float | tuple[float, ...] = as_in(MethodSettings, "alpha", per_task=True)
     autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
 
     def check(self, net: Network, tasks: int) -> None:
@@ -165,8 +155,8 @@ class EBLL(CodeMethod):
     name = "ebll"
     label = "EBLL"
 
-    temperature: float = as_in(LwF, "temperature", 2.0)
-    distill_weight: float = as_in(LwF, "distill_weight", 1.0)
+    temperature: float = as_in(MethodSettings, "temperature")
+    distill_weight: float = as_in(MethodSettings, "distill_weight")
 
     def record_targets(self, net: Network, t: int, inputs: Tensor, memory: EncoderMemory | None) -> Targets:
         """soft_targets: (n, sum of the old heads' classes); codes: (n, sum of the code sizes)."""

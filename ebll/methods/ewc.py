@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ebll.data import Task
-from ebll.fisher import FISHER_KINDS, fisher_diagonal
+from ebll.fisher import fisher_diagonal
 from ebll.losses import class_loss, quadratic_penalty
 from ebll.methods.base import Batch, Memory, Method, Term
 from ebll.networks import Network
 from ebll.seeds import derive_seed, generator
-from ebll.settings import setting
+from ebll.settings import MethodSettings, as_in, setting
 
 __all__ = ["EWC", "EWCMemory"]
 
@@ -57,9 +57,9 @@ class EWC(Method):
     name = "ewc"
     label = "EWC"
 
-    ewc_strength: float = setting(300.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
-    fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
-    fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)
+    ewc_strength: float = as_in(MethodSettings, "ewc_strength")
+    fisher: str = as_in(MethodSettings, "fisher")
+    fisher_samples: int = as_in(MethodSettings, "fisher_samples")
     fisher_decay: float = setting(1.0, "Share of the old importance kept at each task.", symbol="γ", high=1.0)
 
     def loss_terms(self, net: Network, batches: Sequence[Batch], memory: EWCMemory | None) -> dict[str, Term]:

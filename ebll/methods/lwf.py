@@ -13,7 +13,7 @@ from torch.nn import functional
 from ebll.losses import class_loss, distillation, soften
 from ebll.methods.base import Batch, Memory, Method, Targets, Term, each_task, record
 from ebll.networks import Network
-from ebll.settings import setting
+from ebll.settings import MethodSettings, as_in
 
 __all__ = ["LwF", "distill_term", "old_logits", "old_soft_targets"]
 
@@ -29,14 +29,8 @@ class LwF(Method):
     name = "lwf"
     label = "LwF"
 
-    temperature: float = setting(
-        2.0,
-        "Softens the old answers; above 1 it lifts the small probabilities.",
-        symbol="θ",
-        above=True,
-        hint="LwF and the authors' EBLL code use 2.",
-    )
-    distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
+    temperature: float = as_in(MethodSettings, "temperature")
+    distill_weight: float = as_in(MethodSettings, "distill_weight")
 
     def record_targets(self, net: Network, t: int, inputs: Tensor, memory: Memory | None) -> Targets:
         """soft_targets: (n, sum of the old heads' classes)."""

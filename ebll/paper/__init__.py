@@ -8,36 +8,7 @@ The losses, the loop, the record and the tables are those of the small experimen
 `docs/paper-scale.md` says where each comes from.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from ebll.paper.backbones import BACKBONES, Backbone, load_backbone
-from ebll.paper.checkpoint import load_checkpoint, save_checkpoint
-from ebll.paper.datasets import CUB200, PHOTO_SETS, Indoor67, find_photos
-from ebll.paper.photos import Crops, PhotoSettings, PhotoSplit, load_photos
-from ebll.paper.plan import SEQUENCES, PaperSettings, Unit, dry_run, units_of
-from ebll.paper.protocol import Workspace, paper
-from ebll.paper.report import layouts
-
-__all__ = [
-    "BACKBONES",
-    "CUB200",
-    "PHOTO_SETS",
-    "SEQUENCES",
-    "Backbone",
-    "Crops",
-    "Indoor67",
-    "PaperSettings",
-    "PhotoSettings",
-    "PhotoSplit",
-    "Unit",
-    "Workspace",
-    "dry_run",
-    "find_photos",
-    "layouts",
-    "load_backbone",
-    "load_checkpoint",
-    "load_photos",
-    "paper",
-    "save_checkpoint",
-    "units_of",
-]
+# The public names stand in __init__.pyi: `ebll paper --help` reads settings, and does not wait for torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -30,14 +30,10 @@ from torchvision.ops import SqueezeExcitation, StochasticDepth
 
 from ebll.errors import DataMissing, InputError, check_choice, check_count, check_number, expanded
 from ebll.networks import Network
+from ebll.paper.plan import BACKBONES
 
-__all__ = ["BACKBONES", "Backbone", "Fast", "load_backbone"]
+__all__ = ["Backbone", "Fast", "load_backbone"]
 
-BACKBONES = (
-    *("alexnet", "vgg11", "vgg11_bn", "vgg16", "vgg16_bn", "resnet18", "resnet34", "resnet50", "densenet121"),
-    *("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_lite0"),
-    *("regnet_y_400mf", "convnext_tiny"),
-)
 LITE0 = "efficientnet_lite0"
 VARIANTS = 64  # that torch may compile: its limit counts F and T, training and frozen, of all networks together
 

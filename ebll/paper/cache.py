@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +20,7 @@ from torchvision.transforms import v2
 from ebll.data.folder import eight_bit
 from ebll.errors import InputError, OutputError
 from ebll.files import whole, write_whole
-from ebll.paper.datasets import Part
+from ebll.paper.datasets import Part, fingerprint
 
 __all__ = ["cached", "square"]
 
@@ -37,42 +35,38 @@ def cached(
     size: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
     skip_unreadable: bool = False,
-) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+) -> tuple[Tensor, Tensor]:
     """The photographs of a part as squares of `size` pixels, resized unless the cache has them.
 
     base, part   the files and their labels
-    folder       for all caches; a cache's name has a hash of its files' names, lengths and times of change
+    folder       for all caches; a cache's name has the fingerprint of its files
     title        begins that name
     progress     called as (images done, of how many)
-    returns      uint8 (n, size, size, 3), mapped from its file; labels int64 (n,); the files left out as unreadable
-    raises       `InputError` for images that cannot be read; `OutputError` where the cache cannot be written
+    returns      uint8 (n, size, size, 3), mapped from its file; labels int64 (n,)
+    raises       `InputError` for images that cannot be read, unless they are left out, with a warning that names some;
+                 `OutputError` where the cache cannot be written
     """
-    stats = [os.stat(base / file) if (base / file).exists() else None for file in part.files]
-    held = [(file, s and (s.st_size, s.st_mtime_ns)) for file, s in zip(part.files, stats, strict=True)]
-    stem = f"{title}-{size}-{hashlib.sha256(json.dumps(held).encode()).hexdigest()[:16]}"
+    stem = f"{title}-{size}-{fingerprint(base, part)[:16]}"
     pixels, index = folder / f"{stem}.bin", folder / f"{stem}.json"
     try:
-        if not index.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / f"{stem}.lock"):
-                if not index.is_file():  # no other process has made it meanwhile
-                    _write(base, part.files, pixels, index, size, progress)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{stem}.lock"):  # another process may be making it
+            if not index.is_file():
+                _write(base, part.files, pixels, index, size, progress)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"{folder} cannot be written: {reason}. Name another with --cache.") from error
-    skipped = json.loads(index.read_text(encoding="utf-8"))
-    kept = [row for row, file in enumerate(part.files) if file not in skipped]
-    if not kept:
-        raise InputError(f"{base}: none of {len(skipped):,} images can be read. Get the set again.")
-    if skipped and not skip_unreadable:
-        some = ", ".join(f"{file} ({reason})" for file, reason in itertools.islice(skipped.items(), 5))
-        raise InputError(
-            f"{len(skipped):,} of {len(part.files):,} images cannot be read: {some}{', ...' * (len(skipped) > 5)}. Get "
-            "them again, or leave them out with --skip-unreadable."
-        )
+    unreadable = json.loads(index.read_text(encoding="utf-8"))
+    kept = [row for row, file in enumerate(part.files) if file not in unreadable]
+    if unreadable:
+        some = ", ".join(f"{file} ({reason})" for file, reason in itertools.islice(unreadable.items(), 5))
+        what = f"{base}: {len(unreadable):,} of {len(part.files):,} images cannot be read: {some}"
+        if not kept or not skip_unreadable:
+            raise InputError(f"{what}. Get them again, or leave them out with --skip-unreadable.")
+        warnings.warn(f"{what}. They are left out; {index} names them all.", stacklevel=3)
     count = len(kept)
     images = torch.from_file(str(pixels), shared=False, size=count * size * size * 3, dtype=torch.uint8)
-    return images.view(count, size, size, 3), torch.tensor(part.labels)[kept], tuple(skipped)
+    return images.view(count, size, size, 3), torch.tensor(part.labels)[kept]
 
 
 def _write(
@@ -81,9 +75,6 @@ def _write(
     """Write the squares of all files that can be read, and an index of the others, each with the reason."""
     for half in pixels.parent.glob(f".{pixels.name}.*"):  # of a process that was killed
         half.unlink()
-    needed, free = len(files) * size * size * 3, shutil.disk_usage(pixels.parent).free
-    if free < needed:
-        raise OSError(0, f"{needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free")
     unreadable: dict[str, str] = {}
 
     def read(file: str) -> bytes:

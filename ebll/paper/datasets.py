@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from ebll.data.folder import image_files
 from ebll.data.splits import seeded, stratified_split
 from ebll.errors import DataMissing, InputError, expanded
 
-__all__ = ["CUB200", "PHOTO_SETS", "Indoor67", "Part", "PhotoSet", "Photos", "find_photos"]
+__all__ = ["CUB200", "PHOTO_SETS", "Indoor67", "Part", "PhotoSet", "Photos", "find_photos", "fingerprint"]
 
 Samples = list[tuple[str, int]]
 """Path and label of each image."""
@@ -39,6 +38,13 @@ class Part(NamedTuple):
     labels: tuple[int, ...]
 
 
+def fingerprint(base: Path, *parts: Part) -> str:
+    """A hash of names, labels and lengths of all files: it tells images from others wherever they lie."""
+    files = [base / file for part in parts for file in part.files]
+    lengths = [file.stat().st_size if file.exists() else -1 for file in files]
+    return hashlib.sha256(json.dumps([parts, lengths]).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Photos:
     """Which files a set consists of."""
@@ -49,17 +55,6 @@ class Photos:
     train: Part = field(repr=False)
     test: Part = field(repr=False)
     source: str
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """A hash of names, labels and lengths of all files: it tells one set from another wherever they lie."""
-        lengths = [_length(self.base / file) for part in (self.train, self.test) for file in part.files]
-        held = json.dumps([self.classes, self.train, self.test, lengths])
-        return hashlib.sha256(held.encode()).hexdigest()
-
-
-def _length(file: Path) -> int:
-    return file.stat().st_size if file.exists() else -1
 
 
 class _Listed(DatasetFolder):
@@ -193,11 +188,12 @@ def find_photos(
     incomplete   accept fewer images or classes than were published
     download     fetch what torchvision can fetch, the flowers
     raises       `DataMissing` where the set is not there, with its page and layout; `InputError` where there are other
-                 numbers than published, lists that cannot be read, or an image that is named twice
+                 numbers than published, or lists that cannot be read
     """
-    root, info = expanded(root, "root"), next((one for one in PHOTO_SETS.values() if one.name == name), None)
-    if info is None:
+    root = expanded(root, "root")
+    if name not in list(PHOTO_SETS):
         return _own(name, root)
+    info = PHOTO_SETS[name]
     base = root / info.folder
     try:
         classes, *parts = info.read(base, download)
@@ -208,32 +204,19 @@ def find_photos(
             f"photo set {name!r} ({info.label}) {'is not whole' if missing else 'cannot be read'} in {base}: "
             f"{type(error).__name__}: {' '.join(str(error).split())}. {how}."
         ) from error
-    found = Photos(info.name, base, tuple(classes), *_parts(base, *parts), info.source)
-    _check(found, info, incomplete)
-    return found
-
-
-def _parts(base: Path, *parts: Samples) -> list[Part]:
-    """(path, label) of the images of each part; raises `InputError` where one is named twice."""
-    skip = len(os.path.normpath(base)) + 1
-    files = [tuple(os.path.normpath(path)[skip:].replace(os.sep, "/") for path, _ in part) for part in parts]
-    twice = [file for file, count in Counter(one for part in files for one in part).items() if count > 1]
-    if twice:
-        some = ", ".join(twice[:3]) + ", ..." * (len(twice) > 3)
-        raise InputError(f"{base}: images are named twice, in one part or in training and test: {some}. Get it again.")
-    return [Part(own, tuple(label for _, label in part)) for own, part in zip(files, parts, strict=True)]
-
-
-def _check(found: Photos, info: PhotoSet, incomplete: bool) -> None:
-    wanted = (info.classes, info.train, info.test)
-    came = (len(found.classes), len(found.train.files), len(found.test.files))
-    odd = any(more > published for more, published in zip(came, wanted, strict=True)) or not all(came)
-    if odd or (came != wanted and not incomplete):
+    wanted, came = (info.classes, info.train, info.test), (len(classes), *map(len, parts))
+    if not all(came) or (came != wanted and not incomplete):
         numbers = "{:,} classes, {:,} training images, {:,} test images"
         raise InputError(
-            f"photo set {info.name!r} in {found.base}: wanted {numbers.format(*wanted)}; got {numbers.format(*came)}. "
-            f"Get it again from {info.source} " + ("." if odd else ", or accept fewer images with --incomplete.")
+            f"photo set {name!r} in {base}: wanted {numbers.format(*wanted)}; got {numbers.format(*came)}. "
+            f"Get it again from {info.source} , or accept it with --incomplete."
         )
+    return Photos(info.name, base, tuple(classes), *(_part(base, part) for part in parts), info.source)
+
+
+def _part(base: Path, samples: Samples) -> Part:
+    skip = len(str(base)) + 1
+    return Part(tuple(Path(path).as_posix()[skip:] for path, _ in samples), tuple(label for _, label in samples))
 
 
 def _own(name: Any, root: Path) -> Photos:
@@ -255,4 +238,4 @@ def _own(name: Any, root: Path) -> Photos:
         rows = stratified_split(labels, number, seeded(0), classes=classes, what="a test set")
         train, test = ([files["train"][i] for i in some.tolist()] for some in rows)
     title = base.resolve().name or "photos"
-    return Photos(title, base, classes, *_parts(base, train, test), str(base))
+    return Photos(title, base, classes, _part(base, train), _part(base, test), str(base))

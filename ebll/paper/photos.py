@@ -7,11 +7,10 @@ A `PhotoSplit` stands wherever a `Split` does, so methods, loop and record are t
 from __future__ import annotations
 
 import functools
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,36 +20,13 @@ from ebll.data.splits import stratified_split
 from ebll.errors import InputError, expanded
 from ebll.paper.cache import cached
 from ebll.paper.datasets import Part, Photos, find_photos
+from ebll.paper.plan import PhotoSettings
 from ebll.seeds import generator
-from ebll.settings import Settings, setting
 
-__all__ = ["Crops", "PhotoSettings", "PhotoSplit", "Pixels", "chosen_rows", "load_photos"]
+__all__ = ["Crops", "PhotoSplit", "Pixels", "load_photos"]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PORTION = 256  # images in one portion of a pass that asks for more: 150 MB as floats
-
-
-@dataclass(frozen=True)
-class PhotoSettings(Settings):
-    """How photographs are kept and cut; the same for all tasks of a run."""
-
-    stored: int = setting(256, "Pixels a side of the squares that are kept on disk and in memory.", low=8, high=4096)
-    size: int = setting(224, "Pixels a side of the crops that the network sees.", low=8, high=4096)
-    augment: str = setting(
-        "fixed",
-        "Crops of the training images: drawn once, again in every epoch (the old network then answers every batch), or "
-        "the central ones.",
-        choices=("fixed", "random", "none"),
-    )
-    versions: int = setting(5, "Crops of each image in the fixed set, the central one among them.", low=1, high=1000)
-    held_out: float = setting(0.1, "Share of each class's training images kept for validation.", above=True, high=0.9)
-    images: int = setting(0, "Training images taken of a set, every class in its share; 0 takes all.")
-    split_seed: int = setting(0, "Decides which images those are, which are held out, and the fixed crops.", high=2**31)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.size > self.stored:
-            raise InputError(f"size: a crop of {self.size} pixels does not fit into {self.stored} stored ones.")
 
 
 # ---- crops
@@ -185,12 +161,10 @@ class PhotoSplit(Split):
 
     resampled   True: every epoch cuts other crops, so that what a method records must be asked of a teacher in the
                 loop; False: the crops are those of `inputs`, once and for all
-    skipped     files of the part that were left out as unreadable, those of validation with training's
     """
 
     inputs: Pixels
     resampled: bool = False
-    skipped: tuple[str, ...] = ()
 
     @property
     def changing(self) -> bool:
@@ -240,77 +214,65 @@ def load_photos(
     device           where crops are cut; a GPU holds the stored images where they fit into half of its free memory
     cache            folder for the resized images; by default `ebll-cache` under the root
     progress         called as (what is resized, images done, of how many)
-    skip_unreadable  leave out files that cannot be read, as long as every class keeps some
+    skip_unreadable  leave out files that cannot be read
     options          incomplete, download: see `find_photos`
     raises           `DataMissing`, `InputError`, `OutputError`; see `find_photos` and `cached`
     """
     settings = PhotoSettings() if settings is None else settings
-    if not isinstance(settings, PhotoSettings):
-        raise InputError(f"settings takes PhotoSettings(...); got {type(settings).__name__}.")
-    mean, std = tuple(map(float, mean)), tuple(map(float, std))
-    if len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, mean + std)) or min(std) <= 0:
-        raise InputError(f"mean and std are three numbers each, std above 0; got {mean} and {std}.")
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise InputError(f"mean and std are three numbers each, std above 0; got {tuple(mean)} and {tuple(std)}.")
     scale = torch.tensor([1 / (255 * s) for s in std])
     shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
     photos = name if isinstance(name, Photos) else find_photos(name, root, **options)
     folder = expanded(root, "root") / "ebll-cache" if cache is None else expanded(cache, "cache")
-    rows, _ = chosen_rows(photos, settings)
-    chosen = Part(*(tuple(values[row] for row in rows.tolist()) for values in photos.train))
-    images, labels, skipped = {}, {}, {}
-    for part, of in (("train", chosen), ("test", photos.test)):
-        told = functools.partial(progress, f"{photos.name} {part}")
-        stored, labels[part], skipped[part] = cached(
-            photos.base, of, folder, f"{photos.name}-{part}", settings.stored, told, skip_unreadable
-        )
-        if lost := set(of.labels) - set(labels[part].tolist()):
-            raise InputError(f"photos {photos.name!r}: no {part} image of {photos.classes[min(lost)]!r} can be read.")
+    images, labels = {}, {}
+    for part, files in (("train", _some(photos, settings)), ("test", photos.test)):
+        told, title = functools.partial(progress, f"{photos.name} {part}"), f"{photos.name}-{part}"
+        stored, labels[part] = cached(photos.base, files, folder, title, settings.stored, told, skip_unreadable)
         images[part] = _held(stored, torch.device(device))
-    kept, validation = _divided(labels["train"], settings, photos)
+    number = max(1, round(settings.held_out * len(labels["train"])))
+    kept, validation = _divided(photos, labels["train"], number, settings, "held out")
 
-    def split(part: str, rows: Tensor, versions: int = 1, **more: Any) -> PhotoSplit:
+    def split(part: str, rows: Tensor, versions: int = 1, resampled: bool = False) -> PhotoSplit:
         draw = generator(settings.split_seed, "windows", photos.name)  # another word would draw other crops
         crops = fixed_crops(len(rows), versions, settings.stored, settings.size, draw)
         rows = rows.repeat_interleave(versions)
         pixels = Pixels(images[part], rows, crops, settings.size, scale, shift).to(device)
-        return PhotoSplit(pixels, labels[part][rows].to(device), **more)
+        return PhotoSplit(pixels, labels[part][rows].to(device), resampled)
 
     versions = settings.versions if settings.augment == "fixed" else 1
     return Task(
         photos.name,
         photos.classes,
-        split("train", kept, versions, resampled=settings.augment == "random", skipped=skipped["train"]),
+        split("train", kept, versions, resampled=settings.augment == "random"),
         split("train", validation),
-        split("test", torch.arange(len(labels["test"])), skipped=skipped["test"]),
+        split("test", torch.arange(len(labels["test"]))),
         source=photos.source,
-        offset=mean,
-        scale=std,
+        offset=tuple(mean),
+        scale=tuple(std),
     )
 
 
-def chosen_rows(photos: Photos, settings: PhotoSettings) -> tuple[Tensor, int]:
-    """(positions of the training images to take, how many of them are held out), before any image is read.
+def _some(photos: Photos, settings: PhotoSettings) -> Part:
+    """The training images that are taken, every class in its share.
 
-    raises   `InputError` where they do not give each class an image to learn and one to hold out
+    raises   `InputError` where they do not give each class an image
     """
-    labels = torch.tensor(photos.train.labels)
-    rows, classes = torch.arange(len(labels)), len(labels.unique())
-    if 0 < settings.images < len(labels):
-        if settings.images < classes:
-            raise InputError(f"images: {settings.images} do not give each of {classes} classes one. Take more.")
-        rows = _divided(labels, settings, photos, settings.images, "images")[1]
-    return rows, len(_divided(labels[rows], settings, photos)[1])
+    files, labels = photos.train
+    if not 0 < settings.images < len(files):
+        return photos.train
+    if settings.images < (classes := len(set(labels))):
+        raise InputError(f"images: {settings.images} do not give each of {classes} classes one. Take more.")
+    rows = _divided(photos, torch.tensor(labels), settings.images, settings, "images")[1].tolist()
+    return Part(tuple(files[row] for row in rows), tuple(labels[row] for row in rows))
 
 
 def _divided(
-    labels: Tensor, settings: PhotoSettings, photos: Photos, number: int = 0, purpose: str = "held out"
+    photos: Photos, labels: Tensor, number: int, settings: PhotoSettings, purpose: str
 ) -> tuple[Tensor, Tensor]:
-    """(kept, held), as `stratified_split` has them, over the classes that have images: an incomplete set may lack some.
-
-    number   of images to hold; those for validation by default
-    """
+    """(kept, held), `number` of them held, as `stratified_split` has them; an incomplete set may lack classes."""
     present, compact = labels.unique(return_inverse=True)
     names, draw = [photos.classes[c] for c in present.tolist()], generator(settings.split_seed, purpose, photos.name)
-    number = number or max(1, round(settings.held_out * len(labels)))
     return stratified_split(compact, number, draw, classes=names, what="a validation set")
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import pandas as pd
 import torch
 
-from ebll.autoencoder import AutoencoderSettings
 from ebll.comparison import ALONE, Comparison, learn_with
 from ebll.config import NEW_TASK_IMAGES, PRESETS, Preset
 from ebll.data import TASKS, Task, load_task
@@ -26,6 +25,7 @@ from ebll.protocol import first_task
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS
 from ebll.reproduce.plan import Experiment
 from ebll.seeds import cpu_threads
+from ebll.settings import AutoencoderSettings
 from ebll.training import Step
 
 __all__ = ["Job", "Tables", "jobs_of", "run_job"]

@@ -19,8 +19,7 @@ from ebll.config import NEW_TASK_IMAGES, PRESETS, NetSettings, OfNet, RunConfig
 from ebll.data import TASKS, Task, load_task
 from ebll.errors import InputError, check_choice, check_count
 from ebll.methods import METHODS, settings_of
-from ebll.settings import as_in, setting
-from ebll.training import TrainSettings
+from ebll.settings import TrainSettings, as_in, setting
 
 __all__ = ["LAB_METHODS", "MID_RUN", "Change", "LabConfig", "SubmanifoldConfig", "WidgetConfig"]
 

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ebll.autoencoder import Autoencoder, AutoencoderSettings, Encoder, fit_epochs
+from ebll.autoencoder import Autoencoder, Encoder, fit_epochs
 from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, check_choice
@@ -27,6 +27,7 @@ from ebll.networks import Network, frozen
 from ebll.plots.words import sentences, shortened
 from ebll.protocol import first_task
 from ebll.seeds import cpu_threads, derive_seed
+from ebll.settings import AutoencoderSettings
 from ebll.training import Step
 
 from .chart import Drawing, spec_of
