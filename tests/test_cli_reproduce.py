@@ -68,8 +68,7 @@ def test_claims_and_tables_are_printed_as_they_are_written_and_every_picture_has
         assert list(claim) == ["id", "statement", "estimate", "low", "high", "verdict"]
         assert claim["verdict"] in {"supported", "not supported", "undecided"}
         assert claim["low"] <= claim["estimate"] <= claim["high"]
-        told = f"{claim['id']}: {claim['verdict']} (estimate {claim['estimate']:.3f}, 95 % interval "
-        assert told in result.stdout
+        assert f"{claim['id']}: {claim['verdict']} (estimate {claim['estimate']:.3f}, 95 % int" in result.stdout
         assert " ".join(claim["statement"].split()) in " ".join(result.stdout.split())
     pictures = sorted(folder.glob("*.png"))
     assert len(pictures) >= 6
@@ -107,20 +106,6 @@ def test_some_methods_other_seeds_and_a_run_that_ends_early(tmp_path):
     assert "Claims" not in result.stdout
 
 
-class Stop(Exception):
-    """Raised by a hook to end the main job early."""
-
-
-@pytest.mark.parametrize("given", ["lwf", ["lwf", "lwf"], ("lwf",)], ids=["one name", "twice", "tuple"])
-def test_one_name_is_a_list_of_one_and_each_method_runs_once(tmp_path, given):
-    def look(jobs, workers):
-        assert {job.methods for job in jobs} == {("lwf",)}
-        raise Stop
-
-    with tiny(), pytest.raises(Stop):
-        main_job.reproduce("tiny", methods=given, out=tmp_path, workers=1, on_start=look)
-
-
 def test_a_job_that_stops_keeps_its_own_tables_beside_an_earlier_result(tmp_path):
     earlier = {"claims.json", "accuracy.csv", "forgetting.png"}
     for name in earlier:
@@ -128,15 +113,16 @@ def test_a_job_that_stops_keeps_its_own_tables_beside_an_earlier_result(tmp_path
 
     def stop(done, total, name, share):
         if done:
-            raise Stop
+            raise KeyboardInterrupt
 
-    with tiny(), pytest.raises(Stop):
+    with tiny(), pytest.raises(KeyboardInterrupt):
         main_job.reproduce("tiny", methods="finetune", out=tmp_path, workers=1, on_progress=stop)
     assert {path.name for path in tmp_path.iterdir()} == earlier | {"unfinished"}
     assert all((tmp_path / name).read_text() == "earlier" for name in earlier)
     own = tmp_path / "unfinished"
     assert {path.name for path in own.iterdir()} == {"accuracy.csv", "curves.csv", "gaps.csv", "kept.csv"}
-    assert set(pd.read_csv(own / "accuracy.csv")["seed"]) == {0}
+    accuracy = pd.read_csv(own / "accuracy.csv")
+    assert (set(accuracy["seed"]), set(accuracy["method"])) == ({0}, {"alone", "finetune"})
 
 
 @pytest.mark.parametrize("changes", [{}, {"ewc_strength": 1e12}], ids=["all end", "EWC diverges"])

@@ -15,119 +15,94 @@ import pytest
 from click.testing import CliRunner
 from folders import image_folder
 
-from ebll.cli import cli
+from ebll.cli import cli, options
 from ebll.errors import OutputError
 
 HERE = Path(__file__).parent
-CURVES = ["sequence", "method", "seed", "step", "task", "feature_distance"]
-LOSSES = [f"loss_{name}" for name in ("task", "distill", "code", "penalty")]
 WILD = ["--method", "lwf", "--learning-rate", 0.1, "--distill-weight", "1e30"]
 
 
-def run(*arguments):
-    return CliRunner().invoke(cli, ["run", *map(str, arguments)])
-
-
 @pytest.fixture
-def two(tmp_path):
-    """--tasks for two image folders."""
-    return f"{image_folder(tmp_path / 'one')},{image_folder(tmp_path / 'two', seed=1)}"
+def run(tmp_path):
+    """Run the command on two image folders."""
+    two = f"{image_folder(tmp_path / 'one')},{image_folder(tmp_path / 'two', seed=1)}"
+    return lambda *arguments: CliRunner().invoke(cli, ["run", "--tasks", two, *map(str, arguments)])
 
 
-def test_it_prints_what_it_writes(tmp_path, two):
+def test_it_prints_what_it_writes_and_the_same_seed_gives_the_same_files(tmp_path, run):
+    arguments = ["--method", "ebll", "--epochs", 3, "--code-size", 8, "--alpha", "1.5", "--out"]
+    done, again = run(*arguments, tmp_path / "out"), run(*arguments, tmp_path / "again")
+    assert (done.exit_code, again.exit_code) == (0, 0), done.stderr
     out = tmp_path / "out"
-    done = run("--tasks", two, "--method", "ebll", "--epochs", 3, "--code-size", 8, "--alpha", "1.5", "--out", out)
-    assert done.exit_code == 0, done.stderr
+    assert all(path.read_bytes() == (tmp_path / "again" / path.name).read_bytes() for path in out.iterdir())
     accuracy = pd.read_csv(out / "accuracy.csv")
     assert list(accuracy)[:6] == ["sequence", "method", "seed", "after", "task", "accuracy"]
     assert set(accuracy["sequence"]) == {"mlp:one-two"}
     assert list(accuracy["method"]) == ["alone", "ebll", "ebll", "ebll"]
-    _, before, after, new = 100 * accuracy["accuracy"]
+    alone, before, after, new = 100 * accuracy["accuracy"]
     assert re.search(rf"one +{before:.1f} *\n", done.stdout)
     assert re.search(rf"two +{after:.1f} +{new:.1f} *\n", done.stdout)
     assert re.search(rf"average accuracy +{(after + new) / 2:.1f} %", done.stdout)
     assert re.search(rf"forgetting +{before - after:.1f} points", done.stdout)
-    curves = pd.read_csv(out / "curves.csv")
-    assert list(curves)[:10] == CURVES + LOSSES
+    assert re.search(rf"forward transfer +[+]?{new - alone:.1f} points", done.stdout)
+    assert list(pd.read_csv(out / "curves.csv"))[5:7] == ["feature_distance", "loss_task"]
     assert list(pd.read_csv(out / "kept.csv")["after"]) == ["one"]
     assert {path.suffix for path in out.glob("feature-distance.*")} == {".png", ".svg", ".csv", ".txt"}
 
 
-def test_the_same_seed_gives_the_same_files(tmp_path, two):
-    files = []
-    for folder in (tmp_path / "a", tmp_path / "b"):
-        assert run("--tasks", two, "--method", "lwf", "--epochs", 2, "--out", folder).exit_code == 0
-        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert files[0] == files[1]
-    # A method that keeps nothing still leaves a table that can be read.
-    assert pd.read_csv(tmp_path / "a" / "kept.csv").empty
-
-
-def test_the_first_task_is_learned_with_the_settings_of_the_net_as_in_a_sweep(two, tmp_path):
-    """`--epochs` and the like are those of the tasks after it, as `RunConfig` says."""
-    first = []
+def test_the_first_task_is_learned_with_the_settings_of_the_net_as_in_a_sweep(run, tmp_path, monkeypatch):
+    """`--epochs` and the like are those of the tasks after it, as `RunConfig` says; each stage is told to its end."""
+    first, told = [], []
+    monkeypatch.setattr(options.Progress, "at", lambda self, share, text: told.append((share, text)))
     for epochs in (1, 3):
-        assert (
-            run("--tasks", two, "--method", "lwf", "--epochs", epochs, "--log-every", 0, "--out", tmp_path).exit_code
-            == 0
-        )
+        run("--method", "lwf", "--epochs", epochs, "--log-every", 0, "--out", tmp_path)
         accuracy = pd.read_csv(tmp_path / "accuracy.csv").query("after == 'one'")
         first.append(accuracy["accuracy"].item())
     assert first[0] == first[1]
+    assert pd.read_csv(tmp_path / "kept.csv").empty  # of a method that keeps nothing
+    assert [text.partition(":")[0] for share, text in told if share == 1.0][-4:] == [
+        "one, train", "two, warm-up", "two, train", "one, train",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["joint", "ebll"])
-def test_the_progress_ends_where_the_work_does(two, method, monkeypatch):
-    told = []
-    monkeypatch.setattr("ebll.cli.run.Progress.at", lambda self, share, text: told.append(share))
-    assert run("--tasks", two, "--method", method, "--epochs", 2).exit_code == 0
-    assert told == [pytest.approx(i / len(told)) for i in range(len(told))]
-
-
-def test_a_broken_image_is_named(tmp_path, two):
-    broken = tmp_path / "two" / "light" / "3.png"
-    broken.write_bytes(b"not an image")
-    done = run("--tasks", two)
-    assert done.exit_code == 2
-    assert str(broken) in done.stderr  # and what Pillow says of it
-
-
-def test_when_training_diverges_the_tables_so_far_are_kept(tmp_path, two):
-    done = run("--tasks", two, *WILD, "--out", tmp_path / "out")
-    assert done.exit_code == 1
+def test_when_training_diverges_the_tables_so_far_are_kept(tmp_path, run, monkeypatch):
+    done = run(*WILD, "--out", tmp_path / "out")
     *_, kept, error = done.stderr.splitlines()
+    assert done.exit_code == 1
     assert error.startswith("Error: LwF, seed 0: ")  # then terms and a step that depend on the processor
     assert "distill_weight" in error
     assert str(tmp_path / "out") in kept
     accuracy = pd.read_csv(tmp_path / "out" / "accuracy.csv")
     assert accuracy.loc[accuracy["method"] == "lwf", ["after", "task"]].values.tolist() == [["one", "one"]]
     assert len(pd.read_csv(tmp_path / "out" / "curves.csv")) > 0
+    # The first error is the one to show.
+    monkeypatch.setattr("ebll.reproduce.report.write_tables", fails("the disk is full"))
+    assert run(*WILD, "--out", tmp_path / "out").stderr.startswith("Error: LwF, seed 0: ")
 
 
-def test_a_figure_that_cannot_be_written_leaves_the_tables(tmp_path, two, monkeypatch):
+def fails(reason):
     def fail(*given):
-        raise OutputError("no space left on device")
+        raise OutputError(reason)
 
-    monkeypatch.setattr("ebll.plots.save", fail)
-    done = run("--tasks", two, "--method", "lwf", "--epochs", 1, "--out", tmp_path)
+    return fail
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_tables_and_a_broken_image_is_named(tmp_path, run, monkeypatch):
+    monkeypatch.setattr("ebll.plots.save", fails("no space left on device"))
+    done = run("--method", "lwf", "--epochs", 1, "--out", tmp_path)
     assert done.exit_code == 2
     assert len(pd.read_csv(tmp_path / "accuracy.csv")) == 4
     assert "no space left on device" in done.stderr
-
-
-def test_an_error_is_shown_even_if_the_tables_cannot_be_kept_after_it(tmp_path, two, monkeypatch):
-    def fail(*given):
-        raise OutputError("the disk is full")
-
-    monkeypatch.setattr("ebll.reproduce.report.write_tables", fail)
-    done = run("--tasks", two, *WILD, "--out", tmp_path / "out")
-    assert done.exit_code == 1
-    assert done.stderr.startswith("Error: LwF, seed 0: ")
+    broken = tmp_path / "two" / "light" / "3.png"
+    broken.write_bytes(b"not an image")
+    done = run()
+    assert done.exit_code == 2
+    assert str(broken) in done.stderr  # and what Pillow says of it
 
 
 # A process of its own, as a person starts it, but with a line of progress at each step.
-DRIVER = """
-import sys; sys.path.insert(0, {here!r})
+DRIVER = f"""
+import sys; sys.path.insert(0, {str(HERE)!r})
 from ebll.cli import main, options
 from tiny_plan import tiny
 if __name__ == "__main__":
@@ -141,7 +116,7 @@ if __name__ == "__main__":
 def started(tmp_path, arguments, line):
     """The command in a process group of its own, from a line on stderr that matches `line` on."""
     script = tmp_path / "driver.py"  # a file, since worker processes import it again
-    script.write_text(DRIVER.format(here=str(HERE)))
+    script.write_text(DRIVER)
     process = subprocess.Popen(
         [sys.executable, script, *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -159,12 +134,12 @@ def started(tmp_path, arguments, line):
 def interrupted(tmp_path, arguments, line, seconds, how=signal.SIGINT):
     """Start the command, wait for its line, wait, press Ctrl-C or send SIGTERM."""
     with started(tmp_path, arguments, line) as process:
-        time.sleep(seconds)
+        time.sleep(random.SystemRandom().uniform(0, seconds))
         # A terminal's Ctrl-C reaches the workers too, `kill` does not.
         (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
         _, told = process.communicate(timeout=60)
-    assert process.returncode == 130, (seconds, told)
-    assert "Traceback" not in told, (seconds, told)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
     assert told.splitlines()[-1] == "Stopped."
     return told
 
@@ -174,22 +149,22 @@ ENDS = pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctr
 
 @pytest.mark.slow
 @ENDS
-def test_ctrl_c_and_kill_keep_the_tables_of_a_run(tmp_path, two, how):
-    out, seconds = tmp_path / "out", random.SystemRandom().uniform(0, 1)
-    arguments = ["run", "--tasks", two, "--epochs", 100_000, "--code-size", 8, "--out", out]
-    told = interrupted(tmp_path, arguments, r"step \d+ of \d+, train", seconds, how)
-    assert f"Tables so far are in {out}." in told
+def test_ctrl_c_and_kill_keep_the_tables_of_a_run(tmp_path, how):
+    two = f"{image_folder(tmp_path / 'one')},{image_folder(tmp_path / 'two', seed=1)}"
+    arguments = ["run", "--tasks", two, "--epochs", 100_000, "--code-size", 8, "--out", tmp_path / "out"]
+    told = interrupted(tmp_path, arguments, r"two, train: step \d+ of \d+", 1, how)
+    assert f"Tables so far are in {tmp_path / 'out'}." in told
     for name in ("accuracy", "curves", "kept"):
-        assert "sequence" in pd.read_csv(out / f"{name}.csv")
+        assert "sequence" in pd.read_csv(tmp_path / "out" / f"{name}.csv")
 
 
 @pytest.mark.slow
 @ENDS
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_and_kill_keep_the_jobs_that_were_done(tmp_path, workers, how):
-    out, seconds = tmp_path / "out", random.SystemRandom().uniform(0, 0.2)
+    out = tmp_path / "out"
     arguments = ["reproduce", "--profile", "tiny", "--seeds", 9, "--workers", workers, "--out", out, "--methods", "lwf"]
-    told = interrupted(tmp_path, arguments, r"[1-9]\d* of 54 runs", seconds, how)
+    told = interrupted(tmp_path, arguments, r"[1-9]\d* of 54 runs", 0.2, how)
     out /= "unfinished"
     assert f"finished runs are in {out}." in told
     accuracy = pd.read_csv(out / "accuracy.csv")
@@ -200,16 +175,9 @@ def test_ctrl_c_and_kill_keep_the_jobs_that_were_done(tmp_path, workers, how):
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_the_workers_start_is_quiet_and_leaves_earlier_results(tmp_path):
-    (tmp_path / "accuracy.csv").write_text("earlier")
+def test_ctrl_c_while_the_workers_start_is_quiet_and_they_end_when_their_parent_is_killed(tmp_path):
     arguments = ["reproduce", "--profile", "tiny", "--workers", 2, "--out", tmp_path]
-    interrupted(tmp_path, arguments, "tiny: 54 runs", random.SystemRandom().uniform(0, 0.3))
-    assert (tmp_path / "accuracy.csv").read_text() == "earlier"
-
-
-@pytest.mark.slow
-def test_workers_end_when_their_parent_is_killed(tmp_path):
-    arguments = ["reproduce", "--profile", "tiny", "--workers", 2, "--out", tmp_path]
+    interrupted(tmp_path, arguments, "tiny: 54 runs", 0.3)
     with started(tmp_path, arguments, r"0 of 54 runs") as process:
         process.kill()
         process.communicate(timeout=30)  # until nobody holds the pipes any more

@@ -248,14 +248,12 @@ def sweep(file: str, out: str | None, dask: str | None, dry_run: bool, **options
         progress = stack.enter_context(Progress())
 
         def step(now: int, total: int) -> None:
-            nonlocal done
-            done = now
             progress.at(now / max(1, total), f"{now} of {total} runs")
 
         try:
             found = run_all(configs, store=store, executor=executor, progress=step, **options)
         except KeyboardInterrupt as error:
-            error.add_note(f"{done} of {runs} runs are done, and kept in {store}; the same command goes on.")
+            error.add_note(f"Finished runs are kept in {store}; the same command goes on.")
             raise
     found.save(folder)
     _summarise(found)
