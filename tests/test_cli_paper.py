@@ -1,6 +1,5 @@
-"""`ebll paper` on the command line: help, refusals, the dry run, the files that it leaves, and signals."""
+"""`ebll paper` on the command line: the dry run, the files that it leaves, and signals."""
 
-import dataclasses
 import json
 import re
 import signal
@@ -11,15 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 from click.testing import CliRunner
-from messages import review
 from paper_rig import COUNTS, photos, same_results, small_net
 
 from ebll import METHODS
 from ebll.cli import cli
-from ebll.errors import DataMissing, InputError
-from ebll.paper import PHOTO_SETS, PaperSettings, PhotoSettings, Workspace, dry_run, load_photos, protocol, units_of
+from ebll.errors import DataMissing
+from ebll.paper import PHOTO_SETS, PaperSettings, PhotoSettings, dry_run, load_photos, protocol, units_of
 from ebll.paper.checkpoint import save_checkpoint
 
 pytestmark = pytest.mark.paper
@@ -38,68 +35,14 @@ def root(tmp_path_factory):
     return folder
 
 
-def invoke(*arguments):
-    return CliRunner().invoke(cli, ["paper", *map(str, arguments)])
-
-
 def options(changes):
     return [f"--{name.replace('_', '-')}={value}" for name, value in (QUICK | changes).items()]
 
 
 def run(root, out, *arguments, **changes):
+    given = ["paper", "--root", root, "--out", out, "--incomplete", *options(changes), *arguments]
     with small_net():
-        return invoke("--root", root, "--out", out, "--incomplete", *options(changes), *arguments)
-
-
-def refused(result, *named, code=2):
-    """Words, without a traceback, that name these."""
-    assert result.exit_code == code, result.output
-    assert [part for part in named if part not in result.stderr] == []
-
-
-# ---- help and refusals
-
-
-def test_the_help_shows_every_setting_with_its_default():
-    result = invoke("--help")
-    assert result.exit_code == 0
-    text = "".join(result.stdout.split())  # however the lines are broken
-    usual = PaperSettings()
-    for settings in (usual, usual.photos, usual.train):
-        for field in {one.name for one in dataclasses.fields(settings)} - {"photos", "train"}:
-            option, value = field.replace("_", "-"), getattr(settings, field)
-            form = rf"--{option}(?:/--no-{option})?(?:N|X|TEXT|\[[^\]]*\])?[^\[]*\[default:([^\]]*)\]"
-            said = re.search(form, text)
-            assert said, option
-            assert said[1] == (f"{value:g}" if isinstance(value, float) else str(value)), option
-
-
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        (["--methods", "lwff"], ["Method", "'lwff'", "lwf"]),
-        (["--seeds", "0"], ["seeds", "at least 1", "got 0"]),
-        (["--minutes", "0"], ["minutes", "above 0"]),
-        (["--alpha", "lots"], ["--alpha", "'lots'"]),
-        (["--augment", "fxed"], ["'fxed'", "fixed"]),
-        (["--device", "gpu"], ["Device", "'gpu'", "cuda"]),
-        (["--device", "cuda"], ["no GPU"]),
-    ],
-)
-def test_what_cannot_be_is_refused_before_anything_is_done(given, named, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.chdir(tmp_path)
-    device = [] if "--device" in given else ["--device", "cpu"]
-    result = invoke("--root", "data", *given, *device, "--dry-run")
-    refused(result)
-    review(result.stderr, *named)
-    assert not any(tmp_path.iterdir())
-
-
-def test_the_root_has_to_be_named_and_what_is_not_under_it_is_told(root, tmp_path):
-    refused(invoke(), "'--root'")
-    result = run(root, tmp_path, experiment="flower-birds,leaves-birds")
-    refused(result, "photos 'flower'", "photos 'leaves'", str(root / "leaves"))
+        return CliRunner().invoke(cli, [str(one) for one in given])
 
 
 # ---- the dry run
@@ -111,7 +54,7 @@ def test_a_dry_run_says_images_steps_and_bytes_without_any_data_and_writes_nothi
     assert not any(tmp_path.iterdir())
     assert re.findall(r"^(\w+|\w+ \w+)$", result.stdout, re.M) == ["Images", "Optimiser steps", "Bytes"]
     told = " ".join(result.stdout.split())
-    assert f"{6 * len(METHODS)} runs on cpu" in told
+    assert f"{6 * len(METHODS)} runs" in told
     assert [name for name, info in PHOTO_SETS.items() if info.source not in told] == []
     assert "102 classes; 3,672 training crops an epoch, 204 validation and 6,149 test images" in told
     assert "1,000 classes; 180,000 training crops an epoch, 10,000 validation and 50,000 test images" in told
@@ -124,8 +67,10 @@ def test_the_numbers_are_those_of_the_tasks_and_of_the_run(root, tmp_path, augme
     chosen = PaperSettings(backbone="mobilenet_v3_small", photos=photos_as, imagenet_images=20, train=train)
     units = units_of(chosen, ["flowers-scenes-birds", "imagenet-birds"], ["lwf", "ebll"], seeds=2)
     with small_net():
-        told = dry_run(Workspace(root, tmp_path, chosen, incomplete=True), units)
+        told = dry_run(units, chosen, root=root, out=tmp_path, incomplete=True)
         tasks = {name: load_photos(name, root, chosen.photos_of(name), incomplete=True) for name in COUNTS}
+        with pytest.raises(DataMissing, match="'leaves'"):
+            dry_run(units_of(chosen, "leaves-birds", "lwf"), chosen, root=root, incomplete=True)
     for name, words in told["Images"]:
         task = tasks[name]
         sizes = f"{len(task.train):,} training crops an epoch, {len(task.validation)} validation and {len(task.test)}"
@@ -139,29 +84,18 @@ def test_the_numbers_are_those_of_the_tasks_and_of_the_run(root, tmp_path, augme
     assert dict(told["Bytes"])["resized images"] == f"{images / 1e6:.3g} MB in {root / 'ebll-cache'}"
 
 
-def test_what_a_run_would_refuse_is_told_in_its_words_and_a_folder_of_ones_own_refused(root, tmp_path):
-    chosen = PaperSettings(backbone="mobilenet_v3_small", photos=PhotoSettings(images=3))
-    space = Workspace(root, tmp_path, chosen, incomplete=True)
-    told = dict(dry_run(space, units_of(chosen, "scenes-birds", "lwf"))["Images"])
-    review(told["birds"], "images: 3", "4 classes")
-    with pytest.raises(DataMissing, match="'leaves'"):
-        dry_run(space, units_of(chosen, "leaves-birds", "lwf"))
-    with small_net(), pytest.raises(InputError) as error:
-        load_photos("birds", root, chosen.photos, incomplete=True)
-    assert str(error.value) in told["birds"]
-
-
 # ---- what it leaves
 
 
 def test_it_leaves_the_main_jobs_tables_and_the_papers_layout(root, tmp_path):
-    """Of a pair and a sequence of three."""
-    given = {"experiment": "flowers-birds,imagenet-scenes-birds", "methods": "finetune,lwf,ebll"}
-    result = run(root, tmp_path, "--first-seed", 4, backbone="resnet18", **given)
-    assert result.exit_code == 0, result.output
+    """Of a pair and a sequence of three; a run that diverges is named, and the exit code tells."""
+    given = {"experiment": "flowers-birds,imagenet-scenes-birds", "backbone": "resnet18", "ewc_strength": 1e12}
+    result = run(root, tmp_path, "--first-seed", 4, methods="finetune,ewc,ebll", **given)
+    assert result.exit_code == 1, result.output
+    assert "2 runs diverged" in result.stderr
+    assert "resnet18:flowers-birds: EWC, seed 4: " in " ".join(result.stdout.split())
     accuracy = pd.read_csv(tmp_path / "accuracy.csv")
-    counts = accuracy.groupby(["sequence", "method"]).size().unstack()
-    assert list(counts) == ["ebll", "finetune", "lwf"]
+    counts = accuracy.groupby(["sequence", "method"]).size().unstack()[["ebll", "finetune"]]
     assert {name: set(row) for name, row in zip(counts.index, counts.to_numpy(), strict=True)} == {
         "resnet18:flowers-birds": {3}, "resnet18:imagenet-scenes-birds": {6},
     }  # fmt: skip
@@ -171,28 +105,14 @@ def test_it_leaves_the_main_jobs_tables_and_the_papers_layout(root, tmp_path):
         assert table.strip() in result.stdout
     assert str(tmp_path / "paper-layout.md") in " ".join(result.stdout.split())
     claims = {claim["id"] for claim in json.loads((tmp_path / "claims.json").read_text())}
-    assert {"C1", "C9"} <= claims
+    assert "C1" in claims
     assert "C8" not in claims  # nobody measured a gap
     layout = (tmp_path / "paper-layout.md").read_text()
     assert re.findall(r"^## (.*)$", layout, re.M) == ["Two tasks, from Flowers", "ImageNet → Scenes → Birds"]
     assert len(list(tmp_path.glob("paper-layout-*.csv"))) == 2
 
 
-def test_runs_that_diverge_are_named_and_the_exit_code_tells(root, tmp_path):
-    given = {"experiment": "flowers-birds", "backbone": "resnet18"}
-    result = run(root, tmp_path, methods="ewc,finetune", ewc_strength=1e12, **given)
-    assert result.exit_code == 1
-    assert "1 of 2 runs diverged" in result.stderr
-    assert "resnet18:flowers-birds: EWC, seed 0: " in " ".join(result.stdout.split())
-    refused(run(root, tmp_path, methods="ewc", ewc_strength=1e12, **given), "1 of these 1 runs", "--resume", "--out")
-    result = run(root, tmp_path / "all", methods="lwf", learning_rate=1e9, **given)
-    refused(result, "All 1 runs ", "flowers as the first task, seed 0: ", code=1)
-    assert not (tmp_path / "all/claims.json").exists()
-
-
 # ---- signals
-
-WAIT = 120  # seconds after which something hangs
 
 
 def test_ended_by_a_batch_system_and_then_killed_it_goes_on_to_the_same_tables(root, tmp_path, monkeypatch):
@@ -209,10 +129,11 @@ def test_ended_by_a_batch_system_and_then_killed_it_goes_on_to_the_same_tables(r
     with monkeypatch.context() as patch:
         patch.setattr(protocol, "save_checkpoint", save)
         result = run(root, out, *often, **given)
-    refused(result, "Stopping, with a checkpoint of the step that it is at", "--resume", code=130)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "Stopped.")
+    assert "A checkpoint was written" in result.stderr
     assert len(list(out.rglob("step.safetensors"))) == 1
 
-    words = ["paper", "--root", str(root), "--out", str(out), "--incomplete", *options(given), *often, "--resume"]
+    words = ["paper", "--root", str(root), "--out", str(out), "--incomplete", *options(given), *often]
     program = f"import paper_rig, ebll.cli\nwith paper_rig.small_net(): ebll.cli.main({words})"
     with subprocess.Popen(
         [sys.executable, "-c", program], stderr=subprocess.PIPE, cwd=Path(__file__).parent
@@ -221,7 +142,7 @@ def test_ended_by_a_batch_system_and_then_killed_it_goes_on_to_the_same_tables(r
             begun, seen = time.monotonic(), set()
             while len(seen) < 4:  # checkpoints of its own, behind the one that is there
                 assert process.poll() is None, process.communicate()
-                assert time.monotonic() - begun < WAIT
+                assert time.monotonic() - begun < 120
                 seen |= {path.stat().st_mtime_ns for path in out.rglob("step.safetensors") if path.exists()}
                 time.sleep(0.01)
         finally:
@@ -229,8 +150,8 @@ def test_ended_by_a_batch_system_and_then_killed_it_goes_on_to_the_same_tables(r
     assert process.returncode == -signal.SIGKILL
     assert not (out / "claims.json").exists()
 
-    for folder, resume in ((out, ["--resume"]), (tmp_path / "whole", [])):
-        result = run(root, folder, *resume, **given)
+    for folder in (out, tmp_path / "whole"):
+        result = run(root, folder, **given)
         assert result.exit_code == 0, result.output
     same_results(out, tmp_path / "whole")
-    assert not [path for path in out.rglob("*.safetensors*") if path.parent.parent.parent == out / "runs"]
+    assert {path.parent.parent.name for path in out.rglob("*.safetensors*")} == {"starts"}

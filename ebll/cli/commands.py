@@ -316,7 +316,7 @@ PAPER = PaperSettings()
     epilog=examples(
         "ebll paper --root data --dry-run",
         "ebll paper --root data --experiment flowers-birds --methods finetune,lwf,ebll",
-        "ebll paper --root data --experiment imagenet-scenes-birds --device cuda --compile --resume",
+        "ebll paper --root data --experiment imagenet-scenes-birds --device cuda --compile",
         "ebll paper --root data --experiment leaves-birds --backbone resnet18@layer3",
     )
 )
@@ -332,7 +332,6 @@ PAPER = PaperSettings()
 @click.option("--cache", metavar="DIR", help="Folder for resized images.  [default: ebll-cache under --root]")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="auto: a GPU if any.")
 @click.option("--minutes", type=float, default=10, show_default=True, help="Between two checkpoints.")
-@click.option("--resume", is_flag=True, help="Go on with what this --out has begun, or share it with other processes.")
 @click.option("--dry-run", is_flag=True, help="Say what a run would take, in images, steps and bytes; do nothing.")
 @click.option("--incomplete", is_flag=True, help="Accept sets with fewer images than were published.")
 @click.option("--skip-unreadable", is_flag=True, help="Leave out image files that cannot be read.")
@@ -345,8 +344,8 @@ def paper(dry_run: bool, **options: Any) -> None:
     """Run the paper's experiments on photographs of yours.
 
     The photo sets are not part of ebll: a missing one is named with its official page. Images are resized once. Tables,
-    claims, figures and the paper's own table layout are written. Ctrl-C and SIGTERM write a checkpoint and end;
-    --resume goes on from there.
+    claims, figures and the paper's own table layout are written. Ctrl-C and SIGTERM write a checkpoint and end; the
+    same command goes on from there.
     """
     inner = {part: taken(getattr(PAPER, part), options) for part in ("photos", "train")}
     settings = taken(PAPER, options).replace(**inner)

@@ -14,7 +14,6 @@ import gc
 import importlib
 import math
 import os
-import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -213,7 +212,7 @@ def _model(name: str, weights: str | os.PathLike) -> nn.Module:
         except OSError as error:  # no network, or no space
             raise DataMissing(
                 f"The weights of {name} are not here, and fetching them failed ({error}). Get {published.url} on a "
-                f"machine with a network and put it at {place}, or name the file: --weights {place.name}."
+                f"machine with a network and put it at {place}."
             ) from error
         except Exception as error:  # a damaged file may raise anything
             raise InputError(f"{place} is damaged ({type(error).__name__}). Delete it, to fetch it again.") from error
@@ -237,11 +236,6 @@ def _filled(name: str, path: Path) -> nn.Module:
             f"{path} does not hold the weights of {name}: {textwrap.shorten(str(error), 300)} Give the network that "
             "the file was made with."
         ) from error
-    if bad := [key for key, value in net.state_dict().items() if not value.isfinite().all()]:
-        raise InputError(
-            f"{path}: {len(bad)} tensors hold numbers that are not finite, such as {bad[0]}. The network that it was "
-            "made from had diverged; name another file."
-        )
     return net
 
 
@@ -266,9 +260,7 @@ def _state(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path} must hold a state dict, names and tensors. Write it by torch.save(net.state_dict(), FILE)."
         )
-    # The published DenseNet has the names of an old torchvision.
-    old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
-    return {old.sub(r"\1\2.", key.removeprefix("module.")): value for key, value in found.items()}
+    return {key.removeprefix("module."): value for key, value in found.items()}
 
 
 # ---- EfficientNet-Lite0

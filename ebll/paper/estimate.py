@@ -82,18 +82,16 @@ def _bytes(settings: PaperSettings, sizes: dict[str, _Size], units: Sequence[Uni
     with torch.random.fork_rng(devices=[]):
         backbone = load_backbone(settings.backbone, weights="none", input_size=settings.photos.size)
     weights = sum(p.numel() for part in (backbone.features, backbone.operator) for p in part.parameters())
-    networks, encoders = [], []
+    largest = 0
     for tasks in {unit.tasks for unit in units}:
         heads = sum(sizes[name].classes * (backbone.head.in_features + 1) for name in tasks)
-        codes = settings.method("ebll", tasks).autoencoder.code_size
-        networks.append(4 * (weights + heads))  # float32
-        encoders.append(4 * sum(codes) * (backbone.feature_size + 1))
+        codes = sum(settings.method("ebll", tasks).autoencoder.code_size)
+        # Weights where the stage began and now, momentum, and what EBLL keeps; float32.
+        largest = max(largest, 4 * (3 * (weights + heads) + codes * (backbone.feature_size + 1)))
     images = sum(size.train + size.test for size in sizes.values()) * 3 * settings.photos.stored**2
     return [
         ("resized images", f"{_in_bytes(images)} in {cache}"),
-        ("network", f"up to {_in_bytes(max(networks))}, and {_in_bytes(max(encoders))} of encoders kept by EBLL"),
-        # Weights where the stage began and now, and momentum.
-        ("checkpoint", f"up to {_in_bytes(3 * max(networks) + max(encoders))} in {out}"),
+        ("checkpoint", f"up to {_in_bytes(largest)} in {out}"),
     ]
 
 

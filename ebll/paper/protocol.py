@@ -2,14 +2,16 @@
 
     paper("data/", experiments=["flowers-birds"], out="out/paper")    # what `ebll paper --root data/ ...` calls
 
-A run is a pure function of settings and unit. Its folder holds its checkpoint while it goes on and its rows when it is
-done, and is locked while a process is at it: several processes, each with a GPU of its own, may share an output folder.
+A run is a pure function of settings, images and unit, and its folder is named by a hash of them: the same call goes on
+where it was stopped, with other settings runs begin anew. The folder holds a checkpoint while the run goes on and its
+rows when it is done, and is locked while a process is at it: several processes may share an output folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -30,15 +32,7 @@ from ebll.environment import choose_device
 from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, check_number, expanded
 from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.paper.backbones import Backbone, load_backbone
-from ebll.paper.checkpoint import (
-    STAGE,
-    STEP,
-    load_checkpoint,
-    read_tensors,
-    refuse_other,
-    save_checkpoint,
-    write_tensors,
-)
+from ebll.paper.checkpoint import STAGE, STEP, load_checkpoint, save_checkpoint, write_tensors
 from ebll.paper.datasets import find_photos, fingerprint
 from ebll.paper.photos import load_photos
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit, steps_of, units_of
@@ -67,7 +61,6 @@ def paper(
     settings: PaperSettings | None = None,
     out: str | os.PathLike = "out/paper",
     device: str = "auto",
-    resume: bool = False,
     **options: Any,
 ) -> Outcome:
     """Run the paper's sequences and write tables, claims, figures and the paper's table layout.
@@ -76,7 +69,6 @@ def paper(
     experiments, methods, seeds, first_seed   see `units_of`
     out       folder for results, and for the checkpoints of what is not done
     device    "auto", "cpu", "cuda" or "cuda:1"
-    resume    go on with what was begun in `out`, or share it with another process
     options   the other fields of `Workspace`
     returns   an `Outcome`; if interrupted, a checkpoint is written, the tables of finished runs are in the folder
               `unfinished` of `out`, and what an earlier call has left in `out` stays
@@ -88,12 +80,13 @@ def paper(
     device = device if ":" in device else choose_device(device)
     space = Workspace(expanded(root, "root"), prepare_folder(expanded(out, "out")), settings, device, **options)
     sequences = list(dict.fromkeys(unit.experiment for unit in units))
-    space.prepare(units, resume)
+    space.prepare(units)
     try:
         space.run(units)
-        if missing := [unit for unit in units if not space.finished(unit)]:
+        results = space.results(units)
+        if len(results) < len(units):
             raise RunStopped(
-                f"Another process is at {missing[0].name}. When it has ended, --resume writes the results."
+                "Another process is at some of the runs. When it has ended, this command writes the results."
             )
     except BaseException as error:
         if results := space.results(units):
@@ -101,7 +94,6 @@ def paper(
             write_tables(_tables(results).joined(sequences), unfinished)
             error.add_note(f"The tables of the {len(results)} finished runs are in {unfinished}.")
         raise
-    results = space.results(units)
     ended = {result["facts"]["sequence"] for result in results if not result["failure"]}
     if not ended:
         raise TrainingDiverged(f"All {len(units)} runs ended early. The first: {results[0]['failure']}")
@@ -156,8 +148,8 @@ class Workspace:
     def __post_init__(self):
         check_number(self.minutes, "minutes", above=True)
 
-    def prepare(self, units: Sequence[Unit], resume: bool) -> None:
-        """Find all sets, refuse what cannot be gone on with, and resize the images.
+    def prepare(self, units: Sequence[Unit]) -> None:
+        """Find all sets and resize the images.
 
         raises   `DataMissing` for all missing sets together; `InputError`
         """
@@ -171,14 +163,6 @@ class Workspace:
         if missing:
             raise DataMissing("\n".join(missing))
         self.fingerprints = {name: fingerprint(one.base, one.train, one.test) for name, one in found.items()}
-        begun = {unit: identity for unit in units if (identity := self._begun_as(unit))}
-        if begun and not resume:
-            raise InputError(
-                f"{self.out} holds {len(begun)} of these {len(units)} runs, begun or done, such as "
-                f"{next(iter(begun)).name}. Go on with them by --resume, or choose another folder with --out."
-            )
-        for unit, identity in begun.items():
-            refuse_other(self.folder(unit), identity, self.identity(unit))
         for name, photos in found.items():
             self.tasks[name] = load_photos(
                 photos, self.root, self.settings.photos_of(name), mean=backbone.mean, std=backbone.std,
@@ -195,9 +179,8 @@ class Workspace:
         steps = {unit: steps_of(unit, self.settings, crops) for unit in units}
         done, total, start = 0, sum(steps.values()), None
         for unit in units:
-            self.folder(unit).mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(Timeout), FileLock(self.folder(unit) / ".lock", timeout=0):
-                if not self.finished(unit):
+                if not self.results([unit]):
                     if start is None or start[0] != unit.start:
                         start = unit.start, self._first(*unit.start)
                     self._run(unit, start[1], done, total)
@@ -210,8 +193,7 @@ class Workspace:
         done, total   optimiser steps before it, and of all runs
         """
         tasks, method = [self.tasks[name] for name in unit.tasks], self.settings.method(unit.method, unit.tasks)
-        folder, who, failure = self.folder(unit), self.identity(unit), ""
-        recorder = Recorder(self.settings.log_every)
+        folder, recorder, failure = self.folder(unit), Recorder(self.settings.log_every), ""
         run = begin(tasks, method, start=start, seed=unit.seed, device=self.device, recorder=recorder)
 
         def progress(step: Step) -> None:
@@ -220,14 +202,13 @@ class Workspace:
             self.progress("steps", done, total)
 
         try:
-            self._learn(run, tasks, folder, who, progress)
+            self._learn(run, tasks, folder, progress)
         except TrainingDiverged as error:
             failure = f"{unit.experiment.id}: {error}"
         if self.keep_weights:
             write_tensors(folder / NETWORK, run.net.state_dict(), unit.facts)
         rows = zip(ROWS, (recorder.accuracy_rows, recorder.curve_rows, recorder.memory_rows), strict=True)
-        result = {"facts": unit.facts, **dict(rows), "failure": failure}
-        write_json({"run": who, "result": result}, folder / RESULT)
+        write_json({"facts": unit.facts, "failure": failure, **dict(rows)}, folder / RESULT)
         for path in (folder / STAGE, folder / STEP):
             path.unlink(missing_ok=True)
 
@@ -236,16 +217,15 @@ class Workspace:
         task, backbone, recorder = self.tasks[first], self.backbone(seed), Recorder(self.settings.log_every)
         net = backbone.network(bfloat16=self.bfloat16, compile=self.settings.compile).to(self.device)
         if first != PRETRAINED_ON or not backbone.pretrained:
-            folder, who = self.out / "starts" / f"{first}-{seed}", self._decided_by(seed, [first])
+            folder = self._folder(f"starts/{first}-{seed}", [first])
             run = begin([task], "finetune", net=net, seed=seed, device=self.device, recorder=recorder)
 
             def progress(step: Step) -> None:
                 self.progress(f"steps of the first set, {first}", step.index, step.total)
 
-            folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):  # another process may be learning it
-                self._learn(run, [task], folder, who, progress)
-                save_checkpoint(folder, run, None, who)  # its end, for other calls to branch from
+                self._learn(run, [task], folder, progress)
+                save_checkpoint(folder, run, None, {})  # its end, for other calls to branch from
             return Snapshot(run.net, recorder, self.settings.backbone, task)
         if backbone.head.out_features != task.class_count:
             raise InputError(
@@ -259,58 +239,45 @@ class Workspace:
             recorder.add_accuracies(net, [task], 0)
         return Snapshot(net, recorder, self.settings.backbone, task)
 
-    def _learn(
-        self, run: Run, tasks: Sequence[Task], folder: Path, who: dict[str, Any], progress: Callable[[Step], None]
-    ) -> None:
+    def _learn(self, run: Run, tasks: Sequence[Task], folder: Path, progress: Callable[[Step], None]) -> None:
         """Take a run to its end, from its checkpoint if it has one, and keep that up to date.
 
         raises   `KeyboardInterrupt` once the step is written; `TrainingDiverged`
         """
-        resume, written = load_checkpoint(folder, run, who), time.monotonic()
+        resume, written = load_checkpoint(folder, run, {}), time.monotonic()
         with self.computing(), _stop_signals() as stopped:
             for step in learn(run, tasks, self.settings.train, resume=resume):
                 progress(step)
                 if stopped or step.index == 0 or time.monotonic() - written > 60 * self.minutes:
-                    save_checkpoint(folder, run, step, who)
+                    save_checkpoint(folder, run, step, {})
                     written = time.monotonic()
                 if stopped:
                     stop = KeyboardInterrupt()
-                    stop.add_note("A checkpoint was written; the same command with --resume goes on from it.")
+                    stop.add_note("A checkpoint was written; the same command goes on from it.")
                     raise stop
 
-    def finished(self, unit: Unit) -> dict[str, Any] | None:
-        """run, what decided it, and its result; None for a run that did not come to its end, or has a damaged file."""
-        try:
-            kept = json.loads((self.folder(unit) / RESULT).read_text(encoding="utf-8"))
-            return kept if {"facts", "failure", *ROWS} <= kept["result"].keys() and kept["run"].keys() else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
     def results(self, units: Sequence[Unit]) -> list[dict[str, Any]]:
-        """facts, rows and failure of the runs that came to their end."""
-        return [kept["result"] for unit in units if (kept := self.finished(unit))]
-
-    def _begun_as(self, unit: Unit) -> dict[str, Any] | None:
-        """What decides the run that a folder holds the result or a checkpoint of; None where it holds none."""
-        stage = self.folder(unit) / STAGE
-        kept = self.finished(unit) or (read_tensors(stage)[1] if stage.exists() else None)
-        return kept and kept["run"]
+        """facts, failure and rows of the runs that came to their end; one with a damaged file did not."""
+        found = []
+        for unit in units:
+            with contextlib.suppress(OSError, ValueError):
+                result = json.loads((self.folder(unit) / RESULT).read_text(encoding="utf-8"))
+                found += [result] if isinstance(result, dict) and {"facts", "failure", *ROWS} <= result.keys() else []
+        return found
 
     def folder(self, unit: Unit) -> Path:
         """Where a run's checkpoint and result are."""
-        return self.out / "runs" / unit.name
+        return self._folder(f"runs/{unit.name}", unit.tasks)
 
-    def identity(self, unit: Unit) -> dict[str, Any]:
-        """What decides a run: a checkpoint or a result of anything else is not taken for it."""
-        return {"method": unit.method, **self._decided_by(unit.seed, unit.tasks)}
-
-    def _decided_by(self, seed: int, tasks: Sequence[str]) -> dict[str, Any]:
+    def _folder(self, name: str, tasks: Sequence[str]) -> Path:
         weights, file = self.settings.weights, expanded(self.settings.weights, "weights")
         if file.is_file():
             weights = f"{file.name}, {file.stat().st_size:,} bytes"
-        about = dataclasses.asdict(self.settings) | {"weights": weights}
-        about |= {"precision": "bfloat16" if self.bfloat16 else "float32", "ebll": version("ebll")}
-        return {"seed": seed, **about, **{f"files of {task}": self.fingerprints[task] for task in tasks}}
+        decided_by = dataclasses.asdict(self.settings) | {"weights": weights, "bfloat16": self.bfloat16}
+        decided_by |= {"ebll": version("ebll"), "files": [self.fingerprints[task] for task in tasks]}
+        folder = self.out / f"{name}-{hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()[:12]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def backbone(self, seed: int) -> Backbone:
         """The backbone; its weights come from `seed` where it is not pretrained."""
