@@ -32,10 +32,10 @@ def check_environment() -> None:
 
 
 def choose_device(name: str) -> str:
-    """ "auto" is the GPU where torch sees one, else the processor; "cuda" without a GPU is refused."""
-    check_choice(name, ("auto", "cpu", "cuda"), "Device")
+    """ "auto" is the GPU where torch sees one, else the processor; "cuda", or "cuda:1", without a GPU is refused."""
+    kind = check_choice(name.partition(":")[0], ("auto", "cpu", "cuda"), "Device")
     import torch
 
-    if name == "cuda" and not torch.cuda.is_available():
+    if kind == "cuda" and not torch.cuda.is_available():
         raise InputError("Device: 'cuda' was asked for, but torch sees no GPU here. Use 'cpu', or 'auto'.")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

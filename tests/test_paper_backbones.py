@@ -157,28 +157,17 @@ def test_what_does_not_exist_is_refused(asked, named):
 # ---- weights from a file
 
 
-@pytest.mark.parametrize("kind", ["checkpoint", "half", "safetensors"])
+@pytest.mark.parametrize("kind", ["checkpoint", "safetensors"])
 def test_a_file_in_torchvisions_layout_is_read(tmp_path, kind):
     state = one_state(classes=7 if kind == "checkpoint" else 1000)
     if kind == "safetensors":
         save_file(state, path := tmp_path / "weights.safetensors")
-    else:
-        wrapped = {
-            "checkpoint": {"state_dict": {f"module.{key}": value for key, value in state.items()}},  # DataParallel's
-            "half": {key: value.half() if value.is_floating_point() else value for key, value in state.items()},
-        }[kind]
-        path = as_file(tmp_path, wrapped)
+    else:  # as DataParallel names them
+        path = as_file(tmp_path, {"state_dict": {f"module.{key}": value for key, value in state.items()}})
     before = torch.get_rng_state()
     backbone = load_backbone(SMALL, weights=path, input_size=SIZE)
     assert torch.equal(torch.get_rng_state(), before)
-    same_answers(backbone, {key: v.half().float() for key, v in state.items()} if kind == "half" else state)
-    assert {p.dtype for p in backbone.features.parameters()} == {torch.float32}
-
-
-def test_the_published_densenets_older_names_are_understood(tmp_path):
-    state = one_state(name="densenet121")
-    old = {key.replace(".norm1.", ".norm.1.").replace(".conv2.", ".conv.2."): v for key, v in state.items()}
-    same_answers(load_backbone("densenet121", weights=as_file(tmp_path, old), input_size=SIZE), state)
+    same_answers(backbone, state)
 
 
 STEM = "features.0.0.weight"
@@ -189,8 +178,6 @@ STEM = "features.0.0.weight"
     [
         (lambda state: one_state(name="resnet18"), ["does not hold the weights of", "Missing", STEM]),
         (lambda state: state | {STEM: torch.zeros(16, 3, 5, 5)}, ["does not hold the weights of", "shape", STEM]),
-        (lambda state: state | {STEM: state[STEM] / 0}, ["1 tensors", "not finite", STEM]),
-        (lambda state: {"x": 3}, ["must hold a state dict"]),
         (lambda state: torch.zeros(2), ["must hold a state dict"]),
     ],
 )
@@ -208,20 +195,15 @@ class Trap:
         return os.system, ("exit 7",)
 
 
-@pytest.mark.parametrize("content", [b"no weights", pickle.dumps({"conv1.weight": Trap()}, protocol=2)])
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_what_cannot_be_read_is_refused_and_nothing_in_it_is_run(tmp_path, monkeypatch, content, suffix):
+def test_what_cannot_be_read_is_refused_and_nothing_in_it_is_run(tmp_path, monkeypatch):
     ran = []
     monkeypatch.setattr(os, "system", ran.append)
-    path = tmp_path / f"weights{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="cannot be read as weights") as error:  # which names torch's error
-        load_backbone(SMALL, weights=path)
-    assert "weights_only" not in str(error.value)  # torch's own advice would run what the file holds
+    for name, content in (("a.safetensors", b"no weights"), ("b.pth", pickle.dumps({"x": Trap()}, protocol=2))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read as weights") as error:  # which names torch's error
+            load_backbone(SMALL, weights=tmp_path / name)
+        assert "weights_only" not in str(error.value)  # torch's own advice would run what the file holds
     assert ran == []
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path):
     for weights in ("defautl", tmp_path, "x" * 5000):  # longer than a file's name may be
         with pytest.raises(DataMissing, match=str(weights)[:40]):
             load_backbone(SMALL, weights=weights)
@@ -230,40 +212,29 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 # ---- weights from torchvision
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """torch's cache, empty; a download notes what is asked for, and fails."""
+def test_offline_the_error_says_where_the_file_is_and_goes_and_what_is_in_torchs_cache_is_taken(tmp_path, monkeypatch):
     asked = []
 
     def download(url, file, hash_prefix=None, progress=True):
         asked.append((url, hash_prefix))
         raise urllib.error.URLError("no route to host")
 
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    return tmp_path / "hub" / "checkpoints", asked
-
-
-def test_offline_the_error_says_where_the_file_is_and_where_it_goes(hub):
-    folder, asked = hub
-    url = "https://download.pytorch.org/models/mobilenet_v3_small-047dcff4.pth"
-    with raises(DataMissing, SMALL, "no route to host", url, folder, "--weights mobilenet_v3_small-047dcff4.pth"):
+    folder, name = tmp_path / "checkpoints", "mobilenet_v3_small-047dcff4.pth"
+    url = f"https://download.pytorch.org/models/{name}"
+    with raises(DataMissing, SMALL, "no route to host", url, folder / name):
         load_backbone(SMALL)
     assert asked == [(url, "047dcff4")]
-
-
-def test_what_is_in_torchs_cache_is_not_fetched_again_and_a_damaged_file_is_named(hub):
-    folder, asked = hub
-    folder.mkdir(parents=True)
     state = one_state()
-    path = as_file(folder, state, "mobilenet_v3_small-047dcff4.pth")
+    path = as_file(folder, state, name)
     backbone = load_backbone(SMALL, input_size=SIZE)
     same_answers(backbone, state)
     assert backbone.pretrained
     path.write_bytes(b"half of it")
     with pytest.raises(InputError, match=f"^{path} is damaged"):  # and torch's error by name
         load_backbone(SMALL)
-    assert asked == []
+    assert len(asked) == 1
 
 
 # ---- EfficientNet-Lite0: the answers of the package that its weights come from
@@ -301,6 +272,12 @@ def test_without_its_package_the_error_names_what_brings_it(monkeypatch):
 
 # ---- quicker: the same numbers up to rounding
 
+
+@pytest.fixture(autouse=True)
+def compiler():
+    torch.compiler.reset()
+
+
 WAYS = {"plain": {}, "compiled": {"backend": "eager"}, "bfloat16": {"bfloat16": True}}
 
 
@@ -308,14 +285,9 @@ def part():
     return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU())
 
 
-@pytest.fixture
-def compiler():
-    torch.compiler.reset()
-
-
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("training", [True, False])
-def test_outputs_and_gradients_are_those_of_the_plain_part(way, training, compiler):
+def test_outputs_and_gradients_are_those_of_the_plain_part(way, training):
     plain, inputs = part().train(training), torch.randn(4, 3, 13, 11, requires_grad=True)
     fast = Fast(copy.deepcopy(plain), **WAYS[way]).train(training)
     wanted, got = plain(inputs), fast(inputs)
@@ -335,7 +307,7 @@ def test_outputs_and_gradients_are_those_of_the_plain_part(way, training, compil
         assert one.dtype == torch.float32
 
 
-def test_it_compiles_at_the_first_batch_and_a_copy_computes_with_its_own_weights(compiler):
+def test_it_compiles_at_the_first_batch_and_a_copy_computes_with_its_own_weights():
     counts = {"compiled": 0, "run": 0}
 
     def backend(graph, examples):
@@ -362,7 +334,7 @@ def test_it_compiles_at_the_first_batch_and_a_copy_computes_with_its_own_weights
     assert counts["run"] == 3
 
 
-def test_fisher_information_of_a_compiled_net_is_that_of_the_plain_one(compiler):
+def test_fisher_information_of_a_compiled_net_is_that_of_the_plain_one():
     """Compiled code passes the layers by, whose inputs and outputs it is made of."""
     maps = Task.from_tensors("maps", *[(torch.randn(24, 8, 6, 5), torch.arange(24) % 3)] * 3)
     found = {}

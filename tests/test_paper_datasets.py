@@ -10,6 +10,7 @@ from torchvision.datasets import Flowers102
 
 from ebll.errors import DataMissing, InputError
 from ebll.paper import CUB200, PHOTO_SETS, Indoor67, find_photos
+from ebll.paper.datasets import fingerprint
 
 pytestmark = pytest.mark.paper
 
@@ -42,12 +43,8 @@ def pairs(part):
 
 def test_the_published_numbers():
     numbers = {name: (info.classes, info.train, info.test) for name, info in PHOTO_SETS.items()}
-    assert numbers == {
-        "flowers": (102, 2040, 6149),
-        "scenes": (67, 5360, 1340),
-        "birds": (200, 5994, 5794),
-        "imagenet": (1000, 1281167, 50000),
-    }
+    assert numbers.pop("imagenet") == (1000, 1281167, 50000)
+    assert numbers == {"flowers": (102, 2040, 6149), "scenes": (67, 5360, 1340), "birds": (200, 5994, 5794)}
 
 
 # --- the layouts
@@ -64,15 +61,16 @@ def test_every_layout_is_found_with_the_class_that_each_image_shows(tiny, tmp_pa
         assert min(range(3), key=lambda c: abs(mean - colour(c)).sum()) == label, file
 
 
-def test_the_digest_tells_other_files_and_not_another_place(tiny, tmp_path):
+def test_the_fingerprint_tells_other_files_and_not_another_place(tiny, tmp_path):
     base, away = tiny("birds"), tmp_path / "elsewhere"
-    before = find_photos("birds", tmp_path).digest
+    found = find_photos("birds", tmp_path)
+    before = fingerprint(base, found.train, found.test)
     away.mkdir()
     base.rename(away / base.name)
-    moved = find_photos("birds", away)
-    assert moved.digest == before
-    write_photo(moved.base / moved.train.files[0], 2, 77, size=(50, 30))
-    assert find_photos("birds", away).digest != before
+    moved = away / base.name
+    assert fingerprint(moved, found.train, found.test) == before
+    write_photo(moved / found.train.files[0], 2, 77, size=(50, 30))
+    assert fingerprint(moved, found.train, found.test) != before
 
 
 def test_flowers_are_torchvisions_with_its_validation_images_in_training(tiny, tmp_path):
@@ -172,11 +170,10 @@ def test_a_set_or_a_list_that_is_not_there_is_answered_with_its_page(tiny, tmp_p
         find_photos(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", [None, 5, ["own"]])
-def test_a_name_that_is_no_set_and_no_folder(tmp_path, name):
+def test_a_name_that_is_no_set_and_no_folder(tmp_path):
     named = "'flower'", "flowers, scenes, birds, imagenet", f"{tmp_path}/flower", "--root DIR"
     refuses("flower", tmp_path, *named, kind=DataMissing)
-    refuses(name, tmp_path, "photos", f"got {name!r}")
+    refuses(5, tmp_path, "photos", "got 5")
 
 
 def test_flowers_are_fetched_when_asked_and_a_download_that_fails_is_told(tmp_path, monkeypatch):
@@ -196,9 +193,6 @@ def test_other_numbers_than_published(tiny, tmp_path, monkeypatch):
     wanted, got = (f"3 classes, {n} training images, 6 test images" for n in (13, 12))
     refuses("scenes", tmp_path, "'scenes'", base, f"wanted {wanted}", f"got {got}", "--incomplete")
     assert len(find_photos("scenes", tmp_path, incomplete=True).train.files) == 12
-    for more in ((3, 11, 6), (3, 12, 5)):
-        counts(monkeypatch, "scenes", more)
-        refuses("scenes", tmp_path, "wanted 3 classes", PHOTO_SETS["scenes"].source, incomplete=True)
     (base / "TestImages.txt").write_text("\n")
     refuses("scenes", tmp_path, "got 3 classes, 12 training images, 0 test images", incomplete=True)
 
@@ -219,12 +213,6 @@ def test_a_list_that_cannot_be_used_is_refused_with_its_set(tiny, tmp_path, name
     (base / file).write_text(text)
     with pytest.raises(InputError, match=rf"{PHOTO_SETS[name].label}\) cannot be read in {base}"):  # and Python's words
         find_photos(name, tmp_path, incomplete=True)
-
-
-def test_an_image_that_is_named_twice_is_refused(tiny, tmp_path):
-    base = tiny("birds")
-    edit(base / "images.txt", lambda t: t.replace("bird_0001", "bird_0000").replace("1/bird_0000", "1/./bird_0000"))
-    refuses("birds", tmp_path, base, "images/001.Tiny_bird_0/bird_0000.jpg", incomplete=True)
 
 
 def test_folders_of_imagenet_that_differ_are_refused(tiny, tmp_path):

@@ -15,7 +15,7 @@ from torch import nn
 import ebll
 from ebll.autoencoder import AutoencoderSettings
 from ebll.errors import DataMissing, InputError, OutputError, RunStopped, TrainingDiverged
-from ebll.paper import PHOTO_SETS, Workspace, load_photos, paper, protocol as module, units_of
+from ebll.paper import PHOTO_SETS, load_photos, paper, protocol as module
 from ebll.paper.checkpoint import STEP, read_tensors
 from ebll.protocol import begin, complete
 from ebll.recording import Recorder, Snapshot
@@ -230,7 +230,7 @@ def test_a_result_that_cannot_be_written_is_an_error(root, tmp_path):
     (result,) = files(tmp_path)
     result.unlink()
     result.mkdir()
-    with pytest.raises(OutputError, match="result.json cannot be written: Is a directory"):
+    with pytest.raises(OutputError, match=r"result\.json cannot be written: Is a directory"):
         run(root, tmp_path, methods="lwf")
 
 

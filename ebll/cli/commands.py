@@ -350,10 +350,11 @@ def paper(dry_run: bool, **options: Any) -> None:
     inner = {part: taken(getattr(PAPER, part), options) for part in ("photos", "train")}
     settings = taken(PAPER, options).replace(**inner)
     units = units_of(settings, *(options[name] for name in ("experiments", "methods", "seeds", "first_seed")))
+    options["device"] = choose_device(options["device"])
     from ebll.paper import dry_run as what_it_takes, paper as run_all
 
     sequences = ", ".join(dict.fromkeys("-".join(unit.tasks) for unit in units))
-    click.echo(f"The paper's protocol: {len(units)} runs; {sequences}", err=not dry_run)
+    click.echo(f"The paper's protocol: {len(units)} runs on {options['device']}; {sequences}", err=not dry_run)
     if dry_run:
         place = {name: options[name] for name in ("root", "out", "cache", "incomplete")}
         for title, rows in what_it_takes(units, settings, **place).items():

@@ -209,7 +209,7 @@ def find_photos(
         numbers = "{:,} classes, {:,} training images, {:,} test images"
         raise InputError(
             f"photo set {name!r} in {base}: wanted {numbers.format(*wanted)}; got {numbers.format(*came)}. "
-            f"Get it again from {info.source} , or accept it with --incomplete."
+            f"Get it again from {info.source} " + ("." if incomplete else ", or accept fewer images with --incomplete.")
         )
     return Photos(info.name, base, tuple(classes), *(_part(base, part) for part in parts), info.source)
 

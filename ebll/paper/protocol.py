@@ -77,8 +77,8 @@ def paper(
     """
     settings = PaperSettings() if settings is None else settings
     units = units_of(settings, experiments, methods, seeds, first_seed)
-    device = device if ":" in device else choose_device(device)
-    space = Workspace(expanded(root, "root"), prepare_folder(expanded(out, "out")), settings, device, **options)
+    device, folder = choose_device(device), prepare_folder(expanded(out, "out"))
+    space = Workspace(expanded(root, "root"), folder, settings, device, **options)
     sequences = list(dict.fromkeys(unit.experiment for unit in units))
     space.prepare(units)
     try:
