@@ -752,7 +752,7 @@ ebll.plots.over_setting(
 # ### The paper's command
 #
 # `ebll paper --root DIR` runs the paper's sequences on the photo sets that lie under a folder, with these checkpoints, and
-# `--resume` goes on. Before a night is spent, `--dry-run` says what it would take, in images, steps and bytes. We ask for a
+# the same command goes on. Before a night is spent, `--dry-run` says what it would take, in images, steps and bytes. We ask for a
 # pair of the paper and for the two folders written above, with small images. An epoch sees five crops of each image that
 # is not held out; of ImageNet 100,000 images are used unless told otherwise.
 #
