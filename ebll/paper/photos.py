@@ -203,7 +203,6 @@ def load_photos(
     device: str | torch.device = "cpu",
     cache: str | os.PathLike | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
-    skip_unreadable: bool = False,
     **options: bool,
 ) -> Task:
     """A photo set as a task with inputs (n, 3, size, size).
@@ -214,7 +213,6 @@ def load_photos(
     device           where crops are cut; a GPU holds the stored images where they fit into half of its free memory
     cache            folder for the resized images; by default `ebll-cache` under the root
     progress         called as (what is resized, images done, of how many)
-    skip_unreadable  leave out files that cannot be read
     options          incomplete, download: see `find_photos`
     raises           `DataMissing`, `InputError`, `OutputError`; see `find_photos` and `cached`
     """
@@ -225,11 +223,11 @@ def load_photos(
     shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
     photos = name if isinstance(name, Photos) else find_photos(name, root, **options)
     folder = expanded(root, "root") / "ebll-cache" if cache is None else expanded(cache, "cache")
-    images, labels = {}, {}
-    for part, files in (("train", _some(photos, settings)), ("test", photos.test)):
+    parts, images = {"train": _some(photos, settings), "test": photos.test}, {}
+    for part, files in parts.items():
         told, title = functools.partial(progress, f"{photos.name} {part}"), f"{photos.name}-{part}"
-        stored, labels[part] = cached(photos.base, files, folder, title, settings.stored, told, skip_unreadable)
-        images[part] = _held(stored, torch.device(device))
+        images[part] = _held(cached(photos.base, files, folder, title, settings.stored, told), torch.device(device))
+    labels = {part: torch.tensor(files.labels) for part, files in parts.items()}
     number = max(1, round(settings.held_out * len(labels["train"])))
     kept, validation = _divided(photos, labels["train"], number, settings, "held out")
 

@@ -138,7 +138,6 @@ class Workspace:
     cache: str | Path | None = None  #: for resized images; `ebll-cache` under the root if None
     minutes: float = 10.0  #: between two checkpoints
     incomplete: bool = False  #: accept other numbers of images than were published
-    skip_unreadable: bool = False
     download: bool = False
     keep_weights: bool = False  #: keep the network of every finished run
     progress: Callable[[str, int, int], None] = lambda what, done, total: None  #: of resized images, then of steps
@@ -166,7 +165,7 @@ class Workspace:
         for name, photos in found.items():
             self.tasks[name] = load_photos(
                 photos, self.root, self.settings.photos_of(name), mean=backbone.mean, std=backbone.std,
-                device=self.device, cache=self.cache, skip_unreadable=self.skip_unreadable,
+                device=self.device, cache=self.cache,
                 progress=lambda what, done, total: self.progress(f"images of {what}", done, total),
             )  # fmt: skip
 
