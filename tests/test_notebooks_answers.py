@@ -168,7 +168,7 @@ def test_08_what_is_in_a_checkpoint_and_what_is_not(draws, tmp_path):
     tasks = [blobs("one", 0), blobs("two", 1)]
     run = begin(tasks, method("ebll"), net=noisy if draws else small, recorder=ebll.Recorder(log_every=1))
     for step in learn(run, tasks, SETTINGS):
-        save_checkpoint(tmp_path, run, step, {})
+        save_checkpoint(tmp_path, run, step)
         if (step.task, step.stage, step.index) == (1, "train", 3):
             break
     (stage, _), (tensors, facts) = read_tensors(tmp_path / STAGE), read_tensors(tmp_path / STEP)

@@ -19,7 +19,6 @@ from ebll.seeds import cpu_threads
 from ebll.training import TrainSettings
 
 SETTINGS = TrainSettings(epochs=2, warmup_epochs=1, batch_size=8, learning_rate=0.05)
-NAME = {"seed": 0}  # what decides a run
 
 
 def task(name, classes, seed):
@@ -56,16 +55,16 @@ def kept(folder, name, *, stop_after=None, every=10**9, tasks=TASKS, **options):
     run = begin(tasks, method(name), recorder=Recorder(log_every=2), **options)
     seen, made, last = [], 0, None
     with cpu_threads(SETTINGS.threads):
-        for step in learn(run, tasks, SETTINGS, resume=load_checkpoint(folder, run, NAME), consolidate_last=True):
+        for step in learn(run, tasks, SETTINGS, resume=load_checkpoint(folder, run), consolidate_last=True):
             made += last is not None and step.index > 0
             last = step.index
             seen.append((step.task, step.stage, step.index))
             stop = made == stop_after
             if stop or step.index % every == 0:
-                save_checkpoint(folder, run, step, NAME)
+                save_checkpoint(folder, run, step)
             if stop:
                 return None, seen
-    save_checkpoint(folder, run, None, NAME)
+    save_checkpoint(folder, run)
     return run, seen
 
 
@@ -100,7 +99,7 @@ def in_one_go():
 
 
 @pytest.mark.parametrize("name", ["ebll", "ebll-separate"])
-@pytest.mark.parametrize("steps", [1, 8, 9, 12, 13, 21, 32])
+@pytest.mark.parametrize("steps", [1, 8, 9, 13, 32])
 def test_it_may_be_stopped_at_any_step_from_the_first_task_on(name, steps, tmp_path, in_one_go):
     assert kept(tmp_path, name, net=noisy, stop_after=steps)[0] is None
     run, _ = kept(tmp_path, name, net=noisy)
@@ -171,16 +170,7 @@ def test_a_damaged_file_is_refused_with_what_to_do(name, content, start, tmp_pat
         kept(tmp_path, "ebll", start=start)
 
 
-def test_another_runs_checkpoint_is_refused_by_what_differs(start, tmp_path):
-    run = begin(TASKS, method("lwf"), start=start)
-    save_checkpoint(tmp_path, run, None, {"seed": 0, "train": {"epochs": 2, "rate": 0.1}, "tasks": ("a", "b")})
-    now = {"seed": 0, "train": {"epochs": 3, "rate": 0.1}, "tasks": ("a", "b"), "size": 4}
-    with raises(InputError, tmp_path, "epochs was 2, now it is 3", "size was None, now it is 4") as error:
-        load_checkpoint(tmp_path, run, now)
-    assert "tasks" not in str(error.value)
-
-
-def test_a_step_of_another_stage_or_run_is_passed_over(start, tmp_path):
+def test_a_step_of_another_stage_is_passed_over(start, tmp_path):
     kept(tmp_path, "ebll", start=start, stop_after=3)  # in the warm-up of the second task
     step = (tmp_path / STEP).read_bytes()
     kept(tmp_path, "ebll", start=start, stop_after=4)
@@ -198,4 +188,4 @@ def test_a_memory_that_cannot_be_kept_is_refused_in_words(start, tmp_path):
     run = begin(TASKS, method("finetune"), start=start)
     run.memory = Own()
     with raises(InputError, "Own", "from_tensors"):
-        save_checkpoint(tmp_path, run, None, NAME)
+        save_checkpoint(tmp_path, run)

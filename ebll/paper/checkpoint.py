@@ -1,11 +1,11 @@
 """Checkpoints of a run: stopped anywhere, by a signal or by a crash, it goes on to the same bits on a processor.
 
-    resume = load_checkpoint(folder, run, identity)
+    resume = load_checkpoint(folder, run)
     for step in learn(run, tasks, settings, resume=resume):
-        save_checkpoint(folder, run, step, identity)
+        save_checkpoint(folder, run, step)
 
-A folder holds two safetensors files at most: where the present stage (warm-up or training of a task) began, with what
-the method keeps, and the newest step of it, with the optimiser's momentum. A stage that goes on begins again, as
+A run's folder holds two safetensors files at most: where the present stage (warm-up or training of a task) began, with
+what the method keeps, and the newest step of it, with the optimiser's momentum. A stage that goes on begins again, as
 targets and probes follow from its beginning; then the loop jumps to that step.
 """
 
@@ -27,21 +27,20 @@ from ebll.recording import Run
 from ebll.seeds import seeded
 from ebll.training import Resume, Step
 
-__all__ = ["STAGE", "STEP", "load_checkpoint", "read_tensors", "refuse_other", "save_checkpoint", "write_tensors"]
+__all__ = ["STAGE", "STEP", "load_checkpoint", "read_tensors", "save_checkpoint", "write_tensors"]
 
 STAGE, STEP = "stage.safetensors", "step.safetensors"
 ROWS = ("curve_rows", "accuracy_rows", "memory_rows")
 
 
-def save_checkpoint(folder: Path, run: Run, step: Step | None, identity: Mapping[str, Any]) -> None:
+def save_checkpoint(folder: Path, run: Run, step: Step | None = None) -> None:
     """Write where a run is: the beginning of a stage, a step within it, or, without a step, the end of the run.
 
-    folder     for this run alone; made where it is missing
-    identity   what decides the run's result, as JSON can hold it: `load_checkpoint` refuses another's
-    raises     `OutputError` where it cannot be written; the files before it stay as they were
+    folder   for this run alone; made where it is missing
+    raises   `OutputError` where it cannot be written; the files before it stay as they were
     """
     stage = [step.task, step.stage] if step else [run.learned, "end"]
-    facts = {"run": dict(identity), "stage": stage, "index": step.index if step else 0, "fitted": run.fitted}
+    facts = {"stage": stage, "index": step.index if step else 0, "fitted": run.fitted}
     facts |= {"classes": run.net.classes} | {name: getattr(run.recorder, name) for name in ROWS}
     tensors = step.state() if step else {f"net.{name}": value for name, value in run.net.state_dict().items()}
     if facts["index"]:
@@ -55,16 +54,15 @@ def save_checkpoint(folder: Path, run: Run, step: Step | None, identity: Mapping
     (folder / STEP).unlink(missing_ok=True)  # it was of the stage before
 
 
-def load_checkpoint(folder: Path, run: Run, identity: Mapping[str, Any]) -> Resume | None:
-    """Restore a run, fresh from `begin`, to the beginning of its newest stage, or to its end.
+def load_checkpoint(folder: Path, run: Run) -> Resume | None:
+    """Restore a run, fresh from `begin` with the same arguments, to the beginning of its newest stage, or to its end.
 
     returns   where `learn` goes on within that stage; None where the run is to begin, or was finished
-    raises    `InputError` for a file that cannot be read, or is of another run, with what differs
+    raises    `InputError` for a file that cannot be read
     """
     if not (folder / STAGE).is_file():
         return None
     tensors, facts = read_tensors(folder / STAGE)
-    refuse_other(folder, facts["run"], identity)
     (t, stage), weights = facts["stage"], _of(tensors, "net.")
     with seeded(0, "checkpoint"):  # new heads draw weights, which are then replaced
         for classes in facts["classes"][len(run.net.heads) :]:
@@ -83,26 +81,11 @@ def load_checkpoint(folder: Path, run: Run, identity: Mapping[str, Any]) -> Resu
     index, state = 0, {}
     if (folder / STEP).is_file():
         newer, step = read_tensors(folder / STEP)
-        if step["stage"] == facts["stage"] and step["run"] == facts["run"]:
+        if step["stage"] == facts["stage"]:
             index, state, facts = step["index"], newer, step
     for name in ROWS:
         getattr(run.recorder, name)[:] = facts[name]
     return None if stage == "end" else Resume(t, stage, index, state)
-
-
-def refuse_other(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise `InputError` where what a folder was begun with is not what decides the run now."""
-    before, after = _flat(then), _flat(json.loads(json.dumps(dict(now))))
-    differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    if differing:
-        words = ", ".join(f"{name} was {before.get(name)}, now it is {after.get(name)}" for name in differing)
-        raise InputError(f"{folder} holds another run: {words}. Go on with that one, or choose another folder.")
-
-
-def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts within facts side by side, so that an error names the one that differs."""
-    inner = (_flat(value) if isinstance(value, Mapping) else {name: value} for name, value in facts.items())
-    return {name: value for one in inner for name, value in one.items()}
 
 
 def _of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

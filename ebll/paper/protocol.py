@@ -224,7 +224,7 @@ class Workspace:
 
             with FileLock(folder / ".lock"):  # another process may be learning it
                 self._learn(run, [task], folder, progress)
-                save_checkpoint(folder, run, None, {})  # its end, for other calls to branch from
+                save_checkpoint(folder, run)  # its end, for other calls to branch from
             return Snapshot(run.net, recorder, self.settings.backbone, task)
         if backbone.head.out_features != task.class_count:
             raise InputError(
@@ -243,12 +243,12 @@ class Workspace:
 
         raises   `KeyboardInterrupt` once the step is written; `TrainingDiverged`
         """
-        resume, written = load_checkpoint(folder, run, {}), time.monotonic()
+        resume, written = load_checkpoint(folder, run), time.monotonic()
         with self.computing(), _stop_signals() as stopped:
             for step in learn(run, tasks, self.settings.train, resume=resume):
                 progress(step)
                 if stopped or step.index == 0 or time.monotonic() - written > 60 * self.minutes:
-                    save_checkpoint(folder, run, step, {})
+                    save_checkpoint(folder, run, step)
                     written = time.monotonic()
                 if stopped:
                     stop = KeyboardInterrupt()

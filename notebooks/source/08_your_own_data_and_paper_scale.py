@@ -693,13 +693,12 @@ short = settings.replace(epochs=2, warmup_epochs=1)
 
 def kept_run(folder, recorder, stop_at=None):
     """Two epochs of EBLL on the letters, measured at every step, with checkpoints in a folder."""
-    identity = {"tasks": "pictures-letters", "seed": 0}  # what decides the result, in your words
     run = ebll.protocol.begin(tasks, ours, start=starts[0], recorder=recorder, device=lesson.device)
-    resume = ebll.paper.load_checkpoint(folder, run, identity)
+    resume = ebll.paper.load_checkpoint(folder, run)
     for step in ebll.protocol.learn(run, tasks, short, resume=resume):
         stopped = step.stage == "train" and step.index == stop_at
         if step.index == 0 or stopped:  # `ebll paper` saves a step every ten minutes as well
-            ebll.paper.save_checkpoint(folder, run, step, identity)
+            ebll.paper.save_checkpoint(folder, run, step)
         if stopped:
             break
     return run
