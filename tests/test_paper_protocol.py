@@ -154,12 +154,13 @@ def whole(root, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("steps", [9, 18, 30, 40])
-def test_stopped_anywhere_it_goes_on_to_the_same_bits(root, tmp_path, whole, steps):
+@pytest.mark.parametrize(("steps", "augment"), [(9, "fixed"), (18, "fixed"), (16, "random"), (40, "fixed")])
+def test_stopped_anywhere_it_goes_on_to_the_same_bits(root, tmp_path, whole, steps, augment):
     """In the first set, in warm-up, in training, and in the second run; an earlier result stays until there is one."""
     (tmp_path / "claims.json").write_text("earlier")
+    chosen = settings(augment=augment)
     with pytest.raises(KeyboardInterrupt) as stopped:
-        run(root, tmp_path, progress=interrupting(steps))
+        run(root, tmp_path, chosen=chosen, progress=interrupting(steps))
     assert "the same command goes on" in stopped.value.__notes__[0]
     assert len(files(tmp_path, STEP)) == 1
     assert (tmp_path / "claims.json").read_text() == "earlier"
@@ -168,7 +169,9 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bits(root, tmp_path, whole, ste
         assert set(pd.read_csv(unfinished / "accuracy.csv")["method"]) == {"lwf"}
         assert str(unfinished) in stopped.value.__notes__[1]
     assert unfinished.exists() == (steps == 40)
-    run(root, tmp_path)
+    run(root, tmp_path, chosen=chosen)
+    if augment == "random":
+        run(root, whole := tmp_path / "whole", chosen=chosen)
     same_results(tmp_path, whole)
     assert not unfinished.exists()
 
