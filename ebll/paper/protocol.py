@@ -88,15 +88,15 @@ def paper(
             raise RunStopped(
                 "Another process is at some of the runs. When it has ended, this command writes the results."
             )
+        ended = {result["facts"]["sequence"] for result in results if not result["failure"]}
+        if not ended:
+            raise TrainingDiverged(f"All {len(units)} runs ended early. The first: {results[0]['failure']}")
     except BaseException as error:
         if results := space.results(units):
             unfinished = prepare_folder(space.out / UNFINISHED)
             write_tables(_tables(results).joined(sequences), unfinished)
             error.add_note(f"The tables of the {len(results)} finished runs are in {unfinished}.")
         raise
-    ended = {result["facts"]["sequence"] for result in results if not result["failure"]}
-    if not ended:
-        raise TrainingDiverged(f"All {len(units)} runs ended early. The first: {results[0]['failure']}")
     sequences = [one for one in sequences if one.id in ended]  # there is nothing to conclude from the others
     about = {
         "sequences": [one.id for one in sequences],
