@@ -78,7 +78,7 @@ def test_the_three_parts_together_are_the_network_wherever_it_is_cut(name, monke
     monkeypatch.setattr(module, "_model", lambda *given: model)
     learning = {id(p) for p in model.parameters()}
     for cut in (None, *CUTS[name]):
-        backbone = load_backbone(name, cut, weights="none", input_size=SIZE)
+        backbone = load_backbone(f"{name}@{cut}" if cut else name, weights="none", input_size=SIZE)
         net = backbone.network()
         assert net.feature_size == backbone.feature_size
         assert {id(p) for part in (net, backbone.head) for p in part.parameters()} == learning
@@ -109,7 +109,7 @@ def test_dropout_is_off_unless_asked_for_and_no_block_is_left_out_at_random():
     for rate in (0.0, 0.3):
         backbone = load_backbone(SMALL, weights="none", dropout=rate, input_size=SIZE)
         assert [part.p for part in backbone.operator.modules() if isinstance(part, nn.Dropout)] == [rate]
-    net = load_backbone("efficientnet_b0", "features.3", weights="none", input_size=32).network()
+    net = load_backbone("efficientnet_b0@features.3", weights="none", input_size=32).network()
     net.freeze_statistics()
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():

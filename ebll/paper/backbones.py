@@ -72,15 +72,14 @@ class Backbone:
 
 def load_backbone(
     name: str,
-    cut: str | None = None,
     weights: str | os.PathLike = "default",
     dropout: float = 0.0,
     input_size: int = 224,
 ) -> Backbone:
     """One of `BACKBONES` with its weights, cut.
 
-    name         of the network, or network@cut, as in "resnet50@layer3"
-    cut          F's last module, by its name in torchvision; None for what is flattened before the last linear layers
+    name         of the network, or network@cut, as in "resnet50@layer3": F's last module, by its name in torchvision;
+                 else F reaches to what is flattened before the last linear layers
     weights      "default" for torchvision's (fetched once, into torch's cache; those of efficientnet_lite0 are in a
                  package), "none" for a random start drawn from torch's global generator, or a .pth or .safetensors
                  file with torchvision's names
@@ -89,7 +88,7 @@ def load_backbone(
     raises       `InputError` for a name, a cut, a size or a file that does not fit; `DataMissing` where the weights
                  are not there and cannot be fetched
     """
-    name, at, within = name.partition("@") if isinstance(name, str) else (name, "", "")
+    name, at, cut = name.partition("@")
     check_choice(name, BACKBONES, "Backbone")
     check_number(dropout, "dropout", high=0.99)
     check_count(input_size, "input_size", low=8, high=4096)
@@ -100,8 +99,7 @@ def load_backbone(
     nodes = _traced(model, name, input_size)
     head = next(node for node in reversed(nodes) if isinstance(_module(model, node), nn.Linear))
     points, usual = _cuts(nodes[: nodes.index(head)])
-    cut = within if at else cut
-    end = usual if cut is None else points[check_choice(cut, points, f"Cut of {name}")]
+    end = points[check_choice(cut, points, f"Cut of {name}")] if at else usual
     shape = _shape(end)
     parts = [nn.Unflatten(1, shape)] if len(shape) > 1 else []
     if end is not head.args[0]:

@@ -145,37 +145,26 @@ def _imagenet(base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
 class PhotoSet:
     """What is published about a set, and how it must lie under the data root."""
 
-    name: str
     label: str  #: what it is called elsewhere
     classes: int
-    train: int
-    test: int
+    train: int  #: images; of the flowers with those of the published validation part
+    test: int  #: of ImageNet the published validation images
     folder: str  #: its name under the data root
-    read: Callable[[Path, bool], tuple[list[str], Samples, Samples]]
+    read: Callable[[Path, bool], tuple[list[str], Samples, Samples]]  #: (folder, download) -> classes, train, test
     source: str  #: address of the official page
     download: bool = False  #: whether torchvision can fetch it
 
 
-_SETS = (
-    PhotoSet(  # the published training and validation images are the training part
-        "flowers", "Flowers-102", classes=102, train=2_040, test=6_149, folder="flowers-102", read=_flowers,
-        source="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", download=True,
-    ),
-    PhotoSet(
-        "scenes", "MIT Indoor-67", classes=67, train=5_360, test=1_340,
-        folder="indoor67", read=functools.partial(_listed, Indoor67),
-        source="https://web.mit.edu/torralba/www/indoor.html",
-    ),
-    PhotoSet(
-        "birds", "CUB-200-2011", classes=200, train=5_994, test=5_794, folder="CUB_200_2011",
-        read=functools.partial(_listed, CUB200), source="https://www.vision.caltech.edu/datasets/cub_200_2011/",
-    ),
-    PhotoSet(  # the published validation images are the test part
-        "imagenet", "ImageNet ILSVRC-2012", classes=1_000, train=1_281_167, test=50_000, folder="imagenet",
-        read=_imagenet, source="https://www.image-net.org/download.php",
-    ),
-)  # fmt: skip
-PHOTO_SETS: dict[str, PhotoSet] = {info.name: info for info in _SETS}
+PHOTO_SETS = {
+    "flowers": PhotoSet("Flowers-102", 102, 2_040, 6_149, "flowers-102", _flowers,
+                        "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", download=True),
+    "scenes": PhotoSet("MIT Indoor-67", 67, 5_360, 1_340, "indoor67", functools.partial(_listed, Indoor67),
+                       "https://web.mit.edu/torralba/www/indoor.html"),
+    "birds": PhotoSet("CUB-200-2011", 200, 5_994, 5_794, "CUB_200_2011", functools.partial(_listed, CUB200),
+                      "https://www.vision.caltech.edu/datasets/cub_200_2011/"),
+    "imagenet": PhotoSet("ImageNet ILSVRC-2012", 1_000, 1_281_167, 50_000, "imagenet", _imagenet,
+                         "https://www.image-net.org/download.php"),
+}  # fmt: skip
 
 
 def find_photos(
@@ -211,7 +200,7 @@ def find_photos(
             f"photo set {name!r} in {base}: wanted {numbers.format(*wanted)}; got {numbers.format(*came)}. "
             f"Get it again from {info.source} " + ("." if incomplete else ", or accept fewer images with --incomplete.")
         )
-    return Photos(info.name, base, tuple(classes), *(_part(base, part) for part in parts), info.source)
+    return Photos(name, base, tuple(classes), *(_part(base, part) for part in parts), info.source)
 
 
 def _part(base: Path, samples: Samples) -> Part:

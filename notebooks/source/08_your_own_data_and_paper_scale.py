@@ -216,10 +216,10 @@ CUTS = [f"features.{place}" for place in range(9)]  # modules of the network, as
 usual = "default" if PRETRAINED else "none"
 rows = []
 for place, name in enumerate(CUTS, 1):
-    loaded = ebll.paper.load_backbone("efficientnet_lite0", name, usual, input_size=32)
+    loaded = ebll.paper.load_backbone(f"efficientnet_lite0@{name}", usual, input_size=32)
     for seed in lesson.seeds:
         with ebll.seeds.seeded(seed, "random start"):
-            drawn = ebll.paper.load_backbone("efficientnet_lite0", name, "none", input_size=32)
+            drawn = ebll.paper.load_backbone(f"efficientnet_lite0@{name}", "none", input_size=32)
         for kind, one in {"as loaded": loaded, "random start": drawn}.items():
             row = {"kind": kind, "seed": seed, "place": place, "cut": name}
             rows.append(row | {task.name: nearest_mean(one, task, seed) for task in tasks})
@@ -310,7 +310,7 @@ rows = []
 for name, ends in ENDS.items():
     for place, end in enumerate(ends, 1):
         with torch.device("meta"):  # shapes without memory
-            one = ebll.paper.load_backbone(name, end, "none")
+            one = ebll.paper.load_backbone(f"{name}@{end}", "none")
         parameters = sum(p.numel() for part in (one.features, one.operator, one.head) for p in part.parameters())
         encoder = 4 * (100 * one.feature_size + 100)  # float32
         row = {"kind": name, "seed": 0, "place": place, "cut": end, "features": one.feature_size}
