@@ -1,4 +1,4 @@
-"""`ebll run` from end to end, and how it and `ebll reproduce` end early: nothing recorded is lost."""
+"""`ebll run` from end to end, and how commands end early: nothing recorded is lost."""
 
 import contextlib
 import os
@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from folders import image_folder
+from tiny_sweep import SLOW
 
 from ebll.cli import cli, options
 from ebll.errors import OutputError
+from ebll.sweeps import load_sweep
 
 HERE = Path(__file__).parent
 WILD = ["--method", "lwf", "--learning-rate", 0.1, "--distill-weight", "1e30"]
@@ -102,12 +104,12 @@ def test_a_figure_that_cannot_be_written_leaves_the_tables_and_a_broken_image_is
 
 # A process of its own, as a person starts it, but with a line of progress at each step.
 DRIVER = f"""
-import sys; sys.path.insert(0, {str(HERE)!r})
+import contextlib, sys; sys.path.insert(0, {str(HERE)!r})
 from ebll.cli import main, options
 from tiny_plan import tiny
 if __name__ == "__main__":
     options.Progress.at = lambda self, share, text: print(text, file=sys.stderr, flush=True)
-    with tiny():
+    with tiny() if "tiny" in sys.argv else contextlib.nullcontext():
         main(sys.argv[1:])
 """
 
@@ -170,3 +172,24 @@ def test_ctrl_c_and_kill_keep_the_jobs_that_were_done(tmp_path, workers, how):
 def test_ctrl_c_while_the_workers_start_is_quiet(tmp_path):
     arguments = ["reproduce", "--profile", "tiny", "--workers", 2, "--out", tmp_path]
     interrupted(tmp_path, arguments, "tiny: 54 runs", 0.3, signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_ends_a_sweep_at_once_and_the_same_command_goes_on(tmp_path, workers):
+    """Two quick runs, then one that would take an hour."""
+    file, out = tmp_path / "alphas.toml", tmp_path / "out"
+    file.write_text(f"""
+        grid.tasks = ["digits", "letters"]
+        grid.method = "finetune"
+        grid.images = 192
+        grid.epochs = [1, {SLOW["epochs"]}]
+        grid.seed = [0, 1]
+    """)
+    arguments = ["sweep", file, "--out", out, "--workers", workers]
+    told = interrupted(tmp_path, arguments, r"[1-9] of 4 runs", 0.2, signal.SIGINT)
+    assert f"Finished runs are kept in {out / 'store'}" in told
+    kept = len(load_sweep(out / "store").results)
+    assert kept >= 1
+    again = CliRunner().invoke(cli, [*map(str, arguments), "--dry-run"])
+    assert f"4 runs, of which {kept} are done" in again.stderr

@@ -1,19 +1,12 @@
-"""`ebll sweep` from end to end: the plan, the tables, the store, bad input in a line, and Ctrl-C."""
+"""`ebll sweep` from end to end: the plan, the tables, the store, and bad input in a line."""
 
-import contextlib
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-import time
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from messages import review
-from tiny_sweep import SLOW
 
 from ebll import executors
 from ebll.cli import cli
@@ -101,33 +94,3 @@ def test_bad_input_is_one_line_with_the_way_on(tmp_path, file, content, argument
     assert told.startswith("Error: ")
     review(told, *named)
     assert done.exit_code == 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_ends_at_once_and_the_same_command_goes_on(tmp_path, file, workers):
-    """Two quick runs, then one that would take an hour."""
-    slow = SLOW["epochs"]
-    file.write_text(FILE.replace('["lwf", "ebll"]', '"finetune"').replace("epochs = 1", f"epochs = [1, {slow}]"))
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "ebll", "sweep", file, "--out", out, "--workers", str(workers)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )  # fmt: skip
-    try:
-        end = time.monotonic() + 60
-        while not list(out.glob("store/runs/*.json")):
-            assert process.poll() is None
-            assert time.monotonic() < end, "it hangs"
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 130
-    assert "Traceback" not in told
-    kept = len(load_sweep(out / "store").results)
-    assert kept >= 1
-    assert re.search(rf"runs are kept in {out / 'store'};.*\nStopped\.\n$", told)
-    assert f"4 runs, of which {kept} are done" in invoke(file, "--out", out, "--dry-run").stderr
