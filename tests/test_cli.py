@@ -159,7 +159,7 @@ def test_the_time_left_follows_from_the_share_done_since_the_beginning(monkeypat
     now = [100.0]
     monkeypatch.setattr("tqdm.std.time", lambda: now[0])
     with options.Progress() as progress:
-        for seconds, share in ((0, 0.125), (11, 0.25), (22, 0.5), (30, 0.6), (31, 0.0), (43, 0.25)):
+        for seconds, share in ((0, 0.125), (11, 0.25), (22, 0.5), (30, 0.6), (30, 0.6), (31, 0.0), (43, 0.25)):
             now[0] = 100 + seconds
             progress.at(share, "runs")
     told = re.findall(r"(\d+)%\|.*?\| runs \[(\S+)<(\S+)\]", capsys.readouterr().err)

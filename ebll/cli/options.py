@@ -107,7 +107,8 @@ class Progress:
                 smoothing=0, miniters=0, mininterval=0.1 if sys.stderr.isatty() else 10, delay=0.1, leave=False,
             )  # fmt: skip
         self.bar.set_description_str(text, refresh=False)
-        self.bar.update(share - self.bar.n)
+        self.bar.n = share
+        self.bar.update(0)  # shows it where it is time to
 
     def close(self) -> None:
         """Take the bar away."""
