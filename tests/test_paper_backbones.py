@@ -170,22 +170,15 @@ def test_a_file_in_torchvisions_layout_is_read(tmp_path, kind):
     same_answers(backbone, state)
 
 
-STEM = "features.0.0.weight"
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (lambda state: one_state(name="resnet18"), ["does not hold the weights of", "Missing", STEM]),
-        (lambda state: state | {STEM: torch.zeros(16, 3, 5, 5)}, ["does not hold the weights of", "shape", STEM]),
-        (lambda state: torch.zeros(2), ["must hold a state dict"]),
-    ],
-)
-def test_a_file_that_does_not_fit_is_refused(tmp_path, change, named):
-    path = as_file(tmp_path, change(one_state()))
-    with pytest.raises(InputError) as error:  # with torch's words
-        load_backbone(SMALL, weights=path)
-    assert [word for word in [str(path), *named] if word not in str(error.value)] == []
+def test_a_file_that_does_not_fit_is_refused(tmp_path):
+    for state, named in (
+        (one_state(name="resnet18"), ["does not hold the weights of", "Missing", "features.0.0.weight"]),
+        (torch.zeros(2), ["must hold a state dict"]),
+    ):
+        path = as_file(tmp_path, state)
+        with pytest.raises(InputError) as error:  # with torch's words
+            load_backbone(SMALL, weights=path)
+        assert [word for word in [str(path), *named] if word not in str(error.value)] == []
 
 
 class Trap:

@@ -1,7 +1,5 @@
 """Photographs are resized once: the pixels are right, what is there is kept, and what cannot be read is told."""
 
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -133,14 +131,3 @@ def test_a_folder_that_cannot_be_made_is_told(photos):
     (photos.base.parent / "file").write_text("in the way")
     with pytest.raises(OutputError, match=r"file cannot be written.*--cache"):
         cached(photos.base, photos.train, photos.base.parent / "file", "birds", SIZE)
-
-
-def test_threads_that_make_the_same_cache_at_once_make_it_once(photos, opened):
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(made(photos))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [torch.equal(images, squares(photos)) for images in found] == [True] * 2
-    assert len(opened) == 18
