@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -315,10 +316,12 @@ def _stop_signals() -> Iterator[list[int]]:
         stopped.append(number)
         for one, handler in before.items():
             signal.signal(one, handler)
+        print("\nStopping, with a checkpoint of the step that it is at. Once more ends at once.", file=sys.stderr)
 
     before = {}
     with contextlib.suppress(ValueError):  # not in the main thread, where no signal arrives
-        before = {one: signal.signal(one, note) for one in (signal.SIGINT, signal.SIGTERM)}
+        heeded = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
+        before = {one: signal.signal(one, note) for one in heeded}
     try:
         yield stopped
     finally:
