@@ -13,9 +13,11 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from messages import review
 
-from ebll import TASKS, RunConfig
+from ebll import METHODS, TASKS, RunConfig
+from ebll.autoencoder import OPTIMIZERS
 from ebll.cli import cli, options
 from ebll.paper import PaperSettings
+from ebll.settings import METHOD_NAMES, AutoencoderSettings
 
 COMMANDS = list(cli.commands)
 
@@ -47,6 +49,11 @@ print(codes, found, {"torch", "pandas", "numpy", "matplotlib", "scipy"} & set(sy
 """
     out = python(code)
     assert out.stdout.decode() == f"{[0] * 7 + [2] * 4} ['ewc', 'ebll', 'ebll-separate'] set()\n", out.stderr
+
+
+def test_names_that_need_no_torch_are_those_of_what_they_stand_for():
+    assert tuple(METHODS) == METHOD_NAMES
+    assert AutoencoderSettings.metadata()["optimizer"]["choices"] == tuple(OPTIMIZERS)
 
 
 def test_python_m_ebll_is_the_same_command_on_any_terminal():

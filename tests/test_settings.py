@@ -9,9 +9,8 @@ from hypothesis import given, strategies as st
 from messages import raises
 
 from ebll import EBLL, EWC, METHODS, AutoencoderSettings, CodeOnly, EBLLSeparate, InputError, LwF, TrainSettings
-from ebll.autoencoder import OPTIMIZERS
 from ebll.config import PRESETS, RunConfig
-from ebll.settings import METHOD_NAMES, Settings, setting
+from ebll.settings import Settings, setting
 
 WITH_ALPHA = [EBLL, EBLLSeparate, CodeOnly]
 ALL = [*METHODS.values(), TrainSettings, AutoencoderSettings]
@@ -177,11 +176,6 @@ def test_metadata_describes_every_setting_with_a_sentence_and_a_default_within_i
         assert getattr(kind(), name) == rules["default"]
         if not rules["choices"]:
             assert rules["low"] <= rules["default"] <= rules["high"]
-
-
-def test_names_that_need_no_torch_are_those_of_what_they_stand_for():
-    assert tuple(METHODS) == METHOD_NAMES
-    assert AutoencoderSettings.metadata()["optimizer"]["choices"] == tuple(OPTIMIZERS)
 
 
 def test_the_defaults_are_those_of_the_paper_where_it_names_them():
