@@ -1,7 +1,14 @@
 """Sweeps without training: results that are made up, so that every number of a map can be worked out by hand."""
 
+import itertools
+
+import pandas as pd
+
+from ebll.metrics import pareto_front
 from ebll.sweeps import RunResult, Sweep
 from ebll.sweeps.grid import configs_of
+from ebll.sweeps.maps import QUANTITIES
+from ebll.sweeps.view import complete_view
 
 PAIR = ("letters", "mnist")
 COURSE = ((0, 0.0), (10, 4.0), (20, 2.0))
@@ -71,3 +78,17 @@ def figures_of(config):
 def whole(**changes):
     """The sweep over `GRID`; every run has ended, with `figures_of`."""
     return swept(GRID | changes, figures_of)
+
+
+def map_of(maps, **wanted):
+    """The map of a view as a table, a row a cell from below: what the chart is to show, worked out with pandas."""
+    view = complete_view(maps, wanted)
+    axes, at = maps.axes[view["method"]], {"row": view["rows"], "column": view["columns"]}
+    edges = pd.DataFrame(itertools.product(*(axes.get(name, ("",)) for name in at.values())), columns=list(at))
+    edges["cell"] = [maps.place(view | {at[edge]: one[edge] for edge in at}) for one in edges.to_dict("records")]
+    edges["chosen"] = edges["cell"].eq(maps.place(view))
+    measured = {f"{name}_{view['data']}{sd}": f"{name}{sd}" for name in QUANTITIES for sd in ("", "_sd")}
+    numbers = maps.cells[[*measured, "ended", "failed", "planned"]].rename(columns=measured)
+    cells = edges.join(numbers, on="cell").fillna({"ended": 0, "failed": 0, "planned": 0})
+    points = cells.loc[cells["failed"] == 0, ["new", "old"]].reindex(cells.index)
+    return cells.assign(on_front=pareto_front(points.to_numpy()))

@@ -11,7 +11,6 @@ from ebll.paper import save_checkpoint
 from ebll.paper.checkpoint import STAGE, STEP, read_tensors
 from ebll.protocol import begin, learn
 from ebll.sweeps import maps_of
-from ebll.sweeps.maps import map_cells
 from ebll.sweeps.view import complete_view
 
 pytestmark = pytest.mark.notebook  # the answers are about runs at their real size
@@ -110,8 +109,7 @@ def index():
 def chosen(index, new="textures", **at):
     """Number of a cell of EBLL."""
     at = {"alpha": 3.0, "distill_weight": 2.0, "code_size": 64, "recon_weight": 0.01} | at
-    cells = map_cells(index, complete_view(index, {"tasks": f"letters-{new}", "rows": "distill_weight", **at}))
-    return int(cells.loc[cells["chosen"], "cell"].item())
+    return index.place(complete_view(index, {"tasks": f"letters-{new}", **at}))
 
 
 def old(index, new="textures", **at):

@@ -57,11 +57,14 @@ def test_what_the_reader_does_is_the_view_and_its_picture(build, tmp_path):
     assert widget.view["alpha"] == 10.0
     drawn = widget.drawing()
     assert drawn.alt != before.alt
-    assert "Chosen cell: old task 89.5 ± 0.7" in drawn.alt
+    assert "Chosen cell: 89.5 % on the old task" in drawn.alt
     widget.root.pinned = int(widget.maps.cells.index[5])
+    widget.root.view = widget.view | {"near": False}
     assert "pinned" in widget.drawing().settings["kinds"]
+    assert not widget.drawing().settings["near"]
     widget.root._handle_custom_msg({"take": True}, [])
-    names = {f"sweep-1{end}" for end in (".png", ".svg", ".csv", ".txt", "-curves.csv", "-points.csv")}
+    ends = (".png", ".svg", ".csv", ".txt", "-curves.csv", "-runs.csv", "-map.csv", "-compared.csv")
+    names = {f"sweep-1{end}" for end in ends}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert "sweep-1.png" in widget.root.text
 
@@ -157,7 +160,7 @@ def test_without_a_kernel_the_call_leaves_a_picture(live, monkeypatch, found):
     assert (widget.root, widgets_alive()) == (None, widgets)
     data, metadata = widget._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"}
-    assert "Map of old task, %: best 89.5" in metadata["image/png"]["alt"]
+    assert "89.5 % on the old task" in metadata["image/png"]["alt"]
     widget.close()
 
 
@@ -170,7 +173,7 @@ def test_what_is_no_sweep_is_refused(live, thing):
 def test_odd_sweeps_have_a_widget(build):
     (config,) = swept({"tasks": [PAIR], "seed": [0]}).configs
     one = build(Sweep([config], {config: result(config)}), "")
-    assert "letters-mnist, EBLL." in one.drawing().alt
+    assert "letters-mnist: EBLL." in one.drawing().alt
     grid = {"tasks": [("letters", "mnist", "textures")], "alpha": [1.0, (1.0, 3.0)], "recon_weight": [1e-4, 1e-2]}
     several = build(swept(grid), 'alpha="1, 3"')
     assert several.view["alpha"] == "1, 3"

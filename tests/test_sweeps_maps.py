@@ -1,18 +1,18 @@
 """The maps of a sweep: every mean by hand or by another way, nothing between grid points, nothing hidden."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from messages import raises
-from sweep_rig import GRID, PAIR, figures_of, result, swept, whole
+from sweep_rig import GRID, PAIR, figures_of, map_of, result, swept, whole
 
 from ebll import metrics
 from ebll.errors import InputError
-from ebll.metrics import pareto_front
 from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps as module, maps_of
-from ebll.sweeps.maps import DATA, map_cells
+from ebll.sweeps.maps import DATA
 from ebll.sweeps.view import complete_view, drawing_of
 
 NEAR, FAR = "letters-mnist", "letters-textures"
@@ -29,28 +29,16 @@ def maps(found):
 
 
 def cells_of(maps, **view):
-    return map_cells(maps, complete_view(maps, view)).set_index(["column", "row"])
+    return map_of(maps, **view).set_index(["column", "row"])
 
 
-def chosen(maps, **view):
+def place(maps, **view):
     """Number of the chosen cell."""
-    cells = map_cells(maps, complete_view(maps, view))
-    return int(cells.loc[cells["chosen"], "cell"].item())
+    return maps.place(complete_view(maps, view))
 
 
 def curve(maps, cell):
     return maps.curves[maps.curves["cell"] == cell].drop(columns="cell")
-
-
-def fits(drawn):
-    """The chart has these data sets and parameters."""
-    assert {one["name"] for one in drawn.spec["data"] if not {"source", "values"} & one.keys()} >= {*drawn.data}
-    assert {one["name"] for one in drawn.spec["signals"]} >= {*drawn.settings}
-
-
-def without(grid=GRID):
-    """Without one combination of settings."""
-    return swept(grid, figures_of, done=lambda c: not (c.alpha == 1.0 and c.recon_weight == 1e-2))
 
 
 def test_a_cell_by_hand(maps):
@@ -77,7 +65,7 @@ def test_all_cells_against_the_table(found, maps, data, tasks, edges):
         table = table[table[name] == view[name]]
     suffix = "" if data == "test" else "_validation"
     groups = table.groupby(list(edges))
-    made = map_cells(maps, view).set_index(["column", "row"])
+    made = cells_of(maps, **view)
     for name in ("old", "new"):
         for wanted, column in ((groups[name + suffix].mean(), name), (groups[name + suffix].std(), f"{name}_sd")):
             np.testing.assert_allclose(made[column].reindex(wanted.index), wanted, rtol=1e-12)
@@ -97,20 +85,14 @@ def test_failed_seeds_are_counted_and_never_averaged_and_their_cells_are_on_no_f
     assert runs["failure"].tolist() == ["", "", "the loss became nan"]
     assert runs.loc[2, ["old_test", "old_validation"]].isna().all()
     assert curve(maps, some["cell"])[["high", "seeds"]].max().tolist() == [5.0, 2], "900 in the seed that broke off"
-    cells = cells.reset_index()
-    good = cells[cells["failed"] == 0]
-    assert good["on_front"].tolist() == pareto_front(good[["new", "old"]].to_numpy())
-    assert good["on_front"].any()
-    assert not cells.loc[cells["failed"] > 0, "on_front"].any()
 
 
 def test_a_combination_without_a_run_is_there_and_missing():
-    part = without()
+    part = swept(GRID, figures_of, done=lambda c: not (c.alpha == 1.0 and c.recon_weight == 1e-2))
     cells = cells_of(maps_of(SweepTables(part.table, part.curves)), tasks=NEAR)
     hole = cells.loc[(1.0, 1e-2)]
     assert (hole["ended"], hole["failed"], hole["planned"]) == (0, 0, 0)
     assert hole[["old", "new", "forgetting"]].isna().all()
-    assert not hole["on_front"]
     assert cells.drop(index=[(1.0, 1e-2)])["planned"].eq(3).all()
     assert cells_of(maps_of(part), tasks=NEAR).loc[(1.0, 1e-2), "planned"] == 3  # its grid is known
 
@@ -129,7 +111,7 @@ def test_axes_are_the_settings_that_vary_within_a_method_and_rise(found):
 def test_alphas_for_each_task_are_a_value_of_their_own_also_in_a_sweep_that_has_begun():
     tasks = ("letters", "mnist", "textures")
     maps = maps_of(swept({"tasks": [tasks], "alpha": [(10.0, 1.0), 3.0, (2.0, 1.0), 0.0], "seed": [0, 1]}))
-    assert maps.axes["ebll"]["alpha"] == (0.0, 3.0, "2, 1", "10, 1")
+    assert maps.axes["ebll"]["alpha"] == (0.0, 3.0, "10, 1", "2, 1")
     assert complete_view(maps, {"alpha": (2.0, 1.0)})["alpha"] == "2, 1"
     assert cells_of(maps).loc[("2, 1", ""), "ended"] == 2
     grid = {"tasks": [tasks], "method": ["finetune", "ebll"], "alpha": [3.0, (1.0, 3.0)]}
@@ -146,12 +128,12 @@ def test_tables_that_were_written_and_read_give_the_same_maps(found, maps, tmp_p
     again = maps_of(SweepTables(*(pd.read_csv(path) for path in found.save(tmp_path))))
     view = complete_view(again, {"tasks": NEAR})
     assert view == complete_view(maps, {"tasks": NEAR})
-    pd.testing.assert_frame_equal(map_cells(again, view), map_cells(maps, view), rtol=1e-5)
+    pd.testing.assert_frame_equal(again.cells, maps.cells, rtol=1e-5)
     pd.testing.assert_frame_equal(again.curves, maps.curves, rtol=1e-5)
 
 
 def test_distances_by_hand(maps):
-    own = curve(maps, chosen(maps, tasks=NEAR, alpha=1.0, recon_weight=1e-2))
+    own = curve(maps, place(maps, tasks=NEAR, alpha=1.0, recon_weight=1e-2))
     assert own.to_numpy().tolist() == [[0, 0, 0, 0, 3], [10, 5, 4, 6, 3], [20, 2, 2, 2, 3]]
     courses = {0: ((0, 1.0), (10, 4.0)), 1: ((0, 3.0), (5, 2.0), (10, 6.0))}  # a step that one seed alone has
     other = maps_of(swept({"tasks": [PAIR], "seed": [0, 1]}, lambda c: {"course": courses[c.seed]})).curves
@@ -179,13 +161,13 @@ def test_three_tasks_distance_is_of_the_last_training_over_its_old_tasks_and_for
 
 def test_references_share_tasks_and_settings_with_the_cell(maps):
     for weight in (1.0, 2.0):
-        beside = maps.beside[chosen(maps, tasks=FAR, distill_weight=weight)]
+        beside = maps.beside[place(maps, tasks=FAR, distill_weight=weight)]
         assert list(beside) == ["finetune", "lwf"]
         lwf, finetune = (maps.cells.loc[beside[name]] for name in ("lwf", "finetune"))
         assert lwf["old_validation"] == pytest.approx(0.5 + 0.05 * weight + 0.01 + 0.05)
         assert finetune["old_validation"] == pytest.approx(0.5 + 0.01 + 0.05)
         assert curve(maps, beside["lwf"])["high"].max() == 9.0 - weight
-    assert list(maps.beside[chosen(maps, method="lwf")]) == ["finetune"]
+    assert list(maps.beside[place(maps, method="lwf")]) == ["finetune"]
 
 
 def test_what_differs_in_a_shared_setting_is_no_reference():
@@ -196,7 +178,7 @@ def test_what_differs_in_a_shared_setting_is_no_reference():
     ):
         beside = swept({"tasks": [PAIR], "seed": [0], **other})
         maps = maps_of(Sweep(found.configs + beside.configs, found.results | beside.results))
-        assert maps.beside[chosen(maps, method="ebll")] == {}
+        assert maps.beside[place(maps, method="ebll")] == {}
 
 
 def test_colours_mean_the_same_wherever_the_sliders_are(maps):
@@ -228,10 +210,8 @@ def test_without_a_run_that_ended_or_without_curves_nothing_is_made_up():
     assert failed.curves.empty
     assert bare.curves.empty
     for maps in (failed, bare):
-        view = complete_view(maps)
-        drawn = drawing_of(maps, view)
-        fits(drawn)
-        assert "nothing measured" in drawn.alt
+        assert "no numbers" in drawing_of(maps, complete_view(maps)).alt or maps is bare
+        assert drawing_of(maps, complete_view(maps)).settings["forgetting_range"] == [0.0, 100.0]
 
 
 # Views
@@ -241,7 +221,7 @@ def test_what_is_left_open_is_the_kits_own_or_in_the_middle(maps):
     view, usual = complete_view(maps), RunConfig()
     assert view == {
         "tasks": NEAR, "method": "ebll", "data": "validation", "columns": "alpha", "rows": "recon_weight",
-        "alpha": 1.0,  # of 0, 1, 10; the kit's 3 is not among them
+        "near": True, "alpha": 1.0,  # of 0, 1, 10; the kit's 3 is not among them
         "distill_weight": usual.distill_weight, "recon_weight": usual.recon_weight,
     }  # fmt: skip
     assert complete_view(maps, view) == view
@@ -275,53 +255,66 @@ def test_what_the_sweep_does_not_have_is_refused(maps, view, named):
 # What is drawn and said
 
 
-def test_the_chart_shows_the_cells_the_curves_and_the_seeds(maps):
+def test_the_chart_is_given_what_is_looked_at(maps):
     view = complete_view(maps, {"tasks": NEAR, "alpha": 10.0})
-    pinned = chosen(maps, tasks=NEAR, alpha=1.0)
+    pinned = place(maps, tasks=NEAR, alpha=1.0)
     drawn = drawing_of(maps, view, pinned)
     tables, settings = drawn.data, drawn.settings
-    fits(drawn)
-    cells = tables["cells"].set_index(["column", "row"])
-    assert cells.loc[("10", "0.01"), "old"] == pytest.approx(89.5)
-    assert cells["failed"].to_dict()["10", "0.0001"] == 3
-    assert cells["failed"].to_dict()["10", "0.01"] == 1
-    assert cells.index[cells["chosen"]].tolist() == [("10", "0.01")]
-    assert cells.index[cells["pinned"]].tolist() == [("1", "0.01")]
-    assert settings["kinds"] == list(dict.fromkeys(tables["curves"]["kind"])) == ["finetune", "lwf", "ebll", "pinned"]
+    seen = tables["map"].merge(tables["cells"], on="cell", how="left").set_index(["column", "row"])
+    assert seen.loc[("10", "0.01"), "old_validation"] == pytest.approx(89.5)
+    assert seen["failed"].to_dict() == {(c, r): 0 for c in "01" for r in ("0.0001", "0.01")} | {
+        ("10", "0.0001"): 3, ("10", "0.01"): 1,
+    }  # fmt: skip
+    assert seen.index[seen["chosen"]].tolist() == [("10", "0.01")]
+    assert (settings["chosen"], settings["pinned"]) == (maps.place(view), pinned)
+    assert settings["kinds"] == tables["compared"]["kind"].tolist() == ["finetune", "lwf", "ebll", "pinned"]
+    assert set(tables["curves"]["cell"]) == set(tables["compared"]["cell"])
+    assert tables["runs"]["seed"].tolist() == [0, 1, 2]
     assert (settings["columns_shown"], settings["rows_shown"]) == (["0", "1", "10"], ["0.01", "0.0001"])
     assert settings["old_range"] == pytest.approx([100 * end for end in maps.ranges(NEAR, "ebll", "validation")["old"]])
-    points = tables["points"].groupby(["kind", "role"]).size().to_dict()
-    assert points == {("finetune", "mean"): 1, ("lwf", "mean"): 1, ("pinned", "mean"): 1, ("ebll", "seed"): 2}
 
 
-def test_the_trade_off_reaches_to_its_front_and_the_chosen_cell_and_not_to_cells_far_off():
-    accuracy = {0.0: 0.70, 1.0: 0.72, 3.0: 0.74, 10.0: 0.73, 20.0: 0.71, 30.0: 0.10}
-    like = lambda c: {"old": accuracy[c.alpha], "new": 0.9 - c.alpha / 1000, "shift": 0.0}  # noqa: E731
-    maps = maps_of(swept({"tasks": [PAIR], "alpha": list(accuracy), "seed": [0]}, like))
-    low, high = drawing_of(maps, complete_view(maps)).settings["old_shown"]
-    assert 60 < low < 70 < 74 < high < 80
-    assert drawing_of(maps, complete_view(maps, {"alpha": 30.0})).settings["old_shown"][0] < 10
+@pytest.mark.parametrize("seed", range(2))
+def test_the_chart_joins_the_pareto_front_and_leaves_out_what_is_below_it(seed):
+    """By the circles of its SVG: those that are filled are on the front; the others have white inside."""
+    rng, grid = np.random.default_rng(seed), {"tasks": [PAIR], "alpha": [1.0, 2.0, 3.0], "recon_weight": [1e-4, 1e-2]}
+
+    def like(config):
+        old, new = rng.integers(70, 80, size=2) / 100
+        return {"old": old, "new": new, "shift": 0.0, "failure": "nan" if rng.random() < 0.2 else ""}
+
+    maps = maps_of(swept({**grid, "seed": [0, 1]}, like))
+    cells = map_of(maps)
+    circles = {}
+    for near in (True, False):
+        svg = drawing_of(maps, complete_view(maps, {"near": near})).svg()
+        group = re.search(r'<g class="[^"]*tradeoff_cells.*?</g>', svg, re.S)[0]
+        circles[near] = re.findall(r'<path[^>]* fill="([^"]+)"', group)
+        assert sum(fill != "white" for fill in circles[near]) == cells["on_front"].sum()
+    known, seen = cells.dropna(subset=["old", "new"]), cells[cells["on_front"] | cells["chosen"]]
+    assert len(circles[False]) == len(known)
+    above = (known["old"] >= seen["old"].min()) & (known["new"] >= seen["new"].min())
+    assert len(circles[True]) == above.sum()
 
 
 def test_the_text_says_what_is_seen(maps):
-    text = drawing_of(maps, complete_view(maps, {"tasks": NEAR, "alpha": 1.0})).alt
+    told = drawing_of(maps, complete_view(maps, {"tasks": NEAR, "alpha": 1.0})).alt
+    best = "EBLL with alpha 10, distillation weight 2, reconstruction weight 0.01: 89.5 % on the old task"
     for words in (
-        "letters-mnist, EBLL: alpha 1, distillation weight 2, reconstruction weight 0.01. Validation images.",
-        "Map of old task, %: best 89.5 at alpha 10, reconstruction weight 0.01, worst 80.0.",
-        "Map of forgotten, points: best 10.5 at alpha 10, reconstruction weight 0.01, worst 11.0.",
-        "Chosen cell: old task 81.0 ± 1.0, new task 92.0 ± 1.0, forgotten 11.0 ± 1.0 (3 seeds).",
-        "Fine-tuning: 56.0 old, 95.0 new. LwF: 66.0 old, 95.0 new.",
-        "Feature distance at the end 2, highest 5.",
-    ):
-        assert words in text
-    assert "not in the sweep" not in text
-    part = without()
-    holes = maps_of(SweepTables(part.table, part.curves))
-    assert "1 of 6 cells are not in the sweep" in drawing_of(holes, complete_view(holes)).alt
+        "letters-mnist: EBLL with alpha 1, distillation weight 2, reconstruction weight 0.01. Validation images.",
+        "Chosen cell: 81.0 % on the old task, 92.0 % on the new task, 11.0 points forgotten (3 seeds).",
+        "Fine-tuning: 56.0 % on the old task, 95.0 % on the new task", "LwF: 66.0 %", f"Map of old, best: {best}",
+        f"Map of forgetting, best: {best}",
+    ):  # fmt: skip
+        assert words in told
     lost = complete_view(maps, {"alpha": 10.0, "recon_weight": 1e-4})
-    assert "Chosen cell: 0 seeds, 3 failed." in drawing_of(maps, lost).alt
-    begun = drawing_of(maps_of(part), complete_view(maps, {"data": "test"}))
+    assert "Chosen cell: no numbers (0 seeds, 3 failed)." in drawing_of(maps, lost).alt
+    part = swept(GRID, figures_of, done=lambda c: not (c.alpha == 1.0 and c.recon_weight == 1e-2))
+    begun = drawing_of(maps_of(part), complete_view(maps, {"data": "test", "alpha": 1.0, "recon_weight": 1e-2}))
     assert "78 of 90 runs so far. Test images" in begun.caption
+    assert "Chosen cell: no numbers (0 seeds, 3 not done yet)" in begun.alt
+    table = maps_of(SweepTables(part.table, part.curves))
+    assert "not in this sweep" in drawing_of(table, complete_view(table, {"alpha": 1.0, "recon_weight": 1e-2})).alt
 
 
 # Where it comes from
@@ -357,17 +350,9 @@ def test_a_store_its_folder_the_precomputed_sweep_and_things_that_are_no_sweep(t
     assert len(maps_of().runs) == 90
 
 
-def test_tables_that_cannot_be_read_are_refused_in_words(found):
+def test_tables_without_their_columns_are_refused(found):
     table, curves = found.table, found.curves
-    for frame, named in [
-        (table.drop(columns=["alpha", "old"]), "no alpha, old"),
-        (table.assign(tasks=None), "tasks"),
-        (None, "got NoneType"),
-    ]:
-        with raises(InputError, "table", named):
-            Maps(frame, curves)
-    for frame in (table.assign(old="much"), table.assign(seed=np.nan)):
-        with pytest.raises(InputError, match=r"^table: .* numbers"):  # and how pandas puts it
-            Maps(frame, curves)
+    with raises(InputError, "table", "no alpha, old"):
+        Maps(table.drop(columns=["alpha", "old"]), curves)
     with raises(InputError, "curves", "no step"):
         Maps(table, curves.drop(columns="step"))

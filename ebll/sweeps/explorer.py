@@ -6,8 +6,8 @@ Controls, chart and words are `front/explorer.js`, the same as in the page of `e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -17,7 +17,7 @@ import ipywidgets
 import traitlets
 
 from ebll.errors import InputError
-from ebll.sweeps.maps import CELL_SETTINGS, Maps, maps_of
+from ebll.sweeps.maps import CELL_SETTINGS, maps_of
 from ebll.sweeps.sweep import load_sweep
 from ebll.sweeps.view import VIEW, complete_view, content, drawing_of
 from ebll.widgets.base import Widget, free_stem
@@ -26,7 +26,7 @@ from ebll.widgets.config import keywords_of
 
 __all__ = ["SweepExplorer", "front", "sweep_explorer"]
 
-POLL = 1.0  # seconds between two looks at a folder that grows
+POLL = 2.0  # seconds between two looks at a folder that grows
 
 
 def front(name: str) -> str:
@@ -67,7 +67,7 @@ class SweepExplorer(Widget):
     maps     the cells, see `ebll.sweeps.Maps`
     """
 
-    controls: ClassVar[tuple[str, ...]] = (*VIEW, *CELL_SETTINGS, "pin", "near", "config", "reset", "code", "take")
+    controls: ClassVar[tuple[str, ...]] = (*VIEW, *CELL_SETTINGS, "pin", "config", "reset", "code", "take")
 
     def __init__(
         self, sweep: Any = None, view: Mapping[str, Any] | str = "", *, hide: Iterable[str] = (),
@@ -105,16 +105,13 @@ class SweepExplorer(Widget):
 
     async def _follow(self) -> None:
         """Show what another process puts into the folder, until all that was planned is there."""
-        took = 0.0
         while not self.closed and self._sweep.missing:
-            await asyncio.sleep(max(POLL, 10 * took))  # reading a large sweep must not keep the kernel busy
-            begun = time.monotonic()
+            await asyncio.sleep(POLL)
             try:
                 self.look()
             except Exception as error:
                 self.fault(error)
                 return
-            took = time.monotonic() - begun
 
     def look(self) -> bool:
         """Take what has come into the folder since; whether there was anything. What the reader has chosen stays."""
@@ -122,7 +119,8 @@ class SweepExplorer(Widget):
         if len(found.configs) == len(self._sweep.configs) and len(found.results) == len(self._sweep.results):
             return False
         self._sweep, self.maps = found, maps_of(found)
-        self.view = _kept(self.maps, self.view)
+        with contextlib.suppress(InputError):
+            self.view = complete_view(self.maps, self.view)
         with self._setting(), self.root.hold_sync():
             self.root.content, self.root.view = content(self.maps), self.view
         return True
@@ -153,11 +151,3 @@ def _read(view: Mapping[str, Any] | str) -> Mapping[str, Any]:
         return view or {}
     inside = re.search(r"view='(.*)'", view)
     return keywords_of(inside[1] if inside else view, "sweep_explorer")
-
-
-def _kept(maps: Maps, view: dict[str, Any]) -> dict[str, Any]:
-    """The view as it was, as far as the sweep still has it."""
-    try:
-        return complete_view(maps, view)
-    except InputError:
-        return complete_view(maps)

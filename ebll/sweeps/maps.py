@@ -14,10 +14,9 @@ from typing import Any
 import pandas as pd
 
 from ebll.errors import InputError
-from ebll.metrics import pareto_front
 from ebll.sweeps.sweep import SETTINGS, Sweep, load_sweep, plain, precomputed_sweep
 
-__all__ = ["BASELINES", "CELL_SETTINGS", "DATA", "QUANTITIES", "Maps", "map_cells", "maps_of", "setting_value"]
+__all__ = ["BASELINES", "CELL_SETTINGS", "DATA", "QUANTITIES", "Maps", "maps_of", "setting_value"]
 
 DATA = ("validation", "test")
 """Settings are chosen on the first."""
@@ -56,7 +55,7 @@ class Maps:
         planned: number of runs, done or not.
 
     Raises:
-        InputError: columns are missing, or hold what they should not.
+        InputError: columns are missing, or a setting is neither a number nor a text.
     """
 
     def __init__(self, table: pd.DataFrame, curves: pd.DataFrame | None = None) -> None:
@@ -75,12 +74,20 @@ class Maps:
         self.axes: dict[str, dict[str, tuple]] = {}
         self.constant: dict[str, dict[str, Any]] = {}
         for method, rows in self.cells.groupby("method", sort=False):
-            values = {name: tuple(sorted(rows[name].dropna().unique().tolist(), key=_rank)) for name in CELL_SETTINGS}
+            values = {name: _ordered(rows[name].dropna().unique().tolist()) for name in CELL_SETTINGS}
             self.axes[method] = {name: found for name, found in values.items() if len(found) > 1}
             self.constant[method] = {name: found[0] for name, found in values.items() if len(found) == 1}
         main = max(self.axes, key=lambda method: math.prod(map(len, self.axes[method].values())))
         self.methods = (main, *(method for method in self.axes if method != main))
+        self._places = {self._key(cell): cell["cell"] for cell in self.cells.reset_index().to_dict("records")}
         self.beside = self._baselines()
+
+    def place(self, view: Mapping[str, Any]) -> int | None:
+        """Number of the cell that a view (see `ebll.sweeps.view`) looks at, None where the sweep has none."""
+        return self._places.get(self._key(view))
+
+    def _key(self, at: Mapping[str, Any]) -> tuple[Any, ...]:
+        return at["tasks"], at["method"], *(at[name] for name in self.axes[at["method"]])
 
     def _baselines(self) -> dict[int, dict[str, int]]:
         found: dict[int, dict[str, int]] = {cell: {} for cell in self.cells.index}
@@ -133,32 +140,6 @@ def maps_of(source: Any = None) -> Maps:
     return Maps(table, source.curves)
 
 
-def map_cells(maps: Maps, view: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a cell of the map, row by row, from below; combinations that the sweep does not have are there too.
-
-    view                               see `ebll.sweeps.view`
-    row, column, cell                  values along the edges, number of the cell (NaN where there is none)
-    old, new, forgetting, and _sd      means and standard deviations over the seeds that ended, of the view's data, 0..1
-    ended, failed, planned             how many seeds; 0 where the sweep has no such cell
-    chosen, on_front                   whether it is looked at; whether it is on the Pareto front of old and new
-                                       accuracy, of the cells of which no seed failed
-    """
-    axes, here = maps.axes[view["method"]], maps.cells.reset_index()
-    here = here[(here["tasks"] == view["tasks"]) & (here["method"] == view["method"])]
-    for name in axes.keys() - {view["columns"], view["rows"]}:
-        here = here[here[name] == view[name]]
-    edges = {"row": view["rows"], "column": view["columns"]}
-    here = here.assign(**{edge: here[name] if name else "" for edge, name in edges.items()})
-    measured = {f"{name}_{view['data']}{sd}": f"{name}{sd}" for name in QUANTITIES for sd in ("", "_sd")}
-    here = here.rename(columns=measured).set_index(list(edges))
-    whole = pd.MultiIndex.from_product([axes.get(name, ("",)) for name in edges.values()], names=list(edges))
-    cells = here[["cell", *measured.values(), "ended", "failed", "planned"]].reindex(whole).reset_index()
-    cells = cells.fillna({"ended": 0, "failed": 0, "planned": 0})
-    chosen = [cells[edge] == (view[name] if name else "") for edge, name in edges.items()]
-    points = cells.loc[cells["failed"] == 0, ["new", "old"]].reindex(cells.index)
-    return cells.assign(chosen=chosen[0] & chosen[1], on_front=pareto_front(points.to_numpy()))
-
-
 def setting_value(value: Any) -> float | str:
     """A setting as maps hold it: a number, a text (a net, or alphas for several tasks), or NaN where it is empty.
 
@@ -174,10 +155,8 @@ def setting_value(value: Any) -> float | str:
         raise InputError(f"A value of a setting is a number or a text; got {value!r:.60}.") from None
 
 
-def _checked(frame: Any, columns: Iterable[str], name: str) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, columns: Iterable[str], name: str) -> pd.DataFrame:
     """These columns, with settings as maps hold them: as objects, since alpha may be numbers here and texts there."""
-    if not isinstance(frame, pd.DataFrame):
-        raise InputError(f"{name}: that of a sweep, such as ebll.sweep(...).{name}; got {type(frame).__name__}.")
     if missing := [column for column in columns if column not in frame]:
         raise InputError(f"{name}: that of a sweep, such as ebll.sweep(...).{name}; it has no {', '.join(missing)}.")
     frame = frame[list(columns)].reset_index(drop=True)
@@ -187,16 +166,11 @@ def _checked(frame: Any, columns: Iterable[str], name: str) -> pd.DataFrame:
     return frame
 
 
-def _runs(table: Any) -> pd.DataFrame:
+def _runs(table: pd.DataFrame) -> pd.DataFrame:
     """A row a run, with the number of its cell; of those that failed only why."""
     numbers = [*_OF_TEST, "old_validation", "new_validation"]
     runs = _checked(table, (*SETTINGS, *numbers, "failure"), "table")
-    if runs[["tasks", "method"]].isna().any(axis=None):
-        raise InputError("table: every row names its tasks and its method.")
-    try:
-        runs = runs.astype({**dict.fromkeys(numbers, float), "seed": int})
-    except (ValueError, TypeError) as error:
-        raise InputError(f"table: seeds and measured values must be numbers; {error}.") from None
+    runs = runs.astype({**dict.fromkeys(numbers, float), "seed": int})
     runs = runs.rename(columns=_OF_TEST).drop_duplicates(list(SETTINGS), keep="last", ignore_index=True)
     runs["failure"] = runs["failure"].fillna("").astype(str).str.strip()
     runs["failed"] = runs["failure"] != ""
@@ -205,7 +179,7 @@ def _runs(table: Any) -> pd.DataFrame:
     return runs
 
 
-def _courses(curves: Any, runs: pd.DataFrame) -> pd.DataFrame:
+def _courses(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of curves with their run and cell, and whether they are of the last task's training."""
     of_runs = runs[[*SETTINGS, "cell", "ended"]].reset_index(names="run")
     courses = _checked(curves, (*SETTINGS, *_OF_CURVES), "curves").merge(of_runs, on=list(SETTINGS))
@@ -228,11 +202,6 @@ def _distances(courses: pd.DataFrame) -> pd.DataFrame:
     return means.groupby(["cell", "step"]).agg(mean="mean", low="min", high="max", seeds="count").reset_index()
 
 
-def _rank(value: float | str) -> tuple[bool, list[float], str]:
-    """Numbers first; texts of numbers, such as "1, 3", by these numbers."""
-    if not isinstance(value, str):
-        return False, [value], ""
-    try:
-        return True, [float(part) for part in value.split(",")], value
-    except ValueError:
-        return True, [math.inf], value
+def _ordered(values: Iterable[float | str]) -> tuple[float | str, ...]:
+    """Numbers rising; then texts, as they come."""
+    return tuple(sorted(values, key=lambda value: math.inf if isinstance(value, str) else value))

@@ -1,13 +1,15 @@
 """What is looked at in the maps of a sweep, and what it shows: as JSON for the front end, and as a chart and in words.
 
 A view is a dict: tasks, method, data ("validation" or "test"), columns and rows (settings along the edges of the maps;
-rows are "" where only one setting varies), and the value of each setting that varies.
+rows are "" where only one setting varies), near (whether the trade-off leaves out cells far from its front), and the
+value of each setting that varies.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -15,14 +17,14 @@ import pandas as pd
 from ebll.config import PRESETS, RunConfig
 from ebll.errors import InputError, check_choice
 from ebll.plots.style import METHODS
-from ebll.sweeps.maps import CELL_SETTINGS, DATA, QUANTITIES, Maps, map_cells, setting_value
+from ebll.sweeps.maps import CELL_SETTINGS, DATA, QUANTITIES, Maps, setting_value
 from ebll.sweeps.sweep import plain
 from ebll.widgets.chart import Drawing, spec_of
 from ebll.widgets.controls import NAMES
 
 __all__ = ["complete_view", "content", "drawing_of"]
 
-VIEW = ("tasks", "method", "data", "columns", "rows")
+VIEW = ("tasks", "method", "data", "columns", "rows", "near")
 
 
 def complete_view(maps: Maps, wanted: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -39,10 +41,14 @@ def complete_view(maps: Maps, wanted: Mapping[str, Any] | None = None) -> dict[s
     offered = {"tasks": maps.tasks, "method": maps.methods, "data": DATA}
     view = {name: check_choice(wanted.get(name, own[0]), own, name) for name, own in offered.items()}
     axes, constant = maps.axes[view["method"]], maps.constant[view["method"]]
-    at = _usual(maps, view["method"])
+    kit = RunConfig(net=constant["net"] if constant.get("net") in PRESETS else "mlp")
+    at = {}
+    for name, values in axes.items():
+        usual = setting_value(getattr(kit, name))
+        at[name] = usual if usual in values else values[(len(values) - 1) // 2]
     for name in set(wanted) - set(VIEW):
-        value, values = setting_value(wanted[name]), axes.get(name) or (constant.get(name),)
-        if value not in values:
+        value = setting_value(wanted[name])
+        if value not in axes.get(name, (constant.get(name),)):
             told = "; ".join(map(plain, axes.get(name, ()))) or constant.get(name, "not used")
             raise InputError(f"{name}: this sweep has no {plain(value)} for {view['method']}. It has: {told}.")
         at |= {name: value} if name in axes else {}
@@ -52,18 +58,7 @@ def complete_view(maps: Maps, wanted: Mapping[str, Any] | None = None) -> dict[s
     lambdas = sorted(("recon_weight", "distill_weight"), key=lambda name: -len(axes.get(name, ())))
     columns = columns or next((name for name in ("alpha", *axes) if name in axes and name != rows), "")
     rows = rows or next((name for name in (*lambdas, *axes) if name in axes and name != columns), "")
-    return {**view, "columns": columns, "rows": rows, **at}
-
-
-def _usual(maps: Maps, method: str) -> dict[str, Any]:
-    """Setting -> the kit's own value if the sweep has it, or else the one in the middle."""
-    net = maps.constant[method].get("net")
-    kit = RunConfig(net=net if net in PRESETS else "mlp")
-    values = {name: (setting_value(getattr(kit, name)), held) for name, held in maps.axes[method].items()}
-    return {name: own if own in held else held[(len(held) - 1) // 2] for name, (own, held) in values.items()}
-
-
-# For the front end
+    return {**view, "columns": columns, "rows": rows, "near": bool(wanted.get("near", True)), **at}
 
 
 def content(maps: Maps) -> dict[str, Any]:
@@ -71,44 +66,122 @@ def content(maps: Maps) -> dict[str, Any]:
 
     tasks, data     what there is to choose from
     methods         name -> its label; its axes, setting -> values; its usual view; its constant settings
-    settings        name of an axis -> its name in words, the same with its symbol, and what it does
+    settings        name of an axis -> its name with its symbol, and what it does
     ranges          tasks -> method -> data -> quantity -> ends of the colour scale, in %
-    cells, runs, curves   the tables of `Maps`, each as column -> values: accuracies and forgetting in %; of the cells'
+    cells, runs, curves   the tables of the chart, each as column -> values, None for what is not known; of the cells'
                     settings only axes, and `beside`, method -> number of the cell beside it
     """
     axes = list(dict.fromkeys(name for own in maps.axes.values() for name in own))
-    constant = [name for name in CELL_SETTINGS if name not in axes]
-    curves = maps.curves.drop(columns="seeds")
-    ends = ["mean", "low", "high"]
-    curves[ends] = curves[ends].map(lambda value: float(f"{value:.4g}"))
+    tables, ends = _tables(maps), ["mean", "low", "high"]
+    tables["curves"][ends] = tables["curves"][ends].map(lambda value: float(f"{value:.4g}"))
+    tables["cells"] = tables["cells"].drop(columns=["cell", *set(CELL_SETTINGS).difference(axes)])
+    usual = {name: complete_view(maps, {"method": name}) for name in maps.methods}
     return {
         "tasks": list(maps.tasks),
         "data": list(DATA),
         "methods": {
-            name: {"label": _label(name), "axes": {axis: list(values) for axis, values in maps.axes[name].items()},
-                   "usual": complete_view(maps, {"method": name}), "constant": maps.constant[name]}
+            name: {"label": _label(name), "axes": maps.axes[name], "usual": usual[name],
+                   "constant": maps.constant[name]}
             for name in maps.methods
         },
         "settings": {
-            name: {"name": NAMES.get(name, name), "label": _with_symbol(name),
-                   "hint": RunConfig.metadata()[name]["doc"]}
-            for name in axes
+            name: {"label": _with_symbol(name), "hint": RunConfig.metadata()[name]["doc"]} for name in axes
         },
         "ranges": {
             tasks: {method: {data: _ranges(maps, tasks, method, data) for data in DATA} for method in maps.methods}
             for tasks in maps.tasks
         },
-        "cells": _columns(maps.cells.drop(columns=constant).assign(beside=pd.Series(maps.beside))),
-        "runs": _columns(maps.runs),
-        "curves": _columns(curves),
+        **{name: table.astype(object).where(table.notna(), None).to_dict("list") for name, table in tables.items()},
     }  # fmt: skip
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Column -> values; what is measured in % with four decimals, None for what is not known."""
-    measured = [name for name in frame if name.startswith(tuple(f"{quantity}_" for quantity in QUANTITIES))]
-    frame = frame.assign(**(100 * frame[measured]).round(4)).astype(object)
-    return frame.where(frame.notna(), None).to_dict("list")
+def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -> Drawing:
+    """The chart "sweep" of a view, with its text, as the front end shows it: for files and readers without widgets.
+
+    pinned   number of a cell that is shown beside the chosen one
+    """
+    tables, axes, chosen = _tables(maps), maps.axes[view["method"]], maps.place(view)
+    columns, rows = (axes.get(view[edge], ("",)) for edge in ("columns", "rows"))
+    compared = {} if chosen is None else {**maps.beside[chosen], view["method"]: chosen}
+    compared |= {} if pinned in (None, chosen) else {"pinned": pinned}
+    seen = []
+    for column, row in itertools.product(columns, rows):
+        at = {**view, view["columns"]: column, view["rows"]: row}
+        place = {"column": plain(column), "row": plain(row), "cell": maps.place(at)}
+        seen.append({**place, "chosen": all(at[name] == view[name] for name in axes)})
+    cells = tables["cells"]
+    of_map = cells[cells.index.isin([one["cell"] for one in seen])]
+    data = {
+        "cells": cells[cells.index.isin([*of_map.index, *compared.values()])],
+        "runs": tables["runs"][tables["runs"]["cell"] == chosen],
+        "curves": tables["curves"][tables["curves"]["cell"].isin(list(compared.values()))],
+        "map": pd.DataFrame(seen),
+        "compared": pd.DataFrame({"cell": compared.values(), "kind": compared.keys()}),
+    }
+    settings = {
+        "images": view["data"],
+        "near": view["near"],
+        "method": view["method"],
+        "chosen": -1 if chosen is None else chosen,
+        "pinned": -1 if pinned is None else pinned,
+        "x_title": _with_symbol(view["columns"]),
+        "y_title": _with_symbol(view["rows"]),
+        "columns_shown": [plain(column) for column in columns],
+        "rows_shown": [plain(row) for row in rows[::-1]],
+        "kinds": list(compared) or [view["method"]],  # an empty legend has no size
+    }
+    for name, ends in _ranges(maps, view["tasks"], view["method"], view["data"]).items():
+        settings[f"{name}_range"] = ends or [0.0, 100.0]
+    words = f"words_{view['data']}"
+    heading, images = f"{view['tasks']}: {_name(maps, view)}", f"{view['data'].capitalize()} images"
+    told = [heading, images, "Chosen cell: " + (cells[words][chosen] if chosen is not None else "not in this sweep")]
+    told += [f"{_label(kind)}: {cells[words][cell]}" for kind, cell in compared.items() if cell != chosen]
+    for name in QUANTITIES:
+        if len(known := of_map.sort_values(f"{name}_{view['data']}").dropna(subset=f"{name}_{view['data']}")):
+            best = known.iloc[0 if name == "forgetting" else -1]
+            told.append(f"Map of {name}, best: {best['name']}: {best[words]}")
+    done = len(maps.runs)
+    caption = (
+        f"{f'{done:,} of {maps.planned:,} runs so far. ' if done < maps.planned else ''}{images}; means over the "
+        "seeds that ended. Brighter is better; frame and ring: the chosen cell; small dots: its seeds; filled and "
+        "joined: the Pareto front. Lines: mean distance; bands: lowest to highest seed. ×n: n seeds failed."
+    )
+    return Drawing(spec_of("sweep"), data, settings, f"{'. '.join(told)}.", heading, caption)
+
+
+def _tables(maps: Maps) -> dict[str, pd.DataFrame]:
+    """The tables of `Maps` for the chart: in %, and of each cell its name, its seeds, and all of it in words."""
+    cells, runs = maps.cells.reset_index(), maps.runs
+    rows = cells.to_dict("records")
+    seeds = [_seeds(row) for row in rows]
+    words = {f"words_{data}": [_words(*pair, data) for pair in zip(rows, seeds, strict=True)] for data in DATA}
+    named = [_name(maps, row) for row in rows]
+    cells = cells.assign(beside=list(maps.beside.values()), name=named, seeds=seeds, **words)
+    tables = {"cells": cells, "runs": runs, "curves": maps.curves.drop(columns="seeds")}
+    for name in ("cells", "runs"):
+        shares = [column for column in tables[name] if column.startswith(tuple(f"{one}_" for one in QUANTITIES))]
+        tables[name] = tables[name].assign(**(100 * tables[name][shares]).round(4))
+    return tables
+
+
+def _name(maps: Maps, at: Mapping[str, Any]) -> str:
+    """A cell, or the cell of a view, by its method and the settings that vary."""
+    settings = [f"{NAMES.get(name, name)} {plain(at[name])}" for name in maps.axes[at["method"]]]
+    return _label(at["method"]) + (f" with {', '.join(settings)}" if settings else "")
+
+
+def _seeds(cell: Mapping[str, Any]) -> str:
+    """How many seeds a cell's means are of, and what became of the others."""
+    ended, failed, planned = cell["ended"], cell["failed"], cell["planned"]
+    others = {"failed": failed, "not done yet": planned - ended - failed}
+    return ", ".join([f"{ended} seed{'s' * (ended != 1)}", *(f"{n} {what}" for what, n in others.items() if n)])
+
+
+def _words(cell: Mapping[str, Any], seeds: str, data: str) -> str:
+    units = {"old": "% on the old task", "new": "% on the new task", "forgetting": "points forgotten"}
+    values = {unit: cell[f"{name}_{data}"] for name, unit in units.items()}
+    numbers = [f"{100 * value:.1f} {unit}" for unit, value in values.items() if not math.isnan(value)]
+    return f"{', '.join(numbers) or 'no numbers'} ({seeds})"
 
 
 def _ranges(maps: Maps, tasks: str, method: str, data: str) -> dict[str, list[float] | None]:
@@ -120,106 +193,8 @@ def _ranges(maps: Maps, tasks: str, method: str, data: str) -> dict[str, list[fl
 
 
 def _label(method: str) -> str:
-    return METHODS[method].label if method in METHODS else method
+    return METHODS[method].label if method in METHODS else "pinned cell" if method == "pinned" else method
 
 
 def _with_symbol(name: str) -> str:
     return f"{NAMES.get(name, name)} {RunConfig.metadata()[name]['symbol']}".strip() if name else ""
-
-
-# For files and for readers without widgets: what the front end shows of a view, without its controls
-
-
-def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -> Drawing:
-    """The chart "sweep" of a view, with its text.
-
-    pinned   number of a cell that is shown beside the chosen one
-    """
-    tables, fixed = _tables(maps, view, pinned), _listed(view, maps.axes[view["method"]])
-    heading = f"{view['tasks']}, {_label(view['method'])}{f': {fixed}' if fixed else ''}"
-    images, done = f"{view['data'].capitalize()} images", len(maps.runs)
-    caption = (
-        f"{f'{done:,} of {maps.planned:,} runs so far. ' if done < maps.planned else ''}{images}; means over the "
-        "seeds that ended. Brighter is better; frame and ring: the chosen cell; small dots: its seeds; filled and "
-        "joined: the Pareto front. Lines: mean distance; bands: lowest to highest seed. ×n: n seeds failed."
-    )
-    alt = ". ".join([heading, images, *_description(view, **tables)]) + "."
-    return Drawing(spec_of("sweep"), tables, _settings(maps, view, **tables), alt, heading, caption)
-
-
-def _tables(maps: Maps, view: Mapping[str, Any], pinned: int | None) -> dict[str, pd.DataFrame]:
-    """Data sets of the chart: the cells of the map, and curves and points of what is compared."""
-    cells = map_cells(maps, view)
-    cells[list(QUANTITIES)] *= 100
-    cells = cells.assign(**{edge: cells[edge].map(plain) for edge in ("column", "row")}, pinned=cells["cell"] == pinned)
-    chosen = cells.loc[cells["chosen"], "cell"].item()
-    kinds = {} if math.isnan(chosen) else {**maps.beside[chosen], view["method"]: int(chosen)}
-    kinds |= {} if pinned is None else {"pinned": pinned}
-    compared = pd.DataFrame({"kind": kinds.keys(), "cell": kinds.values()}).astype({"cell": int})
-    curves = compared.merge(maps.curves.astype({"cell": int}), on="cell").drop(columns="cell")
-    own = compared["kind"] == view["method"]
-    points = pd.concat([
-        compared[~own].merge(maps.cells.reset_index(), on="cell").assign(role="mean"),
-        compared[own].merge(maps.runs, on="cell").assign(role="seed"),
-    ])  # fmt: skip
-    points = points.assign(**{name: 100 * points[f"{name}_{view['data']}"] for name in ("old", "new")})
-    points = points[["kind", "role", "seed", "old", "new"]].dropna(subset=["old"])
-    return {"cells": cells, "curves": curves, "points": points}
-
-
-def _settings(
-    maps: Maps, view: Mapping[str, Any], cells: pd.DataFrame, curves: pd.DataFrame, points: pd.DataFrame
-) -> dict[str, Any]:
-    """The chart's parameters."""
-    settings = {
-        "x_title": _with_symbol(view["columns"]),
-        "y_title": _with_symbol(view["rows"]),
-        "columns_shown": list(cells["column"].unique()),
-        "rows_shown": list(cells["row"].unique())[::-1],
-        "kinds": list(pd.concat([curves["kind"], points["kind"]]).unique()) or [view["method"]],  # a legend needs one
-        "method": view["method"],
-        "top": 1.05 * float(curves["high"].max()) if len(curves) else 1.0,
-        "last": int(curves["step"].max()) if len(curves) else 1,
-    }
-    for name in ("old", "new"):  # from a little below the front, the chosen cell and what is compared
-        near = pd.concat([cells.loc[cells["on_front"] | cells["chosen"], name], points[name]]).dropna()
-        low, high = near.min(), max(near.max(), cells[name].max())
-        room = max(1.0, 0.15 * (high - low))
-        settings[f"{name}_shown"] = [low - room, high + room / 2] if len(near) else [0.0, 100.0]
-    for name, ends in _ranges(maps, view["tasks"], view["method"], view["data"]).items():
-        settings[f"{name}_range"] = ends or [0.0, 100.0]
-    return settings
-
-
-def _description(
-    view: Mapping[str, Any], cells: pd.DataFrame, curves: pd.DataFrame, points: pd.DataFrame
-) -> Iterator[str]:
-    """What is seen, a sentence each: the best of each map, the chosen cell, what is beside it."""
-    names = dict(zip(QUANTITIES, ("old task", "new task", "forgotten"), strict=True))
-    for name, what in names.items():
-        title = f"Map of {what}, {'points' if name == 'forgetting' else '%'}"
-        known = cells.dropna(subset=[name]).sort_values(name, ascending=name == "forgetting", kind="stable")
-        if known.empty:
-            yield f"{title}: nothing measured"
-            continue
-        best, worst = known.iloc[0], known.iloc[-1]
-        place = _listed({view["columns"]: best["column"], view["rows"]: best["row"]}, [view["columns"], view["rows"]])
-        yield f"{title}: best {best[name]:.1f}{f' at {place}' if place else ''}, worst {worst[name]:.1f}"
-    if missing := int((cells["planned"] == 0).sum()):
-        yield f"{missing} of {len(cells)} cells are not in the sweep"
-    own = cells[cells["chosen"]].iloc[0]
-    counts = f"{own['ended']:.0f} seeds" + (f", {own['failed']:.0f} failed" if own["failed"] else "")
-    if own["ended"]:
-        numbers = [f"{what} {own[name]:.1f} ± {100 * own[f'{name}_sd']:.1f}" for name, what in names.items()]
-        told = ", ".join(numbers).replace(" ± nan", "").replace("nan", "not measured")
-        yield f"Chosen cell: {told} ({counts})"
-    else:
-        yield f"Chosen cell: {counts if own['failed'] else 'no run'}"
-    for kind, old, new in points.loc[points["role"] == "mean", ["kind", "old", "new"]].itertuples(index=False):
-        yield f"{_label(kind)}: {old:.1f} old, {new:.1f} new"
-    if len(curve := curves.loc[curves["kind"] == view["method"], "mean"]):
-        yield f"Feature distance at the end {curve.iloc[-1]:.3g}, highest {curve.max():.3g}"
-
-
-def _listed(values: Mapping[str, Any], names: Iterable[str]) -> str:
-    return ", ".join(f"{NAMES.get(name, name)} {plain(values[name])}" for name in names if name)

@@ -1,6 +1,6 @@
 """The chart of the sweep explorer and of its page: three maps, feature distance, and the trade-off.
 
-`ebll/sweeps/front/explorer.js` and `ebll.sweeps.view.drawing_of` make its data.
+It is given the tables of a sweep as they are, and which cells are looked at; it picks their numbers itself.
 """
 
 from __future__ import annotations
@@ -19,42 +19,56 @@ PINNED = Style("pinned cell", "#7b52a1", (0, (2, 1.5)), "D")
 _LOOKS = {**METHODS, "pinned": PINNED}
 _LABELS = {name: look.label for name, look in _LOOKS.items()}
 _MISSING = "#ededed"
+_MAPS = {"old": "old task: accuracy, %", "new": "new task: accuracy, %", "forgetting": "forgotten, points"}
+_MEASURED = [f"{name}_{images}" for images in ("validation", "test") for name in (*_MAPS, "words")]
+_OF_IMAGES = {name: f"datum['{name}_' + images]" for name in _MAPS}
 
 
 def sweep_chart() -> alt.ConcatChart:
     """Maps of old and new accuracy and of forgetting; below them curves and trade-off, of the cell that is chosen.
 
-    data       "cells" (column, row, old, new, forgetting, failed, tooltip, chosen, pinned, on_front), "curves" (kind,
-               step, mean, low, high), "points" (kind, role, old, new, tooltip); shares in %
+    data       the sweep's "cells" (cell, name, failed, and old, new, forgetting and words, each for `_validation` and
+               `_test`), "runs" (cell, seed, failure, the same numbers) and "curves" (cell, step, mean, low, high);
+               shares in %. Which of them are seen: "map" (column, row, cell, chosen) and "compared" (cell, kind)
+    settings   images, "validation" or "test"; near, whether the trade-off leaves out cells far from its front; numbers
+               of the cells chosen and pinned; titles and ends of the axes
     selection  "hovered", the cell under the pointer, which is marked in all views
     """
     hovered = alt.selection_point(
         name="hovered", fields=["column", "row"], on="pointerover", clear="pointerout", empty=False
     )
-    maps = [
-        _map(name, title, less, hovered)
-        for name, title, less in (
-            ("old", "old task: accuracy, %", False),
-            ("new", "new task: accuracy, %", False),
-            ("forgetting", "forgotten, points", True),
-        )
-    ]
     with warnings.catch_warnings():  # Altair says that a selection which several views share is one
         warnings.simplefilter("ignore", UserWarning)
-        chart = alt.concat(*maps, _curves(), _tradeoff(hovered), columns=2, spacing={"row": 18, "column": 16})
+        views = [*(_map(name, hovered) for name in _MAPS), _curves(), _tradeoff(hovered)]
+        chart = alt.concat(*views, columns=2, spacing={"row": 18, "column": 16})
     whole = framed(
         chart,
         # the five views have one width
         {"table": "cells", "time": "cell", "sizes": {"childWidth": "max(120, (available - 30) / across - 75)"}},
         available=900, across=alt.ExprRef("available < 460 ? 1 : available < 760 ? 2 : 3"),
-        x_title="", y_title="", columns_shown=[], rows_shown=[], kinds=[], method="ebll", top=1, last=1,
-        old_shown=[0, 100], new_shown=[0, 100], old_range=[0, 1], new_range=[0, 1], forgetting_range=[0, 1],
+        x_title="", y_title="", columns_shown=[], rows_shown=[], kinds=[], method="ebll", images="validation",
+        near=True, chosen=-1, pinned=-1, old_range=[0, 1], new_range=[0, 1], forgetting_range=[0, 1],
     )  # fmt: skip
     return whole.properties(title=alt.Title(alt.ExprRef("heading"), fontSize=13, limit=2000))
 
 
-def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.LayerChart:
-    base = alt.Chart(alt.NamedData("cells")).encode(
+def _of_cells(*layers: alt.Chart) -> alt.LayerChart:
+    """Layers of the cells of the map with their numbers; those that the sweep does not have are there without."""
+    found = alt.LookupData(alt.NamedData("cells"), key="cell", fields=["name", "failed", *_MEASURED])
+    tooltip = "isValid(datum.name) ? datum.name + ': ' + datum['words_' + images] : 'not in this sweep'"
+    looked_up = alt.layer(*layers, data=alt.NamedData("map")).transform_lookup("cell", from_=found)
+    return looked_up.transform_calculate(tooltip=tooltip, **_OF_IMAGES)
+
+
+def _compared(table: str) -> alt.Chart:
+    """The rows of a table that are of compared cells, with their kind."""
+    found = alt.LookupData(alt.NamedData("compared"), key="cell", fields=["kind"])
+    return alt.Chart(alt.NamedData(table)).transform_lookup("cell", from_=found).transform_filter("isValid(datum.kind)")
+
+
+def _map(name: str, hovered: alt.Parameter) -> alt.LayerChart:
+    less = name == "forgetting"  # is better
+    base = alt.Chart().encode(
         x=alt.X(
             "column:O", title=None, scale=alt.Scale(domain=alt.ExprRef("columns_shown")),
             axis=alt.Axis(labelAngle=0, labelOverlap=True, grid=False, ticks=False, domain=False),
@@ -92,12 +106,13 @@ def _map(name: str, title: str, less: bool, hovered: alt.Parameter) -> alt.Layer
         ),
         number.mark_text(fontSize=10, dy=alt.ExprRef(f"{known} ? 7 : 0")).encode(text="beside:N", color=ink),
         base.transform_filter(hovered).mark_rect(filled=False, stroke="white", strokeWidth=2, strokeDash=[3, 2]),
-        base.transform_filter("datum.pinned").mark_rect(filled=False, stroke=PINNED.color, strokeWidth=3),
+        base.transform_filter("datum.cell === pinned").mark_rect(filled=False, stroke=PINNED.color, strokeWidth=3),
         chosen.mark_rect(filled=False, stroke="white", strokeWidth=5),
         chosen.mark_rect(filled=False, stroke=INK, strokeWidth=2.5),
     ]
-    text = f"[{title!r}, x_title + ' →' + (y_title ? ', ' + y_title + ' ↑' : '')]"  # names of axes must be constants
-    return alt.layer(*layers).properties(name=name, title=alt.Title(alt.ExprRef(text)), width=200, height=170)
+    # names of axes must be constants
+    text = f"[{_MAPS[name]!r}, x_title + ' →' + (y_title ? ', ' + y_title + ' ↑' : '')]"
+    return _of_cells(*layers).properties(name=name, title=alt.Title(alt.ExprRef(text)), width=200, height=170)
 
 
 def _legend(**more: object) -> alt.Legend:
@@ -109,14 +124,14 @@ def _legend(**more: object) -> alt.Legend:
 def _curves() -> alt.LayerChart:
     scale = scales(_LOOKS)
     legend = _legend(symbolType="stroke", symbolSize=400, symbolStrokeWidth=2, symbolFillColor="transparent")
-    base = alt.Chart(alt.NamedData("curves")).encode(
+    base = _compared("curves").encode(
         x=alt.X(
             "step:Q", title="optimiser step of the last task", axis=alt.Axis(tickCount=4, grid=False),
-            scale=alt.Scale(domain=alt.ExprRef("[0, last]"), nice=False),
+            scale=alt.Scale(nice=False),
         ),
         color=alt.Color("kind:N", scale=scale["color"], legend=legend),
     )  # fmt: skip
-    y = {"scale": alt.Scale(domain=alt.ExprRef("[0, top]")), "title": None, "axis": alt.Axis(tickCount=4)}
+    y = {"title": None, "axis": alt.Axis(tickCount=4)}
     band = base.mark_area(opacity=BAND, clip=True).encode(y=alt.Y("low:Q", **y), y2="high:Q")
     line = base.mark_line(strokeWidth=2, clip=True).encode(
         y=alt.Y("mean:Q", **y), strokeDash=alt.StrokeDash("kind:N", scale=scale["strokeDash"], legend=legend)
@@ -129,36 +144,56 @@ def _curves() -> alt.LayerChart:
 def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
     scale, legend = scales(_LOOKS), _legend(symbolSize=70)
     axes = {
-        name: {"title": f"{name} task, %", "axis": alt.Axis(tickCount=4),
-               "scale": alt.Scale(domain=alt.ExprRef(f"{name}_shown"), nice=False)}
+        name: {"title": f"{name} task, %", "axis": alt.Axis(tickCount=4), "scale": alt.Scale(zero=False, padding=10)}
         for name in ("new", "old")
-    }  # fmt: skip
-    cells = (
-        alt.Chart(alt.NamedData("cells"))
-        .transform_filter("isValid(datum.old) && isValid(datum.new)")
-        .encode(x=alt.X("new:Q", **axes["new"]), y=alt.Y("old:Q", **axes["old"]), tooltip="tooltip:N")
+    }
+    place = {"x": alt.X("new:Q", **axes["new"]), "y": alt.Y("old:Q", **axes["old"]), "tooltip": "tooltip:N"}
+    told = " + ': old ' + format(datum.old, '.1f') + ', new ' + format(datum.new, '.1f')"
+    seeds = alt.Chart(alt.NamedData("runs")).transform_filter("datum.cell === chosen && !datum.failure")
+    seeds = seeds.transform_calculate(kind="method", tooltip="'seed ' + datum.seed", **_OF_IMAGES)
+    means = _compared("cells").transform_filter("datum.kind !== method")
+    means = means.transform_calculate(tooltip=f"({_LABELS!r})[datum.kind]", **_OF_IMAGES)
+    kinds = {
+        "color": alt.Color("kind:N", scale=scale["color"], legend=legend),
+        "shape": alt.Shape("kind:N", scale=scale["shape"], legend=legend),
+    }
+    seeds, means = (
+        one.transform_filter("isValid(datum.old)")
+        .transform_calculate(tooltip=f"datum.tooltip{told}")
+        .encode(**place, **kinds)
+        for one in (seeds, means)
     )
     own = f"{ ({name: look.color for name, look in _LOOKS.items()})!r}[method]"
-    front = cells.transform_filter("datum.on_front")
-    points = alt.Chart(alt.NamedData("points")).encode(
-        x=alt.X("new:Q", **axes["new"]),
-        y=alt.Y("old:Q", **axes["old"]),
-        color=alt.Color("kind:N", scale=scale["color"], legend=legend),
-        shape=alt.Shape("kind:N", scale=scale["shape"], legend=legend),
-        tooltip="tooltip:N",
-    )
     ring = {"filled": False, "stroke": INK}
+    cells = alt.Chart().encode(**place)
     layers = [
-        front.mark_line(strokeWidth=1.2, clip=True, stroke=alt.ExprRef(own)).encode(order="new:Q"),
+        cells.transform_filter("datum.on_front")
+        .mark_line(strokeWidth=1.2, stroke=alt.ExprRef(own))
+        .encode(order="new:Q"),
         cells.mark_point(
-            clip=True, size=40, opacity=1, filled=False, strokeWidth=1.3, cursor="pointer", stroke=alt.ExprRef(own),
+            size=40, opacity=1, filled=False, strokeWidth=1.3, cursor="pointer", stroke=alt.ExprRef(own),
             fill=alt.ExprRef(f"datum.on_front ? {own} : 'white'"),
         ).add_params(hovered).properties(name="tradeoff_cells"),
-        points.transform_filter("datum.role === 'seed'").mark_point(clip=True, size=12, filled=True, opacity=0.9),
-        points.transform_filter("datum.role !== 'seed'").mark_point(clip=True, size=90, filled=True, opacity=1),
-        cells.transform_filter(hovered).mark_point(clip=True, size=160, strokeWidth=1.5, strokeDash=[3, 2], **ring),
+        cells.transform_filter(hovered).mark_point(size=160, strokeWidth=1.5, strokeDash=[3, 2], **ring),
         cells.transform_filter("datum.chosen").mark_point(size=200, strokeWidth=2.5, opacity=1, **ring),
     ]  # fmt: skip
-    return alt.layer(*layers).properties(
-        name="tradeoff", title="what is kept against what is learned", width=200, height=190
+    # On the front: of cells in which no seed failed, none is as good on one task and better on the other.
+    known = _of_cells(*layers).transform_filter("isValid(datum.old) && isValid(datum.new)")
+    known = known.transform_calculate(
+        whole_old="datum.failed ? null : datum.old", whole_new="datum.failed ? null : datum.new"
     )
+    for side, other in (("old", "new"), ("new", "old")):  # the best of all cells that are as good on the other task
+        order = [alt.SortField(other, "descending")]
+        known = known.transform_window(**{f"best_{side}": f"max(whole_{side})"}, frame=[None, 0], sort=order)
+    best = "!datum.failed && datum.old === datum.best_old && datum.new === datum.best_new"
+    front = known.transform_calculate(on_front=best)
+    near = front.transform_calculate(seen="datum.on_front || datum.chosen || !near").transform_calculate(
+        least_old="datum.seen ? datum.old : null", least_new="datum.seen ? datum.new : null"
+    )
+    near = near.transform_joinaggregate(low_old="min(least_old)", low_new="min(least_new)")
+    near = near.transform_filter("datum.old >= datum.low_old && datum.new >= datum.low_new")
+    return alt.layer(
+        near,
+        seeds.mark_point(size=12, filled=True, opacity=0.9),
+        means.mark_point(size=90, filled=True, opacity=1),
+    ).properties(name="tradeoff", title="what is kept against what is learned", width=200, height=190)

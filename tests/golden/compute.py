@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import tiny_pages
 import tiny_photos
+from sweep_rig import map_of
 from torch import nn
 from widget_rig import LOOP, move, press, settle, until
 
@@ -20,7 +21,7 @@ from ebll import METHODS, AutoencoderSettings, Task, TrainSettings, plots
 from ebll.data import TASKS, TaskInfo
 from ebll.data.builtin import LOADERS
 from ebll.paper import find_photos
-from ebll.sweeps.maps import QUANTITIES, map_cells, maps_of
+from ebll.sweeps.maps import QUANTITIES, maps_of
 from ebll.sweeps.view import content
 from golden import inputs
 
@@ -255,14 +256,14 @@ def submanifold_explorer(tasks):
 def sweep_explorer():
     def state(panel):
         maps, view = panel.maps, panel.view
-        cells = map_cells(maps, view)
+        cells = map_of(maps, **view)
         (chosen,) = cells.loc[cells["chosen"], "cell"]
         kinds = {view["method"]: chosen, **maps.beside[chosen]}
         courses = [maps.curves[maps.curves["cell"] == cell].assign(method=kind) for kind, cell in kinds.items()]
         seeds = maps.runs[maps.runs["cell"] == chosen]
         measured = {f"{name}_{view['data']}": name for name in QUANTITIES}
         return {
-            "settings": view,
+            "settings": {name: value for name, value in view.items() if name != "near"},
             "map": columns(cells.drop(columns="cell").astype({"ended": int, "failed": int, "planned": int})),
             "curves": columns(pd.concat(courses)[["method", "step", "mean", "low", "high", "seeds"]]),
             "seeds": columns(seeds.rename(columns=measured)[["seed", *QUANTITIES, "failure"]]),
@@ -329,7 +330,8 @@ def page():
         edges = dict(zip(("columns", "rows"), [*axes, "", ""], strict=False))
         for data in told["data"]:
             spread = {f"{name} std": cell[f"{name}_{data}_sd"] for name in QUANTITIES}
-            shown = map_cells(maps, cell | edges | {"data": data})
+            at = {name: cell[name] for name in ("tasks", "method", *axes)}
+            shown = map_of(maps, **at, **edges, data=data)
             (front,) = shown.loc[shown["chosen"], "on_front"]
             on_front = {"on a front": bool(front) and cell["method"] == "ebll"}
             made[data] = {name: cell[f"{name}_{data}"] for name in QUANTITIES} | spread | on_front
