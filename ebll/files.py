@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ebll.errors import InputError, OutputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["prepare_folder", "whole", "write_json", "write_table", "write_text", "write_whole"]
+__all__ = ["prepare_folder", "whole", "write_files", "write_json", "write_table", "write_text", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -69,13 +69,21 @@ def write_json(value: object, path: Path) -> None:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write text of a result.
+    """Write text."""
+    write_files({path: text})
 
-    raises   `OutputError` where it cannot be written
+
+def write_files(files: Mapping[Path, bytes | str]) -> None:
+    """Write the files of a result, each whole or not at all; missing folders are made.
+
+    raises   `OutputError` where one cannot be written
     """
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}. Free some space, or choose another folder."
-        ) from error
+    for path, content in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
+        except (OSError, ValueError) as error:  # the latter for what cannot be a path
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(
+                f"{str(path)!r} cannot be written: {reason}. Free some space, or choose another folder."
+            ) from error

@@ -16,6 +16,7 @@ from tiny_sweep import CHEAP, GRID, cheap, same
 
 import ebll
 from ebll import EBLL, AutoencoderSettings, EbllError, InputError, LwF, Recorder
+from ebll.data.catalog import load_cut
 from ebll.metrics import average_accuracy, forgetting
 from ebll.recording import measure_accuracy
 from ebll.sweeps import SCALARS, Store, Sweep, configs_of, load_sweep, run_one, runs
@@ -95,8 +96,7 @@ def test_tables_hold_a_row_a_run_and_leave_empty_what_a_method_lacks(alone):
 
 
 def test_the_order_of_runs_changes_nothing(alone):
-    for cache in (runs._cut, runs._task):
-        cache.cache_clear()
+    load_cut.cache_clear()
     backwards = ebll.sweep(alone.configs[::-1], workers=1)
     assert backwards.configs == alone.configs[::-1]
     same(Sweep(alone.configs, backwards.results), alone)
@@ -173,13 +173,13 @@ def test_a_run_that_diverges_is_told_kept_and_stops_no_other(tmp_path, asked):
 
 
 def test_a_run_in_trouble_costs_no_other_and_is_tried_again(alone, tmp_path, monkeypatch, asked):
-    def complete(run, *given):
+    def learn(run, *given):
         if run.method.name == "lwf":
             raise MemoryError("too much")
-        return ebll.protocol.complete(run, *given)
+        return ebll.protocol.learn(run, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "complete", complete)
+        patch.setattr(runs, "learn", learn)
         found = ebll.sweep(GRID, store=tmp_path, workers=1)
     assert set(found.table.loc[found.table["failure"] != "", "method"]) == {"lwf"}
     assert "MemoryError: too much (not saved" in found.failures[0]

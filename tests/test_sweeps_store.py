@@ -7,6 +7,7 @@ import pytest
 from messages import raises
 from tiny_sweep import cheap
 
+from ebll import files
 from ebll.errors import InputError, OutputError
 from ebll.sweeps import RESULTS_VERSION, RunConfig, RunResult, Store, load_sweep, runs as store_module
 
@@ -69,13 +70,20 @@ def test_a_damaged_file_is_named_and_costs_no_other(tmp_path, content):
     assert load_sweep(tmp_path).damaged == []
 
 
+def test_a_file_that_vanishes_while_all_are_read_is_no_fault(tmp_path):
+    store = filled(tmp_path)
+    (tmp_path / "runs" / "0.json").symlink_to(tmp_path / "gone")
+    assert len(store.read()) == 3
+    assert store.damaged == []
+
+
 def test_what_cannot_be_written_is_told_and_leaves_nothing_half_made(tmp_path, monkeypatch):
     store = filled(tmp_path, 1)
 
-    def full(path, content):
+    def full(*given):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module, "write_whole", full)
+    monkeypatch.setattr(files.os, "replace", full)
     with raises(OutputError, "No space left on device"):
         store.put(result(seed=1))
     assert [one.config.seed for one in Store(tmp_path).read()] == [0]
@@ -105,14 +113,12 @@ def test_many_may_make_and_fill_one_store_at_once(tmp_path):
 
 def test_a_folder_that_is_no_store_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with raises(InputError, tmp_path, "not empty"):
-        Store(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     with raises(OutputError, tmp_path / "thesis.txt" / "store"):
         Store(tmp_path / "thesis.txt" / "store")
-    with raises(InputError, tmp_path / "nowhere"):
-        load_sweep(tmp_path / "nowhere")
-    assert not (tmp_path / "nowhere").exists()
+    for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "thesis.txt"):
+        with raises(InputError, folder):
+            load_sweep(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize(

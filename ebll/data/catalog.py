@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ebll.data.task import Task
 
-__all__ = ["TASKS", "TaskInfo", "data_root", "find_fashion", "load_task", "task_table"]
+__all__ = ["TASKS", "TaskInfo", "data_root", "find_fashion", "load_cut", "load_task", "task_table"]
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 FASHION_FILES = (
@@ -179,6 +180,15 @@ def load_task(
     info = TASKS[check_choice(name, TASKS, "task")]
     options = {"root": root, "download": download} if info.optional else {}
     return info.load(standardise=standardise, **options)
+
+
+@functools.lru_cache(maxsize=32)
+def load_cut(name: str, images: int = 0, seed: int = 0, device: str = "cpu") -> Task:
+    """A task on a device, with at most `images` training images (0: all), which `seed` draws; loaded once a process."""
+    if not images and device == "cpu":
+        return load_task(name)
+    task = load_cut(name)
+    return (task.subset(images, seed=seed) if images else task).to(device)
 
 
 def task_table(root: str | os.PathLike | None = None) -> pd.DataFrame:

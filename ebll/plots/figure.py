@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from ebll.errors import InputError, OutputError
-from ebll.files import write_whole
+from ebll.files import write_files
 from ebll.metrics import confidence_interval
 
 from .style import SOFT, Style, drawing
@@ -117,15 +117,7 @@ def save(figure: Figure, stem: str | Path) -> dict[str, Path]:
         "txt": f"{alt}\n",
     }
     paths = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in contents}
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        for suffix, path in paths.items():
-            write_whole(path, contents[suffix])
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write the figure {stem.name!r} into the folder {str(stem.parent)!r}: {error.strerror or error}. "
-            "Choose a folder that you may write to."
-        ) from error
+    write_files({path: contents[suffix] for suffix, path in paths.items()})
     return paths
 
 

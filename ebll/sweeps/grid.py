@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,15 @@ def axes_of(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
 
     raises  `InputError` for an unknown setting, with the near ones, for one without values, and for an empty grid
     """
-    if not isinstance(grid, Mapping):
-        raise InputError(f"grid: a dict from settings to values, such as {{'alpha': [1, 3]}}; got {grid!r}.")
     axes = {}
     for name, given in grid.items():
         check_choice(name, RunConfig.__dataclass_fields__, "Setting of a grid")
-        axes[name] = _values(name, given)
+        if name == "tasks" and isinstance(given, list) and all(isinstance(task, str) for task in given):
+            given = tuple(given)
+        several = isinstance(given, list | range) or (isinstance(given, np.ndarray) and given.ndim > 0)
+        axes[name] = list(map(_plain, given if several else [given]))
+        if not axes[name]:
+            raise InputError(f"grid: {name} has no values. Give at least one, or leave it out for the default.")
     if not axes:
         raise InputError("grid: it is empty. Name a setting and its values, such as {'alpha': [0.3, 1.0, 3.0]}.")
     return axes
@@ -55,24 +58,16 @@ def configs_of(grid: Grid) -> list[RunConfig]:
 
     raises  `InputError` for an unknown setting (with the near ones), a value out of range, an empty or too large grid
     """
-    if isinstance(grid, str | Path):
-        grid = read_grid(grid)
+    grid = read_grid(grid) if isinstance(grid, str | Path) else grid
     if isinstance(grid, Mapping):
         axes = axes_of(grid)
-        count = math.prod(len(values) for values in axes.values())
-        if count > MAX_RUNS:
-            sizes = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
-            raise InputError(
-                f"grid: {sizes} = {count:,} runs; at most {MAX_RUNS:,} go into one sweep. Take fewer values."
-            )
-        points = (dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values()))
-        configs = [RunConfig.of(**point) for point in points]
+        if (count := math.prod(map(len, axes.values()))) > MAX_RUNS:
+            raise InputError(f"grid: {count:,} runs; at most {MAX_RUNS:,} go into one sweep. Take fewer values.")
+        configs = [RunConfig(**dict(zip(axes, point, strict=True))) for point in itertools.product(*axes.values())]
     else:
-        configs = list(grid) if isinstance(grid, Iterable) else [grid]
-        strange = [one for one in configs if not isinstance(one, RunConfig)]
-        if strange or not configs:
-            got = strange[0] if strange else grid
-            raise InputError(f"grid: a dict from settings to values, or a list of RunConfig; got {got!r:.80}.")
+        configs = list(grid) if isinstance(grid, Iterable) else []
+        if not configs or not all(isinstance(config, RunConfig) for config in configs):
+            raise InputError(f"grid: a dict from settings to values, or a list of RunConfig; got {grid!r:.80}.")
     return list(dict.fromkeys(config.canonical() for config in configs))
 
 
@@ -98,14 +93,10 @@ def read_grid(path: str | Path) -> dict[str, Any]:
     """
     try:
         held = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors on Windows write the mark
-    except FileNotFoundError:
-        raise InputError(f"There is no file {path}. It should hold a table [grid], such as\n{EXAMPLE}") from None
-    except (OSError, ValueError) as error:  # no text in UTF-8, or not TOML
-        raise InputError(f"{path} is no TOML file that can be read: {error}. It should look like\n{EXAMPLE}") from error
-    for name in held:
-        check_choice(name, ["grid"], f"Table of {path}")
-    if not isinstance(held.get("grid"), dict):
-        raise InputError(f"{path} has no table [grid]. It should look like\n{EXAMPLE}")
+    except (OSError, ValueError) as error:  # no file, no text in UTF-8, or not TOML
+        raise InputError(f"{path} cannot be read as TOML: {error}. It should look like\n{EXAMPLE}") from error
+    if list(held) != ["grid"] or not isinstance(held["grid"], dict):
+        raise InputError(f"{path} should hold one table [grid], such as\n{EXAMPLE}")
     return held["grid"]
 
 
@@ -118,21 +109,7 @@ seed = [0, 1, 2]
 """
 
 
-def _values(name: str, given: Any) -> list[Any]:
-    if name == "tasks":
-        one = isinstance(given, Sequence) and not isinstance(given, str) and all(isinstance(v, str) for v in given)
-        given = [given] if one and given else given
-    several = isinstance(given, list | range) or (isinstance(given, np.ndarray) and given.ndim > 0)
-    values = [_plain(value) for value in given] if several else [_plain(given)]
-    if not values:
-        raise InputError(f"grid: {name} has no values. Give at least one, or leave it out for the default.")
-    try:
-        return list(dict.fromkeys(values))
-    except TypeError:  # a dict or a set: no value of any setting
-        raise InputError(f"grid: {name} takes a value or a list of values; got {given!r}.") from None
-
-
 def _plain(value: Any) -> Any:
-    """Numbers of numpy as Python's own, inner lists as tuples, whole numbers left whole."""
+    """Numbers of numpy as Python's own, inner lists as tuples."""
     value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from ebll.errors import InputError
+from ebll.files import write_files
 from ebll.sweeps.explorer import front
 from ebll.sweeps.maps import Maps, maps_of
 from ebll.sweeps.sweep import plain
 from ebll.sweeps.view import content
-from ebll.widgets.chart import spec_of, write_files
+from ebll.widgets.chart import spec_of
 
 __all__ = ["MAX_BYTES", "document", "export", "size_text"]
 

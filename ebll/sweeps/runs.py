@@ -9,12 +9,10 @@ Files are written whole or not at all; several processes may write into one fold
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
-import re
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +21,14 @@ import numpy as np
 
 from ebll import metrics
 from ebll.config import PRESETS, RunConfig
-from ebll.data import Task, load_task
-from ebll.errors import EbllError, InputError, OutputError, TrainingDiverged
-from ebll.files import write_whole
-from ebll.protocol import begin, complete, first_task
+from ebll.data import Task
+from ebll.data.catalog import load_cut
+from ebll.errors import EbllError, InputError, TrainingDiverged
+from ebll.files import write_text
+from ebll.protocol import begin, first_task, learn
 from ebll.recording import Recorder, Run, measure_accuracy
 from ebll.seeds import cpu_threads
+from ebll.training import Step
 
 __all__ = ["RESULTS_VERSION", "SCALARS", "RunResult", "Store", "run_key", "run_one"]
 
@@ -70,32 +70,27 @@ class RunResult:
 
 def run_one(config: RunConfig, device: str = "cpu") -> RunResult:
     """Train one config and measure it; where something goes wrong, `failure` says what, and no other run is lost."""
-    recorder, scalars, failure, repeat = Recorder(log_every=config.log_every), {}, "", False
-    with cpu_threads(1):
-        try:
-            tasks = _sequence(config, device)
-            first = first_task(tasks[0], config.net, PRESETS[config.net].train, config.seed, device=device)
-            options = {"start": _result(first), "seed": config.seed, "device": device}
-            run = begin(tasks, config.made_method(), recorder=recorder, **options)
-            scalars = _scalars(complete(run, tasks, config.train), tasks)
-        except TrainingDiverged as error:
-            failure = str(error)
-        except InputError as error:
-            failure, repeat = str(error), device != "cpu"  # another worker may have that device
-        except Exception as error:
-            words = str(error) if isinstance(error, EbllError) else f"{type(error).__name__}: {error}"
-            failure, repeat = f"{words} (not saved: the same sweep tries this run again)", True
-    curves = [row for row in recorder.curve_rows if row["task"]]
-    return RunResult(config, scalars, recorder.accuracy_rows, curves, failure, repeat)
+    result, recorder = RunResult(config), Recorder(log_every=config.log_every)
+    try:
+        with cpu_threads(1):
+            for _ in _steps(config, device, recorder, result.scalars):
+                pass
+    except Exception as error:
+        result.failure = str(error) if isinstance(error, EbllError) else f"{type(error).__name__}: {error}"
+        if not isinstance(error, TrainingDiverged):
+            result.failure, result.repeat = f"{result.failure} (not saved: the same sweep tries this run again)", True
+    result.accuracy, result.curves = recorder.accuracy_rows, [row for row in recorder.curve_rows if row["task"]]
+    return result
 
 
-def _result(steps: Generator[Any, None, Any]) -> Any:
-    """What a generator of steps returns at its end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as ended:
-            return ended.value
+def _steps(config: RunConfig, device: str, recorder: Recorder, scalars: dict[str, float]) -> Iterator[Step]:
+    """The steps of all of the config's tasks; all but the first have as many training images as it asks for."""
+    first, *later = config.tasks
+    tasks = [load_cut(first, device=device), *(load_cut(name, config.images, device=device) for name in later)]
+    start = yield from first_task(tasks[0], config.net, PRESETS[config.net].train, config.seed, device=device)
+    run = begin(tasks, config.made_method(), start=start, recorder=recorder, seed=config.seed, device=device)
+    yield from learn(run, tasks, config.train)
+    scalars.update(_scalars(run, tasks))
 
 
 def _scalars(run: Run, tasks: list[Task]) -> dict[str, float]:
@@ -118,23 +113,6 @@ def _scalars(run: Run, tasks: list[Task]) -> dict[str, float]:
     }
 
 
-@functools.lru_cache(maxsize=8)
-def _task(name: str) -> Task:
-    return load_task(name)
-
-
-@functools.lru_cache(maxsize=16)
-def _cut(name: str, images: int, device: str) -> Task:
-    task = _task(name)
-    return (task.subset(images) if 0 < images < len(task.train) else task).to(device)
-
-
-def _sequence(config: RunConfig, device: str) -> list[Task]:
-    """The config's tasks, all but the first with as many training images as it asks for."""
-    first, *later = config.tasks
-    return [_cut(first, 0, device), *(_cut(name, config.images, device) for name in later)]
-
-
 def run_key(config: RunConfig) -> str:
     """A hash of the settings of a run that act, and of the version of the results."""
     text = json.dumps([config.canonical().as_dict(), RESULTS_VERSION], sort_keys=True)
@@ -145,30 +123,22 @@ class Store:
     """The results in a folder; made where it is not there, unless `make` is False.
 
     damaged    names of the files that could not be read, since this object was made; their runs count as not done
-    raises     `OutputError` where the folder cannot be written, `InputError` where it holds something else, or results
-               of another version
+    raises     `OutputError` where the folder cannot be written, `InputError` where it holds no sweep, or results of
+               another version
     """
 
     def __init__(self, folder: str | Path, *, make: bool = True) -> None:
         self.folder, self.damaged = Path(folder), list[str]()
         about = self.folder / "format.json"
+        if make and not about.exists():
+            write_text(json.dumps({"results": RESULTS_VERSION}), about)
         try:
-            if make and not about.exists():
-                own = {"runs", about.name}  # of another process that makes this very store
-                if {one.name for one in self.folder.glob("[!.]*")} - own:
-                    raise InputError(f"{self.folder} is not empty and holds no sweep. Name another folder.")
-                (self.folder / "runs").mkdir(parents=True, exist_ok=True)
-                write_whole(about, json.dumps({"results": RESULTS_VERSION}))
-            version = re.search(r'"results": (\d+)', about.read_text(encoding="utf-8", errors="replace"))
-        except FileNotFoundError:
+            found = json.loads(about.read_text(encoding="utf-8"))["results"]
+        except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{self.folder} holds no sweep. Name the folder that a sweep had as its store.") from None
-        except OSError as error:
-            raise OutputError(
-                f"The results cannot go to {self.folder}: {error.strerror or error}. Name a folder that you may "
-                "write to."
-            ) from error
-        found = version[1] if version else "unknown"
-        if found != str(RESULTS_VERSION):
+        except (ValueError, KeyError):
+            found = "unknown"
+        if found != RESULTS_VERSION:
             raise InputError(
                 f"{self.folder} holds results of version {found}, which another ebll has written; this one has version "
                 f"{RESULTS_VERSION}. Name another folder, or use that ebll."
@@ -176,7 +146,7 @@ class Store:
 
     def plan(self, configs: Iterable[RunConfig]) -> None:
         """Note which runs there will be, so that others can say how far the sweep is."""
-        self._write(self.folder / "planned.json", [config.as_dict() for config in configs])
+        write_text(json.dumps([config.as_dict() for config in configs]), self.folder / "planned.json")
 
     def planned(self) -> list[RunConfig]:
         """The runs of the sweep that was begun last."""
@@ -195,21 +165,12 @@ class Store:
 
         raises  `OutputError` where it cannot be written
         """
-        self._write(self.path(result.config), vars(result) | {"config": result.config.canonical().as_dict()})
-
-    def _write(self, path: Path, value: object) -> None:
-        try:
-            write_whole(path, json.dumps(value))
-        except OSError as error:
-            raise OutputError(
-                f"A result cannot be written to {path}: {error.strerror or error}. What was written before is kept; "
-                "make room, and the same sweep goes on."
-            ) from error
+        held = vars(result) | {"config": result.config.canonical().as_dict()}
+        write_text(json.dumps(held), self.path(result.config))
 
     def get(self, config: RunConfig) -> RunResult | None:
         """The result of a config; None where there is none, or a damaged file."""
-        path = self.path(config)
-        return self._read(path) if path.exists() else None
+        return self._read(self.path(config))
 
     def read(self, but: Iterable[Path] = ()) -> list[RunResult]:
         """The results in all files but those whose paths are given."""
@@ -223,6 +184,8 @@ class Store:
             if run_key(result.config) != path.stem:
                 raise ValueError("the result of another run")
             return result
+        except FileNotFoundError:  # it never was there, or somebody has removed it meanwhile
+            return None
         except (ValueError, TypeError, KeyError):  # InputError, for settings that this version does not know, is one
             self.damaged.append(path.name)
             return None

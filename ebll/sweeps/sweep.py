@@ -29,21 +29,13 @@ from ebll.sweeps.grid import Grid, check_runs, configs_of
 from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
 
 __all__ = [
-    "PRECOMPUTED",
-    "SETTINGS",
-    "Sweep",
-    "SweepTables",
-    "curve_columns",
-    "load_sweep",
-    "plain",
-    "precomputed_sweep",
-    "settings_row",
-    "sweep",
-    "unpack",
-]
+    "CURVES", "PRECOMPUTED", "SETTINGS", "Sweep", "SweepTables", "load_sweep", "plain", "precomputed_sweep",
+    "settings_row", "sweep", "unpack",
+]  # fmt: skip
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(RunConfig))
-_RENAMED = {"learning_rate": "step_learning_rate"}  # a column of curves that would meet a setting
+CURVES = ["step_learning_rate" if name == "learning_rate" else name for name in CURVE_COLUMNS]
+"""Columns of `Sweep.curves` after the settings, one of which has the name of a column of `ebll.recording`."""
 _CHUNK = 8  # runs in one chunk at most: few, so that the workers finish together
 
 
@@ -71,17 +63,16 @@ def sweep(
     """
     configs, device = configs_of(grid), choose_device(device)
     check_runs(configs)
-    if workers is None:
-        workers = default_workers() if device == "cpu" else 1
-    check_count(workers, "workers")
+    usual = default_workers() if device == "cpu" else 1
+    workers = usual if workers is None else check_count(workers, "workers")
     kept = None if store is None else Store(store)
     found = _known(configs, kept) if kept else Sweep(configs)
     if kept:
         kept.plan(configs)
-    chunks = _chunks(found.missing, 1 if workers == 1 and executor is None else workers)
-    work = functools.partial(run_chunk, folder=kept and kept.folder.absolute(), device=device, version=RESULTS_VERSION)
     if progress:
         progress(len(found.results), len(configs))
+    chunks = _chunks(found.missing, 1 if workers == 1 and executor is None else workers)
+    work = functools.partial(run_chunk, folder=kept and kept.folder.absolute(), device=device, version=RESULTS_VERSION)
     with contextlib.closing(completed(work, chunks, executor=executor, workers=workers)) as chunks_done:
         for result in (result for _, results in chunks_done for result in results):
             found.results[result.config] = result
@@ -176,8 +167,8 @@ class Sweep:
         rows = []
         for config, result in self._done():
             settings = settings_row(config)
-            rows += [settings | {_RENAMED.get(name, name): v for name, v in row.items()} for row in result.curves]
-        return pd.DataFrame(rows, columns=[*SETTINGS, *curve_columns()])
+            rows += [{**row, "step_learning_rate": row["learning_rate"], **settings} for row in result.curves]
+        return pd.DataFrame(rows, columns=[*SETTINGS, *CURVES])
 
     @property
     def varied(self) -> list[str]:
@@ -215,11 +206,6 @@ class Sweep:
 
     def _done(self) -> Iterator[tuple[RunConfig, RunResult]]:
         return ((config, self.results[config]) for config in self.configs if config in self.results)
-
-
-def curve_columns() -> list[str]:
-    """Columns of `Sweep.curves` after the settings."""
-    return [_RENAMED.get(name, name) for name in CURVE_COLUMNS]
 
 
 def settings_row(config: RunConfig) -> dict[str, Any]:
@@ -279,4 +265,4 @@ def unpack(folder: Path) -> SweepTables:
     packed = pd.read_csv(folder / "curves.csv.gz")
     settings = table.loc[packed.pop("run"), list(SETTINGS)].reset_index(drop=True)
     own = packed.assign(stage="train", training=settings["tasks"].str.split("-").str[-1])
-    return SweepTables(table, pd.concat([settings, own.reindex(columns=curve_columns())], axis=1))
+    return SweepTables(table, pd.concat([settings, own.reindex(columns=CURVES)], axis=1))

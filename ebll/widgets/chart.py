@@ -33,7 +33,7 @@ import pandas as pd
 import traitlets
 
 from ebll.errors import InputError, OutputError
-from ebll.files import write_whole
+from ebll.files import write_files, write_whole
 
 from .controls import source
 
@@ -203,18 +203,6 @@ def free_stem(folder: Path, kind: str) -> Path:
     except (OSError, ValueError) as error:
         raise OutputError(f"Nothing can be written into {str(folder)[:80]!r}: {error}. Name another folder.") from error
     return folder / f"{kind}-{number}"
-
-
-def write_files(files: Mapping[Path, bytes | str]) -> None:
-    """Write files into one folder, which is made where there is none; `OutputError` where they cannot be written."""
-    folder = next(iter(files)).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, content in files.items():
-            write_whole(path, content)
-    except (OSError, ValueError) as error:
-        what = getattr(error, "strerror", None) or error
-        raise OutputError(f"Cannot write into {str(folder)!r}: {what}. Choose another folder.") from error
 
 
 def packed(table: pd.DataFrame) -> dict[str, Any]:
