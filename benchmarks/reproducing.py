@@ -33,7 +33,7 @@ TITLE = "Where the main job spends its time"
 CSV = Path(__file__).with_name("main_job.csv")
 PROFILE, FIRST_BAR = "full", 5.0
 STAGES = {
-    "loading tasks": [(jobs, "load_task")],
+    "loading tasks": [(jobs, "load_cut")],
     "recording targets": [(protocol, "targets_of")],
     "measuring curves": [(Recorder, "measure"), (Recorder, "watching")],
     "test accuracy": [(Recorder, "add_accuracies")],

@@ -188,7 +188,7 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch, tmp_path):
     monkeypatch.setattr(reproducing, "first_lines", lambda folder: [2.0, 4.0])
     monkeypatch.setattr(reproducing, "reproduce", functools.partial(reproducing.reproduce, methods=("ewc", "ebll")))
     monkeypatch.setattr("ebll.reproduce.report.draw", lambda *given: [])
-    jobs._task.cache_clear()  # as in a process of its own
+    jobs.load_cut.cache_clear()  # as in a process of its own
     with tiny():
         text, _ = reproducing.run(1, "cpu")
     parts = pd.read_csv(reproducing.CSV)

@@ -89,14 +89,13 @@ def test_the_reference_is_of_the_same_tasks():
 @pytest.mark.parametrize(
     ("made", "options", "named"),
     [
-        ([1], {}, ["table", "got [1]"]),
         (table(*ROWS).drop(columns="code_loss"), {}, ["table", "no code_loss"]),
         (table(*ROWS[:2]), {}, ["alpha", "'ebll'", "has 1"]),
         (table(*ROWS), {"method": "lwf"}, ["method", "'lwf'"]),
         (table(*ROWS), {"method": "code-only"}, ["alpha", "'code-only'", "has 0"]),
         (table(*ROWS), {"tolerance": 2}, ["tolerance", "at most 1", "got 2"]),
-        (table(*ROWS, *ROWS), {}, ["twice"]),
-        (table(*ROWS).iloc[:-1], {}, ["seeds"]),
+        (table(*ROWS, *ROWS), {}, ["once"]),
+        (table(*ROWS).iloc[:-1], {}, ["missing"]),
         (table(*ROWS).assign(code_size=[64] * 9 + [32]), {}, ["code_size", "table[table['code_size'] == 64]"]),
         (table(*ROWS).assign(code_loss=NAN), {}, ["log_every above 0"]),
         (table(*ROWS).assign(new_validation=NAN), {}, ["every alpha"]),

@@ -41,7 +41,13 @@ def tables(grid=None, *, fails=lambda config: False, leave_out=lambda config: Fa
             for place, task in enumerate(config.tasks[:-1]):
                 distance = step * (1 + place) * (1 - _strength(config)) + 0.01 * config.seed * step
                 drop = {} if failed else {"accuracy": 0.85 - (0.85 - own["old_validation"]) * step / STEPS[-1]}
-                facts = {"training": config.tasks[-1], "stage": "train", "step": step, "task": task, "learning_rate": 0.1}
+                facts = {
+                    "training": config.tasks[-1],
+                    "stage": "train",
+                    "step": step,
+                    "task": task,
+                    "learning_rate": 0.1,
+                }
                 rows.append(facts | {"feature_distance": distance} | drop)
         why = "The loss became NaN at step 7." if failed else ""
         results[config] = RunResult(config, {} if failed else own, [], rows, why)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from ebll.errors import InputError, OutputError
+from ebll.errors import InputError
 from ebll.files import write_files
 from ebll.metrics import confidence_interval
 

@@ -93,24 +93,23 @@ def reproduce(
     """
     chosen = PROFILES[check_choice(profile, PROFILES, "Profile")]
     seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
-    first_seed = check_count(first_seed, "first_seed", low=0)
+    several = range(check_count(first_seed, "first_seed", low=0), first_seed + seeds)
     methods = [methods] if isinstance(methods, str) else methods or METHODS
     names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
     device = choose_device(device)
     folder = prepare_folder(out)
-    jobs = jobs_of(chosen.experiments, names, range(first_seed, first_seed + seeds), device)
+    jobs = jobs_of(chosen.experiments, names, several, device)
     usual = 1 if device == "cuda" else default_workers()
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
     if on_start:
         on_start(jobs, workers)
-    tables, done, name, share = Tables(), 0, "learning the first tasks", 0.0
-    whole = sum(job.work for job in jobs) + workers * DRAWING * (5 + len(chosen.experiments))
+    tables, done, name = Tables(), 0, "learning the first tasks"
+    runs, work = sum(job.runs for job in jobs), sum(job.work for job in jobs)
+    whole = work + workers * DRAWING * (5 + len(chosen.experiments))
 
-    def tell(work: float) -> None:
-        nonlocal share
-        share = work / whole
+    def tell(so_far: float) -> None:
         if on_progress:
-            on_progress(done, sum(job.runs for job in jobs), name, share)
+            on_progress(done, runs, name, so_far / whole)
 
     try:
         with contextlib.closing(completed(run_job, jobs, workers=workers, on_count=tell)) as results:
@@ -118,7 +117,7 @@ def reproduce(
                 tables.add(result)
                 done, name = done + job.runs, f"{job.net}, {job.first} first, seed {job.seed}"
         name = "tables and figures"
-        tell(share * whole)
+        tell(work)
     except BaseException as error:
         if done:
             unfinished = prepare_folder(folder / UNFINISHED)
@@ -128,7 +127,7 @@ def reproduce(
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)  # of an earlier run that was interrupted
     about = {
         "profile": profile,
-        "seeds": list(range(first_seed, first_seed + seeds)),
+        "seeds": list(several),
         "sequences": [e.id for e in chosen.experiments],
         "settings": {net: repr(preset) for net, preset in PRESETS.items()},
         **versions(),
@@ -139,8 +138,8 @@ def reproduce(
 
 def versions() -> dict[str, str]:
     """Of ebll, torch and Python, for the description of a run."""
-    python = platform.python_version()
-    return {"ebll": version("ebll"), "torch": torch.__version__.partition("+")[0], "python": python}
+    own, of_torch = version("ebll"), torch.__version__.partition("+")[0]
+    return {"ebll": own, "torch": of_torch, "python": platform.python_version()}
 
 
 def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, about: Mapping[str, Any]) -> Outcome:

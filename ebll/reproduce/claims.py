@@ -6,7 +6,7 @@ part of the lesson. `ebll.reproduce.verdicts` says how a claim is decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -17,10 +17,10 @@ from ebll import metrics
 from ebll.comparison import ALONE
 from ebll.methods import METHODS
 from ebll.networks import NETS
-from ebll.reproduce.plan import DEFAULT_HEADLINE, HEADLINE, Experiment
+from ebll.reproduce.plan import DEFAULT_HEADLINE, HEADLINE, Experiment, regimes_of
 from ebll.reproduce.verdicts import Claim, Part
 
-__all__ = ["claims_of", "curve_shapes", "seed_outcomes"]
+__all__ = ["by_gap", "claims_of", "curve_shapes", "seed_outcomes"]
 
 #: Methods that train F on the new task without the old task's data, so that keeping the old one is their own merit.
 TRAINED = ("finetune", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
@@ -35,150 +35,97 @@ def claims_of(
     others carry their regime, as in "C4 (cnn, letters first)". Claims that lack a method or a pair are left out.
     """
     outcomes, shapes = seed_outcomes(accuracy), curve_shapes(curves)
-    regimes: dict[tuple[str, str], list[Experiment]] = {}
-    for e in experiments:
-        regimes.setdefault((e.net, e.tasks[0]), []).append(e)
     found: dict[str, dict[tuple[str, str], Claim]] = {}
-    for regime, group in regimes.items():
-        order = _by_gap([e for e in group if len(e.tasks) == 2], gaps)
-        evidence = Evidence(outcomes, tuple(e.id for e in order))
-        where = f"{_net(regime[0])}, {regime[1]} first"
-        claims = _method_claims(evidence, order, where) + _curve_claims(shapes, order, where)
-        claims += _gap_claims(evidence, order, where, not gaps.empty)
-        claims += [claim for e in group if len(e.tasks) > 2 for claim in _sequence_claims(evidence, e)]
-        for claim in claims:
+    for regime, group in regimes_of(experiments).items():
+        for claim in _claims_of(group, outcomes, shapes, gaps):
             if claim.parts and all(part.values for part in claim.parts):
                 found.setdefault(claim.id, {})[regime] = claim
     plain, others = [], []
     for name in sorted(found):
         wanted = HEADLINE.get(name, DEFAULT_HEADLINE)
         headline = wanted if wanted in found[name] else next(iter(found[name]))
-        for regime, claim in found[name].items():
-            if regime == headline:
-                plain.append(claim)
-            else:
-                others.append(replace(claim, id=f"{name} ({regime[0]}, {regime[1]} first)"))
+        plain.append(found[name].pop(headline))
+        others += [replace(claim, id=f"{name} ({net}, {first} first)") for (net, first), claim in found[name].items()]
     return plain + others
 
 
-def _by_gap(pairs: list[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
-    """Pairs from the nearest domain to the farthest, by the measured gap (M8)."""
-    if gaps.empty:
-        return pairs
+def by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
+    """Pairs from the nearest domain to the farthest, by the measured gap (M8); as they come where none was."""
     mean = gaps.groupby("sequence")["gap"].mean()
     return sorted(pairs, key=lambda e: mean.get(e.id, 0.0))
 
 
-def _method_claims(evidence: Evidence, pairs: list[Experiment], where: str) -> list[Claim]:
-    """C1 to C6: what separates the methods, averaged over the regime's pairs."""
-    present = set(evidence.outcomes["method"])
-    diff = evidence.difference
-    over = f"{where}; mean over {', '.join(e.tasks[1] for e in pairs)}"
+def _claims_of(
+    group: Sequence[Experiment], outcomes: pd.DataFrame, shapes: pd.DataFrame, gaps: pd.DataFrame
+) -> Iterator[Claim]:
+    """The claims of one regime: C1 to C6 averaged over its pairs, C7 and C8 pair by pair, C9 of longer sequences."""
+    pairs = by_gap([e for e in group if len(e.tasks) == 2], gaps)
+    evidence = Evidence(outcomes, tuple(e.id for e in pairs))
+    net = group[0].net.upper() if group[0].net in NETS else group[0].net
+    where, order = f"{net}, {group[0].tasks[0]} first", ", ".join(e.tasks[1] for e in pairs)
+    against, diff, over = evidence.against, evidence.difference, f"{where}; mean over {order}"
 
-    def against(column: str, methods: Iterable[str], best: str | None = None, worst: str | None = None) -> list[Part]:
-        pairs = [(best or m, worst or m) for m in methods if m in present and m not in (best, worst)]
-        parts = [Part(f"{COLUMNS[column]}, {_label(a)} minus {_label(b)}", diff(column, a, b)) for a, b in pairs]
-        return [part for part in parts if part.values]  # a method none of whose runs came to the end has none
-
+    most = against("forgetting", [*TRAINED, "feature-extraction", "joint"], best="finetune")
+    yield Claim("C1", f"Fine-tuning forgets most ({over}).", most)
     learned = against("new", [*TRAINED, "joint"], worst="feature-extraction")
     kept = tuple(-abs(v) for v in evidence.per_seed("feature-extraction", "forgetting"))
-    return [
-        Claim(
-            "C1",
-            f"Fine-tuning forgets most ({over}).",
-            tuple(against("forgetting", [*TRAINED, "feature-extraction", "joint"], best="finetune")),
+    nothing = Part("nothing forgotten (minus what is)", kept, above=-1e-9)
+    yield Claim(
+        "C2", f"Feature extraction forgets nothing and learns the new task worst ({over}).",
+        (nothing, *learned) if learned else (),
+    )  # fmt: skip
+    less = against("forgetting", ["finetune"], worst="lwf")
+    yield Claim("C3", f"LwF forgets less than fine-tuning ({over}).", less)
+    yield Claim(
+        "C4", f"EBLL forgets less than LwF, at a new-task accuracy within one point of LwF's ({over}).",
+        (
+            Part("forgetting, LwF minus EBLL", diff("forgetting", "lwf", "ebll")),
+            Part("accuracy on the new tasks, EBLL minus LwF", diff("new", "ebll", "lwf"), above=-0.01),
         ),
-        Claim(
-            "C2",
-            f"Feature extraction forgets nothing and learns the new task worst ({over}).",
-            (Part("nothing forgotten (minus what is)", kept, above=-1e-9), *learned) if learned else (),
-        ),
-        Claim(
-            "C3",
-            f"LwF forgets less than fine-tuning ({over}).",
-            tuple(against("forgetting", ["finetune"], worst="lwf")),
-        ),
-        Claim(
-            "C4",
-            f"EBLL forgets less than LwF, at a new-task accuracy within one point of LwF's ({over}).",
-            (
-                Part("forgetting, LwF minus EBLL", diff("forgetting", "lwf", "ebll")),
-                Part("accuracy on the new tasks, EBLL minus LwF", diff("new", "ebll", "lwf"), above=-0.01),
-            ),
-        ),
-        Claim(
-            "C5",
-            "EBLL with separate operators forgets least of the methods that train the feature extractor without old "
-            f"data ({over}).",
-            tuple(against("forgetting", TRAINED, worst="ebll-separate")),
-        ),
-        Claim(
-            "C6",
-            f"Joint training, at the same number of steps, bounds the average accuracy of the others ({over}).",
-            tuple(against("average", [*TRAINED, "feature-extraction"], best="joint")),
-        ),
-    ]
-
-
-def _curve_claims(shapes: pd.DataFrame, pairs: list[Experiment], where: str) -> list[Claim]:
-    """C7: the paper's curve, on the nearest pair."""
-    if not pairs:
-        return []
-    rows = shapes[shapes["sequence"] == pairs[0].id]
-    of = {m: rows[rows["method"] == m] for m in ("ebll", "lwf")}
-    return [
-        Claim(
+    )  # fmt: skip
+    yield Claim(
+        "C5", "EBLL with separate operators forgets least of the methods that train the feature extractor without old "
+        f"data ({over}).", against("forgetting", TRAINED, worst="ebll-separate"),
+    )  # fmt: skip
+    yield Claim(
+        "C6", f"Joint training, at the same number of steps, bounds the average accuracy of the others ({over}).",
+        against("average", [*TRAINED, "feature-extraction"], best="joint"),
+    )  # fmt: skip
+    if pairs:  # the paper's curve, on the nearest pair
+        rows = shapes[shapes["sequence"] == pairs[0].id]
+        ebll, lwf = (rows[rows["method"] == method] for method in ("ebll", "lwf"))
+        yield Claim(
             "C7",
             "With EBLL the feature distance of the old task rises first and then falls to under half of its peak, "
             f"while LwF's ends above half of its own ({where}; new task {pairs[0].tasks[1]}).",
             (
-                Part("0.5 minus end / peak of EBLL's distance", tuple(0.5 - of["ebll"]["ratio"])),
-                Part("end / peak of LwF's distance minus 0.5", tuple(of["lwf"]["ratio"] - 0.5)),
-                Part("0.5 minus the place of EBLL's peak, as a share of the training", tuple(0.5 - of["ebll"]["when"])),
+                Part("0.5 minus end / peak of EBLL's distance", tuple(0.5 - ebll["ratio"])),
+                Part("end / peak of LwF's distance minus 0.5", tuple(lwf["ratio"] - 0.5)),
+                Part("0.5 minus the place of EBLL's peak, as a share of the training", tuple(0.5 - ebll["when"])),
             ),
         )
-    ]
-
-
-def _gap_claims(evidence: Evidence, pairs: list[Experiment], where: str, measured: bool) -> list[Claim]:
-    """C8: forgetting and gain from pair to pair, in the order of the domain gap; nothing where none was measured."""
-    if len(pairs) < 2 or not measured:
-        return []
-    parts = []
-    for near, far in pairwise(pairs):
-        step = f"{near.tasks[1]} to {far.tasks[1]}"
-        lost = [evidence.per_seed("lwf", "forgetting", [e.id]) for e in (far, near)]
-        gain = [
-            lost_by - evidence.per_seed("ebll", "forgetting", [e.id])
-            for lost_by, e in zip(lost, (far, near), strict=True)
-        ]
-        parts += [
-            Part(f"rise of LwF's forgetting from {step}", _paired(*lost)),
-            Part(f"rise of EBLL's gain over LwF from {step}", _paired(*gain)),
-        ]
-    order = ", ".join(e.tasks[1] for e in pairs)
-    statement = f"LwF's forgetting, and EBLL's gain over it, grow with the measured domain gap ({where}; {order})."
-    return [Claim("C8", statement, tuple(parts))]
-
-
-def _sequence_claims(evidence: Evidence, e: Experiment) -> list[Claim]:
-    """C9: EBLL against LwF over a longer sequence."""
-    values = evidence.difference("forgetting", "lwf", "ebll", [e.id])
-    statement = (
-        f"EBLL's gain over LwF holds over a sequence of {len(e.tasks)} tasks ({_net(e.net)}; {', '.join(e.tasks)})."
-    )
-    return [Claim("C9", statement, (Part("forgetting, LwF minus EBLL", values),))]
+    if not gaps.empty:
+        parts = []
+        for near, far in pairwise(pairs):
+            step = f"{near.tasks[1]} to {far.tasks[1]}"
+            lost = [evidence.per_seed("lwf", "forgetting", [e.id]) for e in (far, near)]
+            ours = [evidence.per_seed("ebll", "forgetting", [e.id]) for e in (far, near)]
+            parts += [
+                Part(f"rise of LwF's forgetting from {step}", _paired(*lost)),
+                Part(f"rise of EBLL's gain over LwF from {step}", _paired(lost[0] - ours[0], lost[1] - ours[1])),
+            ]
+        yield Claim(
+            "C8", f"LwF's forgetting, and EBLL's gain over it, grow with the measured domain gap ({where}; {order}).",
+            tuple(parts),
+        )  # fmt: skip
+    for e in group:
+        if len(e.tasks) > 2:
+            holds = f"EBLL's gain over LwF holds over a sequence of {len(e.tasks)} tasks ({net}; {', '.join(e.tasks)})."
+            gain = Part("forgetting, LwF minus EBLL", diff("forgetting", "lwf", "ebll", [e.id]))
+            yield Claim("C9", holds, (gain,))
 
 
 COLUMNS = {"forgetting": "forgetting", "new": "accuracy on the new tasks", "average": "average accuracy"}
-
-
-def _label(method: str) -> str:
-    return METHODS[method].label
-
-
-def _net(name: str) -> str:
-    return name.upper() if name in NETS else name
 
 
 @dataclass(frozen=True)
@@ -201,20 +148,25 @@ class Evidence:
         """Method `more` minus method `less`, seed by seed."""
         return _paired(self.per_seed(more, column, sequences), self.per_seed(less, column, sequences))
 
+    def against(
+        self, column: str, methods: Iterable[str], best: str | None = None, worst: str | None = None
+    ) -> tuple[Part, ...]:
+        """The best method minus each of the others, or each of them minus the worst."""
+        pairs = [(best or name, worst or name) for name in methods if name not in (best, worst)]
+        parts = [
+            Part(f"{COLUMNS[column]}, {METHODS[a].label} minus {METHODS[b].label}", self.difference(column, a, b))
+            for a, b in pairs
+        ]
+        return tuple(part for part in parts if part.values)  # a method that did not run, or never to the end, has none
+
 
 def _paired(more: pd.Series, less: pd.Series) -> tuple[float, ...]:
     return tuple((more - less).dropna())
 
 
 OUTCOME_COLUMNS = [
-    "sequence",
-    "method",
-    "seed",
-    "forgetting",
-    "new",
-    "average",
-    "backward_transfer",
-    "forward_transfer",
+    *("sequence", "method", "seed"),
+    *("forgetting", "new", "average", "backward_transfer", "forward_transfer"),
 ]
 
 

@@ -14,7 +14,8 @@ import torch
 
 from ebll.comparison import ALONE, Comparison, learn_with
 from ebll.config import NEW_TASK_IMAGES, PRESETS, Preset
-from ebll.data import TASKS, Task, load_task
+from ebll.data import TASKS, Task
+from ebll.data.catalog import load_cut
 from ebll.errors import TrainingDiverged
 from ebll.executors import count
 from ebll.methods import METHODS
@@ -23,7 +24,7 @@ from ebll.methods.ebll import fit_to_task
 from ebll.metrics import unexplained_variance
 from ebll.protocol import first_task
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS
-from ebll.reproduce.plan import Experiment
+from ebll.reproduce.plan import Experiment, regimes_of
 from ebll.seeds import cpu_threads
 from ebll.settings import AutoencoderSettings
 from ebll.training import Step
@@ -102,12 +103,9 @@ def jobs_of(
     experiments: Sequence[Experiment], methods: Sequence[str], seeds: Sequence[int], device: str = "cpu"
 ) -> list[Job]:
     """Group experiments into jobs, the costliest first, so that the cores finish together."""
-    groups: dict[tuple[str, str], list[Experiment]] = {}
-    for e in experiments:
-        groups.setdefault((e.net, e.tasks[0]), []).append(e)
     jobs = [
         Job(net, first, seed, tuple(group), tuple(methods), PRESETS[net], device)
-        for (net, first), group in groups.items()
+        for (net, first), group in regimes_of(experiments).items()
         for seed in seeds
     ]
     return sorted(jobs, key=lambda job: -job.work)
@@ -132,10 +130,11 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     """The steps of all runs of a job, whose rows go to `tables`."""
     settings, seed = job.preset.train, job.seed
     options = {"settings": settings, "seed": seed, "device": job.device, "log_every": LOG_EVERY}
-    start = yield from first_task(_task(job.first, job.device), job.net, **options)
+    first = load_cut(job.first, device=job.device)
+    start = yield from first_task(first, job.net, **options)
     for e in job.experiments:
-        later = [_later(name, seed, job.device) for name in e.tasks[1:]]
-        tasks, made = [_task(job.first, job.device), *later], Comparison()
+        later = [load_cut(name, NEW_TASK_IMAGES, seed, job.device) for name in e.tasks[1:]]
+        tasks, made = [first, *later], Comparison()
         facts = {"sequence": e.id, "net": e.net, "method": ALONE, "seed": seed}
         tables.parts["gaps"].append(pd.DataFrame([facts | _gap(job, start.net, *tasks[:2])]))
         for name in (ALONE, *job.methods):
@@ -158,14 +157,3 @@ def _gap(job: Job, net: torch.nn.Module, first: Task, new: Task) -> Mapping[str,
 @functools.lru_cache(maxsize=1)
 def _autoencoder(net: torch.nn.Module, task: Task, code_size: int, seed: int) -> torch.nn.Module:
     return fit_to_task(net, 0, task, AutoencoderSettings(code_size=code_size), seed).autoencoder
-
-
-@functools.cache
-def _task(name: str, device: str) -> Task:
-    """A worker has several jobs and loads each task once."""
-    return load_task(name).to(device)
-
-
-@functools.lru_cache(maxsize=8)
-def _later(name: str, seed: int, device: str) -> Task:
-    return _task(name, device).subset(NEW_TASK_IMAGES, seed=seed)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ebll.recording import sequence_id
 
-__all__ = ["DEFAULT_HEADLINE", "EXPERIMENTS", "HEADLINE", "PROFILES", "Experiment", "Profile"]
+__all__ = ["DEFAULT_HEADLINE", "EXPERIMENTS", "HEADLINE", "PROFILES", "Experiment", "Profile", "regimes_of"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,14 @@ class Experiment:
     def id(self) -> str:
         """The name in the column `sequence`, such as mlp:letters-textures."""
         return sequence_id(self.net, self.tasks)
+
+
+def regimes_of(experiments: Iterable[Experiment]) -> dict[tuple[str, str], list[Experiment]]:
+    """(net, first task) -> its experiments: all of them begin with one network that has learned that task."""
+    regimes: dict[tuple[str, str], list[Experiment]] = {}
+    for e in experiments:
+        regimes.setdefault((e.net, e.tasks[0]), []).append(e)
+    return regimes
 
 
 EXPERIMENTS = (

@@ -13,22 +13,14 @@ from ebll.comparison import ALONE
 from ebll.files import write_table
 from ebll.methods import METHODS
 from ebll.recording import TERMS
-from ebll.reproduce.plan import Experiment
+from ebll.reproduce.plan import Experiment, regimes_of
 
 if TYPE_CHECKING:  # scipy and matplotlib are imported where they are needed: most of a worker's start would go to them
     from ebll.reproduce.verdicts import Claim
 
 __all__ = [
-    "LABELS",
-    "LEGEND",
-    "cell",
-    "draw",
-    "drop_conclusions",
-    "final_numbers",
-    "final_table",
-    "markdown",
-    "write_tables",
-]
+    "LABELS", "LEGEND", "cell", "draw", "drop_conclusions", "final_numbers", "final_table", "markdown", "write_tables",
+]  # fmt: skip
 
 LEGEND = """Test accuracy in % after the last task: mean over the seeds ± half of the 95 % t-interval.
 In brackets: points above or below the reference (ref.), which is, for the first task, its accuracy before any other was
@@ -122,56 +114,39 @@ def drop_conclusions(folder: Path) -> None:
 
 
 def draw(
-    accuracy: pd.DataFrame,
-    curves: pd.DataFrame,
-    gaps: pd.DataFrame,
-    claims: Sequence[Claim],
-    experiments: Sequence[Experiment],
-    folder: Path,
-) -> list[str]:
-    """Draw every figure that the tables allow into a folder; returns the stems written."""
+    accuracy: pd.DataFrame, curves: pd.DataFrame, gaps: pd.DataFrame, claims: Sequence[Claim],
+    experiments: Sequence[Experiment], folder: Path,
+) -> None:  # fmt: skip
+    """Draw every figure that the tables allow into a folder."""
     from ebll import plots
+    from ebll.reproduce.claims import by_gap
 
     pairs = [e for e in experiments if len(e.tasks) == 2]
-    long = [e for e in experiments if len(e.tasks) > 2]
-    curve = next((e for e in pairs if e.net == "cnn"), next(iter(pairs), experiments[0]))
-    present = set(curves["method"])
+    curve = next((e for e in pairs if e.net == "cnn"), (pairs or list(experiments))[0])
+    present, figures = set(curves["method"]), {}
     shown = [m for m in ("finetune", "lwf", "ebll", "ebll-separate") if m in present] or sorted(present)
     terms = [m for m in ("finetune", "lwf", "ewc", "code-only", "ebll") if m in present] or sorted(present)
-    figures, watched = {}, bool((curves["task"] != "").any())  # nothing was where no step was logged
-    if watched:
+    if (curves["task"] != "").any():  # nothing was measured where no step was logged
+        alike = regimes_of(pairs).get((curve.net, curve.tasks[0]), [])
         figures["feature-distance"] = plots.feature_distance(curves, curve.id, methods=shown)
         figures["loss-terms"] = plots.loss_terms(curves, curve.id, terms)
+        if len(alike) > 1:
+            figures["feature-distance-far"] = plots.feature_distance(curves, alike[-1].id, methods=shown)
     if pairs:
-        alike = [e.id for e in pairs if (e.net, e.tasks[0]) == (curve.net, curve.tasks[0])]
         same_net = [e.id for e in pairs if e.net == pairs[0].net]
         figures["forgetting"] = plots.forgetting_bars(accuracy, [e.id for e in pairs])
         figures["stability-plasticity"] = plots.stability_plasticity(accuracy, same_net)
-        if len(alike) > 1 and watched:
-            figures["feature-distance-far"] = plots.feature_distance(curves, alike[-1], methods=shown)
-    for net, order in _by_gap(pairs, gaps).items():
-        if {"finetune", "lwf", "ebll"} <= present and len(order) > 1:
+    for net in dict.fromkeys(e.net for e in pairs):
+        largest = max(regimes_of(e for e in pairs if e.net == net).values(), key=len)
+        if {"finetune", "lwf", "ebll"} <= present and len(largest) > 1:
+            order = [e.id for e in by_gap(largest, gaps)]
             figures[f"forgetting-by-gap-{net}"] = plots.forgetting_by_gap(accuracy, order)
-    elsewhere = [{**c.as_dict(), "reference": c.deciding.above} for c in claims if " " in c.id]
-    if elsewhere:
-        figures["claims-other-regimes"] = plots.claims_overview(elsewhere)
-    if claims:
-        figures["claims"] = plots.claims_overview(
-            [{**claim.as_dict(), "reference": claim.deciding.above} for claim in claims if " " not in claim.id]
-        )
-    for e in long:
-        figures[f"accuracy-matrix-{e.net}-{len(e.tasks)}"] = plots.accuracy_matrix(accuracy, e.id)
+    for name, elsewhere in (("claims", False), ("claims-other-regimes", True)):
+        some = [{**c.as_dict(), "reference": c.deciding.above} for c in claims if (" " in c.id) == elsewhere]
+        if some:
+            figures[name] = plots.claims_overview(some)
+    for e in experiments:
+        if len(e.tasks) > 2:
+            figures[f"accuracy-matrix-{e.net}-{len(e.tasks)}"] = plots.accuracy_matrix(accuracy, e.id)
     for name, figure in figures.items():
         plots.save(figure, folder / name)
-    return list(figures)
-
-
-def _by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> dict[str, list[str]]:
-    """For each net, the pairs that begin with the task most of its pairs begin with, in the order of the gap (M8)."""
-    mean, orders = gaps.groupby("sequence")["gap"].mean(), {}
-    for net in dict.fromkeys(e.net for e in pairs):
-        firsts = [e.tasks[0] for e in pairs if e.net == net]
-        usual = max(firsts, key=firsts.count)
-        ids = [e.id for e in pairs if e.net == net and e.tasks[0] == usual]
-        orders[net] = sorted(ids, key=lambda name: mean.get(name, 0.0))
-    return orders

@@ -19,7 +19,6 @@ from ebll.sweeps.sweep import SETTINGS
 __all__ = ["Choice", "choose_alpha"]
 
 _SEEN = ("old_validation", "new_validation", "code_loss", "old", "new", "average")
-_NEEDED = ("method", "alpha", "seed", *_SEEN)
 _SAME = tuple(name for name in SETTINGS if name not in ("method", "alpha", "seed"))
 
 
@@ -91,25 +90,24 @@ def choose_alpha(table: pd.DataFrame, method: str = "ebll", tolerance: float = 0
 
 def _rows(table: pd.DataFrame, method: str) -> pd.DataFrame:
     """The method's rows, if one can choose from them."""
-    if not isinstance(table, pd.DataFrame) or (missing := [name for name in _NEEDED if name not in table]):
-        wanted = f"; it has no {', '.join(missing)}" if isinstance(table, pd.DataFrame) else f"; got {table!r:.60}"
-        raise InputError(f"table: that of a sweep, such as ebll.sweep(...).table{wanted}.")
+    if missing := [name for name in ("method", "alpha", "seed", *_SEEN) if name not in table]:
+        raise InputError(f"table: that of a sweep, such as ebll.sweep(...).table; it has no {', '.join(missing)}.")
     rows = table[table["method"] == method]
     if rows["alpha"].map(lambda value: isinstance(value, str)).any():
         raise InputError("table: one alpha a run to choose from; it has runs with one for each task. Leave them out.")
     rows = rows.assign(alpha=rows["alpha"].astype(float))
-    count = rows["alpha"].nunique()
-    if count < 2:
+    if (count := rows["alpha"].nunique()) < 2:
         raise InputError(f"table: at least two values of alpha for {method!r} to choose from; it has {count}.")
     if differ := [name for name in _SAME if name in rows and rows[name].nunique(dropna=False) > 1]:
         raise InputError(
             f"table: its rows differ in {', '.join(differ)} besides alpha and seed; choose for one value at a time, "
             f"such as table[table[{differ[0]!r}] == {rows[differ[0]].tolist()[0]!r}]."
         )
-    if rows.duplicated(["alpha", "seed"]).any():
-        raise InputError("table: some alpha and seed come twice. Take the table of one sweep.")
-    if (rows.groupby("alpha")["seed"].nunique() < rows["seed"].nunique()).any():
-        raise InputError("table: every alpha needs the same seeds, and some are missing. Let the sweep come to an end.")
+    if (pd.crosstab(rows["alpha"], rows["seed"]) != 1).any(axis=None):
+        raise InputError(
+            "table: every alpha needs each seed once, and some are missing or come twice. Take the table of one sweep "
+            "that has come to its end."
+        )
     return rows
 
 
