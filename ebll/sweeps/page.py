@@ -12,7 +12,6 @@ import functools
 import html
 import json
 import re
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     sweep    a `Sweep` or its tables; a folder: a store, or the output of `ebll sweep` that holds one; None for the
              precomputed sweep
     title    headline of the page
-    returns  the file. A warning says so where it has more than `MAX_BYTES`
+    returns  the file
     raises   `InputError` where there is no sweep, or nothing in it to show; `OutputError` where the file cannot be
              written
     """
@@ -49,8 +48,6 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     source = "the sweep that comes with the kit" if sweep is None else "a sweep"
     data = document(maps_of(sweep), title.strip() or TITLE, source).encode(errors="replace")
     write_files({path: data})
-    if len(data) > MAX_BYTES:
-        warnings.warn(size_text(path), stacklevel=2)
     return path
 
 

@@ -167,7 +167,9 @@ class Sweep:
         rows = []
         for config, result in self._done():
             settings = settings_row(config)
-            rows += [{**row, "step_learning_rate": row["learning_rate"], **settings} for row in result.curves]
+            rows += [
+                {**row, "step_learning_rate": row.get("learning_rate", math.nan), **settings} for row in result.curves
+            ]
         return pd.DataFrame(rows, columns=[*SETTINGS, *CURVES])
 
     @property
