@@ -100,9 +100,12 @@ def completed(
             executor = stack.enter_context(_processes(min(workers, len(items)), total))
         futures: dict[Future, Item] = {}
         try:
-            with _ctrl_c_blocked():  # processes are started here
-                for item in items:
-                    futures[executor.submit(function, item)] = item
+            try:
+                with _ctrl_c_blocked():  # processes are started here
+                    for item in items:
+                        futures[executor.submit(function, item)] = item
+            except RuntimeError as error:  # the executor is broken or closed
+                lost = error
             pending = set(futures)
             while pending:
                 done, pending = wait(pending, timeout=LOOK if on_count else None, return_when=FIRST_COMPLETED)
@@ -117,10 +120,6 @@ def completed(
                         lost = lost or error
                     else:
                         raise error
-        except RuntimeError as error:  # raised by submit of an executor that is broken or closed
-            if futures and type(error).__name__ not in _LOST:
-                raise
-            lost = error
         finally:
             for future in futures:
                 future.cancel()

@@ -81,11 +81,10 @@ def test_counting_in_this_process_stops_with_what_the_callback_raises(monkeypatc
         list(completed(squared, range(100), workers=1, on_count=stop))
 
 
-def test_what_the_function_raises_comes_out_as_it_is():
-    with ThreadPoolExecutor(1) as pool:
-        for options in ({"workers": 1}, {"executor": pool}):
-            with raises(InputError, "2 is refused"):
-                list(completed(refused, range(9), **options))
+@pytest.mark.parametrize("options", [{"workers": 1}, {"executor": ThreadPoolExecutor(1)}], ids=["here", "threads"])
+def test_what_the_function_raises_comes_out_as_it_is(options):
+    with raises(InputError, "2 is refused"):
+        list(completed(refused, range(9), **options))
 
 
 class Losing(ThreadPoolExecutor):
@@ -102,21 +101,16 @@ class Losing(ThreadPoolExecutor):
         return lost
 
 
-def test_what_an_executor_loses_is_told_after_all_that_came():
+def test_what_an_executor_loses_is_told_after_all_that_came_and_what_is_none_is_refused():
     seen = []
     with Losing(1) as pool, raises(EbllError, "BrokenProcessPool", "a worker died"):
         for item, _ in completed(squared, range(5), executor=pool):
             seen.append(item)
     assert sorted(seen) == [0, 2, 3, 4]
-
-
-def test_what_is_no_executor_or_a_closed_one_is_refused():
+    with raises(EbllError, "shutdown"):
+        list(completed(squared, [1], executor=pool))  # it is closed now
     with raises(InputError, "executor", "got object"):
         list(completed(squared, [1], executor=object()))
-    closed = ThreadPoolExecutor(1)
-    closed.shutdown()
-    with raises(EbllError, "shutdown"):
-        list(completed(squared, [1], executor=closed))
 
 
 @pytest.mark.slow
@@ -180,21 +174,16 @@ def test_processes_end_with_their_parent(tmp_path, how):
             os.killpg(parent.pid, signal.SIGKILL)
 
 
-def test_without_dask_it_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with raises(EbllError, 'pip install "ebll[scale]"'), dask_executor("tcp://127.0.0.1:1"):
-        pass
-
-
 @pytest.mark.slow
 def test_a_dask_scheduler_that_is_not_there_is_told_in_words(monkeypatch):
+    with pytest.MonkeyPatch.context() as patch, raises(EbllError, 'pip install "ebll[scale]"'):
+        patch.setitem(sys.modules, "distributed", None)
+        dask_executor("tcp://127.0.0.1:1").__enter__()
     pytest.importorskip("distributed")
     monkeypatch.setattr(executors, "REACH", 1.0)
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(EbllError, match=address), dask_executor(address):
-            pass
-    for address in ("foo://127.0.0.1:3", ""):
-        with pytest.raises(InputError, match=repr(address)), dask_executor(address):
-            pass
+        for kind, given in ((EbllError, address), (InputError, "foo://127.0.0.1:3"), (InputError, "")):
+            with pytest.raises(kind, match=given), dask_executor(given):
+                pass

@@ -20,9 +20,9 @@ from ebll import EBLL, AutoencoderSettings, EbllError, InputError, LwF, Recorder
 from ebll.data.catalog import load_cut
 from ebll.metrics import average_accuracy, forgetting
 from ebll.recording import measure_accuracy
-from ebll.sweeps import SCALARS, Store, Sweep, configs_of, load_sweep, run_one, runs
-from ebll.sweeps.runs import RESULTS_VERSION, run_key
-from ebll.sweeps.sweep import _chunks, run_chunk
+from ebll.sweeps import SCALARS, Store, Sweep, load_sweep, run_one, runs
+from ebll.sweeps.runs import RESULTS_VERSION
+from ebll.sweeps.sweep import run_into
 
 HERE = Path(__file__).parent
 WAIT = 60  # seconds after which something hangs
@@ -118,15 +118,6 @@ def test_an_executor_gives_the_same_tables(alone, tmp_path):
     same(load_sweep(tmp_path, GRID), alone)
 
 
-def test_chunks_hold_every_run_once_and_share_a_first_network():
-    configs = configs_of({**GRID, "seed": range(9), "alpha": [1.0, 2.0, 3.0]})
-    for workers in (1, 2, 7, 1000):
-        chunks = _chunks(configs, workers)
-        assert sorted(run_key(one) for chunk in chunks for one in chunk) == sorted(map(run_key, configs))
-        assert {len({config.seed for config in chunk}) for chunk in chunks} == {1}
-        assert max(map(len, chunks)) <= 8
-
-
 def test_what_is_there_is_not_run_again_and_a_damaged_result_is_named_and_run_again(alone, tmp_path, asked):
     ebll.sweep({**GRID, "alpha": 30.0}, store=tmp_path, workers=1)
     assert len(asked) == 6
@@ -184,15 +175,14 @@ def test_workers_that_are_lost_take_no_other_with_them_and_the_same_sweep_goes_o
 
     with Losing(1) as executor, raises(EbllError, "KilledWorker", "lost in space"):
         ebll.sweep(GRID, store=tmp_path, executor=executor, workers=2)
-    left = set(load_sweep(tmp_path, GRID).missing)
-    assert left == set(_chunks(alone.configs, 2)[1])
+    assert len(load_sweep(tmp_path, GRID).missing) == 1
     same(ebll.sweep(GRID, store=tmp_path, workers=1), alone)
 
 
 def test_workers_of_another_version_are_refused_and_a_folder_that_they_do_not_see_is_no_matter(alone, tmp_path):
     with raises(EbllError, "ebll"):
-        run_chunk([cheap()], None, "cpu", RESULTS_VERSION + 1)
-    (done,) = run_chunk(alone.configs[:1], tmp_path / "elsewhere", "cpu", RESULTS_VERSION)
+        run_into(cheap(), None, "cpu", RESULTS_VERSION + 1)
+    done = run_into(alone.configs[0], tmp_path / "elsewhere", "cpu", RESULTS_VERSION)
     assert done.scalars == alone.results[alone.configs[0]].scalars
     assert not (tmp_path / "elsewhere").exists()
 

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,6 @@ __all__ = [
 SETTINGS = tuple(field.name for field in dataclasses.fields(RunConfig))
 CURVES = ["step_learning_rate" if name == "learning_rate" else name for name in CURVE_COLUMNS]
 """Columns of `Sweep.curves` after the settings, one of which has the name of a column of `ebll.recording`."""
-_CHUNK = 8  # runs in one chunk at most: few, so that the workers finish together
 
 
 def sweep(
@@ -71,20 +70,21 @@ def sweep(
         kept.plan(configs)
     if progress:
         progress(len(found.results), len(configs))
-    chunks = _chunks(found.missing, 1 if workers == 1 and executor is None else workers)
-    work = functools.partial(run_chunk, folder=kept and kept.folder.absolute(), device=device, version=RESULTS_VERSION)
-    with contextlib.closing(completed(work, chunks, executor=executor, workers=workers)) as chunks_done:
-        for result in (result for _, results in chunks_done for result in results):
-            found.results[result.config] = result
-            if kept and not result.repeat and kept.get(result.config) is None:
+    # One after the other, those that branch from one network: a process that has learned it keeps it.
+    items = sorted(found.missing, key=lambda config: (config.tasks[0], config.net, config.seed))
+    work = functools.partial(run_into, folder=kept and kept.folder.absolute(), device=device, version=RESULTS_VERSION)
+    with contextlib.closing(completed(work, items, executor=executor, workers=workers)) as results:
+        for config, result in results:
+            found.results[config] = result
+            if kept and not result.repeat and kept.get(config) is None:
                 kept.put(result)  # by a worker that does not see the folder
             if progress:
                 progress(len(found.results), len(configs))
     return found
 
 
-def run_chunk(configs: Sequence[RunConfig], folder: Path | None, device: str, version: int) -> list[RunResult]:
-    """Run some configs, in a worker; each result is saved before the next run begins.
+def run_into(config: RunConfig, folder: Path | None, device: str, version: int) -> RunResult:
+    """Run a config in a worker, and save its result if the worker sees the folder and it is not there meanwhile.
 
     raises  `EbllError` where the worker has another version of ebll than the process that asks
     """
@@ -92,16 +92,11 @@ def run_chunk(configs: Sequence[RunConfig], folder: Path | None, device: str, ve
         raise EbllError(
             "The workers have another version of ebll than this process. Install the same, and restart them."
         )
-    store = Store(folder) if folder and folder.exists() else None  # elsewhere the disk may be another one
-    done = []
-    for config in configs:
-        result = store.get(config) if store else None  # another process may have run it meanwhile
-        if result is None:
-            result = run_one(config, device)
-            if store and not result.repeat:
-                store.put(result)
-        done.append(result)
-    return done
+    store = Store(folder) if folder and folder.exists() else None
+    result = (store and store.get(config)) or run_one(config, device)
+    if store and not result.repeat:
+        store.put(result)
+    return result
 
 
 def load_sweep(store: str | Path, grid: Grid | None = None, *, known: Sweep | None = None) -> Sweep:
@@ -199,7 +194,7 @@ class Sweep:
             write_table(table, folder / name)
         return [folder / name for name in tables]
 
-    def _rows(self, configs: Sequence[RunConfig]) -> pd.DataFrame:
+    def _rows(self, configs: Iterable[RunConfig]) -> pd.DataFrame:
         rows = []
         for config in configs:
             result = self.results.get(config, RunResult(config))
@@ -228,15 +223,6 @@ def _known(configs: list[RunConfig], kept: Store) -> Sweep:
     """Which of these runs a store has."""
     results = {config: result for config in configs if (result := kept.get(config))}
     return Sweep(configs, results, kept.damaged)
-
-
-def _chunks(configs: Sequence[RunConfig], workers: int) -> list[list[RunConfig]]:
-    """Runs in chunks: those of one chunk branch from the same network, which is then learned once."""
-    size = max(1, min(_CHUNK, len(configs) // (2 * workers))) if workers > 1 else 1
-    groups: dict[Any, list[RunConfig]] = {}
-    for config in configs:
-        groups.setdefault((config.tasks[0], config.net, config.seed), []).append(config)
-    return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
 
 # The sweep that comes with the package: `data/grid.toml` is its grid, `make precomputed` runs it and packs the tables
