@@ -52,15 +52,14 @@ def accuracy_table(story, seeds=SEEDS):
 
 
 def curve_table(curves, seeds=SEEDS, e=NEAR):
+    facts = {"sequence": e.id, "stage": "train", "training": e.tasks[1], "task": "letters"}
     rows = [
-        (e.id, method, seed, "train", e.tasks[1], "letters", step, distance)
+        facts | {"method": method, "seed": seed, "step": step, "feature_distance": distance}
         for method, distances in curves.items()
         for seed in seeds
         for step, distance in enumerate(distances)
     ]
-    return pd.DataFrame(
-        rows, columns=["sequence", "method", "seed", "stage", "training", "task", "step", "feature_distance"]
-    )
+    return pd.DataFrame(rows)
 
 
 def claims(table=None, curves=CURVES, gaps=GAPS, seeds=SEEDS, plan=PLAN):
@@ -191,18 +190,13 @@ UP, DOWN, WIDE = Part("up", (1.0, 1.1)), Part("down", (-1.0, -1.1)), Part("wide"
         ((UP, WIDE, DOWN), NO, "down"),
     ],
 )
-def test_a_claim_is_as_strong_as_its_weakest_part(parts, verdict, deciding):
+def test_a_claim_is_as_strong_as_its_weakest_part_and_all_are_in_the_table(parts, verdict, deciding):
     claim = Claim("C0", "All of it.", parts)
     assert (claim.verdict, claim.deciding.what) == (verdict, deciding)
-    said = claim.as_dict()
+    said, table = claim.as_dict(), parts_table([claim])
     assert said["estimate"] == pytest.approx(np.mean(claim.deciding.values))
     assert said["statement"] == f"All of it. Decided by: {deciding}."
-
-
-def test_every_part_is_in_the_table_of_parts():
-    table = parts_table([Claim("C0", "Both.", (UP, WIDE))])
-    assert list(table["what"]) == ["up", "wide"]
-    assert list(table["verdict"]) == [YES, OPEN]
+    assert list(zip(table["what"], table["verdict"], strict=True)) == [(part.what, part.verdict) for part in parts]
     assert table["values"][0] == "1.0000 1.1000"
 
 

@@ -24,42 +24,40 @@ def test_it_is_the_whole_grid_and_small():
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "config",
     [
-        {"tasks": ("letters", "mnist"), "method": "finetune", "seed": 4},
-        {"tasks": ("letters", "textures"), "method": "ebll", "alpha": 3.0, "recon_weight": 1.0, "code_size": 16},
+        RunConfig(tasks=("letters", "mnist"), method="finetune", seed=4),
+        RunConfig(tasks=("letters", "textures"), alpha=3.0, recon_weight=1.0, code_size=16),
     ],
+    ids=["finetune", "ebll"],
 )
-def test_a_run_of_it_is_what_the_library_gives(changes):
+def test_a_run_of_it_is_what_the_library_gives(config):
     """Within what another processor may change."""
-    config = RunConfig.of(**changes)
-    found = precomputed_sweep()
-    chosen = _rows(found.table, config)
-    assert len(chosen) == 1
+    wanted = {name: value for name, value in settings_row(config).items() if value == value}
+    row, curve = (
+        table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)] for table in precomputed_sweep()
+    )  # fmt: skip
     again = run_one(config)
     for name in ("old", "new", "old_validation", "new_validation"):
-        assert chosen[name].item() == pytest.approx(again.scalars[name], abs=0.02)
-    assert chosen["distance"].item() == pytest.approx(again.scalars["distance"], rel=0.05)
-    curve = _rows(found.curves, config)
+        assert row[name].item() == pytest.approx(again.scalars[name], abs=0.02)
+    assert row["distance"].item() == pytest.approx(again.scalars["distance"], rel=0.05)
     rows = pd.DataFrame(again.curves).query("stage == 'train'")
     assert curve["step"].tolist() == rows["step"].tolist()
     assert curve["feature_distance"].tolist() == pytest.approx(rows["feature_distance"].tolist(), rel=0.05, abs=0.05)
 
 
 def test_alpha_0_is_lwf_and_nothing_at_all_is_fine_tuning():
-    table = precomputed_sweep().table
-    measured = ["old", "new", "old_validation", "new_validation", "distance"]
+    table, keys = precomputed_sweep().table, ["tasks", "distill_weight", "seed"]
 
-    def of(rows, keys):
-        return rows.set_index(keys)[measured].sort_index()
+    def of(rows, keys=keys):
+        return rows.set_index(keys)[["old", "new", "old_validation", "new_validation", "distance"]].sort_index()
 
-    keys = ["tasks", "distill_weight", "seed"]
+    lwf, plain = (table[table["method"] == name] for name in ("lwf", "finetune"))
     without = table[(table["method"] == "ebll") & (table["alpha"] == 0)]
-    lwf = of(table[table["method"] == "lwf"], keys)
-    plain = of(table[table["method"] == "finetune"], ["tasks", "seed"])
     for _, rows in without.groupby(["code_size", "recon_weight"]):
-        assert_frame_equal(of(rows, keys), lwf, atol=2e-3)
-        assert_frame_equal(of(rows[rows["distill_weight"] == 0], ["tasks", "seed"]), plain, atol=2e-3)
+        assert_frame_equal(of(rows), of(lwf), atol=2e-3)
+        bare = rows[rows["distill_weight"] == 0]
+        assert_frame_equal(of(bare, ["tasks", "seed"]), of(plain, ["tasks", "seed"]), atol=2e-3)
 
 
 def test_packing_keeps_the_tables(tmp_path):
@@ -78,10 +76,3 @@ def test_packing_keeps_the_tables(tmp_path):
     assert list(back.curves) == list(made.curves)
     for file in one.iterdir():
         assert file.read_bytes() == (two / file.name).read_bytes()
-
-
-def _rows(table, config):
-    wanted = {name: value for name, value in settings_row(config).items() if value == value}
-    for name, value in wanted.items():
-        table = table[table[name] == value]
-    return table

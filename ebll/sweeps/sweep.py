@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from ebll.config import RunConfig
 from ebll.environment import choose_device
 from ebll.errors import EbllError, check_count
 from ebll.executors import completed, default_workers
-from ebll.files import prepare_folder, write_table
+from ebll.files import write_table
 from ebll.recording import CURVE_COLUMNS
 from ebll.sweeps.grid import Grid, check_runs, configs_of
 from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
@@ -132,8 +132,7 @@ class Sweep:
     damaged: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        failed = sum(bool(result.failure) for _, result in self._done())
-        return f"Sweep({len(self.results):,} of {len(self.configs):,} runs, {failed:,} failed)"
+        return f"Sweep({len(self.results):,} of {len(self.configs):,} runs, {len(self.failures):,} failed)"
 
     @property
     def missing(self) -> list[RunConfig]:
@@ -146,12 +145,17 @@ class Sweep:
 
         A setting that the run's method does not have is empty. `failure` says why a run has no numbers.
         """
-        return self._rows([config for config in self.configs if config in self.results])
+        done = [config in self.results for config in self.configs]
+        return self.planned[done].reset_index(drop=True)
 
     @property
     def planned(self) -> pd.DataFrame:
         """As `table`, with a row also for each run that is missing, which has neither numbers nor a failure."""
-        return self._rows(self.configs)
+        rows = []
+        for config in self.configs:
+            result = self.results.get(config, RunResult(config))
+            rows.append(settings_row(config) | result.scalars | {"failure": result.failure})
+        return pd.DataFrame(rows, columns=[*SETTINGS, *SCALARS, "failure"])
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -160,11 +164,10 @@ class Sweep:
         `learning_rate` is the setting here; that of the step about to be made is `step_learning_rate`.
         """
         rows = []
-        for config, result in self._done():
+        for config in self.configs:
             settings = settings_row(config)
-            rows += [
-                {**row, "step_learning_rate": row.get("learning_rate", math.nan), **settings} for row in result.curves
-            ]
+            for row in self.results.get(config, RunResult(config)).curves:
+                rows.append({**row, "step_learning_rate": row.get("learning_rate", math.nan), **settings})
         return pd.DataFrame(rows, columns=[*SETTINGS, *CURVES])
 
     @property
@@ -175,12 +178,10 @@ class Sweep:
     @property
     def failures(self) -> list[str]:
         """In words, the runs that diverged or could not begin, each with the settings in which the runs differ."""
-        words = []
-        for config, result in self._done():
-            if result.failure:
-                row = settings_row(config)
-                told = ", ".join(f"{name} {plain(row[name])}" for name in self.varied if row[name] == row[name])
-                words.append(f"{told}: {result.failure}" if told else result.failure)
+        failed, words = self.planned.query("failure != ''"), []
+        for row in failed.to_dict("records"):
+            told = ", ".join(f"{name} {plain(row[name])}" for name in self.varied if row[name] == row[name])
+            words.append(f"{told}: {row['failure']}" if told else row["failure"])
         return words
 
     def save(self, folder: str | Path) -> list[Path]:
@@ -188,21 +189,10 @@ class Sweep:
 
         raises  `OutputError` where they cannot be written
         """
-        folder = prepare_folder(folder)
-        tables = {"table.csv": self.table, "curves.csv": self.curves}
-        for name, table in tables.items():
-            write_table(table, folder / name)
-        return [folder / name for name in tables]
-
-    def _rows(self, configs: Iterable[RunConfig]) -> pd.DataFrame:
-        rows = []
-        for config in configs:
-            result = self.results.get(config, RunResult(config))
-            rows.append(settings_row(config) | result.scalars | {"failure": result.failure})
-        return pd.DataFrame(rows, columns=[*SETTINGS, *SCALARS, "failure"])
-
-    def _done(self) -> Iterator[tuple[RunConfig, RunResult]]:
-        return ((config, self.results[config]) for config in self.configs if config in self.results)
+        files = {Path(folder, "table.csv"): self.table, Path(folder, "curves.csv"): self.curves}
+        for path, table in files.items():
+            write_table(table, path)
+        return list(files)
 
 
 def settings_row(config: RunConfig) -> dict[str, Any]:
