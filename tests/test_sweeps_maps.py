@@ -11,7 +11,7 @@ from sweep_rig import GRID, PAIR, figures_of, map_of, result, swept, whole
 
 from ebll import metrics
 from ebll.errors import InputError
-from ebll.sweeps import Maps, RunConfig, Store, Sweep, SweepTables, maps as module, maps_of
+from ebll.sweeps import Maps, RunConfig, Sweep, SweepTables, maps_of
 from ebll.sweeps.view import complete_view, drawing_of
 
 NEAR, FAR = "letters-mnist", "letters-textures"
@@ -52,20 +52,6 @@ def test_a_cell_by_hand(maps):
     test = cells_of(maps, tasks=NEAR, data="test").loc[(1.0, 1e-4)]
     assert test["old"] == pytest.approx(cell["old"] - 0.05)
     assert test["forgetting"] == pytest.approx(0.1 - 0.01)
-
-
-@pytest.mark.parametrize("data", ["", "_validation"])
-def test_all_cells_against_the_table(found, maps, data):
-    settings = ["tasks", "alpha", "distill_weight", "recon_weight"]
-    groups = found.table[found.table["method"] == "ebll"].groupby(settings)
-    made = maps.cells[maps.cells["method"] == "ebll"].set_index(settings)
-    assert len(made) == groups.ngroups == 24
-    for name in ("old", "new"):
-        column, numbers = f"{name}{data or '_test'}", groups[name + data]
-        for wanted, mine in ((numbers.mean(), made[column]), (numbers.std(), made[f"{column}_sd"])):
-            np.testing.assert_allclose(mine.reindex(wanted.index).astype(float), wanted, rtol=1e-12)
-    lost = groups["old"].apply(lambda old: old.isna().sum())
-    assert made["failed"].reindex(lost.index).tolist() == lost.tolist()
 
 
 def test_failed_seeds_are_counted_and_never_averaged(maps):
@@ -156,17 +142,11 @@ def test_references_share_tasks_and_settings_with_the_cell(maps):
         assert finetune["old_validation"] == pytest.approx(0.5 + 0.01 + 0.05)
         assert curve(maps, beside["lwf"])["high"].max() == 9.0 - weight
     assert list(maps.beside[place(maps, method="lwf")]) == ["finetune"]
-
-
-def test_what_differs_in_a_shared_setting_is_no_reference():
     found = swept({"tasks": [PAIR], "alpha": [1.0, 3.0], "seed": [0]})
-    for other in (
-        {"method": ["finetune", "lwf"], "epochs": [3]},
-        {"method": ["lwf"], "distill_weight": [0.5, 7.0]},
-    ):
-        beside = swept({"tasks": [PAIR], "seed": [0], **other})
-        maps = maps_of(Sweep(found.configs + beside.configs, found.results | beside.results))
-        assert maps.beside[place(maps, method="ebll")] == {}
+    for odd in ({"method": ["finetune", "lwf"], "epochs": [3]}, {"method": ["lwf"], "distill_weight": [0.5, 7.0]}):
+        other = swept({"tasks": [PAIR], "seed": [0], **odd})
+        both = maps_of(Sweep(found.configs + other.configs, found.results | other.results))
+        assert both.beside[place(both, method="ebll")] == {}, "a shared setting differs"
 
 
 def test_a_colour_scale_leaves_out_the_worst_fifth_and_is_two_points_wide_at_least():
@@ -297,39 +277,16 @@ def test_the_text_says_what_is_seen(maps):
 # Where it comes from
 
 
-def test_a_sweep_whose_runs_are_planned_has_its_axes_before_the_first(found):
-    growing = Sweep(list(found.configs))
-    maps = maps_of(growing)
-    assert (len(maps.runs), maps.planned) == (0, 90)
-    assert maps.axes == maps_of(found).axes
-    for one in reversed(found.configs):
-        growing.results[one] = found.results[one]
-    whole_, again = maps_of(found), maps_of(growing)
-    pd.testing.assert_frame_equal(again.cells, whole_.cells)
-    pd.testing.assert_frame_equal(again.curves, whole_.curves)
-
-
-def test_a_store_its_folder_the_precomputed_sweep_and_things_that_are_no_sweep(tmp_path, found, monkeypatch):
-    store = Store(tmp_path / "out" / "store")
-    for one in found.results.values():
-        store.put(one)
-    for folder in (tmp_path / "out", str(tmp_path / "out" / "store")):
-        assert len(maps_of(folder).runs) == len(found.configs)
-    with raises(InputError, tmp_path / "none"):
-        maps_of(str(tmp_path / "none"))
-    for thing in (7, {"alpha": [1.0]}, found.table):
-        with raises(InputError, "sweep", f"got {type(thing).__name__}"):
-            maps_of(thing)
-    for empty in (Sweep(), SweepTables(found.table.iloc[:0], found.curves)):
-        with raises(InputError, "no run"):
-            maps_of(empty)
-    monkeypatch.setattr(module, "precomputed_sweep", lambda: found)
-    assert len(maps_of().runs) == 90
-
-
-def test_tables_without_their_columns_are_refused(found):
+def test_what_is_no_sweep_or_has_no_run_or_lacks_a_column_is_refused(tmp_path, found):
     table, curves = found.table, found.curves
-    with raises(InputError, "table", "no alpha, old"):
-        Maps(table.drop(columns=["alpha", "old"]), curves)
-    with raises(InputError, "curves", "no step"):
-        Maps(table, curves.drop(columns="step"))
+    for thing, named in [
+        (str(tmp_path / "none"), [tmp_path / "none"]),
+        (7, ["sweep", "got int"]),
+        (table, ["sweep", "got DataFrame"]),
+        (Sweep(), ["no run"]),
+        (SweepTables(table.iloc[:0], curves), ["no run"]),
+        (SweepTables(table.drop(columns=["alpha", "old"]), curves), ["table", "no alpha, old"]),
+        (SweepTables(table, curves.drop(columns="step")), ["curves", "no step"]),
+    ]:
+        with raises(InputError, *named):
+            maps_of(thing)
