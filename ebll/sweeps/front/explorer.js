@@ -1,6 +1,7 @@
 // The explorer of a sweep: controls, chart and tables of the cells in `content`. It runs in a notebook, where a kernel
 // may add cells, and in a page without one. What is seen of a cell is picked by the chart, and said in `content`.
 const QUANTITIES = ["old", "new", "forgetting"];
+const SEEN = "Heat maps of old and new accuracy and of forgetting; the feature distance; old against new accuracy.";
 const SKELETON = `
 <div class="controls">
   <div class="lists"></div>
@@ -18,7 +19,9 @@ const SKELETON = `
   <summary>The maps as a table</summary>
   <div class="scroll" tabindex="0" role="group" aria-label="Table of the maps"><table class="maps"></table></div>
 </details>
-<div class="scroll" tabindex="0" role="group" aria-label="Numbers of the chosen cell"><table class="numbers"></table></div>
+<div class="scroll" tabindex="0" role="group" aria-label="Numbers of the chosen cell">
+  <table class="numbers"></table>
+</div>
 <p class="failures"></p>
 <div class="line" data-name="config">
   <label>config <input type="text" spellcheck="false" readonly></label><button type="button">Copy config</button>
@@ -32,7 +35,7 @@ const make = (tag, more = {}, ...children) => {
   made.append(...children);
   return made;
 };
-const figure = (value, digits = 1) => (value == null ? "–" : value.toFixed(digits).replace("-", "−"));
+const figure = (value) => (value == null ? "–" : value.toFixed(1).replace("-", "−"));
 /** Rows of a table that came as column -> values. */
 const rowsOf = (columns) => Object.values(columns)[0].map(
   (_, i) => Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[i]])));
@@ -68,11 +71,13 @@ async function explore(el, { content, spec, embed, view, hidden, locked, source 
   // What is looked at
 
   const axesOf = (method) => content.methods[method].axes;
-  const keyOf = (one) => JSON.stringify([one.tasks, one.method, ...Object.keys(axesOf(one.method)).map((name) => one[name])]);
+  const keyOf = (one) => {
+    const settings = Object.keys(axesOf(one.method)).map((name) => one[name]);
+    return JSON.stringify([one.tasks, one.method, ...settings]);
+  };
   const labelOf = (kind) => (kind === "pinned" ? "pinned cell" : content.methods[kind].label);
   /** The cell of the view, or of one that differs in some settings; undefined where the sweep has none. */
   const cellAt = (changes = {}) => tables.cells[places.get(keyOf({ ...view, ...changes }))];
-  const numbersOf = (one) => QUANTITIES.map((name) => one?.[`${name}_${view.data}`] ?? null);
   function fill(given) {
     content = given;
     tables = Object.fromEntries(["cells", "runs", "curves"].map((name) => [name, rowsOf(content[name])]));
@@ -97,17 +102,19 @@ async function explore(el, { content, spec, embed, view, hidden, locked, source 
   }
   /** Tables and signals of the chart. */
   function drawn(map, kinds) {
-    const { label: x_title = "" } = content.settings[view.columns] ?? {}, { label: y_title = "" } = content.settings[view.rows] ?? {};
+    const titleOf = (edge) => content.settings[view[edge]]?.label ?? "";
     const ranges = Object.entries(content.ranges[view.tasks][view.method][view.data]);
+    const signals = {
+      images: view.data, near: view.near, method: view.method, chosen: cellAt()?.cell ?? -1, pinned: pinned ?? -1,
+      x_title: titleOf("columns"), columns_shown: [...new Set(map.map((one) => one.column))],
+      y_title: titleOf("rows"), rows_shown: [...new Set(map.map((one) => one.row))],
+      kinds: kinds.length ? kinds.map(([kind]) => kind) : [view.method], // an empty legend has no size
+      ...Object.fromEntries(ranges.map(([name, ends]) => [`${name}_range`, ends ?? [0, 100]])),
+    };
     return {
+      signals,
       map: map.map(({ at, cell, ...one }) => ({ ...one, cell: cell?.cell ?? null })),
       compared: kinds.map(([kind, { cell }]) => ({ kind, cell })),
-      signals: {
-        images: view.data, near: view.near, method: view.method, chosen: cellAt()?.cell ?? -1, pinned: pinned ?? -1, x_title, y_title,
-        columns_shown: [...new Set(map.map((one) => one.column))], rows_shown: [...new Set(map.map((one) => one.row))],
-        kinds: kinds.length ? kinds.map(([kind]) => kind) : [view.method], // an empty legend has no size
-        ...Object.fromEntries(ranges.map(([name, ends]) => [`${name}_range`, ends ?? [0, 100]])),
-      },
     };
   }
 
@@ -117,42 +124,39 @@ async function explore(el, { content, spec, embed, view, hidden, locked, source 
   function sentence(kinds) {
     const own = cellAt(), words = `words_${view.data}`;
     if (!own) return `${labelOf(view.method)} on ${view.tasks}: this combination is not in the sweep.`;
-    const beside = kinds.filter(([, cell]) => cell !== own).map(([kind, cell]) => ` ${labelOf(kind)}: ${cell[words]}.`);
+    const others = kinds.filter(([, cell]) => cell !== own);
+    const beside = others.map(([kind, cell]) => ` ${labelOf(kind)}: ${cell[words]}.`);
     return `${own.name} on ${own.tasks}, ${view.data} images: ${own[words]}.${beside.join("")}`;
   }
   function tabulate(map, kinds) {
-    const own = cellAt(), runs = tables.runs.filter((run) => run.cell === own?.cell), edges = Object.keys(map[0].at);
-    const spread = (cell, name) => {
-      const sd = cell[`${name}_${view.data}_sd`];
-      return figure(cell[`${name}_${view.data}`]) + (sd === null ? "" : ` ± ${figure(sd)}`);
+    const own = cellAt(), runs = tables.runs.filter((run) => run.cell === own?.cell);
+    const number = (one, of) => {
+      const value = one?.[`${of}_${view.data}`], sd = one?.[`${of}_${view.data}_sd`];
+      return figure(value) + (sd == null ? "" : ` ± ${figure(sd)}`);
     };
+    const row = (name, one, end, chosen) => ({ texts: [name, ...QUANTITIES.map((of) => number(one, of)), end], chosen });
+    const means = "mean ± standard deviation over the seeds that ended";
     fillTable(
-      find(".maps"), `The cells of the maps, ${view.data} images: means over the seeds that ended.`,
-      edges.map((name) => content.settings[name].label).join(", ") || "setting",
-      map.map(({ at, cell, chosen }) => ({
-        texts: [Object.values(at).join(", ") || "all", ...numbersOf(cell).map((one) => figure(one)), cell?.seeds ?? "not in this sweep"],
-        chosen,
-      })));
-    fillTable(
-      find(".numbers"), "In numbers: mean ± standard deviation over the seeds that ended, then the seeds of the chosen cell.", "runs", [
-        ...kinds.map(([kind, cell]) => ({
-          texts: [labelOf(kind), ...QUANTITIES.map((name) => spread(cell, name)), cell.seeds], chosen: cell === own,
-        })),
-        ...runs.map((run) => ({
-          texts: [`seed ${run.seed}`, ...numbersOf(run).map((one) => figure(one)), run.failure ? "failed" : "ended"],
-        })),
-      ]);
+      find(".maps"), `The cells of the maps, ${view.data} images: ${means}.`,
+      Object.keys(map[0].at).map((name) => content.settings[name].label).join(", ") || "setting",
+      map.map(({ at, cell, chosen }) => (
+        row(Object.values(at).join(", ") || "all", cell, cell?.seeds ?? "not in this sweep", chosen))));
+    fillTable(find(".numbers"), `In numbers: ${means}, then the seeds of the chosen cell.`, "runs", [
+      ...kinds.map(([kind, cell]) => row(labelOf(kind), cell, cell.seeds, cell === own)),
+      ...runs.map((run) => row(`seed ${run.seed}`, run, run.failure ? "failed" : "ended")),
+    ]);
     const failed = runs.filter((run) => run.failure);
     find(".failures").textContent = failed.map(({ seed, failure }) => `Seed ${seed} failed: ${failure}`).join(" ");
   }
   /** The call that runs one seed of the chosen cell again. */
   function config() {
-    const given = { ...content.methods[view.method].constant };
-    for (const name of Object.keys(axesOf(view.method))) given[name] = view[name];
     const value = (one) => (typeof one !== "string" ? one : /^[\d., e-]+$/.test(one) ? `(${one})` : JSON.stringify(one));
-    const settings = Object.entries(given).map(([name, one]) => `${name}=${value(one)}`);
+    const varied = Object.keys(axesOf(view.method)).map((name) => [name, view[name]]);
+    const settings = Object.entries({ ...content.methods[view.method].constant, ...Object.fromEntries(varied) })
+      .map(([name, one]) => `${name}=${value(one)}`);
     const tasks = view.tasks.split("-").map((task) => JSON.stringify(task)).join(", ");
-    return `ebll.RunConfig.of(tasks=(${tasks}), method=${JSON.stringify(view.method)}, ${[...settings, "seed=0"].join(", ")})`;
+    const named = [`tasks=(${tasks})`, `method=${JSON.stringify(view.method)}`, ...settings, "seed=0"];
+    return `ebll.RunConfig.of(${named.join(", ")})`;
   }
   function code() {
     const given = Object.entries(view).filter(([, value]) => value !== "" && value !== true);
@@ -189,15 +193,18 @@ async function explore(el, { content, spec, embed, view, hidden, locked, source 
       const focus = document.activeElement?.closest("[data-name]")?.dataset.name;
       const edges = names.map((name) => [name, settings[name].label]);
       const offered = {
-        tasks: ["Tasks", tasks.map((text) => [text, text])], method: ["Method", Object.keys(methods).map((name) => [name, labelOf(name)])],
-        columns: ["Columns", edges], rows: ["Rows", edges], data: ["Measured on", data.map((one) => [one, `${one} images`])],
+        tasks: ["Tasks", tasks.map((text) => [text, text])],
+        method: ["Method", Object.keys(methods).map((name) => [name, labelOf(name)])],
+        columns: ["Columns", edges], rows: ["Rows", edges],
+        data: ["Measured on", data.map((one) => [one, `${one} images`])],
       };
       find(".lists").replaceChildren(...Object.entries(offered).filter(([, [, options]]) => options.length > 1)
         .map(([name, given]) => choice(name, ...given)));
       find(".sliders").replaceChildren(...names.map((name) => slider(name, axes[name])));
       for (const one of el.querySelectorAll("[data-name]")) {
-        one.hidden = hidden.includes(one.dataset.name);
-        for (const control of [one, ...one.children]) if ("disabled" in control) control.disabled = locked.includes(one.dataset.name);
+        const { name } = one.dataset;
+        one.hidden = hidden.includes(name);
+        for (const control of [one, ...one.children]) if ("disabled" in control) control.disabled = locked.includes(name);
       }
       if (focus) find(`[data-name="${focus}"] :is(select, input)`)?.focus();
       built = now;
@@ -222,11 +229,11 @@ async function explore(el, { content, spec, embed, view, hidden, locked, source 
     clearTimeout(telling); // a slider that is dragged is not to be talked about all the way
     telling = setTimeout(() => { find(".summary").textContent = sentence(kinds); }, 150);
     if (vega) {
-      const text = "Heat maps of old and new accuracy and of forgetting, the feature distance, and old against new accuracy.";
-      vega.container().setAttribute("aria-label", `${text} ${sentence(kinds)}`);
+      vega.container().setAttribute("aria-label", `${SEEN} ${sentence(kinds)}`);
       for (const [name, value] of Object.entries(signals)) vega.signal(name, value);
       for (const [name, values] of Object.entries(rows)) vega.data(name, values);
-      vega.resize().runAsync().then(() => { find(".plot").dataset.drawn = 1 + Number(find(".plot").dataset.drawn ?? 0); });
+      const { dataset } = find(".plot");
+      vega.resize().runAsync().then(() => { dataset.drawn = 1 + Number(dataset.drawn ?? 0); });
     }
     changed?.(view, pinned);
   }
@@ -248,17 +255,22 @@ async function explore(el, { content, spec, embed, view, hidden, locked, source 
   listen("[data-name=near] input", "change", ({ target }) => show({ near: target.checked }));
   listen("[data-name=code] input", "change", ({ target }) => read(target.value));
   for (const line of el.querySelectorAll(".line")) {
-    line.querySelector("button").addEventListener("click", () => { line.querySelector("input").select(); document.execCommand("copy"); });
+    line.querySelector("button").addEventListener("click", () => {
+      line.querySelector("input").select();
+      document.execCommand("copy");
+    });
   }
 
   // The chart
 
   function fit() {
-    if (find(".plot").clientWidth) vega.signal("available", Math.max(220, find(".plot").clientWidth - 10)).resize().runAsync();
+    const { clientWidth } = find(".plot");
+    if (clientWidth) vega.signal("available", Math.max(220, clientWidth - 10)).resize().runAsync();
   }
   fill(content);
   try {
-    const { signals, ...rows } = { ...tables, ...drawn(mapped(), compared()) }; // without data Vega would find axes without an end
+    // Without data Vega would find axes without an end.
+    const { signals, ...rows } = { ...tables, ...drawn(mapped(), compared()) };
     const filled = structuredClone(spec), target = find(".plot > div");
     for (const one of filled.data) if (rows[one.name]) one.values = rows[one.name];
     for (const one of filled.signals) if (one.name in signals) one.value = signals[one.name];
@@ -310,9 +322,9 @@ async function render({ model, el }) {
     note.className = model.get("wrong") ? "wrong" : "note";
     note.hidden = !note.textContent;
   }
-  const given = Object.fromEntries(["content", "spec", "view", "hidden", "locked", "source"].map((name) => [name, model.get(name)]));
+  const names = ["content", "spec", "view", "hidden", "locked", "source"];
   const shown = await explore(inner, {
-    ...given, embed,
+    ...Object.fromEntries(names.map((name) => [name, model.get(name)])), embed,
     changed(view, pinned) {
       own = view;
       model.set("view", view);
