@@ -85,5 +85,5 @@ def write_files(files: Mapping[Path, bytes | str]) -> None:
         except (OSError, ValueError) as error:  # the latter for what cannot be a path
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
-                f"{str(path)!r} cannot be written: {reason}. Free some space, or choose another folder."
+                f"{path} cannot be written: {reason}. Free some space, or choose another folder."
             ) from error
