@@ -31,7 +31,7 @@ def tables():
         yield jobs.run_job(job).joined([PAIR, LONG])
 
 
-def loaded(name, images=0, seed=0, device="cpu"):
+def loaded(name, images, seed, device):
     return TASKS[name].subset(images, seed=seed) if images else TASKS[name]
 
 

@@ -183,11 +183,11 @@ def load_task(
 
 
 @functools.lru_cache(maxsize=32)
-def load_cut(name: str, images: int = 0, seed: int = 0, device: str = "cpu") -> Task:
+def load_cut(name: str, images: int, seed: int, device: str) -> Task:
     """A task on a device, with at most `images` training images (0: all), which `seed` draws; loaded once a process."""
     if not images and device == "cpu":
         return load_task(name)
-    task = load_cut(name)
+    task = load_cut(name, 0, 0, "cpu")
     return (task.subset(images, seed=seed) if images else task).to(device)
 
 

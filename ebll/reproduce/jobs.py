@@ -130,7 +130,7 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     """The steps of all runs of a job, whose rows go to `tables`."""
     settings, seed = job.preset.train, job.seed
     options = {"settings": settings, "seed": seed, "device": job.device, "log_every": LOG_EVERY}
-    first = load_cut(job.first, device=job.device)
+    first = load_cut(job.first, 0, 0, job.device)
     start = yield from first_task(first, job.net, **options)
     for e in job.experiments:
         later = [load_cut(name, NEW_TASK_IMAGES, seed, job.device) for name in e.tasks[1:]]

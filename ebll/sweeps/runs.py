@@ -86,7 +86,7 @@ def run_one(config: RunConfig, device: str = "cpu") -> RunResult:
 def _steps(config: RunConfig, device: str, recorder: Recorder, scalars: dict[str, float]) -> Iterator[Step]:
     """The steps of all of the config's tasks; all but the first have as many training images as it asks for."""
     first, *later = config.tasks
-    tasks = [load_cut(first, device=device), *(load_cut(name, config.images, device=device) for name in later)]
+    tasks = [load_cut(first, 0, 0, device), *(load_cut(name, config.images, 0, device) for name in later)]
     start = yield from first_task(tasks[0], config.net, PRESETS[config.net].train, config.seed, device=device)
     run = begin(tasks, config.made_method(), start=start, recorder=recorder, seed=config.seed, device=device)
     yield from learn(run, tasks, config.train)
