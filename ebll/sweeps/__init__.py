@@ -10,7 +10,7 @@ what both show is made by `view`.
 
 from __future__ import annotations
 
-from typing import Any
+import lazy_loader
 
 from ebll.config import RunConfig
 from ebll.sweeps.choice import Choice, choose_alpha
@@ -19,16 +19,10 @@ from ebll.sweeps.maps import Maps, maps_of
 from ebll.sweeps.runs import RESULTS_VERSION, SCALARS, RunResult, Store, run_one
 from ebll.sweeps.sweep import Sweep, SweepTables, load_sweep, precomputed_sweep, settings_row, sweep
 
+# On first use, since it brings the widgets with it.
+__getattr__, _, _ = lazy_loader.attach(__name__, submodules=["explorer", "page"], submod_attrs={"page": ["export"]})
 __all__ = [
     "RESULTS_VERSION", "SCALARS", "Choice", "Maps", "RunConfig", "RunResult", "Store", "Sweep", "SweepTables",
     "axes_of", "choose_alpha", "configs_of", "export", "load_sweep", "maps_of", "precomputed_sweep", "read_grid",
     "run_one", "settings_row", "sweep",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name == "export":  # on first use, since it brings the widgets with it
-        from ebll.sweeps.page import export
-
-        return export
-    raise AttributeError(f"module 'ebll.sweeps' has no attribute {name!r}")
