@@ -166,6 +166,6 @@ def test_the_time_left_follows_from_the_share_done_since_the_beginning(monkeypat
         for seconds, share in ((0, 0.125), (11, 0.25), (22, 0.5), (30, 0.6), (30, 0.6), (31, 0.0), (43, 0.25)):
             now[0] = 100 + seconds
             progress.at(share, "runs")
-    told = re.findall(r"(\d+)%\|.*?\| runs \[(\S+)<(\S+)\]", capsys.readouterr().err)
+    told = re.findall(r"(\d+)%\|.*?\| runs \[(\S+)<(\S+)\]\n", capsys.readouterr().err)
     # In a file every 10 seconds: an eighth in 11 s leaves 66 s, three in 22 s 29 s; a smaller share begins anew.
     assert told == [("25", "00:11", "01:06"), ("50", "00:22", "00:29"), ("25", "00:12", "00:36")]

@@ -91,7 +91,7 @@ methods_option = click.option(
 
 
 class Progress:
-    """How far a command is and how long it will take, as a bar on stderr; in a file, a state of it every 10 seconds."""
+    """How far a command is and how long it will take, as a bar on stderr; in a file, a line of it every 10 seconds."""
 
     def __init__(self) -> None:
         self.bar: Any = None
@@ -102,9 +102,12 @@ class Progress:
 
         if self.bar is None or share < self.bar.n:
             self.close()
+            terminal = sys.stderr.isatty()
+            form = "{percentage:3.0f}%|{bar}| {desc} [{elapsed}<{remaining}]" + "\n" * (not terminal)
+            every = 0.1 if terminal else 10.0
             self.bar = tqdm(
-                total=1.0, initial=share, bar_format="{percentage:3.0f}%|{bar}| {desc} [{elapsed}<{remaining}]",
-                smoothing=0, miniters=0, mininterval=0.1 if sys.stderr.isatty() else 10, delay=0.1, leave=False,
+                total=1.0, initial=share, bar_format=form, smoothing=0, miniters=0, mininterval=every, delay=0.1,
+                leave=False,
             )  # fmt: skip
         self.bar.set_description_str(text, refresh=False)
         self.bar.n = share
