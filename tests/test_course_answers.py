@@ -200,12 +200,12 @@ def shrinkage_loops(scores, k):
     return mean - sum(fresh) / len(fresh)
 
 
-def honest_by_mask(alphas, code_loss, new_accuracy, reference, tolerance):
+def selected_by_mask(alphas, code_loss, new_accuracy, reference, tolerance):
     good = np.append(True, np.diff(code_loss) <= 0) & (new_accuracy >= (1 - tolerance) * reference)
     return alphas[good].max() if good.any() else alphas.min()
 
 
-def honest_upwards(alphas, code_loss, new_accuracy, reference, tolerance):
+def selected_upwards(alphas, code_loss, new_accuracy, reference, tolerance):
     chosen = alphas[0]
     for i in range(1, len(alphas)):
         if code_loss[i] <= code_loss[i - 1] and new_accuracy[i] >= reference - tolerance * reference:
@@ -213,7 +213,7 @@ def honest_upwards(alphas, code_loss, new_accuracy, reference, tolerance):
     return chosen
 
 
-def honest_rule(grown, enough=lambda reference, tolerance: (1 - tolerance) * reference):
+def selected_rule(grown, enough=lambda reference, tolerance: (1 - tolerance) * reference):
     """From the largest alpha down, with grown(code_loss, i) -> bool and the least accuracy on the new task."""
 
     def mine(alphas, code_loss, new_accuracy, reference, tolerance):
@@ -225,13 +225,13 @@ def honest_rule(grown, enough=lambda reference, tolerance: (1 - tolerance) * ref
     return mine
 
 
-def honest_by_the_library(alphas, code_loss, new_accuracy, reference, tolerance):
+def selected_by_the_library(alphas, code_loss, new_accuracy, reference, tolerance):
     """From a table as of a sweep: one run an alpha, beside one of fine-tuning."""
     rows = {"method": "ebll", "alpha": alphas, "seed": 0, "new_validation": new_accuracy, "code_loss": code_loss}
     plain = {"method": ["finetune"], "seed": [0], "new_validation": [reference]}
     unseen = dict.fromkeys(("old_validation", "old", "new", "average"), 0.0)
     table = pd.concat([pd.DataFrame(rows | unseen), pd.DataFrame(plain)], ignore_index=True)
-    return ebll.sweeps.choose_alpha(table, tolerance=tolerance).honest
+    return ebll.sweeps.choose_alpha(table, tolerance=tolerance).chosen
 
 
 def windows_by_grid(teacher, stored, top, left, size, temperature):

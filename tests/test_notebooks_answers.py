@@ -154,10 +154,10 @@ def test_07_row_5_lies_below_rows_1_and_2_without_alpha(index):
         assert rows[2] < min(rows[:2])
 
 
-@pytest.mark.parametrize("exercise", ["pareto_front", "shrinkage", "honest_alpha"])
+@pytest.mark.parametrize("exercise", ["pareto_front", "shrinkage", "selected_alpha"])
 def test_07_the_cases_for_paper_are_those_of_the_text(exercise):
     found = getattr(ebll.course.checks, exercise)
-    wanted = {"pareto_front": [True, True, False, True], "shrinkage": 0.045, "honest_alpha": 3.0}[exercise]
+    wanted = {"pareto_front": [True, True, False, True], "shrinkage": 0.045, "selected_alpha": 3.0}[exercise]
     assert np.allclose(found.right(*found.cases()[0]), wanted)
 
 

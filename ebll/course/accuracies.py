@@ -162,7 +162,7 @@ def _chosen(alphas: Array, code_loss: Array, new_accuracy: Array, reference: flo
 
 
 @exercise("E4", _chosen, _alphas)
-def honest_alpha(a: Array, loss: Array, new: Array, reference: float, tolerance: float) -> Wrong:
+def selected_alpha(a: Array, loss: Array, new: Array, reference: float, tolerance: float) -> Wrong:
     """The largest alpha at which the code loss has not grown and the new task is still learned well enough."""
     holds, learns = np.diff(loss, prepend=np.inf) <= 0, new >= (1 - tolerance) * reference
     good, right = holds & learns, _chosen(a, loss, new, reference, tolerance)

@@ -10,8 +10,8 @@ from ebll.course.accuracies import (
     average_accuracy,
     backward_transfer,
     forgetting,
-    honest_alpha,
     pareto_front,
+    selected_alpha,
     shrinkage,
 )
 from ebll.course.distances import (
@@ -28,9 +28,27 @@ from ebll.course.sizes import alpha_from_mse, encoder_bytes, recorded_bytes
 from ebll.course.targets import distillation, recorded_targets, soften, temperature, window_targets
 
 __all__ = [
-    "CheckFailed", "alpha_from_mse", "autoencoder_loss", "average_accuracy", "backward_transfer",
-    "code_distance", "distillation", "ebll_objective", "encoder_bytes", "fisher_diagonal", "forgetting",
-    "honest_alpha", "new_head_only", "pareto_front", "pca_reconstruction", "quadratic_penalty",
-    "reconstruction_error", "recorded_bytes", "recorded_targets", "shrinkage", "soften", "temperature",
+    "CheckFailed",
+    "alpha_from_mse",
+    "autoencoder_loss",
+    "average_accuracy",
+    "backward_transfer",
+    "code_distance",
+    "distillation",
+    "ebll_objective",
+    "encoder_bytes",
+    "fisher_diagonal",
+    "forgetting",
+    "new_head_only",
+    "pareto_front",
+    "pca_reconstruction",
+    "quadratic_penalty",
+    "reconstruction_error",
+    "recorded_bytes",
+    "recorded_targets",
+    "selected_alpha",
+    "shrinkage",
+    "soften",
+    "temperature",
     "window_targets",
 ]  # fmt: skip

@@ -26,36 +26,36 @@ _SAME = tuple(name for name in SETTINGS if name not in ("method", "alpha", "seed
 class Choice:
     """What was chosen, and what peeking would have been worth.
 
-    honest, oracle   the alphas
-    reference        new task's validation accuracy without protection, from which the honest choice may fall a little
+    chosen, oracle   the alphas
+    reference        new task's validation accuracy without protection, from which the choice may fall a little
     table            a row an alpha, means over the seeds: what both choices saw, the test accuracies that neither saw,
                      and how many seeds `failed`
     """
 
-    honest: float
+    chosen: float
     oracle: float
     reference: float
     table: pd.DataFrame
 
     @property
     def regret(self) -> float:
-        """Average test accuracy of the oracle's alpha minus that of the honest one, 0..1; below 0 if peeking misled."""
-        return float(self.table.loc[self.oracle, "average"] - self.table.loc[self.honest, "average"])
+        """Average test accuracy of the oracle's alpha minus that of the choice, 0..1; below 0 if peeking misled."""
+        return float(self.table.loc[self.oracle, "average"] - self.table.loc[self.chosen, "average"])
 
     def words(self) -> str:
         """In a sentence."""
-        honest, oracle = (self.table.loc[alpha] for alpha in (self.honest, self.oracle))
-        same = " The oracle takes the same." if self.honest == self.oracle else (
+        chosen, oracle = (self.table.loc[alpha] for alpha in (self.chosen, self.oracle))
+        same = " The oracle takes the same." if self.chosen == self.oracle else (
             f" With old data to look at one would take {self.oracle:g} ({100 * oracle['old']:.1f} / "
             f"{100 * oracle['new']:.1f} %): {100 * self.regret:+.1f} points on average."
         )  # fmt: skip
-        return f"Alpha {self.honest:g} ({100 * honest['old']:.1f} / {100 * honest['new']:.1f} % old / new).{same}"
+        return f"Alpha {self.chosen:g} ({100 * chosen['old']:.1f} / {100 * chosen['new']:.1f} % old / new).{same}"
 
 
 def choose_alpha(table: pd.DataFrame, method: str = "ebll", tolerance: float = 0.05) -> Choice:
-    """Choose alpha from the table of a sweep, honestly and by an oracle; both look at validation images only.
+    """Choose alpha from the table of a sweep, without old data and by an oracle; both look at validation images only.
 
-    Alphas at which a seed has failed are out. From the largest down the honest choice takes the first whose code loss
+    Alphas at which a seed has failed are out. From the largest down the choice takes the first whose code loss
     is not above that of the next smaller one, and whose validation accuracy on the new task is at least
     (1 - tolerance) times that of fine-tuning, or, where the table has none, of the smallest alpha. Where no alpha will
     do, it takes the smallest. The oracle takes the best mean of old and new validation accuracy, for which
@@ -83,9 +83,9 @@ def choose_alpha(table: pd.DataFrame, method: str = "ebll", tolerance: float = 0
     reference = float(plain.mean()) if len(plain) else float(whole["new_validation"].iloc[0])
     grows = whole["code_loss"].diff().fillna(0.0) > 0
     good = whole[~grows & (whole["new_validation"] >= (1 - tolerance) * reference)]
-    honest = good.index.max() if len(good) else whole.index.min()
+    chosen = good.index.max() if len(good) else whole.index.min()
     oracle = (whole["old_validation"] + whole["new_validation"]).idxmax()
-    return Choice(float(honest), float(oracle), reference, means)
+    return Choice(float(chosen), float(oracle), reference, means)
 
 
 def _rows(table: pd.DataFrame, method: str) -> pd.DataFrame:

@@ -771,7 +771,7 @@ ebll.course.say("\n".join(lines))
 # seeds, so it is a little flattered, and the true set is rather larger.) Report such a set, or the region; from within it take
 # what is cheapest, or farthest from the cliff.
 
-# %% honest [markdown]
+# %% selection [markdown]
 # ## 6. Choosing without old data
 #
 # **Claim.** Without a single old image one can choose alpha nearly as well as an oracle that sees old validation images, if
@@ -786,7 +786,7 @@ ebll.course.say("\n".join(lines))
 # **Predict first.** Two of the three panels below are all that a learner sees. Cover the third. Which alpha would you take
 # for each pair?
 
-# %% honest-figure
+# %% selection-figure
 reference = plain.groupby("tasks")["new_validation"].mean()
 seen = ready.query(KIT + " and distill_weight == 2").copy()
 seen["seen"] = seen["new_validation"] / seen["tasks"].map(reference)
@@ -802,14 +802,14 @@ axes = {
 axes |= {"references": {"tolerance": {"seen": 0.95}}}
 ebll.plots.over_setting(seen, **axes, title="What a learner sees, and what it does not (code 64, lambda_o 2)")
 
-# %% honest-exercise-text [markdown]
+# %% selection-exercise-text [markdown]
 # **Exercise 3.** Write the rule for one run an alpha: the largest alpha whose code loss is not above that of the next smaller
 # alpha, and whose accuracy on the new task is at least $(1 - \text{tolerance})$ times the reference. Where no alpha will do,
 # the smallest.
 
 
-# %% honest-exercise tags=["exercise"]
-def my_honest_alpha(alphas, code_loss, new_accuracy, reference, tolerance):
+# %% selection-exercise tags=["exercise"]
+def my_selected_alpha(alphas, code_loss, new_accuracy, reference, tolerance):
     """Three arrays (n,), alphas rising, then fine-tuning's accuracy and the share that may be lost -> an alpha."""
     # Go from the largest alpha down. The smallest is what is left where no other will do.
     # solution
@@ -819,32 +819,35 @@ def my_honest_alpha(alphas, code_loss, new_accuracy, reference, tolerance):
     return alphas[0]
 
 
-# %% honest-check tags=["check"]
-ebll.course.checks.honest_alpha(my_honest_alpha)
+# %% selection-check tags=["check"]
+ebll.course.checks.selected_alpha(my_selected_alpha)
 
-# %% honest-source [markdown]
+# %% selection-source [markdown]
 # The library's rule takes the table of a sweep, and does the same with the oracle's choice beside it:
 
-# %% honest-source-code
+# %% selection-source-code
 ebll.course.source(ebll.sweeps.choose_alpha)
 
-# %% honest-run
+# %% selection-run
 choices, alone_or_kit = [], f"method == 'finetune' or ({KIT} and distill_weight == 2)"
 for (pair, seed), line in ready.query(alone_or_kit).groupby(["tasks", "seed"]):  # one seed: what a learner has
     choice = ebll.sweeps.choose_alpha(line)
     averages = choice.table
     good = averages.index[averages["new_validation"] >= 0.95 * choice.reference]
-    row = {"pair": pair, "seed": seed, "honest": choice.honest, "oracle": choice.oracle}
+    row = {"pair": pair, "seed": seed, "with the code loss": choice.chosen, "oracle": choice.oracle}
     row["new task alone"] = max(good, default=averages.index.min())
-    for name in ("honest", "new task alone"):
+    for name in ("with the code loss", "new task alone"):
         row[f"{name} loses"] = 100 * (averages.loc[choice.oracle, "average"] - averages.loc[row[name], "average"])
-    assert np.isclose(row["honest loses"], 100 * choice.regret)
+    assert np.isclose(row["with the code loss loses"], 100 * choice.regret)
     choices.append(row)
 chosen = pd.DataFrame(choices)
 
-# %% honest-table
-names = ["honest", "new task alone", "oracle"]
-lines = ["| pair | " + " | ".join(names) + " | honest loses | new task alone loses |", "|---|---|---|---|---|---|"]
+# %% selection-table
+names = ["with the code loss", "new task alone", "oracle"]
+lines = [
+    "| pair | " + " | ".join([*names, *(f"{name} loses" for name in names[:2])]) + " |",
+    "|---|---|---|---|---|---|",
+]
 for pair, own in chosen.groupby("pair"):
     taken = [", ".join(f"{alpha:g}" for alpha in sorted(own[name])) for name in names]
     lines.append("| " + " | ".join([pair, *taken, *(points(own[f"{name} loses"])[0] for name in names[:2])]) + " |")
@@ -853,19 +856,20 @@ ebll.course.say(
     "The alphas that five learners take, each with one seed; then, in points of **test** accuracy (mean "
     "of both tasks), what "
     "they lose against the oracle, with 95 % intervals. Without the code loss they would lose "
-    f"**{chosen['new task alone loses'].mean():.0f} points** on average, with it {chosen['honest loses'].mean():.1f}."
+    f"**{chosen['new task alone loses'].mean():.0f} points** on average, "
+    f"with it {chosen['with the code loss loses'].mean():.1f}."
 )
-assert chosen["honest loses"].mean() < 1 and chosen["new task alone loses"].mean() > 5
+assert chosen["with the code loss loses"].mean() < 1 and chosen["new task alone loses"].mean() > 5
 
-# %% honest-all
+# %% selection-all
 LINE, regrets = ["tasks", "distill_weight", "code_size", "seed"], []
 for (pair, *_, seed), line in ready.query("method == 'ebll' and recon_weight == 0.01").groupby(LINE):
     own = plain[(plain["tasks"] == pair) & (plain["seed"] == seed)]
     regrets.append(100 * ebll.sweeps.choose_alpha(pd.concat([line, own])).regret)
 regrets = np.array(regrets)
 ebll.course.say(
-    f"Over {len(regrets)} lines of the sweep, one for each pair, lambda_o, code size and seed: the honest choice "
-    f"loses {regrets.mean():.2f} points on average, more than one point in "
+    f"Over {len(regrets)} lines of the sweep, one for each pair, lambda_o, code size and seed: the choice without old "
+    f"data loses {regrets.mean():.2f} points on average, more than one point in "
     f"{100 * (regrets > 1).mean():.0f} % of them, and "
     f"at worst {regrets.max():.1f}. In {100 * (regrets < 0).mean():.0f} % it is *better* than the oracle "
     "on test images: the "
@@ -873,7 +877,7 @@ ebll.course.say(
 )
 assert abs(regrets.mean()) < 0.5
 
-# %% honest-after [markdown]
+# %% selection-after [markdown]
 # Why is the new task silent where the old one is lost? The steps that overshoot shake $F$, and the new task learns on
 # whatever comes out of it: its own loss is computed on the features as they are. Only something that remembers the features as
 # they were can tell.
