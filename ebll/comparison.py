@@ -22,9 +22,9 @@ from ebll.seeds import cpu_threads
 from ebll.settings import TrainSettings
 from ebll.training import Step
 
-__all__ = ["ALONE", "Comparison", "compare", "learn_with"]
+__all__ = ["SINGLE_TASK", "Comparison", "compare", "learn_with"]
 
-ALONE = "alone"
+SINGLE_TASK = "single-task"
 """Name in the tables of the reference that trains a fresh network on each task alone."""
 
 Progress = Callable[[int, int, str], None]
@@ -37,7 +37,7 @@ class Comparison:
 
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)  #: in words, the runs that diverged; their rows so far are kept
-    alone_rows: list[dict[str, Any]] = field(default_factory=list)
+    single_task_rows: list[dict[str, Any]] = field(default_factory=list)
     starts: dict[int, Snapshot] = field(default_factory=dict)  #: by seed, the networks that all methods branched from
 
     @property
@@ -47,9 +47,13 @@ class Comparison:
 
     @property
     def accuracy(self) -> pd.DataFrame:
-        """sequence, net, method, seed, after, task, accuracy: test accuracy in 0..1; `alone` where it was asked for."""
+        """sequence, net, method, seed, after, task, accuracy: test accuracy in 0..1; `single-task` where asked for."""
         table = self._table("accuracy")
-        return pd.concat([pd.DataFrame(self.alone_rows), table], ignore_index=True) if self.alone_rows else table
+        return (
+            pd.concat([pd.DataFrame(self.single_task_rows), table], ignore_index=True)
+            if self.single_task_rows
+            else table
+        )
 
     @property
     def kept(self) -> pd.DataFrame:
@@ -79,8 +83,8 @@ def compare(
     """Learn a sequence of tasks with several methods and seeds.
 
     methods    objects or names; or a dict from a name of your choice to an object, where a setting is varied:
-               {"alpha 1": EBLL(alpha=1.0), "alpha 10": EBLL(alpha=10.0)}. The name "alone" trains a fresh network on
-               each task instead, for as many epochs as the others see it, warm-up included
+               {"alpha 1": EBLL(alpha=1.0), "alpha 10": EBLL(alpha=10.0)}. The name "single-task" trains a fresh
+               network on each task instead, for as many epochs as the others see it, warm-up included
     net, settings, device, seeds   as in `run_sequence`; all methods of a seed branch from the same first task
     log_every  optimiser steps between two measurements, 0 for none
     progress   called after each run with: runs done, runs in all, name
@@ -138,8 +142,8 @@ def learn_with(
     """Learn the later tasks of a sequence with one method from a snapshot; yields the loop's steps.
 
     made      takes the run, from its beginning on; a run that diverges is told in its `failures`
-    method    None for the reference `alone`: a fresh network for each task but the first, trained for as many epochs as
-              the others see that task
+    method    None for the reference `single-task`: a fresh network for each task but the first, trained for as many
+              epochs as the others see that task
     """
     options = {"seed": seed, "device": device}
     try:
@@ -151,11 +155,11 @@ def learn_with(
             return
         longer = settings.replace(epochs=settings.epochs + settings.warmup_epochs)
         sequence = sequence_id(start.net_name, [task.name for task in tasks])
-        facts = {"sequence": sequence, "net": start.net_name, "method": ALONE, "seed": seed}
+        facts = {"sequence": sequence, "net": start.net_name, "method": SINGLE_TASK, "seed": seed}
         for task in tasks[1:]:
             run = begin([task], "finetune", net=net, recorder=Recorder(log_every=0), **options)
             yield from learn(run, [task], longer)
-            made.alone_rows += [facts | row for row in run.recorder.accuracy_rows]
+            made.single_task_rows += [facts | row for row in run.recorder.accuracy_rows]
     except TrainingDiverged as error:
         made.failures.append(str(error) if method is not None and name == method.name else f"{name}: {error}")
 
@@ -196,12 +200,14 @@ def _named(methods: Mapping[str, Method] | Iterable[str | Method]) -> dict[str, 
     for name, method in methods.items():
         if not isinstance(name, str):
             raise InputError(f"methods: the names in the dict must be text; got {name!r}.")
-        if (name == ALONE) != (isinstance(method, str) and method == ALONE):
-            raise InputError(f"methods: the name {ALONE!r} belongs to the reference {ALONE!r}, and to it only.")
-        if name == ALONE:
-            named[ALONE] = None
+        if (name == SINGLE_TASK) != (isinstance(method, str) and method == SINGLE_TASK):
+            raise InputError(
+                f"methods: the name {SINGLE_TASK!r} belongs to the reference {SINGLE_TASK!r}, and to it only."
+            )
+        if name == SINGLE_TASK:
+            named[SINGLE_TASK] = None
             continue
-        made = METHODS[check_choice(method, [*METHODS, ALONE], "Method")]() if isinstance(method, str) else method
+        made = METHODS[check_choice(method, [*METHODS, SINGLE_TASK], "Method")]() if isinstance(method, str) else method
         if not isinstance(made, Method):
             raise InputError(f"methods: {name!r} must be a method, such as ebll.EBLL(alpha=1.0); got {method!r}.")
         named[name] = made

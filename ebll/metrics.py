@@ -99,18 +99,20 @@ def backward_transfer(matrix: ArrayLike) -> float:
     return float((matrix[-1] - matrix.diagonal())[:-1].mean()) if len(matrix) > 1 else 0.0
 
 
-def forward_transfer(matrix: ArrayLike, alone: ArrayLike) -> float:
+def forward_transfer(matrix: ArrayLike, single_task: ArrayLike) -> float:
     """M7: mean over the later tasks of (accuracy just after learning minus that of a network trained on it alone).
 
-    matrix   (T, T)
-    alone    (T,)  accuracy of a fresh network trained on each task alone, same budget; the first entry is not read
-    returns  a float; positive where earlier tasks helped, 0 for a sequence of one task
-    note     with one head per task an untrained head only guesses, so the zero-shot form of Lopez-Paz says nothing
+    matrix       (T, T)
+    single_task  (T,)  accuracy of a fresh network trained on each task alone, same budget; the first entry is not read
+    returns      a float; positive where earlier tasks helped, 0 for a sequence of one task
+    note         with one head per task an untrained head only guesses, so the zero-shot form of Lopez-Paz says nothing
     """
-    matrix, alone = _square(matrix), np.asarray(alone, dtype=float)
-    if alone.shape != (len(matrix),):
-        raise InputError(f"forward_transfer: `alone` must have {len(matrix)} entries, one a task; got {alone.shape}.")
-    return float((matrix.diagonal() - alone)[1:].mean()) if len(matrix) > 1 else 0.0
+    matrix, single_task = _square(matrix), np.asarray(single_task, dtype=float)
+    if single_task.shape != (len(matrix),):
+        raise InputError(
+            f"forward_transfer: `single_task` must have {len(matrix)} entries, one a task; got {single_task.shape}."
+        )
+    return float((matrix.diagonal() - single_task)[1:].mean()) if len(matrix) > 1 else 0.0
 
 
 def confidence_interval(values: ArrayLike) -> tuple[float, float, float]:

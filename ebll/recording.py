@@ -289,10 +289,10 @@ class Run:
         matrix = table.pivot(index="after", columns="task", values="accuracy")
         return matrix.loc[table["after"].unique(), table["task"].unique()]
 
-    def summary(self, alone: Sequence[float] | None = None) -> pd.Series:
+    def summary(self, single_task: Sequence[float] | None = None) -> pd.Series:
         """M4 to M7 of the accuracy matrix, in fractions; `forward_transfer` needs a reference.
 
-        alone  accuracy of a fresh network trained on each task alone, one a task in the order learned
+        single_task  accuracy of a fresh network trained on each task alone, one a task in the order learned
         """
         import pandas as pd
 
@@ -304,8 +304,8 @@ class Run:
             "forgetting": metrics.forgetting(matrix),
             "backward_transfer": metrics.backward_transfer(matrix),
         }
-        if alone is not None:
-            figures["forward_transfer"] = metrics.forward_transfer(matrix, alone)
+        if single_task is not None:
+            figures["forward_transfer"] = metrics.forward_transfer(matrix, single_task)
         return pd.Series(figures, name=self.method.name)
 
     def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:

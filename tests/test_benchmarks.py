@@ -194,7 +194,7 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch, tmp_path):
     parts = pd.read_csv(reproducing.CSV)
     assert {*reproducing.STAGES, FIRST, REST, "training", "warm-up"} <= {*parts["stage"]}
     assert {"mlp:letters", *(e.id for e in SEQUENCES)} <= {*parts["sequence"]}
-    assert set(parts["method"]) == {"alone", "ebll", "ewc", SHARED}
+    assert set(parts["method"]) == {"single-task", "ebll", "ewc", SHARED}
     told = {name: float(share) for name, share in re.findall(r"(?:[:,] )([A-Za-z -]+?) ([\d.]+) %", text)}
     assert sum(told.values()) == pytest.approx(100, abs=1)
     training = parts.loc[parts["stage"] == "training", "seconds"].sum() / parts["seconds"].sum()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ebll import METHODS
-from ebll.comparison import ALONE
+from ebll.comparison import SINGLE_TASK
 from ebll.reproduce.claims import claims_of, curve_shapes, seed_outcomes
 from ebll.reproduce.plan import Experiment
 from ebll.reproduce.report import final_table, markdown
@@ -207,7 +207,7 @@ def rows_of(method, seed, entries, sequence="mlp:a-b"):
 def test_seed_outcomes_by_hand():
     entries = [("a", "a", 0.8), ("b", "a", 0.7), ("b", "b", 0.9)]
     rows = rows_of("lwf", 0, entries) + rows_of("lwf", 1, entries[:1])  # seed 1 ended early
-    rows += rows_of(ALONE, 0, [("b", "b", 0.85)])
+    rows += rows_of(SINGLE_TASK, 0, [("b", "b", 0.85)])
     table = pd.DataFrame(rows, columns=["sequence", "net", "method", "seed", "after", "task", "accuracy"])
     (only,) = seed_outcomes(table).to_dict("records")
     expected = {"forgetting": 0.1, "new": 0.9, "average": 0.8, "backward_transfer": -0.1, "forward_transfer": 0.05}
@@ -230,7 +230,7 @@ def test_final_table_by_hand():
     for seed, shift in ((0, -0.01), (1, 0.01)):
         rows += rows_of("finetune", seed, [("a", "a", 0.8), ("b", "a", 0.5), ("b", "b", 0.7 + shift)])
         rows += rows_of("lwf", seed, [("a", "a", 0.8), ("b", "a", 0.76 + shift), ("b", "b", 0.72)])
-        rows += rows_of(ALONE, seed, [("b", "b", 0.74)])
+        rows += rows_of(SINGLE_TASK, seed, [("b", "b", 0.74)])
     table = pd.DataFrame(rows, columns=["sequence", "net", "method", "seed", "after", "task", "accuracy"])
     shown = final_table(table, Experiment("mlp", ("a", "b")))
     assert list(shown.index) == ["One network per task", "Fine-tuning", "LwF"]

@@ -32,7 +32,7 @@ def test_the_tables_have_a_row_for_every_task_and_the_losses_of_each_method(done
     assert list(table)[:6] == ["sequence", "method", "seed", "after", "task", "accuracy"]
     assert table["accuracy"].between(0, 1).all()
     assert list(table["sequence"].unique()) == IDS
-    assert list(table["method"].unique()) == ["alone", *METHODS]
+    assert list(table["method"].unique()) == ["single-task", *METHODS]
     assert set(table["seed"]) == {0, 1}
     assert not table.duplicated(["sequence", "method", "seed", "after", "task"]).any()
     whole = table[(table["sequence"] == IDS[2]) & (table["method"] == "ebll") & (table["seed"] == 0)]
@@ -120,7 +120,7 @@ def test_a_job_that_stops_keeps_its_own_tables_beside_an_earlier_result(tmp_path
     own = tmp_path / "unfinished"
     assert {path.name for path in own.iterdir()} == {"accuracy.csv", "curves.csv", "gaps.csv", "kept.csv"}
     accuracy = pd.read_csv(own / "accuracy.csv")
-    assert (set(accuracy["seed"]), set(accuracy["method"])) == ({0}, {"alone", "finetune"})
+    assert (set(accuracy["seed"]), set(accuracy["method"])) == ({0}, {"single-task", "finetune"})
 
 
 @pytest.mark.parametrize("changes", [{}, {"ewc_strength": 1e12}], ids=["all end", "EWC diverges"])

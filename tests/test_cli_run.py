@@ -39,7 +39,7 @@ def test_it_prints_what_it_writes_and_the_same_seed_gives_the_same_files(tmp_pat
     accuracy = pd.read_csv(out / "accuracy.csv")
     assert list(accuracy)[:6] == ["sequence", "method", "seed", "after", "task", "accuracy"]
     assert set(accuracy["sequence"]) == {"mlp:one-two"}
-    assert list(accuracy["method"]) == ["alone", "ebll", "ebll", "ebll"]
+    assert list(accuracy["method"]) == ["single-task", "ebll", "ebll", "ebll"]
     alone, before, after, new = 100 * accuracy["accuracy"]
     assert re.search(rf"one +{before:.1f} *\n", done.stdout)
     assert re.search(rf"two +{after:.1f} +{new:.1f} *\n", done.stdout)

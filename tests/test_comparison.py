@@ -8,7 +8,7 @@ from messages import raises
 from tiny import AUTOENCODER, SETTINGS, method, same, sequence, small
 
 import ebll
-from ebll.comparison import ALONE, compare
+from ebll.comparison import SINGLE_TASK, compare
 from ebll.errors import InputError
 
 NAMES = ("finetune", "lwf", "ewc", "ebll", "ebll-separate", "code-only", "joint")
@@ -73,10 +73,10 @@ def test_what_is_kept_of_the_first_task_is_fitted_once_for_those_that_share_it_a
 
 def test_alone_trains_a_fresh_network_for_as_long_as_the_others_see_the_task():
     tasks = sequence(2)
-    made = compare(tasks, ["finetune", ALONE], seeds=[3], **OPTIONS)
+    made = compare(tasks, ["finetune", SINGLE_TASK], seeds=[3], **OPTIONS)
     longer = SETTINGS.replace(epochs=SETTINGS.epochs + SETTINGS.warmup_epochs)
     fresh = ebll.learn_first([tasks[1]], net=small, settings=longer, seed=3).recorder.accuracy_rows[0]["accuracy"]
-    rows = made.accuracy[made.accuracy["method"] == ALONE]
+    rows = made.accuracy[made.accuracy["method"] == SINGLE_TASK]
     assert rows[["after", "task", "accuracy"]].to_numpy().tolist() == [["task1", "task1", fresh]]
     assert rows["sequence"].tolist() == made.accuracy["sequence"].unique().tolist()
 
@@ -119,8 +119,8 @@ def test_a_first_task_that_diverges_is_told_and_the_other_seeds_go_on(monkeypatc
         (["ewc", "ewc"], ["methods: ewc", "more than once"]),
         ([ebll.EBLL(alpha=1.0), ebll.EBLL(alpha=2.0)], ["methods: ebll", "more than once"]),
         ({1: "lwf"}, ["methods", "names", "got 1"]),
-        ({ALONE: ebll.Finetune()}, ["methods", f"'{ALONE}'"]),
-        ({"mine": ALONE}, ["methods", f"'{ALONE}'"]),
+        ({SINGLE_TASK: ebll.Finetune()}, ["methods", f"'{SINGLE_TASK}'"]),
+        ({"mine": SINGLE_TASK}, ["methods", f"'{SINGLE_TASK}'"]),
         (5, ["methods", "list or a dict", "got 5"]),
     ],
 )

@@ -7,7 +7,7 @@ from tiny import SETTINGS, blobs
 import ebll
 from ebll import AutoencoderSettings
 from ebll.autoencoder import fit_autoencoder
-from ebll.comparison import ALONE
+from ebll.comparison import SINGLE_TASK
 from ebll.config import PRESETS, Preset
 from ebll.networks import frozen
 from ebll.reproduce import jobs
@@ -66,7 +66,7 @@ def test_the_reference_is_a_fresh_network_on_the_same_images_for_as_many_epochs(
         for task in cut(LONG)[1:]
         for row in ebll.learn_first([task], net="mlp", settings=longer, seed=SEED).recorder.accuracy_rows
     ]
-    assert rows(tables["accuracy"], LONG, ALONE)[["after", "task", "accuracy"]].to_dict("records") == expected
+    assert rows(tables["accuracy"], LONG, SINGLE_TASK)[["after", "task", "accuracy"]].to_dict("records") == expected
 
 
 def test_M8_the_gap_is_that_of_the_second_tasks_training_images_before_they_are_learned(tables, start):
@@ -84,6 +84,6 @@ def test_M8_the_gap_is_that_of_the_second_tasks_training_images_before_they_are_
         with torch.no_grad():
             missed = (fit.autoencoder(new) - new).square().sum() / (new - new.mean(dim=0)).square().sum()
     for e in (PAIR, LONG):
-        (row,) = rows(tables["gaps"], e, ALONE).to_dict("records")
+        (row,) = rows(tables["gaps"], e, SINGLE_TASK).to_dict("records")
         assert (row["old"], row["new"]) == ("letters", "mnist")
         assert row["gap"] == pytest.approx(missed.item(), rel=1e-4)

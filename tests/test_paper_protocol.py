@@ -136,7 +136,7 @@ def test_imagenet_is_learned_without_pretrained_weights_and_refused_where_the_he
 def test_runs_in_one_folder_are_those_that_each_is_alone(root, tmp_path):
     """Of two sequences and seeds with the same method, which share first networks and memories."""
     together = run(root, tmp_path, methods="ebll", experiments=["flowers-birds", "flowers-scenes-birds"], seeds=2)
-    alone = run(root, tmp_path / "alone", methods="ebll", experiments="flowers-scenes-birds", first_seed=1)
+    alone = run(root, tmp_path / "single-task", methods="ebll", experiments="flowers-scenes-birds", first_seed=1)
     for table in ("accuracy", "curves", "kept"):
         rows = getattr(together, table).query("sequence == 'resnet18:flowers-scenes-birds' and seed == 1")
         pd.testing.assert_frame_equal(rows.reset_index(drop=True), getattr(alone, table), check_exact=True)

@@ -270,7 +270,11 @@ def test_main_colours_are_seaborns():
 
 
 def test_a_readers_own_method_gets_a_style_of_its_own():
-    found = styles(["mine", "ebll", "alone", "theirs"])
-    assert list(found) == ordered(["theirs", "mine", "ebll", "alone", "mine"]) == ["alone", "ebll", "mine", "theirs"]
+    found = styles(["mine", "ebll", "single-task", "theirs"])
+    assert (
+        list(found)
+        == ordered(["theirs", "mine", "ebll", "single-task", "mine"])
+        == ["single-task", "ebll", "mine", "theirs"]
+    )
     assert found["mine"].label == "mine"
     assert len({(k.color, k.marker) for k in found.values()}) == 4

@@ -92,12 +92,12 @@ def test_forgetting_by_hand():
 
 
 def test_outcomes_of_three_tasks_are_means_over_old_and_new_ones():
-    alone = along(0.9, None, 0.7, None, None, 0.5, method="alone")
+    alone = along(0.9, None, 0.7, None, None, 0.5, method="single-task")
     found = plots.outcomes(pd.concat([RUN, alone]).sample(frac=1, random_state=0)).set_index("method")
     assert set(found["words"]) == {"a → b → c (MLP)"}
     measured = found[["forgetting", "old", "new"]]
     assert measured.loc["ewc"].tolist() == pytest.approx([(40 + 10) / 2, (50 + 60) / 2, (70 + 40) / 2])
-    assert measured.loc["alone"].tolist() == pytest.approx([np.nan, 80, 60], nan_ok=True)
+    assert measured.loc["single-task"].tolist() == pytest.approx([np.nan, 80, 60], nan_ok=True)
 
 
 def test_stability_plasticity_by_hand():
@@ -181,8 +181,8 @@ def test_average_along_sequence_by_hand():
 
 def test_a_run_counts_only_where_all_its_tasks_were_measured_and_networks_of_their_own_stay_as_they_are():
     short, alone = along(0.9, 0.8, 0.7, 0.5, None, 0.4, first_seed=1), along(0.9, None, 0.7, None, None, 0.5)
-    table = plots.average_along_sequence(pd.concat([RUN, short, alone.assign(method="alone")])).table
-    runs, alone = table[table["method"] == "ewc"], table[table["method"] == "alone"]
+    table = plots.average_along_sequence(pd.concat([RUN, short, alone.assign(method="single-task")])).table
+    runs, alone = table[table["method"] == "ewc"], table[table["method"] == "single-task"]
     assert runs["seeds"].tolist() == [2, 2, 1] * 2
     assert runs["low"].isna().tolist() == [False, False, True] * 2  # a band is missing where one seed is left
     assert alone["mean"].tolist() == pytest.approx([90, 80, 70, 90, 90, 90])
@@ -209,7 +209,7 @@ def test_tradeoff_fronts_by_hand():
 
 def test_settings_that_did_not_end_are_named_and_networks_of_their_own_have_no_end_to_miss():
     swept = inputs.accuracy_by_setting()
-    late, alone = swept["after"] == "textures", swept["method"] == "alone"
+    late, alone = swept["after"] == "textures", swept["method"] == "single-task"
     broken = late & (swept["method"] == "ewc") & ((swept["strength"] == 1) | (swept["seed"] > 0))
     figure = plots.tradeoff_fronts(swept[~broken & (~alone | late)])
     ewc = figure.table.query("method == 'ewc'")
@@ -217,7 +217,7 @@ def test_settings_that_did_not_end_are_named_and_networks_of_their_own_have_no_e
     assert not ewc["on_front"].iloc[1]
     assert ewc["old_low"].isna().all()
     assert "Seeds that reached the end: EWC at 0 1 of 3, EWC at 1 0 of 3 and EWC at 10 1 of 3." in figure.alt
-    assert "alone" not in set(figure.table["method"])
+    assert "single-task" not in set(figure.table["method"])
 
 
 def test_submanifold_keeps_the_points_and_measures_the_way_back():
@@ -323,7 +323,7 @@ SEVEN = pd.concat([POINTS.assign(label=label) for label in "ABCDEFG"])
         (lambda: plots.average_along_sequence(ACCURACY.assign(accuracy=np.nan)), ["lwf and ebll", "nothing to draw"]),
         (lambda: plots.forgetting_by_gap(ACCURACY, [PAIR, PAIR]), ["order", "mlp:letters-textures"]),
         (lambda: plots.tradeoff_fronts(ACCURACY), ["accuracy table", "columns: strength"]),
-        (lambda: plots.tradeoff_fronts(SWEPT.query("method != 'alone' and after == task")), ["accuracy table", "end"]),
+        (lambda: plots.tradeoff_fronts(SWEPT.query("method != 'single-task' and after == task")), ["accuracy table", "end"]),
         (lambda: plots.accuracy_over_steps(CURVES.drop(columns="accuracy_new")), ["curves table", "accuracy_new"]),
         (lambda: plots.accuracy_over_steps(CURVES.assign(accuracy=np.nan)),
          ["curves table", "accuracy", "lwf and ebll"]),

@@ -155,7 +155,7 @@ def run(tasks: Sequence[str], out: str | None, device: str, **options: Any) -> N
     done = made.runs[config.method, config.seed]
     if folder:
         _write(made, folder, "Tables")
-    _show(done, [row["accuracy"] for row in made.alone_rows])
+    _show(done, [row["accuracy"] for row in made.single_task_rows])
     if folder and len(done.curves):
         from ebll import plots
 
@@ -168,13 +168,13 @@ def _is_path(name: str) -> bool:
 
 def _steps(config: RunConfig, tasks: Sequence[Task], device: str, made: Comparison) -> Iterator[Step]:
     """The steps of the first task with the net's own settings, of the method, and of a network alone for each task."""
-    from ebll.comparison import ALONE, learn_with
+    from ebll.comparison import SINGLE_TASK, learn_with
     from ebll.protocol import first_task
 
     options: Any = {"seed": config.seed, "device": device, "log_every": config.log_every}
     start = yield from first_task(tasks[0], config.net, PRESETS[config.net].train, **options)
     options |= {"net": config.net, "settings": config.train}
-    for name, method in ((config.method, config.made_method()), (ALONE, None)):
+    for name, method in ((config.method, config.made_method()), (SINGLE_TASK, None)):
         yield from learn_with(made, name, method, tasks, start, **options)
 
 
@@ -191,8 +191,8 @@ def _write(made: Comparison, folder: Path, what: str) -> None:
         click.echo(f"{what} are in {folder}.", err=True)
 
 
-def _show(made: Run, alone: Sequence[float]) -> None:
-    summary = made.summary([float("nan"), *alone])
+def _show(made: Run, single_task: Sequence[float]) -> None:
+    summary = made.summary([float("nan"), *single_task])
     click.echo("Test accuracy in %\n")
     click.echo((100 * made.accuracy_matrix()).round(1).to_string(na_rep=""))
     click.echo(f"\naverage accuracy   {100 * summary['average_accuracy']:6.1f} %")

@@ -18,7 +18,7 @@ from .figure import describe, label, legend_beside, new_figure, t_interval
 from .style import INK, METHODS, SOFT, Style, drawing, styles
 from .tables import Names
 
-REFERENCES = ("alone", "joint")  # what can be had without learning in sequence
+REFERENCES = ("single-task", "joint")  # what can be had without learning in sequence
 AXES = ("accuracy on new tasks when just learned, %", "accuracy on old tasks at the end, %")
 SIDES = {"old_": " % old", "new_": " % new"}
 
@@ -261,7 +261,7 @@ def tradeoff_fronts(
     label([axes], *AXES)
     legend_beside(axes, legend)
     front = _labels(drawn[drawn["on_front"] & drawn["strength"].notna()])
-    missed = table[(table["seeds"] < table["runs"]) & (table["method"] != "alone")]
+    missed = table[(table["seeds"] < table["runs"]) & (table["method"] != "single-task")]
     ended = missed["seeds"].map(" {} of ".format) + missed["runs"].map(str)
     ended = [name + count for name, count in zip(_labels(missed), ended, strict=True)]
     text = ["On the Pareto front: " + words.listed(front) if front else ""]
@@ -278,7 +278,7 @@ def _fronts(rows: pd.DataFrame) -> pd.DataFrame:
         raise InputError("No run in the accuracy table reached the end of its sequence: there is nothing to draw.")
     table = begun[by].merge(tables.intervals(ended, by, "old", "new"), how="left", on=by)
     table = table.fillna({"seeds": 0}).astype({"seeds": int})
-    table = table[(table["seeds"] > 0) | (table["method"] != "alone")]  # it has no end that it could miss
+    table = table[(table["seeds"] > 0) | (table["method"] != "single-task")]  # it has no end that it could miss
     table = tables.in_order(table.assign(runs=begun["runs"].max()), by)
     for _, own in table.groupby("method"):
         table.loc[own.index, "on_front"] = pareto_front(own[["new_mean", "old_mean"]].to_numpy())

@@ -229,7 +229,8 @@ def accuracy_over_steps(
 def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
     """Draw, after each learned task, the average accuracy on the tasks so far and, below, that on the first task.
 
-    A run counts at a place only where all its tasks so far were measured. For 'alone' each network stays as it is.
+    A run counts at a place only where all its tasks so far were measured. For 'single-task' each network stays as it
+    is.
     table: in percent: quantity ('average' over the tasks learned so far, or 'first', accuracy on the first task),
     method, learned (how many tasks), task (the newest of them), mean, low, high, seeds
     """
@@ -238,7 +239,7 @@ def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, 
     if len(tasks) < 2:
         raise InputError(f"There is no way along a sequence of one task ({tasks[0]}). Choose a longer sequence.")
     for count, newest in enumerate(tasks, 1):
-        now = rows[(rows["after"] == newest) | (rows["method"] == "alone")]
+        now = rows[(rows["after"] == newest) | (rows["method"] == "single-task")]
         now = now.pivot(index=["method", "seed"], columns="task", values="percent")
         now = now.reindex(columns=tasks[:count]).dropna()
         facts = {"average": now.mean(axis=1), "first": now[tasks[0]], "learned": count, "task": newest}

@@ -32,7 +32,7 @@ class Style:
 
 
 METHODS = {
-    "alone": Style("One network per task", "#767676", (0, (1, 2.2)), "D"),
+    "single-task": Style("One network per task", "#767676", (0, (1, 2.2)), "D"),
     "joint": Style("Joint training", "#222222", (0, (1, 1)), "s"),
     "finetune": Style("Fine-tuning", "#d55e00", (0, (5, 1.5)), "v"),
     "feature-extraction": Style("Feature extraction", "#7a4a1e", (0, (3, 1, 1, 1)), "P"),

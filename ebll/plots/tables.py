@@ -79,7 +79,7 @@ def of_methods(table: pd.DataFrame, methods: Names) -> pd.DataFrame:
 
 def task_order(rows: pd.DataFrame) -> list[str]:
     """Return the tasks of one sequence as they were learned: a task comes in when few others have been measured."""
-    several = rows[rows["method"] != "alone"]
+    several = rows[rows["method"] != "single-task"]
     rows = several if len(several) else rows
     measured = rows.groupby("after")["task"].nunique()
     return list(rows["after"].map(measured).groupby(rows["task"], sort=False).min().sort_values(kind="stable").index)
@@ -113,7 +113,7 @@ def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, .
     words       the sequence in words
 
     `more` names further columns that tell runs apart, such as a setting; they are returned too.
-    For 'alone' there is no end: its networks stay as they are, and it has no forgetting.
+    For 'single-task' there is no end: its networks stay as they are, and it has no forgetting.
     """
     accuracy, run, parts = check_accuracy(accuracy, *more), ["method", *more, "seed"], []
     for sequence in chosen(accuracy, sequences, "sequence"):
@@ -122,10 +122,10 @@ def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, .
         first, last = tasks[0], tasks[-1]
         if len(tasks) < 2:
             raise InputError(f"{sequence}: nothing can be forgotten with one task ({last}). Choose a longer sequence.")
-        alone, ended = rows["method"] == "alone", rows["after"] == last
-        end = rows[(ended | alone) & (rows["task"] != last)]
+        single, ended = rows["method"] == "single-task", rows["after"] == last
+        end = rows[(ended | single) & (rows["task"] != last)]
         learned = rows[(rows["after"] == rows["task"]) & (rows["task"] != first)]
-        best = rows[~ended & ~alone].groupby([*run, "task"])["percent"].max()
+        best = rows[~ended & ~single].groupby([*run, "task"])["percent"].max()
         lost = (best - end.set_index([*run, "task"])["percent"]).dropna()
         means = {"old": end.groupby(run)["percent"].mean(), "new": learned.groupby(run)["percent"].mean()}
         out = pd.DataFrame(means | {"forgetting": lost.groupby(level=run).mean()}).reset_index()

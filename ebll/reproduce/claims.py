@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ebll import metrics
-from ebll.comparison import ALONE
+from ebll.comparison import SINGLE_TASK
 from ebll.methods import METHODS
 from ebll.networks import NETS
 from ebll.reproduce.plan import DEFAULT_HEADLINE, HEADLINE, Experiment, regimes_of
@@ -174,18 +174,18 @@ def seed_outcomes(accuracy: pd.DataFrame) -> pd.DataFrame:
     """Accuracy table -> a row per sequence, method and seed: forgetting (M5), new, average (M4), transfers (M6, M7).
 
     All are fractions. `new` is the mean, over the tasks after the first, of the accuracy just after learning each.
-    Runs that ended early, and the reference `alone`, are left out.
+    Runs that ended early, and the reference `single-task`, are left out.
     """
     rows = []
     task_count = accuracy.groupby("sequence")["task"].nunique()
-    alone = accuracy[accuracy["method"] == ALONE].set_index(["sequence", "seed", "task"])["accuracy"]
-    runs = accuracy[accuracy["method"] != ALONE].groupby(["sequence", "method", "seed"], sort=False)
+    single = accuracy[accuracy["method"] == SINGLE_TASK].set_index(["sequence", "seed", "task"])["accuracy"]
+    runs = accuracy[accuracy["method"] != SINGLE_TASK].groupby(["sequence", "method", "seed"], sort=False)
     for (sequence, method, seed), run in runs:
         order = run["after"].unique()
         if len(order) < task_count[sequence]:
             continue
         matrix = run.pivot(index="after", columns="task", values="accuracy").reindex(index=order, columns=order)
-        reference = [alone.get((sequence, seed, task), float("nan")) for task in order]
+        reference = [single.get((sequence, seed, task), float("nan")) for task in order]
         rows.append(
             {
                 "sequence": sequence,

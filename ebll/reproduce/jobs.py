@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 import torch
 
-from ebll.comparison import ALONE, Comparison, learn_with
+from ebll.comparison import SINGLE_TASK, Comparison, learn_with
 from ebll.config import NEW_TASK_IMAGES, PRESETS, Preset
 from ebll.data import TASKS, Task
 from ebll.data.catalog import load_cut
@@ -87,7 +87,9 @@ class Tables:
 
     def joined(self, experiments: Sequence[Experiment]) -> dict[str, pd.DataFrame]:
         """Each table in one, ordered by experiment, method and seed."""
-        place = {e.id: i for i, e in enumerate(experiments)} | {name: i for i, name in enumerate([ALONE, *METHODS])}
+        place = {e.id: i for i, e in enumerate(experiments)} | {
+            name: i for i, name in enumerate([SINGLE_TASK, *METHODS])
+        }
         joined = {}
         for name, columns in COLUMNS.items():
             parts = [part for part in self.parts[name] if len(part)]
@@ -135,10 +137,10 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     for e in job.experiments:
         later = [load_cut(name, NEW_TASK_IMAGES, seed, job.device) for name in e.tasks[1:]]
         tasks, made = [first, *later], Comparison()
-        facts = {"sequence": e.id, "net": e.net, "method": ALONE, "seed": seed}
+        facts = {"sequence": e.id, "net": e.net, "method": SINGLE_TASK, "seed": seed}
         tables.parts["gaps"].append(pd.DataFrame([facts | _gap(job, start.net, *tasks[:2])]))
-        for name in (ALONE, *job.methods):
-            method = None if name == ALONE else job.preset.method(name)
+        for name in (SINGLE_TASK, *job.methods):
+            method = None if name == SINGLE_TASK else job.preset.method(name)
             yield from learn_with(made, name, method, tasks, start, net=job.net, **options)
         tables.parts["accuracy"].append(made.accuracy)
         tables.parts["curves"].append(made.curves)

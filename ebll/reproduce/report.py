@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ebll.comparison import ALONE
+from ebll.comparison import SINGLE_TASK
 from ebll.files import write_table
 from ebll.methods import METHODS
 from ebll.recording import TERMS
@@ -27,7 +27,7 @@ In brackets: points above or below the reference (ref.), which is, for the first
 learned; for a later task, fine-tuning's accuracy just after learning it; for the mean, the mean of these.
 """
 
-LABELS = {ALONE: "One network per task", **{name: method.label for name, method in METHODS.items()}}
+LABELS = {SINGLE_TASK: "One network per task", **{name: method.label for name, method in METHODS.items()}}
 
 
 def final_table(accuracy: pd.DataFrame, e: Experiment) -> pd.DataFrame:
@@ -53,8 +53,10 @@ def final_numbers(accuracy: pd.DataFrame, e: Experiment) -> tuple[dict[str, dict
     }
     numbers = {}
     for name in [m for m in LABELS if m in set(rows["method"])]:
-        numbers[name] = {t: _seeds(rows, name, after=t if name == ALONE else e.tasks[-1], task=t) for t in e.tasks}
-        if name == ALONE:
+        numbers[name] = {
+            t: _seeds(rows, name, after=t if name == SINGLE_TASK else e.tasks[-1], task=t) for t in e.tasks
+        }
+        if name == SINGLE_TASK:
             numbers[name][e.tasks[0]] = _seeds(rows, None, after=e.tasks[0], task=e.tasks[0])
     return numbers, reference
 
@@ -62,7 +64,7 @@ def final_numbers(accuracy: pd.DataFrame, e: Experiment) -> tuple[dict[str, dict
 def _seeds(rows: pd.DataFrame, method: str | None, after: str, task: str) -> pd.Series:
     """Accuracy in %, a number a seed; without a method, of the network that all methods start from."""
     rows = rows[(rows["after"] == after) & (rows["task"] == task)]
-    rows = rows[rows["method"] == method] if method else rows[rows["method"] != ALONE].drop_duplicates("seed")
+    rows = rows[rows["method"] == method] if method else rows[rows["method"] != SINGLE_TASK].drop_duplicates("seed")
     return 100 * rows.set_index("seed")["accuracy"]
 
 

@@ -109,14 +109,14 @@ assert torch.isclose(by_hand, by_library)
 print(f"joint loss of an untrained network: {by_hand:.3f}, by the library {by_library:.3f}")
 
 # %% joint-run
-methods = lesson.methods("mlp", "joint", "finetune", "feature-extraction") | {"alone": "alone"}
+methods = lesson.methods("mlp", "joint", "finetune", "feature-extraction") | {"single-task": "single-task"}
 made = ebll.compare([letters, mnist], methods, **lesson.options("mlp"))
-ebll.plots.accuracy_matrix(made.accuracy, methods=["alone", "joint"])
+ebll.plots.accuracy_matrix(made.accuracy, methods=["single-task", "joint"])
 
 # %% joint-read
 end = 100 * made.accuracy[made.accuracy["after"] == "mnist"].groupby(["method", "task"])["accuracy"].mean().unstack()
 before = 100 * made.accuracy[made.accuracy["after"] == "letters"]["accuracy"].mean()
-joint, alone = end.loc["joint"], end.loc["alone"]
+joint, alone = end.loc["joint"], end.loc["single-task"]
 ebll.course.say(
     f"Joint training ends at **{joint['letters']:.1f} %** on letters, where the network that has learned only letters "
     f"had {before:.1f} %, and at **{joint['mnist']:.1f} %** on digits, where a network of its own has "

@@ -169,7 +169,9 @@ ebll.course.say(
 
 # %% matrices
 # A fresh network for each task but the first, trained as long as the others see it.
-made.alone_rows += ebll.compare(tasks, ["alone"], seeds=lesson.seeds, starts=starts, **options).alone_rows
+made.single_task_rows += ebll.compare(
+    tasks, ["single-task"], seeds=lesson.seeds, starts=starts, **options
+).single_task_rows
 ebll.plots.accuracy_matrix(made.accuracy)
 
 # %% average-exercise-text [markdown]
@@ -205,7 +207,7 @@ def my_backward_transfer(matrix):
 ebll.course.checks.backward_transfer(my_backward_transfer)
 
 # %% summaries
-alone = made.accuracy.query("method == 'alone'").set_index(["seed", "task"])["accuracy"]
+alone = made.accuracy.query("method == 'single-task'").set_index(["seed", "task"])["accuracy"]
 rows = {}
 for (name, seed), run in made.runs.items():
     matrix = run.accuracy_matrix()
@@ -254,7 +256,7 @@ ebll.course.say(
 ebll.plots.average_along_sequence(made.accuracy)
 
 # %% build-up-stages
-letters = made.accuracy.query("method != 'alone' and task == 'letters'")
+letters = made.accuracy.query("method != 'single-task' and task == 'letters'")
 way = 100 * letters.groupby(["method", "after"])["accuracy"].mean()
 lost = -way.unstack("method").loc[[task.name for task in tasks]].diff().iloc[1:]
 assert (lost[["finetune", "lwf"]] > 0).all().all() and (lost["ebll"] > -0.5).all()  # the claim

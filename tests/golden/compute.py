@@ -82,12 +82,14 @@ def runs():
 
 def compared(net, tasks, methods, seeds, weights=WEIGHTS):
     methods = {name: METHODS[name]().replace(**weights.get(name, {})) for name in methods}
-    found = ebll.compare(tasks, {"alone": "alone", **methods}, net=net, settings=TRAINING, seeds=seeds, log_every=10)
+    found = ebll.compare(
+        tasks, {"single-task": "single-task", **methods}, net=net, settings=TRAINING, seeds=seeds, log_every=10
+    )
     sizes = {task.name: len(task.test) for task in tasks}
     made = {}
     for seed in seeds:
-        alone = pd.DataFrame([row for row in found.alone_rows if row["seed"] == seed])
-        made[f"alone, seed {seed}"] = {"accuracy": in_images(alone[["after", "task", "accuracy"]], sizes)}
+        alone = pd.DataFrame([row for row in found.single_task_rows if row["seed"] == seed])
+        made[f"single-task, seed {seed}"] = {"accuracy": in_images(alone[["after", "task", "accuracy"]], sizes)}
         for name in methods:
             run = found.runs[name, seed]
             made[f"{name}, seed {seed}"] = {

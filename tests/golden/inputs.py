@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-METHODS = ("alone", "joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
+METHODS = ("single-task", "joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
 SEEDS = range(3)
 SEQUENCES = ("mlp:letters-digits", "mlp:letters-textures", "mlp:letters-digits-textures")
 
@@ -29,7 +29,7 @@ def accuracy(sequences=SEQUENCES, **more):
     for (s, sequence), (m, method), seed in itertools.product(enumerate(sequences), enumerate(METHODS), SEEDS):
         net, tasks = sequence.split(":")[0], sequence.split(":")[1].split("-")
         for i, j in itertools.product(range(len(tasks)), repeat=2):
-            if (i == j) if method == "alone" else (j <= i):
+            if (i == j) if method == "single-task" else (j <= i):
                 value = 0.9 - 0.1 * j - 0.03 * (i - j) * (1 + abs(m - 5) / 2 + s) + 0.01 * wobble(s, m, seed, i, j)
                 facts = {"sequence": sequence, "net": net, "method": method, "seed": seed}
                 rows.append({**facts, "after": tasks[i], "task": tasks[j], "accuracy": value, **more})
