@@ -14,7 +14,6 @@ from messages import raises, review
 from tiny import blobs, same, state
 from widget_rig import first_learned
 
-import ebll
 from ebll import InputError, Recorder, TrainSettings
 from ebll.config import NEW_TASK_IMAGES, PRESETS
 from ebll.protocol import begin, learn, learn_first
@@ -135,19 +134,11 @@ def test_the_table_has_the_accuracies_of_the_networks_and_their_last_distance(ma
         assert row.tolist() == pytest.approx([known, kept, right(net, 1), known - kept, distance], rel=1e-4, abs=1e-4)
 
 
-def test_on_the_courses_tasks_the_new_one_is_cut_to_the_size_that_it_has_there():
-    config = LabConfig(new="mnist", methods="lwf", epochs=1)
-    found, whole = run(config), ebll.load_task("mnist")
-    assert len(whole.train) > NEW_TASK_IMAGES
-    assert found.steps == lab.steps_of(config, whole) == math.ceil(NEW_TASK_IMAGES / config.train.batch_size)
-    tasks = [ebll.load_task("letters"), whole.subset(NEW_TASK_IMAGES)]
-    other = begin(tasks, config.run("lwf").made_method(), start=first_learned(offered_task("letters"), 0), seed=0)
-    with cpu_threads(THREADS):
-        list(learn(other, tasks, config.train))
-    assert same(found.runs["lwf"].net, other.net)
+def test_a_large_new_task_is_cut_to_the_size_that_later_tasks_have_in_the_course():
     big = blobs("big", 3, count=3000)
     found = run(CONFIG.replace(new="big", epochs=1, methods="finetune"), tasks=[TASKS[0], big])
-    assert found.step == found.steps == math.ceil(NEW_TASK_IMAGES / 64)  # as is one of the user's own
+    same_as_by_hand(found, "finetune", [TASKS[0], big.subset(NEW_TASK_IMAGES)])
+    assert found.step == found.steps == math.ceil(NEW_TASK_IMAGES / 64)
 
 
 def test_a_users_task_is_told_from_others_of_its_name():
@@ -241,14 +232,19 @@ def test_runs_that_take_turns_give_what_each_gives_alone():
         same_runs(one, run(config, tasks=TASKS))
 
 
-def test_known_runs_are_taken_again_where_nothing_that_acts_was_changed(made):
+def test_known_runs_are_taken_again_where_nothing_that_acts_was_changed_and_can_change_no_more(made):
+    def at(found):
+        if found.step == 3:
+            with raises(InputError, "Run"):
+                found.change("distill_weight", 20.0)
+
     one = trained(LabRun(CONFIG), reuse=True)
-    same_runs(made, one)
-    two = trained(LabRun(CONFIG.replace(alpha=9.0, code_size=5)), reuse=True)
+    two = trained(LabRun(CONFIG.replace(alpha=9.0, code_size=5)), reuse=True, at=at)
     assert list(two.recorders) == list(two.table().index) == list(two.curves["method"].unique()) == list(LAB_METHODS)
     for name in LAB_METHODS:
         assert (two.runs[name] is one.runs[name]) == (name not in ("ebll", "ebll-separate"))
         assert made.runs[name] is not one.runs[name]
+    same_runs(run(two.made_again.line(), tasks=TASKS), two)
     other = trained(LabRun(CONFIG.replace(epochs=3)), reuse=True)
     assert not same(other.runs["lwf"].net, one.runs["lwf"].net)
     far = CONFIG.replace(ewc_strength=1e9, learning_rate=3.0, epochs=20, methods=("ewc", "finetune", "lwf"))
@@ -313,17 +309,3 @@ def test_a_change_that_is_asked_for_at_any_time_acts_on_all_methods_alike_and_is
         found.change("alpha", -1)
     with raises(InputError, "setting", "'recon_weight'"):
         found.change("recon_weight", 1.0)
-
-
-def test_a_change_that_is_asked_for_where_known_runs_are_taken_again_is_refused():
-    """It could not act on them, and what is told of the run must make it again."""
-
-    def at(found):
-        if found.step == 3:
-            with raises(InputError, "Run"):
-                found.change("distill_weight", 20.0)
-
-    config = CONFIG.replace(methods=("lwf", "ebll"))
-    trained(LabRun(config.replace(methods="ebll")), reuse=True)  # one of the two is known
-    found = trained(LabRun(config), reuse=True, at=at)
-    same_runs(run(found.made_again.line(), tasks=TASKS), found)

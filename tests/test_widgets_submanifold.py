@@ -12,7 +12,6 @@ from messages import raises
 from tiny import blobs, same, state
 from widget_rig import first_learned
 
-import ebll
 from ebll import InputError
 from ebll.autoencoder import AutoencoderSettings, Encoder
 from ebll.config import PRESETS
@@ -20,7 +19,7 @@ from ebll.losses import code_distance
 from ebll.methods.ebll import fit_to_task
 from ebll.networks import build_network
 from ebll.seeds import cpu_threads
-from ebll.widgets import LabConfig, LabRun, SubmanifoldConfig, explore, exploring, training
+from ebll.widgets import SubmanifoldConfig, explore, exploring
 from ebll.widgets.submanifold import DIRECTIONS, Explored, _features, hold
 
 TASK = blobs("mine", 1, count=400, classes=5)
@@ -165,34 +164,29 @@ def test_a_larger_code_misses_less_and_pca_misses_least_that_a_plane_can(seen):
     assert other.missed["pca"] == seen[-1].missed["pca"]
 
 
-def test_one_that_is_left_leaves_the_net_and_the_process_as_before(hand, seen):
-    random, threads, weights = torch.get_rng_state(), torch.get_num_threads(), state(hand.net)
+def test_it_leaves_the_net_and_the_process_as_before_while_others_have_their_turn_and_where_it_is_left(hand, seen):
+    def same_as_before():
+        assert same(hand.net, weights)
+        assert all(parameter.requires_grad for parameter in hand.net.parameters())  # others may train from it
+        assert torch.get_num_threads() == threads
+
+    weights, found = state(hand.net), []
+    with cpu_threads(THREADS):
+        threads = torch.get_num_threads()
+        fits = (exploring(CONFIG.replace(code_size=size), [TASK]) for size in (CONFIG.code_size, 5))
+        for one, _ in zip(*fits, strict=True):
+            found.append(one)
+            same_as_before()
+            torch.rand(3)  # others draw random numbers in between
+    for one, wanted in zip(found, seen, strict=True):
+        equal(one, wanted)
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
     steps = exploring(CONFIG, [TASK])
     assert [one.epoch for one in itertools.islice(steps, 3)] == [0, 1, 2]
     steps.close()
     assert torch.equal(torch.get_rng_state(), random)
-    assert torch.get_num_threads() == threads
-    assert same(hand.net, weights)
+    same_as_before()
     equal(explore(CONFIG, tasks=[TASK]), seen[-1])
-
-
-def test_it_takes_turns_with_runs_that_branch_from_the_same_network_and_all_give_what_they_give_alone():
-    tasks = [blobs("first", 3, count=300, classes=4), blobs("second", 4, count=300, classes=4)]
-    fits = [SubmanifoldConfig(task="first", label=tasks[0].classes[0], code_size=size) for size in (3, 4)]
-    config = LabConfig(old="first", new="second", methods=("ewc", "ebll"), code_size=3, epochs=1)
-    wanted, alone = [explore(one, tasks=tasks) for one in fits], ebll.widgets.run(config, tasks=tasks)
-    shared, made, last = first_learned(tasks[0], CONFIG.seed).net, LabRun(config), [None, None]
-    weights = state(shared)
-    with cpu_threads(THREADS):
-        for *found, _ in itertools.zip_longest(*(exploring(one, tasks) for one in fits), training(made, tasks)):
-            assert all(parameter.requires_grad for parameter in shared.parameters())  # free for the others
-            last = [one or before for one, before in zip(found, last, strict=True)]
-            torch.rand(3)
-    assert same(shared, weights)
-    for one, other in zip(last, wanted, strict=True):
-        equal(one, other)
-    for name in config.methods:
-        assert same(made.runs[name].net, alone.runs[name].net)
 
 
 # Refusals.

@@ -1,5 +1,7 @@
 """One JupyterLab and one browser for all tests of this folder that a process runs."""
 
+import contextlib
+import functools
 import os
 from pathlib import Path
 
@@ -51,42 +53,41 @@ def address(folder):
         yield made
 
 
+@contextlib.contextmanager
 def opening(chromium, address):
     """A function that opens a notebook in a page of its own; what the console says may hold no error of ours."""
-    pages = []
+    books = []
 
     def open_(name):
         page = chromium.new_page(viewport={"width": 1400, "height": 1200})
         page.set_default_timeout(20_000)
-        book = lab.Book(page, address, name)
-        pages.append((page, book))
-        return book
+        books.append(lab.Book(page, address, name))
+        return books[-1]
 
     yield open_
-    for page, book in pages:
-        errors = book.errors()
-        page.close()
-        assert errors == []
+    for book in books:
+        book.page.close()
+        assert book.errors() == []
 
 
-opened = pytest.fixture(opening)
+@pytest.fixture
+def opened(chromium, address):
+    with opening(chromium, address) as open_:
+        yield open_
 
 
 @pytest.fixture(scope="module")
 def executed(chromium, address):
     """Open a notebook and run it, once for all tests of a file."""
-    books, opened = {}, opening(chromium, address)
-    open_ = next(opened)
+    with opening(chromium, address) as open_:
 
-    def once(name):
-        if name not in books:
-            books[name] = open_(name)
-            books[name].run_all()
-        return books[name]
+        @functools.cache
+        def once(name):
+            book = open_(name)
+            book.run_all()
+            return book
 
-    yield once
-    with pytest.raises(StopIteration):
-        next(opened)
+        yield once
 
 
 @pytest.fixture
