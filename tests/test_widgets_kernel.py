@@ -175,16 +175,12 @@ def test_moves_from_two_threads_while_cells_draw_leave_the_last_and_no_fault(ker
     assert kernel.end_of_run("made.config.alpha", "made.config.code_size") == ("done", [], 12, 23)
 
 
-def test_the_same_cell_again_closes_the_widget_before_and_stops_its_run(kernel):
+def test_the_same_cell_again_and_interrupts_leave_one_widget_that_works(kernel, tmp_path):
     kernel.run(WIDGET)
     kernel.run(f"{LONG}\nold = lab")
     kernel.run(WIDGET)
     kernel.run("await until(lambda: not old.running, 'the end')")
     assert kernel.run("", "(old.closed, lab.closed, old.state)") == (True, False, "stopped")
-
-
-def test_interrupts_leave_the_widget_usable(kernel, tmp_path):
-    kernel.run(WIDGET)
     kernel.run(LONG)
     begun = tmp_path / "begun"
     code = f"pathlib.Path({str(begun)!r}).touch(); time.sleep(600)"
@@ -217,15 +213,10 @@ def test_restart_and_shutdown_end_a_kernel_with_a_run_in_it(kernel):
 
 def test_executed_by_a_program_a_cell_leaves_a_picture_with_its_text_and_no_widget(monkeypatch):
     monkeypatch.delenv("EBLL_STATIC", raising=False)
-    cells = [
-        "import ebll.widgets\nebll.widgets.forgetting_lab('epochs=1', changes=[(5, 'alpha', 0.0)])",
-        "ebll.widgets.submanifold_explorer('code_size=4')",
-    ]
-    done = build.execute(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]))
+    cell = "import ebll.widgets\nebll.widgets.forgetting_lab('epochs=1', changes=[(5, 'alpha', 0.0)])"
+    done = build.execute(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]))
     assert "widgets" not in done.metadata
-    for cell in done.cells:
-        (output,) = cell.outputs
-        assert set(output.data) == {"image/png", "text/plain"}
-        assert output.metadata["image/png"]["alt"] == output.data["text/plain"]
-        assert len(output.data["text/plain"]) > 100
-    assert "alpha is 0 from step 5" in done.cells[0].outputs[0].data["text/plain"]
+    (output,) = done.cells[0].outputs
+    assert set(output.data) == {"image/png", "text/plain"}
+    assert output.metadata["image/png"]["alt"] == output.data["text/plain"]
+    assert "alpha is 0 from step 5" in output.data["text/plain"]
