@@ -34,16 +34,13 @@ def folder(tmp_path_factory):
     nbformat.write(book, made / "04_ebll.ipynb")
     lab.write_notebook(
         made / "panels.ipynb",
-        "import ebll\nlab = ebll.widgets.forgetting_lab()\nlab",
-        'what = ebll.widgets.forgetting_lab(changes=[(60, "alpha", 0.0)], mode="mid-run", speed=25)\nwhat',
-        "sub = ebll.widgets.submanifold_explorer()\nsub",
+        "import ebll\nebll.widgets.forgetting_lab()",
+        'ebll.widgets.forgetting_lab(changes=[(60, "alpha", 0.0)], mode="mid-run", speed=25)',
+        "ebll.widgets.submanifold_explorer()",
     )
     for name in ("two", "again"):  # one for tests that share what was run, one for those that run it themselves
-        lab.write_notebook(
-            made / f"{name}.ipynb",
-            'import ebll\none = ebll.widgets.forgetting_lab("epochs=2")\none',
-            "two = ebll.widgets.forgetting_lab(\"epochs=2, new='mnist'\")\ntwo",
-        )
+        cells = [f"ebll.widgets.forgetting_lab(epochs=2, new={task!r})" for task in ("textures", "mnist")]
+        lab.write_notebook(made / f"{name}.ipynb", f"import ebll\n{cells[0]}", cells[1])
     return made
 
 
