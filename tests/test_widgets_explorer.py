@@ -44,53 +44,39 @@ def test_the_line_of_code_makes_the_same_explorer_and_a_class_that_is_not_named_
     assert (other.config, other.found.accuracy) == (widget.config, widget.found.accuracy)
     widget.choices["task"].value = "one"  # has no class 3
     assert widget.config.label == "0"
-    settle(widget)
     assert explorer('task="two", code_size=8').config.label == "0"
     with raises(InputError, "'A'"):
         explorer('task="two", label="A", code_size=8')
 
 
-def test_a_code_that_is_too_large_is_told_and_the_picture_stays_also_where_a_fit_was_stopped_for_it(explorer):
+def test_a_fit_that_cannot_be_or_fails_is_told_and_brings_controls_and_picture_back(explorer, monkeypatch):
     widget = explorer()
     whole, before = widget.found, widget.drawing().alt
     move(widget, code_size=4)
     until(lambda: widget.found.config.code_size == 4 and widget.found.epoch == 2, "the fit")
-    move(widget, code_size=100_000)
-    with pytest.raises(InputError):
-        LOOP.run_until_complete(widget.finished())
-    assert "code_size must be" in widget.status.wrong
-    assert (widget.found, widget.config) == (whole, whole.config)
-    assert widget.sliders["code_size"].value == 8
-    assert widget.drawing().alt == widget.chart.alt == before
-    move(widget, code_size=4)
-    settle(widget)
-    assert widget.status.wrong == ""
-    press(widget, "reset")
-    settle(widget)
-    assert (widget.config.code_size, widget.found.config.code_size) == (8, 8)
-
-
-def test_a_fit_that_fails_brings_controls_and_picture_back(explorer, monkeypatch):
-    widget = explorer()
-    whole = widget.found
-    monkeypatch.setattr("ebll.widgets.explorer.exploring", lambda *_: 1 / 0)
-    move(widget, code_size=4)
-    with pytest.raises(ZeroDivisionError):
-        LOOP.run_until_complete(widget.finished())
-    assert "ZeroDivisionError" in widget.status.wrong
-    assert widget.found is whole
-    assert (widget.sliders["code_size"].value, widget.errors) == (8, [])
+    for error, words in ((InputError, "code_size must be"), (ZeroDivisionError, "ZeroDivisionError")):
+        move(widget, code_size=100_000)  # also where a fit was stopped for it
+        with pytest.raises(error):
+            LOOP.run_until_complete(widget.finished())
+        assert words in widget.status.wrong
+        assert (widget.found, widget.config, widget.errors) == (whole, whole.config, [])
+        assert widget.sliders["code_size"].value == 8
+        assert widget.drawing().alt == widget.chart.alt == before
+        monkeypatch.setattr("ebll.widgets.explorer.exploring", lambda *_: 1 / 0)
 
 
 def test_an_explorer_that_is_moved_fast_shows_the_last_setting_and_leaves_nothing(explorer):
     widget = explorer()
     widgets = widgets_alive()
-    for number in range(100):
+    for number in range(20):
         move(widget, recon_weight=[0.1, 1, 0.3][number % 3])
         wait(number % 4)
     settle(widget)
-    assert widget.found.config == widget.config
-    assert widget.found.epoch == widget.found.epochs
+    assert (widget.found.config, widget.found.epoch) == (widget.config, widget.found.epochs)
+    assert widget.status.wrong == ""
+    press(widget, "reset")
+    settle(widget)
+    assert (widget.config.recon_weight, widget.found.config.recon_weight) == (0.01, 0.01)
     assert widgets_alive() == widgets
     move(widget, code_size=6)
     wait()

@@ -1,7 +1,7 @@
 """The widgets in a real kernel, moved by messages as a front end sends them, on whichever thread they arrive."""
 
+import ast
 import contextlib
-import json
 import os
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 PATIENCE = 60  # seconds: for a machine that does much else
 
 BEGIN = """
-import asyncio, json, threading, time
+import asyncio, pathlib, threading, time
 import ipykernel
 from widget_rig import LONG_RUN, PAIR, TASKS
 import ebll.widgets
@@ -30,24 +30,16 @@ async def until(true, what):
 """
 WIDGET = """
 lab = ebll.widgets.forgetting_lab(PAIR, tasks=TASKS)
-threads = set()
-lab.sliders["alpha"].observe(lambda _: threads.add(threading.current_thread().name), names="value")
-first = lab.chart.alt
+heard, first = [], lab.chart.alt
+lab.sliders["alpha"].observe(lambda _: heard.append(threading.current_thread().name), names="value")
 """
 LONG = """
 lab.mode, lab.code.value = "wait", LONG_RUN
 lab.buttons["run"].click()
 await until(lambda: lab.made.measured > 2, "the run")
 """
-STATE = """
-await until(lambda: not lab.running and not lab.status.text.startswith(("Training", "Learning", "Held")), "the end")
-print(json.dumps({
-    "alpha": lab.made.config.alpha, "code_size": lab.made.config.code_size, "state": lab.state,
-    "errors": [repr(error) for error in lab.errors], "changed": lab.chart.alt != first,
-    "status": lab.status.text, "wrong": lab.status.wrong, "threads": sorted(threads),
-    "main": threading.main_thread().name, "slider": lab.sliders["alpha"].value, "code": lab.code.value,
-}))
-"""
+END = "await until(lambda: not lab.running and not lab.status.text.startswith(('Training', 'Learning', 'Held')), 'end')"
+THREADS = "sorted(one.name for one in threading.enumerate())"
 SIX = os.environ.get("EBLL_IPYKERNEL6", "")
 TESTS = Path(__file__).parent
 
@@ -68,69 +60,48 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)
 
-    def begin(self, code, subshell=None):
-        """Ask for a cell's execution."""
-        content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
-        return self.dispatch("execute_request", content, subshell)
-
-    def finish(self, asked):
-        """Wait for the end of a cell: what it printed; its error if it had one."""
-        said, wrong, end = [], [], time.monotonic() + PATIENCE + 30
-        while time.monotonic() < end:
-            message = self.client.get_iopub_msg(timeout=PATIENCE + 30)
-            kind, content = message["msg_type"], message["content"]
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            if kind == "stream":
-                said.append(content["text"])
-            if kind == "error":
-                wrong.append("\n".join(content["traceback"]))
-            if kind == "status" and content["execution_state"] == "idle":
-                assert not wrong, wrong[0]
-                return "".join(said)
-        raise AssertionError(f"a cell has not ended within {PATIENCE + 30} s")
-
-    def run(self, code, subshell=None):
-        """Execute a cell, and wait for it."""
-        return self.finish(self.begin(code, subshell))
-
-    def dispatch(self, kind, content, subshell=None):
+    def send(self, kind, content, subshell=None, channel="shell"):
+        """Send a message; returns its id."""
         message = self.client.session.msg(kind, content)
         if subshell:
             message["header"]["subshell_id"] = subshell
-        self.client.shell_channel.send(message)
+        getattr(self.client, f"{channel}_channel").send(message)
         return message["header"]["msg_id"]
 
-    def ask(self, expression):
-        return json.loads(self.run(f"print(json.dumps({expression}))"))
-
-    def state(self):
-        return json.loads(self.run(STATE))
-
-    def send(self, widget, data, subshell=None):
-        """A message of the front end for one widget."""
-        content = {"comm_id": self.ask(f"{widget}.model_id"), "data": data}
-        self.dispatch("comm_msg", content, subshell)
-
-    def move(self, name, value, subshell=None):
-        """Move a slider; until it has been heard."""
-        widget = f"lab.sliders['{name}']"
-        before = self.ask("heard := globals().get('heard', 0)")
-        self.run(f"{widget}.observe(lambda _: globals().update(heard=heard + 1), names='value')")
-        self.send(widget, {"method": "update", "state": {"value": value}, "buffer_paths": []}, subshell)
-        self.run(f"await until(lambda: heard > {before}, 'the message')")
-
-    def click(self, name, subshell=None):
-        self.send(f"lab.buttons['{name}']", {"method": "custom", "content": {"event": "click"}}, subshell)
-
-    def control(self, kind, **content):
-        """Ask for something on the control channel."""
-        message = self.client.session.msg(kind, content)
-        self.client.control_channel.send(message)
+    def answer(self, asked, channel="shell"):
+        """The content of the reply to a message."""
         while True:
-            reply = self.client.control_channel.get_msg(timeout=PATIENCE)
-            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+            reply = getattr(self.client, f"{channel}_channel").get_msg(timeout=PATIENCE + 30)
+            if reply["parent_header"].get("msg_id") == asked:
                 return reply["content"]
+
+    def run(self, code, value="None", subshell=None):
+        """Execute a cell to its end; returns the value of an expression after it."""
+        content = {"code": code, "silent": False, "store_history": False, "user_expressions": {"value": value}}
+        reply = self.answer(self.send("execute_request", content, subshell))
+        assert reply["status"] == "ok", "\n".join(reply["traceback"])
+        return ast.literal_eval(reply["user_expressions"]["value"]["data"]["text/plain"])
+
+    def end_of_run(self, *facts):
+        """Wait until nothing runs; returns the state of the run, faults of the widget, and facts about the lab."""
+        return self.run(END, f"(lab.state, lab.errors, *({''.join(f'lab.{fact}, ' for fact in facts)}))")
+
+    def tell(self, widget, data, subshell=None):
+        """A message of the front end for one widget of the lab."""
+        self.send("comm_msg", {"comm_id": self.run("", f"lab.{widget}.model_id"), "data": data}, subshell)
+
+    def slide(self, name, value, subshell=None):
+        state = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+        self.tell(f"sliders['{name}']", state, subshell)
+
+    def move(self, alpha, subshell=None):
+        """Move the slider of alpha; until it has been heard."""
+        before = self.run("", "len(heard)")
+        self.slide("alpha", alpha, subshell)
+        self.run(f"await until(lambda: len(heard) > {before}, 'the message')")
+
+    def click(self, name):
+        self.tell(f"buttons['{name}']", {"method": "custom", "content": {"event": "click"}})
 
     def end(self):
         with contextlib.suppress(RuntimeError):
@@ -151,8 +122,7 @@ def until(true, what):
 def kernel():
     made = Kernel([str(Path(SIX).resolve())] if SIX else [])
     try:
-        made.run(BEGIN + WIDGET)
-        assert made.ask("ipykernel.__version__").startswith("6.") == bool(SIX)
+        assert made.run(BEGIN, "ipykernel.__version__").startswith("6.") == bool(SIX)
         yield made
     finally:
         made.end()
@@ -162,7 +132,7 @@ def kernel():
 def subshell(kernel):
     if SIX:
         pytest.skip("subshells came with ipykernel 7")
-    return kernel.control("create_subshell_request")["subshell_id"]
+    return kernel.answer(kernel.send("create_subshell_request", {}, channel="control"), "control")["subshell_id"]
 
 
 @pytest.fixture(params=["main shell", "subshell"])
@@ -171,83 +141,60 @@ def shell(request):
 
 
 def test_a_slider_moved_by_a_message_runs_on_whichever_thread_it_arrives_and_what_may_not_be_is_set_back(kernel, shell):
-    kernel.run(WIDGET, shell)  # ipykernel 7.4 answers on the shell that spoke last, those before as they are told
-    kernel.move("alpha", 30, shell)
-    state = kernel.state()
-    assert (state["alpha"], state["state"], state["errors"], state["wrong"]) == (30, "done", [], "")
-    assert state["changed"]
-    assert "alpha=30" in state["code"]
-    assert state["status"].startswith("Done after")
-    assert state["threads"]
-    assert shell or state["threads"] == [state["main"]]
-    kernel.move("alpha", -1, shell)
-    state = kernel.state()
-    assert (state["alpha"], state["slider"], state["errors"]) == (30, 30, [])
-    assert "alpha" in state["wrong"]
+    kernel.run(WIDGET, subshell=shell)  # ipykernel 7.4 answers on the shell that spoke last, those before as they are
+    kernel.move(30, shell)
+    assert kernel.end_of_run("made.config.alpha", "status.wrong") == ("done", [], 30, "")
+    assert kernel.run("", "lab.chart.alt != first and 'alpha=30' in lab.code.value")
+    assert shell or set(kernel.run("", "heard")) == {"MainThread"}
+    kernel.move(-1, shell)
+    *state, wrong = kernel.end_of_run("made.config.alpha", "sliders['alpha'].value", "status.wrong")
+    assert state == ["done", [], 30, 30]
+    assert "alpha" in wrong
 
 
-def test_buttons_hold_and_end_a_run(kernel):
-    kernel.run(WIDGET)
+def test_buttons_hold_and_end_a_run_and_a_busy_cell_holds_it_up_without_a_thread(kernel):
+    threads = kernel.run(WIDGET, THREADS)
     kernel.run(LONG)
+    assert kernel.run("before = lab.made.step; time.sleep(0.3)", "lab.made.step - before") == 0
+    kernel.run("await until(lambda: lab.made.step > before, 'the run')")
+    assert kernel.run("", THREADS) == threads
     kernel.click("pause")
-    kernel.run("await until(lambda: lab.paused, 'the pause')")
-    kernel.run("seen = lab.made.measured")
+    kernel.run("await until(lambda: lab.paused, 'the pause')\nseen = lab.made.measured")
     kernel.click("step")
     kernel.run("await until(lambda: lab.made.measured == seen + 1, 'the step')")
     kernel.click("stop")
-    state = kernel.state()
-    assert (state["state"], state["errors"]) == ("stopped", [])
-
-
-def test_a_busy_cell_holds_a_run_up_and_it_goes_on_after_it_without_a_thread(kernel):
-    kernel.run(WIDGET)
-    threads = kernel.ask("sorted(one.name for one in threading.enumerate())")
-    kernel.run(LONG)
-    assert kernel.ask("[(before := lab.made.step), time.sleep(0.3), lab.made.step - before][2]") == 0
-    kernel.run("await until(lambda: lab.made.step > before, 'the run')")
-    assert kernel.ask("sorted(one.name for one in threading.enumerate())") == threads
-    kernel.click("stop")
-    assert kernel.state()["state"] == "stopped"
+    assert kernel.end_of_run() == ("stopped", [])
 
 
 def test_moves_from_two_threads_while_cells_draw_leave_the_last_and_no_fault(kernel, subshell):
-    kernel.run(WIDGET, subshell)
-    for number in range(4):
-        slider, value = (("alpha", 10 + number), ("code_size", 20 + number))[number % 2]
-        message = {"method": "update", "state": {"value": value}, "buffer_paths": []}
-        kernel.send(f"lab.sliders['{slider}']", message, subshell)
-        kernel.run("shown = lab._repr_mimebundle_(); assert 'image/png' in shown[0]")
+    kernel.run(WIDGET, subshell=subshell)
+    for name, value in (("alpha", 10), ("code_size", 21), ("alpha", 12), ("code_size", 23)):
+        kernel.slide(name, value, subshell)
+        assert kernel.run("shown = lab._repr_mimebundle_()", "'image/png' in shown[0]")
     kernel.run("await until(lambda: (lab.config.alpha, lab.config.code_size) == (12, 23), 'the last')")
-    state = kernel.state()
-    assert (state["alpha"], state["code_size"], state["errors"]) == (12, 23, [])
+    assert kernel.end_of_run("made.config.alpha", "made.config.code_size") == ("done", [], 12, 23)
 
 
-def test_the_same_cell_again_closes_the_widget_before_and_stops_its_run(kernel):
-    cell = "lab = ebll.widgets.forgetting_lab(PAIR, tasks=TASKS)"
-    kernel.run(cell)
-    kernel.run(LONG)
-    kernel.run("old = lab")
-    kernel.run(cell)
-    kernel.run("await until(lambda: not old.running, 'the end')")
-    assert kernel.ask("[old.closed, lab.closed, old.state]") == [True, False, "stopped"]
-
-
-def test_interrupts_leave_the_widget_usable(kernel):
+def test_the_same_cell_again_and_interrupts_leave_one_widget_that_works(kernel, tmp_path):
     kernel.run(WIDGET)
+    kernel.run(f"{LONG}\nold = lab")
+    kernel.run(WIDGET)
+    kernel.run("await until(lambda: not old.running, 'the end')")
+    assert kernel.run("", "(old.closed, lab.closed, old.state)") == (True, False, "stopped")
     kernel.run(LONG)
-    asked = kernel.begin("print('asleep', flush=True); time.sleep(600)")
-    until(lambda: kernel.client.get_iopub_msg(timeout=PATIENCE)["msg_type"] == "stream", "the cell")
+    begun = tmp_path / "begun"
+    code = f"pathlib.Path({str(begun)!r}).touch(); time.sleep(600)"
+    asked = kernel.send("execute_request", {"code": code, "silent": False, "store_history": False})
+    until(begun.exists, "the cell")
     kernel.manager.interrupt_kernel()
-    with pytest.raises(AssertionError, match="KeyboardInterrupt"):
-        kernel.finish(asked)
+    assert kernel.answer(asked)["ename"] == "KeyboardInterrupt"
     kernel.manager.interrupt_kernel()  # and one where nothing is executed
     time.sleep(0.2)
-    assert kernel.ask("lab.running")
+    assert kernel.run("", "lab.running")
     kernel.click("stop")
     kernel.run("await until(lambda: not lab.running, 'the end')\nlab.mode, lab.code.value = 'run', PAIR")
-    kernel.move("alpha", 5)
-    state = kernel.state()
-    assert (state["alpha"], state["state"], state["errors"]) == (5, "done", [])
+    kernel.move(5)
+    assert kernel.end_of_run("made.config.alpha") == ("done", [], 5)
 
 
 def test_restart_and_shutdown_end_a_kernel_with_a_run_in_it(kernel):
@@ -261,22 +208,15 @@ def test_restart_and_shutdown_end_a_kernel_with_a_run_in_it(kernel):
     kernel.client.stop_channels()
     kernel.manager.restart_kernel(now=True)
     kernel.connect()
-    assert kernel.run("print('lab' in globals())") == "False\n"
+    assert not kernel.run("", "'lab' in globals()")
 
 
 def test_executed_by_a_program_a_cell_leaves_a_picture_with_its_text_and_no_widget(monkeypatch):
     monkeypatch.delenv("EBLL_STATIC", raising=False)
-    cells = [
-        "import ebll.widgets\nebll.widgets.forgetting_lab('epochs=1, methods=(\"ebll\",)')",
-        "ebll.widgets.forgetting_lab('epochs=1', changes=[(5, 'alpha', 0.0)])",
-        "ebll.widgets.submanifold_explorer('code_size=4')",
-    ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    done = build.execute(notebook)
+    cell = "import ebll.widgets\nebll.widgets.forgetting_lab('epochs=1', changes=[(5, 'alpha', 0.0)])"
+    done = build.execute(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]))
     assert "widgets" not in done.metadata
-    for cell in done.cells:
-        (output,) = cell.outputs
-        assert set(output.data) == {"image/png", "text/plain"}
-        assert output.metadata["image/png"]["alt"] == output.data["text/plain"]
-        assert len(output.data["text/plain"]) > 100
-    assert "alpha is 0 from step 5" in done.cells[1].outputs[0].data["text/plain"]
+    (output,) = done.cells[0].outputs
+    assert set(output.data) == {"image/png", "text/plain"}
+    assert output.metadata["image/png"]["alt"] == output.data["text/plain"]
+    assert "alpha is 0 from step 5" in output.data["text/plain"]

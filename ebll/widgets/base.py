@@ -154,7 +154,7 @@ class Widget(ABC):
         return frozenset(check_choice(name, self.controls, f"{what}, a control") for name in names)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        data, metadata = self.drawing().bundle()
+        data, metadata = self.drawing()._repr_mimebundle_()
         if self.root is not None and not self.closed:
             bundle = self.root._repr_mimebundle_()
             data |= {kind: part for kind, part in (bundle[0] if isinstance(bundle, tuple) else bundle).items()

@@ -110,14 +110,10 @@ class Drawing:
         write_files({path: contents[kind] for kind, path in files.items()})
         return files
 
-    def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The picture and its text, by MIME type, and metadata."""
         picture = base64.b64encode(self.png()).decode("ascii")
         return {"image/png": picture, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
-        """As the last value of a cell it is the picture."""
-        return self.bundle()
 
     def _filled(self) -> dict[str, Any]:
         """The Vega specification with data, settings and texts."""
@@ -190,7 +186,7 @@ class Chart(anywidget.AnyWidget):
         """The widget, and a picture for readers without a kernel."""
         made = super()._repr_mimebundle_(**kwargs) or {}
         data, metadata = made if isinstance(made, tuple) else (made, {})
-        picture, about = self.drawing.bundle()
+        picture, about = self.drawing._repr_mimebundle_()
         return {**data, **picture}, {**metadata, **about}
 
 

@@ -1,5 +1,7 @@
 """One JupyterLab and one browser for all tests of this folder that a process runs."""
 
+import contextlib
+import functools
 import os
 from pathlib import Path
 
@@ -32,16 +34,13 @@ def folder(tmp_path_factory):
     nbformat.write(book, made / "04_ebll.ipynb")
     lab.write_notebook(
         made / "panels.ipynb",
-        "import ebll\nlab = ebll.widgets.forgetting_lab()\nlab",
-        'what = ebll.widgets.forgetting_lab(changes=[(60, "alpha", 0.0)], mode="mid-run", speed=25)\nwhat',
-        "sub = ebll.widgets.submanifold_explorer()\nsub",
+        "import ebll\nebll.widgets.forgetting_lab()",
+        'ebll.widgets.forgetting_lab(changes=[(60, "alpha", 0.0)], mode="mid-run", speed=25)',
+        "ebll.widgets.submanifold_explorer()",
     )
     for name in ("two", "again"):  # one for tests that share what was run, one for those that run it themselves
-        lab.write_notebook(
-            made / f"{name}.ipynb",
-            'import ebll\none = ebll.widgets.forgetting_lab("epochs=2")\none',
-            "two = ebll.widgets.forgetting_lab(\"epochs=2, new='mnist'\")\ntwo",
-        )
+        cells = [f"ebll.widgets.forgetting_lab(epochs=2, new={task!r})" for task in ("textures", "mnist")]
+        lab.write_notebook(made / f"{name}.ipynb", f"import ebll\n{cells[0]}", cells[1])
     return made
 
 
@@ -51,42 +50,41 @@ def address(folder):
         yield made
 
 
+@contextlib.contextmanager
 def opening(chromium, address):
     """A function that opens a notebook in a page of its own; what the console says may hold no error of ours."""
-    pages = []
+    books = []
 
     def open_(name):
         page = chromium.new_page(viewport={"width": 1400, "height": 1200})
         page.set_default_timeout(20_000)
-        book = lab.Book(page, address, name)
-        pages.append((page, book))
-        return book
+        books.append(lab.Book(page, address, name))
+        return books[-1]
 
     yield open_
-    for page, book in pages:
-        errors = book.errors()
-        page.close()
-        assert errors == []
+    for book in books:
+        book.page.close()
+        assert book.errors() == []
 
 
-opened = pytest.fixture(opening)
+@pytest.fixture
+def opened(chromium, address):
+    with opening(chromium, address) as open_:
+        yield open_
 
 
 @pytest.fixture(scope="module")
 def executed(chromium, address):
     """Open a notebook and run it, once for all tests of a file."""
-    books, opened = {}, opening(chromium, address)
-    open_ = next(opened)
+    with opening(chromium, address) as open_:
 
-    def once(name):
-        if name not in books:
-            books[name] = open_(name)
-            books[name].run_all()
-        return books[name]
+        @functools.cache
+        def once(name):
+            book = open_(name)
+            book.run_all()
+            return book
 
-    yield once
-    with pytest.raises(StopIteration):
-        next(opened)
+        yield once
 
 
 @pytest.fixture

@@ -17,10 +17,7 @@ HOW = (
     "No Chromium is on this machine, so the browser tests cannot run. Debian: apt-get install chromium. Others: put "
     "chromium, chromium-browser or google-chrome on the PATH, or name it in EBLL_CHROMIUM."
 )
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-default-apps", "--mute-audio"),
-)
+FLAGS = ("--disable-gpu", "--disable-quic", "--disable-sync")
 QUIET = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
@@ -57,9 +54,6 @@ def jupyterlab(folder, **environ):
     env |= {
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "user"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "IPYTHONDIR": str(home / "ipython"),
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
@@ -143,7 +137,7 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        made = play.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        made = play.chromium.launch(executable_path=chromium(), args=FLAGS)
         try:
             yield made
         finally:
