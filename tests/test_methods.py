@@ -4,18 +4,18 @@ import copy
 
 import pytest
 import torch
-from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, same, sequence, small, state, trained
+from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, same, sequence, small, state
 from torch import nn
 
 from ebll import METHODS, Recorder, build_network, run_sequence
 from ebll.autoencoder import Encoder, fit_autoencoder
 from ebll.fisher import FISHER_KINDS, fisher_diagonal
-from ebll.methods import Batch, Method, Term
+from ebll.methods import Batch, Term
 from ebll.methods.base import per_old_task, record
 from ebll.methods.lwf import old_logits
 from ebll.networks import frozen
 from ebll.protocol import learn_first
-from ebll.seeds import derive_seed, generator, seeded
+from ebll.seeds import derive_seed, generator
 
 CODE_METHODS = ["code-only", "ebll", "ebll-separate"]
 DISTILLING = ["lwf", "ebll"]
@@ -220,20 +220,6 @@ def test_E4_is_half_the_squared_norm_of_each_old_tasks_code_weighted_by_its_alph
     close(term.weighted(), (weights * by_hand).sum())
 
 
-def test_E5_is_the_sum_of_its_three_parts():
-    midway = Midway("ebll", sequence(3), alpha=0.3, distill_weight=0.7, temperature=2.5)
-    move(midway.net, 0.3)
-    terms = midway.terms()
-    assert list(terms) == ["task", "distill", "code"]
-    now, then = midway.net.features(midway.inputs), midway.before.features(midway.inputs)
-    expected = nn.functional.cross_entropy(midway.net(midway.inputs, 2), midway.labels)
-    for i, encoder in enumerate(midway.memory.encoders):
-        targets = (midway.before(midway.inputs, i) / 2.5).softmax(dim=1)
-        expected = expected + 0.7 * nn.functional.cross_entropy(midway.net(midway.inputs, i) / 2.5, targets)
-        expected = expected + 0.3 / 2 * nn.MSELoss(reduction="sum")(encoder(now), encoder(then)) / len(now)
-    close(sum(term.weighted() for term in terms.values()), expected)
-
-
 @pytest.mark.parametrize("name", [*DISTILLING, *CODE_METHODS, "feature-extraction"])
 def test_recording_is_in_eval_mode_even_from_a_net_left_in_train_mode(name):
     midway = Midway(name, net=noisy)
@@ -287,10 +273,8 @@ def test_layers_that_their_owner_froze_stay_frozen_and_unmoved(name):
     features[1].requires_grad_(False)
     net = final(name, net=(features, operator))
     assert same(net.features[0][1], features[1])
-    assert not any(parameter.requires_grad for parameter in net.features.parameters())
-    head_or_operator = [*net.operator.parameters(), *net.heads.parameters()]
-    assert head_or_operator
-    assert all(parameter.requires_grad for parameter in head_or_operator)
+    frozen_parts = [not p.requires_grad for part in (net.features, net.operator, net.heads) for p in part.parameters()]
+    assert frozen_parts == [True, True] + [False] * (len(frozen_parts) - 2)
     assert not any(part.training for part in net.modules())
 
 
@@ -324,23 +308,6 @@ def test_E5_with_alpha_0_gives_exactly_the_weights_of_lwf_and_other_limits(name,
 )
 def test_a_weight_makes_a_difference(name, changes, other, others):
     assert not same(final(name, **changes).features, final(other, **others).features)
-
-
-@pytest.mark.parametrize(
-    ("name", "weight", "column"),
-    [
-        ("code-only", "alpha", "code_distance"),
-        ("ebll-separate", "alpha", "code_distance"),
-        ("ewc", "ewc_strength", "raw_penalty"),
-    ],
-)
-def test_E4_E6_a_larger_weight_keeps_the_codes_or_the_parameters_closer(name, weight, column):
-    def left(value):
-        curves = learned(name, sequence(2), recorder=Recorder(log_every=1), **{weight: value}).curves
-        return curves[column].dropna().iloc[-1]
-
-    distances = [left(value) for value in (0, 1, 10)]
-    assert distances[0] > distances[1] > distances[2] > 0
 
 
 def test_E6_penalty_is_zero_at_the_anchor_and_quadratic_in_the_displacement():
@@ -412,29 +379,6 @@ def test_feature_extraction_leaves_old_outputs_the_same_to_the_last_bit():
     assert matrix[0, 0] == matrix[1, 0] == matrix[2, 0]
     assert matrix[1, 1] == matrix[2, 1]
     assert (run.curves.query("task != ''")["feature_distance"] == 0).all()
-
-
-def test_feature_extraction_learns_the_same_head_with_and_without_recording():
-    tasks = sequence(2)
-    start = learn_first(tasks, net=small, settings=SETTINGS)
-    found = final("feature-extraction", tasks=tasks, settings=SETTINGS.replace(warmup_epochs=0), start=start)
-
-    class Live(Method):
-        """The slow way: through F and T at each step."""
-
-        def trained_parts(self, net, t):
-            return net.heads[t]
-
-        def loss_terms(self, net, batches, memory):
-            (batch,) = batches
-            return {"task": Term(nn.functional.cross_entropy(net(batch.inputs, batch.task), batch.labels))}
-
-    net = copy.deepcopy(start.net)
-    with seeded(0, "head", 1):
-        net.add_head(tasks[1].class_count)
-    trained(net, Live(), 1, {1: tasks[1]}, settings=SETTINGS, seed=0)
-    close(found.heads[1].weight, net.heads[1].weight, rtol=1e-4, atol=1e-6)
-    assert same(found.features, net.features)
 
 
 def test_separate_operators_leave_old_operators_and_heads_bit_equal():

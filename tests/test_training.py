@@ -90,7 +90,7 @@ def test_a_sequence_of_one_task_is_plain_sgd_written_by_hand(name, settings):
     assert not same(untrained, plain)
 
 
-def second_task_by_hand(start, tasks, objective):
+def second_task_by_hand(start, tasks, objective, head_alone=False):
     """Head, warm-up of the head alone, frozen copy, training: the protocol of the paper in a few lines."""
     net, data = copy.deepcopy(start.net), tasks[1].train
     torch.manual_seed(derive_seed(0, "head", 1))
@@ -107,12 +107,22 @@ def second_task_by_hand(start, tasks, objective):
     )
     sgd_by_hand(list(head.parameters()), warm_up, task_loss, SETTINGS)
     before = copy.deepcopy(net).requires_grad_(False)
-    sgd_by_hand([*net.parameters(), *head.parameters()], training, loss, SETTINGS)
+    trained = [] if head_alone else [*net.parameters()]
+    sgd_by_hand([*trained, *head.parameters()], training, loss, SETTINGS)
     net.heads.append(head)
     return net
 
 
-def test_ebll_is_the_protocol_of_the_paper_written_by_hand():
+def test_feature_extraction_is_the_new_head_alone_trained_through_f_and_t_at_each_step():
+    tasks = sequence(2)
+    start = learn_first(tasks, net=small, settings=SETTINGS)
+    expected = second_task_by_hand(start, tasks, lambda net, before, inputs: 0, head_alone=True)
+    found = learn("feature-extraction", tasks, start=start).net
+    close(found, expected, rtol=1e-4, atol=1e-6)
+    assert same(found.features, start.net.features)
+
+
+def test_E5_ebll_is_the_protocol_of_the_paper_written_by_hand():
     tasks = sequence(2)
     start = learn_first(tasks, net=small, settings=SETTINGS)
     chosen = EBLL(alpha=0.8, temperature=3, distill_weight=0.5, autoencoder=AUTOENCODER)
