@@ -1,9 +1,5 @@
 """What the notebooks begin with: the environment in words, the profile, and text below a cell."""
 
-import subprocess
-import sys
-
-import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 from messages import raises
@@ -24,12 +20,6 @@ def test_what_is_missing_or_unfit_is_said_with_the_way_on(monkeypatch):
     ) as caught:
         environment.check_environment()
     assert [name for name in ("pandas", "gone") if name in str(caught.value)] == []
-
-
-@pytest.mark.slow
-def test_the_environment_is_looked_at_without_importing_torch():
-    code = "import sys, ebll; ebll.environment.check_environment(); print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_the_full_profile_has_more_seeds_and_takes_a_gpu_where_there_is_one(monkeypatch, capsys):

@@ -5,8 +5,6 @@ import gzip
 import itertools
 import string
 import struct
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -77,22 +75,6 @@ def test_table_has_its_columns_and_tells_how_to_get_what_is_missing(tmp_path):
         "Get it with `apt-get install dataset-fashion-mnist` (Debian) or ebll.load_task('fashion', download=True)."
     )
     assert (table[["source", "licence", "note"]].map(len) > 2).all().all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("code", "spared"),
-    [
-        ("import ebll.data; ebll.data.task_table()", {"torch"}),
-        (f"from ebll.data import load_task; [load_task(n) for n in {EMBEDDED}]", {"pandas"}),
-    ],
-    ids=["listing", "loading"],
-)
-def test_listing_and_loading_import_no_package_that_they_can_do_without(code, spared):
-    spared = spared | {"torchvision", "sklearn", "skimage", "mlxtend", "matplotlib"}
-    code += f"; import sys; print(sorted({spared} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_a_package_that_is_absent_or_has_moved_its_data_is_named():

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from golden import inputs
+from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -181,6 +182,7 @@ def test_themes_of_the_notebook_neither_leak_in_nor_out_and_threads_may_draw_at_
     for thread in threads:
         thread.join()
     assert found == [plain] * 2
+    assert not pyplot.get_fignums()
 
 
 # Styles: told apart without colour, seen on a projector, apart for the colour-blind.

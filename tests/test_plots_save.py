@@ -2,9 +2,6 @@
 
 import base64
 import io
-import subprocess
-import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -102,21 +99,3 @@ def test_few_colours_are_those_of_thin_lines_too():
     kept = np.asarray(few.convert("RGB"), int)
     for row, color in lines.items():
         assert abs(kept[row, 5] - color).max() <= 16
-
-
-@pytest.mark.slow
-def test_neither_the_import_nor_a_plot_leaves_anything_behind():
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import ebll\n"
-        "assert not {'pandas', 'matplotlib', 'seaborn'} & set(sys.modules)\n"
-        "from ebll import plots\n"
-        "assert not {'seaborn', 'matplotlib.pyplot'} & set(sys.modules)\n"
-        "from golden import inputs\n"
-        "import matplotlib; before = dict(matplotlib.rcParams)\n"
-        "plots.figure.png(plots.forgetting_bars(inputs.accuracy()))\n"
-        "assert dict(matplotlib.rcParams) == before\n"
-        "print(sys.modules['matplotlib.pyplot'].get_fignums())"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
