@@ -8,11 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn.decomposition import PCA
-from torch import nn
+from torch import nn  # noqa: F401 - named in the table, as other imports are
 from torch.func import functional_call, jacrev, vmap
 from torch.nn import functional as F
 
@@ -23,14 +22,6 @@ from ebll.fisher import fisher_diagonal
 from ebll.methods.ebll import EncoderMemory
 
 TABLE = Path(__file__).with_name("course_answers.txt")
-
-
-def recorded_from_a_copy(net, inputs, t, temperature):
-    teacher = copy.deepcopy(net).eval()
-    for parameter in teacher.parameters():
-        parameter.requires_grad = False
-    hidden = teacher.operator(teacher.features(inputs))
-    return ebll.losses.soften(teacher.heads[t](hidden), temperature)
 
 
 def recorded_in_batches(net, inputs, t, temperature):
@@ -153,15 +144,6 @@ def honest_rule(grown, enough=lambda reference, tolerance: (1 - tolerance) * ref
     return mine
 
 
-def selected_by_the_library(alphas, code_loss, new_accuracy, reference, tolerance):
-    """From a table as of a sweep: one run an alpha, beside one of fine-tuning."""
-    rows = {"method": "ebll", "alpha": alphas, "seed": 0, "new_validation": new_accuracy, "code_loss": code_loss}
-    plain = {"method": ["finetune"], "seed": [0], "new_validation": [reference]}
-    unseen = dict.fromkeys(("old_validation", "old", "new", "average"), 0.0)
-    table = pd.concat([pd.DataFrame(rows | unseen), pd.DataFrame(plain)], ignore_index=True)
-    return ebll.sweeps.choose_alpha(table, tolerance=tolerance).chosen
-
-
 def windows_by_grid(teacher, stored, top, left, size, temperature):
     """All windows at once, by their rows' and columns' numbers."""
     rows = top[:, None] + torch.arange(size)
@@ -203,28 +185,10 @@ def gradient_kept(net, inputs, t, temperature):
     return answer
 
 
-def flags_left_off(net, inputs, t, temperature):
-    net.requires_grad_(False)
-    return gradient_kept(net, inputs, t, temperature)
-
-
 def fisher_of_the_batch(net, parameters, inputs):
     log_p = F.log_softmax(net(inputs), dim=1)
     loss = F.nll_loss(log_p, log_p.argmax(dim=1))
     return [g**2 for g in torch.autograd.grad(loss, parameters)]
-
-
-def fisher_of_the_best_guess(net, parameters, inputs):
-    result = [torch.zeros_like(p) for p in parameters]
-    for x in inputs:
-        log_p = F.log_softmax(net(x[None]), dim=1)
-        for total, g in zip(result, torch.autograd.grad(log_p.max(), parameters), strict=True):
-            total += g**2 / len(inputs)
-    return result
-
-
-def forgetting_without_the_first(m):
-    return np.mean([m[j:-1, j].max() - m[-1, j] for j in range(1, len(m) - 1)])
 
 
 def fisher_piled_up(net, parameters, inputs):
@@ -239,28 +203,6 @@ def fisher_piled_up(net, parameters, inputs):
     return totals
 
 
-def fisher_sampled(net, parameters, inputs):
-    totals = [torch.zeros_like(p) for p in parameters]
-    for x in inputs:
-        log_p = F.log_softmax(net(x[None]), dim=1)[0]
-        y = torch.distributions.Categorical(logits=log_p).sample()
-        for total, g in zip(totals, torch.autograd.grad(log_p[y], parameters), strict=True):
-            total += g**2 / len(inputs)
-    return totals
-
-
-def dropout_left_off(net, inputs, t, temperature):
-    for module in net.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    return torch.softmax(net(inputs, t) / temperature, dim=1).detach()
-
-
-def fisher_unsquared(net, parameters, inputs):
-    log_p = F.log_softmax(net(inputs), dim=1)
-    return list(torch.autograd.grad((log_p.exp().detach() * log_p).sum(dim=1).mean(), parameters))
-
-
 def windows_mislaid(teacher, stored, top, left, size, temperature):
     """Recorded once, of the central windows."""
     at = (stored.shape[2] - size) // 2
@@ -270,11 +212,6 @@ def windows_mislaid(teacher, stored, top, left, size, temperature):
 
 def windows_swapped(teacher, stored, top, left, size, temperature):
     return windows_one_by_one(teacher, stored, left, top, size, temperature)
-
-
-def windows_noisy(teacher, stored, top, left, size, temperature):
-    cut = torch.stack([image[:, y : y + size, x : x + size] for image, y, x in zip(stored, top, left, strict=True)])
-    return F.softmax(teacher(cut, 0).detach() / temperature, dim=1)
 
 
 def answers():
