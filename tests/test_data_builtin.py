@@ -155,14 +155,13 @@ def rim(images):
 
 
 def test_slant_and_shift_move_the_ink_the_way_their_names_say():
-    bar = Image.new("L", (12, 44), 255)
+    bar, columns = Image.new("L", (12, 44), 255), np.arange(28)
     lean = letters.draw_letter(bar, (0.5, 1.0, 0.5, 0.5)).astype(float)
-    columns = np.arange(28)
     top, bottom = (lean[rows] @ columns / lean[rows].sum() for rows in (8, 19))
     assert top > bottom + 2
     upright = -letters.SLANT[0] / (letters.SLANT[1] - letters.SLANT[0])
-    right_down = letters.draw_letter(bar, (0.5, upright, 1.0, 1.0)).astype(float)
-    centre = right_down.sum(0) @ columns / right_down.sum(), right_down.sum(1) @ columns / right_down.sum()
+    ink = letters.draw_letter(bar, (0.5, upright, 1.0, 1.0)).astype(float)
+    centre = ink.sum(0) @ columns / ink.sum(), ink.sum(1) @ columns / ink.sum()
     np.testing.assert_allclose(centre, (13.5 + letters.SHIFT, 13.5 + letters.SHIFT), atol=0.3)
 
 

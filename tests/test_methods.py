@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, same, sequence, small
+from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, same, sequence, small, state
 from torch import nn
 
 from ebll import METHODS, Recorder, build_network, run_sequence
