@@ -1,4 +1,4 @@
-"""The numbers behind the figures, against hand-made ones; their words; and the tables that are refused."""
+"""The numbers behind the figures, against hand-made ones; and their words."""
 
 import math
 
@@ -50,10 +50,8 @@ CURVES = inputs.curves().query("training == 'digits' and method in ('lwf', 'ebll
 
 
 def test_numbers_in_words():
-    interval, none = (
-        {"mean": [-0.04], "low": [-1.0], "high": [1.26]},
-        {"mean": [2.0], "low": [np.nan], "high": [np.nan]},
-    )
+    interval = pd.DataFrame({"mean": [-0.04], "low": [-1.0], "high": [1.26]})
+    none = pd.DataFrame({"mean": [2.0], "low": [np.nan], "high": [np.nan]})
     for made, text in [
         (words.seeds_words([5, 5]), "mean and 95 % interval of 5 seeds"),
         (words.seeds_words([1, 1]), "one seed, no interval"),
@@ -66,8 +64,8 @@ def test_numbers_in_words():
         (words.number(-0.5), "−0.500"),
         (words.number(0.00001), "1.00e-05"),
         (words.listed("abc"), "a, b and c"),
-        (words.means(pd.DataFrame(interval), ["a"]), ["a 0.0 (−1.0 to 1.3)"]),
-        (words.means(pd.DataFrame(none), ["a"]), ["a 2.0"]),
+        (words.means(interval, ["a"]), ["a 0.0 (−1.0 to 1.3)"]),
+        (words.means(none, ["a"]), ["a 2.0"]),
     ]:
         assert made == text
 
