@@ -201,31 +201,24 @@ def test_the_environment_cell_says_in_words_what_is_missing(version):
     assert "make lab" in run.stderr
 
 
-def test_on_another_machine_words_are_compared_and_numbers_are_not():
-    then = [
-        ("a", "image", "Accuracy, λ = 0.01. LwF, 8.8 at 1."),
-        ("b", "stream", "ewc lost 8.8 points at 1,000"),
-        ("c", "sentence", "LwF keeps **3.1** more (-0.2 to +6.4): *undecided*."),
-        ("d", "table", "<th>lwf</th><td>8.8</td>"),
-    ]
-    alike = {
-        "image": ["Accuracy, λ = 0.02. LwF, 3.8 at 1, highest −9.9 at 3."],
-        "stream": ["ewc lost -17.9e-05 points at 300", "ewc lost nan points at 3"],
-        "sentence": ["LwF keeps **-3.1** less (-6.4 to -0.2): *supported*."],
-        "table": ["<th>lwf</th><td>-1.25</td>", "<th>lwf</th><td>ref.</td>"],
-    }
-    other = {
-        "image": ["Accuracy of letters. LwF, 8.8 at 1.", "Accuracy, λ = 0.01. EBLL, 8.8 at 1."],
-        "stream": ["ewc won 8.8 points at 1,000", "ewc lost points at 1,000"],
-        "sentence": ["LwF forgets **3.1** more (-0.2 to +6.4): *undecided*.", "**3.1**"],
-        "table": ["<th>lwf</th><td>no run</td>", "<th>ebll</th><td>8.8</td>"],
-    }
-    for place, (cell, kind, text) in enumerate(then):
-        for told in (text, *alike[kind], *other[kind]):
-            now = [*then[:place], (cell, kind, told), *then[place + 1 :]]
-            assert len(told_apart(now, then, {"supported", "less"})) == (told in other[kind]), told
-    assert len(told_apart([*then[:3], ("d", "value", "8.8")], then, set())) == 1
-    assert len(told_apart(then[:-1], then, set())) == len(told_apart([*then, then[-1]], then, set())) == 1
+@pytest.mark.parametrize(
+    ("kind", "then", "alike", "other"),
+    [
+        ("image", "Accuracy, λ = 0.01. LwF, 8.8 at 1.", "Accuracy, λ = 0.02. LwF, 3.8 at 1, highest −9.9 at 3.",
+         ["Accuracy of letters. LwF, 8.8 at 1.", "Accuracy, λ = 0.01. EBLL, 8.8 at 1."]),
+        ("stream", "ewc lost 8.8 points at 1,000", "ewc lost -17.9e-05 points at 300",
+         ["ewc won 8.8 points at 1,000", "ewc lost points at 1,000"]),
+        ("sentence", "LwF keeps **3.1** more: *undecided*.", "LwF keeps **-3.1** less: *supported*.",
+         ["LwF forgets **3.1** more: *undecided*.", "**3.1**"]),
+        ("table", "<th>lwf</th><td>8.8</td>", "<th>lwf</th><td>ref.</td>",
+         ["<th>lwf</th><td>no run</td>", "<th>ebll</th><td>8.8</td>"]),
+    ],
+)  # fmt: skip
+def test_on_another_machine_words_are_compared_and_numbers_are_not(kind, then, alike, other):
+    then, vocabulary = [("a", kind, then)], {"supported", "less"}
+    assert told_apart(then, then, set()) == told_apart([("a", kind, alike)], then, vocabulary) == []
+    others = [[("a", kind, text)] for text in other]
+    assert [len(told_apart(now, then, vocabulary)) for now in (*others, [], [*then, *then])] == [1] * 4
 
 
 def test_a_build_says_what_it_was_made_on_and_names_no_machine(tmp_path, monkeypatch):

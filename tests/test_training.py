@@ -112,18 +112,23 @@ def second_task_by_hand(start, tasks, objective, head_alone=False):
     return net
 
 
-def test_feature_extraction_is_the_new_head_alone_trained_through_f_and_t_at_each_step():
+@pytest.fixture(scope="module")
+def pair():
+    """Two tasks, and the network that has learned the first."""
     tasks = sequence(2)
-    start = learn_first(tasks, net=small, settings=SETTINGS)
+    return tasks, learn_first(tasks, net=small, settings=SETTINGS)
+
+
+def test_feature_extraction_is_the_new_head_alone_trained_through_f_and_t_at_each_step(pair):
+    tasks, start = pair
     expected = second_task_by_hand(start, tasks, lambda net, before, inputs: 0, head_alone=True)
     found = learn("feature-extraction", tasks, start=start).net
     close(found, expected, rtol=1e-4, atol=1e-6)
     assert same(found.features, start.net.features)
 
 
-def test_E5_ebll_is_the_protocol_of_the_paper_written_by_hand():
-    tasks = sequence(2)
-    start = learn_first(tasks, net=small, settings=SETTINGS)
+def test_E5_ebll_is_the_protocol_of_the_paper_written_by_hand(pair):
+    tasks, start = pair
     chosen = EBLL(alpha=0.8, temperature=3, distill_weight=0.5, autoencoder=AUTOENCODER)
     (encoder,) = learn(chosen, tasks[:1], start=start).memory.encoders
 
@@ -286,9 +291,8 @@ class Anew(Split):
 
 
 @pytest.mark.parametrize("name", ["lwf", "ebll", "code-only", "ebll-separate"])
-def test_where_inputs_change_the_targets_are_those_of_the_network_before_the_task(name):
-    tasks = sequence(2)
-    start = learn_first(tasks, net=small, settings=SETTINGS)
+def test_where_inputs_change_the_targets_are_those_of_the_network_before_the_task(pair, name):
+    tasks, start = pair
     split = tasks[1].train
     anew = [tasks[0], dataclasses.replace(tasks[1], train=Anew(split.inputs, split.labels))]
     targets, asked = learn(name, tasks, start=start), learn(name, anew, start=start)
