@@ -76,8 +76,7 @@ def test_loss_is_weight_times_raw_and_the_total_is_their_sum(runs, name):
     steps = curves[curves["loss_total"].notna()]
     trained = (steps["training"] != "task0") & (steps["stage"] == "train")
     for term in TERMS:
-        there = trained if term in weights else trained & False
-        there = there | (term == "task")
+        there = (trained & (term in weights)) | (term == "task")
         assert (steps[f"loss_{term}"].notna() == there).all()
         assert (steps[f"raw_{term}"].notna() == there).all()
         raw = steps.loc[there, f"raw_{term}"] * weights.get(term, 1)
