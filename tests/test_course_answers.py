@@ -132,7 +132,7 @@ def selected_by_mask(alphas, code_loss, new_accuracy, reference, tolerance):
     return alphas[good].max() if good.any() else alphas.min()
 
 
-def honest_rule(grown, enough=lambda reference, tolerance: (1 - tolerance) * reference):
+def selected_rule(grown, enough=lambda reference, tolerance: (1 - tolerance) * reference):
     """From the largest alpha down, with grown(code_loss, i) -> bool and the least accuracy on the new task."""
 
     def mine(alphas, code_loss, new_accuracy, reference, tolerance):
