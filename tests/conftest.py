@@ -6,19 +6,17 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ.get("EBLL_TEST_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"
 
-import difflib
 import io
-import ipaddress
 import json
 import random
 import re
-import socket
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 import torch
+from notebook_kernel import offline
 from PIL import Image
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -29,15 +27,9 @@ hypothesis.settings.load_profile("ebll")
 
 
 def pytest_configure(config):
-    """Refuse a marker that does not exist, which pytest would take for one that no test has."""
-    known = [line.partition(":")[0].partition("(")[0].strip() for line in config.getini("markers")]
-    for name in set(re.findall(r"[^\W\d]\w*", config.option.markexpr)) - {"and", "or", "not", *known}:
-        near = difflib.get_close_matches(name, known, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        tiers = "slow, notebook, browser, paper"
-        raise pytest.UsageError(f"-m: there is no marker {name!r}.{meant} The tiers of the tests are {tiers}.")
+    """A test that is named is run, whatever its tier."""
     if any("::" in str(argument) for argument in config.invocation_params.args):
-        config.option.markexpr = ""  # a test that is named is run, whatever its tier
+        config.option.markexpr = ""
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -55,12 +47,8 @@ def pytest_collection_modifyitems(items):
 
 
 LONG = {
-    "test_notebooks",
-    "test_notebooks_full",
-    "test_notebooks_answers",
-    "test_cli_reproduce",
-    "test_course_checks",
-    "test_widgets",
+    f"test_{name}"
+    for name in ("notebooks", "notebooks_full", "notebooks_answers", "cli_reproduce", "course_checks", "widgets")
 }
 
 
@@ -84,43 +72,15 @@ def seeds():
     torch.manual_seed(0)
 
 
-def is_local(host):
-    """Whether `host` (a name, an address, or None for "any") is this machine."""
-    if isinstance(host, bytes):
-        host = host.decode()
-    if host in (None, "", "localhost", socket.gethostname()):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
+TRIED = offline()
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch):
+def no_network():
     """Fail a test that looks up or connects to another machine, even where the code under test swallows the error."""
-    tried = []
-
-    def guard(real, host_of):
-        def guarded(*args, **kwargs):
-            host = host_of(args)
-            if not is_local(host):
-                tried.append(host)
-                pytest.fail(f"the network was asked for {host!r}; ebll and its tests work offline")
-            return real(*args, **kwargs)
-
-        return guarded
-
-    def peer(args):
-        address = args[1]  # a path for Unix sockets, (host, port, ...) for the internet's
-        return address[0] if isinstance(address, tuple) else None
-
-    monkeypatch.setattr(socket.socket, "connect", guard(socket.socket.connect, peer))
-    monkeypatch.setattr(socket.socket, "connect_ex", guard(socket.socket.connect_ex, peer))
-    monkeypatch.setattr(socket, "getaddrinfo", guard(socket.getaddrinfo, lambda args: args[0]))
+    TRIED.clear()
     yield
-    assert not tried, f"the network was asked for {tried}; ebll and its tests work offline"
+    assert not TRIED, f"the network was asked for {TRIED}; ebll and its tests work offline"
 
 
 def plain_picture(spec, kind, scale=1.0):

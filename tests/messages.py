@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ebll.errors import EbllError
+
 SNAPSHOT = Path(__file__).with_name("messages.txt")
 UPDATE = "UPDATE_MESSAGES" in os.environ
 TEMPORARY = re.compile(r"/[^\s'\"]*/pytest-\d+/(popen-gw\d+/)?[\w-]+")  # tmp_path, of whatever run and process
@@ -30,21 +32,41 @@ kept, renewed = read(), set()
 def raises(kind, *values):
     """`pytest.raises(kind)`, for a message that names each of `values` and reads as in the snapshot.
 
-    The text of an error that it was raised from is another library's, and left out of the snapshot.
     Where a test sees several messages, a word of the reason is a value too: it tells which of them must come.
     """
     with pytest.raises(kind) as caught:
         yield caught
-    review(str(caught.value), *values, cause=caught.value.__cause__)
+    name_each(str(caught.value), values)
+    review(own_words(caught.value))
 
 
-def review(text, *values, cause=None):
-    """Fail unless `text` names each of `values` and is among the messages that the snapshot has for this test."""
+def refused(*calls):
+    """That each call raises the error whose kind and text stand at its place in the snapshot of this test."""
+    told = []
+    for call in calls:
+        try:
+            call()
+            told.append("NOT REFUSED")
+        except EbllError as error:
+            told.append(f"{type(error).__name__}: {own_words(error)}")
+    review("\n".join(told))
+
+
+def own_words(error):
+    """The text of an error without that of the error it was raised from, which is another library's."""
+    text, cause = str(error), error.__cause__
+    return text.replace(str(cause), f"<{type(cause).__name__}>") if str(cause or "") else text
+
+
+def name_each(text, values):
     for value in values:
         assert re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", text), f"{value!r} is not named in: {text}"
+
+
+def review(text, *values):
+    """Fail unless `text` names each of `values` and is among the messages that the snapshot has for this test."""
+    name_each(text, values)
     test = re.match(r"[^\s[]+", os.environ["PYTEST_CURRENT_TEST"]).group()
-    if str(cause or ""):
-        text = text.replace(str(cause), f"<{type(cause).__name__}>")
     text = DIGEST.sub("DIGEST", TEMPORARY.sub("TMP", text.strip()))
     message = "    " + text.replace("\n", "\n      ")
     if UPDATE and test not in renewed:

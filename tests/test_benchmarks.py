@@ -1,39 +1,59 @@
-"""The page of results, and that the benchmarks count, divide and attribute time rightly. Nothing is timed here."""
+"""The benchmarks compare the same work on both sides, and count, divide and attribute rightly; nothing is timed."""
 
+import dataclasses
 import functools
-import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tiny import SETTINGS, blobs
-from tiny_plan import SEQUENCES, tiny
+from tiny_plan import tiny
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import elsewhere, fits, measuring, reproducing, results, start
-from benchmarks.reproducing import FIRST, REST, SHARED, Clock
-from benchmarks.results import check_outputs, read, verdict, write_part
+from benchmarks import bare, loop, made, measuring, reproducing, results, steps, tasks
+from benchmarks.peers import against, sides
+from benchmarks.reproducing import REST, SHARED, Clock
+from benchmarks.results import read, verdict, write_part
 from benchmarks.rounds import Figure, figure, interleaved
-from benchmarks.section import write_section
-from ebll.fisher import FISHER_KINDS
 from ebll.protocol import learn_first
 from ebll.recording import Recorder
 from ebll.reproduce import jobs
 
-FACTS = {"machine": "a machine", "torch": "2", "python": "3", "threads": "1", "load": "0.0"}
+
+def small_net(shape):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 80), nn.ReLU()), nn.Sequential(nn.Linear(80, 8), nn.ReLU())
 
 
-def barred(figures):
-    """(case, what) -> bar, of the figures that have one."""
-    return {(one.case, one.what): one.bar for one in figures if one.bar is not None}
+@pytest.fixture(scope="module")
+def ready():
+    """Methods about to learn the second of two small tasks, and small sizes in place of those that are timed."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(bare.NETS, "tiny", bare.mlp)
+        patched.setattr(loop, "BATCH", 32)
+        patched.setattr(loop, "EPOCHS", 1)
+        for part in (sides, against):
+            patched.setattr(part, "IMAGES", sides.BATCH)  # one batch in place of an epoch
+        for part in (made, tasks):
+            patched.setattr(part, "IMAGES", 64)
+        yield made.prepared(small_net, 32, "cpu", steps.METHODS_TIMED)
 
 
 def test_a_figure_is_the_median_with_the_extremes_and_keeps_to_its_bar_on_the_right_side():
     assert figure("a", "b", "x", [3.0, 1.0, 2.0]) == Figure("a", "b", "x", 2.0, 1.0, 3.0, 3)
-    assert figure("a", "b", "x", [1.0, 1.1, 1.4], 1.1).met
-    assert not figure("a", "b", "x", [1.0, 1.2, 1.4], 1.1).met
-    assert figure("a", "b", "%", [80.0], 80, most=False).met
-    assert not figure("a", "b", "%", [79.0], 80, most=False).met
     assert figure("a", "b", "x", [1.0]).met is None
+    for values, bar, most, words in [
+        ([1.0], 1.1, True, "met"),
+        ([80.0], 80, False, "met"),
+        ([1.25], 1.1, True, "missed by 0.15"),
+        ([3.5], 4.0, False, "missed by 0.50"),
+        ([1.1004], 1.1, True, "missed by less than its last digit"),
+        ([1.0, 1.2, 1.3], 1.1, True, "missed by 0.10, on both sides"),
+    ]:
+        one = figure("net", "to that", "x", values, bar, most=most)
+        assert (one.met, verdict(one)) == (words == "met", words)
 
 
 def test_cases_run_in_every_round_and_take_turns():
@@ -45,125 +65,36 @@ def test_cases_run_in_every_round_and_take_turns():
     assert "".join(called) == "a-b-c-b-c-a-c-a-b-a-b-c-"
 
 
-@pytest.mark.parametrize(
-    ("values", "bar", "most", "words"),
-    [
-        ([1.0], 1.1, True, "met"),
-        ([1.25], 1.1, True, "missed by 0.15"),
-        ([3.5], 4.0, False, "missed by 0.50"),
-        ([1.1004], 1.1, True, "missed by less than its last digit"),
-        ([1.0, 1.2, 1.3], 1.1, True, "missed by 0.10, on both sides"),
-    ],
-)
-def test_a_verdict_says_by_how_much_a_bar_is_missed(values, bar, most, words):
-    assert verdict(figure("net", "to that", "x", values, bar, most=most)) == words
-
-
 def test_a_part_replaces_its_own_section_and_rows_only_and_keeps_its_place(tmp_path):
     where = {"page": tmp_path / "page.md", "table": tmp_path / "table.csv"}
+    facts = {"machine": "a machine", "torch": "2", "python": "3", "threads": "1", "load": "0.0"}
 
     def write(part, value):
         figures = [figure("case", "ratio", "x", [value, 2 * value], 2.0), figure("case", "kept", "bytes", [70952.0])]
-        write_part(part, f"Of {part}", f"Text of {part}.", figures, FACTS, **where)
-        return figures, where["page"].read_text(encoding="utf-8")
+        write_part(part, f"Of {part}", f"Text of {part}.", figures, facts, **where)
+        return figures
 
-    check_outputs(**where)
-    assert "0 of 1 bars are met." in write("one", 1.5)[1]
-    two, page = write("two", 1.0)
-    assert "1 of 2 bars are met." in page
-    one, page = write("one", 1.25)
+    write("one", 1.5)
+    two, one = write("two", 1.0), write("one", 1.25)
+    page = where["page"].read_text(encoding="utf-8")
     assert "2 of 2 bars are met." in page
-    assert read(where["table"]) == [(name, made) for name, part in (("one", one), ("two", two)) for made in part]
+    assert read(where["table"]) == [(name, row) for name, part in (("one", one), ("two", two)) for row in part]
     assert page.count("## Of one") == page.count("Text of one.") == page.count("Text of two.") == 1
     assert page.index("| ratio") < page.index("## Of one") < page.index("## Of two")
     assert "70,952" not in page, "only what has a bar stands in the table at the top"
-    assert not list(tmp_path.glob("*.part"))
+    assert results.PAGE.read_text(encoding="utf-8").startswith(results.top()), "the bars of the committed figures"
 
 
-def test_a_section_that_does_not_end_is_refused_and_the_page_stays_as_it_was(tmp_path):
-    page = tmp_path / "page.md"
-    for name in ("one", "two"):
-        write_section(page, name, f"text of {name}")
-    broken = page.read_text().replace("<!-- end of one -->", "")
-    page.write_text(broken)
-    with pytest.raises(ValueError, match="'one' begins and does not end"):
-        write_section(page, "one", "new")
-    assert page.read_text() == broken
-
-
-def test_files_that_cannot_be_used_are_refused_before_anything_is_measured(tmp_path):
-    page, table = tmp_path / "new" / "R.md", tmp_path / "r.csv"
-    table.write_text("a,b\n1,2\n")
-    for files, words in {(page, page): "of its own", (page, table): "others", (tmp_path, page): "cannot be"}.items():
-        with pytest.raises(SystemExit, match=words):
-            check_outputs(*files)
-
-
-def test_the_committed_page_has_the_bars_of_the_committed_figures():
-    assert results.PAGE.read_text(encoding="utf-8").startswith(results.top())
-
-
-@pytest.mark.parametrize(
-    ("device", "bars"), [("cpu", {}), ("cuda", {"to fine-tuning": 1.05, "images a second": 39_000})]
-)
-def test_alexnet_has_bars_on_a_gpu_only(monkeypatch, tmp_path, device, bars):
-    heads = "method,windows,images,ratio,low,high,share,rounds,batch,precision,machine,device,threads,torch"
-    rows = [f"{name},{kind},40000,1.04,1.0,1.1,,9,256,bfloat16,m,{device},2,2" for name, kind in (
-        ("finetune", "fixed"), ("ebll", "random"), ("ebll", "fixed"))]  # fmt: skip
-    (tmp_path / "paper.csv").write_text("\n".join([heads, *rows]))
-    monkeypatch.setattr(elsewhere, "PAPER", tmp_path / "paper.csv")
-    _, figures = elsewhere.alexnet()
-    assert {one.what: one.bar for one in figures if one.bar is not None} == bars
-    assert [one.met for one in figures] == [True if bars else None] * 2
-
-
-def test_start_has_its_figures_and_bars(monkeypatch):
-    printed = {start.LOAD: json.dumps([3.0, 2.0])}
-    monkeypatch.setattr(
-        start, "python", lambda *given: next((printed[word] for word in given if word in printed), "0.5")
-    )
-    _, figures = start.run(1, "cpu")
-    assert barred(figures) == {(start.EBLL, start.BEYOND): 0.1, (start.HELP, start.WHOLE): 0.3}
-    found = {(one.case, one.what): one.value for one in figures}
-    assert found[start.EBLL, start.BEYOND] == 0.5
-    assert found["load_task('letters')", "first time"] == 3.0
-    assert found["load_task('letters')", "again"] == 2.0
-
-
-@pytest.fixture
-def small_tasks(monkeypatch):
-    """Small tasks in place of the real ones; a name -> its task."""
-
-    def task(name):
-        return blobs(name, seed=len(name), shape=(1, 28, 28))
-
-    monkeypatch.setattr(fits, "SAMPLES", 8)
-    monkeypatch.setattr(fits, "FEW", 4)
-    for part in (measuring, fits):
-        monkeypatch.setattr(part, "load_task", task)
-        monkeypatch.setattr(part, "TrainSettings", lambda **changes: SETTINGS.replace(**changes))
-    return task
-
-
-def test_measuring_counts_in_the_records(small_tasks):
-    tasks = [small_tasks("old"), small_tasks("newer")]
-    begin = learn_first(tasks, settings=SETTINGS, recorder=Recorder(log_every=0))
-    times, counts = measuring.timed(tasks, begin, SETTINGS, 1, "cpu")
+def test_measuring_counts_in_the_records():
+    pair = [blobs(name, seed, shape=(1, 28, 28)) for seed, name in enumerate(("old", "newer"))]
+    begin = learn_first(pair, settings=SETTINGS, recorder=Recorder(log_every=0))
+    times, counts = measuring.timed(pair, begin, SETTINGS, 1, "cpu")
     assert list(times.columns) == [measuring.NEVER, measuring.DEFAULT, measuring.ALWAYS]
     assert counts[measuring.NEVER] == (0, 0)
-    measured, steps = counts[measuring.ALWAYS]
-    assert measured == steps + 2  # in warm-up and training, before each step and after the last
+    measured, count = counts[measuring.ALWAYS]
+    assert measured == count + 2  # in warm-up and training, before each step and after the last
     assert 0 < counts[measuring.DEFAULT][0] < measured
-    assert counts[measuring.DEFAULT][1] == steps
-
-
-def test_fits_compare_both_ways_to_the_same_fisher_information(small_tasks):
-    text, figures = fits.run(1, "cpu")
-    assert barred(figures) == {("mlp, Fisher, exact, 8 samples", "closed form to loop"): 0.1}
-    cases = [one.case for one in figures]
-    assert [kind for kind in FISHER_KINDS if f"mlp, Fisher, {kind}, 8 samples" not in cases] == []
-    assert "cnn, Fisher, exact, 4 samples" in cases
-    assert float(re.search(r"differ by at most (\S+)\.", " ".join(text.split()))[1]) < 1e-4
+    assert counts[measuring.DEFAULT][1] == count
 
 
 def test_time_belongs_to_the_innermost_block():
@@ -174,12 +105,8 @@ def test_time_belongs_to_the_innermost_block():
             raise ValueError("stop")
         with clock.at(stage="measuring"):
             pass
-    assert clock.spent == {
-        (SHARED, SHARED, REST): 1,
-        ("a-b", "lwf", REST): 2,
-        ("a-b", "lwf", "training"): 3,
-        ("a-b", "lwf", "measuring"): 2,
-    }
+    spent = {REST: 2, "training": 3, "measuring": 2}
+    assert clock.spent == {("a-b", "lwf", stage): time for stage, time in spent.items()} | {(SHARED, SHARED, REST): 1}
 
 
 def test_the_time_of_a_main_job_is_told_apart(monkeypatch, tmp_path):
@@ -192,8 +119,7 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch, tmp_path):
     with tiny():
         text, _ = reproducing.run(1, "cpu")
     parts = pd.read_csv(reproducing.CSV)
-    assert {*reproducing.STAGES, FIRST, REST, "training", "warm-up"} <= {*parts["stage"]}
-    assert {"mlp:letters", *(e.id for e in SEQUENCES)} <= {*parts["sequence"]}
+    assert {*reproducing.STAGES, reproducing.FIRST, REST, "training", "warm-up"} <= {*parts["stage"]}
     assert set(parts["method"]) == {"single-task", "ebll", "ewc", SHARED}
     told = {name: float(share) for name, share in re.findall(r"(?:[:,] )([A-Za-z -]+?) ([\d.]+) %", text)}
     assert sum(told.values()) == pytest.approx(100, abs=1)
@@ -201,12 +127,79 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch, tmp_path):
     assert told["training"] == pytest.approx(100 * training, abs=0.6)
 
 
-def test_the_first_lines_are_those_of_the_command_or_it_says_what_came(monkeypatch, tmp_path):
-    script = "import sys; sys.stderr.write({!r})"
-    lines = "full: 9 runs in 2 processes, results to out\n0 of 9 runs (...): 1 % after 00:01, about 00:09 left\n"
-    monkeypatch.setattr(reproducing, "ebll", lambda *given: ("-c", script.format(lines)))
-    first, second = reproducing.first_lines(str(tmp_path))
-    assert 0 < first <= second
-    monkeypatch.setattr(reproducing, "ebll", lambda *given: ("-c", script.format("Error: no such thing\n")))
-    with pytest.raises(SystemExit, match="no such thing"):
-        reproducing.first_lines(str(tmp_path))
+@pytest.mark.parametrize("name", loop.METHODS_TIMED)
+def test_both_loops_do_the_same_work(ready, name):
+    assert loop.difference(ready[name].in_double(), "tiny") < loop.TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [("lwf", {"temperature": 2.01}), ("lwf", {"distill_weight": 0.99}), ("ebll", {"alpha": 3.01})]
+)
+def test_other_work_is_seen_and_refused(ready, name, changes):
+    double = ready[name].in_double()
+    apart = loop.difference(dataclasses.replace(double, method=double.method.replace(**changes)), "tiny")
+    for found in (apart, float("nan")):
+        with pytest.raises(SystemExit, match="a case: the sides do not do the same work"):
+            loop.checked("a case", found)
+        with pytest.raises(SystemExit, match="do not do the same work"):
+            sides.checked(name, {"first loss": 0.0, "weights": found})
+
+
+def test_operations_of_every_method_are_those_of_its_products(ready):
+    counts = {name: steps.operations(one, 32) for name, one in steps.with_products(ready).items()}
+    # Forwards and for the weights, and where what comes in needs a gradient, for that too.
+    assert counts["finetune"] == 32 * (4 * 784 * 80 + 6 * 80 * 8 + 6 * 8 * ready["finetune"].task.class_count)
+    head, code = 32 * 6 * 8 * 26, 32 * 4 * 80 * 64  # an old head learns, an encoder does not
+    assert counts["lwf"] == counts["finetune"] + head
+    assert counts["code-only"] == counts["finetune"] + code
+    assert counts["ebll"] == counts["products alone"] == counts["finetune"] + head + code
+    assert counts["ewc"] == counts["finetune"]
+
+
+def test_bars_are_to_the_bare_products_and_to_the_growth_of_the_operations():
+    times = pd.DataFrame({"finetune": [2.0, 2.0], "ebll": [3.0, 2.8], "products alone": [2.5, 2.8]})
+    figures = steps.figures_of("case", times, {"finetune": 100, "ebll": 120, "products alone": 120})
+    (one,) = [one for one in figures if one.bar is not None]
+    assert one == Figure("case, ebll", steps.TO_PRODUCTS, "x", 1.1, 1.0, 1.2, 2, 1.08)
+    times = pd.DataFrame({("ebll", "2nd"): [1.0, 1.0], ("ebll", "5th"): [1.2, 1.2], ("ebll", "10th"): [1.5, 1.8]})
+    found = {one.what: one for one in tasks.figures_of("ebll", times, {"2nd": 100, "5th": 120, "10th": 150}, 70)}
+    assert found[tasks.GROWTH].value == pytest.approx(1.65)
+    one = found[tasks.TO_OPERATIONS]
+    assert (one.value, one.low, one.high, one.bar) == pytest.approx((1.1, 1.0, 1.2, 1.05))
+
+
+def test_tasks_count_the_bytes_of_a_further_task(ready, monkeypatch):
+    monkeypatch.setattr(tasks, "OLD", {"2nd": 1, "5th": 2, "10th": 3})
+    monkeypatch.setattr(tasks, "interleaved", lambda cases, rounds, **_: pd.DataFrame({c: [1.0] for c in cases}))
+    _, figures = tasks.run(1, "cpu")
+    head, encoder = 4 * (128 * 10 + 10), 4 * (256 * 64 + 64)
+    kept = {one.case.rpartition(", ")[2]: one.value for one in figures if one.what == tasks.KEPT}
+    assert kept == {"finetune": head, "lwf": head, "ewc": head, "ebll": head + encoder}
+
+
+def test_the_ratios_of_peers_are_taken_round_by_round():
+    rows = [
+        {"round": r, "method": "lwf", "side": side, "threads": 1, "floor": 0.5, "seconds": s, "whole": 2 * s}
+        for r, (ours, theirs) in enumerate([(1.0, 4.0), (2.0, 6.0), (1.0, 5.0)])
+        for side, s in (("ebll", ours), ("avalanche", theirs))
+    ]
+    found = {f.what: f for f in against.figures_of(pd.DataFrame(rows))}
+    ratio = found[against.RATIO]
+    assert (ratio.value, ratio.low, ratio.high, ratio.bar, ratio.met) == (4.0, 3.0, 5.0, 4.0, True)
+    assert found[against.POSSIBLE].value == 10.0
+    assert found["products alone, of a step of ebll"].value == 50.0
+
+
+def test_peers_get_the_data_in_the_order_of_our_loop_and_products_are_those_of_a_step(ready):
+    data, seen, b = sides.made_data(), [], against.BATCH
+    moved, ours = sides.in_our_order(data), sides.begun("naive", data)
+    assert not np.array_equal(moved["x1"], data["x1"])
+    ours.net.features.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    sides.epoch(ours)
+    assert np.array_equal(torch.cat(seen).numpy(), moved["x1"])
+    shared, head, code = 4 * b * 784 * 256 + 6 * b * 256 * 256, 6 * b * 256 * 10, 4 * b * 256 * 64
+    for name, count in {"naive": shared + head, "lwf": shared + 2 * head, "ebll": shared + 2 * head + code}.items():
+        epoch = against.products(name)
+        with FlopCounterMode(display=False) as counter:
+            epoch()
+        assert counter.get_total_flops() == count

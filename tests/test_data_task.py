@@ -1,12 +1,11 @@
-"""A task made from tensors: what is refused, how it is split, how it is standardised."""
+"""A task made from tensors: its splits, and how it is standardised."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings, strategies as st
-from messages import raises
 
-from ebll.data import Split, Task
+from ebll.data import Task
 from ebll.data.splits import channel_affine, seeded, stratified_split
 from ebll.errors import InputError
 
@@ -21,25 +20,19 @@ def make(train=None, test=None, **options):
     return Task.from_tensors("mine", train, pair(9, seed=1) if test is None else test, **options)
 
 
-# --- what comes out ---------------------------------------------------------------------------------------------
-
-
 def test_shapes_types_and_names():
-    task = make(source="my camera", licence="CC0")
+    task = make(source="my camera", licence="CC0", classes=["cat", "dog", "eel"])
     assert task.input_shape == (1, 5, 4)
     assert task.class_count == 3
-    assert task.classes == ("0", "1", "2")
+    assert (task.classes, make().classes) == (("cat", "dog", "eel"), ("0", "1", "2"))
     assert (len(task.train), len(task.validation), len(task.test)) == (26, 4, 9)
     for split in (task.train, task.validation, task.test):
         assert split.inputs.dtype == torch.float32
         assert split.labels.dtype == torch.int64
-    assert repr(task).splitlines()[:2] == ["Task 'mine': train 26, validation 4, test 9", "  3 classes: 0, 1, 2"]
+    assert repr(task).splitlines()[:2] == ["Task 'mine': train 26, validation 4, test 9", "  3 classes: cat, dog, eel"]
     for words in ("one input: 1 x 5 x 4, training values -", "source: my camera", "licence: CC0"):
         assert words in repr(task)
     assert repr(task.test) == "Split(9 x 1 x 5 x 4)"
-
-
-def test_grey_images_gain_a_channel_and_flat_inputs_stay_flat():
     for shape, expected in [((5, 4), (1, 5, 4)), ((7,), (7,))]:
         task = make(pair(shape=shape), pair(9, shape=shape))
         assert task.input_shape == expected
@@ -74,9 +67,6 @@ def test_the_users_tensors_are_neither_changed_nor_shared_and_gradients_are_cut(
     assert not task.train.inputs.requires_grad
     task.test.inputs.zero_()
     assert torch.equal(x, before)
-
-
-# --- standardising ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 6), (3, 6, 6), (36,)])
@@ -127,9 +117,6 @@ def test_moments_in_parts_equal_moments_in_one():
     np.testing.assert_allclose(deviation, x.double().std((0, 2, 3), correction=0), rtol=1e-9)
 
 
-# --- splitting --------------------------------------------------------------------------------------------------
-
-
 @settings(max_examples=60, deadline=None)
 @given(counts=st.lists(st.integers(2, 40), min_size=2, max_size=8), share=st.floats(0.01, 1.0), seed=st.integers(0, 9))
 @example(counts=[3, 5], share=1.0, seed=0)  # everything asked for: each class still keeps one
@@ -149,37 +136,23 @@ def test_splits_are_disjoint_complete_stratified_and_of_the_asked_size(counts, s
         assert len(held) == total
 
 
-def test_the_same_seed_gives_the_same_task_and_another_seed_another_split():
-    a, b, c = make(seed=4), make(seed=4), make(seed=5)
+def test_the_seed_decides_on_the_validation_split_alone_and_the_global_state_is_left_alone():
+    train, test, own = pair(40), pair(9, seed=1), pair(6, seed=3)
+    before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    a, b, c = (make(train, test, standardise=False, validation_fraction=0.25, seed=seed) for seed in (4, 4, 5))
+    a.subset(9)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (np.random.get_state()[1] == before_numpy).all()  # noqa: NPY002
     assert torch.equal(a.train.inputs, b.train.inputs)
     assert torch.equal(a.validation.inputs, b.validation.inputs)
     assert not torch.equal(a.validation.inputs, c.validation.inputs)
-    assert torch.equal(make(seed=4, standardise=False).test.inputs, make(seed=5, standardise=False).test.inputs)
-
-
-def test_validation_comes_out_of_training_and_test_stays_whole_and_in_order():
-    train, test = pair(40), pair(9, seed=1)
-    task = make(train, test, standardise=False, validation_fraction=0.25)
-    together = torch.cat([task.train.inputs, task.validation.inputs]).flatten(1).tolist()
+    together = torch.cat([a.train.inputs, a.validation.inputs]).flatten(1).tolist()
     assert sorted(together) == sorted(train[0].flatten(1).tolist())
-    assert torch.equal(task.test.inputs, test[0])
-    assert len(task.validation) == 10
-
-
-def test_a_validation_split_of_ones_own_is_used_as_it_is():
-    own = pair(6, seed=3)
-    task = make(validation=own, standardise=False)
-    assert torch.equal(task.validation.inputs, own[0])
-    assert len(task.train) == 30
-
-
-def test_the_global_random_state_is_left_alone():
-    torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002 - the global state is what is watched
-    before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    make().subset(9)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert (np.random.get_state()[1] == before_numpy).all()  # noqa: NPY002
+    assert len(a.validation) == 10
+    assert torch.equal(a.test.inputs, test[0])
+    given = make(validation=own, standardise=False)
+    assert torch.equal(given.validation.inputs, own[0])
+    assert len(given.train) == 30
 
 
 def test_subset_is_a_seeded_share_of_every_class_on_the_same_scale():
@@ -193,8 +166,6 @@ def test_subset_is_a_seeded_share_of_every_class_on_the_same_scale():
     assert small.test is task.test
     assert small.offset == task.offset
     assert task.subset(90) is task
-    with raises(InputError, "train", "at least 3", "got 2"):
-        task.subset(2)
 
 
 def test_to_moves_every_tensor_or_says_why_not():
@@ -202,104 +173,3 @@ def test_to_moves_every_tensor_or_says_why_not():
     assert {t.device.type for s in (task.train, task.validation, task.test) for t in (s.inputs, s.labels)} == {"meta"}
     with pytest.raises(InputError, match=r"'mine'.*'abacus'.*'cpu'"):  # between them torch's own words
         make().to("abacus")
-
-
-# --- refusals ---------------------------------------------------------------------------------------------------
-
-X, Y = pair()
-
-
-def with_x(change):
-    x = X.clone()
-    change(x)
-    return x
-
-
-def set_bad(x):
-    x[3, 0, 0, 0], x[3, 0, 1, 1], x[8, 0, 0, 2] = float("nan"), float("inf"), -float("inf")
-
-
-REFUSED = {
-    "rank": (
-        (X.flatten(), Y),
-        ["'mine'", "train inputs", "(n, channels, height, width)", "(n, features)", "got (600,)"],
-    ),
-    "empty": ((X[:0], Y[:0]), ["'mine'", "train inputs", "hold images", "got (0, 1, 5, 4)"]),
-    "bool": ((X > 0.5, Y), ["'mine'", "train inputs", "got torch.bool"]),
-    "complex": ((X.to(torch.complex64), Y), ["'mine'", "train inputs", "got torch.complex64"]),
-    "object": ((np.array([None] * 30), Y), ["'mine'", "train inputs", "ndarray"]),
-    "text": (("images", Y), ["'mine'", "train inputs", "str"]),
-    "not finite": ((with_x(set_bad), Y), ["'mine'", "train inputs", "image 3, 8"]),
-    "too large for float32": (
-        (X.double() * 1e300, Y),
-        ["'mine'", "train inputs", "0, 1, 2, 3, 4 and 25 more"],
-    ),
-    "channels last": (
-        (torch.rand(30, 28, 28, 3), Y),
-        ["'mine'", "train inputs", "(30, 28, 28, 3)", "inputs.permute(0, 3, 1, 2)"],
-    ),
-    "float labels": ((X, Y.float()), ["'mine'", "train labels", "got torch.float32", "labels.long()"]),
-    "label rank": ((X, Y[:, None]), ["'mine'", "train labels", "(n,)", "(30, 1)"]),
-    "label count": ((X, Y[:-1]), ["'mine'", "train labels", "30 images", "(29,)"]),
-    "negative labels": ((X, Y - 1), ["'mine'", "train labels", "lowest is -1"]),
-    "one class": ((X, Y * 0), ["'mine'", "at least 2 classes", "got 1", "'0'"]),
-    "gap": ((X, Y * 2), ["'mine'", "class", "none for '1', '3'"]),
-    "ragged": (([[1.0, 2.0], [3.0]], [0, 1]), ["'mine'", "train inputs", "list"]),
-    "huge labels": ((X, Y + 10**12), ["labels", "0..30"]),  # and memory is not filled with names
-    "no pair": (X, ["'mine'", "train", "(inputs, labels)", "got Tensor"]),
-    "tiny class": ((X[:5], torch.tensor([0, 0, 2, 2, 1])), ["class '1'", "1 image", "2 are needed", "validation"]),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_training_data_that_cannot_be_used_is_refused(case):
-    train, named = REFUSED[case]
-    with raises(InputError, *named):
-        make(train)
-
-
-@pytest.mark.parametrize(
-    ("splits", "named"),
-    [
-        ({"test": pair(9, shape=(1, 5, 5))}, ["test inputs", "train inputs", "1 x 5 x 4", "got 1 x 5 x 5"]),
-        ({"test": pair(9, shape=(3, 5, 4))}, ["test inputs", "1 x 5 x 4", "got 3 x 5 x 4"]),
-        ({"validation": pair(9, shape=(20,))}, ["validation inputs", "1 x 5 x 4", "got 20"]),
-        ({"test": (X, Y + 1)}, ["test labels", "never saw: 3", "0..2"]),
-        ({"test": ((X * 255).byte(), Y)}, ["uint8", "only in: test"]),
-    ],
-)
-def test_splits_that_do_not_fit_together_are_refused(splits, named):
-    with raises(InputError, "task 'mine'", *named):
-        make(**splits)
-
-
-def test_class_names_must_fit_the_labels():
-    assert make(classes=["cat", "dog", "eel"]).classes == ("cat", "dog", "eel")
-    for classes, named in [
-        (["cat", "dog"], ["task 'mine'", "train labels", "0..1", "2 classes", "highest is 2"]),
-        (["cat", "dog", "eel", "fox"], ["none for 'fox'"]),
-        (["dog", "dog", "eel"], ["twice: dog"]),
-        ("abc", ["'abc'"]),
-    ]:
-        with raises(InputError, *named):
-            make(classes=classes)
-
-
-def test_settings_out_of_range_are_refused():
-    for options, named in [
-        ({"validation_fraction": 1.0}, ["validation_fraction", "above 0", "at most 0.9", "got 1"]),
-        ({"seed": -1}, ["seed", "at least 0", "got -1"]),
-        ({"name": " "}, ["name", "got ' '"]),
-    ]:
-        with raises(InputError, *named):
-            Task.from_tensors(**{"name": "mine", "train": pair(), "test": pair(), **options})
-
-
-def test_a_split_made_by_hand_is_checked():
-    for inputs, labels, named in [
-        (X.double(), Y, ["inputs", "float32"]),
-        (X[:, 0], Y, ["inputs", "float32"]),
-        (X, Y[1:], ["labels", "int64", "torch.int64 (29,)"]),
-    ]:
-        with raises(InputError, *named):
-            Split(inputs, labels)

@@ -3,7 +3,6 @@
 import ast
 import functools
 import importlib
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -54,75 +53,49 @@ BY_ID = {row["id"]: row for row in MAP}
 
 
 @functools.cache
-def defined_ids():
-    """id -> the files in which a docstring opens with it."""
-    found = []
-    for path in sorted((ROOT / "ebll").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                match = re.match(rf"({ID.pattern}): ", ast.get_docstring(node) or "")
-                found += [(match.group(1), path.relative_to(ROOT).as_posix())] if match else []
-    return found
+def documented(folder):
+    """(file, docstring, name) of every module, class and function under a folder."""
+    return [
+        (path.relative_to(ROOT).as_posix(), ast.get_docstring(node) or "", getattr(node, "name", ""))
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    ]
 
 
-def objects(row):
-    """What the row's cell `function` names: (id, name, object, the class it is a method of or None)."""
-    links = re.findall(r"\[`([\w.]+)`\]\(\.\./(ebll/[\w/]+)\.py\)", row["function"])
-    assert links, f"{row['id']}: no linked function in {row['function']!r}"
-    for name, file in links:
+def test_ids_are_in_the_map_once_and_open_one_docstring_each():
+    opened = [re.match(rf"({ID.pattern}): ", docs) for _, docs, _ in documented("ebll")]
+    assert Counter(match[1] for match in opened if match) == Counter(row["id"] for row in MAP)
+    assert len(BY_ID) == len(MAP)
+    words = [f"{docs} {name.replace('_', ' ')}" for folder in ("ebll", "tests") for _, docs, name in documented(folder)]
+    words.append((DOCS / "glossary.md").read_text(encoding="utf-8"))
+    assert {match.group() for text in words for match in re.finditer(rf"\b{ID.pattern}\b", text)} <= set(BY_ID)
+
+
+@pytest.mark.parametrize("name", BY_ID)
+def test_the_named_functions_and_tests_exist_and_carry_the_id_and_the_formula_is_whole(name):
+    row, files = BY_ID[name], []
+    for called, file in re.findall(r"\[`([\w.]+)`\]\(\.\./(ebll/[\w/]+)\.py\)", row["function"]):
         module = importlib.import_module(file.replace("/", "."))
-        owner, _, leaf = name.rpartition(".")
+        owner, _, leaf = called.rpartition(".")
         parent = getattr(module, owner) if owner else None
         target = getattr(parent or module, leaf)
-        assert target.__module__ == module.__name__, f"{name} lives in {target.__module__}, not in {file}.py"
-        yield name, target, parent
-
-
-def test_every_id_that_opens_a_docstring_is_in_the_map_once_and_the_other_way_round():
-    defined = Counter(name for name, _ in defined_ids())
-    assert [name for name, count in defined.items() if count > 1] == []
-    assert Counter(row["id"] for row in MAP) == defined
-
-
-@pytest.mark.parametrize("name", BY_ID)
-def test_the_named_functions_exist_and_carry_the_id(name):
-    files = dict(defined_ids())
-    linked = []
-    for called, target, parent in objects(BY_ID[name]):
+        assert target.__module__ == module.__name__, f"{called} lives in {target.__module__}, not in {file}.py"
         docs = f"{target.__doc__} {parent.__doc__ if parent else ''}"
         assert re.search(rf"\b{name}\b", docs), f"the docstring of {called} does not name {name}"
-        linked.append(target.__module__.replace(".", "/") + ".py")
-    assert files[name] in linked
-
-
-@pytest.mark.parametrize("name", BY_ID)
-def test_the_named_tests_exist_and_carry_the_id(name):
-    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", BY_ID[name]["test"])
+        files.append(f"{file}.py")
+    assert any(file in files for file, docs, _ in documented("ebll") if docs.startswith(f"{name}: "))
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row["test"])
     assert named, f"{name} names no test"
     for file, test in named:
-        tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-        assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, f"{file}::{test}"
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{file}::{test}"
         assert name in test.split("_"), f"{test} does not carry {name}"
-
-
-def test_every_id_that_a_docstring_or_a_test_mentions_is_in_the_map():
-    mentioned = set()
-    for path in [*(ROOT / "ebll").rglob("*.py"), *(ROOT / "tests").glob("test_*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                words = f"{ast.get_docstring(node) or ''} {getattr(node, 'name', '').replace('_', ' ')}"
-                mentioned |= {match.group() for match in re.finditer(rf"\b{ID.pattern}\b", words)}
-    assert mentioned - set(BY_ID) == set()
-
-
-def test_formulas_have_balanced_braces_and_the_papers_numbers_are_left_to_the_reader():
-    for row in MAP:
-        formulas = re.findall(r"\$`(.+?)`\$", row["formula"])
-        assert formulas, row["id"]
-        for formula in formulas:
-            assert formula.count("{") == formula.count("}"), formula
-            assert len(re.findall(r"\\lVert", formula)) == len(re.findall(r"\\rVert", formula)), formula
-        assert row["no. in the paper"] == ""
+    formulas = re.findall(r"\$`(.+?)`\$", row["formula"])
+    assert formulas
+    for formula in formulas:
+        assert formula.count("{") == formula.count("}"), formula
+        assert len(re.findall(r"\\lVert", formula)) == len(re.findall(r"\\rVert", formula)), formula
+    assert row["no. in the paper"] == ""  # left to the reader
 
 
 def test_the_conversion_table_is_right_and_holds_this_kits_defaults():
@@ -138,40 +111,24 @@ def test_the_conversion_table_is_right_and_holds_this_kits_defaults():
     assert kit == wanted | {("reconstruction", size): autoencoder.recon_weight for size in sizes}
 
 
-@pytest.fixture(scope="module")
-def runs():
-    """Every method on two small tasks."""
-    made = {}
+def test_every_column_of_a_run_a_claim_and_a_committed_table_is_in_the_glossary():
+    facts, kept = glossary("Facts"), set()
     for name in ebll.METHODS:
-        recorder = ebll.Recorder(log_every=1)
-        made[name] = ebll.run_sequence(
-            sequence(2), method(name), net=small, settings=SETTINGS, seed=0, recorder=recorder
-        )
-    return made
-
-
-@pytest.mark.parametrize("name", ebll.METHODS)
-def test_no_term_of_a_method_is_lost_on_the_way_into_the_record(runs, name):
-    logged = {column for row in runs[name].recorder.curve_rows for column in row}
-    assert logged - set(CURVE_COLUMNS) == set()
-    terms = {column.removeprefix("raw_") for column in logged if column.startswith("raw_")}
-    assert terms <= set(TERMS)
-
-
-def test_every_column_of_a_run_is_in_the_glossary(runs):
-    facts = glossary("Facts")
-    assert list(facts) == list(runs["ebll"].facts)
+        run = ebll.run_sequence(sequence(2), method(name), net=small, settings=SETTINGS)
+        assert list(run.facts) == list(facts)
+        assert list(run.curves) == [*facts, *CURVE_COLUMNS], "no term of a method is lost on the way into the record"
+        kept |= set(run.kept)
     assert list(glossary("Curves")) == CURVE_COLUMNS
     assert list(glossary("Accuracy")) == ACCURACY_COLUMNS
-    kept = {column for run in runs.values() for column in run.kept.columns}
     assert set(glossary("Kept")) == kept - set(facts)
     assert set(glossary("Outcomes")) == set(OUTCOME_COLUMNS) - set(facts)
-
-
-def test_every_entry_of_a_claim_is_in_the_glossary():
     claim = Claim("C0", "An example.", (Part("a number", (0.1, 0.2)),))
     assert list(glossary("Claims")) == list(claim.as_dict())
     assert list(glossary("Claim parts")) == list(parts_table([claim]).columns)
+    sections = {"curves": "Curves", "accuracy": "Accuracy", "kept": "Kept", "gaps": "Gaps", "outcomes": "Outcomes"}
+    for file, section in {**sections, "claims-parts": "Claim parts"}.items():
+        if (path := ROOT / "figures" / f"{file}.csv").exists():
+            assert set(pd.read_csv(path, nrows=0).columns) <= {*facts, *glossary(section)}, file
 
 
 def test_the_columns_of_the_loss_terms_carry_the_id_that_their_method_gives_them():
@@ -185,24 +142,6 @@ def test_the_columns_of_the_loss_terms_carry_the_id_that_their_method_gives_them
         stated = dict(re.findall(rf"(\w+): ({ID.pattern})", made.loss_terms.__doc__.replace("\n", " ")))
         assert stated, name
         assert stated == {term: of[term] for term in stated}, name
-
-
-def test_every_id_in_the_glossary_is_in_the_map():
-    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
-    assert {match.group() for match in re.finditer(rf"\b{ID.pattern}\b", text)} <= set(BY_ID)
-
-
-def test_the_tables_in_figures_have_no_column_that_the_glossary_lacks():
-    sections = {"curves": "Curves", "accuracy": "Accuracy", "kept": "Kept", "gaps": "Gaps", "outcomes": "Outcomes"}
-    for file, section in {**sections, "claims-parts": "Claim parts"}.items():
-        path = ROOT / "figures" / f"{file}.csv"
-        if path.exists():
-            columns = set(pd.read_csv(path, nrows=0).columns)
-            assert columns - set(glossary("Facts")) - set(glossary(section)) == set(), file
-    path = ROOT / "figures" / "claims.json"
-    if path.exists():
-        keys = {key for claim in json.loads(path.read_text(encoding="utf-8")) for key in claim}
-        assert keys <= set(glossary("Claims"))
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))

@@ -3,12 +3,11 @@
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from messages import raises
-from tiny import blobs, small
+from tiny import small
 from torch import nn
 
 import ebll.fisher
-from ebll import InputError, build_network
+from ebll import build_network
 from ebll.fisher import FISHER_KINDS, fisher_diagonal, fisher_diagonal_loop
 
 CLASSES = 3
@@ -27,35 +26,16 @@ class Branches(nn.Module):
 
 
 class Twice(nn.Module):
-    def __init__(self):
+    """A linear layer that is used twice; or two that own one weight."""
+
+    def __init__(self, tied=False):
         super().__init__()
-        self.layer, self.top = nn.Linear(8, 8), nn.Linear(8, CLASSES)
-
-    def forward(self, x):
-        return self.top(torch.tanh(self.layer(torch.tanh(self.layer(x)))))
-
-
-class Tied(nn.Module):
-    """Two layers that own one weight."""
-
-    def __init__(self):
-        super().__init__()
-        self.one, self.two, self.top = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, CLASSES)
+        self.one, self.top = nn.Linear(8, 8), nn.Linear(8, CLASSES)
+        self.two = nn.Linear(8, 8) if tied else self.one
         self.two.weight = self.one.weight
 
     def forward(self, x):
         return self.top(torch.tanh(self.two(torch.tanh(self.one(x)))))
-
-
-class Tokens(nn.Module):
-    """A linear layer on each of two halves, side by side in one three-dimensional input."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer, self.top = nn.Linear(4, 5), nn.Linear(10, CLASSES)
-
-    def forward(self, x):
-        return self.top(torch.tanh(self.layer(x.view(-1, 2, 4))).flatten(1))
 
 
 class ScaledConv(nn.Conv2d):
@@ -65,39 +45,38 @@ class ScaledConv(nn.Conv2d):
         return self._conv_forward(x, self.weight / self.weight.norm(), self.bias)
 
 
+def chain(*layers):
+    return nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(CLASSES))
+
+
 def image(*layers):
-    return nn.Sequential(nn.Unflatten(1, (2, 4, 4)), *layers, nn.Flatten(), nn.LazyLinear(CLASSES))
+    return chain(nn.Unflatten(1, (2, 4, 4)), *layers, nn.Tanh())
 
 
 QUICK = {  # what the closed form must cover: name -> (inputs, network)
     "linear": (8, lambda: nn.Linear(8, CLASSES)),
-    "mlp": (8, lambda: nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, CLASSES))),
-    "no bias": (8, lambda: nn.Sequential(nn.Linear(8, 6, bias=False), nn.Tanh(), nn.Linear(6, CLASSES, bias=False))),
-    "in place": (8, lambda: nn.Sequential(nn.Linear(8, 6), nn.ReLU(inplace=True), nn.Linear(6, CLASSES))),
-    "dropout": (8, lambda: nn.Sequential(nn.Linear(8, 6), nn.Dropout(0.5), nn.ReLU(), nn.Linear(6, CLASSES))),
+    "mlp": (8, lambda: chain(nn.Linear(8, 6), nn.ReLU(inplace=True), nn.Linear(6, 5, bias=False), nn.Tanh())),
+    "dropout": (8, lambda: chain(nn.Linear(8, 6), nn.Dropout(0.5), nn.ReLU())),
     "branches": (8, Branches),
-    "cnn": (32, lambda: image(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(3, 2, 2), nn.Tanh())),
-    "strided": (32, lambda: image(nn.Conv2d(2, 3, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2))),
-    "uneven": (32, lambda: image(nn.Conv2d(2, 3, (1, 3), stride=(2, 1), padding=(0, 2), bias=False), nn.Tanh())),
-    "dilated": (32, lambda: image(nn.Conv2d(2, 3, 2, dilation=2), nn.Tanh())),
+    "cnn": (32, lambda: image(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(3, 2, 2, dilation=2))),
+    "uneven": (32, lambda: image(nn.Conv2d(2, 3, (1, 3), stride=(2, 1), padding=(0, 2), bias=False), nn.MaxPool2d(2))),
 }
 SLOW = {  # what it does not cover, and must notice
-    "layer norm": (8, lambda: nn.Sequential(nn.Linear(8, 6), nn.LayerNorm(6), nn.Tanh(), nn.Linear(6, CLASSES))),
-    "batch norm": (8, lambda: nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, CLASSES))),
+    "batch norm": (8, lambda: chain(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Tanh())),
     "layer used twice": (8, Twice),
-    "tied weights": (8, Tied),
-    "tokens": (8, Tokens),
-    "spectral norm": (8, lambda: nn.Sequential(nn.utils.spectral_norm(nn.Linear(8, 6)), nn.Linear(6, CLASSES))),
-    "conv subclass": (32, lambda: image(ScaledConv(2, 3, 3), nn.Tanh())),
-    "grouped conv": (32, lambda: image(nn.Conv2d(2, 4, 3, groups=2), nn.Tanh())),
-    "padding by name": (32, lambda: image(nn.Conv2d(2, 3, 3, padding="same"), nn.Tanh())),
-    "reflecting": (32, lambda: image(nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), nn.Tanh())),
-    "one-dimensional": (
-        8,
-        lambda: nn.Sequential(nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 2, 2), nn.Flatten(), nn.Linear(6, 3)),
-    ),
+    "tied weights": (8, lambda: Twice(tied=True)),
+    "tokens": (8, lambda: chain(nn.Unflatten(1, (2, 4)), nn.Linear(4, 5), nn.Tanh())),
+    "spectral norm": (8, lambda: chain(nn.utils.spectral_norm(nn.Linear(8, 6)))),
+    "conv subclass": (32, lambda: image(ScaledConv(2, 3, 3))),
+    "grouped conv": (32, lambda: image(nn.Conv2d(2, 4, 3, groups=2))),
+    "padding by name": (32, lambda: image(nn.Conv2d(2, 3, 3, padding="same"))),
+    "reflecting": (32, lambda: image(nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"))),
+    "one-dimensional": (8, lambda: chain(nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 2, 2))),
 }
 EITHER = {**QUICK, **SLOW}
+
+
+close = torch.testing.assert_close
 
 
 def made(name, count=11):
@@ -111,8 +90,9 @@ def made(name, count=11):
     return network, list(network.parameters()), inputs, torch.randint(0, CLASSES, (count,))
 
 
-def by_hand(network, parameters, inputs, weights):
+def by_hand(network, parameters, inputs, weights=None):
     """Squares of one gradient a sample and class, weighted and averaged; plain `backward` calls, nothing of ebll's."""
+    weights = network(inputs).softmax(dim=1).detach() if weights is None else weights
     totals = [torch.zeros_like(parameter) for parameter in parameters]
     for sample, weight in zip(inputs, weights, strict=True):
         for label in range(CLASSES):
@@ -125,25 +105,14 @@ def by_hand(network, parameters, inputs, weights):
     return totals
 
 
-def probabilities(network, inputs):
-    with torch.no_grad():
-        return network(inputs).softmax(dim=1)
-
-
-def assert_same(found, expected):
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other)
-
-
 @pytest.mark.parametrize("name", EITHER)
 def test_E7_exact_and_empirical_equal_one_sample_and_class_at_a_time(name):
     network, parameters, inputs, labels = made(name)
-    weights = {"exact": probabilities(network, inputs), "empirical": nn.functional.one_hot(labels, CLASSES)}
-    for kind, weight in weights.items():
-        expected = by_hand(network, parameters, inputs, weight)
+    for kind, weights in {"exact": None, "empirical": nn.functional.one_hot(labels, CLASSES)}.items():
+        expected = by_hand(network, parameters, inputs, weights)
         assert sum(part.sum() for part in expected) > 0
-        assert_same(fisher_diagonal(network, network, parameters, inputs, labels, kind), expected)
-        assert_same(fisher_diagonal_loop(network, network, parameters, inputs, labels, kind), expected)
+        close(fisher_diagonal(network, network, parameters, inputs, labels, kind), expected)
+        close(fisher_diagonal_loop(network, network, parameters, inputs, labels, kind), expected)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -166,22 +135,13 @@ def test_E7_of_two_samples_with_numbers():
     assert empirical.flatten().tolist() == pytest.approx([(9 / 16 + 1 / 16) / 2] * 2)
 
 
-@pytest.mark.parametrize("kind", FISHER_KINDS)
-def test_E7_squares_per_sample_and_not_the_gradient_of_the_batch(kind):
-    network, parameters, inputs, labels = made("mlp")
-    found = fisher_diagonal(network, network, parameters, inputs, labels, kind)
-    loss = nn.functional.cross_entropy(network(inputs), labels)
-    slip = [gradient.square() for gradient in torch.autograd.grad(loss, parameters)]
-    assert sum(part.sum() for part in found) > 2 * sum(part.sum() for part in slip)
-
-
-@pytest.mark.parametrize("name", ["mlp", "cnn", "layer norm"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "batch norm"])
 @pytest.mark.parametrize("kind", FISHER_KINDS)
 def test_E7_does_not_depend_on_the_batch_size(name, kind):
     network, parameters, inputs, labels = made(name)
     whole = fisher_diagonal(network, network, parameters, inputs, labels, kind, seed=3)
     for size in (1, 4, 11, 100):
-        assert_same(fisher_diagonal(network, network, parameters, inputs, labels, kind, 3, batch_size=size), whole)
+        close(fisher_diagonal(network, network, parameters, inputs, labels, kind, 3, batch_size=size), whole)
 
 
 def test_E7_sampled_converges_to_exact():
@@ -204,8 +164,8 @@ def test_E7_sampled_draws_labels_from_the_seed_and_the_network_not_from_the_data
     before = torch.get_rng_state()
     one = fisher_diagonal(network, network, parameters, inputs, labels, "sampled", seed=1)
     assert torch.equal(torch.get_rng_state(), before)
-    assert_same(fisher_diagonal(network, network, parameters, inputs, (labels + 1) % CLASSES, "sampled", seed=1), one)
-    assert_same(fisher_diagonal_loop(network, network, parameters, inputs, labels, "sampled", seed=1), one)
+    close(fisher_diagonal(network, network, parameters, inputs, (labels + 1) % CLASSES, "sampled", seed=1), one)
+    close(fisher_diagonal_loop(network, network, parameters, inputs, labels, "sampled", seed=1), one)
     other = fisher_diagonal(network, network, parameters, inputs, labels, "sampled", seed=2)
     assert not torch.allclose(one[0], other[0])
 
@@ -221,7 +181,7 @@ def test_E7_measures_in_eval_mode_and_puts_everything_back(name, measure):
     kept = {key: value.clone() for key, value in network.state_dict().items()}
     modes = [part.training for part in network.modules()]
     random = torch.get_rng_state()
-    assert_same(measure(network, network, parameters, inputs, labels), expected)
+    close(measure(network, network, parameters, inputs, labels), expected)
     assert [part.training for part in network.modules()] == modes
     assert [parameter.requires_grad for parameter in parameters].count(False) == 1
     assert not network[0].bias.requires_grad
@@ -231,56 +191,32 @@ def test_E7_measures_in_eval_mode_and_puts_everything_back(name, measure):
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_E7_of_some_parameters_is_the_same_as_of_all():
-    network, parameters, inputs, labels = made("mlp")
-    everything = fisher_diagonal(network, network, parameters, inputs, labels)
-    assert_same(fisher_diagonal(network, network, parameters[1:3], inputs, labels), everything[1:3])
-    assert_same(fisher_diagonal(network, network, parameters[::-1], inputs, labels), everything[::-1])
-    assert fisher_diagonal(network, network, [], inputs, labels) == []
-
-
 @pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("task", [0, 1])
-def test_E7_of_a_network_with_heads(separate, task):
+def test_E7_of_a_network_with_heads(separate, task, monkeypatch):
     net = build_network(small, (12,), seed=1)
     net.add_head(CLASSES)
     if separate:
         net.separate_operators()
     net.add_head(CLASSES)
     net.double()
-
-    class Answer(nn.Module):
-        """The network as `by_hand` takes one: its forward knows the task."""
-
-        def __init__(self):
-            super().__init__()
-            self.net = net
-
-        def forward(self, x):
-            return self.net(x, task)
-
-    inputs, parameters, answer = blobs("a", 1, count=12).train.inputs.double(), list(net.parameters()), Answer()
-    found = fisher_diagonal(net, answer, parameters, inputs, torch.zeros(len(inputs)).long())
-    assert_same(found, by_hand(answer, parameters, inputs, probabilities(answer, inputs)))
+    inputs, parameters = torch.randn(12, 12).double(), list(net.parameters())
+    found = fisher_diagonal(net, lambda x: net(x, task), parameters, inputs, torch.zeros(len(inputs)).long())
+    forward = net.forward
+    monkeypatch.setattr(net, "forward", lambda x: forward(x, task))
+    close(found, by_hand(net, parameters, inputs))
     unused = {id(parameter) for parameter in net.heads[1 - task].parameters()}
     assert all((part == 0).all() for part, p in zip(found, parameters, strict=True) if id(p) in unused)
 
 
 @settings(max_examples=25)
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(2, 5), st.integers(1, 9), st.integers(0, 2**31))
-def test_E7_quick_equals_loop_for_any_sizes(size, hidden, classes, count, seed):
+def test_E7_quick_equals_loop_for_any_sizes_and_any_of_the_parameters(size, hidden, classes, count, seed):
     torch.manual_seed(seed)
     network = nn.Sequential(nn.Linear(size, hidden), nn.Tanh(), nn.Linear(hidden, classes)).double()
     inputs, labels = torch.randn(count, size, dtype=torch.float64), torch.randint(0, classes, (count,))
+    parameters = list(network.parameters())
     for kind in FISHER_KINDS:
-        arguments = network, network, list(network.parameters()), inputs, labels, kind, seed
-        assert_same(fisher_diagonal(*arguments), fisher_diagonal_loop(*arguments))
-
-
-def test_bad_input_is_refused():
-    network, parameters, inputs, labels = made("linear")
-    for either in (fisher_diagonal, fisher_diagonal_loop):
-        with raises(InputError, "Fisher", "'exat'", "Did you mean 'exact'"):
-            either(network, network, parameters, inputs, labels, "exat")
-    with raises(InputError, "none"):
-        fisher_diagonal(network, network, parameters, inputs[:0], labels[:0])
+        whole = fisher_diagonal_loop(network, network, parameters, inputs, labels, kind, seed)
+        for some in (slice(None), slice(1, 3), slice(None, None, -1), slice(0, 0)):
+            close(fisher_diagonal(network, network, parameters[some], inputs, labels, kind, seed), whole[some])

@@ -33,11 +33,8 @@ def test_an_update_renews_the_messages_of_its_test_alone(monkeypatch, tmp_path):
         monkeypatch.setattr(messages, name, value)
     monkeypatch.setattr(messages, "kept", {"tests/test_a.py::test_b": ["    other"], here: ["    old"]})
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    for _ in range(2):
-        review(f"new in {tmp_path}.\nIn two lines.\n")
+    review(f"new in {tmp_path}.\nIn two lines.\n")
     with raises(ValueError, 404):
         raise ValueError("Elsewhere: 404") from OSError("404")
-    assert read() == {
-        "tests/test_a.py::test_b": ["    other"],
-        here: ["    new in TMP.\n      In two lines.", "    Elsewhere: <OSError>"],
-    }
+    own = ["    new in TMP.\n      In two lines.", "    Elsewhere: <OSError>"]
+    assert read() == {"tests/test_a.py::test_b": ["    other"], here: own}

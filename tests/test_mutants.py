@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from mutants.__main__ import Fault, Problem, read
+from mutants.__main__ import Fault, read
 
 ROOT = Path(__file__).parents[1]
 FAULTS = read()
@@ -21,7 +21,7 @@ def test_a_fault_applies_in_one_place_and_leaves_python(fault):
     [("x = 1\n", "occurs 0 times"), ("x = 0.5 + 0.5\n", "occurs 2 times"), ("x = (0.5)\n", "no Python")],
 )
 def test_a_fault_that_does_not_apply_says_so(source, reason):
-    with pytest.raises(Problem, match=reason):
+    with pytest.raises(SystemExit, match=reason):
         Fault("ebll/losses.py", ["losses"], "half", "no half", "0.5", "(1.0").applied(source)
 
 

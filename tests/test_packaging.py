@@ -22,28 +22,26 @@ def run(*words, cwd, **environ):
 
 
 def public_functions():
-    """Every function behind a public name, and every public method of the classes."""
-    for name in ebll.__all__:
-        value = getattr(ebll, name)
+    """Every function behind a public name, of the public modules, and every public method of the classes."""
+    values = {name: getattr(ebll, name) for name in ebll.__all__}
+    modules = {name: value for name, value in values.items() if inspect.ismodule(value)}
+    for name, module in modules.items():
+        values |= {f"{name}.{member}": getattr(module, member) for member in getattr(module, "__all__", ())}
+    for name, value in values.items():
         if inspect.isfunction(value) and value.__module__.startswith("ebll"):
             yield name, value
-        for module, members in [(value, getattr(value, "__all__", ()))] if inspect.ismodule(value) else []:
-            for member in members:
-                found = getattr(module, member)
-                if inspect.isfunction(found):
-                    yield f"{name}.{member}", found
         for key, method in vars(value).items() if inspect.isclass(value) else []:
             function = method.fget if isinstance(method, property) else getattr(method, "__func__", method)
-            if not key.startswith("_") and inspect.isfunction(function):
+            if not key.startswith("_") and key not in inspect.get_annotations(value) and inspect.isfunction(function):
                 yield f"{name}.{key}", function
 
 
 def test_type_hints_of_public_names_are_complete():
     lacking = []
     for name, function in public_functions():
-        parameters = [p for key, p in inspect.signature(function).parameters.items() if key not in ("self", "cls")]
-        hints = [p.annotation for p in parameters] + [inspect.signature(function).return_annotation]
-        if inspect.Parameter.empty in hints:
+        signature = inspect.signature(function)
+        hints = [p.annotation for key, p in signature.parameters.items() if key not in ("self", "cls")]
+        if inspect.Parameter.empty in [*hints, signature.return_annotation]:
             lacking.append(name)
     assert not lacking
 

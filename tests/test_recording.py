@@ -16,7 +16,6 @@ from ebll.protocol import learn_first
 from ebll.recording import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
 from ebll.seeds import generator, seeded
 
-watching = Recorder.watching
 WEIGHTS = {"lwf": {"distill": 0.5}, "ewc": {"penalty": 30}, "ebll": {"distill": 0.5, "code": 0.8}}
 WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}}
 FACTS = ["sequence", "net", "method", "seed"]
@@ -48,50 +47,49 @@ def test_the_columns_and_rows_are_as_documented(runs, name):
     tasks, _, made = runs
     curves = made[name].curves
     assert list(curves.columns) == [*FACTS, *CURVE_COLUMNS]
-    assert set(curves["stage"]) == {"warm-up", "train"}
+    assert made[name].facts == {"sequence": "own:task0-task1-task2", "net": "own", "method": name, "seed": 0}
+    for table in (curves, made[name].accuracy, made[name].kept):
+        assert table.empty or (table[FACTS] == pd.Series(made[name].facts)).all(axis=None)
     first = curves.query("training == 'task0'")
     assert set(first["task"]) == {""}
     assert first[["feature_distance", "feature_norm", "code_distance", "accuracy"]].isna().all(axis=None)
-    for t, task in enumerate(tasks):
-        for stage, epochs in [("warm-up", SETTINGS.warmup_epochs), ("train", SETTINGS.epochs)]:
-            if t == 0 and stage == "warm-up":
-                continue
-            rows = curves.query("training == @task.name and stage == @stage")
-            longest = (
-                max(len(u.train) for u in tasks[: t + 1]) if name == "joint" and stage == "train" else len(task.train)
-            )
-            total = epochs * math.ceil(longest / SETTINGS.batch_size)
-            old = [u.name for u in tasks[:t]] or [""]
-            assert list(zip(rows["step"], rows["task"], strict=True)) == [(s, o) for s in range(total + 1) for o in old]
-            last = rows[rows["step"] == total]
-            assert last["loss_total"].isna().all()  # no step follows it
-            assert rows[rows["step"] < total]["loss_total"].notna().all()
-            rate = np.where(rows["step"] < round(SETTINGS.drop_at * total), 0.05, 0.005)
-            assert rows["learning_rate"].tolist() == softly(rate.tolist())
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_the_terms_of_a_method_are_there_and_no_others(runs, name):
-    curves = runs[2][name].curves
-    steps = curves[curves["loss_total"].notna()]
-    later = steps.query("training != 'task0' and stage == 'train'")
-    present = {term for term in TERMS if later[f"loss_{term}"].notna().all()}
-    assert present == {"task", *WEIGHTS.get(name, {})}
-    absent = [f"{kind}_{term}" for kind in ("loss", "raw") for term in set(TERMS) - present]
-    assert curves[absent].isna().all(axis=None)
-    warm = steps.query("stage == 'warm-up' or training == 'task0'")
-    assert warm[[f"loss_{term}" for term in TERMS if term != "task"]].isna().all(axis=None)
+    for (training, stage), rows in curves.groupby(["training", "stage"]):
+        t = int(training[-1])
+        counts = [len(task.train) for task in tasks[: t + 1]]
+        longest = max(counts) if name == "joint" and stage == "train" else counts[t]
+        epochs = SETTINGS.epochs if stage == "train" else SETTINGS.warmup_epochs
+        total = epochs * math.ceil(longest / SETTINGS.batch_size)
+        old = [task.name for task in tasks[:t]] or [""]
+        assert list(zip(rows["step"], rows["task"], strict=True)) == [(s, o) for s in range(total + 1) for o in old]
+        assert (rows["loss_total"].isna() == (rows["step"] == total)).all()  # no step follows the last row
+        rate = np.where(rows["step"] < round(SETTINGS.drop_at * total), 0.05, 0.005)
+        assert rows["learning_rate"].tolist() == softly(rate.tolist())
+    stages = [("task0", "train"), *((task, stage) for task in ("task1", "task2") for stage in ("warm-up", "train"))]
+    assert list(curves.groupby(["training", "stage"], sort=False).groups) == stages
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_loss_is_weight_times_raw_and_the_total_is_their_sum(runs, name):
+    """And the terms of a method are there, from the second task's training on, and no others."""
     curves = runs[2][name].curves
+    weights = {"task": 1, **WEIGHTS.get(name, {})}
     steps = curves[curves["loss_total"].notna()]
+    trained = (steps["training"] != "task0") & (steps["stage"] == "train")
     for term in TERMS:
-        weight = {"task": 1, **WEIGHTS.get(name, {})}.get(term, 1)
-        assert steps[f"loss_{term}"].dropna().tolist() == softly((weight * steps[f"raw_{term}"].dropna()).tolist())
+        there = (trained & (term in weights)) | (term == "task")
+        assert (steps[f"loss_{term}"].notna() == there).all()
+        assert (steps[f"raw_{term}"].notna() == there).all()
+        raw = steps.loc[there, f"raw_{term}"] * weights.get(term, 1)
+        assert steps.loc[there, f"loss_{term}"].tolist() == softly(raw.tolist())
     total = steps[[f"loss_{term}" for term in TERMS]].sum(axis=1)
     assert steps["loss_total"].tolist() == softly(total.tolist())
+    # The first loss computed again, by the batch that the documented generator draws.
+    net, data = build_network(small, (12,), 0), runs[0][0].train
+    with seeded(0, "head", 0):
+        net.add_head(3)
+    rows = torch.randperm(len(data), generator=generator(0, "batches", 0, 0))[: SETTINGS.batch_size]
+    expected = functional.cross_entropy(net(data.inputs[rows], 0), data.labels[rows])
+    assert curves["loss_task"].iloc[0] == softly(expected.item())
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -136,19 +134,6 @@ def test_M2_M3_M1_at_the_end_computed_again_from_the_networks_on_validation_inpu
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_E1_the_task_loss_of_the_first_training_step_computed_again(runs, name):
-    """By the batch that the documented generator draws, and the network after the warm-up."""
-    tasks, _, made = runs
-    row = made[name].curves.query("training == 'task0' and step == 0").iloc[0]
-    net = build_network(small, (12,), 0)
-    with seeded(0, "head", 0):
-        net.add_head(3)
-    data = tasks[0].train
-    rows = torch.randperm(len(data), generator=generator(0, "batches", 0, 0))[: SETTINGS.batch_size]
-    assert row["loss_task"] == softly(functional.cross_entropy(net(data.inputs[rows], 0), data.labels[rows]).item())
-
-
-@pytest.mark.parametrize("name", METHODS)
 def test_the_accuracy_table_is_measured_on_the_test_split_by_a_plain_loop(runs, name):
     tasks, start, made = runs
     for t in range(3):
@@ -156,20 +141,12 @@ def test_the_accuracy_table_is_measured_on_the_test_split_by_a_plain_loop(runs, 
         table = made[name].accuracy.query("after == @tasks[@t].name").set_index("task")["accuracy"]
         assert list(table.index) == [task.name for task in tasks[: t + 1]]
         for i, task in enumerate(tasks[: t + 1]):
-            right = sum(
-                int(run.net(x[None], i).argmax().item() == y)
-                for x, y in zip(task.test.inputs, task.test.labels, strict=True)
-            )
-            assert table[task.name] == right / len(task.test)
-
-
-def test_accuracy_in_parts_is_accuracy_at_once_and_in_eval_mode():
-    tasks = sequence(1)
-    net = learn_first(tasks, net=small, settings=SETTINGS).net
-    net.train()
-    whole = measure_accuracy(net, 0, tasks[0].test)
-    assert {measure_accuracy(net, 0, tasks[0].test, batch_size=size) for size in (1, 7, 60)} == {whole}
-    assert net.training
+            answers = torch.tensor([run.net(x[None], i).argmax() for x in task.test.inputs])
+            assert table[task.name] == (answers == task.test.labels).double().mean()
+    run.net.train()
+    parts = {measure_accuracy(run.net, 2, tasks[2].test, batch_size=size) for size in (1, 7, 60)}
+    assert parts == {table["task2"]}
+    assert run.net.training
 
 
 @pytest.mark.parametrize(
@@ -201,29 +178,21 @@ def test_samples_bound_what_is_looked_at_and_are_spread_over_all_classes_where_t
         assert torch.bincount(probe.labels, minlength=4).tolist() == [taken // 4] * 4
 
 
-def test_a_recorder_goes_on_from_another_one():
+def test_a_recorder_goes_on_from_another_one_and_has_its_columns_before_any_row():
     one, other = Recorder(), Recorder()
+    assert list(one.curves().columns) == CURVE_COLUMNS
+    assert list(one.accuracy().columns) == ["after", "task", "accuracy"]
+    assert one.memory().empty
     one.accuracy_rows.append({"after": "a", "task": "a", "accuracy": 1.0})
-    one.curve_rows.append({"step": 1})
+    one.curve_rows.append({"step": 1, "loss_mine": 2.0, "raw_mine": 1.0})  # a reader's own term
     one.memory_rows.append({"after": "a", "bytes": 3})
     other.extend(one)
     other.accuracy_rows.append({"after": "b", "task": "b", "accuracy": 0.5})
     assert other.accuracy()["after"].tolist() == ["a", "b"]
-    assert other.curves()["step"].tolist() == [1]
+    assert list(other.curves().columns) == [*CURVE_COLUMNS, "loss_mine", "raw_mine"]
+    assert other.curves()[["step", "loss_mine"]].to_numpy().tolist() == [[1, 2]]
     assert other.memory()["bytes"].tolist() == [3]
     assert len(one.accuracy_rows) == 1
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_every_table_says_which_run_it_is_from(runs, name):
-    tasks, _, made = runs
-    run = made[name]
-    facts = {"sequence": "own:task0-task1-task2", "net": "own", "method": name, "seed": 0}
-    assert run.facts == facts
-    for table in (run.curves, run.accuracy, run.kept):
-        assert table.empty or (table[FACTS] == pd.Series(facts)).all(axis=None)
-    named = run_sequence(tasks[:2], weighted(name), net="mlp", settings=SETTINGS.replace(epochs=1), seed=7)
-    assert named.facts == {"sequence": "mlp:task0-task1", "net": "mlp", "method": name, "seed": 7}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -237,47 +206,24 @@ def test_M4_M5_M6_M7_of_a_run_are_those_of_its_matrix(runs, name):
     assert summary["backward_transfer"] == pytest.approx(((a[2, 0] - a[0, 0]) + (a[2, 1] - a[1, 1])) / 2)
     assert summary["forward_transfer"] == pytest.approx(((a[1, 1] - 0.6) + (a[2, 2] - 0.5)) / 2)
     assert list(run.summary().index) == ["average_accuracy", "forgetting", "backward_transfer"]
-
-
-def test_tables_without_rows_have_the_columns_of_those_with_rows(runs):
-    recorder, (_, _, made) = Recorder(), runs
-    assert list(recorder.curves().columns) == CURVE_COLUMNS
-    assert list(recorder.accuracy().columns) == ["after", "task", "accuracy"]
-    assert recorder.memory().empty
-    quiet = run_sequence(sequence(1), "finetune", net=small, settings=SETTINGS, recorder=Recorder(log_every=0))
-    assert quiet.curves.empty
-    assert list(quiet.curves.columns) == list(made["finetune"].curves.columns)
-    assert list(quiet.accuracy.columns) == list(made["finetune"].accuracy.columns)
-
-
-def test_a_users_own_term_gets_its_columns():
-    recorder = Recorder()
-    recorder.curve_rows.append({"step": 0, "loss_mine": 2.0, "raw_mine": 1.0})
-    table = recorder.curves()
-    assert list(table.columns) == [*CURVE_COLUMNS, "loss_mine", "raw_mine"]
-    assert table.loc[0, "loss_mine"] == 2.0
-
-
-def watching_all(self, net, tasks, t, memory, stage, trained=None):
-    """As `Recorder.watching`, but as if the whole network were trained."""
-    return watching(self, net, tasks, t, memory, stage)
+    named = run_sequence(sequence(2), name, net="mlp", settings=SETTINGS.replace(epochs=1), seed=7)
+    assert named.facts == {"sequence": "mlp:task0-task1", "net": "mlp", "method": name, "seed": 7}
 
 
 @pytest.mark.parametrize("name", ["feature-extraction", "finetune"])
 def test_asking_a_network_that_stands_still_once_gives_the_rows_of_asking_it_each_time(name, monkeypatch):
-    def rows(seen):
+    def rows():
         start = learn_first(sequence(2), net=noisy, settings=SETTINGS, seed=1)
-        asked = []
+        asked, seen = [], Recorder(log_every=1)
         hook = torch.nn.modules.module.register_module_forward_hook(lambda m, i, o: asked.append(m))
-        try:
-            run = run_sequence(sequence(2), name, start=start, settings=SETTINGS, seed=1, recorder=seen)
-        finally:
-            hook.remove()
-        return run.recorder.curves(), len(asked)
+        run_sequence(sequence(2), name, start=start, settings=SETTINGS, seed=1, recorder=seen)
+        hook.remove()
+        return seen.curves(), len(asked)
 
-    quick, few = rows(Recorder(log_every=1))
-    monkeypatch.setattr(Recorder, "watching", watching_all)
-    plain, many = rows(Recorder(log_every=1))
+    quick, few = rows()
+    watching = Recorder.watching
+    monkeypatch.setattr(Recorder, "watching", lambda *given: watching(*given[:6]))  # all of it is trained
+    plain, many = rows()
     pd.testing.assert_frame_equal(quick, plain, check_exact=True)
     assert few < many  # and the warm-up was spared some
 

@@ -46,20 +46,11 @@ IMAGES_IN = 20
 
 @dataclass
 class Report:
-    """How a part compares with its file.
-
-    exact      whether it was compared exactly
-    problems   in words; empty if all is well
-    moved      numbers that differ, within tolerance or not
-    images     accuracies among them
-    worst      the largest difference as a share of what is allowed, and where it is
-    """
+    """How a part compares with its file: whether exactly, what is wrong in words, and how many numbers differ."""
 
     exact: bool
     problems: list[str] = field(default_factory=list)
     moved: int = 0
-    images: int = 0
-    worst: tuple[float, str] = (0.0, "")
 
 
 def machine():
@@ -77,17 +68,28 @@ def write(part, content):
 
 def compare(part, content):
     """A part as it was computed here, beside what its file holds: a `Report`."""
-    held = json.loads((FOLDER / f"{part}.json").read_text(encoding="utf-8"))
-    report, accuracies = Report(exact=held["made_on"].items() <= machine().items()), 0
-    for path, was, now in _columns((), held["content"], plain(content), report.problems):
-        image = ONE_IMAGE.get(part, {}).get(path[-1])
-        accuracies += len(was) if image else 0
-        largest = max((abs(one) for one in was if isinstance(one, float)), default=0.0)
-        allowed = image or (TRAINED if part in ONE_IMAGE else ROUNDED) * largest
-        _compare_column(report, path, was, now, allowed, image is not None)
+    file = json.loads((FOLDER / f"{part}.json").read_text(encoding="utf-8"))
+    held, here = _columns(file["content"]), _columns(plain(content))
+    report, images, accuracies = Report(exact=file["made_on"].items() <= machine().items()), 0, 0
+    report.problems += [f"{' / '.join(path)}: in the file, and no longer here" for path in held.keys() - here.keys()]
+    report.problems += [f"{' / '.join(path)}: here, and not in the file" for path in here.keys() - held.keys()]
+    for path in held.keys() & here.keys():
+        was, now, where = held[path], here[path], " / ".join(path)
+        if len(was) != len(now):
+            report.problems.append(f"{where}: {len(was)} entries in the file, {len(now)} here")
+        elif report.exact or path[-1] != "sha256":
+            image = ONE_IMAGE.get(part, {}).get(path[-1])
+            share = TRAINED if part in ONE_IMAGE else ROUNDED
+            allowed = image or share * max((abs(one) for one in was if isinstance(one, float)), default=0.0)
+            apart = [pair for pair in zip(was, now, strict=True) if pair[0] != pair[1]]
+            report.moved += len(apart)
+            accuracies += len(was) if image else 0
+            images += len(apart) if image else 0
+            wrong = [pair for pair in apart if report.exact or not _near(*pair, allowed)]
+            report.problems += [f"{where}: {one!r} in the file, {other!r} here" for one, other in wrong[:1]]
     most = max(1, accuracies // IMAGES_IN)
-    if not report.exact and report.images > most:
-        report.problems.append(f"{report.images} of {accuracies} accuracies are off by an image; {most} may be")
+    if not report.exact and images > most:
+        report.problems.append(f"{images} of {accuracies} accuracies are off by an image; {most} may be")
     if report.problems:
         how = "exactly, as it was made here" if report.exact else "within tolerances, as it was made on another machine"
         report.problems.insert(0, f"tests/golden/{part}.json holds something else (compared {how}).")
@@ -107,44 +109,18 @@ def plain(value):
     return value
 
 
-def _columns(path, was, now, problems):
-    """Yield path, and the columns of both, or single values as columns of one; what one side lacks is a problem."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in dict.fromkeys([*was, *now]):
-            if key in was and key in now:
-                yield from _columns((*path, key), was[key], now[key], problems)
-            else:
-                told = "in the file, and no longer here" if key in was else "here, and not in the file"
-                problems.append(f"{' / '.join((*path, key))}: {told}")
-        return
-    was, now = (value if isinstance(value, list) else [value] for value in (was, now))
-    if len(was) == len(now):
-        yield path, was, now
-    else:
-        problems.append(f"{' / '.join(path)}: {len(was)} entries in the file, {len(now)} here")
+def _columns(value, path=()):
+    """Path -> column of numbers or texts; a single value is a column of one."""
+    if isinstance(value, dict) and value:
+        return {k: column for key, one in value.items() for k, column in _columns(one, (*path, key)).items()}
+    return {path: value if isinstance(value, list) else [value]}
 
 
-def _compare_column(report, path, was, now, allowed, images):
-    if path[-1] == "sha256" and not report.exact:
-        return
-    off = {place: _off(*pair, allowed) for place, pair in enumerate(zip(was, now, strict=True)) if pair[0] != pair[1]}
-    if not off:
-        return
-    place, where = max(off, key=off.get), " / ".join(path)
-    report.moved += len(off)
-    report.images += len(off) if images else 0
-    report.worst = max(report.worst, (off[place], where))
-    if report.exact or off[place] > 1:
-        share = "" if report.exact else f" ({off[place]:.3g} times what is allowed)"
-        report.problems.append(f"{where}, entry {place + 1}: {was[place]!r} in the file, {now[place]!r} here{share}")
-
-
-def _off(was, now, allowed):
-    """How far apart two entries are, as a share of what is allowed; infinite for what must be equal."""
+def _near(was, now, allowed):
+    """Whether two numbers differ by no more than is allowed; anything else must be equal."""
     numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (was, now))
-    if not numbers or not allowed:
-        return math.inf
-    return abs(was - now) / (allowed * (1 + 1e-6))  # the difference of two rounded numbers has an end of its own
+    # The difference of two rounded numbers has an end of its own.
+    return numbers and abs(was - now) <= allowed * (1 + 1e-6)
 
 
 def _lines(value, indent=0):

@@ -13,20 +13,18 @@ tests/mutants/RESULTS.md. The exit code is 1 where a fault goes unnoticed.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -43,10 +41,6 @@ tests run until the first one fails: first the one named here, then those that s
 the rest; golden files do not count.
 
 """
-
-
-class Problem(Exception):
-    """Why nothing can be said of the faults, in a sentence."""
 
 
 class Fault(NamedTuple):
@@ -69,18 +63,14 @@ class Fault(NamedTuple):
         return [f"tests/{row.group(1)}".replace(r"\|", "|")] if row else []
 
     def applied(self, source: str) -> str:
-        """The file's source with the fault in it.
-
-        raises  `Problem` unless the text is there exactly once, and what comes out is Python
-        """
-        count = source.count(self.old)
+        """The file's source with the fault in it; its text must be there exactly once, and what comes out be Python."""
+        count, made = source.count(self.old), source.replace(self.old, self.new)
         if count != 1:
-            raise Problem(f"{self.file}: the text of fault {self.id} occurs {count} times; update {TABLE.name}.")
-        made = source.replace(self.old, self.new)
+            raise SystemExit(f"{self.file}: the text of fault {self.id} occurs {count} times; update {TABLE.name}.")
         try:
             compile(made, self.file, "exec")
         except SyntaxError as error:
-            raise Problem(
+            raise SystemExit(
                 f"{self.file}: with fault {self.id} it is no Python ({error}); update {TABLE.name}."
             ) from None
         return made
@@ -95,99 +85,62 @@ def read() -> list[Fault]:
     return found
 
 
-class Tree:
-    """A copy of the repository, in which one fault at a time is tried."""
+def failing(root: Path, *arguments: str) -> str | None:
+    """The test of a copy of the repository that fails first; None if all pass, a file if it cannot be imported."""
+    # This copy of ebll, also in processes that a test starts elsewhere; and the same random examples every time.
+    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
+    words = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", *arguments]
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
+    try:
+        done = subprocess.run(words, cwd=root, env=environment, timeout=LIMIT, check=False, **options)
+    except subprocess.TimeoutExpired:
+        return f"the time limit of {LIMIT} s was reached"
+    if done.returncode in (0, 5):  # 5: no test of the fast tier in these files
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", done.stdout, re.M)
+    if not failed:
+        raise SystemExit(f"pytest stopped with exit code {done.returncode} and names no test:\n{done.stdout[-2000:]}")
+    return failed.group(1)
 
-    def __init__(self, folder: Path):
-        self.root, self.scratch = folder / "tree", folder / "tmp"
-        self.scratch.mkdir(parents=True)
-        self.child: subprocess.Popen | None = None
-        shutil.copytree(ROOT, self.root, ignore=shutil.ignore_patterns(*LEFT_OUT))
 
-    def pytest(self, *arguments: str) -> str | None:
-        """The test that fails first, None if all pass; a file's name if it cannot even be imported."""
-        environment = os.environ | {
-            "PYTHONPATH": str(self.root),  # this copy of ebll, also in processes that a test starts elsewhere
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "TMPDIR": str(self.scratch),
-            "CI": "1",  # the same random examples every time
-        }
-        words = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", *arguments]
-        told = self.scratch / "told.txt"
-        with told.open("wb") as out:
-            options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out, "start_new_session": True}
-            self.child = subprocess.Popen(words, cwd=self.root, env=environment, **options)
-        try:
-            code = self.child.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            return f"the time limit of {LIMIT} s was reached"
-        finally:
-            self.stop()
-        if code in (0, 5):  # 5: no test of the fast tier in these files
-            return None
-        text = told.read_text(encoding="utf-8", errors="replace")
-        failed = re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", text, re.M)
-        if not failed:
-            raise Problem(f"pytest stopped with exit code {code} and names no test:\n{text[-2000:]}")
-        return failed.group(1)
-
-    def stop(self) -> None:
-        """End pytest with whatever processes the tests have started."""
-        if self.child:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.child.pid, signal.SIGKILL)
-            self.child.wait()
-
-    def check(self, name: str) -> None:
-        """Refuse to go on where tests fail without any fault."""
-        if failed := self.pytest(name):
-            raise Problem(f"{failed} fails without any fault: the fast tests must pass first")
-
-    def killer(self, fault: Fault) -> str | None:
-        """The first fast test that notices a fault."""
-        path, ignored = self.root / fault.file, [f"--ignore={name}" for name in (*IGNORED, *fault.tests)]
-        source = path.read_text(encoding="utf-8")
-        path.write_text(fault.applied(source), encoding="utf-8")
-        try:
-            found = (fault.last_killer and self.pytest(*fault.last_killer)) or self.pytest(*fault.tests)
-            rest = found is None
-            if rest:
-                found = self.pytest("tests", *ignored)
-        finally:
-            path.write_text(source, encoding="utf-8")
-        if rest and found and "::" in found:
-            self.check(found)
-        tqdm.write(f"{fault.id}: {said(found)}")
-        return found
+def killer(fault: Fault, root: Path) -> str | None:
+    """The first fast test that notices a fault in a copy of the repository."""
+    path, ignored = root / fault.file, [f"--ignore={name}" for name in (*IGNORED, *fault.tests)]
+    source = path.read_text(encoding="utf-8")
+    path.write_text(fault.applied(source), encoding="utf-8")
+    try:
+        last = fault.last_killer and failing(root, *fault.last_killer)
+        return last or failing(root, *fault.tests) or failing(root, "tests", *ignored)
+    finally:
+        path.write_text(source, encoding="utf-8")
 
 
 def run(faults: Sequence[Fault], jobs: int) -> dict[str, str | None]:
     """Fault -> what noticed it."""
-    jobs = min(jobs, len(faults))
+    found, trees = {}, SimpleQueue()
     with tempfile.TemporaryDirectory(prefix="ebll-mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
-        trees, free = [Tree(Path(folder, str(i))) for i in range(jobs)], SimpleQueue()
-        for tree in trees:
-            free.put(tree)
+        for job in range(jobs):
+            trees.put(shutil.copytree(ROOT, Path(folder, str(job)), ignore=shutil.ignore_patterns(*LEFT_OUT)))
 
-        def each(what: str, work: Callable[[Tree, Any], Any], items: Sequence) -> list:
-            def in_a_tree(item: Any) -> Any:
-                tree = free.get()
-                try:
-                    return work(tree, item)
-                finally:
-                    free.put(tree)
-
-            return list(tqdm(pool.map(in_a_tree, items), desc=what, total=len(items), unit=""))
+        def of(fault: Fault) -> str | None:
+            root = trees.get()
+            try:
+                return killer(fault, root)
+            finally:
+                trees.put(root)
 
         try:
-            each("tests without a fault", Tree.check, sorted({name for fault in faults for name in fault.tests}))
-            killers = each("faults", Tree.killer, faults)
-        except BaseException:  # the threads wait for their children
+            first = trees.get()
+            if failed := failing(first, *sorted({name for fault in faults for name in fault.tests})):
+                raise SystemExit(f"{failed} fails without any fault: the fast tests must pass first")
+            trees.put(first)
+            for fault, name in zip(faults, tqdm(pool.map(of, faults), total=len(faults), unit=""), strict=True):
+                found[fault.id] = name
+                tqdm.write(f"{fault.id}: {said(name)}")
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for tree in trees:
-                tree.stop()
             raise
-    return {fault.id: killer for fault, killer in zip(faults, killers, strict=True)}
+    return found
 
 
 def noticed(killer: str | None) -> bool:
@@ -206,8 +159,8 @@ def page(faults: Sequence[Fault], found: dict[str, str | None]) -> str:
     """The table of faults as Markdown."""
     rows = ["| File | Fault | What goes wrong | Killed by |", "| --- | --- | --- | --- |"]
     for fault in faults:
-        killer = found[fault.id]
-        shown = f"`{killer.removeprefix('tests/')}`" if noticed(killer) else f"**{said(killer)}**"
+        name = found[fault.id]
+        shown = f"`{name.removeprefix('tests/')}`" if noticed(name) else f"**{said(name)}**"
         rows.append(" | ".join([f"| `{fault.file}`", f"`{fault.id}`", fault.what, shown.replace("|", r"\|") + " |"]))
     count = sum(map(noticed, found.values()))
     return INTRODUCTION + f"{len(found)} faults, {count} killed.\n\n" + "\n".join(rows) + "\n"
@@ -222,23 +175,14 @@ def main() -> int:
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: cores)")
     parser.add_argument("--list", action="store_true", help="show the faults and run nothing")
     arguments = parser.parse_args()
-    everything = read()
-    names = set(arguments.faults)
+    everything, names = read(), set(arguments.faults)
     if unknown := names - {name for fault in everything for name in (fault.id, fault.file)}:
         parser.error(f"no fault and no file with faults: {', '.join(sorted(unknown))}; --list shows them all")
     faults = [fault for fault in everything if not names or names & {fault.id, fault.file}]
     if arguments.list:
         print("\n".join(f"{fault.id:34}{fault.file:38}{fault.what}" for fault in faults))
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        found = run(faults, max(1, arguments.jobs))
-    except Problem as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
-        return 130
+    found = run(faults, max(1, min(arguments.jobs, len(faults))))
     if len(found) == len(everything):
         PAGE.write_text(page(everything, found), encoding="utf-8")
     left = [f"{name}: {said(killer)}" for name, killer in found.items() if not noticed(killer)]
