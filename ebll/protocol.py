@@ -257,7 +257,7 @@ def refuse_batch_of_one(network: Network, name: str, inputs: int, settings: Trai
 def targets_of(net: Network, method: Method, task: Task, t: int, memory: Memory | None) -> Targets | Teacher:
     """What the network of before task t says of its training inputs: rows, or a function that gives them.
 
-    The method records rows, one an input. Where inputs are cut anew in each epoch, a frozen copy of the network is
+    The method records rows, one an input. Where inputs are cropped again in each epoch, a frozen copy of the network is
     asked about each batch instead, so that what a batch is held to belongs to the very pixels in it.
     """
     if t == 0 or not task.train.changing or type(method).record_targets is Method.record_targets:
