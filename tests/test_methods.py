@@ -403,3 +403,12 @@ def test_E2_each_encoder_is_fitted_on_its_own_tasks_features_with_their_labels(n
         assert row["accuracy_reconstructed"] == fit.accuracy_reconstructed
     assert same(runs[1].memory.encoders[0], runs[0].memory.encoders[0])  # old encoders stay as they were fitted
     assert not same(runs[1].memory.encoders[1], runs[1].memory.encoders[0])
+
+
+@pytest.mark.parametrize("name", ["finetune", "code-only", "ewc"])
+def test_old_heads_get_no_gradient_and_stay_where_nothing_distils_them(name):
+    tasks = sequence(3)
+    start = learn_first(tasks, net=small, settings=SETTINGS)
+    net = final(name, tasks=tasks, start=start)
+    assert same(net.heads[0], start.net.heads[0])
+    assert not same(net.operator, start.net.operator)

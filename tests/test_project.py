@@ -119,3 +119,8 @@ def test_an_unfit_python_is_refused_in_words_and_another_is_taken_as_it_is(tmp_p
     assert (out.returncode != 0) == bool(words)
     assert out.stdout.strip() == ("" if words else str(path))
     assert [word for word in words if word not in out.stderr] == []
+
+
+def test_no_file_names_an_index_or_a_local_build():
+    for name in ("Makefile", "pyproject.toml", "environment.yml", ".ci/run"):
+        assert not re.search(r"\+cpu|index-url|https?://|find-links", text(name)), name

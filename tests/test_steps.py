@@ -1,6 +1,8 @@
 """Whoever iterates over a run's steps may leave it, change it, or take steps of several in turn."""
 
+import ast
 import contextlib
+import inspect
 import itertools
 
 import pandas as pd
@@ -124,3 +126,10 @@ def test_a_net_counts_as_drawing_where_its_training_draws(net, draws):
     before = torch.get_rng_state()
     made(torch.ones(4, 1, 8, 8), 0)
     assert torch.equal(torch.get_rng_state(), before) != draws
+
+
+def test_the_one_training_loop_can_be_read_at_a_glance():
+    source = inspect.getsource(train)
+    (function,) = ast.parse(source).body
+    first, *_, last = function.body[1:]  # without the docstring
+    assert last.end_lineno - first.lineno + 1 <= 40

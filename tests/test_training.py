@@ -29,6 +29,7 @@ from ebll import (
 from ebll.data import Split
 from ebll.protocol import learn_first
 from ebll.seeds import derive_seed, generator
+from ebll.training import train
 
 
 def learn(name, tasks=None, net=small, settings=SETTINGS, seed=0, log_every=3, **options):
@@ -342,3 +343,50 @@ def test_divergence_says_where_and_what_to_try_and_keeps_the_tables_of_the_tasks
     again = pickle.loads(pickle.dumps(caught.value))  # as between processes
     assert str(again) == text
     pd.testing.assert_frame_equal(again.run.accuracy, run.accuracy)
+
+
+def test_the_loop_hands_out_every_step_and_the_learning_rate_falls_once():
+    task, seen = blobs("a", 1), []
+    net = build_network(small, (12,))
+    net.add_head(3)
+    settings = SETTINGS.replace(epochs=5, drop_at=0.75)
+    before = state(net)
+
+    for step in train(net, method("finetune"), 0, {0: task}, settings=settings):
+        seen.append((step.index, step.total, sorted(step.terms), round(step.learning_rate, 9)))
+    total = 5 * math.ceil(len(task.train) / 16)
+    drop = round(0.75 * total)
+    assert seen == [
+        (step, total, ["task"] if step < total else [], 0.05 if step < drop else 0.005) for step in range(total + 1)
+    ]
+    assert not same(net, before)
+    assert not net.training
+
+
+def test_ctrl_c_keeps_the_tables_so_far():
+    class Impatient(Recorder):
+        def measure(self, *args, **facts):
+            super().measure(*args, **facts)
+            if facts["training"] == "task1" and facts["step"] == 2:
+                raise KeyboardInterrupt
+
+    recorder = Impatient(log_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        learn("ebll", recorder=recorder)
+    assert len(recorder.accuracy()) == 1
+    assert recorder.curves().query("training == 'task1'").shape[0] == 3
+
+
+def test_a_run_uses_its_threads_and_gives_the_old_count_back(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    original = ebll.training.train
+
+    def spy(*arguments, **options):
+        seen.append(torch.get_num_threads())
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(ebll.protocol, "train", spy)
+    learn("lwf", settings=SETTINGS.replace(threads=2))
+    assert seen
+    assert set(seen) == {2}
+    assert torch.get_num_threads() == before

@@ -226,7 +226,7 @@ def submanifold_chart() -> alt.TopLevelMixin:
     shares = [_shares(name, title) for name, title in columns.items()]
     right = alt.vconcat(_holds(), *shares, spacing=12).resolve_scale(color="independent", shape="independent")
     chart = alt.concat(_plane(), right, columns=2, spacing={"row": 14, "column": 24})
-    side = "max(100, (available - 40) / across - 170)"
+    side = "max(80, (available - 40) / across - 185)"
     reading = {
         **{"table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "panels": []},
         "columns": [[name, title, 100] for name, title in columns.items()],

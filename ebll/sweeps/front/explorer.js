@@ -185,7 +185,7 @@ async function explore(el, { content, spec, embed, view, hidden, locked, source 
     control.dataset.name = name;
     return control;
   }
-  /** Lists and sliders, made anew only where what there is to choose from has changed. */
+  /** Lists and sliders, built again only where what there is to choose from has changed. */
   function build() {
     const { methods, tasks, data, settings } = content, axes = axesOf(view.method), names = Object.keys(axes);
     const now = JSON.stringify([tasks, Object.keys(methods), axes]);
