@@ -3,8 +3,8 @@
     paper("data/", experiments=["flowers-birds"], out="out/paper")    # what `ebll paper --root data/ ...` calls
 
 A run is a pure function of settings, images and unit, and its folder is named by a hash of them: the same call goes on
-where it was stopped, with other settings runs begin from the start. The folder holds a checkpoint while the run goes on and its
-rows when it is done, and is locked while a process is at it: several processes may share an output folder.
+where it was stopped, with other settings runs begin from the start. The folder holds a checkpoint while the run goes on
+and its rows when it is done, and is locked while a process is at it: several processes may share an output folder.
 """
 
 from __future__ import annotations
