@@ -97,6 +97,8 @@ def compare(
     if progress is not None and not callable(progress):
         raise InputError(f"progress takes a function (done, total, name); got {type(progress).__name__}.")
     settings, starts = settings or TrainSettings(), _starts(starts)
+    for seed in set(starts).intersection(seeds):
+        check_start(starts[seed], tasks[0], net if isinstance(net, str) else "own")
     network = build_network(net, tasks[0].input_shape)
     for method in filter(None, named.values()):
         method.check(network, len(tasks))  # before anything is learned
@@ -105,7 +107,6 @@ def compare(
         options = {"net": net, "settings": settings, "seed": seed, "device": device}
         try:
             if seed in starts:
-                check_start(starts[seed], tasks[0], net if isinstance(net, str) else "own")
                 start = starts[seed]
             else:
                 start = learn_first([tasks[0]], recorder=Recorder(log_every=log_every), **options)

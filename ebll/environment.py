@@ -33,7 +33,8 @@ def check_environment() -> None:
 
 def choose_device(name: str) -> str:
     """ "auto" is the GPU where torch sees one, else the processor; "cuda", or "cuda:1", without a GPU is refused."""
-    kind = check_choice(name.partition(":")[0], ("auto", "cpu", "cuda"), "Device")
+    kind = name if name.startswith("auto") else name.partition(":")[0]
+    check_choice(kind, ("auto", "cpu", "cuda"), "Device")
     import torch
 
     if kind == "cuda" and not torch.cuda.is_available():

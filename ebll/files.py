@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ebll.errors import InputError, OutputError
+from ebll.errors import InputError, OutputError, expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ def prepare_folder(path: str | os.PathLike) -> Path:
     """Make the folder for the results and check that it is writable."""
     if not os.fspath(path).strip():
         raise InputError("The folder for the results has an empty name. Name one; . is the present folder.")
-    folder = Path(path)
+    folder = expanded(path, "The folder for the results")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".ebll-{os.getpid()}"

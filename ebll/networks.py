@@ -124,10 +124,8 @@ class Network(nn.Module):
 
     def _probe_sizes(self) -> tuple[int, int]:
         reference = next(self.parameters(), torch.empty(0))
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
         try:
-            with torch.no_grad():
+            with evaluating(self), torch.no_grad():
                 inputs = torch.zeros(1, *self.input_shape, device=reference.device)
                 features = self.features(inputs)
                 in_place = "features" if inputs._version else ""
@@ -139,9 +137,6 @@ class Network(nn.Module):
                 "`features` must map (batch, *input_shape) to (batch, ...), "
                 "and `operator` (batch, features) to (batch, size)."
             ) from error
-        finally:
-            for module, mode in modes:
-                module.training = mode
         if in_place or features._version != version:
             raise InputError(
                 f"`{in_place or 'operator'}` changes its input in place, which would change the task's own data, or "

@@ -134,6 +134,8 @@ def begin(
     """
     given, tasks, method = tasks, checked_tasks(tasks, device), method_of(method)
     recorder = _checked(recorder, Recorder, "recorder", "log_every")
+    if recorder.accuracy_rows or recorder.curve_rows:
+        raise InputError("recorder: this one has recorded a run. Give each run a Recorder of its own.")
     names, net_name = tuple(task.name for task in tasks), net if isinstance(net, str) else "own"
     if start is None:
         net_name = net_name if net is not None else "mlp"

@@ -90,7 +90,12 @@ def test_again_and_in_two_processes_it_gives_the_same_files(tmp_path):
 def test_some_methods_other_seeds_and_a_run_that_ends_early(tmp_path):
     """All that was computed is written and shown; the run that failed is named, and the exit code tells."""
     chosen = ["--methods", "ewc", "--methods", "finetune,ewc", "--seeds", "1", "--first-seed", "7", "--workers", "1"]
+    stale, own = tmp_path / "accuracy-matrix-mlp-9.png", tmp_path / "notes.txt"
+    for path in (stale, own):
+        path.write_text("earlier")
     result = reproduce(tmp_path, *chosen, ewc_strength=1e12)
+    assert not stale.exists()  # a figure of an earlier run
+    assert own.exists()
     assert result.exit_code == 1
     assert "3 runs diverged" in result.stderr
     told = " ".join(result.stdout.split())

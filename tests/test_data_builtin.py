@@ -15,7 +15,7 @@ from messages import raises, review
 from PIL import Image
 
 from ebll.data import TASKS, builtin, catalog, letters, load_task, task_table
-from ebll.data.splits import seeded, stratified_split
+from ebll.data.splits import split_generator, stratified_split
 from ebll.errors import DataMissing
 
 EMBEDDED = ("mnist", "digits", "letters", "textures")
@@ -124,7 +124,7 @@ def test_every_face_maps_a_to_z_to_plain_letters_and_no_such_face_was_left_out()
 
 def test_the_images_labelled_with_a_letter_are_those_drawn_of_it(tasks):
     inputs, labels = whole(tasks["letters"])
-    generator, face = seeded(builtin.SEED), letters.typeface(FONTS, letters.FACES[0])
+    generator, face = split_generator(builtin.SEED), letters.typeface(FONTS, letters.FACES[0])
     for label, letter in enumerate(letters.LETTERS):
         chances = torch.rand(2 * letters.EACH, 4, generator=generator)
         first = letters.draw_letter(letters._ink(face, letter), chances[-1].tolist())
@@ -167,7 +167,7 @@ def test_slant_and_shift_move_the_ink_the_way_their_names_say():
 @pytest.mark.parametrize("size", [(512, 512), (300, 451), (303, 384), (872, 1000)])
 def test_no_pixel_of_one_split_occurs_in_another(size):
     painted = np.zeros((3, *size), dtype=bool)
-    for part, (split, corners) in enumerate(builtin.patch_positions(*size, seeded(1)).items()):
+    for part, (split, corners) in enumerate(builtin.patch_positions(*size, split_generator(1)).items()):
         assert len({tuple(c) for c in corners.tolist()}) == builtin.PATCHES[split]
         assert corners.min() >= 0
         assert (corners.max(0).values <= torch.tensor(size) - 28).all()
@@ -177,7 +177,7 @@ def test_no_pixel_of_one_split_occurs_in_another(size):
 
 
 def test_patches_are_the_pixels_at_their_positions(tasks):
-    generator, folder = seeded(builtin.SEED), Path(find_spec("skimage").submodule_search_locations[0], "data")
+    generator, folder = split_generator(builtin.SEED), Path(find_spec("skimage").submodule_search_locations[0], "data")
     wanted = {split: [] for split in SPLITS}
     for label, file in enumerate(builtin.PICTURES.values()):
         pixels = torch.tensor(np.asarray(Image.open(folder / file).convert("L")))
@@ -213,7 +213,7 @@ def test_fashion_reads_the_published_layout_where_it_is_found(tmp_path, monkeypa
     assert len(task.train) + len(task.validation) == 40
     info, labels = TASKS["fashion"], torch.arange(60_000) % 10  # 6,000 of each class, as published
     assert info.available(tmp_path) == (True, "")
-    kept, held = stratified_split(labels, round(0.15 * 60_000), seeded(0), classes="abcdefghij", what="")
+    kept, held = stratified_split(labels, round(0.15 * 60_000), split_generator(0), classes="abcdefghij", what="")
     assert (len(kept), len(held), info.test) == (info.train, info.validation, 10_000)
     monkeypatch.setenv("EBLL_DATA", str(tmp_path))
     assert {file.parent for file in catalog.find_fashion()} == {tmp_path / inside}

@@ -6,7 +6,7 @@ import torch
 from hypothesis import example, given, settings, strategies as st
 
 from ebll.data import Task
-from ebll.data.splits import channel_affine, seeded, stratified_split
+from ebll.data.splits import channel_affine, split_generator, stratified_split
 from ebll.errors import InputError
 
 
@@ -111,7 +111,7 @@ def test_a_constant_channel_becomes_zero_and_never_nan(value):
 
 
 def test_moments_in_parts_equal_moments_in_one():
-    x = torch.rand(1300, 2, 3, 3, generator=seeded(3)) + 100  # more rows than one part, far from zero
+    x = torch.rand(1300, 2, 3, 3, generator=split_generator(3)) + 100  # more rows than one part, far from zero
     mean, deviation = channel_affine(x)
     np.testing.assert_allclose(mean, x.double().mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(deviation, x.double().std((0, 2, 3), correction=0), rtol=1e-9)
@@ -124,7 +124,7 @@ def test_splits_are_disjoint_complete_stratified_and_of_the_asked_size(counts, s
     labels = torch.repeat_interleave(torch.tensor(counts))
     total = max(1, round(share * len(labels)))
     names = [str(i) for i in range(len(counts))]
-    kept, held = stratified_split(labels, total, seeded(seed), classes=names, what="a test set")
+    kept, held = stratified_split(labels, total, split_generator(seed), classes=names, what="a test set")
     assert sorted(kept.tolist() + held.tolist()) == list(range(len(labels)))
     for c, count in enumerate(counts):
         number = int((labels[held] == c).sum())

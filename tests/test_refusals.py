@@ -179,6 +179,7 @@ def test_sequences_starts_and_settings_of_a_run():
         lambda: run(seed=2**63),
         lambda: run(settings={"epochs": 1}),
         lambda: run(recorder=[]),
+        lambda: run(recorder=start.recorder),
         lambda: run(start=build_network(small, (12,))),
         lambda: run(start=start),
         lambda: Recorder(log_every=-1),
@@ -217,6 +218,10 @@ def test_comparisons():
         lambda: compare(tasks[:2], ["finetune"], seeds=[0], starts=[1], **options),
         lambda: compare(tasks[:2], ["finetune"], seeds=[0], starts={0: "a net"}, **options),
     )
+    done = []
+    with pytest.raises(ebll.InputError):  # the start of the second seed, before anything is learned with the first
+        compare(tasks[1:], "lwf", seeds=[1, 0], starts=starts, progress=lambda *told: done.append(told), **options)
+    assert done == []
 
 
 def test_numbers_of_a_run():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import textwrap
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -303,10 +302,7 @@ def export(file: str, store: str | None, title: str) -> None:
     """
     from ebll.sweeps.page import export as write, size_text
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a large page, which is said below
-        path = write(file, store, title)
-    click.echo(size_text(path))
+    click.echo(size_text(write(file, store, title)))
 
 
 PAPER = PaperSettings()

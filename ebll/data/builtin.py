@@ -15,7 +15,7 @@ from torch import Tensor
 from ebll.data import catalog
 from ebll.data.catalog import HOW_TO_GET, TASKS, data_root, find_fashion
 from ebll.data.letters import EACH, LETTERS, draw_letters
-from ebll.data.splits import seeded, split_off_test
+from ebll.data.splits import split_generator, split_off_test
 from ebll.data.task import SPLITS, Task
 from ebll.errors import DataMissing
 
@@ -31,7 +31,7 @@ def load_mnist(**words: object) -> Task:
     4,000 for training and validation, 1,000 for test, equal for every class. `words` go to `Task.from_tensors`.
     """
     images, labels = _table("mnist")
-    pairs = split_off_test(images.view(-1, 1, 28, 28), labels, 1_000, seeded(SEED), DIGITS)
+    pairs = split_off_test(images.view(-1, 1, 28, 28), labels, 1_000, split_generator(SEED), DIGITS)
     return Task.from_tensors("mnist", **pairs, classes=DIGITS, seed=SEED, **words)
 
 
@@ -44,7 +44,7 @@ def load_digits(**words: object) -> Task:
     small, labels = _table("digits")
     small = small.float().view(-1, 1, 8, 8) / 16
     images = torch.nn.functional.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False)
-    pairs = split_off_test(images, labels, 397, seeded(SEED), DIGITS)
+    pairs = split_off_test(images, labels, 397, split_generator(SEED), DIGITS)
     return Task.from_tensors("digits", **pairs, classes=DIGITS, seed=SEED, **words)
 
 
@@ -62,7 +62,7 @@ def load_letters(**words: object) -> Task:
     seed, and no image occurs twice. Another release of Pillow or FreeType may move single grey values.
     `words` go to `Task.from_tensors`.
     """
-    generator = seeded(SEED)
+    generator = split_generator(SEED)
     images = draw_letters(TASKS["letters"].file().parent, generator)
     labels = torch.arange(len(LETTERS)).repeat_interleave(EACH)
     pairs = split_off_test(images, labels, 40 * len(LETTERS), generator, LETTERS)
@@ -91,7 +91,7 @@ def load_textures(**words: object) -> Task:
     The class is the picture. 382 training, 68 validation and 110 test patches of each, from disjoint tiles: no pixel
     of a test patch occurs in a training or validation patch. `words` go to `Task.from_tensors`.
     """
-    generator = seeded(SEED)
+    generator = split_generator(SEED)
     parts: dict[str, list[Tensor]] = {split: [] for split in SPLITS}
     brick = TASKS["textures"].file()
     for file in PICTURES.values():

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ebll.errors import InputError, check_count
 
-__all__ = ["apply_affine", "channel_affine", "seeded", "split_off_test", "stratified_split"]
+__all__ = ["apply_affine", "channel_affine", "split_generator", "split_off_test", "stratified_split"]
 
 _ROWS = 512  # rows in double precision at a time: they stay in the cache, and 60,000 images need no second copy
 
 
-def seeded(seed: int) -> torch.Generator:
+def split_generator(seed: int) -> torch.Generator:
     """A generator of its own for `seed`, a whole number of at least 0."""
     return torch.Generator().manual_seed(check_count(seed, "seed", low=0))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ebll.data.arrays import as_inputs, as_labels, as_tensor, check_class_names, check_same_form
-from ebll.data.splits import apply_affine, channel_affine, seeded, stratified_split
+from ebll.data.splits import apply_affine, channel_affine, split_generator, stratified_split
 from ebll.errors import InputError, check_count, check_number
 
 __all__ = ["Split", "Task"]
@@ -162,7 +162,7 @@ class Task:
             check_same_form(given["train"].inputs, split.inputs, split.labels, len(names), f"task {name!r}: {key}")
         if validation is None:
             labels, number = given["train"].labels, max(1, round(fraction * len(given["train"])))
-            kept, held = stratified_split(labels, number, seeded(seed), classes=names, what="a validation set")
+            kept, held = stratified_split(labels, number, split_generator(seed), classes=names, what="a validation set")
             given |= {"train": given["train"].take(kept), "validation": given["train"].take(held)}
         channels = given["train"].inputs.shape[1] if given["train"].inputs.ndim == 4 else 1
         unmoved = {"offset": (0.0,) * channels, "scale": (1.0,) * channels}
@@ -196,7 +196,7 @@ class Task:
         from ebll.data.folder import read_folder  # Pillow and torchvision only where a folder is read
 
         pairs, classes = read_folder(
-            path, size=size, channels=channels, test_fraction=test_fraction, generator=seeded(seed)
+            path, size=size, channels=channels, test_fraction=test_fraction, generator=split_generator(seed)
         )
         title = os.path.basename(os.path.abspath(path)) if name is None else name
         options = {"validation_fraction": validation_fraction, "seed": seed, "standardise": standardise}
@@ -243,7 +243,7 @@ class Task:
         if train >= len(self.train):
             return self
         labels = self.train.labels.cpu()
-        _, held = stratified_split(labels, train, seeded(seed), classes=self.classes, what="a subset")
+        _, held = stratified_split(labels, train, split_generator(seed), classes=self.classes, what="a subset")
         return dataclasses.replace(self, train=self.train.take(held.to(self.train.labels.device)))
 
 

@@ -2,7 +2,7 @@
 
 A method is a frozen dataclass of settings. What it must keep from one task to the next (encoders, a Fisher diagonal)
 is a memory that it returns and the loop hands back, so that a run can branch anywhere. A new method is one new file
-with one final class, entered in `ebll.methods.METHODS`.
+with one final class, entered in `ebll.methods.METHODS`, and its name in `ebll.settings.METHOD_NAMES`.
 """
 
 from __future__ import annotations

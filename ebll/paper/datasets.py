@@ -20,7 +20,7 @@ from torchvision.datasets import DatasetFolder, Flowers102, ImageFolder, ImageNe
 from torchvision.datasets.folder import IMG_EXTENSIONS, default_loader
 
 from ebll.data.folder import image_files
-from ebll.data.splits import seeded, stratified_split
+from ebll.data.splits import split_generator, stratified_split
 from ebll.errors import DataMissing, InputError, expanded
 
 __all__ = ["CUB200", "PHOTO_SETS", "Indoor67", "Part", "PhotoSet", "Photos", "find_photos", "fingerprint"]
@@ -224,7 +224,7 @@ def _own(name: Any, root: Path) -> Photos:
     else:
         labels = torch.tensor([label for _, label in files["train"]])
         number = max(1, round(TEST_SHARE * len(labels)))
-        rows = stratified_split(labels, number, seeded(0), classes=classes, what="a test set")
+        rows = stratified_split(labels, number, split_generator(0), classes=classes, what="a test set")
         train, test = ([files["train"][i] for i in some.tolist()] for some in rows)
     title = base.resolve().name or "photos"
     return Photos(title, base, classes, _part(base, train), _part(base, test), str(base))

@@ -99,7 +99,7 @@ def reproduce(
     device = choose_device(device)
     folder = prepare_folder(out)
     jobs = jobs_of(chosen.experiments, names, several, device)
-    usual = 1 if device == "cuda" else default_workers()
+    usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
     if on_start:
         on_start(jobs, workers)

@@ -27,6 +27,12 @@ In brackets: points above or below the reference (ref.), which is, for the first
 learned; for a later task, fine-tuning's accuracy just after learning it; for the mean, the mean of these.
 """
 
+FIGURES = (
+    *("feature-distance", "feature-distance-far", "loss-terms", "forgetting", "forgetting-by-gap-*"),
+    *("stability-plasticity", "accuracy-matrix-*", "claims", "claims-other-regimes"),
+)
+"""What `draw` may write, without suffixes."""
+
 LABELS = {SINGLE_TASK: "One network per task", **{name: method.label for name, method in METHODS.items()}}
 
 
@@ -107,12 +113,18 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     for name, table in files.items():
         if name != "gaps" or len(table):
             write_table(table, folder / f"{name}.csv")
+        else:
+            (folder / "gaps.csv").unlink(missing_ok=True)  # of an earlier run
 
 
 def drop_conclusions(folder: Path) -> None:
-    """Remove what is concluded from the tables: claims, summaries and the description of the run that made them."""
+    """Remove what is concluded from the tables: claims, summaries, figures, and the description of the run."""
     for name in ("claims.json", "claims-parts.csv", "outcomes.csv", "tables.md", "run.json"):
         (folder / name).unlink(missing_ok=True)
+    for stem in FIGURES:
+        for suffix in ("png", "svg", "csv", "txt"):
+            for old in folder.glob(f"{stem}.{suffix}"):
+                old.unlink()
 
 
 def draw(

@@ -23,7 +23,7 @@ from ebll import metrics
 from ebll.config import PRESETS, RunConfig
 from ebll.data import Task
 from ebll.data.catalog import load_cut
-from ebll.errors import EbllError, InputError, TrainingDiverged
+from ebll.errors import EbllError, InputError, TrainingDiverged, expanded
 from ebll.files import write_text
 from ebll.protocol import begin, first_task, learn
 from ebll.recording import Recorder, Run, measure_accuracy
@@ -128,7 +128,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path, *, make: bool = True) -> None:
-        self.folder, self.damaged = Path(folder), list[str]()
+        self.folder, self.damaged = expanded(folder, "store"), list[str]()
         about = self.folder / "format.json"
         if make and not about.exists():
             write_text(json.dumps({"results": RESULTS_VERSION}), about)

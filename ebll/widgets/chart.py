@@ -42,7 +42,7 @@ __all__ = ["Chart", "Drawing", "spec_of"]
 
 @functools.cache
 def spec_of(name: str) -> dict[str, Any]:
-    """The Vega specification of a chart, "lab" or "submanifold"; `ebll.widgets.compile` writes them."""
+    """The Vega specification of a chart: "lab", "submanifold" or "sweep"; `ebll.widgets.charts` writes them."""
     return json.loads(source(f"{name}.json"))
 
 

@@ -82,8 +82,8 @@ class LabRun:
     notes: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     step: int = 0  #: optimiser steps that each method has made, after the warm-up
-    coming: int = 0  #: the step at which a change acts that is asked for now
     steps: int = 0  #: and those that it will make
+    coming: int = 0  #: the step at which a change acts that is asked for now
     before: float = math.nan  #: accuracy on all validation images of the old task before the new one
     every_step: bool = False
     reused: bool = False  #: whether a method was taken from an earlier run
