@@ -59,8 +59,10 @@ def test_changes_come_in_the_order_of_their_steps(changes):
 
 
 def test_a_line_tells_only_what_differs_from_the_defaults_and_settings_by_name_take_the_place_of_its_own():
-    for text in ("", "  ", "LabConfig()", "ebll.widgets.forgetting_lab( )\n"):
+    for text in ("", "  ", "LabConfig()", "ebll.widgets.forgetting_lab( )\n", "made = ebll.widgets.run()"):
         assert LabConfig.read(text) == LabConfig()
+    with raises(InputError, "alpha", "more than once"):
+        LabConfig.read("alpha=1.0, alpha=2.0")
     config = LabConfig(new="mnist", alpha=1, methods=["ebll"], changes=[(60, "alpha", 0)])
     line = 'ebll.widgets.run(new="mnist", methods=["ebll"], alpha=1.0, changes=[(60, "alpha", 0.0)])'
     assert config.line() == line
@@ -76,7 +78,7 @@ def test_a_line_tells_only_what_differs_from_the_defaults_and_settings_by_name_t
 
 NO_CALL = (
     *("LabConfig('letters')", "LabConfig(**{'seed': 1})", "seed=1), LabConfig(seed=2", "LabConfig(seed=", "import os"),
-    *("\0", "nonsense " * 30, "(" * 300),
+    *("\0", "nonsense " * 30, "(" * 300, "os.system(seed=3)", "ebll.widgets.explore(seed=3)", "seed=1)(alpha=2"),
 )
 NO_VALUE = (
     *("run(alpha=1 + 1)", "run(old=name)", "run(alpha={[]: 1})", "run(changes=everything)"),

@@ -305,6 +305,8 @@ def test_a_change_that_is_asked_for_at_any_time_acts_on_all_methods_alike_and_is
     assert found.changes == [Change(max(0, when - WARM_UP), *one) for one in asked]
     found.notes.clear()
     same_runs(run(found.made_again.line(), tasks=TASKS), found)
+    with raises(InputError, "ended"):
+        found.change("alpha", 2.0)
     with raises(InputError, "alpha", "got -1"):
         found.change("alpha", -1)
     with raises(InputError, "setting", "'recon_weight'"):

@@ -46,7 +46,7 @@ def cached(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(pixels.with_suffix(".lock")):  # another process may be making it
-            if not pixels.is_file():
+            if not pixels.is_file() or pixels.stat().st_size != count * size * size * 3:
                 _write(base, part.files, pixels, size, progress)
     except OSError as error:
         reason = error.strerror or error

@@ -59,8 +59,12 @@ def dry_run(
         ("first sets", f"{first:,}" if first else "none: the pretrained network is taken over"),
         ("runs", f"{sum(runs):,} in {len(runs)} runs, {min(runs):,} to {max(runs):,} each"),
     ]
-    place = expanded(root, "root") / "ebll-cache" if cache is None else Path(cache)
-    return {"Images": images, "Optimiser steps": steps, "Bytes": _bytes(settings, sizes, units, place, Path(out))}
+    place = expanded(root, "root") / "ebll-cache" if cache is None else expanded(cache, "cache")
+    return {
+        "Images": images,
+        "Optimiser steps": steps,
+        "Bytes": _bytes(settings, sizes, units, place, expanded(out, "out")),
+    }
 
 
 def _size(name: str, settings: PaperSettings, root: str | os.PathLike, incomplete: bool) -> _Size:
@@ -75,7 +79,13 @@ def _size(name: str, settings: PaperSettings, root: str | os.PathLike, incomplet
             raise
         classes, train, test, least, note = info.classes, info.train, info.test, info.classes, str(error)
     train = min(train, photos.images or train)
-    return _Size(classes, train, max(least, round(photos.held_out * train)), test, note)
+    validation = max(least, round(photos.held_out * train))
+    if validation >= train:
+        raise InputError(
+            f"{name}: of {train:,} training images {validation:,} would be held out for validation, and none is left. "
+            "Take more images."
+        )
+    return _Size(classes, train, validation, test, note)
 
 
 def _bytes(settings: PaperSettings, sizes: dict[str, _Size], units: Sequence[Unit], cache: Path, out: Path) -> Rows:

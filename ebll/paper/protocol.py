@@ -18,7 +18,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -252,9 +252,9 @@ class Workspace:
                     save_checkpoint(folder, run, step)
                     written = time.monotonic()
                 if stopped:
-                    stop = KeyboardInterrupt()
-                    stop.add_note("A checkpoint was written; the same command goes on from it.")
-                    raise stop
+                    raise _stopped()
+            if stopped:  # while accuracy was measured at the end, from which the last checkpoint is not far
+                raise _stopped()
 
     def results(self, units: Sequence[Unit]) -> list[dict[str, Any]]:
         """facts, failure and rows of the runs that came to their end; one with a damaged file did not."""
@@ -262,7 +262,8 @@ class Workspace:
         for unit in units:
             with contextlib.suppress(OSError, ValueError):
                 result = json.loads((self.folder(unit) / RESULT).read_text(encoding="utf-8"))
-                found += [result] if isinstance(result, dict) and {"facts", "failure", *ROWS} <= result.keys() else []
+                whole = isinstance(result, dict) and {"facts", "failure", *ROWS} <= result.keys()
+                found += [result] if whole and _is_result(result) else []
         return found
 
     def folder(self, unit: Unit) -> Path:
@@ -305,6 +306,19 @@ class Workspace:
                 yield
         finally:
             torch.set_float32_matmul_precision(before)
+
+
+def _is_result(held: Mapping[str, Any]) -> bool:
+    """Whether what a file holds has the facts and rows of a run."""
+    rows = [held[name] for name in ROWS]
+    tables = all(isinstance(table, list) and all(isinstance(row, dict) for row in table) for table in rows)
+    return isinstance(held["facts"], dict) and tables and bool(held["failure"] or rows[0])
+
+
+def _stopped() -> KeyboardInterrupt:
+    stop = KeyboardInterrupt()
+    stop.add_note("A checkpoint was written; the same command goes on from it.")
+    return stop
 
 
 @contextlib.contextmanager

@@ -121,6 +121,8 @@ class SweepExplorer(Widget):
         self._sweep, self.maps = found, maps_of(found)
         with contextlib.suppress(InputError):
             self.view = complete_view(self.maps, self.view)
+        if self.root is None:
+            return True
         with self._setting(), self.root.hold_sync():
             self.root.content, self.root.view = content(self.maps), self.view
         return True

@@ -136,7 +136,7 @@ class Store:
             found = json.loads(about.read_text(encoding="utf-8"))["results"]
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{self.folder} holds no sweep. Name the folder that a sweep had as its store.") from None
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             found = "unknown"
         if found != RESULTS_VERSION:
             raise InputError(
@@ -183,9 +183,17 @@ class Store:
             result = RunResult(**held | {"config": RunConfig.from_dict(held["config"])})
             if run_key(result.config) != path.stem:
                 raise ValueError("the result of another run")
+            if not isinstance(result.scalars, dict) or not all(isinstance(row, dict) for row in result.curves):
+                raise ValueError("no result")
             return result
         except FileNotFoundError:  # it never was there, or somebody has removed it meanwhile
             return None
-        except (ValueError, TypeError, KeyError):  # InputError, for settings that this version does not know, is one
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ):  # or settings that this version does not know
             self.damaged.append(path.name)
             return None

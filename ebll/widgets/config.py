@@ -11,7 +11,7 @@ import ast
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -43,6 +43,7 @@ class WidgetConfig(NetSettings):
     """Settings that a line of code holds."""
 
     call: ClassVar[str]  #: the function that does without a widget what the widget does with these settings
+    widget: ClassVar[str]  #: the function that makes the widget
 
     @property
     def changed(self) -> list[str]:
@@ -64,7 +65,7 @@ class WidgetConfig(NetSettings):
         """
         if isinstance(text, cls):
             return text.replace(**settings) if settings else text
-        given = keywords_of(text, cls.call) | settings
+        given = keywords_of(text, cls.call, cls.widget, cls.__name__) | settings
         for name in given:
             check_choice(name, cls.__dataclass_fields__, f"Setting of {cls.__name__}")
         return cls(**given)
@@ -78,7 +79,7 @@ class LabConfig(WidgetConfig):
     `changes` are made in mid-run: each (step, name, value), such as (60, "alpha", 0.0), in the order of their steps.
     """
 
-    call = "ebll.widgets.run"
+    call, widget = "ebll.widgets.run", "forgetting_lab"
 
     old: str = setting("letters", "Task that is learned first, and that may be forgotten.", free=True)
     new: str = setting("textures", "Task that is learned second.", free=True)
@@ -134,7 +135,7 @@ class LabConfig(WidgetConfig):
 class SubmanifoldConfig(WidgetConfig):
     """What the submanifold explorer shows; the defaults are those of docs/settings.md."""
 
-    call = "ebll.widgets.explore"
+    call, widget = "ebll.widgets.explore", "submanifold_explorer"
 
     task: str = setting("letters", "Task whose features are looked at.", free=True)
     net: str = as_in(RunConfig, "net", "mlp")
@@ -149,26 +150,37 @@ def acts_on(name: str, methods: Iterable[str]) -> bool:
     return not any(name in settings_of(one) for one in METHODS) or any(name in settings_of(one) for one in methods)
 
 
-def keywords_of(text: str, call: str) -> dict[str, Any]:
-    """What a line of code with one call, such as 'run(seed=1)', gives by name; the line may be just 'seed=1'."""
+def keywords_of(text: str, call: str, *others: str) -> dict[str, Any]:
+    """What a line of code such as 'run(seed=1)' gives by name; the line may be just 'seed=1'.
+
+    call, others   functions that the line may call; the first is the example of an error
+    """
     if not isinstance(text, str):
         raise InputError(f"config: a line such as '{call}(seed=1)', or just 'seed=1'; got {type(text).__name__}.")
-    made = _parsed(text) or _parsed(f"call({text})")
+    known = {name.rpartition(".")[2] for name in (call, *others)}
+    made = _called(text, known) or _called(f"settings({text})", {"settings"})
     if made is None or made.args or any(keyword.arg is None for keyword in made.keywords):
         shown = text if len(text) <= 80 else f"{text[:79]}…"
         raise InputError(f"config: a line such as {call}(seed=1), or just seed=1; got {shown!r}.")
+    names = [keyword.arg for keyword in made.keywords]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"config: {twice[0]} comes more than once.")
     try:
         return {keyword.arg: ast.literal_eval(keyword.value) for keyword in made.keywords}
     except (ValueError, TypeError):  # the latter for a key that cannot be one
         raise InputError("config: every value must be a number, a text in quotes, or a list of these.") from None
 
 
-def _parsed(text: str) -> ast.Call | None:
+def _called(text: str, names: Collection[str]) -> ast.Call | None:
+    """The call of one of these functions that a line consists of, if it does; what it is assigned to is passed over."""
     try:
-        found = ast.parse(text.strip(), mode="eval").body
+        (line,) = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
-    return found if isinstance(found, ast.Call) else None
+    found = line.value if isinstance(line, ast.Expr | ast.Assign) else None
+    function = getattr(found, "func", None)
+    name = getattr(function, "attr", None) or getattr(function, "id", None)
+    return found if isinstance(found, ast.Call) and name in names else None
 
 
 def _literal(value: Any) -> str:

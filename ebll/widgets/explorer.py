@@ -145,7 +145,10 @@ class SubmanifoldExplorer(SettingsWidget):
         """The config of a line, or a config; where a line names no class that the task has, its first one is meant."""
         config = SubmanifoldConfig.read(line, **settings)
         check_choice(config.task, self.offered, "Task")
-        if isinstance(line, str) and "label" not in keywords_of(line, "explore") | settings:
+        if (
+            isinstance(line, str)
+            and "label" not in keywords_of(line, config.call, config.widget, "SubmanifoldConfig") | settings
+        ):
             return self._with_class(config)
         check_choice(config.label, self._classes(config), f"Class of {config.task}")
         return config

@@ -105,7 +105,10 @@ class LabRun:
                 "Some of these runs are earlier ones, which cannot change any more: press Run, then change."
             )
         others = [one for one in self.planned if one[:2] != (self.coming, name)]
-        self.planned = self.config.replace(changes=[*others, (self.coming, name, value)]).changes
+        planned = self.config.replace(changes=[*others, (self.coming, name, value)]).changes
+        if self.steps and self.step == self.steps:
+            raise InputError("This run has ended, and cannot change any more: press Run, then change.")
+        self.planned = planned
 
     @property
     def made_again(self) -> LabConfig:

@@ -850,8 +850,8 @@ for pair, own in chosen.groupby("pair"):
     lines.append("| " + " | ".join([pair, *taken, *(points(own[f"{name} loses"])[0] for name in names[:2])]) + " |")
 ebll.course.say("\n".join(lines))
 ebll.course.say(
-    "The alphas that five learners take, each with one seed; then, in points of **test** accuracy (mean of both tasks), "
-    "what they lose against the oracle, with 95 % intervals. Without the code loss they would lose "
+    "The alphas that five learners take, each with one seed; then, in points of **test** accuracy (mean of both "
+    "tasks), what they lose against the oracle, with 95 % intervals. Without the code loss they would lose "
     f"**{chosen['new task alone loses'].mean():.0f} points** on average, "
     f"with it {chosen['with the code loss loses'].mean():.1f}."
 )
