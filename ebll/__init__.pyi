@@ -78,6 +78,7 @@ from .recording import (
     Snapshot as Snapshot,
 )
 from .settings import (
+    USUAL as USUAL,
     AutoencoderSettings as AutoencoderSettings,
     TrainSettings as TrainSettings,
 )

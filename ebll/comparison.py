@@ -16,10 +16,10 @@ from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.methods import METHODS, Method
 from ebll.networks import NetSpec, build_network
-from ebll.protocol import begin, check_start, checked_tasks, learn, learn_first
+from ebll.protocol import begin, check_start, checked_tasks, first_task, learn, learn_first
 from ebll.recording import Recorder, Run, Snapshot, sequence_id
 from ebll.seeds import cpu_threads
-from ebll.settings import TrainSettings
+from ebll.settings import USUAL, TrainSettings
 from ebll.training import Step
 
 __all__ = ["SINGLE_TASK", "Comparison", "compare", "learn_with"]
@@ -96,7 +96,7 @@ def compare(
     named, seeds, tasks = _named(methods), _seeds(seeds), checked_tasks(tasks, device)
     if progress is not None and not callable(progress):
         raise InputError(f"progress takes a function (done, total, name); got {type(progress).__name__}.")
-    settings, starts = settings or TrainSettings(), _starts(starts)
+    settings, starts = settings or USUAL, _starts(starts)
     for seed in set(starts).intersection(seeds):
         check_start(starts[seed], tasks[0], net if isinstance(net, str) else "own")
     network = build_network(net, tasks[0].input_shape)
@@ -146,21 +146,19 @@ def learn_with(
     method    None for the reference `single-task`: a fresh network for each task but the first, trained for as many
               epochs as the others see that task
     """
-    options = {"seed": seed, "device": device}
     try:
         if method is not None:
             recorder = Recorder(log_every=log_every)
-            run = begin(tasks, method, start=start, recorder=recorder, **options)
+            run = begin(tasks, method, start=start, recorder=recorder, seed=seed, device=device)
             made.runs[name, seed] = run
             yield from learn(run, tasks, settings)
             return
-        longer = settings.replace(epochs=settings.epochs + settings.warmup_epochs)
+        longer = settings.replace(first_epochs=settings.epochs + settings.warmup_epochs)
         sequence = sequence_id(start.net_name, [task.name for task in tasks])
         facts = {"sequence": sequence, "net": start.net_name, "method": SINGLE_TASK, "seed": seed}
         for task in tasks[1:]:
-            run = begin([task], "finetune", net=net, recorder=Recorder(log_every=0), **options)
-            yield from learn(run, [task], longer)
-            made.single_task_rows += [facts | row for row in run.recorder.accuracy_rows]
+            single = yield from first_task(task, net, longer, seed, device=device)
+            made.single_task_rows += [facts | row for row in single.recorder.accuracy_rows]
     except TrainingDiverged as error:
         made.failures.append(str(error) if method is not None and name == method.name else f"{name}: {error}")
 

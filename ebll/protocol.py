@@ -21,7 +21,7 @@ from ebll.methods import METHODS, FeatureExtraction, Finetune, Memory, Method, T
 from ebll.networks import NetSpec, Network, build_network
 from ebll.recording import Recorder, Run, Snapshot
 from ebll.seeds import cpu_threads, seeded
-from ebll.settings import TrainSettings
+from ebll.settings import USUAL, TrainSettings
 from ebll.training import Resume, Step, Teacher, train
 
 __all__ = [
@@ -111,7 +111,7 @@ def complete(
     run: Run, tasks: Sequence[Task], settings: TrainSettings | None = None, *, consolidate_last: bool = False
 ) -> Run:
     """Take a run that was begun to its end."""
-    settings = _checked(settings, TrainSettings, "settings", "epochs")
+    settings = _checked(USUAL if settings is None else settings, TrainSettings, "settings", "epochs")
     with cpu_threads(settings.threads):
         for _ in learn(run, tasks, settings, consolidate_last=consolidate_last):
             pass
@@ -214,7 +214,7 @@ def learn_task(
             net.add_head(tasks[t].class_count)
     if t == 0:
         refuse_batch_of_one(net, tasks[0].name, len(tasks[0].train), settings)
-    for stage, epochs in (("warm-up", settings.warmup_epochs if t else 0), ("train", settings.epochs)):
+    for stage, epochs in settings.stages(t).items():
         if not epochs or (resume and resume.stage == "train" and stage == "warm-up"):
             continue
         method = FeatureExtraction() if stage == "warm-up" else run.method if t else Finetune()

@@ -14,12 +14,15 @@ from typing import Any, Self
 from ebll.errors import InputError, check_choice, check_count, check_number
 
 __all__ = [
-    "FISHER_KINDS", "METHOD_NAMES", "AutoencoderSettings", "MethodSettings", "Settings", "TrainSettings", "as_in",
-    "setting",
+    "FISHER_KINDS", "METHOD_NAMES", "NET_NAMES", "USUAL",
+    "AutoencoderSettings", "MethodSettings", "Settings", "TrainSettings", "as_in", "setting",
 ]  # fmt: skip
 
 METHOD_NAMES = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
 """The methods in the order of every table and legend; `ebll.methods.METHODS` has their classes."""
+
+NET_NAMES = ("mlp", "cnn")
+"""The built-in nets; `ebll.networks.NETS` has them."""
 
 FISHER_KINDS = ("exact", "sampled", "empirical")
 
@@ -118,6 +121,7 @@ class TrainSettings(Settings):
     """How every task is trained; the same for all methods, so that they differ in their objective only."""
 
     epochs: int = setting(8, "Passes over a task's training inputs.", low=1)
+    first_epochs: int = setting(0, "Passes over the first task's training inputs; 0: as many as over the others'.")
     warmup_epochs: int = setting(2, "Passes in which only the new head learns, before the rest moves.", low=0)
     batch_size: int = setting(64, "Inputs per step.", low=1, high=2**31)
     learning_rate: float = setting(0.02, "Step size of SGD.", above=True, hint="0.02 suits the built-in nets.")
@@ -130,6 +134,16 @@ class TrainSettings(Settings):
         high=1024,
     )
     drop_at: float = setting(0.75, "Share of the steps after which the learning rate falls to a tenth.", high=1.0)
+
+    def stages(self, t: int) -> dict[str, int]:
+        """Stage -> passes over the training inputs of task t; the first task has no warm-up."""
+        if t == 0:
+            return {"train": self.first_epochs or self.epochs}
+        return {"warm-up": self.warmup_epochs, "train": self.epochs}
+
+
+USUAL = TrainSettings(first_epochs=16)
+"""What is used where no settings are given; docs/settings.md says how it was chosen."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +194,6 @@ class MethodSettings(Settings):
         hint="LwF and the authors' EBLL code use 2.",
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
-    ewc_strength: float = setting(300.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
+    ewc_strength: float = setting(1000.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
     fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
     fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)

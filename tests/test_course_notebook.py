@@ -6,7 +6,7 @@ from messages import raises
 
 import ebll
 from ebll import course, environment
-from ebll.config import NEW_TASK_IMAGES, PRESETS
+from ebll.config import NEW_TASK_IMAGES
 from ebll.errors import EbllError
 
 
@@ -33,15 +33,14 @@ def test_the_full_profile_has_more_seeds_and_takes_a_gpu_where_there_is_one(monk
         assert ("GPU" in capsys.readouterr().out) == there
 
 
-def test_tasks_after_the_first_are_of_one_size_and_methods_have_the_chosen_settings():
+def test_tasks_after_the_first_are_of_one_size_and_a_net_has_its_options():
     made = course.setup("fast")
     first, *later = made.load("digits", "mnist", "textures")
     assert len(first.train) == 1190
     assert all(abs(len(task.train) - NEW_TASK_IMAGES) < 10 for task in later)
     assert len(later[0].test) == 1000, "test images are never left out"
-    assert made.methods("mlp", "lwf", "ebll") == {name: PRESETS["mlp"].method(name) for name in ("lwf", "ebll")}
     options = made.options("cnn")
-    assert (options["net"], options["settings"]) == ("cnn", PRESETS["cnn"].train)
+    assert (options["net"], options["seeds"], options["device"]) == ("cnn", range(3), "cpu")
 
 
 def test_examples_are_one_image_a_class():

@@ -1,5 +1,7 @@
 """A job of the main plan against its runs written out: the same images and start, and the domain gap by its formula."""
 
+import functools
+
 import pytest
 import torch
 from tiny import SETTINGS, blobs
@@ -8,16 +10,17 @@ import ebll
 from ebll import AutoencoderSettings
 from ebll.autoencoder import fit_autoencoder
 from ebll.comparison import SINGLE_TASK
-from ebll.config import PRESETS, Preset
+from ebll.methods import method_from
 from ebll.networks import frozen
 from ebll.reproduce import jobs
-from ebll.reproduce.plan import Experiment
+from ebll.reproduce.plan import Experiment, Profile
 from ebll.seeds import derive_seed
 
 SEED, IMAGES = 3, 24  # images of each new task, which has 51 for training
 TASKS = {name: blobs(name, i) for i, name in enumerate(("letters", "mnist", "digits"))}  # known names, small inputs
 PAIR, LONG = Experiment("mlp", ("letters", "mnist")), Experiment("mlp", ("letters", "mnist", "digits"))
-PRESET = Preset(SETTINGS, distill_weight=0.7, alpha=2.0, ewc_strength=10.0, code_size=5)
+WEIGHTS = {"distill_weight": 0.7, "alpha": 2.0, "code_size": 5}
+PROFILE = Profile((PAIR, LONG), seeds=1, close=1, claims=(), train=SETTINGS, weights=WEIGHTS)
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +29,13 @@ def tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jobs, "load_cut", loaded)
         patch.setattr(jobs, "NEW_TASK_IMAGES", IMAGES)
-        patch.setitem(PRESETS, "mlp", PRESET)
-        (job,) = jobs.jobs_of([PAIR, LONG], ["lwf", "ebll"], [SEED])
+        (job,) = jobs.jobs_of(PROFILE, ["lwf", "ebll"], [SEED])
         yield jobs.run_job(job).joined([PAIR, LONG])
 
 
-def loaded(name, images, seed, device):
-    return TASKS[name].subset(images, seed=seed) if images else TASKS[name]
+@functools.cache
+def loaded(name, images, device):
+    return TASKS[name].subset(images) if images else TASKS[name]
 
 
 def rows(table, e, method):
@@ -45,15 +48,15 @@ def start():
 
 
 def cut(e):
-    """The tasks of a sequence, all but the first with a share of their training images drawn by the run's seed."""
+    """The tasks of a sequence, all but the first with a share of their training images."""
     first, *later = (TASKS[name] for name in e.tasks)
-    return [first, *(task.subset(IMAGES, seed=SEED) for task in later)]
+    return [first, *(task.subset(IMAGES) for task in later)]
 
 
 @pytest.mark.parametrize("e", [PAIR, LONG], ids=["pair", "long"])
 @pytest.mark.parametrize("name", ["lwf", "ebll"])
 def test_the_rows_of_a_run_are_those_from_the_common_start_with_the_settings_of_the_net(tables, start, e, name):
-    run = ebll.run_sequence(cut(e), PRESET.method(name), start=start, settings=SETTINGS, seed=SEED)
+    run = ebll.run_sequence(cut(e), method_from(name, WEIGHTS), start=start, settings=SETTINGS, seed=SEED)
     mine = rows(tables["accuracy"], e, name)
     assert mine[["after", "task", "accuracy"]].to_dict("records") == run.recorder.accuracy_rows
     assert len(rows(tables["curves"], e, name)) == len(run.recorder.curve_rows)
@@ -77,7 +80,7 @@ def test_M8_the_gap_is_that_of_the_second_tasks_training_images_before_they_are_
             features,
             first.train.labels,
             lambda f: net.heads[0](net.operator(f)),
-            AutoencoderSettings(code_size=PRESET.code_size),
+            AutoencoderSettings(code_size=WEIGHTS["code_size"]),
             seed=derive_seed(SEED, "autoencoder", 0),
         )
         new = net.features(second)

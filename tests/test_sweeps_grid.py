@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 from messages import raises
 
-from ebll import METHODS, TASKS, InputError
-from ebll.config import PRESETS
+from ebll import METHODS, TASKS, USUAL, InputError
 from ebll.methods import settings_of
 from ebll.sweeps import RunConfig, axes_of, configs_of, read_grid
 from ebll.sweeps.grid import EXAMPLE, MAX_RUNS, check_runs
@@ -60,14 +59,12 @@ def test_a_config_survives_json_and_its_canonical_form_stands_still(config):
     assert config.canonical().made_method() == config.replace(alpha=config.canonical().alpha).made_method()
 
 
-def test_the_defaults_are_those_chosen_for_the_net():
-    for net, preset in PRESETS.items():
-        config = RunConfig(net=net)
-        assert config == RunConfig.of(net=net) == RunConfig.from_dict(config.as_dict())
-        assert config.train == preset.train
-        for method in METHODS:
-            assert RunConfig(net=net, method=method).made_method() == preset.method(method)
-    assert RunConfig(net="cnn").distill_weight != RunConfig(net="mlp").distill_weight
+def test_the_defaults_are_those_of_the_methods_and_of_training():
+    config = RunConfig()
+    assert config == RunConfig.of(net="mlp") == RunConfig.from_dict(config.as_dict())
+    assert config.train == USUAL
+    for name, method in METHODS.items():
+        assert RunConfig(method=name).made_method() == method()
 
 
 def test_equal_alphas_for_each_task_are_one_alpha():

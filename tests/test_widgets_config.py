@@ -10,7 +10,7 @@ from tiny import blobs, same
 
 import ebll
 from ebll import METHODS, InputError
-from ebll.config import PRESETS
+from ebll.settings import USUAL
 from ebll.widgets import SubmanifoldConfig
 from ebll.widgets.config import LAB_METHODS, MID_RUN, Change, LabConfig, acts_on
 
@@ -138,30 +138,18 @@ def test_methods_come_in_the_order_of_the_kit_and_once_each():
     assert LabConfig(methods=reversed(LAB_METHODS)).methods == tuple(name for name in METHODS if name in LAB_METHODS)
 
 
-@pytest.mark.parametrize("net", PRESETS)
-def test_the_defaults_of_each_net_are_those_of_the_main_job(net):
-    config = LabConfig(net=net)
-    assert config == LabConfig().replace(net=net) == LabConfig.read(f'net="{net}"') == LabConfig.read(config.line())
-    assert config.replace(net="mlp") == LabConfig()
+def test_the_defaults_are_those_of_the_main_job():
     for name in LAB_METHODS:
-        assert config.run(name).made_method() == PRESETS[net].method(name)
-        assert config.run(name).train == PRESETS[net].train
-    given = LabConfig(net="cnn", distill_weight=PRESETS["mlp"].distill_weight)  # another net's default that was given
-    assert given.distill_weight == PRESETS["mlp"].distill_weight != PRESETS["cnn"].distill_weight
-    assert LabConfig.read(given.line()) == given
+        assert LabConfig().run(name).made_method() == METHODS[name]()
+        assert LabConfig().run(name).train == USUAL
 
 
-@given(CONFIGS, st.sampled_from(list(PRESETS)))
-def test_another_net_brings_its_own_settings_and_leaves_those_that_were_chosen(config, net):
-    moved, old, new = config.replace(net=net), LabConfig(net=config.net), LabConfig(net=net)
-    for name, value in vars(config).items():
-        own = value == getattr(old, name)
-        assert getattr(moved, name) == (getattr(new, name) if own or name == "net" else value)
+@given(CONFIGS)
+def test_the_run_of_each_method_has_the_settings(config):
     for name in LAB_METHODS:
         run = config.run(name)
         assert (run.tasks, run.method) == ((config.old, config.new), name)
-        train = PRESETS[config.net].train.replace(learning_rate=config.learning_rate, epochs=config.epochs)
-        assert run.train == train
+        assert run.train == USUAL.replace(learning_rate=config.learning_rate, epochs=config.epochs)
         assert all(getattr(run, setting) == getattr(config, setting) for setting in ("net", "seed", *OTHER))
 
 

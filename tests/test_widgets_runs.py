@@ -15,9 +15,10 @@ from tiny import blobs, same, state
 from widget_rig import first_learned
 
 from ebll import InputError, Recorder, TrainSettings
-from ebll.config import NEW_TASK_IMAGES, PRESETS
+from ebll.config import NEW_TASK_IMAGES
 from ebll.protocol import begin, learn, learn_first
 from ebll.seeds import cpu_threads
+from ebll.settings import USUAL
 from ebll.widgets import Change, LabConfig, LabRun, lab, run, training
 from ebll.widgets.config import LAB_METHODS, offered_task, offered_tasks
 
@@ -26,7 +27,7 @@ CONFIG = LabConfig(
     old="old", new="new", code_size=4, methods=LAB_METHODS, epochs=4, learning_rate=0.03, seed=4
 )  # fmt: skip
 STEPS = 4 * math.ceil(len(TASKS[1].train) / 64)
-THREADS = PRESETS["mlp"].train.threads
+THREADS = USUAL.threads
 CHANGES = [
     (0, "alpha", 7.0),
     (0, "ewc_strength", 0.0),

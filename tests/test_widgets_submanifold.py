@@ -14,18 +14,18 @@ from widget_rig import first_learned
 
 from ebll import InputError
 from ebll.autoencoder import AutoencoderSettings, Encoder
-from ebll.config import PRESETS
 from ebll.losses import code_distance
 from ebll.methods.ebll import fit_to_task
 from ebll.networks import build_network
 from ebll.seeds import cpu_threads
+from ebll.settings import USUAL
 from ebll.widgets import SubmanifoldConfig, explore, exploring
 from ebll.widgets.submanifold import DIRECTIONS, Explored, _features, hold
 
 TASK = blobs("mine", 1, count=400, classes=5)
 CONFIG = SubmanifoldConfig(task="mine", label=TASK.classes[2], code_size=3, seed=4)
 EPOCHS = AutoencoderSettings().epochs
-THREADS = PRESETS["mlp"].train.threads
+THREADS = USUAL.threads
 
 
 def equal(one, other):

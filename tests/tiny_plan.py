@@ -7,7 +7,6 @@ from click.testing import CliRunner
 
 from ebll import TrainSettings
 from ebll.cli import cli
-from ebll.config import PRESETS, Preset
 from ebll.reproduce.plan import PROFILES, Experiment, Profile
 
 SEQUENCES = (
@@ -15,19 +14,22 @@ SEQUENCES = (
     Experiment("mlp", ("letters", "mnist")),
     Experiment("mlp", ("letters", "digits", "mnist")),
 )
+CLAIMS = tuple(f"C{n}" for n in range(1, 10) if n != 7)
 
 
-def preset(**changes):
-    settings = TrainSettings(epochs=1, warmup_epochs=1, batch_size=256)
-    return Preset(settings, **{"distill_weight": 1.0, "alpha": 1.0, "ewc_strength": 10.0, "code_size": 8, **changes})
+SETTINGS = TrainSettings(epochs=1, warmup_epochs=1, batch_size=256)
+
+
+def profile(**changes):
+    weights = {"distill_weight": 1.0, "alpha": 1.0, "ewc_strength": 10.0, "code_size": 8, **changes}
+    return Profile(SEQUENCES, seeds=2, close=3, claims=CLAIMS, train=SETTINGS, weights=weights)
 
 
 @contextlib.contextmanager
 def tiny(**changes):
     """Add the profile `tiny`; settings travel to worker processes inside the jobs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PROFILES, "tiny", Profile(SEQUENCES, 2, "for tests"))
-        patch.setitem(PRESETS, "mlp", preset(**changes))
+        patch.setitem(PROFILES, "tiny", profile(**changes))
         yield
 
 

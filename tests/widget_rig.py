@@ -5,9 +5,9 @@ import asyncio
 from ipywidgets.widgets.widget import _instances
 from tiny import blobs
 
-from ebll.config import PRESETS
 from ebll.protocol import first_task
 from ebll.seeds import cpu_threads
+from ebll.settings import USUAL
 
 SIZE = (1, 28, 28)
 TASKS = [blobs("one", 1, shape=SIZE, count=240), blobs("two", 2, shape=SIZE, count=240, classes=4)]
@@ -58,9 +58,8 @@ def widgets_alive():
 
 def first_learned(task, seed):
     """What a task that was learned first leaves: the library keeps it, so that all get the same one."""
-    train = PRESETS["mlp"].train
-    steps = first_task(task, "mlp", train, seed)
-    with cpu_threads(train.threads):
+    steps = first_task(task, "mlp", USUAL, seed)
+    with cpu_threads(USUAL.threads):
         while True:
             try:
                 next(steps)

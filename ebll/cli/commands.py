@@ -22,13 +22,14 @@ from ebll.cli.options import (
     taken,
     workers_option,
 )
-from ebll.config import PRESETS, RunConfig
+from ebll.config import RunConfig
 from ebll.data.catalog import TASKS, load_task, task_table
 from ebll.environment import choose_device
 from ebll.errors import OutputError, TrainingDiverged, check_choice
 from ebll.executors import default_workers, preload
 from ebll.files import prepare_folder
 from ebll.paper.plan import SEQUENCES, PaperSettings, units_of
+from ebll.settings import USUAL
 
 if TYPE_CHECKING:
     from ebll.comparison import Comparison
@@ -69,7 +70,7 @@ def reproduce(profile: str, out: str, workers: int | None, **options: Any) -> No
         outcome = run_all(
             profile, out=out, workers=workers, **options,
             on_start=lambda jobs, workers: click.echo(
-                f"{profile}: {sum(job.runs for job in jobs)} runs in {workers} process{'es' * (workers > 1)}, "
+                f"{profile}: {sum(len(job.runs) for job in jobs)} runs in {workers} process{'es' * (workers > 1)}, "
                 f"results to {out}",
                 err=True,
             ),
@@ -80,22 +81,10 @@ def reproduce(profile: str, out: str, workers: int | None, **options: Any) -> No
 
 def show_outcome(outcome: Outcome) -> None:
     """Print tables, claims and failures; exit code 1 where a run diverged."""
-    from ebll.reproduce.report import LEGEND
-
-    click.echo(LEGEND.rstrip())
-    for e in outcome.experiments:
-        click.echo(f"\n{outcome.table(e)}")
-    if outcome.claims:
-        click.echo("\nClaims, decided by paired differences over seeds (fractions, not %)")
-    for claim in (claim.as_dict() for claim in outcome.claims):
-        interval = "no interval from one seed"
-        if claim["low"] is not None:
-            interval = f"95 % interval {claim['low']:.3f} to {claim['high']:.3f}"
-        click.echo(f"\n{claim['id']}: {claim['verdict']} (estimate {claim['estimate']:.3f}, {interval})")
-        click.echo(textwrap.indent(textwrap.fill(claim["statement"], 96, break_on_hyphens=False), "    "))
+    click.echo(outcome.summary)
     for failure in outcome.failures:
         click.echo(f"diverged: {failure}")
-    click.echo(f"\nTables, claims and figures are in {outcome.folder}.")
+    click.echo(f"All tables, claims and figures are in {outcome.folder}.")
     if outcome.failures:
         click.echo(f"{len(outcome.failures)} runs diverged; they are named above.", err=True)
         raise click.exceptions.Exit(1)
@@ -166,12 +155,12 @@ def _is_path(name: str) -> bool:
 
 
 def _steps(config: RunConfig, tasks: Sequence[Task], device: str, made: Comparison) -> Iterator[Step]:
-    """The steps of the first task with the net's own settings, of the method, and of a network alone for each task."""
+    """The steps of the first task with the usual settings, of the method, and of a network alone for each task."""
     from ebll.comparison import SINGLE_TASK, learn_with
     from ebll.protocol import first_task
 
     options: Any = {"seed": config.seed, "device": device, "log_every": config.log_every}
-    start = yield from first_task(tasks[0], config.net, PRESETS[config.net].train, **options)
+    start = yield from first_task(tasks[0], config.net, USUAL, **options)
     options |= {"net": config.net, "settings": config.train}
     for name, method in ((config.method, config.made_method()), (SINGLE_TASK, None)):
         yield from learn_with(made, name, method, tasks, start, **options)

@@ -9,7 +9,6 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from ebll.config import OfNet
 from ebll.settings import METHOD_NAMES, Settings
 
 __all__ = [
@@ -50,7 +49,7 @@ class CommaList(click.ParamType):
 def setting_options(settings: Settings) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """An option for every setting of an object: kind, values and help are those of the field.
 
-    A command gets None for what was not given: defaults that depend on the net are looked up by `RunConfig`.
+    A command gets None for what was not given.
     """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,7 +60,6 @@ def setting_options(settings: Settings) -> Callable[[Callable[..., Any]], Callab
             if rules["per_task"]:
                 kind, metavar = CommaList(float), "A[,B...]"
             shown = f"{default:g}" if isinstance(default, float) else str(default)
-            shown += ", or as chosen for the net" * isinstance(rules["default"], OfNet)
             flag = f"{name}/--no-{name[2:]}" if kind is bool else name
             text = f"{rules['doc']}  [default: {shown}]"
             command = click.option(flag, type=kind, default=None, metavar=metavar, help=text)(command)

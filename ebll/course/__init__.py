@@ -2,7 +2,7 @@
 
 lesson = ebll.course.setup("fast")
 letters, mnist = lesson.load("letters", "mnist")
-made = ebll.compare([letters, mnist], lesson.methods("mlp", "lwf", "ebll"), **lesson.options("mlp"))
+made = ebll.compare([letters, mnist], ["lwf", "ebll"], **lesson.options("mlp"))
 ebll.course.checks.forgetting(my_forgetting)
 """
 

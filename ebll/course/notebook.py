@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ebll.config import NEW_TASK_IMAGES, PRESETS
-from ebll.data import Task, load_task
+from ebll.config import NEW_TASK_IMAGES
+from ebll.data import Task
+from ebll.data.catalog import load_cut
 from ebll.environment import check_environment
 from ebll.errors import check_choice
-from ebll.methods import Method
 
 __all__ = ["PROFILES", "Lesson", "examples", "progress", "say", "setup", "source"]
 
@@ -37,19 +37,14 @@ class Lesson:
 
     def load(self, first: str, *later: str) -> list[Task]:
         """Tasks by name on the lesson's device; of those after the first only `images` training images."""
-        tasks = [load_task(name) for name in (first, *later)]
-        if self.images is not None:
-            tasks[1:] = [task.subset(self.images) for task in tasks[1:]]
-        return [task.to(self.device) for task in tasks]
-
-    def methods(self, net: str, *names: str) -> dict[str, Method]:
-        """Methods with the settings that were chosen for a net on validation data (docs/settings.md)."""
-        return {name: PRESETS[check_choice(net, PRESETS, "Net")].method(name) for name in names}
+        return [
+            load_cut(first, 0, self.device),
+            *(load_cut(name, self.images or 0, self.device) for name in later),
+        ]
 
     def options(self, net: str) -> dict[str, Any]:
-        """What `ebll.compare` takes besides tasks and methods: net, its settings, seeds, device and progress."""
-        settings = PRESETS[check_choice(net, PRESETS, "Net")].train
-        return {"net": net, "settings": settings, "seeds": self.seeds, "device": self.device, "progress": progress()}
+        """What `ebll.compare` takes besides tasks and methods: net, seeds, device and progress."""
+        return {"net": net, "seeds": self.seeds, "device": self.device, "progress": progress()}
 
 
 def setup(profile: str = "fast") -> Lesson:

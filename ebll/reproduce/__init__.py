@@ -20,15 +20,14 @@ import lazy_loader
 import pandas as pd
 import torch
 
-from ebll.config import PRESETS
 from ebll.environment import choose_device
 from ebll.errors import check_choice, check_count
 from ebll.executors import completed, default_workers
 from ebll.files import prepare_folder, write_json, write_table, write_text
-from ebll.methods import METHODS
+from ebll.methods import METHODS, method_from
 from ebll.reproduce import report
 from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
-from ebll.reproduce.plan import EXPERIMENTS, PROFILES, Experiment
+from ebll.reproduce.plan import CLOSE, EXPERIMENTS, PROFILES, Experiment, headline, regimes_of
 
 if TYPE_CHECKING:
     from ebll.reproduce.verdicts import Claim
@@ -37,7 +36,10 @@ if TYPE_CHECKING:
 __getattr__, _, _ = lazy_loader.attach(
     __name__,
     submodules=["claims", "verdicts"],
-    submod_attrs={"claims": ["claims_of", "curve_shapes", "seed_outcomes"], "verdicts": ["Claim", "Part"]},
+    submod_attrs={
+        "claims": ["claims_of", "curve_shapes", "seed_outcomes"],
+        "verdicts": ["Claim", "Part"],
+    },
 )
 __all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "conclude", "reproduce", "versions"]
 
@@ -59,10 +61,7 @@ class Outcome:
     experiments: tuple[Experiment, ...]
     failures: list[str]
     folder: Path
-
-    def table(self, e: Experiment) -> str:
-        """Methods x tasks of one sequence, to print."""
-        return report.markdown(report.final_table(self.accuracy, e), f"{e.id}")
+    summary: str  #: the tables of the headline regime, then the claims; tables.md has those of all regimes
 
 
 def reproduce(
@@ -80,7 +79,7 @@ def reproduce(
     """Run a profile and write its results.
 
     profile       "full" or "fast"; see `ebll.reproduce.plan`
-    seeds         how many, in place of the profile's number; they count up from `first_seed`
+    seeds         how many, in place of the profile's numbers; they count up from `first_seed`
     out           folder for accuracy.csv, curves.csv, claims.json, the other tables and the figures
     device        "auto", "cpu" or "cuda"
     methods       one name, or several, to run in place of all
@@ -92,19 +91,26 @@ def reproduce(
                   what an earlier run has left in `out` stays
     """
     chosen = PROFILES[check_choice(profile, PROFILES, "Profile")]
+    close = chosen.close if seeds is None else 0
     seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
-    several = range(check_count(first_seed, "first_seed", low=0), first_seed + seeds)
+    first_seed = check_count(first_seed, "first_seed", low=0)
+    several = range(first_seed, first_seed + seeds)
+    more = range(first_seed + seeds, first_seed + max(seeds, close))
     methods = [methods] if isinstance(methods, str) else methods or METHODS
     names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
     device = choose_device(device)
     folder = prepare_folder(out)
-    jobs = jobs_of(chosen.experiments, names, several, device)
+    from ebll.reproduce.claims import check_plan
+
+    jobs = jobs_of(chosen, names, several, more, device)
+    if set(names) == METHODS.keys():
+        check_plan(chosen.experiments, [run for job in jobs for run in job.runs], chosen.claims)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
     if on_start:
         on_start(jobs, workers)
     tables, done, name = Tables(), 0, "learning the first tasks"
-    runs, work = sum(job.runs for job in jobs), sum(job.work for job in jobs)
+    runs, work = sum(len(job.runs) for job in jobs), sum(job.work for job in jobs)
     whole = work + workers * DRAWING * (5 + len(chosen.experiments))
 
     def tell(so_far: float) -> None:
@@ -115,7 +121,7 @@ def reproduce(
         with contextlib.closing(completed(run_job, jobs, workers=workers, on_count=tell)) as results:
             for job, result in results:
                 tables.add(result)
-                done, name = done + job.runs, f"{job.net}, {job.first} first, seed {job.seed}"
+                done, name = done + len(job.runs), f"{job.net}, {job.first} first, seed {job.seed}"
         name = "tables and figures"
         tell(work)
     except BaseException as error:
@@ -128,8 +134,9 @@ def reproduce(
     about = {
         "profile": profile,
         "seeds": list(several),
+        **({"more seeds": list(more), "of": list(CLOSE)} if more else {}),
         "sequences": [e.id for e in chosen.experiments],
-        "settings": {net: repr(preset) for net, preset in PRESETS.items()},
+        "settings": [repr(chosen.train), *(repr(method_from(name, chosen.weights)) for name in names)],
         **versions(),
         "device": device,
     }
@@ -143,7 +150,10 @@ def versions() -> dict[str, str]:
 
 
 def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, about: Mapping[str, Any]) -> Outcome:
-    """Write tables, claims, summaries and figures of results, and what the run was (`about`, as JSON can hold it)."""
+    """Write tables, claims, summaries and figures of results, and what the run was (`about`, as JSON can hold it).
+
+    Claims are decided by all seeds; tables and figures show `about["seeds"]`, which all methods share.
+    """
     from ebll.reproduce.claims import claims_of, seed_outcomes
     from ebll.reproduce.verdicts import parts_table
 
@@ -155,8 +165,12 @@ def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, abou
     write_json([claim.as_dict() for claim in claims], folder / "claims.json")
     write_table(parts_table(claims), folder / "claims-parts.csv")
     write_table(seed_outcomes(accuracy), folder / "outcomes.csv")
-    text = [report.markdown(report.final_table(accuracy, e), e.id) for e in experiments]
-    write_text("\n\n".join(["# Methods and tasks", report.LEGEND, *text]) + "\n", folder / "tables.md")
+    shown = accuracy[accuracy["seed"].isin(about["seeds"])]
+    write_text(report.summary(shown, claims, experiments), folder / "tables.md")
     write_json(dict(about), folder / "run.json")
-    report.draw(accuracy, curves, gaps, claims, experiments, folder)
-    return Outcome(**tables, claims=claims, experiments=tuple(experiments), failures=made.failures, folder=folder)
+    report.draw(shown, curves, gaps, claims, experiments, folder)
+    main = regimes_of(experiments)[headline("C1", experiments)]
+    return Outcome(
+        **tables, claims=claims, experiments=tuple(experiments), failures=made.failures, folder=folder,
+        summary=report.summary(shown, claims, main),
+    )  # fmt: skip

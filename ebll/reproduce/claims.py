@@ -6,21 +6,21 @@ part of the lesson. `ebll.reproduce.verdicts` says how a claim is decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from ebll import metrics
 from ebll.comparison import SINGLE_TASK
+from ebll.errors import InputError
 from ebll.methods import METHODS
 from ebll.networks import NETS
-from ebll.reproduce.plan import DEFAULT_HEADLINE, HEADLINE, Experiment, regimes_of
+from ebll.reproduce.plan import Experiment, headline, regimes_of
 from ebll.reproduce.verdicts import Claim, Part
 
-__all__ = ["by_gap", "claims_of", "curve_shapes", "seed_outcomes"]
+__all__ = ["by_gap", "check_plan", "claims_of", "curve_shapes", "seed_outcomes"]
 
 #: Methods that train F on the new task without the old task's data, so that keeping the old one is their own merit.
 TRAINED = ("finetune", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
@@ -31,22 +31,23 @@ def claims_of(
 ) -> list[Claim]:
     """All claims that the tables can decide, regime by regime: a net and the old task that its pairs share.
 
-    The plain ids C1 ... C9 stand for the regime that `plan.HEADLINE` names (or the first that has the claim); the
-    others carry their regime, as in "C4 (cnn, letters first)". Claims that lack a method or a pair are left out.
+    The plain ids C1 ... C9 stand for the regime that `plan.headline` names; the others, after them, carry theirs, as in
+    "C4 (cnn, letters first)". Claims that lack a method or a pair are left out.
     """
-    outcomes, shapes = seed_outcomes(accuracy), curve_shapes(curves)
-    found: dict[str, dict[tuple[str, str], Claim]] = {}
-    for regime, group in regimes_of(experiments).items():
-        for claim in _claims_of(group, outcomes, shapes, gaps):
-            if claim.parts and all(part.values for part in claim.parts):
-                found.setdefault(claim.id, {})[regime] = claim
-    plain, others = [], []
-    for name in sorted(found):
-        wanted = HEADLINE.get(name, DEFAULT_HEADLINE)
-        headline = wanted if wanted in found[name] else next(iter(found[name]))
-        plain.append(found[name].pop(headline))
-        others += [replace(claim, id=f"{name} ({net}, {first} first)") for (net, first), claim in found[name].items()]
-    return plain + others
+    return _decided(experiments, seed_outcomes(accuracy), curve_shapes(curves), gaps)
+
+
+def check_plan(experiments: Sequence[Experiment], runs: Iterable[Mapping[str, object]], claims: Iterable[str]) -> None:
+    """Refuse a plan whose runs leave one of these claims open, before any of them is made.
+
+    runs     dicts {sequence, method, seed}
+    raises   `InputError`
+    """
+    outcomes = pd.DataFrame(runs).reindex(columns=OUTCOME_COLUMNS).fillna(0.0)
+    gaps = pd.DataFrame({"sequence": [e.id for e in experiments], "gap": 0.0})
+    found = {claim.id for claim in _decided(experiments, outcomes, outcomes.assign(ratio=0.0, when=0.0), gaps)}
+    if missing := [name for name in claims if name not in found]:
+        raise InputError(f"The plan makes no runs that {', '.join(missing)} could be decided by.")
 
 
 def by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
@@ -55,109 +56,143 @@ def by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
     return sorted(pairs, key=lambda e: mean.get(e.id, 0.0))
 
 
+def _decided(
+    experiments: Sequence[Experiment], outcomes: pd.DataFrame, shapes: pd.DataFrame, gaps: pd.DataFrame
+) -> list[Claim]:
+    plain, others = [], []
+    for regime, group in regimes_of(experiments).items():
+        for claim in _claims_of(group, outcomes, shapes, gaps):
+            if not all(part.values for part in claim.parts):
+                continue
+            if headline(claim.id, experiments) == regime:
+                plain.append(claim)
+            else:
+                others.append(replace(claim, id=f"{claim.id} ({regime[0]}, {regime[1]} first)"))
+    return [*sorted(plain, key=lambda claim: claim.id), *sorted(others, key=lambda claim: claim.id[:2])]
+
+
 def _claims_of(
     group: Sequence[Experiment], outcomes: pd.DataFrame, shapes: pd.DataFrame, gaps: pd.DataFrame
 ) -> Iterator[Claim]:
-    """The claims of one regime: C1 to C6 averaged over its pairs, C7 and C8 pair by pair, C9 of longer sequences."""
-    pairs = by_gap([e for e in group if len(e.tasks) == 2], gaps)
-    evidence = Evidence(outcomes, tuple(e.id for e in pairs))
-    net = group[0].net.upper() if group[0].net in NETS else group[0].net
-    where, order = f"{net}, {group[0].tasks[0]} first", ", ".join(e.tasks[1] for e in pairs)
-    against, diff, over = evidence.against, evidence.difference, f"{where}; mean over {order}"
+    """The claims of one regime: C1 to C6 averaged over its pairs, C7 and C8 of its pairs, C9 of longer sequences."""
+    net, first = group[0].regime
+    net = net.upper() if net in NETS else net
+    if pairs := by_gap([e for e in group if len(e.tasks) == 2], gaps):
+        evidence = Evidence(outcomes, tuple(e.id for e in pairs))
+        against, difference = evidence.against, evidence.difference
+        new = [e.tasks[1] for e in pairs]
+        where = f"{net}; {first}, then {_either(new)}" + " (mean)" * (len(new) > 1)
 
-    most = against("forgetting", [*TRAINED, "feature-extraction", "joint"], best="finetune")
-    yield Claim("C1", f"Fine-tuning forgets most ({over}).", most)
-    learned = against("new", [*TRAINED, "joint"], worst="feature-extraction")
-    kept = tuple(-abs(v) for v in evidence.per_seed("feature-extraction", "forgetting"))
-    nothing = Part("nothing forgotten (minus what is)", kept, above=-1e-9)
-    yield Claim(
-        "C2", f"Feature extraction forgets nothing and learns the new task worst ({over}).",
-        (nothing, *learned) if learned else (),
-    )  # fmt: skip
-    less = against("forgetting", ["finetune"], worst="lwf")
-    yield Claim("C3", f"LwF forgets less than fine-tuning ({over}).", less)
-    yield Claim(
-        "C4", f"EBLL forgets less than LwF, at a new-task accuracy within one point of LwF's ({over}).",
-        (
-            Part("forgetting, LwF minus EBLL", diff("forgetting", "lwf", "ebll")),
-            Part("accuracy on the new tasks, EBLL minus LwF", diff("new", "ebll", "lwf"), above=-0.01),
-        ),
-    )  # fmt: skip
-    yield Claim(
-        "C5", "EBLL with separate operators forgets least of the methods that train the feature extractor without old "
-        f"data ({over}).", against("forgetting", TRAINED, worst="ebll-separate"),
-    )  # fmt: skip
-    yield Claim(
-        "C6", f"Joint training, at the same number of steps, bounds the average accuracy of the others ({over}).",
-        against("average", [*TRAINED, "feature-extraction"], best="joint"),
-    )  # fmt: skip
-    if pairs:  # the paper's curve, on the nearest pair
-        rows = shapes[shapes["sequence"] == pairs[0].id]
-        ebll, lwf = (rows[rows["method"] == method] for method in ("ebll", "lwf"))
+        most = against("forgetting", [*TRAINED, "feature-extraction", "joint"], best="finetune")
+        yield Claim("C1", "Fine-tuning forgets more of the old task than any other method.", where, most)
+        kept = tuple(-abs(v) for v in evidence.per_seed("feature-extraction", "forgetting"))
         yield Claim(
-            "C7",
-            "With EBLL the feature distance of the old task rises first and then falls to under half of its peak, "
-            f"while LwF's ends above half of its own ({where}; new task {pairs[0].tasks[1]}).",
+            "C2",
+            "Feature extraction forgets nothing, and learns the new task less well than all methods that train more.",
+            where,
             (
-                Part("0.5 minus end / peak of EBLL's distance", tuple(0.5 - ebll["ratio"])),
-                Part("end / peak of LwF's distance minus 0.5", tuple(lwf["ratio"] - 0.5)),
-                Part("0.5 minus the place of EBLL's peak, as a share of the training", tuple(0.5 - ebll["when"])),
+                Part("nothing forgotten (minus what is)", kept, above=-1e-7),
+                *against("new", [*TRAINED, "joint"], worst="feature-extraction"),
             ),
         )
-    if not gaps.empty:
-        parts = []
-        for near, far in pairwise(pairs):
-            step = f"{near.tasks[1]} to {far.tasks[1]}"
-            lost = [evidence.per_seed("lwf", "forgetting", [e.id]) for e in (far, near)]
-            ours = [evidence.per_seed("ebll", "forgetting", [e.id]) for e in (far, near)]
-            parts += [
-                Part(f"rise of LwF's forgetting from {step}", _paired(*lost)),
-                Part(f"rise of EBLL's gain over LwF from {step}", _paired(lost[0] - ours[0], lost[1] - ours[1])),
-            ]
+        less = Part("forgetting, Fine-tuning minus LwF", difference("forgetting", "finetune", "lwf"))
+        yield Claim("C3", "LwF forgets less than fine-tuning.", where, (less,))
         yield Claim(
-            "C8", f"LwF's forgetting, and EBLL's gain over it, grow with the measured domain gap ({where}; {order}).",
-            tuple(parts),
-        )  # fmt: skip
+            "C4",
+            "EBLL forgets less than LwF, and learns the new task as well, to within one point.",
+            where,
+            (
+                Part("forgetting, LwF minus EBLL", difference("forgetting", "lwf", "ebll")),
+                Part("accuracy on the new task, EBLL minus LwF", difference("new", "ebll", "lwf"), above=-1.0),
+            ),
+        )
+        yield Claim(
+            "C5",
+            "EBLL with separate operators forgets least of all methods that train the features without old data.",
+            where,
+            against("forgetting", TRAINED, worst="ebll-separate"),
+        )
+        yield Claim(
+            "C6",
+            "Joint training, which sees the old data, ends with a higher average accuracy than all methods without it.",
+            where,
+            against("average", [*TRAINED, "feature-extraction"], best="joint"),
+        )
+        yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first}, then {new[0]}")
+        if len(pairs) > 1 and not gaps.empty:
+            lost = {m: [evidence.per_seed(m, "forgetting", [pairs[i].id]) for i in (-1, 0)] for m in ("lwf", "ebll")}
+            gain = [lwf - ebll for lwf, ebll in zip(lost["lwf"], lost["ebll"], strict=True)]
+            yield Claim(
+                "C8",
+                "After a far new task LwF has forgotten more than after a near one, and EBLL saves more of it.",
+                f"{net}; {first}, then {new[0]}, the nearest by the measured gap, or {new[-1]}, the farthest",
+                (
+                    Part("forgetting of LwF, far minus near", _paired(*lost["lwf"])),
+                    Part("forgetting, LwF minus EBLL, far minus near", _paired(*gain)),
+                ),
+            )
     for e in group:
         if len(e.tasks) > 2:
-            holds = f"EBLL's gain over LwF holds over a sequence of {len(e.tasks)} tasks ({net}; {', '.join(e.tasks)})."
-            gain = Part("forgetting, LwF minus EBLL", diff("forgetting", "lwf", "ebll", [e.id]))
-            yield Claim("C9", holds, (gain,))
+            gain = Evidence(outcomes, (e.id,)).difference("forgetting", "lwf", "ebll")
+            yield Claim(
+                "C9",
+                f"EBLL forgets less than LwF over a sequence of {len(e.tasks)} tasks too.",
+                f"{net}; {', '.join(e.tasks)}",
+                (Part("forgetting, mean of all but the last task, LwF minus EBLL", gain),),
+            )
 
 
-COLUMNS = {"forgetting": "forgetting", "new": "accuracy on the new tasks", "average": "average accuracy"}
+def _curve(shapes: pd.DataFrame, where: str) -> Claim:
+    """The paper's curve: with EBLL the features of the old task go away and come back, with LwF they stay away."""
+    ebll, lwf = (shapes[shapes["method"] == method] for method in ("ebll", "lwf"))
+    share = "share of the peak"
+    return Claim(
+        "C7",
+        "With EBLL the features of the old task move away early and come back to under half of their largest distance; "
+        "with LwF they stay above half of theirs.",
+        where,
+        (
+            Part("half of EBLL's largest distance minus the last", tuple(0.5 - ebll["ratio"]), unit=share),
+            Part("last distance of LwF minus half of its largest", tuple(lwf["ratio"] - 0.5), unit=share),
+            Part("half of the training minus the place of EBLL's peak", tuple(0.5 - ebll["when"]), unit="share"),
+        ),
+    )
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+COLUMNS = {"forgetting": "forgetting", "new": "accuracy on the new task", "average": "average accuracy"}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables of one regime, paired by seed."""
+    """Outcomes of some sequences, paired by seed, in points of accuracy."""
 
     outcomes: pd.DataFrame
-    pairs: tuple[str, ...]
+    sequences: tuple[str, ...]
 
     def per_seed(self, method: str, column: str, sequences: Iterable[str] | None = None) -> pd.Series:
         """Mean over the sequences of one column, a number a seed; seeds that lack a sequence are left out."""
-        sequences = list(sequences or self.pairs)
+        sequences = list(sequences or self.sequences)
         rows = self.outcomes[(self.outcomes["method"] == method) & self.outcomes["sequence"].isin(sequences)]
         table = rows.pivot(index="seed", columns="sequence", values=column).reindex(columns=sequences)
-        return table.dropna().mean(axis=1)
+        return 100 * table.dropna().mean(axis=1)
 
-    def difference(
-        self, column: str, more: str, less: str, sequences: Iterable[str] | None = None
-    ) -> tuple[float, ...]:
+    def difference(self, column: str, more: str, less: str) -> tuple[float, ...]:
         """Method `more` minus method `less`, seed by seed."""
-        return _paired(self.per_seed(more, column, sequences), self.per_seed(less, column, sequences))
+        return _paired(self.per_seed(more, column), self.per_seed(less, column))
 
     def against(
         self, column: str, methods: Iterable[str], best: str | None = None, worst: str | None = None
     ) -> tuple[Part, ...]:
         """The best method minus each of the others, or each of them minus the worst."""
         pairs = [(best or name, worst or name) for name in methods if name not in (best, worst)]
-        parts = [
+        return tuple(
             Part(f"{COLUMNS[column]}, {METHODS[a].label} minus {METHODS[b].label}", self.difference(column, a, b))
             for a, b in pairs
-        ]
-        return tuple(part for part in parts if part.values)  # a method that did not run, or never to the end, has none
+        )
 
 
 def _paired(more: pd.Series, less: pd.Series) -> tuple[float, ...]:

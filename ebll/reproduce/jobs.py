@@ -1,5 +1,5 @@
-"""The plan in jobs, one a net, first task and seed: within it all methods branch from one network, so that they differ
-in the method alone. A job is a pure function of its fields.
+"""The plan in jobs, one a regime and seed: within it all methods branch from one network, so that they differ in the
+method alone. A job is a pure function of its fields.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import pandas as pd
 import torch
 
 from ebll.comparison import SINGLE_TASK, Comparison, learn_with
-from ebll.config import NEW_TASK_IMAGES, PRESETS, Preset
+from ebll.config import NEW_TASK_IMAGES
 from ebll.data import TASKS, Task
 from ebll.data.catalog import load_cut
 from ebll.errors import TrainingDiverged
 from ebll.executors import count
-from ebll.methods import METHODS
+from ebll.methods import METHODS, method_from
 from ebll.methods.base import record
 from ebll.methods.ebll import fit_to_task
 from ebll.metrics import unexplained_variance
 from ebll.protocol import first_task
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS
-from ebll.reproduce.plan import Experiment, regimes_of
+from ebll.reproduce.plan import CLOSE, Experiment, Profile, headline, regimes_of
 from ebll.seeds import cpu_threads
-from ebll.settings import AutoencoderSettings
+from ebll.settings import AutoencoderSettings, TrainSettings
 from ebll.training import Step
 
 __all__ = ["Job", "Tables", "jobs_of", "run_job"]
@@ -45,30 +45,40 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Job:
-    """All experiments that share a net, a first task and a seed."""
+    """All experiments that share a net, a first task and a seed.
+
+    methods    names, and `SINGLE_TASK` for the reference
+    weights    settings by name, where they are not the methods' defaults
+    measured   whether curves and domain gaps are recorded, besides accuracies
+    """
 
     net: str
     first: str
     seed: int
     experiments: tuple[Experiment, ...]
     methods: tuple[str, ...]
-    preset: Preset
+    train: TrainSettings
+    weights: Mapping[str, float]
     device: str = "cpu"
+    measured: bool = True
 
     @property
-    def runs(self) -> int:
-        """Every method, and the reference alone, for every experiment."""
-        return len(self.experiments) * (len(self.methods) + 1)
+    def runs(self) -> list[dict[str, object]]:
+        """Sequence, method and seed of each run."""
+        return [{"sequence": e.id, "method": m, "seed": self.seed} for e in self.experiments for m in self.methods]
 
     @property
     def work(self) -> float:
         """Optimiser steps of all runs, and of the first task, times what a step of the net costs."""
-        train, first = self.preset.train, TASKS[self.first].train
-        steps = train.epochs * math.ceil(first / train.batch_size)
-        for e in self.experiments:
-            images = (min(NEW_TASK_IMAGES, TASKS[name].train) for name in e.tasks[1:])
-            batches = sum(math.ceil(many / train.batch_size) for many in images)
-            steps += (train.epochs + train.warmup_epochs) * batches * (len(self.methods) + 1)
+        train, later = self.train, [name for e in self.experiments for name in e.tasks[1:]]
+
+        def batches(images: int) -> int:
+            return math.ceil(images / train.batch_size)
+
+        learned = later * len([name for name in self.methods if name != SINGLE_TASK])
+        learned += set(later) if SINGLE_TASK in self.methods else []  # the reference learns each task once
+        steps = sum(train.stages(0).values()) * batches(TASKS[self.first].train)
+        steps += sum(train.stages(1).values()) * sum(batches(min(NEW_TASK_IMAGES, TASKS[n].train)) for n in learned)
         return NET_COST.get(self.net, 1.0) * steps
 
 
@@ -102,14 +112,22 @@ class Tables:
 
 
 def jobs_of(
-    experiments: Sequence[Experiment], methods: Sequence[str], seeds: Sequence[int], device: str = "cpu"
+    profile: Profile, methods: Sequence[str], seeds: Sequence[int], more: Sequence[int] = (), device: str = "cpu"
 ) -> list[Job]:
-    """Group experiments into jobs, the costliest first, so that the cores finish together."""
+    """Group the experiments of a profile into jobs, the costliest first, so that the cores finish together.
+
+    seeds   of all methods, and of the reference, on all experiments
+    more    of the methods `plan.CLOSE` on the pairs of the headline regime, of which accuracies alone are recorded
+    """
+    given = {"train": profile.train, "weights": profile.weights, "device": device}
     jobs = [
-        Job(net, first, seed, tuple(group), tuple(methods), PRESETS[net], device)
-        for (net, first), group in regimes_of(experiments).items()
+        Job(net, first, seed, tuple(group), (SINGLE_TASK, *methods), **given)
+        for (net, first), group in regimes_of(profile.experiments).items()
         for seed in seeds
     ]
+    (net, first), close = headline("C4", profile.experiments), tuple(name for name in CLOSE if name in methods)
+    pairs = tuple(e for e in profile.experiments if e.regime == (net, first) and len(e.tasks) == 2)
+    jobs += [Job(net, first, seed, pairs, close, **given, measured=False) for seed in more]
     return sorted(jobs, key=lambda job: -job.work)
 
 
@@ -130,17 +148,18 @@ def run_job(job: Job) -> Tables:
 
 def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     """The steps of all runs of a job, whose rows go to `tables`."""
-    settings, seed = job.preset.train, job.seed
-    options = {"settings": settings, "seed": seed, "device": job.device, "log_every": LOG_EVERY}
-    first = load_cut(job.first, 0, 0, job.device)
+    seed = job.seed
+    options = {"settings": job.train, "seed": seed, "device": job.device, "log_every": LOG_EVERY * job.measured}
+    first = load_cut(job.first, 0, job.device)
     start = yield from first_task(first, job.net, **options)
     for e in job.experiments:
-        later = [load_cut(name, NEW_TASK_IMAGES, seed, job.device) for name in e.tasks[1:]]
+        later = [load_cut(name, NEW_TASK_IMAGES, job.device) for name in e.tasks[1:]]
         tasks, made = [first, *later], Comparison()
         facts = {"sequence": e.id, "net": e.net, "method": SINGLE_TASK, "seed": seed}
-        tables.parts["gaps"].append(pd.DataFrame([facts | _gap(job, start.net, *tasks[:2])]))
-        for name in (SINGLE_TASK, *job.methods):
-            method = None if name == SINGLE_TASK else job.preset.method(name)
+        if job.measured:
+            tables.parts["gaps"].append(pd.DataFrame([facts | _gap(job, start.net, *tasks[:2])]))
+        for name in job.methods:
+            method = None if name == SINGLE_TASK else method_from(name, job.weights)
             yield from learn_with(made, name, method, tasks, start, net=job.net, **options)
         tables.parts["accuracy"].append(made.accuracy)
         tables.parts["curves"].append(made.curves)
@@ -150,12 +169,12 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
 
 def _gap(job: Job, net: torch.nn.Module, first: Task, new: Task) -> Mapping[str, object]:
     """M8 of the second task's training features under the first task's autoencoder, before any of it is learned."""
-    autoencoder = _autoencoder(net, first, job.preset.code_size, job.seed)
+    autoencoder = _autoencoder(net, first, method_from("ebll", job.weights).autoencoder, job.seed)
     features = record(net, new.train.inputs, features=lambda f: f)["features"]
     with torch.no_grad():
         return {"old": first.name, "new": new.name, "gap": unexplained_variance(autoencoder(features), features)}
 
 
 @functools.lru_cache(maxsize=1)
-def _autoencoder(net: torch.nn.Module, task: Task, code_size: int, seed: int) -> torch.nn.Module:
-    return fit_to_task(net, 0, task, AutoencoderSettings(code_size=code_size), seed).autoencoder
+def _autoencoder(net: torch.nn.Module, task: Task, settings: AutoencoderSettings, seed: int) -> torch.nn.Module:
+    return fit_to_task(net, 0, task, settings, seed).autoencoder

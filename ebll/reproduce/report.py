@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,17 +20,22 @@ if TYPE_CHECKING:  # scipy and matplotlib are imported where they are needed: mo
     from ebll.reproduce.verdicts import Claim
 
 __all__ = [
-    "LABELS", "LEGEND", "cell", "draw", "drop_conclusions", "final_numbers", "final_table", "markdown", "write_tables",
+    "LABELS", "cell", "claims_text", "draw", "drop_conclusions", "final_numbers", "final_table", "markdown",
+    "summary", "write_tables",
 ]  # fmt: skip
 
-LEGEND = """Test accuracy in % after the last task: mean over the seeds ± half of the 95 % t-interval.
+CLAIMS_LEGEND = """A claim is supported if the 95 % t-interval of a difference, paired over seeds, lies above zero, or
+above what is asked for, and not supported if it lies below; of several parts, the one that decides is given.
+"""
+
+LEGEND = """Test accuracy in % after the last task, best first: mean over the seeds ± half of the 95 % t-interval.
 In brackets: points above or below the reference (ref.), which is, for the first task, its accuracy before any other was
 learned; for a later task, fine-tuning's accuracy just after learning it; for the mean, the mean of these.
 """
 
 FIGURES = (
     *("feature-distance", "feature-distance-far", "loss-terms", "forgetting", "forgetting-by-gap-*"),
-    *("stability-plasticity", "accuracy-matrix-*", "claims", "claims-other-regimes"),
+    *("stability-plasticity", "accuracy-matrix-*", "claims"),
 )
 """What `draw` may write, without suffixes."""
 
@@ -40,14 +46,14 @@ def final_table(accuracy: pd.DataFrame, e: Experiment) -> pd.DataFrame:
     """Methods x tasks of one sequence, as text: mean accuracy in % at its end, 95 % interval, change.
 
     The change is in points against the reference that the paper prints: for the first task the network that has learned
-    it alone, for a later one fine-tuning just after learning it. The last column is the mean over the tasks.
+    it alone, for a later one fine-tuning just after learning it. The last column is the mean over the tasks; the best
+    method stands first.
     """
     numbers, reference = final_numbers(accuracy, e)
-    table = {}
-    for name, last in numbers.items():
-        mean = pd.concat(last, axis=1).mean(axis=1)
-        cells = {t: cell(values, reference[t]) for t, values in last.items()}
-        table[LABELS[name]] = {**cells, "mean": cell(mean, float(np.mean(list(reference.values()))))}
+    means, table = {name: pd.concat(last, axis=1).mean(axis=1) for name, last in numbers.items()}, {}
+    for name in sorted(means, key=lambda name: -means[name].mean()):
+        cells = {t: cell(values, reference[t]) for t, values in numbers[name].items()}
+        table[LABELS[name]] = {**cells, "mean": cell(means[name], float(np.mean(list(reference.values()))))}
     return pd.DataFrame.from_dict(table, orient="index")
 
 
@@ -88,6 +94,38 @@ def cell(values: pd.Series, reference: float) -> str:
         return f"{values.mean():.1f}{spread}"
     shown = f"{change:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0") if abs(change) > 1e-9 else "ref."
     return f"{values.mean():.1f}{spread} ({shown})"
+
+
+def summary(accuracy: pd.DataFrame, claims: Sequence[Claim], experiments: Sequence[Experiment]) -> str:
+    """Methods x tasks of these sequences, then the claims, as Markdown."""
+    tables = [markdown(final_table(accuracy, e), e.id) for e in experiments]
+    parts = ["# Claims", claims_text(claims)] if claims else []
+    return "\n\n".join(["# Methods and tasks", LEGEND.rstrip(), *tables, *parts]) + "\n"
+
+
+def claims_text(claims: Sequence[Claim]) -> str:
+    """The claims that carry a plain id, a paragraph each, then one table of the same claims in the other regimes."""
+    paragraphs, elsewhere = [CLAIMS_LEGEND.rstrip()], {}
+    for claim in claims:
+        name, _, regime = claim.id.partition(" ")
+        if regime:
+            elsewhere.setdefault(name, {})[regime.strip("()")] = f"{claim.verdict}, {_estimate(claim)}"
+            continue
+        part = claim.deciding
+        margin = f"; asked for: above {part.above:g}" if abs(part.above) > 1e-6 else ""
+        told = f"{claim.id} **{claim.verdict}**: {claim.statement} ({claim.where}; {len(part.values)} seeds.) "
+        told += f"{part.what[0].upper()}{part.what[1:]}: {_estimate(claim)} {part.unit}{margin}."
+        paragraphs.append(textwrap.fill(told, 120, break_on_hyphens=False))
+    if elsewhere:
+        table = pd.DataFrame.from_dict(elsewhere, orient="index").fillna("")
+        paragraphs += ["The same claims elsewhere:", markdown(table, "claim")]
+    return "\n\n".join(paragraphs)
+
+
+def _estimate(claim: Claim) -> str:
+    said = claim.as_dict()
+    estimate = f"{said['estimate']:+z.2f}"
+    return estimate if said["low"] is None else f"{estimate} ({said['low']:+z.2f} to {said['high']:+z.2f})"
 
 
 def markdown(table: pd.DataFrame, corner: str) -> str:
@@ -155,10 +193,8 @@ def draw(
         if {"finetune", "lwf", "ebll"} <= present and len(largest) > 1:
             order = [e.id for e in by_gap(largest, gaps)]
             figures[f"forgetting-by-gap-{net}"] = plots.forgetting_by_gap(accuracy, order)
-    for name, elsewhere in (("claims", False), ("claims-other-regimes", True)):
-        some = [{**c.as_dict(), "reference": c.deciding.above} for c in claims if (" " in c.id) == elsewhere]
-        if some:
-            figures[name] = plots.claims_overview(some)
+    if plain := [claim.as_dict() for claim in claims if " " not in claim.id]:
+        figures["claims"] = plots.claims_overview([{**c, "reference": c["above"]} for c in plain])
     for e in experiments:
         if len(e.tasks) > 2:
             figures[f"accuracy-matrix-{e.net}-{len(e.tasks)}"] = plots.accuracy_matrix(accuracy, e.id)

@@ -31,11 +31,12 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Part:
-    """One number a seed, said to be above `above`."""
+    """One number a seed, said to be above `above`; points are hundredths of an accuracy."""
 
     what: str
     values: tuple[float, ...]
     above: float = 0.0
+    unit: str = "points"
 
     @property
     def estimate(self) -> float:
@@ -56,10 +57,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about a regime (a net and an old task), and what decides it."""
+    """A statement, where it was tried (a net and its tasks), and what decides it."""
 
     id: str
     statement: str
+    where: str
     parts: tuple[Part, ...]
 
     @property
@@ -81,21 +83,22 @@ class Claim:
     def as_dict(self) -> dict[str, Any]:
         """The entry of claims.json; numbers that cannot be had (one seed has no interval) are null."""
         part = self.deciding
-        low, high = part.bounds
-        margin = f" (above {part.above:g})" if part.above else ""
-        decided = f" Decided by: {part.what}{margin}." if len(self.parts) > 1 or margin else f" Measured: {part.what}."
-        rounded = {k: None if np.isnan(v) else round(v, 6) for k, v in zip(("low", "high"), (low, high), strict=True)}
+        numbers = dict(zip(("estimate", "low", "high"), (part.estimate, *part.bounds), strict=True))
         return {
             "id": self.id,
-            "statement": self.statement + decided,
-            "estimate": round(part.estimate, 6),
-            **rounded,
+            "statement": self.statement,
+            "where": self.where,
+            "measured": part.what,
+            **{name: None if np.isnan(value) else round(value, 4) for name, value in numbers.items()},
+            "unit": part.unit,
+            "above": part.above,
+            "seeds": len(part.values),
             "verdict": self.verdict,
         }
 
 
 def parts_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """Every part of every claim: claim, what, estimate, low, high, above, verdict, seeds, values (one a seed)."""
+    """Every part of every claim: claim, what, estimate, low, high, unit, above, verdict, seeds, values (one a seed)."""
     return pd.DataFrame(
         {
             "claim": claim.id,
@@ -103,6 +106,7 @@ def parts_table(claims: Sequence[Claim]) -> pd.DataFrame:
             "estimate": part.estimate,
             "low": part.bounds[0],
             "high": part.bounds[1],
+            "unit": part.unit,
             "above": part.above,
             "verdict": part.verdict,
             "seeds": len(part.values),

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ebll import metrics
-from ebll.config import PRESETS, RunConfig
+from ebll.config import RunConfig
 from ebll.data import Task
 from ebll.data.catalog import load_cut
 from ebll.errors import EbllError, InputError, TrainingDiverged, expanded
@@ -28,11 +28,12 @@ from ebll.files import write_text
 from ebll.protocol import begin, first_task, learn
 from ebll.recording import Recorder, Run, measure_accuracy
 from ebll.seeds import cpu_threads
+from ebll.settings import USUAL
 from ebll.training import Step
 
 __all__ = ["RESULTS_VERSION", "SCALARS", "RunResult", "Store", "run_key", "run_one"]
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """To be raised by hand when the same config gives other numbers, or the files change."""
 
 SCALARS = {
@@ -86,8 +87,8 @@ def run_one(config: RunConfig, device: str = "cpu") -> RunResult:
 def _steps(config: RunConfig, device: str, recorder: Recorder, scalars: dict[str, float]) -> Iterator[Step]:
     """The steps of all of the config's tasks; all but the first have as many training images as it asks for."""
     first, *later = config.tasks
-    tasks = [load_cut(first, 0, 0, device), *(load_cut(name, config.images, 0, device) for name in later)]
-    start = yield from first_task(tasks[0], config.net, PRESETS[config.net].train, config.seed, device=device)
+    tasks = [load_cut(first, 0, device), *(load_cut(name, config.images, device) for name in later)]
+    start = yield from first_task(tasks[0], config.net, USUAL, config.seed, device=device)
     run = begin(tasks, config.made_method(), start=start, recorder=recorder, seed=config.seed, device=device)
     yield from learn(run, tasks, config.train)
     scalars.update(_scalars(run, tasks))

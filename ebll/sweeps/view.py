@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from ebll.config import PRESETS, RunConfig
+from ebll.config import RunConfig
 from ebll.errors import InputError, check_choice
 from ebll.plots.style import METHODS
 from ebll.sweeps.maps import CELL_SETTINGS, DATA, QUANTITIES, Maps, setting_value
@@ -41,8 +41,7 @@ def complete_view(maps: Maps, wanted: Mapping[str, Any] | None = None) -> dict[s
     offered = {"tasks": maps.tasks, "method": maps.methods, "data": DATA}
     view = {name: check_choice(wanted.get(name, own[0]), own, name) for name, own in offered.items()}
     axes, constant = maps.axes[view["method"]], maps.constant[view["method"]]
-    kit = RunConfig(net=constant["net"] if constant.get("net") in PRESETS else "mlp")
-    at = {}
+    at, kit = {}, RunConfig()
     for name, values in axes.items():
         usual = setting_value(getattr(kit, name))
         at[name] = usual if usual in values else values[(len(values) - 1) // 2]

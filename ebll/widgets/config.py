@@ -15,11 +15,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
-from ebll.config import NEW_TASK_IMAGES, PRESETS, NetSettings, OfNet, RunConfig
+from ebll.config import NEW_TASK_IMAGES, RunConfig
 from ebll.data import TASKS, Task, load_task
 from ebll.errors import InputError, check_choice, check_count
 from ebll.methods import METHODS, settings_of
-from ebll.settings import TrainSettings, as_in, setting
+from ebll.settings import Settings, TrainSettings, as_in, setting
 
 __all__ = ["LAB_METHODS", "MID_RUN", "Change", "LabConfig", "SubmanifoldConfig", "WidgetConfig"]
 
@@ -27,8 +27,6 @@ LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "ebll", "ebll-sep
 """The methods that the forgetting lab offers: those that learn the new task without the old one's data."""
 MID_RUN = ("alpha", "distill_weight", "ewc_strength")
 """The settings that may change in mid-run: the weights of the loss terms."""
-
-_MLP = PRESETS["mlp"]
 
 
 class Change(NamedTuple):
@@ -39,7 +37,7 @@ class Change(NamedTuple):
     value: float
 
 
-class WidgetConfig(NetSettings):
+class WidgetConfig(Settings):
     """Settings that a line of code holds."""
 
     call: ClassVar[str]  #: the function that does without a widget what the widget does with these settings
@@ -47,10 +45,10 @@ class WidgetConfig(NetSettings):
 
     @property
     def changed(self) -> list[str]:
-        """Names of the settings that are not at the defaults of this net; the net where it is not the first one."""
-        usual, of_net = type(self)(), type(self)(net=self.net)
+        """Names of the settings that are not at their defaults."""
+        usual = type(self)()
         names = [field.name for field in dataclasses.fields(self)]
-        return [n for n in names if getattr(self, n) != getattr(usual if n == "net" else of_net, n)]
+        return [name for name in names if getattr(self, name) != getattr(usual, name)]
 
     def line(self) -> str:
         """A call of `call` with these settings; those at their defaults are left out."""
@@ -75,7 +73,7 @@ class WidgetConfig(NetSettings):
 class LabConfig(WidgetConfig):
     """What the forgetting lab runs: two tasks, a net, methods and their weights; each method is one `RunConfig`.
 
-    The old task is always learned with the net's own settings. `learning_rate` and `epochs` are those of the new task.
+    The old task is always learned with the usual settings. `learning_rate` and `epochs` are those of the new task.
     `changes` are made in mid-run: each (step, name, value), such as (60, "alpha", 0.0), in the order of their steps.
     """
 
@@ -83,17 +81,17 @@ class LabConfig(WidgetConfig):
 
     old: str = setting("letters", "Task that is learned first, and that may be forgotten.", free=True)
     new: str = setting("textures", "Task that is learned second.", free=True)
-    net: str = as_in(RunConfig, "net", "mlp")
+    net: str = as_in(RunConfig, "net")
     methods: tuple[str, ...] = ("finetune", "lwf", "ebll")
-    alpha: float = as_in(RunConfig, "alpha", OfNet(_MLP.alpha), high=1e6)
-    temperature: float = as_in(RunConfig, "temperature", 2.0, high=1e3)
-    distill_weight: float = as_in(RunConfig, "distill_weight", OfNet(_MLP.distill_weight), high=1e6)
-    ewc_strength: float = as_in(RunConfig, "ewc_strength", OfNet(_MLP.ewc_strength), high=1e9)
-    code_size: int = as_in(RunConfig, "code_size", _MLP.code_size, high=100_000)
-    recon_weight: float = as_in(RunConfig, "recon_weight", 1e-2, high=1e6)
-    learning_rate: float = as_in(RunConfig, "learning_rate", OfNet(_MLP.train.learning_rate), high=1e3)
-    epochs: int = as_in(RunConfig, "epochs", _MLP.train.epochs, high=1000)
-    seed: int = as_in(RunConfig, "seed", 0)
+    alpha: float = as_in(RunConfig, "alpha", high=1e6)
+    temperature: float = as_in(RunConfig, "temperature", high=1e3)
+    distill_weight: float = as_in(RunConfig, "distill_weight", high=1e6)
+    ewc_strength: float = as_in(RunConfig, "ewc_strength", high=1e9)
+    code_size: int = as_in(RunConfig, "code_size", high=100_000)
+    recon_weight: float = as_in(RunConfig, "recon_weight", high=1e6)
+    learning_rate: float = as_in(RunConfig, "learning_rate", high=1e3)
+    epochs: int = as_in(RunConfig, "epochs", high=1000)
+    seed: int = as_in(RunConfig, "seed")
     changes: tuple[Change, ...] = ()
 
     def __post_init__(self):
@@ -138,11 +136,11 @@ class SubmanifoldConfig(WidgetConfig):
     call, widget = "ebll.widgets.explore", "submanifold_explorer"
 
     task: str = setting("letters", "Task whose features are looked at.", free=True)
-    net: str = as_in(RunConfig, "net", "mlp")
+    net: str = as_in(RunConfig, "net")
     label: str = setting("A", "Class whose features are shown.", free=True)
-    code_size: int = as_in(RunConfig, "code_size", _MLP.code_size, high=100_000)
-    recon_weight: float = as_in(RunConfig, "recon_weight", 1e-2, high=1e6)
-    seed: int = as_in(RunConfig, "seed", 0)
+    code_size: int = as_in(RunConfig, "code_size", high=100_000)
+    recon_weight: float = as_in(RunConfig, "recon_weight", high=1e6)
+    seed: int = as_in(RunConfig, "seed")
 
 
 def acts_on(name: str, methods: Iterable[str]) -> bool:

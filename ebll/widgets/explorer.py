@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, check_choice
+from ebll.settings import NET_NAMES, USUAL
 
 from .base import SettingsWidget
 from .chart import Drawing
@@ -58,7 +58,7 @@ class SubmanifoldExplorer(SettingsWidget):
 
     def _build(self) -> None:
         on = self.listener
-        lists = {"task": self.offered, "net": PRESETS, "label": self._classes(self.config)}
+        lists = {"task": self.offered, "net": NET_NAMES, "label": self._classes(self.config)}
         self._add_settings(lists, ("code_size", "recon_weight", "seed"))
         tip = f"PNG, SVG, CSV and text, into {self.folder}/."
         self.buttons = {
@@ -94,7 +94,7 @@ class SubmanifoldExplorer(SettingsWidget):
         """Begin a fit; one that is on stops. `here`: take it to its end before anything else is done."""
         self._begun, self.history = time.monotonic(), self.history[-1:]
         self.progress("Fitting the autoencoder.", 0.0)
-        self._drive(self._collecting(), PRESETS[self.config.net].train.threads, here=here)
+        self._drive(self._collecting(), USUAL.threads, here=here)
 
     def _collecting(self) -> Generator[None, None, None]:
         """Fit, and put what is found into a history of its own once there is some."""

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, final
 import ipywidgets
 import pandas as pd
 
-from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import EbllError, InputError, check_choice, check_number
 from ebll.plots import METHODS as LOOKS
+from ebll.settings import NET_NAMES
 
 from . import lab_view
 from .base import SettingsWidget, free_stem
@@ -95,7 +95,7 @@ class ForgettingLab(SettingsWidget):
 
     def _build(self) -> None:
         on = self.listener
-        self._add_settings({"old": self.offered, "new": self.offered, "net": PRESETS}, GRIDS)
+        self._add_settings({"old": self.offered, "new": self.offered, "net": NET_NAMES}, GRIDS)
         self.boxes = {name: self._box(LOOKS[name].label) for name in LAB_METHODS}
         tip = f"Optimiser steps a second, at most; {FASTEST:g} is as fast as it goes."
         self.pace = listening(Slider(grid=list(SPEEDS), label="speed, steps/s", tip=tip), on(self._set_speed))

@@ -18,13 +18,13 @@ from typing import Any
 
 import pandas as pd
 
-from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, TrainingDiverged
 from ebll.methods import METHODS
 from ebll.protocol import begin, first_task, learn
 from ebll.recording import TERMS, Recorder, Run, Snapshot, measure_accuracy, sequence_id
 from ebll.seeds import cpu_threads
+from ebll.settings import USUAL
 from ebll.training import Step
 
 from .config import Change, LabConfig, cut, offered_task, own_tasks
@@ -194,7 +194,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
         raise InputError("This LabRun has been trained: make a new one of its config.")
     config, tasks = made.config, own_tasks(tasks)
     first, second = offered_task(config.old, tasks), cut(offered_task(config.new, tasks))
-    start = yield from first_task(first, config.net, PRESETS[config.net].train, config.seed)
+    start = yield from first_task(first, config.net, USUAL, config.seed)
     both, settings = [first, second], config.train
     made.before = measure_accuracy(start.net, 0, first.validation)
     made.steps = steps_of(config, second)

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from ebll.autoencoder import Autoencoder, Encoder, fit_epochs
-from ebll.config import PRESETS
 from ebll.data import Task
 from ebll.errors import InputError, check_choice
 from ebll.losses import code_distance
@@ -27,7 +26,7 @@ from ebll.networks import Network, frozen
 from ebll.plots.words import sentences, shortened
 from ebll.protocol import first_task
 from ebll.seeds import cpu_threads, derive_seed
-from ebll.settings import AutoencoderSettings
+from ebll.settings import USUAL, AutoencoderSettings
 from ebll.training import Step
 
 from .chart import Drawing, spec_of
@@ -122,7 +121,7 @@ def explore(config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = (),
     raises   `InputError` where the code is not smaller than the features, or the task has no such class
     """
     config = SubmanifoldConfig.read(config, **settings)
-    with cpu_threads(PRESETS[config.net].train.threads):
+    with cpu_threads(USUAL.threads):
         *_, found = exploring(config, tasks)
     return found
 
@@ -130,7 +129,7 @@ def explore(config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = (),
 def exploring(config: SubmanifoldConfig, tasks: Iterable[Task] = ()) -> Iterator[Step | Explored]:
     """As `explore`, step by step: the loop's steps while the task is learned, then what is found at each epoch."""
     task = offered_task(config.task, tasks)
-    start = yield from first_task(task, config.net, PRESETS[config.net].train, config.seed)
+    start = yield from first_task(task, config.net, USUAL, config.seed)
     label = list(task.classes).index(check_choice(config.label, task.classes, f"Class of {task.name}"))
     labels = task.validation.labels
     mine = (labels == label).nonzero()[:SHOWN, 0]

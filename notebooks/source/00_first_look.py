@@ -100,7 +100,7 @@ print(f"{len(images)} images -> features {tuple(features.shape)} -> logits {tupl
 
 # %% train
 pair = [letters, textures]
-methods = lesson.methods(NET, "finetune", "lwf", "ebll")
+methods = {"finetune": ebll.Finetune(), "lwf": ebll.LwF(), "ebll": ebll.EBLL()}
 made = ebll.compare(pair, methods, **lesson.options(NET))
 
 # %% matrices

@@ -109,7 +109,7 @@ assert torch.isclose(by_hand, by_library)
 print(f"joint loss of an untrained network: {by_hand:.3f}, by the library {by_library:.3f}")
 
 # %% joint-run
-methods = lesson.methods("mlp", "joint", "finetune", "feature-extraction") | {"single-task": "single-task"}
+methods = ["joint", "finetune", "feature-extraction", "single-task"]
 made = ebll.compare([letters, mnist], methods, **lesson.options("mlp"))
 ebll.plots.accuracy_matrix(made.accuracy, methods=["single-task", "joint"])
 

@@ -57,7 +57,7 @@ lesson = ebll.course.setup(PROFILE)
 
 # %% start
 letters, mnist, digits, textures = lesson.load("letters", "mnist", "digits", "textures")
-methods = lesson.methods("mlp", "finetune", "lwf", "ebll")
+methods = {"finetune": ebll.Finetune(), "lwf": ebll.LwF(), "ebll": ebll.EBLL()}
 starts = [ebll.learn_first([letters], seed=seed, device=lesson.device) for seed in lesson.seeds]
 
 

@@ -74,8 +74,8 @@ ebll.course.checks.code_distance(my_code_distance)
 
 # %% starts
 letters, mnist, textures = lesson.load("letters", "mnist", "textures")
-methods = lesson.methods("mlp", "lwf", "code-only", "ebll", "ebll-separate")
-settings = lesson.options("mlp")["settings"]
+methods = {name: ebll.METHODS[name]() for name in ("lwf", "code-only", "ebll", "ebll-separate")}
+settings = ebll.USUAL
 
 starts = {}  # for each seed a network that has learned letters, and the encoder of letters
 for seed in lesson.seeds:
@@ -345,8 +345,7 @@ assert abs(by_hand.item() - ebll.metrics.feature_distance(features, features_bef
 print(f"M2 of the MLP of section 2, seed {last_seed}, after mnist: {by_hand:.2f}")
 
 # %% curve-run
-several = lesson.methods("cnn", "finetune", "lwf", "ebll")
-cnn = ebll.compare([letters, mnist], several, **lesson.options("cnn") | {"log_every": 30})
+cnn = ebll.compare([letters, mnist], ["finetune", "lwf", "ebll"], **lesson.options("cnn") | {"log_every": 30})
 ebll.plots.feature_distance(cnn.curves, panels=["ebll"])
 
 # %% curve-ratios
@@ -774,12 +773,11 @@ print("EBLL with alpha 0 ends with LwF's weights, to the last bit")
 #   ```
 # - The curve of section 3 without the drop of the learning rate and without weight decay: does it still fall?
 #   ```python
-#   options = lesson.options("cnn")
-#   options["settings"] = options["settings"].replace(drop_at=1.0, weight_decay=0.0)  # or learning_rate=0.005
-#   again = ebll.compare([letters, mnist], lesson.methods("cnn", "lwf", "ebll", "ebll-separate"), **options)
+#   steady = settings.replace(drop_at=1.0, weight_decay=0.0)  # or learning_rate=0.005
+#   again = ebll.compare([letters, mnist], ["lwf", "ebll", "ebll-separate"], settings=steady, **lesson.options("cnn"))
 #   ebll.plots.feature_distance(again.curves, panels=[])
 #   ```
-# - `methods |= lesson.methods("mlp", "finetune")`, then section 4 again from its first code cell: with the old $T$ put
+# - `methods["finetune"] = ebll.Finetune()`, then section 4 again from its first code cell: with the old $T$ put
 #   back, how much of the forgetting of fine-tuning is the operator's?
 # - Next: `05_long_sequences.ipynb` goes on to several tasks, where each old one has an encoder of its own.
 #

@@ -67,7 +67,8 @@ tasks = lesson.load("letters", "mnist", "digits", "textures")
 ebll.plots.task_images(ebll.course.examples(*tasks))
 
 # %% starts
-settings, methods = lesson.options("mlp")["settings"], lesson.methods("mlp", "finetune", "lwf", "ebll", "ebll-separate")
+settings = ebll.USUAL
+methods = {name: ebll.METHODS[name]() for name in ("finetune", "lwf", "ebll", "ebll-separate")}
 options = {"settings": settings, "device": lesson.device}
 starts = {seed: ebll.learn_first(tasks, seed=seed, **options) for seed in lesson.seeds}
 
@@ -622,7 +623,7 @@ ebll.course.say(
 # - Another order, in a new cell. Is the last task always the one that costs letters most, or is it textures?
 #   ```python
 #   other = lesson.load("letters", "textures", "digits", "mnist")
-#   turned = ebll.compare(other, lesson.methods("mlp", "lwf", "ebll"), **lesson.options("mlp")).accuracy
+#   turned = ebll.compare(other, ["lwf", "ebll"], **lesson.options("mlp")).accuracy
 #   turned.query("task == 'letters'").groupby(["method", "after"], sort=False)["accuracy"].mean()
 #   ```
 # - Was it overshoot? Half the weight has half the curvature. `learn(methods["ebll"].replace(alpha=1.5), 0)[0].accuracy`

@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
     ) from error
 ebll.environment.check_environment()
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -379,7 +379,7 @@ table.round(3)
 # $\lambda$? About the same, twice as much, ten times?
 
 # %% stable-toy
-settings = ebll.TrainSettings()
+settings = ebll.USUAL
 border = 2 * (1 + settings.momentum) / settings.learning_rate  # of the curvature
 for share in (0.95, 1.05):
     w = torch.ones((), requires_grad=True)
@@ -516,8 +516,7 @@ ebll.widgets.forgetting_lab(
 # will EBLL move along a curve towards feature extraction, as EWC does with $\lambda$?
 
 # %% fronts-run
-preset = lesson.methods("mlp", "finetune", "feature-extraction", "ebll")
-ours = preset.pop("ebll")
+preset, ours = {"finetune": ebll.Finetune(), "feature-extraction": ebll.FeatureExtraction()}, ebll.EBLL()
 held = preset | {f"ebll at {alpha:g}": ours.replace(alpha=alpha) for alpha in (0.0, 1.0, 3.0, 10.0, 30.0)}
 held = ebll.compare([letters, textures], held, starts=pulled.starts, **options)  # from the same networks
 seen = pd.concat([on_validation(pulled), on_validation(held)], ignore_index=True)
@@ -691,7 +690,7 @@ class FeaturesHeld(ebll.methods.Method):
 
     name, label = "features held", "Features held"
     strength: float = 0.1
-    lwf: ebll.LwF = lesson.methods("mlp", "lwf")["lwf"]
+    lwf: ebll.LwF = field(default_factory=ebll.LwF)
 
     def record_targets(self, net, t, inputs, memory):
         features = ebll.methods.base.record(net, inputs, features=lambda f: f)

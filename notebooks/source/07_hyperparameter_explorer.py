@@ -390,7 +390,7 @@ def steepest(value, parameters, steps=40):
 
 # %% curvature-encoders
 letters, *others = lesson.load("letters", *(pair.split("-")[1] for pair in pairs))
-settings, ours = lesson.options("mlp")["settings"], lesson.methods("mlp", "ebll")["ebll"]
+settings, ours = ebll.USUAL, ebll.EBLL()
 SIZES, nets = (16, 32, 64), {}
 
 

@@ -375,7 +375,7 @@ pd.DataFrame(found).round(3)
 # can weigh, beside a class loss of about one. The kit's two lambdas were chosen to give about two in either net:
 
 # %% scale-norms
-small = ebll.learn_first([letters], settings=lesson.options("mlp")["settings"], recorder=ebll.Recorder(log_every=0)).net
+small = ebll.learn_first([letters], recorder=ebll.Recorder(log_every=0)).net
 cases = {"mlp on letters": (small.features(letters.validation.inputs).detach(), 0.01)}
 cases[f"{cut.name}@{cut.cut} on pictures"] = (known, ours.autoencoder.recon_weight)
 lines = [
