@@ -114,7 +114,8 @@ def test_the_conversion_table_is_right_and_holds_this_kits_defaults():
 def test_every_column_of_a_run_a_claim_and_a_committed_table_is_in_the_glossary():
     facts, kept = glossary("Facts"), set()
     for name in ebll.METHODS:
-        run = ebll.run_sequence(sequence(2), method(name), net=small, settings=SETTINGS)
+        weight = {"ewc_strength": 100.0} if name == "ewc" else {}  # of this net
+        run = ebll.run_sequence(sequence(2), method(name, **weight), net=small, settings=SETTINGS)
         assert list(run.facts) == list(facts)
         assert list(run.curves) == [*facts, *CURVE_COLUMNS], "no term of a method is lost on the way into the record"
         kept |= set(run.kept)
@@ -122,7 +123,7 @@ def test_every_column_of_a_run_a_claim_and_a_committed_table_is_in_the_glossary(
     assert list(glossary("Accuracy")) == ACCURACY_COLUMNS
     assert set(glossary("Kept")) == kept - set(facts)
     assert set(glossary("Outcomes")) == set(OUTCOME_COLUMNS) - set(facts)
-    claim = Claim("C0", "An example.", (Part("a number", (0.1, 0.2)),))
+    claim = Claim("C0", "An example.", "somewhere", (Part("a number", (0.1, 0.2)),))
     assert list(glossary("Claims")) == list(claim.as_dict())
     assert list(glossary("Claim parts")) == list(parts_table([claim]).columns)
     sections = {"curves": "Curves", "accuracy": "Accuracy", "kept": "Kept", "gaps": "Gaps", "outcomes": "Outcomes"}

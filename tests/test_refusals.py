@@ -251,7 +251,6 @@ def test_settings():
         lambda: EBLL().replace(alpha=-1),
         lambda: EBLL().replace(temprature=1),
         lambda: ebll.course.setup("quick"),
-        lambda: ebll.course.setup("fast").methods("cnm", "lwf"),
     )
 
 

@@ -15,7 +15,7 @@ from messages import raises
 from tiny_sweep import CHEAP, GRID, cheap, same
 
 import ebll
-from ebll import EBLL, AutoencoderSettings, EbllError, InputError, LwF, Recorder
+from ebll import EBLL, EbllError, InputError, LwF, Recorder
 from ebll.data.catalog import load_cut
 from ebll.metrics import average_accuracy, forgetting
 from ebll.recording import measure_accuracy
@@ -50,8 +50,8 @@ def test_a_run_is_the_run_of_the_library(alone):
     """`compare` on the same images, with the same settings, gives the same accuracies and curves."""
     tasks = [ebll.load_task("digits"), ebll.load_task("letters").subset(192)]
     start = ebll.learn_first(tasks[:1], seed=1, recorder=Recorder(log_every=0))
-    ours = EBLL(alpha=30.0, distill_weight=2.0, autoencoder=AutoencoderSettings(64))
-    methods = {"lwf": LwF(distill_weight=2.0), "ebll": ours}
+    ours = EBLL(alpha=30.0)
+    methods = {"lwf": LwF(), "ebll": ours}
     found = ebll.compare(tasks, methods, settings=cheap().train, seeds=[1], starts={1: start})
     for name in methods:
         run = found.runs[name, 1]

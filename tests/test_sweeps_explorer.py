@@ -50,7 +50,7 @@ def test_it_begins_where_it_is_told_and_what_the_reader_does_is_its_view_and_pic
     widget.root.view = widget.view | {"alpha": 1.0, "near": False}
     widget.root.pinned = int(widget.maps.cells.index[5])
     drawn = widget.drawing()
-    assert "Chosen cell: 81.0 % on the old task" in drawn.alt
+    assert "Chosen cell: 79.0 % on the old task" in drawn.alt
     assert "pinned" in drawn.settings["kinds"]
     assert not drawn.settings["near"]
     widget.root._handle_custom_msg({"take": True}, [])
@@ -141,7 +141,7 @@ def test_without_a_kernel_the_call_leaves_a_picture(live, monkeypatch, found):
     assert (widget.root, widgets_alive()) == (None, widgets)
     data, metadata = widget._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"}
-    assert "89.5 % on the old task" in metadata["image/png"]["alt"]
+    assert "87.5 % on the old task" in metadata["image/png"]["alt"]
     widget.close()
 
 

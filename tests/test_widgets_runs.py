@@ -14,7 +14,7 @@ from messages import raises, review
 from tiny import blobs, same, state
 from widget_rig import first_learned
 
-from ebll import InputError, Recorder, TrainSettings
+from ebll import InputError, Recorder
 from ebll.config import NEW_TASK_IMAGES
 from ebll.protocol import begin, learn, learn_first
 from ebll.seeds import cpu_threads
@@ -69,7 +69,7 @@ def fresh():
 
 def by_hand(config, name, tasks=TASKS):
     """The run of one method alone; changes are put into the step before the one that they act on."""
-    start = learn_first(tasks[:1], settings=TrainSettings(), seed=config.seed, recorder=Recorder(log_every=0))
+    start = learn_first(tasks[:1], seed=config.seed, recorder=Recorder(log_every=0))
     settings, recorder = config.run(name).train, Recorder(log_every=lab.LOG_EVERY, samples=lab.SAMPLES)
     changes, config = config.changes, config.replace(changes=())
     for change in changes:
