@@ -223,7 +223,8 @@ def work(rows: list[dict], nets: Iterable[str], seeds: Iterable[int], workers: i
     """All that is not among these rows yet, stage by stage; yields them with each part's rows as it ends."""
     with ProcessPoolExecutor(workers) as pool:
         for stage, settings in enumerate(STAGES):
-            chosen = {net: chosen_of(rows, net) for net in nets}
+            before = [row for row in rows if any(row["setting"] in earlier for earlier in STAGES[:stage])]
+            chosen = {net: chosen_of(before, net) for net in nets}
             done = {(row["net"], row["seed"]) for row in rows if row["setting"] == settings[-1]}
             parts = [(net, seed, stage, chosen[net]) for net in nets for seed in seeds if (net, seed) not in done]
             for part in as_completed([pool.submit(measure, *one) for one in parts]):

@@ -3,21 +3,24 @@
 import dataclasses
 import functools
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from claim_rig import CURVES, PLAN, STORY, accuracy_table, changed, curve_table, gap_table
 from tiny import SETTINGS, blobs
 from tiny_plan import tiny
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import bare, loop, made, measuring, reproducing, results, steps, tasks
+from benchmarks import bare, choose_settings, loop, made, measuring, reproducing, results, steps, tasks, verdicts
 from benchmarks.peers import against, sides
 from benchmarks.reproducing import REST, SHARED, Clock
 from benchmarks.results import read, verdict, write_part
 from benchmarks.rounds import Figure, figure, interleaved
+from ebll.networks import build_network
 from ebll.protocol import learn_first
 from ebll.recording import Recorder
 from ebll.reproduce import jobs
@@ -203,3 +206,62 @@ def test_peers_get_the_data_in_the_order_of_our_loop_and_products_are_those_of_a
         with FlopCounterMode(display=False) as counter:
             epoch()
         assert counter.get_total_flops() == count
+
+
+# ---- how settings were chosen, and how firm the verdicts are
+
+
+def test_a_choice_of_settings_that_was_stopped_goes_on_where_it_was(monkeypatch):
+    made = []
+
+    def measure(net, seed, stage, chosen):
+        made.append((net, seed, stage, chosen))
+        fact = {"net": net, "seed": seed, "new_task": "mnist", "before": 0.5, "old": 0.5}
+        return [
+            fact | {"setting": name, "value": value, "new": 1 / value}
+            for name in choose_settings.STAGES[stage]
+            for value in choose_settings.CHOICES[name].values
+        ]
+
+    monkeypatch.setattr(choose_settings, "measure", measure)
+    monkeypatch.setattr(choose_settings, "ProcessPoolExecutor", ThreadPoolExecutor)
+    *_, whole = choose_settings.work([], ["mlp", "cnn"], [100, 101], 1)
+    every, chosen = list(made), made[-1][-1]
+    assert len(every) == len({call[:3] for call in every}) == 2 * 2 * len(choose_settings.STAGES)
+    assert chosen["learning_rate"] == 0.005  # what was chosen in one stage is used in the next
+    made.clear()
+    rows = [row for row in whole if row["setting"] in choose_settings.STAGES[0] or row["seed"] == 100]
+    *_, again = choose_settings.work(rows, ["mlp", "cnn"], [100, 101], 1)
+    assert made == [call for call in every if call[1] == 101 and call[2] > 0]
+    key = ["net", "setting", "value", "seed"]
+    assert pd.DataFrame(again).sort_values(key).to_dict("list") == pd.DataFrame(whole).sort_values(key).to_dict("list")
+
+
+def test_verdicts_are_counted_over_repetitions_that_share_no_seed(monkeypatch):
+    every = verdicts.repetitions()
+    own = [{job.seed for job in verdicts.jobs(one.first_seed)} for one in every]
+    assert len(every) == 20
+    assert len(set.union(*own)) == sum(map(len, own))
+    monkeypatch.setattr(verdicts, "REST", list(PLAN))
+    monkeypatch.setattr(verdicts, "CURVES", [])
+    worlds = {"one": (STORY, range(5)), "two": (changed("lwf", forgets=0.5), range(5, 10))}
+    found = {
+        name: {
+            "accuracy": accuracy_table(story, seeds),
+            "curves": curve_table(CURVES, seeds),
+            "gaps": gap_table(seeds=seeds),
+        }
+        for name, (story, seeds) in worlds.items()
+    }
+    text, table = verdicts.page(found)
+    assert table.groupby("id")["verdict"].agg(list)["C3"] == ["supported", "not supported"]
+    assert "| C3 | LwF forgets less than fine-tuning." in text
+    assert "supported 1 of 2, not supported 1 of 2" in text
+    # Of three seeds, one part has some of either world, of which it can decide nothing.
+    assert re.search(r"^\| C9 +\| supported, 2 of 3 +\| supported, 2 of 2 +\| supported, 1 of 1 ", text, re.M)
+
+
+def test_a_disturbed_network_differs_in_the_last_bits():
+    plain, disturbed = (build("mlp", (1, 4, 4), 3) for build in (build_network, verdicts.disturbed_network))
+    for one, other in zip(plain.parameters(), disturbed.parameters(), strict=True):
+        assert 0 < ((other - one).abs() / one.abs()).max() < 1e-5

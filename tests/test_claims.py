@@ -1,12 +1,12 @@
 """The claims: how a verdict is reached, and that every verdict comes from the numbers and from nothing else."""
 
-import copy
 import math
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from claim_rig import CURVES, FAR, GAPS, LONG, NEAR, PLAN, SEEDS, STORY, accuracy_table, changed, curve_table, gap_table
 
 from ebll import METHODS
 from ebll.comparison import SINGLE_TASK
@@ -16,71 +16,17 @@ from ebll.reproduce.plan import Experiment
 from ebll.reproduce.report import final_table, markdown
 from ebll.reproduce.verdicts import Claim, Part, parts_table
 
-NEAR, FAR = Experiment("mlp", ("letters", "near")), Experiment("mlp", ("letters", "far"))
-LONG = Experiment("mlp", ("letters", "near", "far"))
-PLAN = (FAR, NEAR, LONG)  # not in the order of the gap, which is measured
-SEEDS = range(4)
-
 YES, NO, OPEN = "supported", "not supported", "undecided"
-
-# method -> sequence -> (forgetting, accuracy on new tasks): a world in which every claim holds.
-STORY = {
-    "joint": dict.fromkeys(PLAN, (-0.02, 0.85)),
-    "finetune": {NEAR: (0.30, 0.80), FAR: (0.40, 0.80), LONG: (0.35, 0.80)},
-    "feature-extraction": dict.fromkeys(PLAN, (0.0, 0.60)),
-    "lwf": {NEAR: (0.10, 0.80), FAR: (0.20, 0.80), LONG: (0.15, 0.80)},
-    "ewc": dict.fromkeys(PLAN, (0.09, 0.75)),
-    "code-only": dict.fromkeys(PLAN, (0.25, 0.78)),
-    "ebll": {NEAR: (0.06, 0.798), FAR: (0.08, 0.798), LONG: (0.07, 0.798)},
-    "ebll-separate": dict.fromkeys(PLAN, (0.02, 0.79)),
-}
-CURVES = {"ebll": (0, 10, 6, 4, 3), "lwf": (0, 5, 8, 8, 7)}  # feature distance at five steps
-GAPS = {NEAR: 0.2, FAR: 0.5}
-
-
-def accuracy_table(story, seeds=SEEDS):
-    """Accuracies that have this forgetting and these new-task accuracies, a little different from seed to seed."""
-    rows = []
-    for method, sequences in story.items():
-        for e, (forgets, new) in sequences.items():
-            for seed in seeds:
-                best = [0.9 + 0.01 * seed, *(new + 0.001 * seed for _ in e.tasks[1:])]
-                for i, after in enumerate(e.tasks):
-                    last = i == len(e.tasks) - 1
-                    for j, task in enumerate(e.tasks[: i + 1]):
-                        lost = forgets * (1 + 0.02 * seed) if last and j < i else 0.0
-                        rows.append((e.id, e.net, method, seed, after, task, best[j] - lost))
-    return pd.DataFrame(rows, columns=["sequence", "net", "method", "seed", "after", "task", "accuracy"])
-
-
-def curve_table(curves, seeds=SEEDS, e=NEAR):
-    facts = {"sequence": e.id, "stage": "train", "training": e.tasks[1], "task": "letters"}
-    rows = [
-        facts | {"method": method, "seed": seed, "step": step, "feature_distance": distance}
-        for method, distances in curves.items()
-        for seed in seeds
-        for step, distance in enumerate(distances)
-    ]
-    return pd.DataFrame(rows)
 
 
 def claims(table=None, curves=CURVES, gaps=GAPS, seeds=SEEDS, plan=PLAN):
     table = accuracy_table(STORY, seeds) if table is None else table
-    gap_rows = pd.DataFrame([{"sequence": e.id, "seed": s, "gap": gap} for e, gap in gaps.items() for s in seeds])
-    return {claim.id: claim for claim in claims_of(table, curve_table(curves, seeds), gap_rows, plan)}
+    tables = table, curve_table(curves, seeds), gap_table(gaps, seeds)
+    return {claim.id: claim for claim in claims_of(*tables, plan)}
 
 
 def verdicts(story=STORY, seeds=SEEDS, **more):
     return {name: claim.verdict for name, claim in claims(accuracy_table(story, seeds), seeds=seeds, **more).items()}
-
-
-def changed(method, *, forgets=None, new=None, only=PLAN):
-    """The story with one method's numbers replaced."""
-    story = copy.deepcopy(STORY)
-    for e in only:
-        old = story[method][e]
-        story[method][e] = (old[0] if forgets is None else forgets, old[1] if new is None else new)
-    return story
 
 
 CURVE = "C7 (mlp, letters first)"  # its plain id stands for another net
