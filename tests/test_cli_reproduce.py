@@ -72,7 +72,7 @@ def test_claims_and_tables_are_printed_as_they_are_written_and_every_picture_has
         assert claim["seeds"] == (3 if claim["id"] in ("C4", "C8") else 2)
     words = " ".join(result.stdout.split())
     for claim in claims[:-1]:
-        assert f"{claim['id']} **{claim['verdict']}**: {claim['statement']}" in words
+        assert f"**{claim['id']}: {claim['verdict']}.** {claim['statement']}" in words
         assert f"{claim['estimate']:+z.2f} ({claim['low']:+z.2f} to {claim['high']:+z.2f})" in words
     pictures = sorted(folder.glob("*.png"))
     assert len(pictures) >= 6

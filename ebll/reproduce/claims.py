@@ -81,7 +81,7 @@ def _claims_of(
         evidence = Evidence(outcomes, tuple(e.id for e in pairs))
         against, difference = evidence.against, evidence.difference
         new = [e.tasks[1] for e in pairs]
-        where = f"{net}; {first}, then {_either(new)}" + " (mean)" * (len(new) > 1)
+        where = f"{net}; {first} first, then {_either(new)}" + " (mean)" * (len(new) > 1)
 
         most = against("forgetting", [*TRAINED, "feature-extraction", "joint"], best="finetune")
         yield Claim("C1", "Fine-tuning forgets more of the old task than any other method.", where, most)
@@ -118,14 +118,14 @@ def _claims_of(
             where,
             against("average", [*TRAINED, "feature-extraction"], best="joint"),
         )
-        yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first}, then {new[0]}")
+        yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first} first, then {new[0]}")
         if len(pairs) > 1 and not gaps.empty:
             lost = {m: [evidence.per_seed(m, "forgetting", [pairs[i].id]) for i in (-1, 0)] for m in ("lwf", "ebll")}
             gain = [lwf - ebll for lwf, ebll in zip(lost["lwf"], lost["ebll"], strict=True)]
             yield Claim(
                 "C8",
                 "After a far new task LwF has forgotten more than after a near one, and EBLL saves more of it.",
-                f"{net}; {first}, then {new[0]}, the nearest by the measured gap, or {new[-1]}, the farthest",
+                f"{net}; {first} first, then {new[0]}, nearest by the measured gap, or {new[-1]}, farthest",
                 (
                     Part("forgetting of LwF, far minus near", _paired(*lost["lwf"])),
                     Part("forgetting, LwF minus EBLL, far minus near", _paired(*gain)),

@@ -113,9 +113,12 @@ def claims_text(claims: Sequence[Claim]) -> str:
             continue
         part = claim.deciding
         margin = f"; asked for: above {part.above:g}" if abs(part.above) > 1e-6 else ""
-        told = f"{claim.id} **{claim.verdict}**: {claim.statement} ({claim.where}; {len(part.values)} seeds.) "
-        told += f"{part.what[0].upper()}{part.what[1:]}: {_estimate(claim)} {part.unit}{margin}."
-        paragraphs.append(textwrap.fill(told, 120, break_on_hyphens=False))
+        lines = [
+            f"**{claim.id}: {claim.verdict}.** {claim.statement}",
+            f"Where: {claim.where}; {len(part.values)} seeds.",
+            f"Measured: {part.what}: {_estimate(claim)}; {part.unit}{margin}.",
+        ]
+        paragraphs.append("\n".join(textwrap.fill(line, 120, break_on_hyphens=False) for line in lines))
     if elsewhere:
         table = pd.DataFrame.from_dict(elsewhere, orient="index").fillna("")
         paragraphs += ["The same claims elsewhere:", markdown(table, "claim")]
