@@ -582,10 +582,10 @@ assert top["ewc"] > top["ebll"] + 0.5  # EWC reaches further up, says the claim
 # %% turn [markdown]
 # ### Why EBLL turns back
 #
-# Its line does not run to feature extraction: past some $\alpha$ it goes no further up, and then falls. The limit of section 3 holds for
-# every term, not only for single weights. What counts is the largest curvature of the term along *any* direction. For
-# EWC that is $\lambda \max_i F_i$, since its penalty has no mixed terms. For the code term a few steps of power iteration
-# find it: multiply a direction by the matrix of second derivatives, normalise, repeat.
+# Its line does not run to feature extraction: past some $\alpha$ it goes no further up, and then falls. The limit of
+# section 3 holds for every term, not only for single weights. What counts is the largest curvature of the term along
+# *any* direction. For EWC that is $\lambda \max_i F_i$, since its penalty has no mixed terms. For the code term a few
+# steps of power iteration find it: multiply a direction by the matrix of second derivatives, normalise, repeat.
 
 
 # %% turn-curvature

@@ -160,7 +160,7 @@ ebll.course.say(
 # fine-tuning?
 
 # %% map-figure
-VIEW = 'tasks="letters-textures", rows="distill_weight", alpha=3.0, distill_weight=2.0, code_size=64, recon_weight=0.01'
+VIEW = 'tasks="letters-textures", rows="distill_weight", alpha=3.0, distill_weight=1.0, code_size=64, recon_weight=0.01'
 ebll.widgets.sweep_explorer(view=VIEW).drawing()
 
 # %% map-think [markdown]
@@ -422,12 +422,12 @@ print("largest stable weight, mean of three seeds")
 limits.groupby("pair", sort=False).mean().round(1)
 
 # %% curvature-figure
-code_rows = ready.query("method == 'ebll' and recon_weight == 0.01 and distill_weight == 2").copy()
+code_rows = ready.query("method == 'ebll' and recon_weight == 0.01 and distill_weight == 1").copy()
 code_rows["kind"], code_rows["sign"] = code_rows["code_size"].map("code {:g}".format), np.log10(code_rows["code_loss"])
 signs = code_rows.pivot_table(index=["kind", "alpha", "seed"], columns="tasks", values="sign").reset_index()
 ys = {pair: f"{pair.split('-')[1]}: log10 code loss" for pair in pairs[1:]}
 axes = {"x": "alpha", "ys": ys, "xlabel": "alpha"}
-axes |= {"caption": "E4 on training batches of the new task, in the last quarter of the training; lambda_o 2"}
+axes |= {"caption": "E4 on training batches of the new task, in the last quarter of the training; lambda_o 1"}
 ebll.plots.over_setting(signs, **axes, title="What is left of the code loss, for each size of the code")
 
 # %% curvature-words [markdown]
@@ -465,7 +465,7 @@ assert above["grown"].mean() > 0.9 and below["grown"].mean() < 0.1
 # So much for code size. Now compare the pairs: how far is each new task, what does the border say, and which alpha is best?
 
 # %% gap-table
-kit_rows = ready.query(KIT + " and distill_weight == 2")
+kit_rows = ready.query(KIT + " and distill_weight == 1")
 old = 100 * kit_rows.groupby(["tasks", "alpha"])["old_validation"].mean().unstack("alpha")
 facts = pd.DataFrame({"LwF forgets": 100 * lwf.query("distill_weight == 1").groupby("tasks")["forgetting"].mean()})
 facts["best alpha"] = kit_rows.groupby(["tasks", "alpha"])["score"].mean().unstack("alpha").idxmax(axis=1)
@@ -788,7 +788,7 @@ ebll.course.say("\n".join(lines))
 
 # %% selection-figure
 reference = plain.groupby("tasks")["new_validation"].mean()
-seen = ready.query(KIT + " and distill_weight == 2").copy()
+seen = ready.query(KIT + " and distill_weight == 1").copy()
 seen["seen"] = seen["new_validation"] / seen["tasks"].map(reference)
 seen["sign"], seen["old"] = np.log10(seen["code_loss"]), 100 * seen["old_validation"]
 ys = {"seen": "new task, share of fine-tuning's", "sign": "log10 code loss", "old": "old task, % (not seen)"}
@@ -800,7 +800,7 @@ axes = {
     "caption": "Validation data; the code loss on new batches",
 }
 axes |= {"references": {"tolerance": {"seen": 0.95}}}
-ebll.plots.over_setting(seen, **axes, title="What a learner sees, and what it does not (code 64, lambda_o 2)")
+ebll.plots.over_setting(seen, **axes, title="What a learner sees, and what it does not (code 64, lambda_o 1)")
 
 # %% selection-exercise-text [markdown]
 # **Exercise 3.** Write the rule for one run an alpha: the largest alpha whose code loss is not above that of the next smaller
@@ -829,7 +829,7 @@ ebll.course.checks.selected_alpha(my_selected_alpha)
 ebll.course.source(ebll.sweeps.choose_alpha)
 
 # %% selection-run
-choices, alone_or_kit = [], f"method == 'finetune' or ({KIT} and distill_weight == 2)"
+choices, alone_or_kit = [], f"method == 'finetune' or ({KIT} and distill_weight == 1)"
 for (pair, seed), line in ready.query(alone_or_kit).groupby(["tasks", "seed"]):  # one seed: what a learner has
     choice = ebll.sweeps.choose_alpha(line)
     averages = choice.table
