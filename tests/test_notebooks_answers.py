@@ -90,15 +90,15 @@ def test_04_a_code_term_that_comes_back_stops_the_drift_and_undoes_hardly_any_of
 
 def test_06_strength_and_learning_rate_cross_the_border_and_epochs_do_not():
     def breaks(**settings):
-        made = ebll.widgets.run(methods=("ewc",), **{"ewc_strength": 4000.0, **settings})
+        made = ebll.widgets.run(methods=("ewc",), **{"ewc_strength": 12_000.0, **settings})
         return "ewc" in made.diverged
 
     assert not breaks()
-    assert breaks(ewc_strength=8000.0)
+    assert breaks(ewc_strength=24_000.0)
     assert breaks(learning_rate=0.04)
     assert not breaks(epochs=16)
-    assert not breaks(ewc_strength=4 * 4000.0, learning_rate=0.005)
-    assert breaks(ewc_strength=8 * 4000.0, learning_rate=0.005)
+    assert not breaks(ewc_strength=4 * 12_000.0, learning_rate=0.005)
+    assert breaks(ewc_strength=8 * 12_000.0, learning_rate=0.005)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def index():
 
 def chosen(index, new="textures", **at):
     """Number of a cell of EBLL."""
-    at = {"alpha": 3.0, "distill_weight": 2.0, "code_size": 64, "recon_weight": 0.01} | at
+    at = {"alpha": 3.0, "distill_weight": 1.0, "code_size": 64, "recon_weight": 0.01} | at
     return index.place(complete_view(index, {"tasks": f"letters-{new}", **at}))
 
 

@@ -372,7 +372,7 @@ pd.DataFrame(found).round(3)
 # %% scale-norms-text [markdown]
 # So lambda goes with one over the square of the norm: larger features need a smaller one. The error of a reconstruction is
 # at most about the squared norm of the features, halved (E2a). Lambda times that therefore says how much the reconstruction
-# can weigh, beside a class loss of about one. The kit's two lambdas were chosen to give about two in either net:
+# can weigh, beside a class loss of about one. The lambdas of this notebook give two to three in either net:
 
 # %% scale-norms
 small = ebll.learn_first([letters], recorder=ebll.Recorder(log_every=0)).net
