@@ -196,18 +196,19 @@ def page(table: pd.DataFrame) -> str:
         table.assign(score=scores(table)).groupby(["net", "setting", "value"]),
         key=lambda p: (p[0][0], order[p[0][1]], p[0][2]),
     ):
-        cells = {"first task": _told(rows.groupby("seed")["before"].mean())}
+        cells = {"first task": told(rows.groupby("seed")["before"].mean())}
         for name in (*NEW_TASKS, SEQUENCE):
             of = rows[rows["new_task"] == name]
-            cells |= {f"{name}, {which}": _told(of.set_index("seed")[which]) for which in ("old", "new")}
-        cells["score"] = _told(rows.groupby("seed")["score"].mean())
+            cells |= {f"{name}, {which}": told(of.set_index("seed")[which]) for which in ("old", "new")}
+        cells["score"] = told(rows.groupby("seed")["score"].mean())
         lines[f"{net} {setting} {value:g}" + " **chosen**" * ((net, setting, value) in won)] = cells
     seeds = table["seed"].unique()
     facts = dict(first=FIRST, images=f"{NEW_TASK_IMAGES:,}", count=len(seeds), low=seeds.min(), high=seeds.max())
     return PAGE.format(**facts) + markdown(pd.DataFrame.from_dict(lines, orient="index"), "net, setting, value") + "\n"
 
 
-def _told(values: pd.Series) -> str:
+def told(values: pd.Series) -> str:
+    """Fractions, one a seed, as their mean in % ± half of the 95 % interval."""
     if values.empty:
         return ""
     mean, low, high = confidence_interval(100 * values)

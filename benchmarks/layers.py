@@ -17,13 +17,13 @@ import pandas as pd
 import torch
 from torch import nn
 
+from benchmarks.choose_settings import told
 from benchmarks.rounds import interleaved
 from benchmarks.section import write_section
 from ebll.config import NEW_TASK_IMAGES
 from ebll.data.catalog import load_cut
 from ebll.files import write_table
 from ebll.methods import Finetune
-from ebll.metrics import confidence_interval
 from ebll.networks import build_network
 from ebll.protocol import learn_first, run_sequence
 from ebll.recording import Recorder, measure_accuracy
@@ -104,8 +104,7 @@ def page(rows: pd.DataFrame) -> str:
         cost = rows[(rows["layers"] == name) & (rows["what"] == "cost")]["value"]
         cells = {"a step": f"{cost.median():.2f} x"}
         for task in TASKS:
-            mean, low, high = confidence_interval(100 * of[task].dropna())
-            cells[task] = f"{mean:.1f} ± {(high - low) / 2:.1f}"
+            cells[task] = told(of[task].dropna())
         curve = (of["ebll ratio"] < 0.5) & (of["ebll when"] < 0.5)
         cells |= {
             "EBLL's curve": f"{int(curve.sum())} of {seeds}",

@@ -56,10 +56,14 @@ def cut(e):
 @pytest.mark.parametrize("e", [PAIR, LONG], ids=["pair", "long"])
 @pytest.mark.parametrize("name", ["lwf", "ebll"])
 def test_the_rows_of_a_run_are_those_from_the_common_start_with_the_settings_of_the_net(tables, start, e, name):
-    run = ebll.run_sequence(cut(e), method_from(name, WEIGHTS), start=start, settings=SETTINGS, seed=SEED)
+    run = ebll.run_sequence(
+        cut(e), method_from(name, WEIGHTS), start=start, settings=SETTINGS, seed=SEED, consolidate_last=False
+    )
     mine = rows(tables["accuracy"], e, name)
     assert mine[["after", "task", "accuracy"]].to_dict("records") == run.recorder.accuracy_rows
     assert len(rows(tables["curves"], e, name)) == len(run.recorder.curve_rows)
+    kept = rows(tables["kept"], e, name)
+    assert list(kept["bytes"]) == [row["bytes"] for row in run.recorder.memory_rows]
 
 
 def test_the_reference_is_a_fresh_network_on_the_same_images_for_as_many_epochs(tables):

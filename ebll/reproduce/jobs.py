@@ -68,9 +68,16 @@ class Job:
         return [{"sequence": e.id, "method": m, "seed": self.seed} for e in self.experiments for m in self.methods]
 
     @property
+    def learned(self) -> dict[Experiment, list[Experiment]]:
+        """Each experiment that is run -> those that it begins with, itself among them: their rows are read off it."""
+        beginnings = {e: [o for o in self.experiments if o.tasks == e.tasks[: len(o.tasks)]] for e in self.experiments}
+        read_off = {o for e, several in beginnings.items() for o in several if o != e}
+        return {e: several for e, several in beginnings.items() if e not in read_off}
+
+    @property
     def work(self) -> float:
         """Optimiser steps of all runs, and of the first task, times what a step of the net costs."""
-        train, later = self.train, [name for e in self.experiments for name in e.tasks[1:]]
+        train, later = self.train, [name for e in self.learned for name in e.tasks[1:]]
 
         def batches(images: int) -> int:
             return math.ceil(images / train.batch_size)
@@ -152,19 +159,27 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     options = {"settings": job.train, "seed": seed, "device": job.device, "log_every": LOG_EVERY * job.measured}
     first = load_cut(job.first, 0, job.device)
     start = yield from first_task(first, job.net, **options)
-    for e in job.experiments:
+    for e, beginnings in job.learned.items():
         later = [load_cut(name, NEW_TASK_IMAGES, job.device) for name in e.tasks[1:]]
         tasks, made = [first, *later], Comparison()
-        facts = {"sequence": e.id, "net": e.net, "method": SINGLE_TASK, "seed": seed}
-        if job.measured:
-            tables.parts["gaps"].append(pd.DataFrame([facts | _gap(job, start.net, *tasks[:2])]))
         for name in job.methods:
             method = None if name == SINGLE_TASK else method_from(name, job.weights)
             yield from learn_with(made, name, method, tasks, start, net=job.net, **options)
-        tables.parts["accuracy"].append(made.accuracy)
-        tables.parts["curves"].append(made.curves)
-        tables.parts["kept"].append(made.kept)
         tables.failures += [f"{e.id}: {failure}" for failure in made.failures]
+        for part in beginnings:
+            _add(tables, made, part)
+            if job.measured:
+                facts = {"sequence": part.id, "net": e.net, "method": SINGLE_TASK, "seed": seed}
+                tables.parts["gaps"].append(pd.DataFrame([facts | _gap(job, start.net, *tasks[:2])]))
+
+
+def _add(tables: Tables, made: Comparison, e: Experiment) -> None:
+    """Add the rows of an experiment, which is the one that was run, or the beginning of it."""
+    within = {"accuracy": ("after", e.tasks), "curves": ("training", e.tasks), "kept": ("after", e.tasks[:-1])}
+    for name, (column, tasks) in within.items():
+        table = getattr(made, name)
+        if len(table):  # nothing is kept after the last task
+            tables.parts[name].append(table[table[column].isin(tasks)].assign(sequence=e.id))
 
 
 def _gap(job: Job, net: torch.nn.Module, first: Task, new: Task) -> Mapping[str, object]:
