@@ -27,6 +27,7 @@ import torch
 
 from benchmarks.section import write_section
 from ebll import protocol
+from ebll.comparison import SINGLE_TASK
 from ebll.executors import completed, default_workers
 from ebll.files import write_table
 from ebll.methods import METHODS
@@ -81,13 +82,13 @@ def repetitions() -> list[Repetition]:
 
 
 def jobs(first_seed: int) -> list[Job]:
-    """What the headline claims need, with seeds from this one on."""
+    """What the headline claims need, with seeds from this one on; the reference of single tasks is not among it."""
     seeds = range(first_seed, first_seed + PLAN.seeds)
     more = range(first_seed + PLAN.seeds, first_seed + max(PLAN.seeds, PLAN.close))
-    curves = dataclasses.replace(PLAN, experiments=CURVES)
-    return jobs_of(dataclasses.replace(PLAN, experiments=REST), list(METHODS), seeds, more) + jobs_of(
-        curves, CLOSE, seeds
-    )
+    rest, curves = (dataclasses.replace(PLAN, experiments=tuple(some)) for some in (REST, CURVES))
+    every = [*jobs_of(rest, list(METHODS), seeds, more), *(jobs_of(curves, CLOSE, seeds) if CURVES else ())]
+    without = [dataclasses.replace(job, methods=tuple(m for m in job.methods if m != SINGLE_TASK)) for job in every]
+    return sorted(without, key=lambda job: -job.work)
 
 
 def disturbed_network(*given: Any) -> Network:
