@@ -735,8 +735,8 @@ ebll.course.say(
     f"Alpha 30 leaves **{much['letters'].mean():.0f} %** of the letters right, and the features end "
     f"{much['distance'].mean():.0f} away. With a tenth of the learning rate it is **{held['letters'].mean():.0f} %**, "
     f"and {held['distance'].mean():.1f} in place of LwF's {none['distance'].mean():.1f} at that rate. Textures are "
-    f"learned to {held['textures'].mean():.0f} % then, and by LwF to {none['textures'].mean():.0f} %; at the usual rate "
-    f"LwF has {usual:.0f} %."
+    f"learned to {held['textures'].mean():.0f} % then, and by LwF to {none['textures'].mean():.0f} %; at the usual "
+    f"rate LwF has {usual:.0f} %."
 )
 
 # %% large-think [markdown]

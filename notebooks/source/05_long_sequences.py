@@ -395,7 +395,8 @@ ebll.course.say(
 # %% own-teachers-read [markdown]
 # So the smaller part of the loss goes through a drifted teacher; the words in brackets say whether these seeds show that
 # part at all. Most is lost in spite of a perfect teacher, since new images say too little of old ones: the shortcoming of
-# notebook 02, once per stage. EBLL works on that rest. It does not cure the drift: its codes, too, are recorded anew before each task.
+# notebook 02, once per stage. EBLL works on that rest. It does not cure the drift: its codes, too, are recorded anew
+# before each task.
 
 # %% memory [markdown]
 # ## 4. What remembering costs
@@ -517,7 +518,8 @@ ebll.course.say(
 # direction, from below.
 #
 # **Predict first.** Letters suffer most, so we protect them more, with $\alpha_1 = 15$; or everything, with $\alpha = 15$
-# for all: far more than the chosen $\alpha$, as a demonstration. How many letters are kept after three new tasks, more or fewer than with the chosen $\alpha$?
+# for all: far more than the chosen $\alpha$, as a demonstration. How many letters are kept after three new tasks, more or
+# fewer than with the chosen $\alpha$?
 
 
 # %% steepness
