@@ -116,7 +116,7 @@ for t, encoder in enumerate(memory.encoders):
     moved = encoder(now.features(images)) - encoder(before.features(images))
     rows.append((tasks[t].name, alphas[t], distillation.item(), 0.5 * moved.square().sum(dim=1).mean().item()))
 terms = pd.DataFrame(rows, columns=["old task", "alpha", "distillation", "code"]).set_index("old task")
-task_loss = -torch.log_softmax(now(images, 3), dim=1)[torch.arange(64), labels].mean().item()
+task_loss = -torch.log_softmax(now(images, 3), dim=1)[torch.arange(len(labels)), labels].mean().item()
 by_hand = task_loss + distill_weight * terms["distillation"].sum() + (terms["alpha"] * terms["code"]).sum()
 
 # %% objective-by-library
@@ -124,7 +124,9 @@ method = methods["ebll"].replace(alpha=alphas)
 recorded = method.record_targets(before, 3, images, memory)
 parts = method.loss_terms(now, [ebll.methods.Batch(3, images, labels, recorded)], memory)
 assert abs(by_hand - sum(part.weighted() for part in parts.values()).item()) < 1e-3
-ebll.course.say(f"By hand and by the library: **{by_hand:.3f}**, on 64 textures, at the end of the fourth task.")
+ebll.course.say(
+    f"By hand and by the library: **{by_hand:.3f}**, on {len(labels)} textures, at the end of the fourth task."
+)
 terms.round(3)
 
 # %% objective-source [markdown]
