@@ -504,7 +504,7 @@ ebll.plots.over_setting(both, "weight", MEASURES, xlabel="λ", title=title, capt
 by = weights.groupby("weight").mean(numeric_only=True)
 assert by.loc[0, "missed"] > by.loc[0.01, "missed"] + 5 > by.loc[1, "missed"] + 5  # more weight, better reconstruction
 assert by.loc[0.01, "accuracy"] > by.loc[1, "accuracy"] + 10  # too much weight, and the task is forgotten
-assert abs(by.loc[0.01, "accuracy"] - by.loc[0, "accuracy"]) < 4  # the middle costs next to nothing
+assert by.loc[0, "accuracy"] - by.loc[0.01, "accuracy"] < 8  # the middle costs little beside that
 ebll.course.say(
     f"From λ = 0 to 0.01 the missed share falls from {by.loc[0, 'missed']:.0f} % to {by.loc[0.01, 'missed']:.0f} % "
     f"and the accuracy changes by {by.loc[0.01, 'accuracy'] - by.loc[0, 'accuracy']:+.1f} points. From 0.01 to 1 the "
@@ -579,13 +579,13 @@ first, last = (begun[begun["passes"] == n].groupby("kind").mean(numeric_only=Tru
 pc, rand = last.loc["principal components"], last.loc["random weights"]
 assert rand["flat"] > 20 and pc["flat"] < 5 and rand["missed"] > pc["missed"] + 10
 assert first.loc["principal components", "accuracy"] > first.loc["random weights", "accuracy"] + 15
-assert abs(rand["accuracy"] - pc["accuracy"]) < 4  # "does not suffer in the end"
+assert abs(rand["accuracy"] - pc["accuracy"]) < 4  # "hardly suffers in the end"
 ebll.course.say(
     f"After 16 passes **{rand['flat']:.0f} %** of the entries are flat from random weights, {pc['flat']:.0f} % from "
     f"the principal components; the missed shares are {rand['missed']:.0f} % and {pc['missed']:.0f} %. "
     f"After the *first* pass the accuracies were {first.loc['random weights', 'accuracy']:.0f} % and "
     f"{first.loc['principal components', 'accuracy']:.0f} %, after 16 they are {rand['accuracy']:.1f} % and "
-    f"{pc['accuracy']:.1f} %: what the head reads does not suffer in the end."
+    f"{pc['accuracy']:.1f} %: what the head reads hardly suffers in the end."
 )
 
 # %% start-myth [markdown]
@@ -736,7 +736,7 @@ pd.DataFrame(rows).round(3)
 # 3. **The task-aware objective** (E2) adds the task's loss through the reconstruction. At equal size it misses more of the
 #    spread than PCA and keeps more accuracy, far more with a small code. $\lambda = 0$: only the task; large $\lambda$: like PCA.
 # 4. **Flat sigmoids** are code entries near 0 or 1. A random start makes many; the start at the principal components few,
-#    and it is ready after a pass. The accuracy suffers from neither, in the end.
+#    and it is ready after a pass. In the end the accuracy hardly suffers from either.
 # 5. **Scale.** $\lambda = 2w/m$ between `MSELoss` and half the sum over $m$ features. A weight carries over to another net
 #    or another spelling only when both terms of the loss have been looked at.
 #

@@ -116,7 +116,7 @@ for t, encoder in enumerate(memory.encoders):
     moved = encoder(now.features(images)) - encoder(before.features(images))
     rows.append((tasks[t].name, alphas[t], distillation.item(), 0.5 * moved.square().sum(dim=1).mean().item()))
 terms = pd.DataFrame(rows, columns=["old task", "alpha", "distillation", "code"]).set_index("old task")
-task_loss = -torch.log_softmax(now(images, 3), dim=1)[torch.arange(64), labels].mean().item()
+task_loss = -torch.log_softmax(now(images, 3), dim=1)[torch.arange(len(labels)), labels].mean().item()
 by_hand = task_loss + distill_weight * terms["distillation"].sum() + (terms["alpha"] * terms["code"]).sum()
 
 # %% objective-by-library
@@ -124,7 +124,9 @@ method = methods["ebll"].replace(alpha=alphas)
 recorded = method.record_targets(before, 3, images, memory)
 parts = method.loss_terms(now, [ebll.methods.Batch(3, images, labels, recorded)], memory)
 assert abs(by_hand - sum(part.weighted() for part in parts.values()).item()) < 1e-3
-ebll.course.say(f"By hand and by the library: **{by_hand:.3f}**, on 64 textures, at the end of the fourth task.")
+ebll.course.say(
+    f"By hand and by the library: **{by_hand:.3f}**, on {len(labels)} textures, at the end of the fourth task."
+)
 terms.round(3)
 
 # %% objective-source [markdown]
@@ -356,7 +358,7 @@ ebll.course.say(
 # An experiment separates the two: LwF with every old head taught by the network **as it was when that head was new**.
 # This needs a copy of the network per task, just what LwF and EBLL were made to do without. Here it is a measuring device.
 #
-# **Predict first.** Which part of LwF's loss on letters will go away: nearly none, about a third, or nearly all?
+# **Predict first.** Which part of LwF's loss on letters will go away: less than half, about half, or nearly all?
 
 
 # %% own-teachers-by-hand
@@ -385,7 +387,7 @@ taught = 100 * pd.concat(rows).query("after == 'textures'").set_index(["task", "
 saved = taught["letters"] - end["lwf", "letters"]
 lost = 100 * made.accuracy.query("method == 'lwf' and after == 'letters'").set_index("seed")["accuracy"]
 lost = lost - end["lwf", "letters"]
-assert 0 < saved.mean() < 0.75 * lost.mean()  # the next text says so
+assert saved.mean() < 0.5 * lost.mean()  # the next text says so
 ebll.course.say(
     f"LwF loses {lost.mean():.1f} points of letters in three stages. Undrifted teachers save {gain(saved)}, which is "
     f"**{100 * saved.mean() / lost.mean():.0f} %** of it. Average accuracy over all tasks (M4): "
@@ -393,9 +395,10 @@ ebll.course.say(
 )
 
 # %% own-teachers-read [markdown]
-# So both reasons count. A drifted teacher costs letters, but only a part of the loss goes through it. The rest is lost
-# in spite of a perfect teacher, since new images say too little of old ones: the shortcoming of notebook 02, once per
-# stage. EBLL works on that rest. It does not cure the drift: its codes, too, are recorded anew before each task.
+# So the smaller part of the loss goes through a drifted teacher; the words in brackets say whether these seeds show that
+# part at all. Most is lost in spite of a perfect teacher, since new images say too little of old ones: the shortcoming of
+# notebook 02, once per stage. EBLL works on that rest. It does not cure the drift: its codes, too, are recorded anew
+# before each task.
 
 # %% memory [markdown]
 # ## 4. What remembering costs
@@ -516,8 +519,9 @@ ebll.course.say(
 # curvatures add up: a further old task can only make the bowl steeper. Power iteration finds the steepest
 # direction, from below.
 #
-# **Predict first.** Letters suffer most, so we protect them more, with $\alpha_1 = 10$; or everything, with $\alpha = 10$
-# for all. How many letters are kept after three new tasks, more or fewer than with the chosen $\alpha$?
+# **Predict first.** Letters suffer most, so we protect them more, with $\alpha_1 = 15$; or everything, with $\alpha = 15$
+# for all: far more than the chosen $\alpha$, as a demonstration. How many letters are kept after three new tasks, more or
+# fewer than with the chosen $\alpha$?
 
 
 # %% steepness
@@ -536,13 +540,13 @@ def steepness(net, memory, images, alpha, steps=40):
 
 # %% forecast
 chosen, limit = methods["ebll"].alpha, 2 * (1 + settings.momentum) / settings.learning_rate
-variants = {f"α = {chosen:g}": (chosen,) * 3, "α = 10, letters only": (10.0, chosen, chosen), "α = 10": (10.0,) * 3}
+variants = {f"α = {chosen:g}": (chosen,) * 3, "α = 15, letters only": (15.0, chosen, chosen), "α = 15": (15.0,) * 3}
 rows = {
     kind: [steepness(*stages["ebll", 0][i - 1], tasks[i].train.inputs[::4], alpha) for i in (1, 2, 3)]
     for kind, alpha in variants.items()
 }
 steep = pd.DataFrame(rows, index=pd.Index([1, 2, 3], name="old tasks"))
-assert steep["α = 10"].is_monotonic_increasing and steep["α = 10"][1] < limit < steep["α = 10"][2]
+assert steep["α = 15"].is_monotonic_increasing and steep["α = 15"][1] < limit < steep["α = 15"][2]
 mildest = steep[f"α = {chosen:g}"]
 over = " and ".join(str(n) for n in steep.index if mildest[n] > limit)
 ebll.course.say(
@@ -583,22 +587,22 @@ assert change[0] > -3 and change[1] < -4 and change[2] < -5  # the next text say
 assert mean["code"][wholly] > 1.5 * mean["code"][usual]
 assert three[partly].mean() < three[usual].mean() + 2
 ebll.course.say(
-    f"Letters with alpha = 10 instead of {chosen:g}: with one old task {gain(one[wholly] - one[usual])}; with three "
-    f"{gain(three[wholly] - three[usual])}. The codes, held with {10 / chosen:.1f} times the weight, have moved "
+    f"Letters with alpha = 15 instead of {chosen:g}: with one old task {gain(one[wholly] - one[usual])}; with three "
+    f"{gain(three[wholly] - three[usual])}. The codes, held with {15 / chosen:g} times the weight, have moved "
     f"**more**: {mean['code'][wholly]:.2f} instead of {mean['code'][usual]:.2f}.\n\n"
-    f"With alpha = 10 for letters only, three old tasks: {gain(three[partly] - three[usual])}."
+    f"With alpha = 15 for letters only, three old tasks: {gain(three[partly] - three[usual])}."
 )
 
 # %% alpha-warned
 assert steep[partly][2] > limit and steep[usual][3] > 0.75 * limit  # this and the next: the next text says so
 assert (two[partly] - two[usual]).mean() > 0.5 * change[1]
 ebll.course.say(
-    f"With alpha = 10 for letters only, two old tasks: curvature {steep[partly][2]:.0f}, above the limit of "
+    f"With alpha = 15 for letters only, two old tasks: curvature {steep[partly][2]:.0f}, above the limit of "
     f"{limit:.0f}; letters {gain(two[partly] - two[usual])}."
 )
 
 # %% alpha-think [markdown]
-# With $\alpha = 10$ for all, the forecast names the task at which it happens: the same weight that does no harm with one
+# With $\alpha = 15$ for all, the forecast names the task at which it happens: the same weight that does no harm with one
 # old task ruins letters with two. With more weight on letters only it warns of the same, and letters suffer far less: past
 # the limit the damage may be small. So a weight that was tuned on two tasks is not safe on a longer sequence. The chosen
 # $\alpha$ is near the limit or above it with three old tasks: a part of what EBLL loses at the last stage may be overshoot
@@ -613,7 +617,7 @@ ebll.course.say(
 #    gains too; M7 was, on average, best where nothing is
 #    protected. Show the matrix.
 # 3. **Errors build up.** Every stage moves away from the features of the first task, with EBLL less than with LwF. A
-#    drifted teacher explains a part of LwF's loss; the rest happens anew at each stage.
+#    drifted teacher explains less than half of LwF's loss; the rest happens anew at each stage.
 # 4. **Bytes.** Between tasks: an encoder per old task, far less than a network. During a task: recorded targets and codes
 #    on top. Separate operators cost more than their encoders. An encoder is worth some tens of images.
 # 5. **Alpha.** The pull adds up over old tasks. Above the limit that step size and momentum set, more weight can keep less.
@@ -628,10 +632,10 @@ ebll.course.say(
 #   ```
 # - Was it overshoot? Half the weight has half the curvature. `learn(methods["ebll"].replace(alpha=1.5), 0)[0].accuracy`
 #   beside `made.runs["ebll", 0].accuracy`: are more letters kept after textures?
-# - More and smaller steps, for `"α = 10"`, from the same starts. What does it do to letters, and to the new tasks?
+# - More and smaller steps, for `"α = 15"`, from the same starts. What does it do to letters, and to the new tasks?
 #   ```python
 #   settings = settings.replace(learning_rate=0.005, epochs=24)
-#   learn(methods["ebll"].replace(alpha=10.0), 0)[0].accuracy_matrix()
+#   learn(methods["ebll"].replace(alpha=15.0), 0)[0].accuracy_matrix()
 #   ```
 # - Next: `06_ewc_and_parameter_constraints.ipynb` holds the weights themselves, with a memory that does not grow.
 #
