@@ -2,12 +2,13 @@
 
 import functools
 
+import pandas as pd
 import pytest
 import torch
 from tiny import SETTINGS, blobs
 
 import ebll
-from ebll import AutoencoderSettings
+from ebll import METHODS, AutoencoderSettings
 from ebll.autoencoder import fit_autoencoder
 from ebll.comparison import SINGLE_TASK
 from ebll.methods import method_from
@@ -19,8 +20,8 @@ from ebll.seeds import derive_seed
 SEED, IMAGES = 3, 24  # images of each new task, which has 51 for training
 TASKS = {name: blobs(name, i) for i, name in enumerate(("letters", "mnist", "digits"))}  # known names, small inputs
 PAIR, LONG = Experiment("mlp", ("letters", "mnist")), Experiment("mlp", ("letters", "mnist", "digits"))
-WEIGHTS = {"distill_weight": 0.7, "alpha": 2.0, "code_size": 5}
-PROFILE = Profile((PAIR, LONG), seeds=1, close=1, claims=(), train=SETTINGS, weights=WEIGHTS)
+WEIGHTS = {"ewc_strength": 10.0, "distill_weight": 0.7, "alpha": 2.0, "code_size": 5}
+PROFILE = Profile((PAIR, LONG), seeds=1, claims=(), train=SETTINGS, weights=WEIGHTS)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jobs, "load_cut", loaded)
         patch.setattr(jobs, "NEW_TASK_IMAGES", IMAGES)
-        (job,) = jobs.jobs_of(PROFILE, ["lwf", "ebll"], [SEED])
+        (job,) = jobs.jobs_of(PROFILE, list(METHODS), range(SEED, SEED + 1))
         yield jobs.run_job(job).joined([PAIR, LONG])
 
 
@@ -54,14 +55,15 @@ def cut(e):
 
 
 @pytest.mark.parametrize("e", [PAIR, LONG], ids=["pair", "long"])
-@pytest.mark.parametrize("name", ["lwf", "ebll"])
-def test_the_rows_of_a_run_are_those_from_the_common_start_with_the_settings_of_the_net(tables, start, e, name):
+@pytest.mark.parametrize("name", METHODS)
+def test_rows_are_those_of_a_run_from_the_common_start_also_where_a_longer_run_begins_with_it(tables, start, e, name):
     run = ebll.run_sequence(
         cut(e), method_from(name, WEIGHTS), start=start, settings=SETTINGS, seed=SEED, consolidate_last=False
     )
     mine = rows(tables["accuracy"], e, name)
     assert mine[["after", "task", "accuracy"]].to_dict("records") == run.recorder.accuracy_rows
-    assert len(rows(tables["curves"], e, name)) == len(run.recorder.curve_rows)
+    curves = rows(tables["curves"], e, name)[["training", "step", "task", "feature_distance", "loss_total"]]
+    pd.testing.assert_frame_equal(curves.reset_index(drop=True), run.curves[list(curves)], check_exact=True)
     kept = rows(tables["kept"], e, name)
     assert list(kept["bytes"]) == [row["bytes"] for row in run.recorder.memory_rows]
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
+from benchmarks import first_epochs, layers
 from benchmarks.choose_settings import page, winners
 from ebll import EBLL, EWC, METHODS, AutoencoderSettings, CodeOnly, EBLLSeparate, InputError, LwF, TrainSettings
 from ebll.networks import NETS
@@ -173,6 +174,9 @@ def test_the_rules_by_hand():
 
 
 def test_the_page_is_what_the_rows_say_and_they_have_no_seed_of_the_main_job(rows):
-    assert page(rows).strip() in (DOCS / "settings.md").read_text(encoding="utf-8")
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    assert page(rows).strip() in text
+    for other, file in ((layers, "layers"), (first_epochs, "first-epochs")):
+        assert other.page(pd.read_csv(DOCS / f"{file}.csv")).strip() in text
     assert rows["seed"].min() >= 100
     assert set(rows["new_task"]) == {"", "mnist", "digits", "textures", "all in turn"}

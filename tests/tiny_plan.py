@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from ebll import TrainSettings
 from ebll.cli import cli
-from ebll.reproduce.plan import PROFILES, Experiment, Profile
+from ebll.reproduce.plan import PROFILES, Experiment, More, Profile
 
 SEQUENCES = (
     Experiment("mlp", ("letters", "digits")),
@@ -17,12 +17,13 @@ SEQUENCES = (
 CLAIMS = tuple(f"C{n}" for n in range(1, 10) if n != 7)
 
 
+MORE = More(SEQUENCES[:2], {"lwf": 3, "ebll": 3})
 SETTINGS = TrainSettings(epochs=1, warmup_epochs=1, batch_size=256)
 
 
 def profile(**changes):
     weights = {"distill_weight": 1.0, "alpha": 1.0, "ewc_strength": 10.0, "code_size": 8, **changes}
-    return Profile(SEQUENCES, seeds=2, close=3, claims=CLAIMS, train=SETTINGS, weights=weights)
+    return Profile(SEQUENCES, seeds=2, claims=CLAIMS, more=(MORE,), train=SETTINGS, weights=weights)
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ class PaperSettings(Settings):
     alpha_imagenet: float = as_in(MethodSettings, "alpha", 1e-3, doc="Weight of ImageNet's code term.")
     temperature: float = as_in(MethodSettings, "temperature")
     distill_weight: float = as_in(MethodSettings, "distill_weight")
-    ewc_strength: float = as_in(MethodSettings, "ewc_strength")
+    ewc_strength: float = as_in(MethodSettings, "ewc_strength", 300.0)
     fisher: str = as_in(MethodSettings, "fisher", "sampled")
     fisher_samples: int = as_in(MethodSettings, "fisher_samples")
     code_size: int = as_in(AutoencoderSettings, "code_size", 100, doc="Numbers in the code of every other set.")

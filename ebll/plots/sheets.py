@@ -48,7 +48,7 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
         one.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         one.set(xlim=(-0.5, columns * width - 0.5), anchor="W", yticks=[])
         one.set_ylabel(textwrap.fill(task, 16), rotation=0, ha="right", va="center")
-        names = [textwrap.fill(name, int(12 * cell)) for name in classes]
+        names = [textwrap.fill(name, int(14 * cell)) for name in classes]
         one.set_xticks((np.arange(len(names)) + 0.5) * width - 0.5, names)
         one.spines[:].set_visible(False)
         one.grid(visible=False)
@@ -147,7 +147,7 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     tall = 0.15 * max(line.count("\n") + 1 for line in lines) + 0.12
     units = table.groupby("unit", sort=False)
     title = "Claims and verdicts"
-    note = "Estimate and 95 % interval over seeds, on test data; upright line: what the claim is held against"
+    note = "Estimate and 95 % interval over seeds; upright line: what the claim is held against"
     figure, axes = new_figure(table, title, note, [""] * len(units), [tall * size for size in units.size()])
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):

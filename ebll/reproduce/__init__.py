@@ -27,7 +27,7 @@ from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.methods import METHODS, method_from
 from ebll.reproduce import report
 from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
-from ebll.reproduce.plan import CLOSE, EXPERIMENTS, PROFILES, Experiment, headline, regimes_of
+from ebll.reproduce.plan import EXPERIMENTS, PROFILES, Experiment, headline, regimes_of
 
 if TYPE_CHECKING:
     from ebll.reproduce.verdicts import Claim
@@ -79,10 +79,10 @@ def reproduce(
     """Run a profile and write its results.
 
     profile       "full" or "fast"; see `ebll.reproduce.plan`
-    seeds         how many, in place of the profile's numbers; they count up from `first_seed`
+    seeds         how many, the same for all runs, in place of the profile's numbers; they count up from `first_seed`
     out           folder for accuracy.csv, curves.csv, claims.json, the other tables and the figures
     device        "auto", "cpu" or "cuda"
-    methods       one name, or several, to run in place of all
+    methods       one name, or several, to run in place of all; close claims have no more seeds then
     workers       processes; as many as cores (at most 8) unless given, or one on a GPU
     on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
     on_progress   called a few times a second with runs done, runs in all, the job finished last, and the share of the
@@ -91,20 +91,19 @@ def reproduce(
                   what an earlier run has left in `out` stays
     """
     chosen = PROFILES[check_choice(profile, PROFILES, "Profile")]
-    close = chosen.close if seeds is None else 0
+    more = chosen.more if seeds is None and not methods else ()
     seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
     first_seed = check_count(first_seed, "first_seed", low=0)
     several = range(first_seed, first_seed + seeds)
-    more = range(first_seed + seeds, first_seed + max(seeds, close))
     methods = [methods] if isinstance(methods, str) else methods or METHODS
     names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
     device = choose_device(device)
-    folder = prepare_folder(out)
     from ebll.reproduce.claims import check_plan
 
     jobs = jobs_of(chosen, names, several, more, device)
-    if set(names) == METHODS.keys():
+    if set(names) == METHODS.keys():  # whoever leaves some out leaves out claims
         check_plan(chosen.experiments, [run for job in jobs for run in job.runs], chosen.claims)
+    folder = prepare_folder(out)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
     if on_start:
@@ -134,7 +133,7 @@ def reproduce(
     about = {
         "profile": profile,
         "seeds": list(several),
-        **({"more seeds": list(more), "of": list(CLOSE)} if more else {}),
+        "more seeds": [{"sequences": [e.id for e in one.experiments], **one.seeds} for one in more],
         "sequences": [e.id for e in chosen.experiments],
         "settings": [repr(chosen.train), *(repr(method_from(name, chosen.weights)) for name in names)],
         **versions(),
@@ -161,14 +160,15 @@ def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, abou
     accuracy, curves, gaps = tables["accuracy"], tables["curves"], tables["gaps"]
     report.write_tables(tables, folder)
     report.drop_conclusions(folder)  # a stop from here on must not leave those of an earlier run beside these tables
-    claims = claims_of(accuracy, curves, gaps, experiments)
+    outcomes = seed_outcomes(accuracy, experiments)
+    claims = claims_of(outcomes, curves, gaps, experiments)
     write_json([claim.as_dict() for claim in claims], folder / "claims.json")
     write_table(parts_table(claims), folder / "claims-parts.csv")
-    write_table(seed_outcomes(accuracy), folder / "outcomes.csv")
+    write_table(outcomes, folder / "outcomes.csv")
     shown = accuracy[accuracy["seed"].isin(about["seeds"])]
     write_text(report.summary(shown, claims, experiments), folder / "tables.md")
     write_json(dict(about), folder / "run.json")
-    report.draw(shown, curves, gaps, claims, experiments, folder)
+    report.draw(shown, curves[curves["seed"].isin(about["seeds"])], gaps, claims, experiments, folder)
     main = regimes_of(experiments)[headline("C1", experiments)]
     return Outcome(
         **tables, claims=claims, experiments=tuple(experiments), failures=made.failures, folder=folder,

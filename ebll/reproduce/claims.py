@@ -6,6 +6,7 @@ part of the lesson. `ebll.reproduce.verdicts` says how a claim is decided.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,25 +28,29 @@ TRAINED = ("finetune", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
 
 
 def claims_of(
-    accuracy: pd.DataFrame, curves: pd.DataFrame, gaps: pd.DataFrame, experiments: Sequence[Experiment]
+    outcomes: pd.DataFrame, curves: pd.DataFrame, gaps: pd.DataFrame, experiments: Sequence[Experiment]
 ) -> list[Claim]:
     """All claims that the tables can decide, regime by regime: a net and the old task that its pairs share.
 
+    outcomes   as `seed_outcomes` makes them: a run that ended early decides nothing
     The plain ids C1 ... C9 stand for the regime that `plan.headline` names; the others, after them, carry theirs, as in
     "C4 (cnn, letters first)". Claims that lack a method or a pair are left out.
     """
-    return _decided(experiments, seed_outcomes(accuracy), curve_shapes(curves), gaps)
+    ended = outcomes[["sequence", "method", "seed"]]
+    return _decided(experiments, outcomes, curve_shapes(curves).merge(ended), gaps)
 
 
 def check_plan(experiments: Sequence[Experiment], runs: Iterable[Mapping[str, object]], claims: Iterable[str]) -> None:
     """Refuse a plan whose runs leave one of these claims open, before any of them is made.
 
-    runs     dicts {sequence, method, seed}
+    runs     dicts {sequence, method, seed, measured}: whether curves and gaps are recorded
     raises   `InputError`
     """
-    outcomes = pd.DataFrame(runs).reindex(columns=OUTCOME_COLUMNS).fillna(0.0)
-    gaps = pd.DataFrame({"sequence": [e.id for e in experiments], "gap": 0.0})
-    found = {claim.id for claim in _decided(experiments, outcomes, outcomes.assign(ratio=0.0, when=0.0), gaps)}
+    outcomes = pd.DataFrame(runs).reindex(columns=[*OUTCOME_COLUMNS, "measured"]).fillna(0.0)
+    shapes, found = outcomes[outcomes["measured"] > 0].assign(ratio=0.0, when=0.0), set(claims)
+    for far in experiments:  # which task is the farthest is not known before it is measured
+        gaps = shapes.assign(gap=(shapes["sequence"] == far.id).astype(float))
+        found &= {claim.id for claim in _decided(experiments, outcomes, shapes, gaps)}
     if missing := [name for name in claims if name not in found]:
         raise InputError(f"The plan makes no runs that {', '.join(missing)} could be decided by.")
 
@@ -83,7 +88,7 @@ def _claims_of(
         new = [e.tasks[1] for e in pairs]
         where = f"{net}; {first} first, then {_either(new)}" + " (mean)" * (len(new) > 1)
 
-        most = against("forgetting", [*TRAINED, "feature-extraction", "joint"], best="finetune")
+        most = against("forgetting", [*TRAINED, "feature-extraction", "joint"], more="finetune")
         yield Claim("C1", "Fine-tuning forgets more of the old task than any other method.", where, most)
         kept = tuple(-abs(v) for v in evidence.per_seed("feature-extraction", "forgetting"))
         yield Claim(
@@ -92,14 +97,14 @@ def _claims_of(
             where,
             (
                 Part("nothing forgotten (minus what is)", kept, above=-1e-7),
-                *against("new", [*TRAINED, "joint"], worst="feature-extraction"),
+                *against("new", [*TRAINED, "joint"], less="feature-extraction"),
             ),
         )
         less = Part("forgetting, Fine-tuning minus LwF", difference("forgetting", "finetune", "lwf"))
         yield Claim("C3", "LwF forgets less than fine-tuning.", where, (less,))
         yield Claim(
             "C4",
-            "EBLL forgets less than LwF, and learns the new task as well, to within one point.",
+            "EBLL forgets less than LwF, at a cost of less than one point on the new tasks.",
             where,
             (
                 Part("forgetting, LwF minus EBLL", difference("forgetting", "lwf", "ebll")),
@@ -110,25 +115,31 @@ def _claims_of(
             "C5",
             "EBLL with separate operators forgets least of all methods that train the features without old data.",
             where,
-            against("forgetting", TRAINED, worst="ebll-separate"),
+            against("forgetting", TRAINED, less="ebll-separate"),
         )
         yield Claim(
             "C6",
             "Joint training, which sees the old data, ends with a higher average accuracy than all methods without it.",
             where,
-            against("average", [*TRAINED, "feature-extraction"], best="joint"),
+            against("average", [*TRAINED, "feature-extraction"], more="joint"),
         )
         yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first} first, then {new[0]}")
         if len(pairs) > 1 and not gaps.empty:
-            lost = {m: [evidence.per_seed(m, "forgetting", [pairs[i].id]) for i in (-1, 0)] for m in ("lwf", "ebll")}
-            gain = [lwf - ebll for lwf, ebll in zip(lost["lwf"], lost["ebll"], strict=True)]
+            *near, far = [e.id for e in pairs]
+            lost = Evidence(outcomes, (far,)).per_seed("lwf", "forgetting")
             yield Claim(
                 "C8",
-                "After a far new task LwF has forgotten more than after a near one, and EBLL saves more of it.",
-                f"{net}; {first} first, then {new[0]}, nearest by the measured gap, or {new[-1]}, farthest",
+                "After the far new task LwF has forgotten more than after nearer ones, and EBLL saves a part of it.",
+                f"{net}; {first} first, then {new[-1]}, the farthest by the measured gap, or {_either(new[:-1])}",
                 (
-                    Part("forgetting of LwF, far minus near", _paired(*lost["lwf"])),
-                    Part("forgetting, LwF minus EBLL, far minus near", _paired(*gain)),
+                    Part(
+                        f"forgetting of LwF, {new[-1]} minus {_either(new[:-1])}" + " (mean)" * (len(near) > 1),
+                        _paired(lost, Evidence(outcomes, tuple(near)).per_seed("lwf", "forgetting")),
+                    ),
+                    Part(
+                        f"forgetting after {new[-1]}, LwF minus EBLL",
+                        Evidence(outcomes, (far,)).difference("forgetting", "lwf", "ebll"),
+                    ),
                 ),
             )
     for e in group:
@@ -173,11 +184,10 @@ class Evidence:
     outcomes: pd.DataFrame
     sequences: tuple[str, ...]
 
-    def per_seed(self, method: str, column: str, sequences: Iterable[str] | None = None) -> pd.Series:
+    def per_seed(self, method: str, column: str) -> pd.Series:
         """Mean over the sequences of one column, a number a seed; seeds that lack a sequence are left out."""
-        sequences = list(sequences or self.sequences)
-        rows = self.outcomes[(self.outcomes["method"] == method) & self.outcomes["sequence"].isin(sequences)]
-        table = rows.pivot(index="seed", columns="sequence", values=column).reindex(columns=sequences)
+        rows = self.outcomes[(self.outcomes["method"] == method) & self.outcomes["sequence"].isin(self.sequences)]
+        table = rows.pivot(index="seed", columns="sequence", values=column).reindex(columns=list(self.sequences))
         return 100 * table.dropna().mean(axis=1)
 
     def difference(self, column: str, more: str, less: str) -> tuple[float, ...]:
@@ -185,10 +195,10 @@ class Evidence:
         return _paired(self.per_seed(more, column), self.per_seed(less, column))
 
     def against(
-        self, column: str, methods: Iterable[str], best: str | None = None, worst: str | None = None
+        self, column: str, methods: Iterable[str], more: str | None = None, less: str | None = None
     ) -> tuple[Part, ...]:
-        """The best method minus each of the others, or each of them minus the worst."""
-        pairs = [(best or name, worst or name) for name in methods if name not in (best, worst)]
+        """Method `more` minus each of the others, or each of them minus method `less`."""
+        pairs = [(more or name, less or name) for name in methods if name not in (more, less)]
         return tuple(
             Part(f"{COLUMNS[column]}, {METHODS[a].label} minus {METHODS[b].label}", self.difference(column, a, b))
             for a, b in pairs
@@ -205,19 +215,19 @@ OUTCOME_COLUMNS = [
 ]
 
 
-def seed_outcomes(accuracy: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy table -> a row per sequence, method and seed: forgetting (M5), new, average (M4), transfers (M6, M7).
+def seed_outcomes(accuracy: pd.DataFrame, experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """Accuracies of these experiments -> a row per sequence, method and seed.
 
-    All are fractions. `new` is the mean, over the tasks after the first, of the accuracy just after learning each.
-    Runs that ended early, and the reference `single-task`, are left out.
+    Columns: forgetting (M5), new, average (M4), transfers (M6, M7), all fractions. `new` is the mean, over the tasks
+    after the first, of the accuracy just after learning each. Runs that ended early, and the reference `single-task`,
+    are left out.
     """
-    rows = []
-    task_count = accuracy.groupby("sequence")["task"].nunique()
+    rows, whole = [], {e.id: len(e.tasks) for e in experiments}
     single = accuracy[accuracy["method"] == SINGLE_TASK].set_index(["sequence", "seed", "task"])["accuracy"]
     runs = accuracy[accuracy["method"] != SINGLE_TASK].groupby(["sequence", "method", "seed"], sort=False)
     for (sequence, method, seed), run in runs:
         order = run["after"].unique()
-        if len(order) < task_count[sequence]:
+        if len(order) < whole.get(sequence, math.inf):
             continue
         matrix = run.pivot(index="after", columns="task", values="accuracy").reindex(index=order, columns=order)
         reference = [single.get((sequence, seed, task), float("nan")) for task in order]

@@ -24,7 +24,7 @@ from ebll.methods.ebll import fit_to_task
 from ebll.metrics import unexplained_variance
 from ebll.protocol import first_task
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS
-from ebll.reproduce.plan import CLOSE, Experiment, Profile, headline, regimes_of
+from ebll.reproduce.plan import Experiment, More, Profile, regimes_of
 from ebll.seeds import cpu_threads
 from ebll.settings import AutoencoderSettings, TrainSettings
 from ebll.training import Step
@@ -32,7 +32,7 @@ from ebll.training import Step
 __all__ = ["Job", "Tables", "jobs_of", "run_job"]
 
 LOG_EVERY = 20
-NET_COST = {"mlp": 1.0, "cnn": 4.0}  # of an optimiser step, for the time left: 4.0 to 4.4 with AVX-512 and AVX2
+NET_COST = {"mlp": 1.0, "cnn": 3.0}  # of an optimiser step, for the time left
 FACTS = ["sequence", "net", "method", "seed"]
 COLUMNS = {
     "accuracy": ACCURACY_COLUMNS,
@@ -64,8 +64,9 @@ class Job:
 
     @property
     def runs(self) -> list[dict[str, object]]:
-        """Sequence, method and seed of each run."""
-        return [{"sequence": e.id, "method": m, "seed": self.seed} for e in self.experiments for m in self.methods]
+        """Sequence, method and seed of each run, and whether its curves and gaps are recorded."""
+        facts = {"seed": self.seed, "measured": self.measured}
+        return [{"sequence": e.id, "method": m} | facts for e in self.experiments for m in self.methods]
 
     @property
     def learned(self) -> dict[Experiment, list[Experiment]]:
@@ -119,12 +120,12 @@ class Tables:
 
 
 def jobs_of(
-    profile: Profile, methods: Sequence[str], seeds: Sequence[int], more: Sequence[int] = (), device: str = "cpu"
+    profile: Profile, methods: Sequence[str], seeds: range, more: Sequence[More] = (), device: str = "cpu"
 ) -> list[Job]:
     """Group the experiments of a profile into jobs, the costliest first, so that the cores finish together.
 
-    seeds   of all methods, and of the reference, on all experiments
-    more    of the methods `plan.CLOSE` on the pairs of the headline regime, of which accuracies alone are recorded
+    seeds   of these methods, and of the reference, on all experiments
+    more    of a profile: seeds that go on from the last of `seeds`
     """
     given = {"train": profile.train, "weights": profile.weights, "device": device}
     jobs = [
@@ -132,9 +133,11 @@ def jobs_of(
         for (net, first), group in regimes_of(profile.experiments).items()
         for seed in seeds
     ]
-    (net, first), close = headline("C4", profile.experiments), tuple(name for name in CLOSE if name in methods)
-    pairs = tuple(e for e in profile.experiments if e.regime == (net, first) and len(e.tasks) == 2)
-    jobs += [Job(net, first, seed, pairs, close, **given, measured=False) for seed in more]
+    for extra in more:
+        net, first = extra.experiments[0].regime
+        for i in range(len(seeds), max(extra.seeds.values())):
+            some = tuple(name for name, number in extra.seeds.items() if number > i)
+            jobs.append(Job(net, first, seeds[0] + i, extra.experiments, some, **given, measured=extra.measured))
     return sorted(jobs, key=lambda job: -job.work)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ebll.recording import sequence_id
 from ebll.settings import USUAL, TrainSettings
 
-__all__ = ["CLOSE", "EXPERIMENTS", "PROFILES", "Experiment", "Profile", "headline", "regimes_of"]
+__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "More", "Profile", "headline", "regimes_of"]
 
 Regime = tuple[str, str]
 """A net and the task that it learns first."""
@@ -61,31 +61,43 @@ def headline(claim: str, experiments: Iterable[Experiment]) -> Regime:
     return wanted if ("mlp", "letters") in regimes or wanted in regimes else regimes[0]
 
 
-CLOSE = ("lwf", "ebll")
-"""Methods that differ by a point or so, and that claims compare: they have more seeds than the others."""
+@dataclass(frozen=True)
+class More:
+    """More seeds than all methods have, where a claim is close: of some methods, on some experiments of one regime.
+
+    seeds     method -> how many in all; docs/verdicts.md says how firm the verdicts are with them
+    measured  whether curves are recorded, besides accuracies
+    """
+
+    experiments: tuple[Experiment, ...]
+    seeds: Mapping[str, int]
+    measured: bool = False
 
 
 @dataclass(frozen=True)
 class Profile:
     """How much of the plan to run.
 
-    seeds    of every method on every sequence
-    close    of the methods `CLOSE` on the pairs of the headline regime; docs/verdicts.md says how firm verdicts are
+    seeds    of every method on every experiment
     claims   what the runs must suffice for
     weights  settings by name, where they are not the methods' defaults
     """
 
     experiments: tuple[Experiment, ...]
     seeds: int
-    close: int
     claims: tuple[str, ...]
+    more: tuple[More, ...] = ()
     train: TrainSettings = USUAL
     weights: Mapping[str, float] = field(default_factory=dict)
 
 
 _FAST = (EXPERIMENTS[0], EXPERIMENTS[2], Experiment("mlp", ("letters", "mnist", "textures")))
 _ALL = tuple(f"C{n}" for n in range(1, 10))
+_MORE = (
+    More(EXPERIMENTS[:3], {"lwf": 30, "ebll": 30, "ebll-separate": 12, "joint": 12, "ewc": 12}),
+    More(EXPERIMENTS[5:6], {"lwf": 8, "ebll": 8}, measured=True),
+)
 PROFILES = {
-    "full": Profile(EXPERIMENTS, seeds=5, close=20, claims=_ALL),
-    "fast": Profile(_FAST, seeds=2, close=2, claims=tuple(name for name in _ALL if name != "C7")),
+    "full": Profile(EXPERIMENTS, seeds=5, claims=_ALL, more=_MORE),
+    "fast": Profile(_FAST, seeds=2, claims=tuple(name for name in _ALL if name != "C7")),
 }

@@ -17,15 +17,20 @@ from ebll.recording import TERMS
 from ebll.reproduce.plan import Experiment, regimes_of
 
 if TYPE_CHECKING:  # scipy and matplotlib are imported where they are needed: most of a worker's start would go to them
-    from ebll.reproduce.verdicts import Claim
+    from ebll.reproduce.verdicts import Claim, Part
 
 __all__ = [
     "LABELS", "cell", "claims_text", "draw", "drop_conclusions", "final_numbers", "final_table", "markdown",
     "summary", "write_tables",
 ]  # fmt: skip
 
-CLAIMS_LEGEND = """A claim is supported if the 95 % t-interval of a difference, paired over seeds, lies above zero, or
-above what is asked for, and not supported if it lies below; of several parts, the one that decides is given.
+SMALL = 1e-6  # of a margin that only allows for rounding
+
+CLAIMS_LEGEND = """Each part of a claim is a difference, paired over seeds. A claim is supported if the 95 % t-intervals
+of all its parts lie above zero, or above what is asked for, and not supported if one lies below; of more than three
+parts, the one that decides is shown. Forgetting is accuracy on the old task before minus after. All methods have the
+weights that were chosen for them on validation data, over the pairs and the sequence of four tasks (docs/settings.md):
+with other weights the order can change.
 """
 
 LEGEND = """Test accuracy in % after the last task, best first: mean over the seeds ± half of the 95 % t-interval.
@@ -51,7 +56,7 @@ def final_table(accuracy: pd.DataFrame, e: Experiment) -> pd.DataFrame:
     """
     numbers, reference = final_numbers(accuracy, e)
     means, table = {name: pd.concat(last, axis=1).mean(axis=1) for name, last in numbers.items()}, {}
-    for name in sorted(means, key=lambda name: -means[name].mean()):
+    for name in sorted(means, key=lambda name: np.nan_to_num(-means[name].mean(), nan=np.inf)):  # no run: last
         cells = {t: cell(values, reference[t]) for t, values in numbers[name].items()}
         table[LABELS[name]] = {**cells, "mean": cell(means[name], float(np.mean(list(reference.values()))))}
     return pd.DataFrame.from_dict(table, orient="index")
@@ -109,15 +114,10 @@ def claims_text(claims: Sequence[Claim]) -> str:
     for claim in claims:
         name, _, regime = claim.id.partition(" ")
         if regime:
-            elsewhere.setdefault(name, {})[regime.strip("()")] = f"{claim.verdict}, {_estimate(claim)}"
+            elsewhere.setdefault(name, {})[regime.strip("()")] = f"{claim.verdict}: {_estimate(claim.deciding)}"
             continue
-        part = claim.deciding
-        margin = f"; asked for: above {part.above:g}" if abs(part.above) > 1e-6 else ""
-        lines = [
-            f"**{claim.id}: {claim.verdict}.** {claim.statement}",
-            f"Where: {claim.where}; {len(part.values)} seeds.",
-            f"Measured: {part.what}: {_estimate(claim)}; {part.unit}{margin}.",
-        ]
+        lines = [f"**{claim.id}: {claim.verdict}.** {claim.statement}", f"Where: {claim.where}."]
+        lines += [f"Measured: {_told(part)}." for part in (claim.parts if len(claim.parts) <= 3 else [claim.deciding])]
         paragraphs.append("\n".join(textwrap.fill(line, 120, break_on_hyphens=False) for line in lines))
     if elsewhere:
         table = pd.DataFrame.from_dict(elsewhere, orient="index").fillna("")
@@ -125,10 +125,15 @@ def claims_text(claims: Sequence[Claim]) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _estimate(claim: Claim) -> str:
-    said = claim.as_dict()
-    estimate = f"{said['estimate']:+z.2f}"
-    return estimate if said["low"] is None else f"{estimate} ({said['low']:+z.2f} to {said['high']:+z.2f})"
+def _told(part: Part) -> str:
+    """What was measured, of how many seeds, and what was asked for where that is not just more than nothing."""
+    asked = f", above {part.above:g} asked for" if abs(part.above) > SMALL else ""
+    return f"{part.what}: {_estimate(part)}{asked}; {len(part.values)} seed{'s' * (len(part.values) > 1)}"
+
+
+def _estimate(part: Part) -> str:
+    (low, high), estimate = part.bounds, f"{part.estimate:+z.2f}"
+    return f"{estimate}{'' if np.isnan(low) else f' ({low:+z.2f} to {high:+z.2f})'} {part.unit}"
 
 
 def markdown(table: pd.DataFrame, corner: str) -> str:
@@ -177,12 +182,12 @@ def draw(
     from ebll.reproduce.claims import by_gap
 
     pairs = [e for e in experiments if len(e.tasks) == 2]
-    curve = next((e for e in pairs if e.net == "cnn"), (pairs or list(experiments))[0])
+    curve = next((e for e in by_gap(pairs, gaps) if e.net == "cnn"), (pairs or list(experiments))[0])
     present, figures = set(curves["method"]), {}
     shown = [m for m in ("finetune", "lwf", "ebll", "ebll-separate") if m in present] or sorted(present)
     terms = [m for m in ("finetune", "lwf", "ewc", "code-only", "ebll") if m in present] or sorted(present)
     if (curves["task"] != "").any():  # nothing was measured where no step was logged
-        alike = regimes_of(pairs).get((curve.net, curve.tasks[0]), [])
+        alike = by_gap(regimes_of(pairs).get(curve.regime, []), gaps)
         figures["feature-distance"] = plots.feature_distance(curves, curve.id, methods=shown)
         figures["loss-terms"] = plots.loss_terms(curves, curve.id, terms)
         if len(alike) > 1:
@@ -194,8 +199,9 @@ def draw(
     for net in dict.fromkeys(e.net for e in pairs):
         largest = max(regimes_of(e for e in pairs if e.net == net).values(), key=len)
         if {"finetune", "lwf", "ebll"} <= present and len(largest) > 1:
-            order = [e.id for e in by_gap(largest, gaps)]
-            figures[f"forgetting-by-gap-{net}"] = plots.forgetting_by_gap(accuracy, order)
+            figures[f"forgetting-by-gap-{net}"] = plots.forgetting_by_gap(
+                accuracy, [e.id for e in by_gap(largest, gaps)]
+            )
     if plain := [claim.as_dict() for claim in claims if " " not in claim.id]:
         figures["claims"] = plots.claims_overview([{**c, "reference": c["above"]} for c in plain])
     for e in experiments:
