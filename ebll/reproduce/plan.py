@@ -94,7 +94,7 @@ class Profile:
 _FAST = (EXPERIMENTS[0], EXPERIMENTS[2], Experiment("mlp", ("letters", "mnist", "textures")))
 _ALL = tuple(f"C{n}" for n in range(1, 10))
 _MORE = (
-    More(EXPERIMENTS[:3], {"lwf": 30, "ebll": 30, "ebll-separate": 12, "joint": 12, "ewc": 12}),
+    More(EXPERIMENTS[:3], {"lwf": 26, "ebll": 26, "ebll-separate": 12, "joint": 12, "ewc": 12}),
     More(EXPERIMENTS[5:6], {"lwf": 8, "ebll": 8}, measured=True),
 )
 PROFILES = {
