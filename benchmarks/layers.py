@@ -39,6 +39,7 @@ FIRST = "16 and 32 channels, both 5 x 5 of stride 2"
 LAYERS = {
     FIRST: [(16, 5, 2), (32, 5, 2)],
     "8 and 32 channels, both 5 x 5 of stride 2": [(8, 5, 2), (32, 5, 2)],
+    "8 and 32 channels, 5 x 5 and 3 x 3, both of stride 2": [(8, 5, 2), (32, 3, 2)],
     "16 and 32 channels, 5 x 5 of stride 3 and 3 x 3 of stride 2": [(16, 5, 3), (32, 3, 2)],
 }
 """Name -> channels, kernel and stride of each convolution; T stays one layer of 128."""
