@@ -196,7 +196,7 @@ spread = (
 known_to = spread / one["seed"].nunique() ** 0.5
 brightest = by_hand.stack().mul(100).sort_values(ascending=False).head(6)
 ebll.course.say(
-    f"Without alpha 30 and lambda_o 5, a typical cell of the left map has a standard deviation of {spread.median():.1f} "
+    f"Without alpha 30 and lambda_o 5 a typical cell of the left map has a standard deviation of {spread.median():.1f} "
     "points over seeds, the "
     f"widest {spread.max():.1f}. The mean of five is then known to about ±{known_to.median():.1f} (one "
     "standard error), and the six "
@@ -325,13 +325,13 @@ print("smallest alpha that keeps as much of the old task as lambda_o 2 does with
 pd.DataFrame(smallest).rename_axis(index="pair", columns="lambda_o").rename(columns="{:g}".format)
 
 # %% trade-after [markdown]
-# This table is a line of equal height on the map. It runs from $\lambda_o = 0$ with a large alpha to a larger $\lambda_o$
-# with none: there the two trade. Where it says *none*, the trade has ended. (The column of $\lambda_o = 2$ is 0 by
-# construction; that of 1 is 0 because $\lambda_o = 1$ alone keeps no less.)
+# This table is a line of equal height on the map. It runs from $\lambda_o = 0$ with a large alpha to a larger
+# $\lambda_o$ with none: there the two trade. Where it says *none*, the trade has ended. (The column of $\lambda_o = 2$
+# is 0 by construction; that of 1 is 0 because $\lambda_o = 1$ alone keeps no less.)
 #
-# Why do both together keep more? The code term holds $F$ in the directions that the code sees. The operator $T$ above it is
-# shared, and goes on learning the new task: `04_ebll.ipynb` puts the old $T$ back on top of such features and gets much of the
-# old task back. Distillation is the only term of E5 that holds $T$.
+# Why do both together keep more? The code term holds $F$ in the directions that the code sees. The operator $T$ above
+# it is shared, and goes on learning the new task: `04_ebll.ipynb` puts the old $T$ back on top of such features and
+# gets much of the old task back. Distillation is the only term of E5 that holds $T$.
 #
 # And the row of $\lambda_o = 5$ lies below all others, even below that of no distillation: more is not safer. That is the
 # next section.
@@ -368,10 +368,10 @@ ebll.widgets.sweep_explorer(
 # %% border-answer [markdown]
 # <details><summary>One answer</summary>
 #
-# (a) The column becomes as bright as its neighbour: with a code of 16 nothing is destroyed at $\alpha = 30$. Only the top
-# row stays dark, over its whole length. (b) After textures, by far: there most of the old task is lost, after mnist less than
-# ten points. (c) By less than the seeds of one cell lie apart. Look at the feature distances while you choose $\alpha = 30$ at code 64: they leap in the first
-# steps and never come back.
+# (a) The column becomes as bright as its neighbour: with a code of 16 nothing is destroyed at $\alpha = 30$. Only the
+# top row stays dark, over its whole length. (b) After textures, by far: there most of the old task is lost, after mnist
+# less than ten points. (c) By less than the seeds of one cell lie apart. Look at the feature distances while you choose
+# $\alpha = 30$ at code 64: they leap in the first steps and never come back.
 #
 # </details>
 
@@ -462,8 +462,8 @@ ebll.course.say(
 assert above["grown"].mean() > 0.9 and below["grown"].mean() < 0.1
 
 # %% curvature-after [markdown]
-# (The border is for all images at once and for the term alone. A batch may be steeper, and the other terms come on top: so the
-# sign may come early, and often before the old task suffers.)
+# (The border is for all images at once and for the term alone. A batch may be steeper, and the other terms come on top:
+# so the sign may come early, and often before the old task suffers.)
 #
 # ### The domain gap
 #
@@ -487,17 +487,23 @@ facts.round(1)
 near = facts.index[0]
 assert facts["images alike"].is_monotonic_increasing  # as the gap is
 assert facts.loc[near, "stable alpha below"] > 1.2 * facts["stable alpha below"].iloc[1:].max()
-alone = 100 * ready.query(KIT + " and alpha == 0").groupby(["tasks", "distill_weight"])["old_validation"].mean()
-cost = ", ".join(f"{alone[pair, 5] - alone[pair, 2]:.1f} on {pair}" for pair in facts.index)
 by_seed = kit_rows.pivot_table(index=["tasks", "seed"], columns="alpha", values="score")
 step = {pair: points((by_seed[30.0] - by_seed[10.0])[pair]) for pair in facts.index}
 assert all(one.bounds[1] < 0 for _, one in step.values())
-past = [pair for pair in facts.index if facts.loc[pair, "stable lambda_o below"] < 5]
+least = max(step, key=lambda pair: step[pair][1].estimate)
 ebll.course.say(
     "From alpha 10 to 30 the mean of both tasks changes by (points, with 95 % intervals): "
     + ", ".join(f"{step[pair][0]} on {pair}" for pair in facts.index)
-    + f". It costs least on {near}, where the border is the widest. And lambda_o 5 instead of 2, without any alpha, "
-    f"changes the old task by (points): {cost}. It lies above the border of lambda_o on {', '.join(past) or 'none'}."
+    + f". It costs least on {least}; the border of alpha is the widest on {near}."
+)
+
+# %% gap-lambda
+alone = 100 * ready.query(KIT + " and alpha == 0").groupby(["tasks", "distill_weight"])["old_validation"].mean()
+cost = ", ".join(f"{alone[pair, 5] - alone[pair, 2]:.1f} on {pair}" for pair in facts.index)
+past = [pair for pair in facts.index if facts.loc[pair, "stable lambda_o below"] < 5]
+ebll.course.say(
+    f"Lambda_o 5 instead of 2, without any alpha, changes the old task by (points): {cost}. "
+    f"That is above the border of lambda_o on {', '.join(past) or 'none of them'}."
 )
 
 # %% gap-think [markdown]
@@ -605,13 +611,14 @@ for size in SIZES:
 
 # %% lambda-border-told
 told = {size: [widths[size, pair] for pair in pairs] for size in SIZES}
-spans = ", ".join(f"{min(edge):.2f} to {max(edge):.2f} times for a code of {size}" for size, edge in told.items())
-ebll.course.say(f"At lambda 1 the border of alpha is wider than at 0.0001: {spans} (first network).")
+spans = ", ".join(f"{min(edge):.2f} to {max(edge):.2f} for a code of {size}" for size, edge in told.items())
+ebll.course.say(f"The border of alpha at lambda 1, in multiples of that at 0.0001: {spans} (first network).")
 assert np.mean(told[16]) > np.mean(told[64])
 
 # %% lambda-border-after [markdown]
-# So near the cliff lambda decides on which side of it a setting lies. A hyperparameter that does nothing over a whole
-# *region* is a finding: inside that region it need not be swept again. It is one about this range, this start of the fit, and these features.
+# So near the cliff lambda can decide on which side of it a setting lies. A hyperparameter that does nothing over a
+# whole *region* is a finding: inside that region it need not be swept again. It is one about this range, this start of
+# the fit, and these features.
 #
 # Why does a longer code narrow the border, and more than in proportion? Look at the length of the rows of $W_{enc}$:
 
@@ -644,10 +651,7 @@ every = {pair: ready.query("method == 'ebll' and tasks == @pair") for pair in pa
 scores = {pair: rows.pivot_table(index=CELL, columns="seed", values="score") for pair, rows in every.items()}
 scores = {pair: table.fillna(0.0) for pair, table in scores.items()}  # a run that failed counts as 0
 
-lines = [
-    "| pair | different winners | claimed | on other seeds | shrinkage | median cell |",
-    "|---|---|---|---|---|---|",
-]
+lines = ["| pair | different winners | claimed | on other seeds | shrinkage | median cell |", "|---" * 6 + "|"]
 for pair, table in scores.items():
     winners = {seed: table[seed].idxmax() for seed in table}
     claimed = np.mean([table.loc[cell, seed] for seed, cell in winners.items()])
@@ -663,8 +667,8 @@ ebll.course.say("\n".join(lines))
 # *median cell*. Differences are taken before rounding.
 #
 # The figure draws smaller grids at random from the full one and lets each seed choose from them. Its upper panel is the
-# shrinkage, its lower panel what is left of the lead. Both are medians over grids: a small grid may hold no good cell at all,
-# and a few such grids would drag a mean along.
+# shrinkage, its lower panel what is left of the lead. Both are medians over grids: a small grid may hold no good cell
+# at all, and a few such grids would drag a mean along.
 
 
 # %% seeds-choose
@@ -748,8 +752,8 @@ ebll.course.say("\n".join(lines))
 # %% preset-text [markdown]
 # That is **test** accuracy, mean of both tasks, of the chosen cell minus that of the kit's defaults, in points, on the
 # seeds that had no say: the mean of five choices, the worst and the best of them. The defaults were chosen earlier, with
-# other seeds ([the settings](../docs/settings.md)). One seed and many cells may well end below them: then it would have
-# been better not to choose at all.
+# other seeds ([the settings](../docs/settings.md)). A choice among many cells may well end below them, even by four
+# seeds: then it would have been better not to choose at all.
 #
 # So what may be said after five seeds? Hardly which cell is best, but which are not.
 
@@ -866,10 +870,10 @@ for (pair, weight, *_), line in ready.query("method == 'ebll' and recon_weight =
 regrets = pd.DataFrame(regrets)
 usual, far = (regrets.query(query)["lost"] for query in ("weight < 5", "weight == 5"))
 ebll.course.say(
-    f"Over {len(usual)} lines of the sweep, one for each pair, lambda_o up to 2, code size and seed: the choice without "
-    f"old data loses {usual.mean():.2f} points on average, more than one in {100 * (usual > 1).mean():.0f} % of them, "
-    f"at worst {usual.max():.1f}. In {100 * (usual < 0).mean():.0f} % it is *better* than the oracle on test images: "
-    "the oracle is a winner, too, and shrinks.\n\n"
+    f"Over {len(usual)} lines of the sweep, one for each pair, lambda_o up to 2, code size and seed: the choice "
+    f"without old data loses {usual.mean():.2f} points on average, more than one in {100 * (usual > 1).mean():.0f} % "
+    f"of them, at worst {usual.max():.1f}. In {100 * (usual < 0).mean():.0f} % it is *better* than the oracle "
+    "on test images: the oracle is a winner, too, and shrinks.\n\n"
     f"Over the {len(far)} lines of lambda_o 5 it loses {far.mean():.1f} on average and {far.max():.0f} at worst."
 )
 assert abs(usual.mean()) < 0.5 < far.mean()
@@ -879,9 +883,10 @@ assert abs(usual.mean()) < 0.5 < far.mean()
 # whatever comes out of it: its own loss is computed on the features as they are. Only something that remembers the features as
 # they were can tell.
 #
-# What this does not show. All pairs begin with letters, on one net at one learning rate, with one tolerance. The rule chose
-# alpha only; $\lambda_o$ and the code size were given, and where the given $\lambda_o$ overshoots, the rule does not save it. The rule was written by people who knew such curves. And an honest
-# choice has a price that the table does not show: every alpha is a training.
+# What this does not show. All pairs begin with letters, on one net at one learning rate, with one tolerance. The rule
+# chose alpha only; $\lambda_o$ and the code size were given, and where the given $\lambda_o$ overshoots, the rule does
+# not save it. The rule was written by people who knew such curves. And an honest choice has a price that the table does
+# not show: every alpha is a training.
 
 # %% summary [markdown]
 # ## Summary
@@ -890,13 +895,14 @@ assert abs(usual.mean()) < 0.5 < far.mean()
 #    $\lambda_o = 0$ it is fine-tuning) test it.
 # 2. **A map** shows two settings of many. Read what is fixed, the scale, the spread; then its Pareto front. Prefer a bright
 #    region to a bright cell.
-# 3. **Alpha and lambda_o** stand in for each other, but not fully: together they keep more, since only distillation holds the
-#    operator. Too much of either destroys. $\lambda$ of the autoencoder hardly matters inside the bright region, because the code stays near the principal components.
-# 4. **The border** $2(1+\mu)/(\eta\,h)$ ends the bright region. $h$ is a property of the encoder and of the new images; it
-#    grows with the code, and with what the new images have in common. A code loss that grows with alpha is its sign.
-# 5. **A best cell** is worth less than it claims: by more, the more cells there are and the fewer seeds. Report a set. **Without old
-#    data**, the code loss and the new task together come close to the oracle's alpha, unless $\lambda_o$ is too large already; the new
-#    task alone does not.
+# 3. **Alpha and lambda_o** stand in for each other, but not fully: together they keep more, since only distillation
+#    holds the operator. Too much of either destroys. $\lambda$ of the autoencoder hardly matters inside the bright
+#    region, because the code stays near the principal components.
+# 4. **The border** $2(1+\mu)/(\eta\,h)$ ends the bright region. $h$ is a property of the encoder and of the new images;
+#    it grows with the code, and with what the new images have in common. A code loss that grows with alpha is its sign.
+# 5. **A best cell** is worth less than it claims: by more, the more cells there are and the fewer seeds. Report a set.
+#    **Without old data**, the code loss and the new task together come close to the oracle's alpha, unless $\lambda_o$
+#    is too large already; the new task alone does not.
 #
 # ## What to try next
 #
