@@ -53,7 +53,7 @@ lesson = ebll.course.setup(PROFILE)
 # seed differ only in what happens after the letters. Now we ask the head for letters about images of other tasks: its
 # answer is $Y$, a probability for each of the 26 letters.
 #
-# **Predict first.** Which letters will it see in a 0, a 2 and a 5? And in a patch of brick wall?
+# **Predict first.** Which letters will it see in a 0, a 2 and a 5? And in a photograph of bricks?
 
 # %% start
 letters, mnist, digits, textures = lesson.load("letters", "mnist", "digits", "textures")
@@ -467,8 +467,6 @@ gap = gaps.mean().sort_values()  # from near to far
 gap.round(2).to_frame("gap").transpose()
 
 # %% ladder-runs
-for seed, start in zip(lesson.seeds, starts, strict=True):
-    start.memory = methods["ebll"].consolidate(start.net, 0, letters, None, seed)  # fitted once for all three runs
 runs |= {("digits", name): learn(digits, methods[name]) for name in ("finetune", "lwf")}
 runs |= {(task.name, "ebll"): learn(task, methods["ebll"]) for task in (mnist, digits, textures)}
 
