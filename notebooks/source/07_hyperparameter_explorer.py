@@ -331,7 +331,7 @@ pd.DataFrame(smallest).rename_axis(index="pair", columns="lambda_o").rename(colu
 #
 # Why do both together keep more? The code term holds $F$ in the directions that the code sees. The operator $T$ above
 # it is shared, and goes on learning the new task: `04_ebll.ipynb` puts the old $T$ back on top of such features and
-# gets much of the old task back. Distillation is the only term of E5 that holds $T$.
+# gets a part of the loss back. Distillation is the only term of E5 that holds $T$.
 #
 # And the row of $\lambda_o = 5$ lies below all others, even below that of no distillation: more is not safer. That is the
 # next section.
