@@ -520,7 +520,7 @@ ebll.widgets.forgetting_lab('new="mnist", methods=("finetune", "lwf")', hide=hid
 #
 # On none of them. At this learning rate a weight of 10 makes the loss so steep that the steps overshoot, and letters are
 # lost everywhere, most of all with textures, which are then not learned either. Set the learning rate to 0.005 as well: now
-# LwF keeps most letters again, but no more than with weight 1 and the usual steps. More weight alone is not more
+# LwF keeps most letters again, but hardly more than with weight 1 and the usual steps. More weight alone is not more
 # protection; notebook 04 says where the border is.
 #
 # </details>
