@@ -50,9 +50,7 @@ def test_02_a_distillation_weight_of_10_loses_letters_unless_the_steps_are_small
     heavy = usual | {"distill_weight": 10.0}
     small = heavy | {"learning_rate": 0.005}
     assert mean("lwf", "old", **heavy) < mean("lwf", "old", **usual) - 15
-    assert mean("lwf", "forgetting", **small) < 1.5
-    if new != "mnist":
-        assert mean("lwf", "new", **small) < mean("lwf", "new", **usual)
+    assert mean("lwf", "old", **heavy) + 15 < mean("lwf", "old", **small) < mean("lwf", "old", **usual) + 2
 
 
 def test_02_letters_are_lost_most_with_textures():
@@ -119,19 +117,18 @@ def old(index, new="textures", **at):
 
 
 def test_07_a_code_of_16_keeps_the_column_of_alpha_30(index):
-    lost = {}
-    for weight in (0.0, 1.0, 2.0, 5.0):
+    for weight in (0.0, 1.0, 2.0):
         short = {"distill_weight": weight, "code_size": 16}
-        lost[weight] = old(index, alpha=10.0, **short).mean() - old(index, alpha=30.0, **short).mean()
-        assert old(index, alpha=30.0, distill_weight=weight).mean() < 30
-        assert old(index, alpha=30.0, **short).mean() > 65
-    assert max(abs(lost[weight]) for weight in (0.0, 1.0, 2.0)) < 2
-    assert lost[5.0] > 2
+        assert old(index, alpha=30.0, **short).mean() > max(75, old(index, alpha=10.0, **short).mean())
+        assert np.nanmean(old(index, alpha=30.0, distill_weight=weight)) < 30
+    for alpha in (0.0, 0.3, 1.0, 3.0, 10.0, 30.0):  # the top row
+        assert old(index, alpha=alpha, distill_weight=5.0, code_size=16).mean() < 30
 
 
-def test_07_alpha_10_falls_behind_3_after_textures_and_not_after_mnist(index):
-    assert old(index, alpha=10.0).mean() < old(index, alpha=3.0).mean() - 1
-    assert old(index, "mnist", alpha=10.0).mean() >= old(index, "mnist", alpha=3.0).mean()
+def test_07_alpha_30_costs_most_of_letters_after_textures_and_less_than_ten_points_after_mnist(index):
+    after, before = (old(index, alpha=alpha).mean() for alpha in (30.0, 3.0))
+    assert after < before / 2
+    assert 5 < old(index, "mnist", alpha=3.0).mean() - old(index, "mnist", alpha=30.0).mean() < 10
 
 
 def test_07_lambda_moves_the_cell_by_less_than_its_seeds_lie_apart(index):
@@ -148,10 +145,11 @@ def test_07_past_the_border_the_features_leap_in_the_first_steps_and_never_come_
     assert far.iloc[-1] > 3 * other.max()
 
 
-def test_07_row_5_lies_below_rows_1_and_2_without_alpha(index):
+def test_07_row_5_lies_below_all_others(index):
     for new in ("digits", "mnist", "textures"):
-        rows = [old(index, new, alpha=0.0, distill_weight=weight).mean() for weight in (1.0, 2.0, 5.0)]
-        assert rows[2] < min(rows[:2])
+        for alpha in (0.0, 0.3, 1.0, 3.0, 10.0, 30.0):
+            rows = [np.nanmean(old(index, new, alpha=alpha, distill_weight=weight)) for weight in (0.0, 1.0, 2.0, 5.0)]
+            assert rows[3] < min(rows[:3])
 
 
 @pytest.mark.parametrize("exercise", ["pareto_front", "shrinkage", "selected_alpha"])

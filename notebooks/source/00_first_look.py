@@ -41,12 +41,12 @@ lesson = ebll.course.setup(PROFILE)
 # %% tasks [markdown]
 # ## 1. Four tasks, one network
 #
-# **Claim.** Tasks as different as digits, letters and patches of photographs fit one network: they share all of it but a
+# **Claim.** Tasks as different as digits, letters and photographs of surfaces fit one network: they share all of it but a
 # head each.
 #
-# Handwritten digits from two sources, capital letters in many typefaces, and patches of photographs: four tasks that come
-# inside packages that the kit needs anyway. All are grey images of the same size, cut into training, validation and test
-# images; settings are chosen on validation images, results are reported on test images.
+# Handwritten digits from two sources, capital letters in many typefaces, and windows of photographs that show one of four
+# surfaces: four tasks that come inside packages that the kit needs anyway. All are grey images of the same size, cut into
+# training, validation and test images; settings are chosen on validation images, results are reported on test images.
 #
 # The network has three parts. $F$ turns an image into features, the operator $T$ works on them, and each task $t$ has a
 # head $T_t$ of its own. A task is learned by making this loss small on its images (E1):

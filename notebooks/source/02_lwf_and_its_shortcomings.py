@@ -53,7 +53,7 @@ lesson = ebll.course.setup(PROFILE)
 # seed differ only in what happens after the letters. Now we ask the head for letters about images of other tasks: its
 # answer is $Y$, a probability for each of the 26 letters.
 #
-# **Predict first.** Which letters will it see in a 0, a 2 and a 5? And in a patch of brick wall?
+# **Predict first.** Which letters will it see in a 0, a 2 and a 5? And in a photograph of bricks?
 
 # %% start
 letters, mnist, digits, textures = lesson.load("letters", "mnist", "digits", "textures")
@@ -467,8 +467,6 @@ gap = gaps.mean().sort_values()  # from near to far
 gap.round(2).to_frame("gap").transpose()
 
 # %% ladder-runs
-for seed, start in zip(lesson.seeds, starts, strict=True):
-    start.memory = methods["ebll"].consolidate(start.net, 0, letters, None, seed)  # fitted once for all three runs
 runs |= {("digits", name): learn(digits, methods[name]) for name in ("finetune", "lwf")}
 runs |= {(task.name, "ebll"): learn(task, methods["ebll"]) for task in (mnist, digits, textures)}
 
@@ -522,7 +520,7 @@ ebll.widgets.forgetting_lab('new="mnist", methods=("finetune", "lwf")', hide=hid
 #
 # On none of them. At this learning rate a weight of 10 makes the loss so steep that the steps overshoot, and letters are
 # lost everywhere, most of all with textures, which are then not learned either. Set the learning rate to 0.005 as well: now
-# LwF keeps most letters again, but no more than with weight 1 and the usual steps. More weight alone is not more
+# LwF keeps most letters again, but hardly more than with weight 1 and the usual steps. More weight alone is not more
 # protection; notebook 04 says where the border is.
 #
 # </details>

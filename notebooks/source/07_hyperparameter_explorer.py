@@ -169,8 +169,9 @@ ebll.widgets.sweep_explorer(view=VIEW).drawing()
 # 1. **What is fixed?** Of the settings in the title, those that are not along an edge of the map hold for all of it: here the
 #    size of the code and $\lambda$. The others are those of the chosen cell. The caption names the data. Learning rate and
 #    epochs are fixed too, for the whole sweep.
-# 2. **What does the scale do?** It ends where the worst fifth of all settings begins: the cells of $\alpha = 30$ lie far
-#    below its end. On a scale that reached them, all others would look alike.
+# 2. **What does the scale do?** It ends where the worst fifth of all settings begins. On this pair more than a fifth lie past
+#    a cliff, the column of $\alpha = 30$ or the row of $\lambda_o = 5$: so the scale reaches down to them, and most others
+#    look alike. Read the numbers in the cells.
 # 3. **Where is it flat, where steep?** A bright *region* can be believed sooner than a bright cell; a cliff beside it is
 #    a warning.
 # 4. **How wide is the spread?** In the scatter the small dots around the ring are the five seeds of the chosen cell. Two
@@ -189,11 +190,13 @@ assert np.allclose(by_hand, cells.pivot(index="distill_weight", columns="alpha",
 (100 * by_hand).round(1).sort_index(ascending=False)  # lambda_o upwards, as in the map
 
 # %% map-spread
-spread = 100 * one.query("alpha < 30").groupby(["alpha", "distill_weight"])["old_validation"].std()
+spread = (
+    100 * one.query("alpha < 30 and distill_weight < 5").groupby(["alpha", "distill_weight"])["old_validation"].std()
+)
 known_to = spread / one["seed"].nunique() ** 0.5
 brightest = by_hand.stack().mul(100).sort_values(ascending=False).head(6)
 ebll.course.say(
-    f"Without the cliff, a typical cell of the left map has a standard deviation of {spread.median():.1f} "
+    f"Without alpha 30 and lambda_o 5 a typical cell of the left map has a standard deviation of {spread.median():.1f} "
     "points over seeds, the "
     f"widest {spread.max():.1f}. The mean of five is then known to about ±{known_to.median():.1f} (one "
     "standard error), and the six "
@@ -246,8 +249,8 @@ ebll.course.say(
 # %% trade [markdown]
 # ## 3. How alpha and lambda_o trade
 #
-# **Claim.** Alpha and lambda_o stand in for each other: where one holds already, the other adds less. Yet no alpha replaces
-# distillation, and too much of either destroys.
+# **Claim.** Alpha and lambda_o stand in for each other: where one holds already, the other adds less. Yet both together keep
+# more than either alone, and too much of either destroys.
 #
 # Both weights of E5 hold the old task: $\lambda_o$ its answers, $\alpha$ what its encoder sees of the features. If they held
 # unrelated things, their gains would add up: alpha would bring as many points in every row of the map. If they were one and
@@ -283,7 +286,7 @@ def points(values):
 
 # %% trade-gains
 lines = ["| pair | alpha 3 minus 0, at lambda_o 0 | at 1 | at 2 | lambda_o 1 alone minus the best alpha alone |"]
-lines, less, lone = [*lines, "|---|---|---|---|---|"], [], []
+lines, less, lone, more = [*lines, "|---|---|---|---|---|"], [], [], []
 by_weight = 100 * trade_rows.pivot_table(
     index=["tasks", "distill_weight", "alpha"], columns="seed", values="old_validation"
 )
@@ -294,19 +297,21 @@ for pair in pairs:
     less.append(points(gains[0] - gains[2])[1])
     told, alone = points(old.loc[1, 0] - old.loc[0, best])
     lone.append(alone)
+    more += [points(old.loc[1, 3] - old.loc[cell])[1] for cell in ((1, 0), (0, best))]  # both minus either alone
     lines.append("| " + " | ".join([pair, *(points(gain)[0] for gain in gains), told]) + " |")
 ebll.course.say("\n".join(lines))
 
 # %% trade-read
-assert all(one.estimate > 2 for one in less)  # alpha adds less where distillation holds already
-assert sum(one.estimate for one in lone) > 0  # and alpha alone does not do as well as lambda_o 1 alone
+assert all(one.bounds[0] > 0 for one in less)  # alpha adds less where distillation holds already
+assert all(one.bounds[0] > 0 for one in more)  # and both together keep more than either alone
 ebll.course.say(
     "Points of old-task accuracy, with 95 % intervals over five seeds. On every pair alpha brings less "
-    "where distillation is on "
-    f"(for {sum(one.bounds[0] > 0 for one in less)} of {len(less)} the interval of the difference lies "
-    "above zero). And on "
-    f"{sum(one.estimate > 0 for one in lone)} of {len(lone)} pairs lambda_o 1 without any alpha has more than the best "
-    f"alpha without lambda_o ({sum(one.bounds[0] > 0 for one in lone)} of {len(lone)} above zero)."
+    "where distillation is on: by "
+    f"{min(one.estimate for one in less):.1f} to {max(one.estimate for one in less):.1f} points at lambda_o 2. Alone, "
+    f"lambda_o 1 is ahead of the best alpha on {sum(one.estimate > 0 for one in lone)} of {len(lone)} pairs "
+    f"(interval above zero: {sum(one.bounds[0] > 0 for one in lone)} of {len(lone)}). Together, alpha 3 and lambda_o 1 "
+    f"keep {min(one.estimate for one in more):.1f} to {max(one.estimate for one in more):.1f} points more than "
+    "either of them does alone, and all these intervals lie above zero."
 )
 
 
@@ -320,15 +325,16 @@ print("smallest alpha that keeps as much of the old task as lambda_o 2 does with
 pd.DataFrame(smallest).rename_axis(index="pair", columns="lambda_o").rename(columns="{:g}".format)
 
 # %% trade-after [markdown]
-# This table is a line of equal height on the map. Where it runs diagonally, from a small $\lambda_o$ with some alpha to a
-# larger one with none, the two trade. Where it says *none*, the trade has ended. (The column of $\lambda_o = 2$ is 0 by
-# construction.)
+# This table is a line of equal height on the map. It runs from $\lambda_o = 0$ with a large alpha to a larger
+# $\lambda_o$ with none: there the two trade. Where it says *none*, the trade has ended. (The column of $\lambda_o = 2$
+# is 0 by construction; that of 1 is 0 because $\lambda_o = 1$ alone keeps no less.)
 #
-# Why does alpha alone not do? The code term holds $F$ in the directions that the code sees. The operator $T$ above it is
-# shared, and goes on learning the new task: `04_ebll.ipynb` puts the old $T$ back on top of such features and gets much of the
-# old task back. Distillation is the only term of E5 that holds $T$.
+# Why do both together keep more? The code term holds $F$ in the directions that the code sees. The operator $T$ above
+# it is shared, and goes on learning the new task: `04_ebll.ipynb` puts the old $T$ back on top of such features and
+# gets a part of the loss back. Distillation is the only term of E5 that holds $T$.
 #
-# And the row of $\lambda_o = 5$ lies below those of 1 and 2 nearly everywhere: more is not safer. That is the next section.
+# And the row of $\lambda_o = 5$ lies below all others, even below that of no distillation: more is not safer. That is the
+# next section.
 
 # %% border [markdown]
 # ## 4. What moves the best cell
@@ -350,7 +356,7 @@ pd.DataFrame(smallest).rename_axis(index="pair", columns="lambda_o").rename(colu
 # kernel you see it as a picture, as it opens.
 #
 # **Predict first.** (a) On textures, what does a code of 16 do to the column of $\alpha = 30$? (b) At code 64, does
-# $\alpha = 10$ hurt the old task more after textures or after mnist? (c) From $\lambda = 0.0001$ to 1, at the cell that the
+# $\alpha = 30$ hurt the old task more after textures or after mnist? (c) From $\lambda = 0.0001$ to 1, at the cell that the
 # widget opens with: how many points does the old task change?
 
 # %% border-panel
@@ -362,10 +368,10 @@ ebll.widgets.sweep_explorer(
 # %% border-answer [markdown]
 # <details><summary>One answer</summary>
 #
-# (a) The column becomes about as bright as its neighbour: with a code of 16 nothing is destroyed at $\alpha = 30$, though the
-# top row pays. (b) After textures: there the old task falls behind $\alpha = 3$, after mnist it does not. (c) By less than the
-# seeds of one cell lie apart. Look at the feature distances while you choose $\alpha = 30$ at code 64: they leap in the first
-# steps and never come back.
+# (a) The column becomes as bright as its neighbour: with a code of 16 nothing is destroyed at $\alpha = 30$. Only the
+# top row stays dark, over its whole length. (b) After textures, by far: there most of the old task is lost, after mnist
+# less than ten points. (c) By less than the seeds of one cell lie apart. Look at the feature distances while you choose
+# $\alpha = 30$ at code 64: they leap in the first steps and never come back.
 #
 # </details>
 
@@ -446,19 +452,18 @@ tested = pd.DataFrame(pieces)
 
 # %% curvature-told
 above, below = tested[tested["share"] > 1.1], tested[tested["share"] < 0.3]
-first = tested.loc[tested["grown"], "share"].min()
+between = tested[tested["share"].between(0.3, 1.1)]
 ebll.course.say(
     f"Clearly above the border (more than 1.1 times) the code loss has grown in **{above['grown'].sum()} "
     f"of {len(above)}** "
     f"runs, and clearly below it (less than 0.3 times) in {below['grown'].sum()} of {len(below)}. In "
-    "between, the sign comes "
-    f"at {first:.1f} of the border at the earliest."
+    f"between, it has grown in {between['grown'].sum()} of {len(between)}."
 )
 assert above["grown"].mean() > 0.9 and below["grown"].mean() < 0.1
 
 # %% curvature-after [markdown]
-# (The border is for all images at once and for the term alone. A batch may be steeper, and the other terms come on top: so the
-# sign comes a little early, often before the old task suffers.)
+# (The border is for all images at once and for the term alone. A batch may be steeper, and the other terms come on top:
+# so the sign may come early, and often before the old task suffers.)
 #
 # ### The domain gap
 #
@@ -469,7 +474,7 @@ kit_rows = ready.query(KIT + " and distill_weight == 1")
 old = 100 * kit_rows.groupby(["tasks", "alpha"])["old_validation"].mean().unstack("alpha")
 facts = pd.DataFrame({"LwF forgets": 100 * lwf.query("distill_weight == 1").groupby("tasks")["forgetting"].mean()})
 facts["best alpha"] = kit_rows.groupby(["tasks", "alpha"])["score"].mean().unstack("alpha").idxmax(axis=1)
-facts["alpha 10 minus 3"] = old[10.0] - old[3.0]
+facts["alpha 30 minus 10"] = old[30.0] - old[10.0]
 facts["stable alpha below"] = limits["alpha, code 64"].groupby("pair").mean()
 facts["stable lambda_o below"] = limits["lambda_o"].groupby("pair").mean()
 for pair, task in zip(pairs, others, strict=True):
@@ -482,22 +487,29 @@ facts.round(1)
 near = facts.index[0]
 assert facts["images alike"].is_monotonic_increasing  # as the gap is
 assert facts.loc[near, "stable alpha below"] > 1.2 * facts["stable alpha below"].iloc[1:].max()
+by_seed = kit_rows.pivot_table(index=["tasks", "seed"], columns="alpha", values="score")
+step = {pair: points((by_seed[30.0] - by_seed[10.0])[pair]) for pair in facts.index}
+assert all(one.bounds[1] < 0 for _, one in step.values())
+least = max(step, key=lambda pair: step[pair][1].estimate)
+ebll.course.say(
+    "From alpha 10 to 30 the mean of both tasks changes by (points, with 95 % intervals): "
+    + ", ".join(f"{step[pair][0]} on {pair}" for pair in facts.index)
+    + f". It costs least on {least}; the border of alpha is the widest on {near}."
+)
+
+# %% gap-lambda
 alone = 100 * ready.query(KIT + " and alpha == 0").groupby(["tasks", "distill_weight"])["old_validation"].mean()
 cost = ", ".join(f"{alone[pair, 5] - alone[pair, 2]:.1f} on {pair}" for pair in facts.index)
-by_seed = kit_rows.pivot_table(index=["tasks", "seed"], columns="alpha", values="score")
-step = {pair: points((by_seed[10.0] - by_seed[3.0])[pair]) for pair in facts.index}
-costly = [pair for pair in facts.index if step[pair][1].bounds[1] < 0]
+past = [pair for pair in facts.index if facts.loc[pair, "stable lambda_o below"] < 5]
 ebll.course.say(
-    "From alpha 3 to 10 the mean of both tasks changes by (points, with 95 % intervals): "
-    + ", ".join(f"{step[pair][0]} on {pair}" for pair in facts.index)
-    + f". The whole interval lies below zero on {', '.join(costly) or 'none of them'}; the border is the widest, for "
-    f"both weights, on {near}. And lambda_o 5 instead of 2, without any alpha, changes the old task by (points): {cost}."
+    f"Lambda_o 5 instead of 2, without any alpha, changes the old task by (points): {cost}. "
+    f"That is above the border of lambda_o on {', '.join(past) or 'none of them'}."
 )
 
 # %% gap-think [markdown]
 # *LwF forgets* is in points of test accuracy and stands for the domain gap; *best* is by the mean of both validation
-# accuracies, and has no interval: section 5 asks how far such a pick can be believed; *alpha 10 minus 3* is in points of the
-# old task.
+# accuracies, and has no interval: section 5 asks how far such a pick can be believed; *alpha 30 minus 10* is in points of
+# the old task.
 #
 # So a far task asks for more protection and bears less of it. But the gap does not enter the border; the new images do.
 # *Images alike* is the largest eigenvalue of their second moments: it is large if they have a direction in common, and then all
@@ -539,7 +551,7 @@ ebll.course.say(
     f"{len(changes)} means are below "
     "zero."
 )
-assert changes.abs().max() < 1.5  # alpha and lambda_o move it by ten and more
+assert changes.abs().max() < 1.5  # alone, alpha 3 or lambda_o 1 moves it by nine and more
 
 # %% lambda-elsewhere
 cell = ["tasks", "distill_weight", "code_size", "alpha"]
@@ -551,7 +563,7 @@ moved = (whole[1.0] - whole[1e-4]).unstack("seed")
 lines = ["| away from there | pair | lambda 1 minus 0.0001, points |", "|---|---|---|"]
 for name, part in {
     "no distillation, alpha 1, code 16": moved.xs((0, 16, 1), level=("distill_weight", "code_size", "alpha")),
-    "lambda_o 5, alpha 10, code 64": moved.xs((5, 64, 10), level=("distill_weight", "code_size", "alpha")),
+    "lambda_o 2, alpha 30, code 32": moved.xs((2, 32, 30), level=("distill_weight", "code_size", "alpha")),
 }.items():
     lines += [f"| {name} | {pair} | {points(row)[0]} |" for pair, row in part.iterrows()]
 ebll.course.say("\n".join(lines))
@@ -567,8 +579,8 @@ def alike(one, other):
 
 agreement, known = {}, nets[0].features(letters.train.inputs).detach()
 components = torch.linalg.svd(known - known.mean(dim=0), full_matrices=False).Vh
-fits = {(size, weight): encoder_of(0, size, weight) for size in (16, 64) for weight in (1e-4, 1.0)}
-for size in (16, 64):
+fits = {(size, weight): encoder_of(0, size, weight) for size in SIZES for weight in (1e-4, 1.0)}
+for size in SIZES:
     weak, strong = (fits[size, weight].weight for weight in (1e-4, 1.0))
     agreement[size] = {"both lambdas": alike(weak, strong), "0.0001 and components": alike(weak, components[:size])}
     agreement[size] |= {"1 and components": alike(strong, components[:size]), "two random codes": size / known.shape[1]}
@@ -588,7 +600,7 @@ print("share of the directions in which two codes agree, first network, in %")
 
 # %% lambda-border
 widths = {}
-for size in (16, 64):
+for size in SIZES:
     for pair, task in zip(pairs, others, strict=True):
         edge = []
         for weight in (1e-4, 1.0):
@@ -598,17 +610,15 @@ for size in (16, 64):
         widths[size, pair] = edge[1] / edge[0]
 
 # %% lambda-border-told
-told = {size: [widths[size, pair] for pair in pairs] for size in (16, 64)}
-ebll.course.say(
-    f"The border of alpha at lambda 1 is {min(told[16]):.1f} to {max(told[16]):.1f} times as wide as at "
-    "0.0001 for a code of 16, "
-    f"and {min(told[64]):.2f} to {max(told[64]):.2f} times for one of 64 (first network)."
-)
+told = {size: [widths[size, pair] for pair in pairs] for size in SIZES}
+spans = ", ".join(f"{min(edge):.2f} to {max(edge):.2f} for a code of {size}" for size, edge in told.items())
+ebll.course.say(f"The border of alpha at lambda 1, in multiples of that at 0.0001: {spans} (first network).")
 assert np.mean(told[16]) > np.mean(told[64])
 
 # %% lambda-border-after [markdown]
-# So near the cliff lambda decides on which side of it a setting lies. A hyperparameter that does nothing over a whole
-# *region* is a finding: inside that region it need not be swept again. It is one about this range, this start of the fit, and these features.
+# So near the cliff lambda can decide on which side of it a setting lies. A hyperparameter that does nothing over a
+# whole *region* is a finding: inside that region it need not be swept again. It is one about this range, this start of
+# the fit, and these features.
 #
 # Why does a longer code narrow the border, and more than in proportion? Look at the length of the rows of $W_{enc}$:
 
@@ -639,11 +649,9 @@ assert lengths[-4:].mean() > 2 * lengths[:4].mean()
 CELL = ["alpha", "distill_weight", "recon_weight", "code_size"]
 every = {pair: ready.query("method == 'ebll' and tasks == @pair") for pair in pairs}
 scores = {pair: rows.pivot_table(index=CELL, columns="seed", values="score") for pair, rows in every.items()}
+scores = {pair: table.fillna(0.0) for pair, table in scores.items()}  # a run that failed counts as 0
 
-lines = [
-    "| pair | different winners | claimed | on other seeds | shrinkage | median cell |",
-    "|---|---|---|---|---|---|",
-]
+lines = ["| pair | different winners | claimed | on other seeds | shrinkage | median cell |", "|---" * 6 + "|"]
 for pair, table in scores.items():
     winners = {seed: table[seed].idxmax() for seed in table}
     claimed = np.mean([table.loc[cell, seed] for seed, cell in winners.items()])
@@ -659,8 +667,8 @@ ebll.course.say("\n".join(lines))
 # *median cell*. Differences are taken before rounding.
 #
 # The figure draws smaller grids at random from the full one and lets each seed choose from them. Its upper panel is the
-# shrinkage, a mean over grids; its lower panel is what is left of the lead, a median over grids: a small grid may hold no good
-# cell at all, and a few such grids would drag the mean down.
+# shrinkage, its lower panel what is left of the lead. Both are medians over grids: a small grid may hold no good cell
+# at all, and a few such grids would drag a mean along.
 
 
 # %% seeds-choose
@@ -669,7 +677,7 @@ def chosen_from(above, count, seed, draw):
     grids = np.array([draw.choice(len(above), count, replace=False) for _ in range(200)])
     best = grids[np.arange(len(grids)), above[grids, seed].argmax(axis=1)]
     fresh = np.delete(above[best], seed, axis=1).mean(axis=1)
-    return {"lost": np.mean(above[best, seed] - fresh), "fresh": np.median(fresh)}
+    return {"lost": np.median(above[best, seed] - fresh), "fresh": np.median(fresh)}
 
 
 # %% seeds-figure
@@ -683,9 +691,7 @@ for pair, table in scores.items():
 by_count = pd.DataFrame(drawn)
 ys = {"lost": "claimed minus fresh, points", "fresh": "fresh, points above the median cell"}
 axes = {"x": "cells", "ys": ys, "by": "pair", "xlabel": "cells in the grid"}
-note = (
-    "Each seed chooses from 200 grids. Upper panel: mean over the grids; lower panel: median. Bands are cut off below 0"
-)
+note = "Each seed chooses from 200 grids; medians over these. Bands are cut off below 0"
 axes |= {"caption": note + ". Validation data"}
 ebll.plots.over_setting(by_count, **axes, title="What the winner loses on seeds that did not choose it")
 
@@ -693,15 +699,15 @@ ebll.plots.over_setting(by_count, **axes, title="What the winner loses on seeds 
 lost = by_count.groupby(["cells", "pair"])["lost"].mean().unstack("pair")
 left = by_count.groupby(["cells", "pair"])["fresh"].mean().unstack("pair")
 assert (lost.loc[216] > lost.loc[2] + 0.2).all() and (lost > 0).all(axis=None)
-stops = left.idxmax()
+further = left.loc[216] - left.loc[30]
 ebll.course.say(
     "With a single cell there is nothing to choose and nothing to lose. The best of two loses "
     f"{lost.loc[2].min():.1f} to {lost.loc[2].max():.1f} points, the best of all {lost.loc[216].min():.1f} to "
     f"**{lost.loc[216].max():.1f}**. And the larger "
-    "grid, which holds all cells of the smaller ones, leads to hardly better choices: on fresh seeds the "
-    "highest median is at " + ", ".join(f"{count} cells on {pair}" for pair, count in stops.items()) + "."
+    "grid, which holds all cells of the smaller ones, leads to hardly better choices: from 30 cells to all of them the "
+    f"lead on fresh seeds changes by {further.min():.2f} to {further.max():.2f} points."
 )
-assert (left.loc[216] < left.loc[30] + 0.2).all()
+assert (further < 0.2).all()
 
 # %% shrinkage-exercise-text [markdown]
 # More seeds help: choose by the mean of $k$ seeds, and look again at the others.
@@ -746,8 +752,8 @@ ebll.course.say("\n".join(lines))
 # %% preset-text [markdown]
 # That is **test** accuracy, mean of both tasks, of the chosen cell minus that of the kit's defaults, in points, on the
 # seeds that had no say: the mean of five choices, the worst and the best of them. The defaults were chosen earlier, with
-# other seeds ([the settings](../docs/settings.md)). One seed and many cells may well end below them: then it would have
-# been better not to choose at all.
+# other seeds ([the settings](../docs/settings.md)). A choice among many cells may well end below them, even by four
+# seeds: then it would have been better not to choose at all.
 #
 # So what may be said after five seeds? Hardly which cell is best, but which are not.
 
@@ -773,8 +779,8 @@ ebll.course.say("\n".join(lines))
 # %% selection [markdown]
 # ## 6. Choosing without old data
 #
-# **Claim.** Without a single old image one can choose alpha nearly as well as an oracle that sees old validation images, if
-# one looks at the code loss too. The new task's accuracy alone would lead over the cliff.
+# **Claim.** Where lambda_o is not too large, one can choose alpha without a single old image nearly as well as an oracle that
+# sees old validation images, if one looks at the code loss too. The new task's accuracy alone would lead over the cliff.
 #
 # All maps of the old task were drawn with old images. A learner has none: that is the premise of LwF and EBLL. What is left is
 # the new task's validation accuracy (M1) and the code loss (E4) on new images. The continual hyperparameter framework of De
@@ -858,28 +864,29 @@ assert chosen["with the code loss loses"].mean() < 1 and chosen["new task alone 
 
 # %% selection-all
 LINE, regrets = ["tasks", "distill_weight", "code_size", "seed"], []
-for (pair, *_, seed), line in ready.query("method == 'ebll' and recon_weight == 0.01").groupby(LINE):
-    own = plain[(plain["tasks"] == pair) & (plain["seed"] == seed)]
-    regrets.append(100 * ebll.sweeps.choose_alpha(pd.concat([line, own])).regret)
-regrets = np.array(regrets)
+for (pair, weight, *_), line in ready.query("method == 'ebll' and recon_weight == 0.01").groupby(LINE):
+    own = plain[(plain["tasks"] == pair) & plain["seed"].isin(line["seed"])]
+    regrets.append({"weight": weight, "lost": 100 * ebll.sweeps.choose_alpha(pd.concat([line, own])).regret})
+regrets = pd.DataFrame(regrets)
+usual, far = (regrets.query(query)["lost"] for query in ("weight < 5", "weight == 5"))
 ebll.course.say(
-    f"Over {len(regrets)} lines of the sweep, one for each pair, lambda_o, code size and seed: the choice without old "
-    f"data loses {regrets.mean():.2f} points on average, more than one point in "
-    f"{100 * (regrets > 1).mean():.0f} % of them, and "
-    f"at worst {regrets.max():.1f}. In {100 * (regrets < 0).mean():.0f} % it is *better* than the oracle "
-    "on test images: the "
-    "oracle is a winner, too, and shrinks."
+    f"Over {len(usual)} lines of the sweep, one for each pair, lambda_o up to 2, code size and seed: the choice "
+    f"without old data loses {usual.mean():.2f} points on average, more than one in {100 * (usual > 1).mean():.0f} % "
+    f"of them, at worst {usual.max():.1f}. In {100 * (usual < 0).mean():.0f} % it is *better* than the oracle "
+    "on test images: the oracle is a winner, too, and shrinks.\n\n"
+    f"Over the {len(far)} lines of lambda_o 5 it loses {far.mean():.1f} on average and {far.max():.0f} at worst."
 )
-assert abs(regrets.mean()) < 0.5
+assert abs(usual.mean()) < 0.5 < far.mean()
 
 # %% selection-after [markdown]
 # Why is the new task silent where the old one is lost? The steps that overshoot shake $F$, and the new task learns on
 # whatever comes out of it: its own loss is computed on the features as they are. Only something that remembers the features as
 # they were can tell.
 #
-# What this does not show. All pairs begin with letters, on one net at one learning rate, with one tolerance. The rule chose
-# alpha only; $\lambda_o$ and the code size were given. The rule was written by people who knew such curves. And an honest
-# choice has a price that the table does not show: every alpha is a training.
+# What this does not show. All pairs begin with letters, on one net at one learning rate, with one tolerance. The rule
+# chose alpha only; $\lambda_o$ and the code size were given, and where the given $\lambda_o$ overshoots, the rule does
+# not save it. The rule was written by people who knew such curves. And an honest choice has a price that the table does
+# not show: every alpha is a training.
 
 # %% summary [markdown]
 # ## Summary
@@ -888,12 +895,14 @@ assert abs(regrets.mean()) < 0.5
 #    $\lambda_o = 0$ it is fine-tuning) test it.
 # 2. **A map** shows two settings of many. Read what is fixed, the scale, the spread; then its Pareto front. Prefer a bright
 #    region to a bright cell.
-# 3. **Alpha and lambda_o** stand in for each other, but not fully: only distillation holds the operator. $\lambda$ of the
-#    autoencoder hardly matters inside the bright region, because the code stays near the principal components.
-# 4. **The border** $2(1+\mu)/(\eta\,h)$ ends the bright region. $h$ is a property of the encoder and of the new images; it
-#    grows with the code, and with what the new images have in common. A code loss that grows with alpha is its sign.
-# 5. **A best cell** is worth less than it claims: by more, the more cells there are and the fewer seeds. Report a set. **Without old
-#    data**, the code loss and the new task together come close to the oracle; the new task alone does not.
+# 3. **Alpha and lambda_o** stand in for each other, but not fully: together they keep more, since only distillation
+#    holds the operator. Too much of either destroys. $\lambda$ of the autoencoder hardly matters inside the bright
+#    region, because the code stays near the principal components.
+# 4. **The border** $2(1+\mu)/(\eta\,h)$ ends the bright region. $h$ is a property of the encoder and of the new images;
+#    it grows with the code, and with what the new images have in common. A code loss that grows with alpha is its sign.
+# 5. **A best cell** is worth less than it claims: by more, the more cells there are and the fewer seeds. Report a set.
+#    **Without old data**, the code loss and the new task together come close to the oracle's alpha, unless $\lambda_o$
+#    is too large already; the new task alone does not.
 #
 # ## What to try next
 #
