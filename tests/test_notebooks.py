@@ -82,7 +82,7 @@ def test_the_small_kernel_is_offline_with_one_seed_and_few_images_and_asserts_eq
     assert "the notebooks work offline" in reply["evalue"]
     code = "import ebll; lesson = ebll.course.setup(); tasks = lesson.load('letters', 'textures')"
     _, outputs = small_kernel(f"{code}; print(len(lesson.seeds), *[len(task.train) for task in tasks])")
-    assert outputs[-1].text.splitlines()[-1] == "1 364 140"
+    assert outputs[-1].text.splitlines()[-1] == "1 364 56"
     small_kernel("by_hand = 1.0")
     raised = [small_kernel(f"assert {test}")[0].get("ename") for test in ("by_hand == 2.0", "1.0 > 2.0", "nothing > 2")]
     assert raised == ["AssertionError", None, "NameError"]

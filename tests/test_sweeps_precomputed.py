@@ -18,8 +18,11 @@ def test_it_is_the_whole_grid_and_small():
     configs = configs_of(read_grid(PRECOMPUTED / "grid.toml"))
     expected = pd.DataFrame([settings_row(config) for config in configs])
     assert_frame_equal(table[SETTINGS], expected, check_dtype=False)
-    assert not table[list(SCALARS)].drop(columns="code_loss").isna().any(axis=None)
-    assert (table["failure"] == "").all()
+    diverged = table["failure"] != ""
+    assert diverged.sum() < 10
+    largest = (table["alpha"] == 30) | (table["distill_weight"] == 5)
+    assert largest[diverged].all()
+    assert not table.loc[~diverged, list(SCALARS)].drop(columns="code_loss").isna().any(axis=None)
     assert sum(path.stat().st_size for path in PRECOMPUTED.iterdir()) < 2_000_000
 
 
