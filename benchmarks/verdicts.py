@@ -53,7 +53,7 @@ PAGE = """# How firm the verdicts are
 
 Written by `python -m benchmarks.verdicts`; the rows behind it are in `verdicts.csv`. The headline claims of the main
 job were decided {count} times, each time with as many seeds as `ebll reproduce` has, others in each repetition: on
-{disjoint} disjoint sets of seeds; with the kernels of {processors} other kinds of processors; and {disturbed} times
+{seeds} disjoint sets of seeds; with the kernels of {processor} other kinds of processors; and {disturbed} times
 with first weights disturbed by one part in a million. A claim is firm where 19 of 20 verdicts agree.
 
 {claims}
@@ -163,10 +163,10 @@ def page(found: dict[str, dict[str, pd.DataFrame]]) -> tuple[str, pd.DataFrame]:
             told = f"{what}, {some['seeds'].iloc[0]} seeds: {mean:+.2f}, from {low:+.2f} to {high:+.2f}"
             cells["decided by"] = f"{cells['decided by']}; {told}" if "decided by" in cells else told
         lines[name] = cells
-    facts = {"count": len(found), "disjoint": DISJOINT, "processors": len(SETTINGS), "disturbed": DISTURBED}
+    facts = {kind: sum(name.startswith(kind) for name in found) for kind in ("seeds", "processor", "disturbed")}
     claims = markdown(pd.DataFrame.from_dict(lines, orient="index"), "id")
     sizes = markdown(by_number(list(found.values())), "claim")
-    return PAGE.format(**facts, claims=claims, sizes=sizes), table
+    return PAGE.format(count=len(found), **facts, claims=claims, sizes=sizes), table
 
 
 def main() -> None:
@@ -186,12 +186,12 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.verdicts", "--out", str(given.out), "--make", str(i)]
         subprocess.run(command, env=os.environ | every[i].environment, check=True)  # kernels are chosen at the start
         print(f"{every[i].name}: made", flush=True)
-    found = {one.name: tables_of(given.out / one.name) for one in every if (given.out / one.name).exists()}
+    if not (found := {one.name: tables_of(given.out / one.name) for one in every if (given.out / one.name).exists()}):
+        return
     text, table = page(found)
     print(text)
-    if len(found) == len(every):
-        write_table(table, DOCS / "verdicts.csv")
-        write_section(DOCS / "verdicts.md", "verdicts", text)
+    write_table(table, DOCS / "verdicts.csv")
+    write_section(DOCS / "verdicts.md", "verdicts", text)
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def test_ctrl_c_and_kill_keep_the_jobs_that_were_done(tmp_path, workers, how):
 @pytest.mark.slow
 def test_ctrl_c_while_the_workers_start_is_quiet(tmp_path):
     arguments = ["reproduce", "--profile", "tiny", "--workers", 2, "--out", tmp_path]
-    interrupted(tmp_path, arguments, "tiny: 54 runs", 0.3, signal.SIGINT)
+    interrupted(tmp_path, arguments, "tiny: 58 runs", 0.3, signal.SIGINT)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.methods import METHODS, method_from
 from ebll.reproduce import report
 from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
-from ebll.reproduce.plan import EXPERIMENTS, PROFILES, Experiment, headline, regimes_of
+from ebll.reproduce.plan import EXPERIMENTS, MAIN, PROFILES, Experiment
 
 if TYPE_CHECKING:
     from ebll.reproduce.verdicts import Claim
@@ -61,7 +61,9 @@ class Outcome:
     experiments: tuple[Experiment, ...]
     failures: list[str]
     folder: Path
-    summary: str  #: the tables of the headline regime, then the claims; tables.md has those of all regimes
+    summary: (
+        str  #: the tables of the main regime, or of all where it is not among them, then the claims, as in tables.md
+    )
 
 
 def reproduce(
@@ -169,7 +171,7 @@ def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, abou
     write_text(report.summary(shown, claims, experiments), folder / "tables.md")
     write_json(dict(about), folder / "run.json")
     report.draw(shown, curves[curves["seed"].isin(about["seeds"])], gaps, claims, experiments, folder)
-    main = regimes_of(experiments)[headline("C1", experiments)]
+    main = [e for e in experiments if e.regime == MAIN] or experiments
     return Outcome(
         **tables, claims=claims, experiments=tuple(experiments), failures=made.failures, folder=folder,
         summary=report.summary(shown, claims, main),
