@@ -74,7 +74,7 @@ def description(page):
 def number(table, column, **settings):
     """A mean in % with one decimal, from the table itself."""
     rows = table[(table["failure"] == "") & (table["tasks"] == settings.pop("tasks", "letters-digits"))]
-    for name, value in ({"method": "ebll", "distill_weight": 2.0, "recon_weight": 1e-2} | settings).items():
+    for name, value in ({"method": "ebll", "distill_weight": 1.0, "recon_weight": 1e-2} | settings).items():
         rows = rows[rows[name] == value]
     return f"{100 * rows[column].mean():.1f}"
 
@@ -107,7 +107,7 @@ def test_arrow_keys_move_a_slider_from_value_to_value_and_all_views_follow(visit
     page.keyboard.press("ArrowLeft")
     assert alpha.get_attribute("aria-valuetext") == "1"
     old, new = (number(sweep.table, f"{side}_validation", alpha=1.0) for side in ("old", "new"))
-    told = "EBLL with alpha 1, distillation weight 2, reconstruction weight 0.01 on letters-digits, validation images: "
+    told = "EBLL with alpha 1, distillation weight 1, reconstruction weight 0.01 on letters-digits, validation images: "
     until_told(page, f"{told}{old} % on the old task, {new} % on the new task", "(3 seeds)")
     assert page.get_by_role("status").inner_text() in description(page)
     assert [cell.split(" ")[0] for cell in numbers(page, "EBLL")[:2]] == [old, new]
@@ -118,7 +118,7 @@ def test_arrow_keys_move_a_slider_from_value_to_value_and_all_views_follow(visit
     until_told(page, "(2 seeds, 1 failed)")
     assert page.locator(".failures").inner_text() == "Seed 1 failed: The loss became NaN at step 7."
     assert alpha.evaluate("e => getComputedStyle(e).outlineStyle") == "solid", "the focus is seen"
-    assert "alpha=10, distill_weight=2, recon_weight=0.01, seed=0" in page.get_by_label("config").first.input_value()
+    assert "alpha=10, distill_weight=1, recon_weight=0.01, seed=0" in page.get_by_label("config").first.input_value()
 
 
 def test_maps_show_numbers_missing_cells_and_failed_seeds(visit, sweep):
@@ -169,7 +169,7 @@ def test_the_address_holds_the_state(visit):
     page.get_by_label("Columns").select_option("distill_weight")
     assert page.get_by_label("Rows").input_value() == "alpha", "they change places rather than meet"
     page.get_by_role("button", name="Reset").click()
-    until_told(page, "alpha 3, distillation weight 2, reconstruction weight 0.01 on letters-digits, validation")
+    until_told(page, "alpha 3, distillation weight 1, reconstruction weight 0.01 on letters-digits, validation")
 
 
 def test_a_click_chooses_a_cell_and_a_pinned_one_stays_for_comparison(visit, sweep):
@@ -177,7 +177,7 @@ def test_a_click_chooses_a_cell_and_a_pinned_one_stays_for_comparison(visit, swe
     page.get_by_role("button", name="Pin this cell").click()
     box = page.locator(".plot svg .new_cells_1_marks path").first.bounding_box()  # alpha 0.3, lambda 1
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    until_told(page, "alpha 0.3, distillation weight 2, reconstruction weight 1 on")
+    until_told(page, "alpha 0.3, distillation weight 1, reconstruction weight 1 on")
     pinned = number(sweep.table, "old_validation", alpha=3.0)
     assert numbers(page, "pinned cell")[0].split(" ")[0] == pinned
     until_told(page, f"pinned cell: {pinned} %")
