@@ -111,7 +111,7 @@ def complete(
     run: Run, tasks: Sequence[Task], settings: TrainSettings | None = None, *, consolidate_last: bool = False
 ) -> Run:
     """Take a run that was begun to its end."""
-    settings = _checked(USUAL if settings is None else settings, TrainSettings, "settings", "epochs")
+    settings = _checked(settings, TrainSettings, "settings", "epochs")
     with cpu_threads(settings.threads):
         for _ in learn(run, tasks, settings, consolidate_last=consolidate_last):
             pass
@@ -283,7 +283,9 @@ def method_of(method: Method | str) -> Method:
 def _checked(given: Any, kind: type, name: str, example: str) -> Any:
     if not isinstance(given, kind | None):
         raise InputError(f"{name} takes {kind.__name__}({example}=..., ...); got {type(given).__name__}.")
-    return kind() if given is None else given
+    if given is None:
+        return USUAL if kind is TrainSettings else kind()
+    return given
 
 
 def checked_tasks(tasks: Sequence[Task], device: str | torch.device) -> list[Task]:

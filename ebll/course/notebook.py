@@ -37,10 +37,8 @@ class Lesson:
 
     def load(self, first: str, *later: str) -> list[Task]:
         """Tasks by name on the lesson's device; of those after the first only `images` training images."""
-        return [
-            load_cut(first, 0, self.device),
-            *(load_cut(name, self.images or 0, self.device) for name in later),
-        ]
+        images = self.images or 0
+        return [load_cut(first, 0, self.device), *(load_cut(name, images, self.device) for name in later)]
 
     def options(self, net: str) -> dict[str, Any]:
         """What `ebll.compare` takes besides tasks and methods: net, seeds, device and progress."""

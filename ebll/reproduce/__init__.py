@@ -36,10 +36,7 @@ if TYPE_CHECKING:
 __getattr__, _, _ = lazy_loader.attach(
     __name__,
     submodules=["claims", "verdicts"],
-    submod_attrs={
-        "claims": ["claims_of", "curve_shapes", "seed_outcomes"],
-        "verdicts": ["Claim", "Part"],
-    },
+    submod_attrs={"claims": ["claims_of", "curve_shapes", "seed_outcomes"], "verdicts": ["Claim", "Part"]},
 )
 __all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "conclude", "reproduce", "versions"]
 
@@ -61,9 +58,7 @@ class Outcome:
     experiments: tuple[Experiment, ...]
     failures: list[str]
     folder: Path
-    summary: (
-        str  #: the tables of the main regime, or of all where it is not among them, then the claims, as in tables.md
-    )
+    summary: str  #: tables of the main regime, or of all where it was not run, then the claims, as in tables.md
 
 
 def reproduce(
