@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,22 @@ def test_every_control_has_a_name_and_the_sentence_of_its_setting(build, kind, l
     for one in all_in(widget.root):
         if isinstance(one, USED):
             assert one.label and one.tip if isinstance(one, Slider) else one.description and one.tooltip
+
+
+@both
+def test_a_move_that_comes_on_another_thread_outlives_a_run_that_ends_before_it_is_acted_on(build, kind, line):
+    widget = build(kind, line)
+    move(widget, code_size=6)
+    until(lambda: widget.running, "the run")
+    for value in (5, 3):
+        thread = Thread(target=move, args=[widget], kwargs={"code_size": value})
+        thread.start()
+        thread.join()
+    widget._on_end()
+    assert (widget.sliders["code_size"].value, widget.config.code_size) == (3, 6), "neither is set back"
+    wait()
+    settle(widget)
+    assert (widget.sliders["code_size"].value, widget.config.code_size) == (3, 3)
 
 
 @both

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,6 +53,7 @@ class Widget(ABC):
         self.closed = False
         self._loop = None if self.static else event_loop()
         self._thread = threading.get_ident()
+        self._events: deque[tuple[Callable[[Any], None], Any]] = deque()  # from another thread, not acted on yet
         self._writing = False
         self._stays = 0.0
         self._key = (type(self).__name__, cell_key())
@@ -88,7 +90,8 @@ class Widget(ABC):
 
         def listen(event: Any) -> None:
             if self._loop is not None and threading.get_ident() != self._thread:
-                self._loop.call_soon_threadsafe(self._attempt, act, event)
+                self._events.append((act, event))
+                self._loop.call_soon_threadsafe(lambda: self._attempt(*self._events.popleft()))
             elif not self._writing:
                 self._attempt(act, event)
 
@@ -312,6 +315,11 @@ class SettingsWidget(Widget):
 
     # Controls
 
+    def _attempt(self, act: Callable[[Any], None], event: Any) -> None:
+        """As a `Widget`; then every control shows what the widget holds, also where a value was refused."""
+        super()._attempt(act, event)
+        self._write()
+
     def _add_settings(self, lists: Mapping[str, Iterable[str]], sliders: Iterable[str]) -> None:
         """Add a list or a slider for each of these settings, and the field with the line of code."""
         on, rules = self.listener, self.config.metadata()
@@ -340,14 +348,11 @@ class SettingsWidget(Widget):
         self._change(**{name: value})
 
     def _change(self, **settings: Any) -> None:
-        """Change settings; where that may not be, the error is shown and the controls are set back."""
-        try:
-            config = self._with(settings)
-            self.keep_locked(config)
-            if config != self.config:
-                self._apply(config)
-        finally:
-            self._write()
+        """Change settings."""
+        config = self._with(settings)
+        self.keep_locked(config)
+        if config != self.config:
+            self._apply(config)
 
     def keep_locked(self, wanted: Settings) -> None:
         """Refuse to change a setting whose control is locked, in whichever way it was asked for."""
@@ -357,17 +362,17 @@ class SettingsWidget(Widget):
                 raise InputError(text)
 
     def _on_code(self, event: Any) -> None:
-        """A line of code was entered: `_load(line)` takes it over, or else `_write()` sets the field back."""
-        try:
-            if not event["new"].strip():
-                raise InputError("The line of code is empty, so the setting stays. Reset goes back to the beginning.")
-            self._load(event["new"])
-        finally:
-            self._write()
+        """A line of code was entered: `_load(line)` takes it over."""
+        if not event["new"].strip():
+            raise InputError("The line of code is empty, so the setting stays. Reset goes back to the beginning.")
+        self._load(event["new"])
 
     def _write(self) -> None:
-        """Bring every control in step with what the widget holds."""
-        if self.root is None:
+        """Bring every control in step with what the widget holds.
+
+        Not while an event waits: its control shows a newer value than the widget holds.
+        """
+        if self.root is None or self.closed or self._events:
             return
         with self._setting():
             for name, control in (self.choices | self.sliders).items():

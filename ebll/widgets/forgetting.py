@@ -136,7 +136,7 @@ class ForgettingLab(SettingsWidget):
     def _write(self) -> None:
         """Bring every control in step with what the widget holds; sliders that act on no method cannot be moved."""
         super()._write()
-        if self.root is None:
+        if self.root is None or self.closed or self._events:
             return
         with self._setting():
             for name, slider in self.sliders.items():
@@ -286,13 +286,9 @@ class ForgettingLab(SettingsWidget):
         if self.mode == "mid-run" and self.speed >= FASTEST and "speed" not in self.locked:
             self.speed = WATCHED
         self.tell(f"On a move of a slider: {MODES[self.mode]}.")
-        self._write()
 
     def _set_speed(self, event: Any) -> None:
-        try:
-            self.speed = check_number(event["new"], "speed", low=0.5, high=1e6)
-        finally:
-            self._write()
+        self.speed = check_number(event["new"], "speed", low=0.5, high=1e6)
 
     def _check_tasks(self, config: LabConfig) -> None:
         for name in (config.old, config.new):
@@ -338,7 +334,6 @@ class ForgettingLab(SettingsWidget):
         self.made, self.before, self.pinned, self.terms_of = LabRun(self.config), None, {}, ""
         self.chart.moment = None
         self._start()
-        self._write()
 
     def _press_pin(self) -> None:
         if self.running:
