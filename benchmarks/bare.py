@@ -22,10 +22,10 @@ def mlp(inputs: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def cnn(inputs: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Two 5 x 5 convolutions of stride 2 (F) and a layer of 128 (T)."""
+    """Convolutions of 5 x 5 and 3 x 3, both of stride 2 (F), and a layer of 128 (T)."""
     w1, b1, w2, b2, w3, b3 = weights
     features = F.relu(F.conv2d(inputs, w1, b1, stride=2, padding=2))
-    features = F.relu(F.conv2d(features, w2, b2, stride=2, padding=2)).flatten(1)
+    features = F.relu(F.conv2d(features, w2, b2, stride=2, padding=1)).flatten(1)
     return features, F.relu(F.linear(features, w3, b3))
 
 

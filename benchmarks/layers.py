@@ -49,7 +49,8 @@ TEXT = """## Layers of `cnn`
 Written by `python -m benchmarks.layers`; rows in `layers.csv`. A step of fine-tuning against that of the layers that
 the kit began with (median of {rounds} rounds, in turns); validation accuracy in % of each task learned alone; and the
 feature distance of letters while mnist is learned: how many of the {seeds} seeds show the paper's curve with EBLL (a
-peak in the first half, an end under half of it), how many end above half of the peak with LwF.
+peak in the first half, an end under half of it), how many end above half of the peak with LwF. The kit has the
+cheapest layers that are within a point of the first ones on each task and show both curves on every seed: {taken}.
 
 """
 
@@ -100,6 +101,8 @@ def costs(rounds: int) -> pd.DataFrame:
 def page(rows: pd.DataFrame) -> str:
     """The section of docs/settings.md."""
     seeds, lines = rows.loc[rows["what"] != "cost", "seed"].nunique(), {}
+    first = rows[rows["layers"] == FIRST].groupby("what")["value"].mean()
+    suitable = {}
     for name in LAYERS:
         of = rows[rows["layers"] == name].pivot_table(index="seed", columns="what", values="value")
         cost = rows[(rows["layers"] == name) & (rows["what"] == "cost")]["value"]
@@ -107,13 +110,15 @@ def page(rows: pd.DataFrame) -> str:
         for task in TASKS:
             cells[task] = told(of[task].dropna())
         curve = (of["ebll ratio"] < 0.5) & (of["ebll when"] < 0.5)
-        cells |= {
-            "EBLL's curve": f"{int(curve.sum())} of {seeds}",
-            "LwF's": f"{int((of['lwf ratio'] > 0.5).sum())} of {seeds}",
-        }
+        held = of["lwf ratio"] > 0.5
+        cells |= {"EBLL's curve": f"{int(curve.sum())} of {seeds}", "LwF's": f"{int(held.sum())} of {seeds}"}
         lines[name] = cells
+        if curve.sum() == held.sum() == seeds and all(of[task].mean() >= first[task] - 0.01 for task in TASKS):
+            suitable[name] = cost.median()
     rounds = len(rows[(rows["layers"] == FIRST) & (rows["what"] == "cost")])
-    return TEXT.format(rounds=rounds, seeds=seeds) + markdown(pd.DataFrame.from_dict(lines, orient="index"), "layers")
+    taken = min(suitable, key=lambda name: suitable[name])
+    rows_told = markdown(pd.DataFrame.from_dict(lines, orient="index"), "layers")
+    return TEXT.format(rounds=rounds, seeds=seeds, taken=taken) + rows_told
 
 
 def main(rounds: int = 15) -> None:
