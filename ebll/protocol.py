@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ __all__ = [
     "method_of",
     "refuse_batch_of_one",
     "run_sequence",
+    "shared_key",
     "targets_of",
 ]
 
@@ -183,8 +184,7 @@ def learn(
                 yield from learn_task(run, tasks, t, settings, resume if resume and resume.task == t else None)
             if run.fitted <= t and (t < last or consolidate_last):
                 who = run.method.label
-                # What the threads and the device compute differs in the last bits.
-                key = (run.method.memory_key, run.seed, device, torch.get_num_threads())
+                key = shared_key(run.method, run.seed, device)
                 shared = run.memories if t == 0 and key[0] is not None else {}
                 if key not in shared:
                     shared[key] = run.method.consolidate(run.net, t, task, run.memory, run.seed)
@@ -193,6 +193,14 @@ def learn(
                 run.recorder.add_memory(task.name, run.memory)
         except TrainingDiverged as error:
             raise TrainingDiverged(f"{who}, seed {run.seed}: {error}", run) from error
+
+
+def shared_key(method: Method, seed: int, device: torch.device) -> tuple[Hashable, ...]:
+    """Under which the memories of a `Snapshot` hold what a method keeps of its task.
+
+    What the threads and the device compute differs in the last bits.
+    """
+    return method.memory_key, seed, device, torch.get_num_threads()
 
 
 def learn_task(

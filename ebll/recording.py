@@ -244,7 +244,7 @@ class Snapshot:
     recorder: Recorder
     net_name: str = "mlp"  #: as tables name it; "own" for a user's modules
     task: Task | None = None  #: runs that begin with this very object share what methods keep of it
-    memories: dict[Any, Memory | None] = field(default_factory=dict)  #: by key, seed, device and threads
+    memories: dict[Any, Memory | None] = field(default_factory=dict)  #: by `ebll.protocol.shared_key`
 
 
 @dataclass

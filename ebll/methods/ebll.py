@@ -122,8 +122,11 @@ class CodeMethod(Method):
         return terms
 
     def consolidate(self, net: Network, t: int, task: Task, memory: EncoderMemory | None, seed: int) -> EncoderMemory:
-        """Fit this task's autoencoder (E2) and keep its encoder; the decoder is dropped."""
-        fit = fit_to_task(net, t, task, self.autoencoder, seed)
+        """Fit this task's autoencoder (E2) and keep its encoder."""
+        return self.keep(fit_to_task(net, t, task, self.autoencoder, seed), memory)
+
+    def keep(self, fit: AutoencoderFit, memory: EncoderMemory | None = None) -> EncoderMemory:
+        """The memory with the encoder of a fit; the decoder is dropped."""
         encoder = stack_encoders([fit.autoencoder.encode])  # a copy without the gradients of the fit
         newest = {
             "reconstruction": fit.reconstruction[-1],

@@ -4,7 +4,6 @@ method alone. A job is a pure function of its fields.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 import torch
 
+from ebll.autoencoder import Autoencoder
 from ebll.comparison import SINGLE_TASK, Comparison, learn_with
 from ebll.config import NEW_TASK_IMAGES
 from ebll.data import TASKS, Task
@@ -22,11 +22,11 @@ from ebll.methods import METHODS, method_from
 from ebll.methods.base import record
 from ebll.methods.ebll import fit_to_task
 from ebll.metrics import unexplained_variance
-from ebll.protocol import first_task
-from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS
+from ebll.protocol import first_task, shared_key
+from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS, Snapshot
 from ebll.reproduce.plan import Experiment, More, Profile, regimes_of
 from ebll.seeds import cpu_threads
-from ebll.settings import AutoencoderSettings, TrainSettings
+from ebll.settings import TrainSettings
 from ebll.training import Step
 
 __all__ = ["Job", "Tables", "jobs_of", "run_job"]
@@ -162,6 +162,7 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     options = {"settings": job.train, "seed": seed, "device": job.device, "log_every": LOG_EVERY * job.measured}
     first = load_cut(job.first, 0, job.device)
     start = yield from first_task(first, job.net, **options)
+    autoencoder = _autoencoder(job, start, first) if job.measured else None
     for e, beginnings in job.learned.items():
         later = [load_cut(name, NEW_TASK_IMAGES, job.device) for name in e.tasks[1:]]
         tasks, made = [first, *later], Comparison()
@@ -171,9 +172,9 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
         tables.failures += [f"{e.id}: {failure}" for failure in made.failures]
         for part in beginnings:
             _add(tables, made, part)
-            if job.measured:
+            if autoencoder is not None:
                 facts = {"sequence": part.id, "net": e.net, "method": SINGLE_TASK, "seed": seed}
-                tables.parts["gaps"].append(pd.DataFrame([facts | _gap(job, start.net, *tasks[:2])]))
+                tables.parts["gaps"].append(pd.DataFrame([facts | _gap(autoencoder, start.net, *tasks[:2])]))
 
 
 def _add(tables: Tables, made: Comparison, e: Experiment) -> None:
@@ -185,14 +186,17 @@ def _add(tables: Tables, made: Comparison, e: Experiment) -> None:
             tables.parts[name].append(table[table[column].isin(tasks)].assign(sequence=e.id))
 
 
-def _gap(job: Job, net: torch.nn.Module, first: Task, new: Task) -> Mapping[str, object]:
+def _autoencoder(job: Job, start: Snapshot, first: Task) -> Autoencoder:
+    """That of the first task, which all methods with autoencoders share, with the decoder that they drop."""
+    method = method_from("ebll", job.weights)
+    fit = fit_to_task(start.net, 0, first, method.autoencoder, job.seed)
+    device = next(start.net.parameters()).device
+    start.memories[shared_key(method, job.seed, device)] = method.keep(fit)
+    return fit.autoencoder
+
+
+def _gap(autoencoder: Autoencoder, net: torch.nn.Module, first: Task, new: Task) -> Mapping[str, object]:
     """M8 of the second task's training features under the first task's autoencoder, before any of it is learned."""
-    autoencoder = _autoencoder(net, first, method_from("ebll", job.weights).autoencoder, job.seed)
     features = record(net, new.train.inputs, features=lambda f: f)["features"]
     with torch.no_grad():
         return {"old": first.name, "new": new.name, "gap": unexplained_variance(autoencoder(features), features)}
-
-
-@functools.lru_cache(maxsize=1)
-def _autoencoder(net: torch.nn.Module, task: Task, settings: AutoencoderSettings, seed: int) -> torch.nn.Module:
-    return fit_to_task(net, 0, task, settings, seed).autoencoder
