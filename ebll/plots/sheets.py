@@ -147,7 +147,7 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     tall = 0.15 * max(line.count("\n") + 1 for line in lines) + 0.12
     units = table.groupby("unit", sort=False)
     title = "Claims and verdicts"
-    note = "Estimate and 95 % interval over seeds; upright line: what the claim is held against"
+    note = "Estimate and 95 % interval over seeds; vertical line: what the claim is held against"
     figure, axes = new_figure(table, title, note, [""] * len(units), [tall * size for size in units.size()])
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):

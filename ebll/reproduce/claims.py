@@ -93,7 +93,8 @@ def _claims_of(
         kept = tuple(-abs(v) for v in evidence.per_seed("feature-extraction", "forgetting"))
         yield Claim(
             "C2",
-            "Feature extraction forgets nothing, and learns the new task less well than all methods that train more.",
+            "Feature extraction forgets nothing, by construction, and learns the new task less well than all methods "
+            "that also train the shared layers.",
             where,
             (
                 Part("nothing forgotten (minus what is)", kept, above=-1e-7),
@@ -113,24 +114,30 @@ def _claims_of(
         )
         yield Claim(
             "C5",
-            "EBLL with separate operators forgets least of all methods that train the features without old data.",
+            "EBLL with separate operators forgets least of all methods that go on training the shared features without "
+            "old data.",
             where,
             against("forgetting", TRAINED, less="ebll-separate"),
         )
         yield Claim(
             "C6",
-            "Joint training, which sees the old data, ends with a higher average accuracy than all methods without it.",
+            "Joint training, which sees the old data, ends with a higher average accuracy than all methods that share "
+            "layers between tasks and do not see it.",
             where,
             against("average", [*TRAINED, "feature-extraction"], more="joint"),
         )
-        yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first} first, then {new[0]}")
+        chosen = "; its layers were chosen among those that show this, on other seeds" * (group[0].net == "cnn")
+        yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first} first, then {new[0]}{chosen}")
         if len(pairs) > 1 and not gaps.empty:
             *near, far = [e.id for e in pairs]
             lost = Evidence(outcomes, (far,)).per_seed("lwf", "forgetting")
+            measured = gaps.groupby("sequence")["gap"].mean()
+            told = ", ".join(f"{e.tasks[1]} {measured.get(e.id, math.nan):.2f}" for e in pairs)
             yield Claim(
                 "C8",
                 "After the far new task LwF has forgotten more than after nearer ones, and EBLL saves a part of it.",
-                f"{net}; {first} first, then {new[-1]}, the farthest by the measured gap, or {_either(new[:-1])}",
+                f"{net}; {first} first, then {_either(new)}; the far one has the largest gap, the share of variance in "
+                f"the new task's features that the autoencoder of {first} leaves unexplained: {told}",
                 (
                     Part(
                         f"forgetting of LwF, {new[-1]} minus {_either(new[:-1])}" + " (mean)" * (len(near) > 1),
@@ -156,16 +163,16 @@ def _claims_of(
 def _curve(shapes: pd.DataFrame, where: str) -> Claim:
     """The paper's curve: with EBLL the features of the old task go away and come back, with LwF they stay away."""
     ebll, lwf = (shapes[shapes["method"] == method] for method in ("ebll", "lwf"))
-    share = "share of the peak"
+    largest = "% of the largest distance"
     return Claim(
         "C7",
         "With EBLL the features of the old task move away early and come back to under half of their largest distance; "
         "with LwF they stay above half of theirs.",
         where,
         (
-            Part("half of EBLL's largest distance minus the last", tuple(0.5 - ebll["ratio"]), unit=share),
-            Part("last distance of LwF minus half of its largest", tuple(lwf["ratio"] - 0.5), unit=share),
-            Part("half of the training minus the place of EBLL's peak", tuple(0.5 - ebll["when"]), unit="share"),
+            Part("distance that EBLL's features come back", tuple(100 * (1 - ebll["ratio"])), 50.0, largest),
+            Part("distance at which LwF's features end", tuple(100 * lwf["ratio"]), 50.0, largest),
+            Part("training that is left after EBLL's peak", tuple(100 * (1 - ebll["when"])), 50.0, "% of the steps"),
         ),
     )
 

@@ -26,11 +26,16 @@ __all__ = [
 
 SMALL = 1e-6  # of a margin that only allows for rounding
 
-CLAIMS_LEGEND = """Each part of a claim is a difference, paired over seeds. A claim is supported if the 95 % t-intervals
-of all its parts lie above zero, or above what is asked for, and not supported if one lies below; of more than three
-parts, the one that decides is shown. Forgetting is accuracy on the old task before minus after. All methods have the
-weights that were chosen for them on validation data, over the pairs and the sequence of four tasks (docs/settings.md):
-with other weights the order can change.
+CLAIMS_LEGEND = """A claim has one or more parts, each a number a seed, for the most part a difference between two
+methods in points of test accuracy. It is supported if the 95 % t-intervals of all its parts lie above zero, or above
+what is asked, not supported if one lies below, and else undecided. Of more than three parts only the one with the
+smallest margin is shown. Forgetting is accuracy on the old task before minus after. One network per task is a reference
+and takes no part.
+
+One set of weights serves both nets and all claims; it was chosen on validation data, over the pairs and the sequence of
+four tasks. With other weights the order can change: docs/settings.md says with which. The tables above are of the seeds
+that all methods have. Where a claim is close, the methods that it compares have more; how many it takes was found on
+other seeds (docs/verdicts.md).
 """
 
 LEGEND = """Test accuracy in % after the last task, best first: mean over the seeds ± half of the 95 % t-interval.
@@ -110,30 +115,32 @@ def summary(accuracy: pd.DataFrame, claims: Sequence[Claim], experiments: Sequen
 
 def claims_text(claims: Sequence[Claim]) -> str:
     """The claims that carry a plain id, a paragraph each, then one table of the same claims in the other regimes."""
-    paragraphs, elsewhere = [CLAIMS_LEGEND.rstrip()], {}
+    paragraphs, elsewhere = [CLAIMS_LEGEND.rstrip()], []
     for claim in claims:
         name, _, regime = claim.id.partition(" ")
         if regime:
-            elsewhere.setdefault(name, {})[regime.strip("()")] = f"{claim.verdict}: {_estimate(claim.deciding)}"
+            where = claim.where.partition("; the far one")[0]
+            elsewhere.append(
+                {"claim": name, "where": where, "verdict": claim.verdict, "decided by": _told(claim.deciding)}
+            )
             continue
         lines = [f"**{claim.id}: {claim.verdict}.** {claim.statement}", f"Where: {claim.where}."]
         lines += [f"Measured: {_told(part)}." for part in (claim.parts if len(claim.parts) <= 3 else [claim.deciding])]
         paragraphs.append("\n".join(textwrap.fill(line, 120, break_on_hyphens=False) for line in lines))
     if elsewhere:
-        table = pd.DataFrame.from_dict(elsewhere, orient="index").fillna("")
+        table = pd.DataFrame(sorted(elsewhere, key=lambda row: row["claim"])).set_index("claim")
         paragraphs += ["The same claims elsewhere:", markdown(table, "claim")]
     return "\n\n".join(paragraphs)
 
 
 def _told(part: Part) -> str:
     """What was measured, of how many seeds, and what was asked for where that is not just more than nothing."""
-    asked = f", above {part.above:g} asked for" if abs(part.above) > SMALL else ""
-    return f"{part.what}: {_estimate(part)}{asked}; {len(part.values)} seed{'s' * (len(part.values) > 1)}"
-
-
-def _estimate(part: Part) -> str:
-    (low, high), estimate = part.bounds, f"{part.estimate:+z.2f}"
-    return f"{estimate}{'' if np.isnan(low) else f' ({low:+z.2f} to {high:+z.2f})'} {part.unit}"
+    form = "+z.2f" if part.unit == "points" else ".0f"
+    numbers = [format(value, form) for value in (part.estimate, *part.bounds)]
+    spread = "" if np.isnan(part.bounds[0]) else f" ({numbers[1]} to {numbers[2]})"
+    asked = f"; asked: above {part.above:g}" if abs(part.above) > SMALL else ""
+    seeds = f"{len(part.values)} seed{'s' * (len(part.values) > 1)}"
+    return f"{part.what}: {numbers[0]}{spread} {part.unit}{asked}; {seeds}"
 
 
 def markdown(table: pd.DataFrame, corner: str) -> str:
