@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
+from scipy.stats import t
 
 from benchmarks.section import write_section
 from ebll.config import NEW_TASK_IMAGES
@@ -75,26 +76,36 @@ FIRST_EPOCHS = 16
 PAGE = """# How the settings of the main job were chosen
 
 Written by `python -m benchmarks.choose_settings`; the rows behind it are in `settings.csv`. First task {first}, new
-tasks with {images} training images each. Validation accuracy in %, mean of the {count} seeds {low} to {high}, which the
-main job does not use, ± half of its 95 % t-interval over them; a run that diverged counts as 0. No test accuracy was
-used.
+tasks with {images} training images each; the {count} seeds {low} to {high}, which the main job does not use.
+Everything is read on validation images; no test accuracy was used.
 
-For each net, in this order: the learning rate, for all tasks and methods alike, by the mean of the first task and, by
-fine-tuning, of the new ones; the epochs of the first task; then a weight for each method, by the mean of old and new
-over the three pairs and the sequence of all four tasks: distillation for LwF, strength for EWC and, at LwF's
-distillation weight, alpha for each variant of EBLL. Each weight has five values and the same seeds. The sequence
-counts because what serves a pair can fail there: the penalties of several tasks add up, and the steps of SGD are then
-too large for them.
+One set of values serves both nets and all variants of EBLL. Beside it stands what the rule below takes for each net,
+and what it would take by the three pairs alone, without the sequence of all four tasks. In brackets: the points of
+{first} that are forgotten with that value, mean over the three pairs.
 
-A value is good if its mean lies within one standard error of the best one (Breiman's rule). Of good weights the largest
-is taken, since it protects more; of good learning rates the smallest; of epochs the fewest within a point of the best,
-since they cost time. One set of defaults serves both nets and all variants of EBLL; the rule would choose otherwise
-for: {otherwise}. By the three pairs alone it would choose: {pairs}.
+{used}
 
-The rules were settled on these seeds, after a look at tables like this one. Not chosen so: temperature 2 is LwF's; the
-autoencoder's size, weight and start were set by looking at its fit on earlier settings; the epochs of the new tasks and
-their number of images, so that the main job stays within minutes. All of it is for {first} as the first task; where the
-main job begins with another, the settings are used as they are.
+The rule. For each net, in this order: the learning rate, for all tasks and methods alike, by the mean of the first
+task's accuracy and that of the new one after fine-tuning; the epochs of the first task, by its accuracy; then a
+weight for each method, by the accuracy of all tasks at the end, averaged over the three pairs and the sequence:
+distillation for LwF, strength for EWC and, at LwF's distillation weight, alpha for each variant of EBLL. Every weight
+has five values and the same seeds. The sequence counts because what serves a pair can fail there: the penalties of
+several tasks add up, and the steps of SGD are then too large for them. A run that diverged counts as 0.
+
+A value is good if its mean score lies within one standard error of the best one (Breiman's rule). Of good weights the
+largest is taken, since it protects more; of good learning rates the smallest; of epochs the fewest within a point of
+the best, since they cost time.
+
+The rules were settled on these seeds, after a look at tables like this one. Not chosen so: temperature 2 is LwF's;
+the autoencoder's size, weight and start were set by looking at its fit on earlier settings; the epochs of the new
+tasks and their number of images, so that the main job stays within minutes. All of it is for {first} as the first
+task; where the main job begins with another, the settings are used as they are.
+
+## Every candidate
+
+Accuracy in %, mean over the seeds ± half of its 95 % t-interval (a standard error is {t:.2f} times smaller). *first
+task*: {first} before anything else is learned; *old* and *new*: at the end, after that new task was learned; in *all
+in turn*, {later} one after the other, *old* is the mean of all but the last; *score*: what the rule compares.
 
 """
 
@@ -188,7 +199,7 @@ def winners(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def page(table: pd.DataFrame) -> str:
-    """docs/settings.md: the rules, every candidate with its spread, the winners. Accuracies in %, validation splits."""
+    """docs/settings.md: what is used, the rules, every candidate with its spread. Validation accuracies in %."""
     won = set(winners(table)[["net", "setting", "value"]].itertuples(index=False, name=None))
     order = {name: i for i, name in enumerate(CHOICES)}
     lines = {}
@@ -201,20 +212,25 @@ def page(table: pd.DataFrame) -> str:
             of = rows[rows["new_task"] == name]
             cells |= {f"{name}, {which}": told(of.set_index("seed")[which]) for which in ("old", "new")}
         cells["score"] = told(rows.groupby("seed")["score"].mean())
-        lines[f"{net} {setting} {value:g}" + " **chosen**" * ((net, setting, value) in won)] = cells
-    seeds, won = table["seed"].unique(), winners(table)
-    usual = won[won["value"] != won["setting"].map(default_of)]
-    pairs = winners(table[table["new_task"] != SEQUENCE]).merge(won, on=["net", "setting"])
-    listed = {
-        "otherwise": usual,
-        "pairs": pairs[pairs["value_x"] != pairs["value_y"]].rename(columns={"value_x": "value"}),
-    }
-    facts = {
-        name: "; ".join(f"{row.net}, {row.setting}: {row.value:g}" for row in rows.itertuples()) or "none"
-        for name, rows in listed.items()
-    }
-    facts |= dict(first=FIRST, images=f"{NEW_TASK_IMAGES:,}", count=len(seeds), low=seeds.min(), high=seeds.max())
+        by_rule = " *by the rule*" if (net, setting, value) in won else ""
+        lines[f"{net} {setting} {value:g}{' **used**' if value == default_of(setting) else by_rule}"] = cells
+    seeds = table["seed"].unique()
+    facts = dict(first=FIRST, later=", ".join(NEW_TASKS), images=f"{NEW_TASK_IMAGES:,}", used=used(table))
+    facts |= dict(count=len(seeds), low=seeds.min(), high=seeds.max(), t=t.ppf(0.975, len(seeds) - 1))
     return PAGE.format(**facts) + markdown(pd.DataFrame.from_dict(lines, orient="index"), "net, setting, value") + "\n"
+
+
+def used(table: pd.DataFrame) -> str:
+    """A row per setting: the value that is used, and what the rule takes for each net, by all and by pairs alone."""
+    pairs = table[table["new_task"] != SEQUENCE]
+    lost = (pairs["before"] - pairs["old"]).groupby([pairs[name] for name in ("net", "setting", "value")]).mean()
+    lines: dict[str, dict[str, str]] = {}
+    for how, rows in {"by the rule": table, "by the pairs alone": pairs}.items():
+        for net, setting, value in winners(rows)[["net", "setting", "value"]].itertuples(index=False, name=None):
+            forgotten = "" if setting == "first_epochs" else f" ({100 * lost[net, setting, value]:.1f})"
+            line = lines.setdefault(setting, {"used": f"{default_of(setting):g}"})
+            line[f"{net}, {how}"] = f"{value:g}{forgotten}"
+    return markdown(pd.DataFrame.from_dict({name: lines[name] for name in CHOICES}, orient="index"), "setting")
 
 
 def default_of(setting: str) -> float:

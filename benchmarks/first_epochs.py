@@ -28,10 +28,10 @@ SHOWN = ("finetune", "lwf", "ewc", "ebll", "ebll-separate")
 
 TEXT = """## How long the first task is learned
 
-Written by `python -m benchmarks.first_epochs`; rows in `first-epochs.csv`. What can be lost, and what a method can
-save, depends on how well the first task is known: the net `mlp` learns {first} for some epochs, then {later}, each
-alone, with the methods' chosen weights. Validation accuracy of {first} before, and the points of it that are forgotten,
-mean over the new tasks; {seeds} seeds, ± half of the 95 % t-interval.
+Written by `python -m benchmarks.first_epochs`; rows in `first-epochs.csv`. What is forgotten where the first task was
+learned for more or fewer epochs: the net `mlp` learns {first} for so many, then {later}, each alone, with the weights
+that were chosen at 16 epochs. Validation accuracy of {first} before, and the points of it that each method loses, mean
+over the new tasks; {seeds} seeds, ± half of the 95 % t-interval.
 
 """
 

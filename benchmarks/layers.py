@@ -46,11 +46,12 @@ LAYERS = {
 
 TEXT = """## Layers of `cnn`
 
-Written by `python -m benchmarks.layers`; rows in `layers.csv`. A step of fine-tuning against that of the layers that
-the kit began with (median of {rounds} rounds, in turns); validation accuracy in % of each task learned alone; and the
-feature distance of letters while mnist is learned: how many of the {seeds} seeds show the paper's curve with EBLL (a
-peak in the first half, an end under half of it), how many end above half of the peak with LwF. The kit has the
-cheapest layers that are within a point of the first ones on each task and show both curves on every seed: {taken}.
+Written by `python -m benchmarks.layers`; rows in `layers.csv`. *A step* is the time of a step of fine-tuning against
+that with the first row's layers, which the kit began with (median of {rounds} rounds, in turns). Then the validation
+accuracy in % of each task where it is learned alone, and the feature distance of letters while mnist is learned: on
+how many of the {seeds} seeds it rises with EBLL, in the first half of the training, and falls to under half of its
+peak, and on how many it ends above half of its peak with LwF. The kit has the cheapest layers that are within a point
+of the first ones on each task and show both on every seed: {taken}.
 
 """
 

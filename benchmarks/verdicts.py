@@ -45,8 +45,8 @@ CURVES = [e for e in PLAN.experiments if e.regime == headline("C7", PLAN.experim
 REST = [e for e in PLAN.experiments if e.regime == headline("C1", PLAN.experiments)]
 DISJOINT, DISTURBED, FIRST_SEED = 12, 4, 1000
 SEEDS = max(number for more in PLAN.more for number in more.seeds.values())
-NUMBERS = (3, 5, 10, 20, 40)
-"""Of seeds, of which the share of the commonest verdict is told."""
+NUMBERS = (3, 5, 8, 10, 12, 16, 20, 26)
+"""Of seeds, for which it is told how often each verdict came."""
 DISTURBANCE = 1e-6
 
 PAGE = """# How firm the verdicts are
@@ -54,11 +54,14 @@ PAGE = """# How firm the verdicts are
 Written by `python -m benchmarks.verdicts`; the rows behind it are in `verdicts.csv`. The headline claims of the main
 job were decided {count} times, each time with as many seeds as `ebll reproduce` has, others in each repetition: on
 {seeds} disjoint sets of seeds; with the kernels of {processor} other kinds of processors; and {disturbed} times
-with first weights disturbed by one part in a million. A claim is firm where 19 of 20 verdicts agree.
+with first weights disturbed by one part in a million. A claim is firm where 19 of 20 verdicts agree. Beside the
+verdicts stands the part that decided, with the mean of its estimates and, in brackets, the smallest and the largest of
+them; the seeds are those of one repetition.
 
 {claims}
 
-Seeds of all sets together, in disjoint parts of each size: the commonest verdict, and in how many of the parts it came.
+How many seeds it takes. The seeds of all repetitions together, split into disjoint groups of each size; a cell counts
+the verdicts of the groups.
 
 {sizes}
 """
@@ -136,7 +139,7 @@ def decided(tables: dict[str, pd.DataFrame]) -> list[Claim]:
 
 
 def by_number(found: list[dict[str, pd.DataFrame]]) -> pd.DataFrame:
-    """Claim x number of seeds: the commonest verdict on disjoint parts of that many seeds, of all that were run."""
+    """Claim x number of seeds: how often each verdict came on disjoint groups of that many seeds, of all that were run."""
     rows: dict[str, dict[str, str]] = {}
     for claim in decided({name: pd.concat([tables[name] for tables in found]) for name in found[0]}):
         for n in NUMBERS:
@@ -146,8 +149,8 @@ def by_number(found: list[dict[str, pd.DataFrame]]) -> pd.DataFrame:
                 parts = tuple(replace(part, values=part.values[i * n : (i + 1) * n]) for part in claim.parts)
                 verdicts[replace(claim, parts=parts).verdict] += 1
             if verdicts:
-                ((verdict, times),) = verdicts.most_common(1)
-                rows.setdefault(claim.id, {})[f"{n} seeds"] = f"{verdict}, {times} of {several}"
+                told = ", ".join(f"{times} {verdict}" for verdict, times in verdicts.most_common())
+                rows.setdefault(claim.id, {})[f"{n} seeds"] = told
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
 
@@ -160,7 +163,8 @@ def page(found: dict[str, dict[str, pd.DataFrame]]) -> tuple[str, pd.DataFrame]:
         cells = {"claim": claims["statement"].iloc[0], "verdicts": f"{verdicts} of {len(claims)}"}
         for what, some in claims.groupby("measured", sort=False):  # which part decides may differ
             low, mean, high = some["estimate"].agg(["min", "mean", "max"])
-            told = f"{what}, {some['seeds'].iloc[0]} seeds: {mean:+.2f}, from {low:+.2f} to {high:+.2f}"
+            numbers = f"{mean:.2f} ({low:.2f} to {high:.2f}) {some['unit'].iloc[0]}"
+            told = f"{what}, {some['seeds'].iloc[0]} seeds: {numbers}"
             cells["decided by"] = f"{cells['decided by']}; {told}" if "decided by" in cells else told
         lines[name] = cells
     facts = {kind: sum(name.startswith(kind) for name in found) for kind in ("seeds", "processor", "disturbed")}
