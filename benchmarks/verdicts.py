@@ -139,7 +139,7 @@ def decided(tables: dict[str, pd.DataFrame]) -> list[Claim]:
 
 
 def by_number(found: list[dict[str, pd.DataFrame]]) -> pd.DataFrame:
-    """Claim x number of seeds: how often each verdict came on disjoint groups of that many seeds, of all that were run."""
+    """Claim x number of seeds: how often each verdict came on disjoint groups of so many of the seeds that were run."""
     rows: dict[str, dict[str, str]] = {}
     for claim in decided({name: pd.concat([tables[name] for tables in found]) for name in found[0]}):
         for n in NUMBERS:
