@@ -257,8 +257,8 @@ def test_verdicts_are_counted_over_repetitions_that_share_no_seed(monkeypatch):
     assert table.groupby("id")["verdict"].agg(list)["C3"] == ["supported", "not supported"]
     assert "| C3 | LwF forgets less than fine-tuning." in text
     assert "supported 1, not supported 1 of 2" in text
-    # Of three seeds, one part has some of either world, of which it can decide nothing.
-    assert re.search(r"^\| C9 +\| supported, 2 of 3 +\| supported, 2 of 2 +\| supported, 1 of 1 ", text, re.M)
+    # Of three seeds, one group has some of either world, of which it can decide nothing.
+    assert re.search(r"^\| C9 +\| 2 supported, 1 undecided +\| 2 supported +\| 1 supported ", text, re.M)
 
 
 def test_a_disturbed_network_differs_in_the_last_bits():

@@ -137,7 +137,7 @@ def jobs_of(
         net, first = extra.experiments[0].regime
         for i in range(len(seeds), max(extra.seeds.values())):
             some = tuple(name for name, number in extra.seeds.items() if number > i)
-            jobs.append(Job(net, first, seeds[0] + i, extra.experiments, some, **given, measured=extra.measured))
+            jobs.append(Job(net, first, seeds[0] + i, extra.experiments, some, **given, measured=False))
     return sorted(jobs, key=lambda job: -job.work)
 
 

@@ -67,13 +67,13 @@ def headline(claim: str, experiments: Iterable[Experiment]) -> Regime:
 class More:
     """More seeds than all methods have, where a claim is close: of some methods, on some experiments of one regime.
 
-    seeds     method -> how many in all; docs/verdicts.md says how firm the verdicts are with them
-    measured  whether curves are recorded, besides accuracies
+    Only accuracies are recorded.
+
+    seeds   method -> how many in all; docs/verdicts.md says how firm the verdicts are with them
     """
 
     experiments: tuple[Experiment, ...]
     seeds: Mapping[str, int]
-    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,7 @@ class Profile:
 
 _FAST = (EXPERIMENTS[0], EXPERIMENTS[2], Experiment("mlp", ("letters", "mnist", "textures")))
 _ALL = tuple(f"C{n}" for n in range(1, 10))
-_MORE = (
-    More(EXPERIMENTS[:3], {"lwf": 26, "ebll": 26, "ebll-separate": 12, "joint": 12, "ewc": 12}),
-    More(EXPERIMENTS[5:6], {"lwf": 8, "ebll": 8}, measured=True),
-)
+_MORE = (More(EXPERIMENTS[:3], {"lwf": 26, "ebll": 26, "ebll-separate": 8, "joint": 8, "ewc": 8}),)
 PROFILES = {
     "full": Profile(EXPERIMENTS, seeds=5, claims=_ALL, more=_MORE),
     "fast": Profile(_FAST, seeds=2, claims=tuple(name for name in _ALL if name != "C7")),
