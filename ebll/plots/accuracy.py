@@ -78,7 +78,7 @@ def forgetting_bars(
     titles = dict(zip(rows["sequence"], rows["words"], strict=True))
     table = tables.in_order(tables.by_seed(rows, "forgetting"), ["sequence", "method"], sequence=titles)
     names, columns = styles(table["method"]), {1: 1, 2: 2, 4: 2}.get(len(titles), 3)
-    note = "Best accuracy so far minus at the end, test data; dots: seeds"
+    note = "Best accuracy on the old task so far minus that at the end, test data; dots: seeds"
     layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
     height = 0.28 * len(names) + 0.5
     figure, axes = new_figure(table, "Forgetting of the old tasks", note, [*titles.values()], height, **layout)

@@ -568,16 +568,16 @@ def words(part):
 mean = 100 * seen.groupby(["method", "strength", "task"])["accuracy"].mean(skipna=False).unstack("task")
 top = mean["letters"].groupby("method").max()
 ebll.course.say(
-    f"At alpha {ours.alpha:g} EBLL keeps {mean.loc[('ebll', ours.alpha), 'letters']:.1f} % of letters. Where EWC keeps "
-    f"as many, EBLL minus EWC is {words(beyond(seen, 'ebll', ours.alpha))} points of textures. But alpha takes EBLL no "
-    f"further up than {top['ebll']:.1f} % of letters, the strength takes EWC to **{top['ewc']:.1f} %**."
+    f"At alpha {ours.alpha:g} EBLL has {mean.loc[('ebll', ours.alpha), 'letters']:.1f} % of letters right. Where EWC has "
+    f"as many right, EBLL minus EWC is {words(beyond(seen, 'ebll', ours.alpha))} points of textures. But alpha takes "
+    f"EBLL no higher than {top['ebll']:.1f} % of letters, the strength takes EWC to **{top['ewc']:.1f} %**."
 )
 assert top["ewc"] > top["ebll"] + 0.5  # EWC reaches further up, says the claim
 
 # %% fronts-words [markdown]
 # The bracket holds a Student-t interval over the seeds. *More* or *less* means that all of it lies on one side of zero. Each
 # line is judged by itself, without a correction for how many there are, and all of them share the seeds and EWC's runs: of
-# twenty such lines one would be bold by chance.
+# twenty such lines one would say *more* or *less* by chance.
 
 # %% turn [markdown]
 # ### Why EBLL turns back
@@ -656,8 +656,8 @@ ebll.course.say(
 # %% question [markdown]
 # ## 5. Can a constraint do as well that is not made per parameter?
 #
-# **Claim.** That can be asked fairly: where as many letters are kept. The table and the test below give the answer that the
-# seeds allow. Further up than EBLL gets, constraints on weights go on, at this learning rate.
+# **Claim.** The fair comparison is at equal accuracy on letters. The table and the test below say what three seeds allow. At
+# this learning rate constraints on weights reach a higher accuracy on letters than EBLL does.
 #
 # EWC and its relatives constrain weight by weight. Two more methods help to take the question apart.
 #
@@ -790,14 +790,14 @@ ebll.course.say("The same pull minus EWC, each at the same strength, on validati
 # - Where as many letters are kept, the last column of the table says which constraint has learned more of the new task, and
 #   the test says how far that holds on other images. With so few seeds *undecided* is the usual word, and it means what
 #   it says: it is not the word *equal*.
-# - Further up, constraints on weights go on. EBLL does not get there, since at this learning rate its $\alpha$ has a border;
-#   section 4 has shown that a smaller rate moves it.
+# - Constraints on weights reach a higher accuracy on letters. EBLL does not get there, since at this learning rate its
+#   $\alpha$ has a limit of stability; section 4 has shown that a smaller rate moves it.
 # - Features held against EBLL: is it the choice of what to hold that helps, or holding features at all? The last line of
 #   the test says what these seeds know of it. That the code is smaller is a matter of memory and of many tasks, and those
 #   are not tested here.
-# - One would expect that what the Fisher information knows of single weights lets EWC keep more at the same strength; the
-#   lines above say how far these seeds show it. Whether it learns more where as many letters are kept, the rows of the
-#   same pull say.
+# - Does what the Fisher information knows of single weights let EWC keep more at the same strength? The lines above say what
+#   these seeds show, and in which direction. Whether it learns more at equal accuracy on letters, the rows of the same
+#   pull say.
 #
 # What they do not say: anything of another pair, net or learning rate. The intervals are over few seeds, and take the
 # strengths as given. And how methods are compared is a choice: at the same height here. Compared at equal textures, a
