@@ -19,9 +19,9 @@ winners are the defaults in `ebll/settings.py`; a test compares the two.
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from ebll.config import NEW_TASK_IMAGES
 from ebll.data import Task
 from ebll.data.catalog import load_cut
 from ebll.errors import TrainingDiverged
+from ebll.executors import completed, default_workers
 from ebll.files import write_table
 from ebll.methods import METHODS, Finetune, Method
 from ebll.metrics import confidence_interval
@@ -252,24 +253,49 @@ def chosen_of(rows: list[dict], net: str) -> dict[str, float]:
     return winners(pd.DataFrame(rows)).query("net == @net").set_index("setting")["value"].to_dict() if rows else {}
 
 
-def work(rows: list[dict], nets: Iterable[str], seeds: Iterable[int], workers: int) -> Iterator[list[dict]]:
-    """All that is not among these rows yet, stage by stage; yields them with each part's rows as it ends."""
-    with ProcessPoolExecutor(workers) as pool:
-        for stage, settings in enumerate(STAGES):
-            before = [row for row in rows if any(row["setting"] in earlier for earlier in STAGES[:stage])]
-            chosen = {net: chosen_of(before, net) for net in nets}
-            done = {(row["net"], row["seed"]) for row in rows if row["setting"] == settings[-1]}
-            parts = [(net, seed, stage, chosen[net]) for net in nets for seed in seeds if (net, seed) not in done]
-            for part in as_completed([pool.submit(measure, *one) for one in parts]):
-                rows = [*rows, *part.result()]
+def expected(stage: int) -> list[tuple[str, float, str]]:
+    """Setting, value and new task of each row that `measure` gives."""
+    rows = []
+    for setting in STAGES[stage]:
+        later = [""] if setting == "first_epochs" else list(NEW_TASKS)
+        later += [SEQUENCE] * (CHOICES[setting].method != "finetune")
+        rows += [(setting, value, name) for value in CHOICES[setting].values for name in later]
+    return rows
+
+
+def work(known: list[dict], nets: Sequence[str], seeds: Sequence[int], workers: int) -> Iterator[list[dict]]:
+    """All that is not among these rows yet, stage by stage; yields them with each part's rows as it ends.
+
+    Rows of a part that is not whole, of other values or of other seeds are dropped, and so are those of later stages
+    where one is not whole: they may have been measured with other choices.
+    """
+    rows: list[dict] = []
+    for stage, settings in enumerate(STAGES):
+        chosen, todo = {net: chosen_of(rows, net) for net in nets}, []
+        for net, seed in itertools.product(nets, seeds):
+            part = [row for row in known if (row["net"], row["seed"]) == (net, seed) and row["setting"] in settings]
+            if sorted((row["setting"], row["value"], row["new_task"]) for row in part) == sorted(expected(stage)):
+                rows += part
+            else:
+                todo.append((net, seed, stage, chosen[net]))
+        known = [] if todo else known
+        with contextlib.closing(completed(measured, todo, workers=workers)) as results:
+            for _, part in results:
+                rows = [*rows, *part]
                 yield rows
+    yield rows
+
+
+def measured(part: tuple[str, int, int, dict[str, float]]) -> list[dict]:
+    """`measure`, for a process."""
+    return measure(*part)
 
 
 def main() -> None:
     """Measure all candidates, keep the rows as they come, write the page, print the winners."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--restart", action="store_true", help="begin again, in place of going on")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, default=default_workers())
     given, path = parser.parse_args(), DOCS / "settings.csv"
     known = pd.read_csv(path, keep_default_na=False).to_dict("records") if path.exists() and not given.restart else []
     for rows in work(known, NET_NAMES, list(SEEDS), given.workers):

@@ -5,8 +5,7 @@ python -m benchmarks.first_epochs     # writes docs/first-epochs.csv and the sec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+import contextlib
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +15,7 @@ from benchmarks.choose_settings import CHOICES, FIRST, NEW_TASKS, SEEDS, told
 from benchmarks.section import write_section
 from ebll.config import NEW_TASK_IMAGES
 from ebll.data.catalog import load_cut
+from ebll.executors import completed
 from ebll.files import write_table
 from ebll.methods import METHODS
 from ebll.protocol import learn_first, run_sequence
@@ -70,9 +70,8 @@ def page(rows: pd.DataFrame) -> str:
 
 def main() -> None:
     """Measure, keep the rows, write the section."""
-    with ProcessPoolExecutor() as pool:
-        found: Iterator[list[dict]] = pool.map(measure, SEEDS)
-        table = pd.DataFrame([row for rows in found for row in rows])
+    with contextlib.closing(completed(measure, SEEDS)) as results:
+        table = pd.DataFrame([row for _, rows in results for row in rows])
     write_table(table, DOCS / "first-epochs.csv")
     write_section(DOCS / "settings.md", "first task", page(table))
     print(page(table))

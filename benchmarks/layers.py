@@ -9,7 +9,8 @@ above half of its own. Of the candidates that do it, the cheapest is taken; `ebl
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
+import contextlib
+import itertools
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from benchmarks.rounds import interleaved
 from benchmarks.section import write_section
 from ebll.config import NEW_TASK_IMAGES
 from ebll.data.catalog import load_cut
+from ebll.executors import completed
 from ebll.files import write_table
 from ebll.methods import Finetune
 from ebll.networks import build_network
@@ -85,6 +87,11 @@ def measure(name: str, seed: int) -> list[dict]:
     return rows
 
 
+def measured(candidate: tuple[str, int]) -> list[dict]:
+    """`measure`, for a process."""
+    return measure(*candidate)
+
+
 def costs(rounds: int) -> pd.DataFrame:
     """Seconds of 20 steps of fine-tuning, a row a round and a column a candidate."""
     torch.set_num_threads(1)
@@ -117,7 +124,7 @@ def page(rows: pd.DataFrame) -> str:
         if curve.sum() == held.sum() == seeds and all(of[task].mean() >= first[task] - 0.01 for task in TASKS):
             suitable[name] = cost.median()
     rounds = len(rows[(rows["layers"] == FIRST) & (rows["what"] == "cost")])
-    taken = min(suitable, key=lambda name: suitable[name])
+    taken = min(suitable, key=lambda name: suitable[name], default="none of these")
     rows_told = markdown(pd.DataFrame.from_dict(lines, orient="index"), "layers")
     return TEXT.format(rounds=rounds, seeds=seeds, taken=taken) + rows_told
 
@@ -130,8 +137,8 @@ def main(rounds: int = 15) -> None:
         for name in LAYERS
         for i, value in enumerate(times[name] / times[FIRST])
     ]
-    with ProcessPoolExecutor() as pool:
-        for part in pool.map(measure, *zip(*((name, seed) for name in LAYERS for seed in SEEDS), strict=True)):
+    with contextlib.closing(completed(measured, itertools.product(LAYERS, SEEDS))) as results:
+        for _, part in results:
             rows += part
     table = pd.DataFrame(rows)
     write_table(table, DOCS / "layers.csv")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,7 @@ SEEDS = max(number for more in PLAN.more for number in more.seeds.values())
 NUMBERS = (3, 5, 8, 10, 12, 16, 20, 26)
 """Of seeds, for which it is told how often each verdict came."""
 DISTURBANCE = 1e-6
+MADE_BY = "plan.txt"
 
 PAGE = """# How firm the verdicts are
 
@@ -110,6 +112,17 @@ def run_disturbed(job: Job) -> Tables:
         return run_job(job)
 
 
+def plan_of(one: Repetition) -> str:
+    """What decides the runs of a repetition, but for the library's own code."""
+    return "\n".join(map(repr, [one, *jobs(one.first_seed)])) + "\n"
+
+
+def whole(one: Repetition, folder: Path) -> bool:
+    """Whether a repetition has been made, by the present plan."""
+    note = folder / one.name / MADE_BY
+    return note.exists() and note.read_text(encoding="utf-8") == plan_of(one)
+
+
 def make(one: Repetition, folder: Path) -> None:
     """Run a repetition, in this process's environment; its tables go to a folder."""
     tables, todo = Tables(), jobs(one.first_seed)
@@ -118,8 +131,10 @@ def make(one: Repetition, folder: Path) -> None:
         tables.add(result)
     print("\n".join(tables.failures), end="")  # a run that diverged decides nothing, as in the main job
     part = Path(tempfile.mkdtemp(dir=folder.parent))
+    (part / MADE_BY).write_text(plan_of(one), encoding="utf-8")
     for name, table in tables.joined([*REST, *CURVES]).items():
         table.to_csv(part / f"{name}.csv", index=False)
+    shutil.rmtree(folder, ignore_errors=True)  # of another plan
     part.rename(folder)
 
 
@@ -185,12 +200,12 @@ def main() -> None:
     if given.make is not None:
         make(every[given.make], given.out / every[given.make].name)
         return
-    missing = [i for i, one in enumerate(every) if not (given.out / one.name).exists()]
+    missing = [i for i, one in enumerate(every) if not whole(one, given.out)]
     for i in missing[: given.only]:
         command = [sys.executable, "-m", "benchmarks.verdicts", "--out", str(given.out), "--make", str(i)]
         subprocess.run(command, env=os.environ | every[i].environment, check=True)  # kernels are chosen at the start
         print(f"{every[i].name}: made", flush=True)
-    if not (found := {one.name: tables_of(given.out / one.name) for one in every if (given.out / one.name).exists()}):
+    if not (found := {one.name: tables_of(given.out / one.name) for one in every if whole(one, given.out)}):
         return
     text, table = page(found)
     print(text)

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -20,10 +19,10 @@ from benchmarks.peers import against, sides
 from benchmarks.reproducing import REST, SHARED, Clock
 from benchmarks.results import read, verdict, write_part
 from benchmarks.rounds import Figure, figure, interleaved
+from ebll.data.catalog import _loaded
 from ebll.networks import build_network
 from ebll.protocol import learn_first
 from ebll.recording import Recorder
-from ebll.reproduce import jobs
 
 
 def small_net(shape):
@@ -118,7 +117,7 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch, tmp_path):
     monkeypatch.setattr(reproducing, "first_lines", lambda folder: [2.0, 4.0])
     monkeypatch.setattr(reproducing, "reproduce", functools.partial(reproducing.reproduce, methods=("ewc", "ebll")))
     monkeypatch.setattr("ebll.reproduce.report.draw", lambda *given: [])
-    jobs.load_cut.cache_clear()  # as in a process of its own
+    _loaded.cache_clear()  # as in a process of its own
     with tiny():
         text, _ = reproducing.run(1, "cpu")
     parts = pd.read_csv(reproducing.CSV)
@@ -216,23 +215,25 @@ def test_a_choice_of_settings_that_was_stopped_goes_on_where_it_was(monkeypatch)
 
     def measure(net, seed, stage, chosen):
         made.append((net, seed, stage, chosen))
-        fact = {"net": net, "seed": seed, "new_task": "mnist", "before": 0.5, "old": 0.5}
+        fact = {"net": net, "seed": seed, "before": 0.5, "old": 0.5}
         return [
-            fact | {"setting": name, "value": value, "new": 1 / value}
-            for name in choose_settings.STAGES[stage]
-            for value in choose_settings.CHOICES[name].values
+            fact | {"setting": name, "value": value, "new_task": task, "new": 1 / value}
+            for name, value, task in choose_settings.expected(stage)
         ]
 
     monkeypatch.setattr(choose_settings, "measure", measure)
-    monkeypatch.setattr(choose_settings, "ProcessPoolExecutor", ThreadPoolExecutor)
     *_, whole = choose_settings.work([], ["mlp", "cnn"], [100, 101], 1)
     every, chosen = list(made), made[-1][-1]
     assert len(every) == len({call[:3] for call in every}) == 2 * 2 * len(choose_settings.STAGES)
     assert chosen["learning_rate"] == 0.005  # what was chosen in one stage is used in the next
     made.clear()
     rows = [row for row in whole if row["setting"] in choose_settings.STAGES[0] or row["seed"] == 100]
+    rows[0] = rows[0] | {"value": 0.25}  # of the mlp's first seed: a value that is not asked for
     *_, again = choose_settings.work(rows, ["mlp", "cnn"], [100, 101], 1)
-    assert made == [call for call in every if call[1] == 101 and call[2] > 0]
+    assert made == [every[0], *(call for call in every if call[2] > 0)]
+    made.clear()
+    assert list(choose_settings.work(again, ["mlp", "cnn"], [100, 101], 1))
+    assert not made
     key = ["net", "setting", "value", "seed"]
     assert pd.DataFrame(again).sort_values(key).to_dict("list") == pd.DataFrame(whole).sort_values(key).to_dict("list")
 

@@ -9,10 +9,11 @@ import sys
 import pandas as pd
 import pytest
 import torch
-from tiny_plan import CLAIMS, SEQUENCES, profile, reproduce, tiny
+from tiny_plan import CLAIMS, SEQUENCES, SETTINGS, profile, reproduce, tiny
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ebll import METHODS, reproduce as main_job
+from ebll.errors import TrainingDiverged
 from ebll.executors import completed
 from ebll.reproduce.jobs import jobs_of, run_job
 from ebll.reproduce.plan import PROFILES
@@ -134,6 +135,29 @@ def test_a_job_that_stops_keeps_its_own_tables_beside_an_earlier_result(tmp_path
     assert {path.name for path in own.iterdir()} == {"accuracy.csv", "curves.csv", "gaps.csv", "kept.csv"}
     accuracy = pd.read_csv(own / "accuracy.csv")
     assert (set(accuracy["seed"]), set(accuracy["method"])) == ({0}, {"single-task", "finetune"})
+
+
+def test_an_end_that_fails_leaves_the_earlier_result_and_keeps_the_new_tables(tmp_path, monkeypatch):
+    (tmp_path / "claims.json").write_text("earlier")
+    (tmp_path / "accuracy.csv").write_text("earlier")
+
+    def full(*given):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("ebll.reproduce.report.draw", full)
+    with tiny(), pytest.raises(OSError, match="No space") as failed:
+        main_job.reproduce("tiny", methods="finetune", out=tmp_path, workers=1)
+    assert str(tmp_path / "unfinished") in failed.value.__notes__[0]
+    assert {path.name for path in tmp_path.iterdir()} == {"accuracy.csv", "claims.json", "unfinished"}
+    assert (tmp_path / "claims.json").read_text() == (tmp_path / "accuracy.csv").read_text() == "earlier"
+    assert set(pd.read_csv(tmp_path / "unfinished" / "accuracy.csv")["method"]) == {"single-task", "finetune"}
+
+
+def test_where_every_run_diverges_they_are_told(tmp_path, monkeypatch):
+    hot = dataclasses.replace(profile(), train=SETTINGS.replace(learning_rate=1e9))
+    monkeypatch.setitem(PROFILES, "hot", hot)
+    with pytest.raises(TrainingDiverged, match="all runs that begin with letters"):
+        main_job.reproduce("hot", out=tmp_path, workers=1)
 
 
 @pytest.mark.parametrize("changes", [{}, {"ewc_strength": 1e12}], ids=["all end", "EWC diverges"])

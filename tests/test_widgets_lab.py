@@ -57,15 +57,15 @@ def test_a_move_that_comes_on_another_thread_outlives_a_run_that_ends_before_it_
     widget = build(kind, line)
     move(widget, code_size=6)
     until(lambda: widget.running, "the run")
-    for value in (5, 3):
+    for value in (5, 3, -3):
         thread = Thread(target=move, args=[widget], kwargs={"code_size": value})
         thread.start()
         thread.join()
     widget._on_end()
-    assert (widget.sliders["code_size"].value, widget.config.code_size) == (3, 6), "neither is set back"
+    assert (widget.sliders["code_size"].value, widget.config.code_size) == (-3, 6), "neither is set back"
     wait()
     settle(widget)
-    assert (widget.sliders["code_size"].value, widget.config.code_size) == (3, 3)
+    assert (widget.sliders["code_size"].value, widget.config.code_size) == (3, 3), "what may not be is refused"
 
 
 @both

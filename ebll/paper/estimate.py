@@ -54,7 +54,8 @@ def dry_run(
     ]
     runs = [steps_of(unit, settings, crops) for unit in units]
     learned = {unit.start for unit in units if unit.start[0] != PRETRAINED_ON or settings.weights == "none"}
-    first = sum(settings.train.epochs * math.ceil(crops[name] / settings.train.batch_size) for name, _ in learned)
+    epochs = sum(settings.train.stages(0).values())
+    first = sum(epochs * math.ceil(crops[name] / settings.train.batch_size) for name, _ in learned)
     steps = [
         ("first sets", f"{first:,}" if first else "none: the pretrained network is taken over"),
         ("runs", f"{sum(runs):,} in {len(runs)} runs, {min(runs):,} to {max(runs):,} each"),

@@ -14,7 +14,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -40,9 +39,9 @@ from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit, steps_of, units_
 from ebll.paper.report import layout_text, layouts
 from ebll.protocol import begin, learn
 from ebll.recording import Recorder, Run, Snapshot
-from ebll.reproduce import UNFINISHED, Outcome, conclude, versions
+from ebll.reproduce import Outcome, conclude, versions
 from ebll.reproduce.jobs import Tables
-from ebll.reproduce.report import write_tables
+from ebll.reproduce.report import write_unfinished
 from ebll.seeds import cpu_threads, seeded
 from ebll.training import Step
 
@@ -94,8 +93,7 @@ def paper(
             raise TrainingDiverged(f"All {len(units)} runs ended early. The first: {results[0]['failure']}")
     except BaseException as error:
         if results := space.results(units):
-            unfinished = prepare_folder(space.out / UNFINISHED)
-            write_tables(_tables(results).joined(sequences), unfinished)
+            unfinished = write_unfinished(_tables(results).joined(sequences), space.out)
             error.add_note(f"The tables of the {len(results)} finished runs are in {unfinished}.")
         raise
     sequences = [one for one in sequences if one.id in ended]  # there is nothing to conclude from the others
@@ -106,7 +104,6 @@ def paper(
         "device": device,
         **versions(),
     }
-    shutil.rmtree(space.out / UNFINISHED, ignore_errors=True)  # of an earlier call that was interrupted
     for path in space.out.glob("paper-layout*"):
         path.unlink()
     outcome = conclude(_tables(results), sequences, space.out, about)

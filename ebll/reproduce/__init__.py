@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,8 +20,9 @@ import lazy_loader
 import pandas as pd
 import torch
 
+from ebll.data import TASKS
 from ebll.environment import choose_device
-from ebll.errors import check_choice, check_count
+from ebll.errors import TrainingDiverged, check_choice, check_count
 from ebll.executors import completed, default_workers
 from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.methods import METHODS, method_from
@@ -40,7 +41,6 @@ __getattr__, _, _ = lazy_loader.attach(
 )
 __all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "conclude", "reproduce", "versions"]
 
-UNFINISHED = "unfinished"
 DRAWING = 700.0
 """Work of the tables, claims and figures of one more sequence, as `Job.work` counts it; what does not grow with their
 number, imports and tables for the most part, is five times as much."""
@@ -100,6 +100,8 @@ def reproduce(
     jobs = jobs_of(chosen, names, several, more, device)
     if set(names) == METHODS.keys():  # whoever leaves some out leaves out claims
         check_plan(chosen.experiments, [run for job in jobs for run in job.runs], chosen.claims)
+    for name in {name for e in chosen.experiments for name in e.tasks}:
+        TASKS[name].files()  # before an hour is spent: the data is here
     folder = prepare_folder(out)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
@@ -118,25 +120,26 @@ def reproduce(
             for job, result in results:
                 tables.add(result)
                 done, name = done + len(job.runs), f"{job.net}, {job.first} first, seed {job.seed}"
+        if not tables.parts["accuracy"]:
+            raise TrainingDiverged("Every run diverged. " + " ".join(f"{failure}." for failure in tables.failures))
         name = "tables and figures"
         tell(work)
+        about = {
+            "profile": profile,
+            "seeds": list(several),
+            "more seeds": [{"sequences": [e.id for e in one.experiments], **one.seeds} for one in more],
+            "sequences": [e.id for e in chosen.experiments],
+            "settings": [repr(chosen.train), *(repr(method_from(name, chosen.weights)) for name in names)],
+            "diverged": tables.failures,
+            **versions(),
+            "device": device,
+        }
+        return conclude(tables, chosen.experiments, folder, about)
     except BaseException as error:
         if done:
-            unfinished = prepare_folder(folder / UNFINISHED)
-            report.write_tables(tables.joined(chosen.experiments), unfinished)
+            unfinished = report.write_unfinished(tables.joined(chosen.experiments), folder)
             error.add_note(f"The tables of the {done} finished runs are in {unfinished}.")
         raise
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)  # of an earlier run that was interrupted
-    about = {
-        "profile": profile,
-        "seeds": list(several),
-        "more seeds": [{"sequences": [e.id for e in one.experiments], **one.seeds} for one in more],
-        "sequences": [e.id for e in chosen.experiments],
-        "settings": [repr(chosen.train), *(repr(method_from(name, chosen.weights)) for name in names)],
-        **versions(),
-        "device": device,
-    }
-    return conclude(tables, chosen.experiments, folder, about)
 
 
 def versions() -> dict[str, str]:
@@ -148,24 +151,31 @@ def versions() -> dict[str, str]:
 def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, about: Mapping[str, Any]) -> Outcome:
     """Write tables, claims, summaries and figures of results, and what the run was (`about`, as JSON can hold it).
 
-    Claims are decided by all seeds; tables and figures show `about["seeds"]`, which all methods share.
+    Claims are decided by all seeds; tables and figures show `about["seeds"]`, which all methods share. An earlier
+    result stays until all of this one is written.
     """
     from ebll.reproduce.claims import claims_of, seed_outcomes
     from ebll.reproduce.verdicts import parts_table
 
     tables = made.joined(experiments)
     accuracy, curves, gaps = tables["accuracy"], tables["curves"], tables["gaps"]
-    report.write_tables(tables, folder)
-    report.drop_conclusions(folder)  # a stop from here on must not leave those of an earlier run beside these tables
+    experiments = [e for e in experiments if e.id in set(accuracy["sequence"])]  # of others, every run has diverged
     outcomes = seed_outcomes(accuracy, experiments)
     claims = claims_of(outcomes, curves, gaps, experiments)
-    write_json([claim.as_dict() for claim in claims], folder / "claims.json")
-    write_table(parts_table(claims), folder / "claims-parts.csv")
-    write_table(outcomes, folder / "outcomes.csv")
-    shown = accuracy[accuracy["seed"].isin(about["seeds"])]
-    write_text(report.summary(shown, claims, experiments), folder / "tables.md")
-    write_json(dict(about), folder / "run.json")
-    report.draw(shown, curves[curves["seed"].isin(about["seeds"])], gaps, claims, experiments, folder)
+    shown, seen = (table[table["seed"].isin(about["seeds"])] for table in (accuracy, curves))
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".ebll-") as name:
+        beside = Path(name)
+        report.write_tables(tables, beside)
+        write_json([claim.as_dict() for claim in claims], beside / "claims.json")
+        write_table(parts_table(claims), beside / "claims-parts.csv")
+        write_table(outcomes, beside / "outcomes.csv")
+        write_text(report.summary(shown, claims, experiments, made.failures), beside / "tables.md")
+        write_json(dict(about), beside / "run.json")
+        report.draw(shown, seen, gaps, claims, experiments, beside)
+        report.drop_results(folder)
+        for path in beside.iterdir():
+            path.replace(folder / path.name)
+    report.drop_unfinished(folder)
     main = [e for e in experiments if e.regime == MAIN] or experiments
     return Outcome(
         **tables, claims=claims, experiments=tuple(experiments), failures=made.failures, folder=folder,

@@ -16,7 +16,7 @@ from ebll.comparison import SINGLE_TASK, Comparison, learn_with
 from ebll.config import NEW_TASK_IMAGES
 from ebll.data import TASKS, Task
 from ebll.data.catalog import load_cut
-from ebll.errors import TrainingDiverged
+from ebll.errors import TrainingDiverged, check_choice
 from ebll.executors import count
 from ebll.methods import METHODS, method_from
 from ebll.methods.base import record
@@ -136,7 +136,7 @@ def jobs_of(
     for extra in more:
         net, first = extra.experiments[0].regime
         for i in range(len(seeds), max(extra.seeds.values())):
-            some = tuple(name for name, number in extra.seeds.items() if number > i)
+            some = tuple(check_choice(name, METHODS, "Method") for name, n in extra.seeds.items() if n > i)
             jobs.append(Job(net, first, seeds[0] + i, extra.experiments, some, **given, measured=False))
     return sorted(jobs, key=lambda job: -job.work)
 
@@ -162,7 +162,11 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     options = {"settings": job.train, "seed": seed, "device": job.device, "log_every": LOG_EVERY * job.measured}
     first = load_cut(job.first, 0, job.device)
     start = yield from first_task(first, job.net, **options)
-    autoencoder = _autoencoder(job, start, first) if job.measured else None
+    try:
+        autoencoder = _autoencoder(job, start, first) if job.measured else None
+    except TrainingDiverged as error:  # methods that fit one diverge too, and are told by themselves
+        tables.failures.append(f"{job.net}, gaps of sequences that begin with {job.first}: {error}")
+        autoencoder = None
     for e, beginnings in job.learned.items():
         later = [load_cut(name, NEW_TASK_IMAGES, job.device) for name in e.tasks[1:]]
         tasks, made = [first, *later], Comparison()

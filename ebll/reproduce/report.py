@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,19 +12,21 @@ import numpy as np
 import pandas as pd
 
 from ebll.comparison import SINGLE_TASK
-from ebll.files import write_table
+from ebll.files import prepare_folder, write_table
 from ebll.methods import METHODS
 from ebll.recording import TERMS
+from ebll.reproduce.jobs import COLUMNS
 from ebll.reproduce.plan import Experiment, regimes_of
 
 if TYPE_CHECKING:  # scipy and matplotlib are imported where they are needed: most of a worker's start would go to them
     from ebll.reproduce.verdicts import Claim, Part
 
 __all__ = [
-    "LABELS", "cell", "claims_text", "draw", "drop_conclusions", "final_numbers", "final_table", "markdown",
-    "summary", "write_tables",
+    "LABELS", "cell", "claims_text", "draw", "drop_results", "drop_unfinished", "final_numbers", "final_table",
+    "markdown", "summary", "write_tables", "write_unfinished",
 ]  # fmt: skip
 
+UNFINISHED = "unfinished"
 SMALL = 1e-6  # of a margin that only allows for rounding
 
 CLAIMS_LEGEND = """A claim has one or more parts, each a number a seed, for the most part a difference between two
@@ -106,10 +109,13 @@ def cell(values: pd.Series, reference: float) -> str:
     return f"{values.mean():.1f}{spread} ({shown})"
 
 
-def summary(accuracy: pd.DataFrame, claims: Sequence[Claim], experiments: Sequence[Experiment]) -> str:
-    """Methods x tasks of these sequences, then the claims, as Markdown."""
+def summary(
+    accuracy: pd.DataFrame, claims: Sequence[Claim], experiments: Sequence[Experiment], failures: Sequence[str] = ()
+) -> str:
+    """Methods x tasks of these sequences, then the claims, then the runs that diverged, as Markdown."""
     tables = [markdown(final_table(accuracy, e), e.id) for e in experiments]
     parts = ["# Claims", claims_text(claims)] if claims else []
+    parts += ["# Runs that diverged", "\n".join(f"- {failure}" for failure in failures)] if failures else []
     return "\n\n".join(["# Methods and tasks", LEGEND.rstrip(), *tables, *parts]) + "\n"
 
 
@@ -155,7 +161,7 @@ def markdown(table: pd.DataFrame, corner: str) -> str:
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Write accuracy.csv, curves.csv, kept.csv and, where gaps were measured, gaps.csv."""
+    """Write accuracy.csv, curves.csv, kept.csv and, where gaps were measured, gaps.csv, into a new folder."""
     # The first task's curve is the same for all methods, and the raw terms are the weighted ones over fixed weights.
     curves, losses = tables["curves"], [f"loss_{name}" for name in TERMS]
     shown = [c for c in curves.columns if not c.startswith("raw_") and c not in ("learning_rate", "loss_total")]
@@ -166,13 +172,26 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     for name, table in files.items():
         if name != "gaps" or len(table):
             write_table(table, folder / f"{name}.csv")
-        else:
-            (folder / "gaps.csv").unlink(missing_ok=True)  # of an earlier run
 
 
-def drop_conclusions(folder: Path) -> None:
-    """Remove what is concluded from the tables: claims, summaries, figures, and the description of the run."""
-    for name in ("claims.json", "claims-parts.csv", "outcomes.csv", "tables.md", "run.json"):
+def write_unfinished(tables: Mapping[str, pd.DataFrame], folder: Path) -> Path:
+    """Write the tables of finished runs into the folder `unfinished` of a folder; returns it."""
+    drop_unfinished(folder)
+    write_tables(tables, unfinished := prepare_folder(folder / UNFINISHED))
+    return unfinished
+
+
+def drop_unfinished(folder: Path) -> None:
+    """Remove the tables of an earlier run that was interrupted."""
+    for name in COLUMNS:
+        (folder / UNFINISHED / f"{name}.csv").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # there is none, or somebody else's file in it
+        (folder / UNFINISHED).rmdir()
+
+
+def drop_results(folder: Path) -> None:
+    """Remove what an earlier run has written."""
+    for name in ("gaps.csv", "claims.json", "claims-parts.csv", "outcomes.csv", "tables.md", "run.json"):
         (folder / name).unlink(missing_ok=True)
     for stem in FIGURES:
         for suffix in ("png", "svg", "csv", "txt"):

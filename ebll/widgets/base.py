@@ -329,7 +329,9 @@ class SettingsWidget(Widget):
             for name, options in lists.items()
         }  # fmt: skip
         self.sliders = {
-            name: setting_slider(name, rules[name], on(lambda _, n=name: self._change(**{n: self.sliders[n].number})))
+            name: setting_slider(
+                name, rules[name], on(lambda event, n=name: self._change(**{n: self.sliders[n].number(event["new"])}))
+            )
             for name in sliders
         }
         tip = "This setting as a line of Python: copy it, or paste another and press Enter."

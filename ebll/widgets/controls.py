@@ -73,10 +73,9 @@ class Slider(anywidget.AnyWidget):
     whole = traitlets.Bool(False).tag(sync=True)
     locked = traitlets.Bool(False).tag(sync=True)
 
-    @property
-    def number(self) -> float:
-        """The value, as an int where only whole numbers count and it is one."""
-        return int(self.value) if self.whole and self.value.is_integer() else self.value
+    def number(self, value: float) -> float:
+        """A value of it, as an int where only whole numbers count and it is one."""
+        return int(value) if self.whole and value.is_integer() else value
 
 
 class Status(anywidget.AnyWidget):
