@@ -101,7 +101,7 @@ def reproduce(
     if set(names) == METHODS.keys():  # whoever leaves some out leaves out claims
         check_plan(chosen.experiments, [run for job in jobs for run in job.runs], chosen.claims)
     for name in {name for e in chosen.experiments for name in e.tasks}:
-        TASKS[name].files()  # before an hour is spent: the data is here
+        TASKS[name].files()  # missing data is told before anything is trained
     folder = prepare_folder(out)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
