@@ -14,7 +14,7 @@ from ebll.comparison import SINGLE_TASK
 from ebll.methods import method_from
 from ebll.networks import frozen
 from ebll.reproduce import jobs
-from ebll.reproduce.plan import Experiment, Profile
+from ebll.reproduce.plan import PROFILES, Experiment, Profile
 from ebll.seeds import derive_seed
 
 SEED, IMAGES = 3, 24  # images of each new task, which has 51 for training
@@ -45,7 +45,8 @@ def rows(table, e, method):
 
 @pytest.fixture(scope="module")
 def start():
-    return ebll.learn_first([TASKS["letters"]], net="mlp", settings=SETTINGS, seed=SEED)
+    recorder = ebll.Recorder(log_every=0)  # of the first task, no figure shows a curve
+    return ebll.learn_first([TASKS["letters"]], net="mlp", settings=SETTINGS, seed=SEED, recorder=recorder)
 
 
 def cut(e):
@@ -96,3 +97,14 @@ def test_M8_the_gap_is_that_of_the_second_tasks_training_images_before_they_are_
         (row,) = rows(tables["gaps"], e, SINGLE_TASK).to_dict("records")
         assert (row["old"], row["new"]) == ("letters", "mnist")
         assert row["gap"] == pytest.approx(missed.item(), rel=1e-4)
+
+
+def test_curves_are_those_that_figures_and_claims_need():
+    every = {(job.net, job.first): job.curves for job in jobs.jobs_of(PROFILES["full"], list(METHODS), range(1))}
+    assert every == {
+        ("cnn", "letters"): tuple(METHODS), ("mlp", "letters"): ("lwf", "ebll"), ("mlp", "mnist"): ("lwf", "ebll")
+    }  # fmt: skip
+    more = jobs.jobs_of(PROFILES["full"], list(METHODS), range(5), PROFILES["full"].more)
+    assert {job.curves for job in more if job.seed > 4} == {()}
+    (job,) = jobs.jobs_of(PROFILE, ["ewc"], range(1))
+    assert job.curves == ("ewc",)

@@ -24,7 +24,7 @@ from ebll.methods.ebll import fit_to_task
 from ebll.metrics import unexplained_variance
 from ebll.protocol import first_task, shared_key
 from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS, Snapshot
-from ebll.reproduce.plan import Experiment, More, Profile, regimes_of
+from ebll.reproduce.plan import Experiment, More, Profile, drawn, regimes_of
 from ebll.seeds import cpu_threads
 from ebll.settings import TrainSettings
 from ebll.training import Step
@@ -32,6 +32,7 @@ from ebll.training import Step
 __all__ = ["Job", "Tables", "jobs_of", "run_job"]
 
 LOG_EVERY = 20
+COMPARED = ("lwf", "ebll")
 NET_COST = {"mlp": 1.0, "cnn": 3.0}  # of an optimiser step, for the time left
 FACTS = ["sequence", "net", "method", "seed"]
 COLUMNS = {
@@ -49,7 +50,7 @@ class Job:
 
     methods    names, and `SINGLE_TASK` for the reference
     weights    settings by name, where they are not the methods' defaults
-    measured   whether curves and domain gaps are recorded, besides accuracies
+    curves     methods whose curves are recorded, besides accuracies; with none, domain gaps are not measured either
     """
 
     net: str
@@ -60,13 +61,16 @@ class Job:
     train: TrainSettings
     weights: Mapping[str, float]
     device: str = "cpu"
-    measured: bool = True
+    curves: tuple[str, ...] = ()
 
     @property
     def runs(self) -> list[dict[str, object]]:
-        """Sequence, method and seed of each run, and whether its curves and gaps are recorded."""
-        facts = {"seed": self.seed, "measured": self.measured}
-        return [{"sequence": e.id, "method": m} | facts for e in self.experiments for m in self.methods]
+        """Sequence, method and seed of each run, and whether its curves are recorded."""
+        return [
+            {"sequence": e.id, "method": m, "seed": self.seed, "measured": m in self.curves}
+            for e in self.experiments
+            for m in self.methods
+        ]
 
     @property
     def learned(self) -> dict[Experiment, list[Experiment]]:
@@ -128,16 +132,17 @@ def jobs_of(
     more    of a profile: seeds that go on from the last of `seeds`
     """
     given = {"train": profile.train, "weights": profile.weights, "device": device}
-    jobs = [
-        Job(net, first, seed, tuple(group), (SINGLE_TASK, *methods), **given)
-        for (net, first), group in regimes_of(profile.experiments).items()
-        for seed in seeds
-    ]
+    jobs = []
+    for regime, group in regimes_of(profile.experiments).items():
+        # Figures show the curves of one regime; in the others, claim C7 compares two methods.
+        all_of = regime == drawn(profile.experiments) or not set(COMPARED) <= set(methods)
+        curves = tuple(methods) if all_of else COMPARED
+        jobs += [Job(*regime, seed, tuple(group), (SINGLE_TASK, *methods), **given, curves=curves) for seed in seeds]
     for extra in more:
         net, first = extra.experiments[0].regime
         for i in range(len(seeds), max(extra.seeds.values())):
             some = tuple(check_choice(name, METHODS, "Method") for name, n in extra.seeds.items() if n > i)
-            jobs.append(Job(net, first, seeds[0] + i, extra.experiments, some, **given, measured=False))
+            jobs.append(Job(net, first, seeds[0] + i, extra.experiments, some, **given))
     return sorted(jobs, key=lambda job: -job.work)
 
 
@@ -159,11 +164,11 @@ def run_job(job: Job) -> Tables:
 def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     """The steps of all runs of a job, whose rows go to `tables`."""
     seed = job.seed
-    options = {"settings": job.train, "seed": seed, "device": job.device, "log_every": LOG_EVERY * job.measured}
+    options = {"settings": job.train, "seed": seed, "device": job.device}
     first = load_cut(job.first, 0, job.device)
     start = yield from first_task(first, job.net, **options)
     try:
-        autoencoder = _autoencoder(job, start, first) if job.measured else None
+        autoencoder = _autoencoder(job, start, first) if job.curves else None
     except TrainingDiverged as error:  # methods that fit one diverge too, and are told by themselves
         tables.failures.append(f"{job.net}, gaps of sequences that begin with {job.first}: {error}")
         autoencoder = None
@@ -172,7 +177,8 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
         tasks, made = [first, *later], Comparison()
         for name in job.methods:
             method = None if name == SINGLE_TASK else method_from(name, job.weights)
-            yield from learn_with(made, name, method, tasks, start, net=job.net, **options)
+            log_every = LOG_EVERY if name in job.curves else 0
+            yield from learn_with(made, name, method, tasks, start, net=job.net, log_every=log_every, **options)
         tables.failures += [f"{e.id}: {failure}" for failure in made.failures]
         for part in beginnings:
             _add(tables, made, part)

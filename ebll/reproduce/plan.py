@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ebll.recording import sequence_id
 from ebll.settings import USUAL, TrainSettings
 
-__all__ = ["EXPERIMENTS", "MAIN", "PROFILES", "Experiment", "More", "Profile", "headline", "regimes_of"]
+__all__ = ["EXPERIMENTS", "MAIN", "PROFILES", "Experiment", "More", "Profile", "drawn", "headline", "regimes_of"]
 
 Regime = tuple[str, str]
 """A net and the task that it learns first."""
@@ -61,6 +61,12 @@ def headline(claim: str, experiments: Iterable[Experiment]) -> Regime:
     regimes = list(regimes_of(experiments))
     wanted = _HEADLINE.get(claim, MAIN)
     return wanted if MAIN in regimes or wanted in regimes else regimes[0]
+
+
+def drawn(experiments: Iterable[Experiment]) -> Regime:
+    """The regime whose curves the figures show."""
+    regimes = list(regimes_of(experiments))
+    return next((regime for regime in regimes if regime[0] == "cnn"), regimes[0])
 
 
 @dataclass(frozen=True)

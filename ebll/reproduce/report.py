@@ -16,7 +16,7 @@ from ebll.files import prepare_folder, write_table
 from ebll.methods import METHODS
 from ebll.recording import TERMS
 from ebll.reproduce.jobs import COLUMNS
-from ebll.reproduce.plan import Experiment, regimes_of
+from ebll.reproduce.plan import Experiment, drawn, regimes_of
 
 if TYPE_CHECKING:  # scipy and matplotlib are imported where they are needed: most of a worker's start would go to them
     from ebll.reproduce.verdicts import Claim, Part
@@ -208,12 +208,12 @@ def draw(
     from ebll.reproduce.claims import by_gap
 
     pairs = [e for e in experiments if len(e.tasks) == 2]
-    curve = next((e for e in by_gap(pairs, gaps) if e.net == "cnn"), (pairs or list(experiments))[0])
+    alike = by_gap([e for e in pairs if e.regime == drawn(experiments)], gaps)
+    curve = (alike or pairs or list(experiments))[0]
     present, figures = set(curves["method"]), {}
     shown = [m for m in ("finetune", "lwf", "ebll", "ebll-separate") if m in present] or sorted(present)
     terms = [m for m in ("finetune", "lwf", "ewc", "code-only", "ebll") if m in present] or sorted(present)
     if (curves["task"] != "").any():  # nothing was measured where no step was logged
-        alike = by_gap(regimes_of(pairs).get(curve.regime, []), gaps)
         figures["feature-distance"] = plots.feature_distance(curves, curve.id, methods=shown)
         figures["loss-terms"] = plots.loss_terms(curves, curve.id, terms)
         if len(alike) > 1:
