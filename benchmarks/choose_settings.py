@@ -13,7 +13,7 @@ For each net, with letters first and then mnist, digits, or textures, in this or
    distillation weight, alpha for each variant of EBLL.
 
 A value is good if its mean lies within one standard error of the best. Everything is read on validation splits. The
-winners are the defaults in `ebll/settings.py`; a test compares the two.
+winners are the defaults in `ebll/settings.py`, but for those that docs/settings.md names; a test compares the two.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ has five values and the same seeds. The sequence counts because what serves a pa
 several tasks add up, and the steps of SGD are then too large for them. A run that diverged counts as 0.
 
 A value is good if its mean score lies within one standard error of the best one (Breiman's rule). Of good weights the
-largest is taken, since it protects more; of good learning rates the smallest; of epochs the fewest within a point of
+largest is taken, the firmest constraint; of good learning rates the smallest; of epochs the fewest within a point of
 the best, since they cost time.
 
 The rules were settled on these seeds, after a look at tables like this one. Not chosen so: temperature 2 is LwF's;

@@ -1,7 +1,7 @@
 """How firm the verdicts are: the headline claims on other seeds, other processors' kernels, disturbed first weights.
 
     python -m benchmarks.verdicts           # an hour or so; goes on if it was stopped; writes docs/verdicts.md and .csv
-    python -m benchmarks.verdicts --only 3  # three repetitions more, to look at
+    python -m benchmarks.verdicts --only 3  # three repetitions more, to look at: no page is written before the last
 
 Each repetition makes the runs that the headline claims of the profile `full` need, with seeds of its own: on disjoint
 sets of seeds, with the kernels of other processors (the settings of `make test-processors`), and with first weights
@@ -29,15 +29,18 @@ import torch
 from benchmarks.section import write_section
 from ebll import protocol
 from ebll.comparison import SINGLE_TASK
+from ebll.config import NEW_TASK_IMAGES
 from ebll.executors import completed, default_workers
 from ebll.files import write_table
-from ebll.methods import METHODS
+from ebll.methods import METHODS, method_from
 from ebll.networks import NetSpec, Network, build_network
+from ebll.reproduce import versions
 from ebll.reproduce.claims import claims_of, seed_outcomes
 from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
 from ebll.reproduce.plan import PROFILES, headline
 from ebll.reproduce.report import markdown
 from ebll.reproduce.verdicts import Claim
+from ebll.settings import NET_NAMES
 from tests.processors import SETTINGS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -53,17 +56,17 @@ MADE_BY = "plan.txt"
 
 PAGE = """# How firm the verdicts are
 
-Written by `python -m benchmarks.verdicts`; the rows behind it are in `verdicts.csv`. The headline claims of the main
-job were decided {count} times, each time with as many seeds as `ebll reproduce` has, others in each repetition: on
-{seeds} disjoint sets of seeds; with the kernels of {processor} other kinds of processors; and {disturbed} times
-with first weights disturbed by one part in a million. A claim is firm where 19 of 20 verdicts agree. Beside the
-verdicts stands the part that decided, with the mean of its estimates and, in brackets, the smallest and the largest of
-them; the seeds are those of one repetition.
+Written by `python -m benchmarks.verdicts`; the rows behind it are in `verdicts.csv`. The headline claims of the
+main job were decided {count} times, each time with as many seeds as `ebll reproduce` has, others in each
+repetition: on {seeds} disjoint sets of seeds; {processor} times with settings of the numeric libraries that stand
+for other processors; and {disturbed} times with first weights disturbed by one part in a million. A claim is firm
+where 19 of 20 verdicts agree. Beside the verdicts stands the part that decided, with the mean of its estimates and,
+in brackets, the smallest and the largest of them; the seeds are those of one repetition.
 
 {claims}
 
-How many seeds it takes. The seeds of all repetitions together, split into disjoint groups of each size; a cell counts
-the verdicts of the groups.
+How many seeds it takes. The numbers of all repetitions together, each part of a claim cut into disjoint groups of
+so many seeds; a cell counts the verdicts of the groups.
 
 {sizes}
 """
@@ -113,8 +116,11 @@ def run_disturbed(job: Job) -> Tables:
 
 
 def plan_of(one: Repetition) -> str:
-    """What decides the runs of a repetition, but for the library's own code."""
-    return "\n".join(map(repr, [one, *jobs(one.first_seed)])) + "\n"
+    """What decides the runs of a repetition, but for the code itself."""
+    methods = [method_from(name, PLAN.weights) for name in METHODS]
+    nets = [build_network(net, (1, 28, 28)) for net in NET_NAMES]
+    facts = [versions(), DISTURBANCE, NEW_TASK_IMAGES, *methods, *nets, one, *jobs(one.first_seed)]
+    return "\n".join(map(repr, facts)) + "\n"
 
 
 def whole(one: Repetition, folder: Path) -> bool:
@@ -209,6 +215,8 @@ def main() -> None:
         return
     text, table = page(found)
     print(text)
+    if len(found) < len(every):
+        return
     write_table(table, DOCS / "verdicts.csv")
     write_section(DOCS / "verdicts.md", "verdicts", text)
 

@@ -104,9 +104,9 @@ def paper(
         "device": device,
         **versions(),
     }
-    for path in space.out.glob("paper-layout*"):
-        path.unlink()
     outcome = conclude(_tables(results), sequences, space.out, about)
+    for path in space.out.glob("paper-layout*"):  # of an earlier call, which may have had more tables
+        path.unlink()
     tables = layouts(outcome.accuracy, sequences)
     write_text(layout_text(tables), space.out / "paper-layout.md")
     for i, table in enumerate(tables.values(), 1):

@@ -136,7 +136,7 @@ def reproduce(
         }
         return conclude(tables, chosen.experiments, folder, about)
     except BaseException as error:
-        if done:
+        if tables.parts["accuracy"]:
             unfinished = report.write_unfinished(tables.joined(chosen.experiments), folder)
             error.add_note(f"The tables of the {done} finished runs are in {unfinished}.")
         raise
@@ -172,9 +172,10 @@ def conclude(made: Tables, experiments: Sequence[Experiment], folder: Path, abou
         write_text(report.summary(shown, claims, experiments, made.failures), beside / "tables.md")
         write_json(dict(about), beside / "run.json")
         report.draw(shown, seen, gaps, claims, experiments, beside)
-        report.drop_results(folder)
-        for path in beside.iterdir():
-            path.replace(folder / path.name)
+        new = [path.name for path in beside.iterdir()]
+        for name in new:
+            (beside / name).replace(folder / name)
+    report.drop_results(folder, keep=new)
     report.drop_unfinished(folder)
     main = [e for e in experiments if e.regime == MAIN] or experiments
     return Outcome(

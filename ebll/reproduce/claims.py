@@ -128,16 +128,16 @@ def _claims_of(
         )
         chosen = "; its layers were chosen among those that show this, on other seeds" * (group[0].net == "cnn")
         yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first} first, then {new[0]}{chosen}")
-        if len(pairs) > 1 and not gaps.empty:
+        measured = gaps.groupby("sequence")["gap"].mean()
+        if len(pairs) > 1 and all(e.id in measured for e in pairs):
             *near, far = [e.id for e in pairs]
             lost = Evidence(outcomes, (far,)).per_seed("lwf", "forgetting")
-            measured = gaps.groupby("sequence")["gap"].mean()
-            told = ", ".join(f"{e.tasks[1]} {measured.get(e.id, math.nan):.2f}" for e in pairs)
+            told = ", ".join(f"{e.tasks[1]} {measured[e.id]:.2f}" for e in pairs)
             yield Claim(
                 "C8",
                 "After the far new task LwF has forgotten more than after nearer ones, and EBLL saves a part of it.",
-                f"{net}; {first} first, then {_either(new)}; the far one has the largest gap, the share of variance in "
-                f"the new task's features that the autoencoder of {first} leaves unexplained: {told}",
+                f"{net}; {first} first, then {_either(new)}; the far one has the largest gap, the fraction of "
+                f"variance in the new task's features that the autoencoder of {first} leaves unexplained: {told}",
                 (
                     Part(
                         f"forgetting of LwF, {new[-1]} minus {_either(new[:-1])}" + " (mean)" * (len(near) > 1),

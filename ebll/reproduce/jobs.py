@@ -50,7 +50,8 @@ class Job:
 
     methods    names, and `SINGLE_TASK` for the reference
     weights    settings by name, where they are not the methods' defaults
-    curves     methods whose curves are recorded, besides accuracies; with none, domain gaps are not measured either
+    curves     methods whose curves are recorded, besides accuracies
+    gaps       whether domain gaps are measured
     """
 
     net: str
@@ -62,6 +63,7 @@ class Job:
     weights: Mapping[str, float]
     device: str = "cpu"
     curves: tuple[str, ...] = ()
+    gaps: bool = False
 
     @property
     def runs(self) -> list[dict[str, object]]:
@@ -135,9 +137,12 @@ def jobs_of(
     jobs = []
     for regime, group in regimes_of(profile.experiments).items():
         # Figures show the curves of one regime; in the others, claim C7 compares two methods.
-        all_of = regime == drawn(profile.experiments) or not set(COMPARED) <= set(methods)
-        curves = tuple(methods) if all_of else COMPARED
-        jobs += [Job(*regime, seed, tuple(group), (SINGLE_TASK, *methods), **given, curves=curves) for seed in seeds]
+        shown = methods if regime == drawn(profile.experiments) else COMPARED
+        curves = tuple(name for name in methods if name in shown)
+        jobs += [
+            Job(*regime, seed, tuple(group), (SINGLE_TASK, *methods), **given, curves=curves, gaps=True)
+            for seed in seeds
+        ]
     for extra in more:
         net, first = extra.experiments[0].regime
         for i in range(len(seeds), max(extra.seeds.values())):
@@ -168,7 +173,7 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
     first = load_cut(job.first, 0, job.device)
     start = yield from first_task(first, job.net, **options)
     try:
-        autoencoder = _autoencoder(job, start, first) if job.curves else None
+        autoencoder = _autoencoder(job, start, first) if job.gaps else None
     except TrainingDiverged as error:  # methods that fit one diverge too, and are told by themselves
         tables.failures.append(f"{job.net}, gaps of sequences that begin with {job.first}: {error}")
         autoencoder = None

@@ -134,14 +134,13 @@ def claims_text(claims: Sequence[Claim]) -> str:
         lines += [f"Measured: {_told(part)}." for part in (claim.parts if len(claim.parts) <= 3 else [claim.deciding])]
         paragraphs.append("\n".join(textwrap.fill(line, 120, break_on_hyphens=False) for line in lines))
     if elsewhere:
-        table = pd.DataFrame(sorted(elsewhere, key=lambda row: row["claim"])).set_index("claim")
-        paragraphs += ["The same claims elsewhere:", markdown(table, "claim")]
+        paragraphs += ["The same claims elsewhere:", markdown(pd.DataFrame(elsewhere).set_index("claim"), "claim")]
     return "\n\n".join(paragraphs)
 
 
 def _told(part: Part) -> str:
     """What was measured, of how many seeds, and what was asked for where that is not just more than nothing."""
-    form = "+z.2f" if part.unit == "points" else ".0f"
+    form = "+z.2f" if part.unit == "points" else ".1f"
     numbers = [format(value, form) for value in (part.estimate, *part.bounds)]
     spread = "" if np.isnan(part.bounds[0]) else f" ({numbers[1]} to {numbers[2]})"
     asked = f"; asked: above {part.above:g}" if abs(part.above) > SMALL else ""
@@ -189,14 +188,11 @@ def drop_unfinished(folder: Path) -> None:
         (folder / UNFINISHED).rmdir()
 
 
-def drop_results(folder: Path) -> None:
-    """Remove what an earlier run has written."""
-    for name in ("gaps.csv", "claims.json", "claims-parts.csv", "outcomes.csv", "tables.md", "run.json"):
-        (folder / name).unlink(missing_ok=True)
-    for stem in FIGURES:
-        for suffix in ("png", "svg", "csv", "txt"):
-            for old in folder.glob(f"{stem}.{suffix}"):
-                old.unlink()
+def drop_results(folder: Path, keep: Sequence[str]) -> None:
+    """Remove the gaps and figures of an earlier run, but for those of these names."""
+    names = ["gaps.csv", *(f"{stem}.{suffix}" for stem in FIGURES for suffix in ("png", "svg", "csv", "txt"))]
+    for old in [path for name in names for path in folder.glob(name) if path.name not in keep]:
+        old.unlink()
 
 
 def draw(
@@ -210,7 +206,7 @@ def draw(
     pairs = [e for e in experiments if len(e.tasks) == 2]
     alike = by_gap([e for e in pairs if e.regime == drawn(experiments)], gaps)
     curve = (alike or pairs or list(experiments))[0]
-    present, figures = set(curves["method"]), {}
+    present, figures = set(accuracy["method"]) - {SINGLE_TASK}, {}
     shown = [m for m in ("finetune", "lwf", "ebll", "ebll-separate") if m in present] or sorted(present)
     terms = [m for m in ("finetune", "lwf", "ewc", "code-only", "ebll") if m in present] or sorted(present)
     if (curves["task"] != "").any():  # nothing was measured where no step was logged

@@ -318,7 +318,10 @@ class SettingsWidget(Widget):
     def _attempt(self, act: Callable[[Any], None], event: Any) -> None:
         """As a `Widget`; then every control shows what the widget holds, also where a value was refused."""
         super()._attempt(act, event)
-        self._write()
+        try:
+            self._write()
+        except Exception as error:
+            self.fault(error)
 
     def _add_settings(self, lists: Mapping[str, Iterable[str]], sliders: Iterable[str]) -> None:
         """Add a list or a slider for each of these settings, and the field with the line of code."""
@@ -372,14 +375,17 @@ class SettingsWidget(Widget):
     def _write(self) -> None:
         """Bring every control in step with what the widget holds.
 
-        Not while an event waits: its control shows a newer value than the widget holds.
+        Not while an event waits: its control shows a newer value than the widget holds, and would jump back to it.
         """
-        if self.root is None or self.closed or self._events:
-            return
-        with self._setting():
-            for name, control in (self.choices | self.sliders).items():
-                control.value = getattr(self.config, name)
-            self.code.value = self._line()
+        if self.root is not None and not self.closed and not self._events:
+            with self._setting():
+                self._show_config()
+
+    def _show_config(self) -> None:
+        """Set every control to what the widget holds."""
+        for name, control in (self.choices | self.sliders).items():
+            control.value = getattr(self.config, name)
+        self.code.value = self._line()
 
     # The chart
 

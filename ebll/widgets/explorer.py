@@ -76,14 +76,11 @@ class SubmanifoldExplorer(SettingsWidget):
     def _classes(self, config: SubmanifoldConfig) -> tuple[str, ...]:
         return tuple(self.offered[config.task]().classes)
 
-    def _write(self) -> None:
-        """Bring every control in step with the config."""
-        if self.root is None:
-            return
-        with self._setting():
-            if self.choices["label"].options != self._classes(self.config):
-                self.choices["label"].options = self._classes(self.config)
-        super()._write()
+    def _show_config(self) -> None:
+        """Set every control to the config."""
+        if self.choices["label"].options != self._classes(self.config):
+            self.choices["label"].options = self._classes(self.config)
+        super()._show_config()
 
     def _line(self) -> str:
         return self.config.line()

@@ -96,7 +96,7 @@ class ForgettingLab(SettingsWidget):
     def _build(self) -> None:
         on = self.listener
         self._add_settings({"old": self.offered, "new": self.offered, "net": NET_NAMES}, GRIDS)
-        self.boxes = {name: self._box(LOOKS[name].label) for name in LAB_METHODS}
+        self.boxes = {name: self._box(name) for name in LAB_METHODS}
         tip = f"Optimiser steps a second, at most; {FASTEST:g} is as fast as it goes."
         self.pace = listening(Slider(grid=list(SPEEDS), label="speed, steps/s", tip=tip), on(self._set_speed))
         press = {name: on(lambda _, name=name: getattr(self, f"_press_{name}")()) for name in BUTTONS}
@@ -127,27 +127,24 @@ class ForgettingLab(SettingsWidget):
             foot=self._shown("code", "take", "table"),
         )
 
-    def _box(self, label: str) -> ipywidgets.Checkbox:
+    def _box(self, name: str) -> ipywidgets.Checkbox:
         """A box to tick for a method, as wide as its text."""
-        layout = {"width": "auto", "margin": "0 12px 0 0"}
+        label, layout = LOOKS[name].label, {"width": "auto", "margin": "0 12px 0 0"}
         made = ipywidgets.Checkbox(description=label, tooltip=f"Train with {label}.", indent=False, layout=layout)
-        return listening(made, self.listener(self._tick))
+        return listening(made, self.listener(lambda event: self._tick(name, event["new"])))
 
-    def _write(self) -> None:
-        """Bring every control in step with what the widget holds; sliders that act on no method cannot be moved."""
-        super()._write()
-        if self.root is None or self.closed or self._events:
-            return
-        with self._setting():
-            for name, slider in self.sliders.items():
-                slider.locked = name in self.locked or not acts_on(name, self.config.methods)
-            for name, box in self.boxes.items():
-                box.value = name in self.config.methods
-            options = tuple((LOOKS[name].label, name) for name in self.config.methods)
-            if self.terms.options != options:
-                self.terms.options = options
-            self.terms.value = self._terms_method(self.config)
-            self.mode_list.value, self.pace.value = self.mode, self.speed
+    def _show_config(self) -> None:
+        """Set every control to what the widget holds; sliders that act on no method cannot be moved."""
+        super()._show_config()
+        for name, slider in self.sliders.items():
+            slider.locked = name in self.locked or not acts_on(name, self.config.methods)
+        for name, box in self.boxes.items():
+            box.value = name in self.config.methods
+        options = tuple((LOOKS[name].label, name) for name in self.config.methods)
+        if self.terms.options != options:
+            self.terms.options = options
+        self.terms.value = self._terms_method(self.config)
+        self.mode_list.value, self.pace.value = self.mode, self.speed
 
     def _terms_method(self, config: LabConfig) -> str:
         """The method whose loss terms are drawn."""
@@ -273,8 +270,9 @@ class ForgettingLab(SettingsWidget):
         swap = {other: getattr(self.config, name)} if other and value == getattr(self.config, other) else {}
         self._change(**{name: value}, **swap)
 
-    def _tick(self, _: Any) -> None:
-        self._change(methods=tuple(name for name, box in self.boxes.items() if box.value))
+    def _tick(self, name: str, ticked: bool) -> None:
+        wanted = {*self.config.methods, name} if ticked else {*self.config.methods} - {name}
+        self._change(methods=tuple(one for one in self.boxes if one in wanted))
 
     def _choose_terms(self, event: Any) -> None:
         if event["new"]:

@@ -568,9 +568,9 @@ def words(part):
 mean = 100 * seen.groupby(["method", "strength", "task"])["accuracy"].mean(skipna=False).unstack("task")
 top = mean["letters"].groupby("method").max()
 ebll.course.say(
-    f"At alpha {ours.alpha:g} EBLL has {mean.loc[('ebll', ours.alpha), 'letters']:.1f} % of letters right. Where EWC has "
-    f"as many right, EBLL minus EWC is {words(beyond(seen, 'ebll', ours.alpha))} points of textures. But alpha takes "
-    f"EBLL no higher than {top['ebll']:.1f} % of letters, the strength takes EWC to **{top['ewc']:.1f} %**."
+    f"At alpha {ours.alpha:g} EBLL has {mean.loc[('ebll', ours.alpha), 'letters']:.1f} % of letters right. Where EWC "
+    f"has as many right, EBLL minus EWC is {words(beyond(seen, 'ebll', ours.alpha))} points of textures. But alpha "
+    f"takes EBLL no higher than {top['ebll']:.1f} % of letters, the strength takes EWC to **{top['ewc']:.1f} %**."
 )
 assert top["ewc"] > top["ebll"] + 0.5  # EWC reaches further up, says the claim
 
