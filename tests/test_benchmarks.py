@@ -262,6 +262,16 @@ def test_verdicts_are_counted_over_repetitions_that_share_no_seed(monkeypatch):
     assert re.search(r"^\| C9 +\| 2 supported, 1 undecided +\| 2 supported +\| 1 supported ", text, re.M)
 
 
+def test_a_repetition_of_another_plan_is_made_anew(tmp_path, monkeypatch):
+    one = verdicts.repetitions()[0]
+    (tmp_path / one.name).mkdir()
+    assert not verdicts.whole(one, tmp_path)
+    (tmp_path / one.name / verdicts.MADE_BY).write_text(verdicts.plan_of(one), encoding="utf-8")
+    assert verdicts.whole(one, tmp_path)
+    monkeypatch.setitem(verdicts.METHODS, "ebll", functools.partial(verdicts.METHODS["ebll"], alpha=2.0))
+    assert not verdicts.whole(one, tmp_path)
+
+
 def test_a_disturbed_network_differs_in_the_last_bits():
     plain, disturbed = (build("mlp", (1, 4, 4), 3) for build in (build_network, verdicts.disturbed_network))
     for one, other in zip(plain.parameters(), disturbed.parameters(), strict=True):

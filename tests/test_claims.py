@@ -128,6 +128,11 @@ def test_a_plan_whose_gaps_are_not_recorded_cannot_say_which_task_is_far():
         check_plan(PLAN, [run | {"measured": False} for run in RUNS], ["C4", "C8"])
 
 
+def test_without_the_gap_of_every_pair_none_is_called_far():
+    assert "C8" in claims()
+    assert "C8" not in claims(gaps={NEAR: GAPS[NEAR]})
+
+
 def test_the_curve_of_a_run_that_ended_early_decides_nothing():
     table = accuracy_table(STORY)
     early = (table["method"] == "ebll") & (table["sequence"] == NEAR.id) & (table["seed"] == 2)
