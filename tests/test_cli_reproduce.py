@@ -13,7 +13,7 @@ from tiny_plan import CLAIMS, SEQUENCES, SETTINGS, profile, reproduce, tiny
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ebll import METHODS, reproduce as main_job
-from ebll.errors import TrainingDiverged
+from ebll.errors import DataMissing, TrainingDiverged
 from ebll.executors import completed
 from ebll.reproduce.jobs import jobs_of, run_job
 from ebll.reproduce.plan import PROFILES
@@ -151,6 +151,13 @@ def test_an_end_that_fails_leaves_the_earlier_result_and_keeps_the_new_tables(tm
     assert {path.name for path in tmp_path.iterdir()} == {"accuracy.csv", "claims.json", "unfinished"}
     assert (tmp_path / "claims.json").read_text() == (tmp_path / "accuracy.csv").read_text() == "earlier"
     assert set(pd.read_csv(tmp_path / "unfinished" / "accuracy.csv")["method"]) == {"single-task", "finetune"}
+
+
+def test_missing_data_is_told_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr("ebll.data.catalog.TaskInfo.available", lambda info: (False, f"{info.name} is not here"))
+    with tiny(), pytest.raises(DataMissing, match="letters is not here"):
+        main_job.reproduce("tiny", out=tmp_path / "out", on_start=lambda *_: pytest.fail("it has started"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_where_every_run_diverges_they_are_told(tmp_path, monkeypatch):

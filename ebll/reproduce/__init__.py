@@ -22,7 +22,7 @@ import torch
 
 from ebll.data import TASKS
 from ebll.environment import choose_device
-from ebll.errors import TrainingDiverged, check_choice, check_count
+from ebll.errors import DataMissing, TrainingDiverged, check_choice, check_count
 from ebll.executors import completed, default_workers
 from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.methods import METHODS, method_from
@@ -100,8 +100,10 @@ def reproduce(
     jobs = jobs_of(chosen, names, several, more, device)
     if set(names) == METHODS.keys():  # whoever leaves some out leaves out claims
         check_plan(chosen.experiments, [run for job in jobs for run in job.runs], chosen.claims)
-    for name in {name for e in chosen.experiments for name in e.tasks}:
-        TASKS[name].files()  # missing data is told before anything is trained
+    for name in dict.fromkeys(name for e in chosen.experiments for name in e.tasks):
+        here, how = TASKS[name].available()
+        if not here:  # told before anything is trained
+            raise DataMissing(how)
     folder = prepare_folder(out)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
