@@ -42,6 +42,7 @@ from .data import (
     Split as Split,
     Task as Task,
     load_task as load_task,
+    plane_tasks as plane_tasks,
     task_table as task_table,
 )
 from .errors import (

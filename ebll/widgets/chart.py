@@ -122,7 +122,7 @@ class Drawing:
         times = rows[rows["run"] == ""][reading["time"]] if "run" in rows else rows[reading["time"]]
         end = times.max() if len(times) else 0
         values = {**self.settings, "held": self.moment is not None, "at": end if self.moment is None else self.moment}
-        values |= {name: textwrap.wrap(getattr(self, name), 125) or [""] for name in ("heading", "caption")}
+        values |= {name: textwrap.wrap(getattr(self, name), 110) or [""] for name in ("heading", "caption")}
         for one in spec["signals"]:
             if one["name"] in values:
                 one["value"] = _plain(values[one["name"]])

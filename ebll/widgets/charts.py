@@ -18,6 +18,7 @@ from ebll.plots import METHODS
 from .controls import FRONT
 from .lab import LOSSES
 from .look import CROSS, INK, SOFT, TERMS, channels, compiled, framed, scales, words
+from .plane_chart import plane_chart
 from .sweep_chart import sweep_chart
 
 __all__ = ["CHARTS", "lab_chart", "submanifold_chart", "write"]
@@ -324,7 +325,7 @@ def _shares(column: str, title: str) -> alt.LayerChart:
 # As Vega reads them
 
 CHARTS: dict[str, Callable[[], alt.TopLevelMixin]] = {
-    "lab": lab_chart, "submanifold": submanifold_chart, "sweep": sweep_chart,
+    "lab": lab_chart, "plane": plane_chart, "submanifold": submanifold_chart, "sweep": sweep_chart,
 }  # fmt: skip
 
 
