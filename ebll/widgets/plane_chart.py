@@ -35,7 +35,7 @@ def plane_chart() -> alt.TopLevelMixin:
         columns=2, spacing={"row": 14, "column": 18},
     )  # fmt: skip
     side = "max(110, (available - 60) / across - 50)"
-    panel = "max(60, (available - 90 * across) / across / length(shown))"
+    panel = "max(60, (available - 78 * across) / across / length(shown))"
     reading = {
         **{"table": "curves", "time": "step", "rows": "method", "panels": ["accuracy", "across"]},
         "labels": {name: METHODS[name].label for name in SHOWN},
@@ -78,12 +78,13 @@ def _faceted(name: str, layers: list[alt.Chart], x: str, y: str, names: bool) ->
     text = {"labelColor": INK, "labelFontSize": 12, "titleColor": INK, "titleFontSize": 12, "titleFontWeight": "normal"}
     labels = words({name: look.label for name, look in METHODS.items()})
     row = alt.Header(labelExpr=labels, title=y or None, labels=names, labelAngle=-90, titlePadding=2, **text)
-    above = {"labelExpr": "'step ' + datum.value", "labelPadding": 2}
+    above = {"labelExpr": "'step ' + shown[datum.value]", "labelPadding": 2}
     column = alt.Header(title=x or None, titleOrient="bottom", **above, **text)
     chart = alt.layer(*layers, data=alt.NamedData("marks")).properties(width=240, height=130)
-    facets = {"row": alt.Row("method:N", sort=list(SHOWN), header=row), "column": alt.Column("step:Q", header=column)}
-    here = chart.facet(**facets, spacing=6).transform_filter("indexof(shown, datum.step) >= 0")
-    return here.properties(name=name)
+    facets = {"row": alt.Row("method:N", sort=list(SHOWN), header=row), "column": alt.Column("place:O", header=column)}
+    # By place among the moments on show: Vega does not draw facets whose keys are new.
+    placed = chart.facet(**facets, spacing=6).transform_calculate(place="indexof(shown, datum.step)")
+    return placed.transform_filter("datum.place >= 0").properties(name=name)
 
 
 def _inputs(group: dict) -> alt.FacetChart:

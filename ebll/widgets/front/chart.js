@@ -80,7 +80,7 @@ async function render({ model, el }) {
     moments = [...new Set(now.map((one) => one[reading.time]))].sort((a, b) => a - b);
     name.textContent = reading.time;
     const texts = ["heading", "caption"].map((text) => view.signal(text).length);
-    const shape = JSON.stringify([view.signal("available"), ...texts, model.get("settings").methods]);
+    const shape = JSON.stringify([view.signal("available"), ...texts, model.get("settings").methods, !moments.length]);
     if (shape !== arranged) view.resize();  // panels stand side by side or in a column, lines of text come and go
     arranged = shape;
   }
