@@ -43,8 +43,8 @@ def test_colours_of_the_plots_change_no_more_than_they_must(theme):
     for color_of_plots in (one.color for one in (*style.METHODS.values(), *style.TERMS.values())):
         color = readable(color_of_plots, theme)
         lowest = min(contrast(color, ground) for ground in (theme.ground, theme.band))
-        assert lowest >= 4.5
-        assert color == color_of_plots or lowest < 4.8
+        assert lowest >= theme.ratio >= 4.5
+        assert color == color_of_plots or lowest < theme.ratio + 0.3
 
 
 @each

@@ -30,11 +30,12 @@ class Theme:
     frozen: str
     hatch: str
     band: str
+    ratio: float  # contrast of coloured text; grey on black looks switched off where it is low
 
 
 THEMES = {
-    "light": Theme("#ffffff", INK, SOFT, "#d3e7f6", "#f4f4f4", "#cfcfcf", "#f7f7f4"),
-    "dark": Theme("#0d1117", "#e6edf3", "#aab4be", "#164468", "#20262d", "#3f4852", "#151b23"),
+    "light": Theme("#ffffff", INK, SOFT, "#d3e7f6", "#f4f4f4", "#cfcfcf", "#efefeb", 4.5),
+    "dark": Theme("#0d1117", "#e6edf3", "#aab4be", "#164468", "#20262d", "#3f4852", "#151b23", 6.5),
 }
 
 
@@ -50,13 +51,13 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def readable(color: str, theme: Theme, ratio: float = 4.5) -> str:
-    """`color`, mixed with as little of the ink as gives it that contrast on every ground a text may stand on."""
+def readable(color: str, theme: Theme) -> str:
+    """`color`, mixed with as little of the ink as gives it the theme's contrast on every ground."""
     grounds = (theme.ground, theme.band)
     for share in range(101):
         mixed = [(1 - share / 100) * c + share / 100 * i for c, i in zip(to_rgb(color), to_rgb(theme.ink), strict=True)]
         tried = matplotlib.colors.to_hex(mixed)
-        if min(contrast(tried, ground) for ground in grounds) >= ratio:
+        if min(contrast(tried, ground) for ground in grounds) >= theme.ratio:
             break
     return tried
 

@@ -22,7 +22,7 @@ __all__ = ["attach", "png"]
 
 FOLDER = Path(__file__).parents[2] / "docs" / "diagrams"
 MARK = re.compile(r"\{\{diagram:([^}]*)\}\}")
-SCALE, COLORS = 1.5, 32  # pixels for each of the diagram's
+SCALE, COLORS = 1.5, 64  # pixels for each of the diagram's
 
 
 def attach(notebook: NotebookNode) -> NotebookNode:
