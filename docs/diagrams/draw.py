@@ -18,9 +18,8 @@ __all__ = ["DIAGRAMS", "data_flow", "main", "networks", "timeline"]
 FOLDER = Path(__file__).parent
 CODES, TARGETS = "encoder, codes", "soft targets"
 
-PANELS: dict[
-    str, tuple[str, str, dict[str, str]]
-] = {  # method: what its loss adds up, frozen parts, what is kept where
+# Method: what its loss adds up, which parts are frozen, and what is kept, by what it serves.
+PANELS: dict[str, tuple[str, str, dict[str, str]]] = {
     "finetune": ("class loss", "old", {}),
     "feature-extraction": ("class loss", "F T old", {}),
     "joint": ("class loss of all tasks", "", {"images": "all old\nimages"}),

@@ -150,6 +150,7 @@ class Sheet:
         buffer = io.StringIO()
         with drawing():
             self.figure.savefig(buffer, format="svg", facecolor=self.theme.ground, metadata={"Date": None})
+        # Groups, comments and repeated properties would be half of the file.
         drawn = re.sub(
             r"<metadata>.*?</metadata>|<!--.*?-->|\s*clip-path=\"[^\"]*\"", "", buffer.getvalue(), flags=re.S
         )
