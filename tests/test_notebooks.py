@@ -4,6 +4,7 @@ One kernel runs them one after the other: offline, and with the smoke profile of
 they run in test_notebooks_full.py. The rules of form are those of notebooks/source/README.md.
 """
 
+import io
 import os
 import platform
 import re
@@ -12,12 +13,14 @@ import sys
 
 import nbformat
 import pytest
+from exported import exported_images
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from notebook_rig import FIND, PATHS, code_cells, each, read, results, said, tags, told_apart
+from PIL import Image
 
 import ebll
-from notebooks.source import build, machine
+from notebooks.source import build, diagrams, machine
 
 FOLDER = build.FOLDER
 SOURCES = build.sources()
@@ -153,6 +156,26 @@ def test_stubs_say_what_to_write_and_fail_with_their_hint_and_nothing_else_fails
         assert re.fullmatch(r"<details><summary>Solution</summary>\n\n```python\n.*\n```\n\n</details>", folded, re.S)
 
 
+def test_a_diagram_travels_with_every_copy_of_its_cell_and_keeps_its_text(tmp_path):
+    source = tmp_path / "10_small.py"
+    source.write_text("# %% one [markdown]\n# Before.\n#\n# {{diagram:data-flow}}\n#\n# After.\n", encoding="utf-8")
+    base = build.make(source)
+    text = (diagrams.FOLDER / "data-flow.txt").read_text(encoding="utf-8").strip()
+    for copied in (build.student(base), build.student(base, answers=False), build.solved(base)):
+        build.write(copied, tmp_path / "elsewhere" / "10_small.ipynb")
+        read_again = nbformat.read(tmp_path / "elsewhere" / "10_small.ipynb", as_version=4)
+        ((alt, image),) = exported_images(cells=read_again.cells)
+        assert alt == text
+        assert Image.open(io.BytesIO(image)).width == 800 * diagrams.SCALE
+        assert len(image) < 60_000
+    assert build.reading_minutes(base) == 5  # its text is for those who cannot see it
+    base.cells[0].source += " Read this." * 300  # 602 words: four minutes, and one for the diagram
+    assert build.reading_minutes(base) == 10
+    source.write_text("# %% one [markdown]\n# {{diagram:dataflow}}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"'dataflow'.*data-flow, networks, timeline"):
+        build.make(source)
+
+
 def test_stub_and_solution_of_a_function_and_of_a_value():
     function = "def f(x):\n    # Double it.\n    # solution\n    return 2 * x"
     assert build.student_cell(function) == (
@@ -280,7 +303,7 @@ def test_a_section_has_claim_equation_prediction_code_and_figure(path):
         assert re.search(r"\b[EM][1-8]a?\b", text), f"{where}: an equation or a measure, with its id"
         assert "**Predict first.**" in text, where
         assert any(5 <= count <= 15 for count in lines), where
-        assert any("image/png" in o.get("data", {}) for cell in code for o in cell.outputs), f"{where}: a figure"
+        assert any(build.is_picture(output) for cell in code for output in cell.outputs), f"{where}: a figure"
     numbers = [re.match(r"## (\d+)", cells[0].source)[1] for cells in found]
     assert numbers == [str(n + 1) for n in range(len(found))]
 
@@ -319,6 +342,8 @@ def test_cells_are_committed_as_run_from_top_to_bottom_and_every_image_has_alt_t
         for kind in [kind for kind in output.get("data", {}) if kind.startswith("image/")]:
             alt = output.metadata.get(kind, {}).get("alt", "")
             assert len(alt) > 20, f"{path.name}, cell {cell}: an image without alt text"
+        for tag in re.findall(r"<img[^>]*>", output.get("data", {}).get("text/html", "")):
+            assert re.search(r' alt="[^"]{20}', tag), f"{path.name}, cell {cell}: an image without alt text"
     assert re.findall(r"!\[\s*\]\(|<img(?![^>]*\balt=)", prose(notebook)) == []
 
 
@@ -326,7 +351,7 @@ def test_cells_are_committed_as_run_from_top_to_bottom_and_every_image_has_alt_t
 def test_links_inside_the_repository_resolve_and_no_measured_number_stands_in_the_prose(path):
     text = prose(read(path))
     anchors = {re.sub(r"\s+", "-", line.strip()) for line in re.findall(r"^#+ (.+)$", text, re.M)}
-    for link in re.findall(r"\]\((?!https?://)([^)]+)\)", text):
+    for link in re.findall(r"\]\((?!https?://|attachment:)([^)]+)\)", text):
         target, _, anchor = link.partition("#")
         assert (FOLDER / target).exists() if target else anchor in anchors, f"{path.name} links to {link}"
     plain = re.sub(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|<details>.*?</details>", "", text, flags=re.S)

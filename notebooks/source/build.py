@@ -8,7 +8,7 @@
 A source is a Python file in jupytext's percent format. `# %% name [markdown]` begins a cell, and the name becomes its
 id. In a cell tagged "exercise" all lines after `# solution` are replaced in the student's copy, and shown folded after
 the next cell tagged "check", which may fail there and nowhere else. `{{read}}`, `{{run}}` and `{{links}}` in the first
-cell are filled in here.
+cell are filled in here; `{{diagram:networks}}` in any stands for that diagram of docs/diagrams.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from notebooks.source import machine
+from notebooks.source import diagrams, machine
 
 __all__ = ["build", "execute", "links", "make", "reading_minutes", "sources", "student", "student_cell", "timings"]
 
@@ -55,7 +55,7 @@ def sources() -> list[Path]:
 
 
 def make(source: Path) -> NotebookNode:
-    """The notebook of a source with all solutions in place, not run, its placeholders not filled in."""
+    """The notebook of a source with all solutions in place, not run, what is measured not filled in."""
     parsed = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
     notebook = nbformat.v4.new_notebook(metadata=copy.deepcopy(METADATA))
     for number, cell in enumerate(parsed.cells):
@@ -63,7 +63,7 @@ def make(source: Path) -> NotebookNode:
         tags = cell.metadata.get("tags", [])
         name = cell.metadata.get("title") or f"cell-{number}"
         notebook.cells.append(new(cell.source, id=name.strip(), metadata={"tags": tags} if tags else {}))
-    return notebook
+    return diagrams.attach(notebook)
 
 
 def student_cell(code: str) -> tuple[str, str]:
@@ -137,15 +137,23 @@ def measure(notebook: NotebookNode) -> tuple[NotebookNode, float, float]:
     return notebook, seconds, peak
 
 
+def is_picture(output: NotebookNode) -> bool:
+    """Whether an output of a cell is a figure, or the static twin of a widget."""
+    data = output.get("data", {})
+    return "image/png" in data or data.get("text/html", "").startswith("<img ")
+
+
 def reading_minutes(notebook: NotebookNode) -> int:
     """Minutes to read and do, rounded up to five: 150 words or 12 lines of code a minute, a minute a figure
     and a prediction, eight an exercise.
     """  # fmt: skip
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    words = len(re.findall(r"\w+", re.sub(r"<details>.*?</details>", "", "\n".join(prose), flags=re.S)))
+    unread = r"<details>.*?</details>|!\[.*?\]\(attachment:"  # what is folded, and the texts of diagrams
+    words = len(re.findall(r"\w+", re.sub(unread, "", "\n".join(prose), flags=re.S)))
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     lines = sum(len(cell.source.splitlines()) for cell in code)
-    figures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
+    figures = sum(is_picture(output) for cell in code for output in cell.outputs)
+    figures += sum("attachments" in cell for cell in notebook.cells)
     predictions = sum(text.count("**Predict first.**") for text in prose)
     exercises = sum("exercise" in cell.metadata.get("tags", []) for cell in code)
     return 5 * math.ceil((words / 150 + lines / 12 + figures + predictions + 8 * exercises) / 5)
