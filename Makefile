@@ -62,8 +62,9 @@ lint: $(READY)  ## ruff's lint and format checks, notebooks included; mypy on wh
 notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks and their measured times
 	$(PY) -m notebooks.source.build
 
-diagrams: $(READY)  ## draw the diagrams in docs/diagrams/, light and dark
+diagrams: $(READY)  ## draw the diagrams in docs/diagrams/, light and dark, and the animation of the plane
 	$(PY) -m docs.diagrams.draw
+	$(PY) -m docs.diagrams.animate
 
 screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/widgets/
 	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser tests/browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or precomputed'
