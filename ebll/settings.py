@@ -14,12 +14,15 @@ from typing import Any, Self
 from ebll.errors import InputError, check_choice, check_count, check_number
 
 __all__ = [
-    "FISHER_KINDS", "METHOD_NAMES", "NET_NAMES", "USUAL",
+    "FISHER_KINDS", "MAIN_METHODS", "METHOD_NAMES", "NET_NAMES", "USUAL",
     "AutoencoderSettings", "MethodSettings", "Settings", "TrainSettings", "as_in", "setting",
 ]  # fmt: skip
 
-METHOD_NAMES = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
+METHOD_NAMES = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "replay", "code-only", "ebll", "ebll-separate")
 """The methods in the order of every table and legend; `ebll.methods.METHODS` has their classes."""
+
+MAIN_METHODS = tuple(name for name in METHOD_NAMES if name != "replay")
+"""Those that the main job and paper scale compare unless some are named: none but joint training sees an old image."""
 
 NET_NAMES = ("mlp", "cnn")
 """The built-in nets; `ebll.networks.NETS` has them."""

@@ -104,7 +104,9 @@ def _steps(curves, sequence, quantities, what, methods=None, training=None, task
     negative.
     """
     key = ("sequence", "method", "seed", "training", "stage", "step", "task")
-    rows = tables.check(curves, "curves", (*tables.CURVES, *quantities), key)
+    optional = [*LOSSES][1:]  # a table of methods without a term need not have its column
+    rows = tables.check(curves, "curves", (*tables.CURVES, *(q for q in quantities if q not in optional)), key)
+    quantities = [q for q in quantities if q in rows]
     rows = tables.of_sequence(rows, sequence)
     rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
     if rows.empty:
