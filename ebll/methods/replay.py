@@ -15,7 +15,7 @@ from ebll.losses import class_loss
 from ebll.methods.base import Batch, Memory, Method, Term
 from ebll.networks import Network
 from ebll.seeds import generator
-from ebll.settings import setting
+from ebll.settings import MethodSettings, as_in, setting
 
 __all__ = ["Replay", "ReplayMemory", "exemplars"]
 
@@ -55,7 +55,7 @@ class Replay(Method):
     label = "Replay"
 
     images_per_class: int = setting(5, "Training images of each class that are stored once a task is learned.", low=1)
-    replay_weight: float = setting(1.0, "Weight of the loss on each old task's stored images.")
+    replay_weight: float = as_in(MethodSettings, "replay_weight")
 
     def loss_terms(self, net: Network, batches: Sequence[Batch], memory: ReplayMemory | None) -> dict[str, Term]:
         """task: E1; replay: E1 on the stored images, one value an old task."""
