@@ -198,6 +198,6 @@ class MethodSettings(Settings):
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
     ewc_strength: float = setting(1000.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
-    replay_weight: float = setting(1.0, "Weight of the loss on each old task's stored images.")
+    replay_weight: float = setting(1.0, "Weight of the loss on each old task's stored images.", symbol="λr")
     fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
     fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)
