@@ -22,7 +22,7 @@ METHOD_NAMES = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "replay
 """The methods in the order of every table and legend; `ebll.methods.METHODS` has their classes."""
 
 MAIN_METHODS = tuple(name for name in METHOD_NAMES if name != "replay")
-"""Those that the main job and paper scale compare unless some are named: none but joint training sees an old image."""
+"""Those of the main job, unless others are named, and of paper scale, where replay at each step would cost too much."""
 
 NET_NAMES = ("mlp", "cnn")
 """The built-in nets; `ebll.networks.NETS` has them."""

@@ -32,15 +32,14 @@ class ReplayMemory(Memory):
 
     def tensors(self) -> dict[str, Tensor]:
         """inputs.t (n, *input_shape) and labels.t (n,) of each old task."""
-        parts = enumerate(self.stored)
-        return {f"{name}.{t}": getattr(split, name) for t, split in parts for name in ("inputs", "labels")}
+        return {f"{k}.{t}": getattr(split, k) for t, split in enumerate(self.stored) for k in ("inputs", "labels")}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], report: Mapping[str, float]) -> ReplayMemory:
         """The stored images again."""
         # Cloned, since sums go by where a tensor lies: those of a file begin anywhere, not at a multiple of 64 bytes.
-        parts = [(tensors[f"inputs.{t}"], tensors[f"labels.{t}"]) for t in range(len(tensors) // 2)]
-        return cls(tuple(Split(inputs.clone(), labels.clone()) for inputs, labels in parts))
+        kept = {name: value.clone() for name, value in tensors.items()}
+        return cls(tuple(Split(kept[f"inputs.{t}"], kept[f"labels.{t}"]) for t in range(len(kept) // 2)))
 
 
 @final
@@ -49,9 +48,9 @@ class Replay(Method):
     """E1 of the new task + replay_weight * sum over the old tasks of E1 on their stored images.
 
     Also called rehearsal (Robins 1995; Chaudhry et al., arXiv 1902.10486). With weight 1 it is what joint training
-    minimises, on the stored images in place of all old ones. Every step replays all of them: in batches, the last of
-    which can be tiny, they protected no better and some runs failed. A step thus costs more with every class and task.
-    Of photographs that are cropped again in each epoch, one crop is stored.
+    minimises, on the stored images alone. Every step replays all of them, and costs more with each class and task:
+    batches, the last of which can be tiny, protected no better, and some runs failed. Of photographs that are cropped
+    again in each epoch, one crop is stored.
     """
 
     name = "replay"
@@ -72,8 +71,8 @@ class Replay(Method):
     def consolidate(self, net: Network, t: int, task: Task, memory: ReplayMemory | None, seed: int) -> ReplayMemory:
         """Store images of this task, drawn by the seed."""
         rows = exemplars(task, self.images_per_class, generator(seed, "replay images", t))
-        stored = Split(task.train.inputs[rows], task.train.labels[rows])
-        return ReplayMemory((*(memory.stored if memory else ()), stored))
+        new = Split(task.train.inputs[rows], task.train.labels[rows])
+        return ReplayMemory((*memory.stored, new) if memory else (new,))
 
     @property
     def memory_key(self) -> Hashable:
@@ -95,5 +94,4 @@ def exemplars(task: Task, per_class: int, draw: torch.Generator) -> Tensor:
             f"{counts[least]} training images. Choose at most that many."
         )
     order = torch.randperm(len(labels), generator=draw).to(labels.device)
-    rows = [order[labels[order] == c][:per_class] for c in range(task.class_count)]
-    return torch.cat(rows).sort().values
+    return torch.cat([order[labels[order] == c][:per_class] for c in range(task.class_count)]).sort().values

@@ -13,16 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ebll.errors import InputError, check_choice, check_count
-from ebll.settings import (
-    MAIN_METHODS,
-    METHOD_NAMES,
-    AutoencoderSettings,
-    MethodSettings,
-    Settings,
-    TrainSettings,
-    as_in,
-    setting,
-)
+from ebll.settings import MAIN_METHODS, AutoencoderSettings, MethodSettings, Settings, TrainSettings, as_in, setting
 
 if TYPE_CHECKING:
     from ebll.methods import Method
@@ -177,12 +168,12 @@ def units_of(
     """The runs that are asked for, those that begin with the same network side by side.
 
     experiments   names of `SEQUENCES`, or sets joined by "-"; by ":" where a folder's name has a "-". All for none
-    methods       `MAIN_METHODS` for none
+    methods       all for none
     raises        `InputError` for a sequence, a method, a backbone or a number that cannot be
     """
     check_choice(settings.backbone.partition("@")[0], BACKBONES, "Backbone")
     methods = [methods] if isinstance(methods, str) else methods or MAIN_METHODS
-    names = list(dict.fromkeys(check_choice(name, METHOD_NAMES, "Method") for name in methods))
+    names = list(dict.fromkeys(check_choice(name, MAIN_METHODS, "Method") for name in methods))
     seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0)
     wanted = [experiments] if isinstance(experiments, str) else experiments or SEQUENCES
     sequences = list(dict.fromkeys(map(_tasks, wanted)))
