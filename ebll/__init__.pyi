@@ -63,6 +63,7 @@ from .methods import (
     Finetune as Finetune,
     Joint as Joint,
     LwF as LwF,
+    Replay as Replay,
 )
 from .networks import (
     NETS as NETS,
