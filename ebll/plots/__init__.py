@@ -11,6 +11,7 @@ there is one seed. Arguments that many share:
 
 accuracy   the accuracy table of a run, a comparison or the main job: fractions from 0 to 1 on test images
 curves     the curves table: a row per step and measured old task, on held-out inputs
+predictions  the predictions table, of one old task and one training: a row per step and held-out image
 sequence   id of a sequence, as in the table; may be left out where the table holds one
 sequences  one id or several, a panel each (default: all in the table)
 methods    which methods (default: all in the table)

@@ -66,6 +66,8 @@ def class_recall(predictions: pd.DataFrame, methods: Names = None) -> Figure:
         for x, name in enumerate(names):
             before, after = means[method].loc[name]
             one.plot(x, before, "_", color=SOFT, markersize=11, markeredgewidth=1.5, markeredgecolor=SOFT)
+            if after == before:
+                continue
             size = min(1, abs(after - before) / 7)  # the head of a short arrow is not longer than the arrow
             arrow = {"color": look.color, "linewidth": 1.8 * size, "mutation_scale": 10 * size, "arrowstyle": "-|>"}
             one.annotate("", (x, after), (x, before), arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
@@ -95,9 +97,10 @@ def forgotten_images(
     seed = rows["seed"].iloc[0] if seed is None else seed
     rows = rows[rows["seed"] == seed]
     if rows.empty or task.name != rows["task"].iloc[0] or rows["image"].max() >= len(task.validation):
+        seeds = words.listed(map(str, predictions["seed"].unique()))
         raise InputError(
-            f"The predictions are of {predictions['task'].iloc[0]}, seeds "
-            f"{words.listed(map(str, predictions['seed'].unique()))}; got the task {task.name} and the seed {seed}."
+            f"The predictions are of {predictions['task'].iloc[0]}, seeds {seeds}; got the task {task.name} and the "
+            f"seed {seed}. Give the old task itself, and one of these seeds."
         )
     if len(task.input_shape) != 3:
         raise InputError(f"Only images can be drawn; an input of {task.name} has the shape {task.input_shape}.")
