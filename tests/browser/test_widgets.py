@@ -146,7 +146,7 @@ def test_the_explorer_answers_to_the_keyboard_and_its_scrubber_goes_back(execute
 def test_keys_on_a_panel_are_no_shortcuts_of_the_notebook(executed):
     book = executed("two.ipynb")
     panel, cells = book.widget(0), book.page.locator(".jp-Notebook .jp-Cell")
-    before, terms = cells.count(), panel.get_by_label("loss terms of")
+    before, terms = cells.count(), panel.get_by_label("in detail")
     run = panel.get_by_role("button", name="Run", exact=True)
     for part in (run, panel.get_by_role("checkbox").first, terms, slider(panel, "alpha")):
         part.focus()
