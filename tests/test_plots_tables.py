@@ -194,6 +194,9 @@ def test_tradeoff_fronts_by_hand():
     assert table["old_mean"].tolist() == pytest.approx([30, 51, 51, 72])
     assert table["new_mean"].tolist() == pytest.approx([80, 70, 60, 50])
     assert table["on_front"].tolist() == [True, True, False, True]
+    (hollow,) = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert [*hollow.get_xdata(), *hollow.get_ydata()] == pytest.approx([60, 51])
+    assert hollow.get_markeredgecolor() == plots.METHODS["lwf"].color  # it can be seen
     told = "Fine-tuning 30.0 % old, 80.0 % new; LwF at 1 51.0 (50.0 to 52.0) % old, 70.0 % new"
     assert told in figure.alt
     assert "On the Pareto front: LwF at 1 and LwF at 10." in figure.alt

@@ -174,12 +174,13 @@ def stability_plasticity(
     return figure
 
 
-def _draw_means(axes: Axes, rows: pd.DataFrame, names: Mapping[str, Style], **look: object) -> None:
+def _draw_means(axes: Axes, rows: pd.DataFrame, names: Mapping[str, Style], hollow: bool = False) -> None:
     """Draw means as marks, and lines through the references; the axes end at 100 %."""
     for name, own in rows.groupby("method", sort=False):
         style, means = names[name], own.drop_duplicates(["new_mean", "old_mean"])
         above = 4 if style.marker in "os" else 4.5  # a cross or a star is seen on a disc, which would hide it
-        shown = {"color": style.color, "linestyle": "", "markersize": 8, "zorder": above} | look
+        shown = {"color": style.color, "linestyle": "", "markersize": 8, "zorder": above}
+        shown |= {"markerfacecolor": "white", "markeredgecolor": style.color, "markeredgewidth": 1.3} if hollow else {}
         axes.plot(means["new_mean"], means["old_mean"], marker=style.marker, **shown)
         if name in REFERENCES:
             line = {"color": style.color, "linestyle": style.line, "linewidth": 1, "zorder": 1}
@@ -249,7 +250,7 @@ def tradeoff_fronts(
             axes.annotate("", places[-1], places[-2], arrowprops=arrow)
     axes.margins(0.09)
     _draw_means(axes, drawn[drawn["on_front"]], names)
-    _draw_means(axes, drawn[~drawn["on_front"]], names, markerfacecolor="white", markeredgecolor=None)
+    _draw_means(axes, drawn[~drawn["on_front"]], names, hollow=True)
     label([axes], *AXES)
     legend_beside(axes, legend)
     settings = table.drop_duplicates(["method", "strength"])
