@@ -131,7 +131,7 @@ def test_a_line_per_method_in_its_style(figures):
     assert [one.get_title(loc="left") for one in panels] == ["Fine-tuning", "LwF", "EBLL"]
     assert len({one.get_ylim() for one in panels}) == len({one.get_xlim() for one in (first, *panels)}) == 1
     assert first.get_yscale() == "linear"
-    assert {one.get_yscale() for one in (*panels, *figures["loss terms"].axes)} == {"log"}
+    assert {one.get_yscale() for one in (*panels, *figures["loss terms"].axes)} == {"symlog"}
     assert first.get_ylim()[0] == 0
 
 

@@ -46,9 +46,8 @@ def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods
     columns = min(len(names), max(15 // len(tasks), 1), 3)  # a cell is wide enough for its numbers
     headings, layout = [style.label for style in names.values()], {"columns": columns, "sharex": True, "sharey": True}
     figure, axes = new_figure(table.drop(columns="seeds"), title, note, headings, len(order) * 0.42 + 0.3, **layout)
-    look = {"vmin": 0, "vmax": 100, "cbar": False, "fmt": "", "linewidths": 1}
+    look = {"vmin": 0, "vmax": 100, "cbar": False, "fmt": "", "linewidths": 1, "xticklabels": range(1, len(tasks) + 1)}
     look |= {"cmap": seaborn.light_palette("#2f94d1", as_cmap=True), "annot_kws": {"color": "black", "size": 9}}
-    look |= {"xticklabels": range(1, len(tasks) + 1)}
     look |= {"yticklabels": [*order[: -len(tasks)], *(f"{i} {task}" for i, task in enumerate(tasks, 1))]}
     for one, (name, style) in zip(axes, names.items(), strict=True):
         means = cells.loc[name].unstack("task").reindex(index=order, columns=tasks)

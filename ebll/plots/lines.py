@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, LogLocator
+from matplotlib.ticker import LogFormatter
 
 from ebll.errors import InputError, check_choice
 
@@ -95,7 +95,6 @@ def _panels(table: pd.DataFrame, labels: Mapping[str, str], looks: Mapping[str, 
 def _log_upwards(axes: Axes) -> None:
     """Make the vertical axis logarithmic, with plain numbers at its ticks; what is not above 0 is not drawn."""
     axes.set_yscale("log", nonpositive="mask")
-    axes.yaxis.set_major_locator(LogLocator(numticks=8))
     axes.yaxis.set_major_formatter("{x:,.10g}")
     axes.yaxis.set_minor_formatter(LogFormatter())
 
@@ -135,8 +134,8 @@ def _steps(curves, sequence, quantities, what, methods=None, training=None, task
 def _over_steps(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a row per seed, with the means over the seeds; distillation counts from its value at a seed's first step.
 
-    That value is the entropy of the recorded answers, the least that E3 can be, as nothing has moved yet. Later batches
-    have entropies of their own: a small remainder may come out below 0.
+    Nothing has moved there, so that value is the least that E3 can be, the entropy of the recorded answers. Later
+    batches have entropies of their own: a small remainder is noise and may be negative.
     """
     distill = rows[rows["quantity"] == "loss_distill"].sort_values("step")
     floor = distill.groupby(["method", "seed"])["value"].transform("first").reindex(rows.index, fill_value=0)
@@ -176,7 +175,7 @@ def feature_distance(
     shown = [Panel("feature distance\n‖F(x) − F*(x)‖", distance, looks), *losses]
     heights = [2.6] + [1.2] * len(losses)
     figure, axes = line_figure(shown, "step", table, title, note, "optimiser step", heights)
-    _share_log_scale(axes[1:], losses)
+    _share_scale(axes[1:], losses)
     return describe(figure, in_words(Panel("mean feature norm", norm, looks), "step") if len(norm) else "")
 
 
@@ -184,7 +183,7 @@ def feature_distance(
 def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object) -> Figure:
     """Draw the weighted terms of a method's loss over the steps, a panel a method (default: finetune, lwf, ebll).
 
-    Distillation is drawn above its floor, the value before the first step. Zero is below the logarithmic scale.
+    Distillation is drawn above its value before the first step. The scale is linear up to 0.1 nats, then logarithmic.
     which  training, task, warm_up as in `feature_distance`
     table: a row per seed: quantity (a weighted loss term), method, step, seed, value, mean, seeds
     """
@@ -193,7 +192,7 @@ def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names
     losses, title = _loss_panels(table), f"Loss terms in competition while {training} is learned ({net})"
     note, height = "Training batches; each term with its weight", 1.6 if len(losses) > 1 else 2.8
     figure, axes = line_figure(losses, "step", table, title, note, "optimiser step", height)
-    _share_log_scale(axes, losses)
+    _share_scale(axes, losses)
     return figure
 
 
@@ -206,13 +205,14 @@ def _loss_panels(table: pd.DataFrame) -> list[Panel]:
     ]
 
 
-def _share_log_scale(axes: list[Axes], panels: list[Panel]) -> None:
-    """Give panels of loss terms one logarithmic scale, down to a thirtieth of the smallest peak."""
-    peaks = [peak for panel in panels for peak in panel.table.groupby("quantity")["mean"].max() if peak > 0]
-    top = max((panel.table["value"].max() for panel in panels), default=1)
-    for one in axes if peaks else ():
-        _log_upwards(one)
-        one.set_ylim(min(peaks) / 30, 1.5 * top)
+def _share_scale(axes: list[Axes], panels: list[Panel]) -> None:
+    """Give panels of loss terms one vertical scale: linear where noise of batches is large, and logarithmic above."""
+    values = [value for panel in panels for value in panel.table["value"]]
+    for one in axes:
+        one.set_yscale("symlog", linthresh=0.1)
+        one.yaxis.set_major_formatter("{x:g}")
+        one.set_ylim(1.1 * min(0, *values), 1.2 * max(values))
+        one.axhline(0, color=SOFT, linewidth=0.8, zorder=1)
 
 
 @drawing()

@@ -153,8 +153,7 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
         for y, claim in enumerate(rows.itertuples()):
             color, marker = VERDICTS.get(str(claim.verdict).lower(), OTHER)
             one.plot(claim.estimate, y, color=color, marker=marker, markersize=8)
-            ends = {"marker": "|", "markersize": 13, "markeredgewidth": 1.5, "markeredgecolor": color}
-            one.plot([claim.low, claim.high], [y, y], color=color, linewidth=2, **ends)  # seen beyond a wider mark
+            one.plot([claim.low, claim.high], [y, y], "|-", color=color, linewidth=2, ms=13, mew=1.5, mec=color)
             one.vlines(claim.reference, y - 0.5, y + 0.5, color=INK, linewidth=1)
         one.set_yticks(range(len(rows)), [lines[i] for i in rows.index], ha="left")
         wide = max(name.get_window_extent().width for name in one.get_yticklabels())
