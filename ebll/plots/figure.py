@@ -19,7 +19,6 @@ from PIL import Image
 
 from ebll.errors import InputError
 from ebll.files import write_files
-from ebll.metrics import confidence_interval
 
 from .style import SOFT, Style, drawing
 from .words import seeds_words, sentences
@@ -41,6 +40,7 @@ def new_figure(
     Title and caption begin the alt text; `describe` adds what is seen.
     """
     seeds = seeds_words(table["seeds"].dropna()) if "seeds" in table else ""
+    seeds += " and their mean" if seeds.endswith("seeds") else ""
     caption = sentences("; ".join(part for part in (note.rstrip("."), seeds) if part))
     caption = caption[:1].upper() + caption[1:]
     if ax is not None:
@@ -93,11 +93,6 @@ def legend_beside(axes: Axes, styles: Iterable[Style]) -> None:
     """Name lines and marks at the right of a panel."""
     handles = [Line2D([], [], color=s.color, ls=s.line, marker=s.marker, mew=0, label=s.label) for s in styles]
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.6)
-
-
-def t_interval(values: pd.Series) -> tuple[float, float]:
-    """Return the ends of the 95 % interval (M9), as seaborn's `errorbar` takes them."""
-    return confidence_interval(values)[1:]
 
 
 def save(figure: Figure, stem: str | Path) -> dict[str, Path]:

@@ -248,7 +248,7 @@ def _answers() -> alt.LayerChart:
 # The submanifold explorer
 
 BARS = {"direct": "features themselves", "autoencoder": "through the autoencoder", "pca": "through PCA of that size"}
-COLORS = {"direct": "#332288", "autoencoder": "#c2571a", "pca": "#14866d"}
+COLORS = {"direct": "#1f3d73", "autoencoder": "#c2571a", "pca": "#14866d"}
 POINTS = {
     "features of a held-out image": (COLORS["direct"], "circle"),
     "their reconstruction": (COLORS["autoencoder"], "square"),
@@ -303,7 +303,7 @@ def _plane() -> alt.LayerChart:
     here, back, other = POINTS
     edges = {f"{name}{i}": f"datum.{name} {'-+'[i]} half_cell[{c}]" for c, name in enumerate("xy") for i in (0, 1)}
     cells = alt.Chart(alt.NamedData("field")).transform_filter(AT).transform_calculate(**edges)
-    e4 = alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)
+    e4 = alt.Scale(range=["#ffffff", TERMS["code"].color], domain=alt.ExprRef("[0, e4_top]"), clamp=True)
     points = alt.Chart(alt.NamedData("points")).transform_filter(AT)
     lines = points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True)
     layers = [

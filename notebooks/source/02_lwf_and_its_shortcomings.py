@@ -471,8 +471,7 @@ runs |= {("digits", name): learn(digits, methods[name]) for name in ("finetune",
 runs |= {(task.name, "ebll"): learn(task, methods["ebll"]) for task in (mnist, digits, textures)}
 
 accuracy = pd.concat([run.accuracy for (_, name), made in runs.items() if name in methods for run in made])
-places = {f"gap {gap[name]:.2f}": f"mlp:letters-{name}" for name in gap.index}
-ebll.plots.forgetting_by_gap(accuracy, places)
+ebll.plots.forgetting_by_gap(accuracy, gap.rename("mlp:letters-{}".format))
 
 # %% ladder-read
 table = ebll.plots.outcomes(accuracy)

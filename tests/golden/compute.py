@@ -146,7 +146,7 @@ def tables():
         "feature distance": plots.feature_distance(curves),
         "feature distance, last task": plots.feature_distance(curves, **learning_second),
         "forgetting": plots.forgetting_bars(accuracy),
-        "forgetting by gap": plots.forgetting_by_gap(accuracy, inputs.SEQUENCES[:2]),
+        "forgetting by gap": plots.forgetting_by_gap(accuracy, {inputs.SEQUENCES[0]: 0.2, pair: 0.4}),
         "loss terms": plots.loss_terms(curves),
         "over code size": plots.over_setting(sizes, "code", {"accuracy": "accuracy", "share": "share"}, **heads),
         "stability and plasticity": plots.stability_plasticity(accuracy),
