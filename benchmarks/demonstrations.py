@@ -1,0 +1,268 @@
+"""Where demonstrations run: settings of the forgetting lab at which an effect is large, found on validation data.
+
+    python -m benchmarks.demonstrations            # writes docs/demonstrations.csv and .md; goes on if stopped
+    python -m benchmarks.demonstrations --restart  # begins again
+
+A regime is one setting of the lab and an effect to be seen there, written as rungs: runs of which each is to keep more
+of the old task than the one before. Every candidate is run on one seed, the best of each regime on four more, and what
+wins there by the rule of docs/demonstrations.md on the seeds that the notebooks use. `ebll.course.DEMONSTRATIONS` holds
+the winners; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+
+from benchmarks.choose_settings import NEW_TASKS, SEEDS
+from ebll.executors import completed
+from ebll.files import write_table
+from ebll.plots import METHODS as LOOKS
+from ebll.reproduce.report import markdown
+from ebll.widgets import LabConfig, run
+from ebll.widgets.config import acts_on
+
+DOCS = Path(__file__).parents[1] / "docs"
+SCREENED, LESSON = (SEEDS[0],), tuple(range(10))
+FINALISTS = 4  # candidates of a regime that are run on all of `SEEDS`
+COST = 3.0  # points of the new task by which the rungs may differ
+CLOSE = 2.0  # points below the best score within which the smaller learning rate is taken
+PART = 10  # runs between two writings of the rows
+RATES, ALPHAS, DISTILLED = (0.02, 0.03, 0.05), (0.3, 1.0, 3.0, 10.0), (0.0, 0.5, 1.0)
+CHANGED_AT = 60
+HOW = ("mean", "min", "max")
+
+PAGE = """# Where demonstrations run
+
+Written by `python -m benchmarks.demonstrations`; every run is a row of `demonstrations.csv`. **These are not
+rankings.** A demonstration runs where an effect is large enough to be seen in one run, with weights that were chosen
+for that; what the kit claims of the methods rests on weights that were tuned for each ([settings.md](settings.md)).
+
+The net is `mlp`, the old task is letters, learned with the usual settings. Everything is read on validation images.
+A regime is written as rungs, of which each is to keep more of the old task than the one before:
+
+{asked}
+
+The rule. A candidate is suitable if no run of it diverged or drew a warning, the mean accuracies of its rungs on the
+new task lie within {cost:g} points, each rung's mean on the old task is above that of the rung before, and the ranges
+over the seeds do not overlap: those of neighbouring rungs, or for *alpha* those of its first and last rung. Its score
+is the smallest gap between neighbouring rungs, in points of the old task. Of the candidates within {close:g} points of
+the best score the one with the smallest learning rate is taken.
+
+Candidates: {counted}. All were run on seed {screened}, the best {finalists} of each regime on the seeds {chosen}, by
+which the winner is taken. The numbers below are those of the winners on the seeds {lesson}, on which nothing was
+chosen: mean, and in brackets the lowest and the highest seed.
+
+{table}
+
+`ebll.course.DEMONSTRATIONS` has the regimes by these names:
+
+{lines}
+"""
+
+
+class Regime(NamedTuple):
+    """What is to be seen.
+
+    asked      the rungs in words
+    neighbours whether the ranges of all neighbouring rungs must be apart, or only those of the first and the last
+    """
+
+    asked: str
+    neighbours: bool = True
+
+
+REGIMES = {
+    "weights": Regime("fine-tuning, LwF, EBLL"),
+    "code-term": Regime("fine-tuning, EBLL without distillation"),
+    "alpha": Regime("EBLL with three values of alpha over a decade", neighbours=False),
+    "lambda": Regime("EBLL with two values of the reconstruction weight"),
+    "what-if": Regime(f"EBLL with alpha 0 from step {CHANGED_AT} on, EBLL with alpha all the way"),
+}
+
+
+class Candidate(NamedTuple):
+    """A setting for a regime: the line that the lab opens with, and a line of one run for each rung, by name."""
+
+    regime: str
+    line: str
+    rungs: tuple[tuple[str, str], ...]
+
+
+def rung(config: LabConfig, method: str) -> str:
+    """The line of one method's run, in which what it does not use stands at its default."""
+    usual = LabConfig()
+    unused = [n for n in config.metadata() if hasattr(usual, n) and not acts_on(n, [method])]
+    return config.replace(methods=(method,), **{n: getattr(usual, n) for n in unused}).line()
+
+
+@functools.cache
+def candidates() -> list[Candidate]:
+    """All candidates of all regimes."""
+    found = []
+
+    def add(regime: str, config: LabConfig, rungs: dict[str, tuple[LabConfig, str]]) -> None:
+        methods = ("finetune", "lwf", "ebll") if config.distill_weight else ("finetune", "ebll")
+        methods = ("ebll",) if regime == "what-if" else methods
+        lines = tuple((name, rung(*of)) for name, of in rungs.items())
+        found.append(Candidate(regime, config.replace(methods=methods).line(), lines))
+
+    for new, rate, distilled in itertools.product(NEW_TASKS, RATES, DISTILLED):
+        base = LabConfig(new=new, learning_rate=rate, distill_weight=distilled)
+        finetune = {LOOKS["finetune"].label: (base, "finetune")}
+        for alpha in ALPHAS:
+            one = base.replace(alpha=alpha)
+            ebll = {LOOKS["ebll"].label: (one, "ebll")}
+            lwf = {LOOKS["lwf"].label: (base, "lwf")} if distilled else {}
+            add("weights" if distilled else "code-term", one, finetune | lwf | ebll)
+            if distilled < 1 and alpha >= 3:
+                changed = one.replace(changes=[(CHANGED_AT, "alpha", 0.0)])
+                add("what-if", changed, {"alpha 0": (changed, "ebll"), f"alpha {alpha:g}": (one, "ebll")})
+        for three in zip(ALPHAS, ALPHAS[1:], ALPHAS[2:], strict=False):
+            add("alpha", base.replace(alpha=three[1]),
+                {f"alpha {a:g}": (base.replace(alpha=a), "ebll") for a in three})  # fmt: skip
+    for new, size, alpha in itertools.product(NEW_TASKS, (4, 16), (3.0, 10.0)):
+        base = LabConfig(new=new, learning_rate=0.03, code_size=size, alpha=alpha, distill_weight=0.0)
+        for two in itertools.permutations((0.0, 0.01, 10.0), 2):
+            rungs = {f"lambda {w:g}": (base.replace(recon_weight=w), "ebll") for w in two}
+            add("lambda", base.replace(recon_weight=two[1]), rungs)
+    return found
+
+
+def measure(part: tuple[int, Sequence[str]]) -> list[dict]:
+    """A row a line on one seed: validation accuracies of the old task before, of both at the end, and warnings."""
+    torch.set_num_threads(1)
+    seed, rows = part[0], []
+    for line in part[1]:
+        made = run(line, seed=seed)
+        ((old, new),) = made.validation.values() or [(0.0, 0.0)]  # where it diverged, all is forgotten
+        facts = {"line": line, "seed": seed, "notes": len(made.notes)}
+        rows.append(facts | {"before": made.before, "old": old, "new": new})
+    return rows
+
+
+def summary(candidate: Candidate, table: pd.DataFrame, seeds: Sequence[int]) -> pd.DataFrame:
+    """A row a rung: means in %, and lowest and highest seed, of the old and of the new task; warnings."""
+    lines = []
+    for name, line in candidate.rungs:
+        rows = table.loc[line].loc[list(seeds)]
+        of = {f"{task} {how}": 100 * getattr(rows[task], how)() for task in ("old", "new") for how in HOW}
+        lines.append({"rung": name, **of, "notes": rows["notes"].sum()})
+    return pd.DataFrame(lines)
+
+
+def score(regime: Regime, rungs: pd.DataFrame) -> float:
+    """The smallest gap between neighbouring rungs, in points of the old task; minus infinity where it is unsuitable."""
+    gap = rungs["old mean"].diff().min()
+    pairs = list(itertools.pairwise(rungs.index)) if regime.neighbours else [(rungs.index[0], rungs.index[-1])]
+    apart = all(rungs.loc[low, "old max"] < rungs.loc[high, "old min"] for low, high in pairs)
+    alike = rungs["new mean"].max() - rungs["new mean"].min() <= COST
+    return float(gap) if apart and alike and gap > 0 and not rungs["notes"].any() else -float("inf")
+
+
+def ranked(name: str, table: pd.DataFrame, seeds: Sequence[int]) -> list[Candidate]:
+    """The suitable candidates of a regime that were run on these seeds, in the order of the rule."""
+    seen = set(table.index[table.index.get_level_values("seed").isin(seeds)])
+    scores = {}
+    for one in candidates():
+        if one.regime == name and all((line, seed) in seen for _, line in one.rungs for seed in seeds):
+            scores[one] = score(REGIMES[name], summary(one, table, seeds))
+    best = max(scores.values(), default=-float("inf"))
+
+    def order(one: Candidate) -> tuple:
+        close = scores[one] >= best - CLOSE
+        return not close, LabConfig.read(one.line).learning_rate if close else 0.0, -scores[one]
+
+    return sorted((one for one in scores if scores[one] > -float("inf")), key=order)
+
+
+def wanted(rows: list[dict]) -> list[tuple[str, int]]:
+    """Line and seed of each run that is still to be made, of the earliest stage that is not whole."""
+    known = {(row["line"], row["seed"]) for row in rows}
+    todo = [(line, seed) for seed in SCREENED for one in candidates() for _, line in one.rungs]
+    if not (left := [each for each in dict.fromkeys(todo) if each not in known]):
+        table = indexed(rows)
+        finalists = [one for name in REGIMES for one in ranked(name, table, SCREENED)[:FINALISTS]]
+        todo = [(line, seed) for seed in SEEDS for one in finalists for _, line in one.rungs]
+        if not (left := [each for each in dict.fromkeys(todo) if each not in known]):
+            todo = [(line, seed) for seed in LESSON for one in winners(table).values() for _, line in one.rungs]
+            left = [each for each in dict.fromkeys(todo) if each not in known]
+    return left
+
+
+def winners(table: pd.DataFrame) -> dict[str, Candidate]:
+    """Regime -> the candidate that won; a regime without a suitable one is left out. EBLL's separate operators are
+    shown beside the methods, and not part of the rule."""
+    won = {name: found[0] for name in REGIMES if (found := ranked(name, table, list(SEEDS)))}
+    if "weights" in won:
+        one = won["weights"]
+        separate = (LOOKS["ebll-separate"].label, rung(LabConfig.read(one.line), "ebll-separate"))
+        won["weights"] = one._replace(rungs=(*one.rungs, separate))
+    return won
+
+
+def indexed(rows: list[dict]) -> pd.DataFrame:
+    """The rows by line and seed."""
+    return pd.DataFrame(rows).set_index(["line", "seed"]).sort_index()
+
+
+def work(rows: list[dict], workers: int) -> Iterator[list[dict]]:
+    """All that is not among these rows yet; yields them with each part's rows as it ends."""
+    while left := wanted(rows):
+        parts = []
+        for seed, some in itertools.groupby(left, key=lambda each: each[1]):
+            lines = [line for line, _ in some]
+            parts += [(seed, lines[i : i + PART]) for i in range(0, len(lines), PART)]
+        with contextlib.closing(completed(measure, parts, workers=workers)) as results:
+            for _, part in results:
+                rows = [*rows, *part]
+                yield rows
+    yield rows
+
+
+def page(rows: list[dict]) -> str:
+    """docs/demonstrations.md."""
+    table = indexed(rows)
+    won, lines = winners(table), {}
+    for name, one in won.items():
+        rungs = summary(one, table, LESSON)
+        for row in rungs.to_dict("records"):
+            told = "{:.1f} ({:.1f} to {:.1f})"
+            cells = {f"{task}, %": told.format(*(row[f"{task} {how}"] for how in HOW)) for task in ("old", "new")}
+            lines[f"{name}: {row['rung']}"] = cells
+    counts = pd.Series([one.regime for one in candidates()]).value_counts()
+    return PAGE.format(
+        asked="\n".join(f"- *{name}*: {regime.asked}" for name, regime in REGIMES.items()),
+        cost=COST, close=CLOSE, finalists=FINALISTS, lesson=f"{LESSON[0]} to {LESSON[-1]}",
+        screened=SCREENED[0], chosen=f"{min(SEEDS)} to {max(SEEDS)}",
+        counted=", ".join(f"{counts[name]} for *{name}*" for name in REGIMES),
+        table=markdown(pd.DataFrame.from_dict(lines, orient="index"), "regime: rung"),
+        lines="\n".join(f"- *{name}*: `{one.line}`" for name, one in won.items()),
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Run what is missing, keep the rows as they come, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--restart", action="store_true", help="begin again, in place of going on")
+    parser.add_argument("--workers", type=int, default=1)
+    given, path = parser.parse_args(), DOCS / "demonstrations.csv"
+    known = pd.read_csv(path).to_dict("records") if path.exists() and not given.restart else []
+    for rows in work(known, given.workers):
+        write_table(pd.DataFrame(rows), path)
+        print(f"{len(rows)} rows", flush=True)
+    text = page(pd.read_csv(path).to_dict("records"))  # the page is made from the rows as they are kept
+    (DOCS / "demonstrations.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
