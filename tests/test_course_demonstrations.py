@@ -1,5 +1,7 @@
 """The demonstrations: the regimes are what the committed runs say, they open the lab, and the target is checked."""
 
+import contextlib
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,22 +38,30 @@ SUITABLE = [(40, 45, 80), (60, 65, 81), (70, 76, 82)]  # lowest and highest seed
 
 
 @pytest.mark.parametrize(
-    ("rungs", "notes", "neighbours", "wanted"),
+    ("rungs", "notes", "paired", "wanted"),
     [
-        (SUITABLE, 0, True, 10.5),
-        (SUITABLE, 1, True, None),
-        ([*SUITABLE[:2], (64, 82, 82)], 0, True, None),  # LwF and EBLL overlap
-        ([*SUITABLE[:2], (64, 82, 82)], 0, False, 10.5),
+        (SUITABLE, 0, False, 5),
+        (SUITABLE, 1, False, None),
+        (SUITABLE, 0, True, 3),
+        ([*SUITABLE[:2], (64, 82, 82)], 0, False, None),  # the ranges overlap
+        ([*SUITABLE[:2], (64, 82, 82)], 0, True, 3),
         ([*SUITABLE[:2], (70, 76, 83.5)], 0, True, None),  # costs more of the new task than is allowed
-        ([SUITABLE[1], SUITABLE[0], SUITABLE[2]], 0, False, None),  # falls before it rises
     ],
 )
-def test_the_rule_by_hand(rungs, notes, neighbours, wanted):
+def test_the_rule_by_hand(rungs, notes, paired, wanted):
     table = pd.DataFrame(
         {"old min": low, "old max": high, "old mean": (low + high) / 2, "new mean": new, "notes": notes}
         for low, high, new in rungs
-    )
-    assert bench.score(bench.Regime("", neighbours), table) == (-float("inf") if wanted is None else wanted)
+    ).assign(step=[math.nan, 9, 3])
+    assert bench.score(bench.Regime("", paired), table) == (wanted and (wanted, 30.5))
+
+
+def test_a_step_is_that_of_the_seed_on_which_it_is_least():
+    rows = [("a", 0, 0.5, 0.9), ("a", 1, 0.6, 0.8), ("b", 0, 0.7, 0.9), ("b", 1, 0.65, 0.7)]
+    table = bench.indexed([dict(zip(("line", "seed", "old", "new"), row, strict=True), notes=1) for row in rows])
+    low, high = bench.summary(bench.Candidate("", "", (("A", "a"), ("B", "b"))), table, [0, 1]).to_dict("records")
+    assert (low["old mean"], low["old min"], low["new max"], high["notes"]) == pytest.approx((55, 50, 90, 2))
+    assert (math.isnan(low["step"]), high["step"]) == (True, pytest.approx(5))
 
 
 def test_a_run_of_a_rung_has_no_setting_that_its_method_does_not_use():
@@ -89,7 +99,7 @@ def reached(monkeypatch):
 
 
 def line(**settings):
-    return LabConfig.read(DEMONSTRATIONS["alpha"], **settings).line()
+    return LabConfig.read(DEMONSTRATIONS["weights"], **settings).line()
 
 
 def kept_from(least, cost=lambda alpha: 0.0):
@@ -112,7 +122,7 @@ def test_the_least_alpha_passes_from_what_is_needed_to_just_below_twice_that(rea
 
 def test_a_line_that_misses_the_target_is_told_what_came(reached):
     reached(kept_from(1.5, cost=lambda alpha: 0.02 * (alpha > 100)))
-    other = "textures" if LabConfig.read(DEMONSTRATIONS["alpha"]).new != "textures" else "mnist"
+    other = "textures" if LabConfig.read(DEMONSTRATIONS["weights"]).new != "textures" else "mnist"
     wrong = [
         None,
         3,
@@ -131,10 +141,17 @@ def test_a_line_that_misses_the_target_is_told_what_came(reached):
 
 
 @pytest.mark.slow
-def test_the_methods_keep_more_in_the_order_of_the_rungs_and_the_opening_line_misses_the_target():
+def test_the_methods_keep_more_in_the_order_of_the_rungs_and_the_target_is_met_below_the_opening_line(capsys):
     for name in ("weights", "code-term"):
         runs = [ebll.widgets.run(DEMONSTRATIONS[name], seed=seed).table()["old"] for seed in (0, 1)]
-        assert (sum(runs) / 2).diff().dropna().min() > 5, "a third of what was measured, or less"
-    with pytest.raises(CheckFailed) as caught:
-        checks.least_alpha(DEMONSTRATIONS["alpha"])
-    assert caught.value.mistake == "forgotten"
+        assert (sum(runs) / 2).diff().dropna().min() > 3, "half of what was measured, or less"
+    for alpha, mistake in ((10.0, "too-much"), (0.0, "forgotten")):
+        with pytest.raises(CheckFailed) as caught:
+            checks.least_alpha(line(alpha=alpha))
+        assert caught.value.mistake == mistake
+    passed = []
+    for alpha in (10.0, 5.0, 2.5, 1.25, 0.625):
+        with contextlib.suppress(CheckFailed):
+            checks.least_alpha(line(alpha=alpha))
+            passed.append(alpha)
+    assert passed
