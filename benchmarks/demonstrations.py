@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -32,13 +33,15 @@ from ebll.widgets import LabConfig, run
 from ebll.widgets.config import acts_on
 
 DOCS = Path(__file__).parents[1] / "docs"
-SCREENED, LESSON = (SEEDS[0],), tuple(range(10))
+SCREENED, LESSON = (SEEDS[0],), tuple(range(5))
 COST = 3.0  # points of the new task by which the rungs may differ
 CLOSE = 2.0  # points below the best score within which the smaller learning rate is taken
 PART = 10  # runs between two writings of the rows
 RATES, ALPHAS, DISTILLED = (0.02, 0.03, 0.05), (0.3, 1.0, 3.0, 10.0), (0.0, 0.5, 1.0)
 CHANGED_AT = 60
-HOW = ("mean", "min", "max")
+HOW = {"mean": np.mean, "min": min, "max": max}
+Rows = dict[tuple[str, int], dict]
+"""(line, seed) -> the row of that run."""
 
 PAGE = """# Where demonstrations run
 
@@ -56,13 +59,14 @@ new task lie within {cost:g} points, and its score is above 0. The score is the 
 in points of the old task: for methods (*weights*, *code-term*) from the highest seed of a rung to the lowest of the
 next, so that the ranges over the seeds are apart; for a slider, which is moved within one seed, on the seed where it
 is least. Of the candidates within {close:g} points of the best score the one with the smallest learning rate is taken,
-then the best, then the one with the largest rise of the means. At first the gap of the means was the score; its winner
-for *weights* had ranges that were apart on the seeds {chosen} and not on the seeds 0 to 4, and the rule was changed.
+then the best, then the one with the largest rise of the means. At first the gap of the means was the score, which
+overlooks how far seeds lie apart: the rule was changed when the seeds {chosen} and 0 to 4 of its winners had been seen.
 
-Candidates: {counted}. All were run on seed
-{screened}, the best of each regime and new task on the seeds {chosen}, by which the winner is taken. The numbers below
-are those of the winners on the seeds {lesson}, on which none of them was chosen: mean, and in brackets the lowest and
-the highest seed. *Least step*: by how much more than with the rung before, on the seed where that is least.
+Candidates: {counted}.
+All were run on seed {screened}, the best of each regime and new task on the seeds {chosen}, by which the winner is
+taken. The numbers below are those of the winners on the seeds {lesson}, by which no candidate was chosen: mean, and in
+brackets the lowest and the highest seed; before the new task it is {before:.1f} % of letters. *Least step*: by how many
+points more than with the rung before, on the seed where that is least.
 
 {table}
 
@@ -152,34 +156,34 @@ def measure(part: tuple[int, Sequence[str]]) -> list[dict]:
     return rows
 
 
-def summary(candidate: Candidate, table: pd.DataFrame, seeds: Sequence[int]) -> pd.DataFrame:
-    """A row a rung: means in %, and lowest and highest seed, of the old and of the new task; warnings; and `step`, the
+def summary(candidate: Candidate, table: Rows, seeds: Sequence[int]) -> list[dict]:
+    """For each rung means in %, and lowest and highest seed, of the old and of the new task; warnings; and `step`, the
     least that a seed keeps more of the old task than with the rung before, in points."""
-    lines, before = [], None
+    rungs, before = [], None
     for name, line in candidate.rungs:
-        rows = table.loc[line].loc[list(seeds)]
-        of = {f"{task} {how}": 100 * getattr(rows[task], how)() for task in ("old", "new") for how in HOW}
-        step = math.nan if before is None else 100 * (rows["old"] - before).min()
-        lines.append({"rung": name, **of, "notes": rows["notes"].sum(), "step": step})
-        before = rows["old"]
-    return pd.DataFrame(lines)
+        rows = [table[line, seed] for seed in seeds]
+        of = {f"{task} {how}": 100 * HOW[how]([row[task] for row in rows]) for task in ("old", "new") for how in HOW}
+        old = np.array([row["old"] for row in rows])
+        step = math.nan if before is None else 100 * (old - before).min()
+        rungs.append({"rung": name, **of, "notes": sum(row["notes"] for row in rows), "step": step})
+        before = old
+    return rungs
 
 
-def score(regime: Regime, rungs: pd.DataFrame) -> tuple[float, float] | None:
+def score(regime: Regime, rungs: list[dict]) -> tuple[float, float] | None:
     """In points of the old task: the smallest gap between neighbouring rungs, and the rise of the means from the first
     to the last; None if unsuitable. A gap is that of the ranges over seeds, or within the seed where it is least."""
-    apart = rungs["old min"] - rungs["old max"].shift()
-    gap = (rungs["step"] if regime.paired else apart).min()
-    alike = rungs["new mean"].max() - rungs["new mean"].min() <= COST
-    rise = rungs["old mean"].iloc[-1] - rungs["old mean"].iloc[0]
-    return (float(gap), float(rise)) if gap > 0 and alike and not rungs["notes"].any() else None
+    apart = min(high["old min"] - low["old max"] for low, high in itertools.pairwise(rungs))
+    gap = min(one["step"] for one in rungs[1:]) if regime.paired else apart
+    new = [one["new mean"] for one in rungs]
+    suitable = gap > 0 and max(new) - min(new) <= COST and not any(one["notes"] for one in rungs)
+    return (gap, rungs[-1]["old mean"] - rungs[0]["old mean"]) if suitable else None
 
 
-def ranked(name: str, table: pd.DataFrame, seeds: Sequence[int]) -> list[Candidate]:
+def ranked(name: str, table: Rows, seeds: Sequence[int]) -> list[Candidate]:
     """The suitable candidates of a regime that were run on these seeds, in the order of the rule."""
-    seen = set(table.index[table.index.get_level_values("seed").isin(seeds)])
     there = [one for one in candidates() if one.regime == name]
-    there = [one for one in there if all((line, seed) in seen for _, line in one.rungs for seed in seeds)]
+    there = [one for one in there if all((line, seed) in table for _, line in one.rungs for seed in seeds)]
     scores = {one: score(REGIMES[name], summary(one, table, seeds)) for one in there}
     found = {one: scored for one, scored in scores.items() if scored}
     best = max((gap for gap, _ in found.values()), default=0.0)
@@ -194,18 +198,17 @@ def ranked(name: str, table: pd.DataFrame, seeds: Sequence[int]) -> list[Candida
 
 def wanted(rows: list[dict]) -> list[tuple[str, int]]:
     """Line and seed of each run that is still to be made, of the earliest stage that is not whole."""
-    known = {(row["line"], row["seed"]) for row in rows}
+    table = indexed(rows)
     todo = [(line, seed) for seed in SCREENED for one in candidates() for _, line in one.rungs]
-    if not (left := [each for each in dict.fromkeys(todo) if each not in known]):
-        table = indexed(rows)
+    if not (left := [each for each in dict.fromkeys(todo) if each not in table]):
         todo = [(line, seed) for seed in SEEDS for one in finalists(table) for _, line in one.rungs]
-        if not (left := [each for each in dict.fromkeys(todo) if each not in known]):
+        if not (left := [each for each in dict.fromkeys(todo) if each not in table]):
             todo = [(line, seed) for seed in LESSON for one in winners(table).values() for _, line in one.rungs]
-            left = [each for each in dict.fromkeys(todo) if each not in known]
+            left = [each for each in dict.fromkeys(todo) if each not in table]
     return left
 
 
-def finalists(table: pd.DataFrame) -> list[Candidate]:
+def finalists(table: Rows) -> list[Candidate]:
     """For each regime and new task the candidate that is best on the seeds that all were run on."""
     best = {}
     for name in REGIMES:
@@ -214,7 +217,7 @@ def finalists(table: pd.DataFrame) -> list[Candidate]:
     return list(best.values())
 
 
-def winners(table: pd.DataFrame) -> dict[str, Candidate]:
+def winners(table: Rows) -> dict[str, Candidate]:
     """Regime -> the candidate that won; a regime without a suitable one is left out. EBLL's separate operators are
     shown beside the methods, and not part of the rule."""
     won = {name: found[0] for name in REGIMES if (found := ranked(name, table, list(SEEDS)))}
@@ -225,9 +228,9 @@ def winners(table: pd.DataFrame) -> dict[str, Candidate]:
     return won
 
 
-def indexed(rows: list[dict]) -> pd.DataFrame:
+def indexed(rows: list[dict]) -> Rows:
     """The rows by line and seed."""
-    return pd.DataFrame(rows).set_index(["line", "seed"]).sort_index()
+    return {(row["line"], row["seed"]): row for row in rows}
 
 
 def work(rows: list[dict], workers: int) -> Iterator[list[dict]]:
@@ -249,8 +252,7 @@ def page(rows: list[dict]) -> str:
     table = indexed(rows)
     won, lines = winners(table), {}
     for name, one in won.items():
-        rungs = summary(one, table, LESSON)
-        for row in rungs.to_dict("records"):
+        for row in summary(one, table, LESSON):
             told = "{:.1f} ({:.1f} to {:.1f})"
             cells = {f"{task}, %": told.format(*(row[f"{task} {how}"] for how in HOW)) for task in ("old", "new")}
             step = "" if math.isnan(row["step"]) else f"{row['step']:+.1f}"
@@ -258,6 +260,7 @@ def page(rows: list[dict]) -> str:
     counts = pd.Series([one.regime for one in candidates()]).value_counts()
     return PAGE.format(
         asked="\n".join(f"- *{name}*: {regime.asked}" for name, regime in REGIMES.items()),
+        before=100 * np.mean([row["before"] for row in rows if row["seed"] in LESSON]),
         cost=COST, close=CLOSE, lesson=f"{LESSON[0]} to {LESSON[-1]}",
         screened=SCREENED[0], chosen=f"{min(SEEDS)} to {max(SEEDS)}",
         counted=", ".join(f"{counts[name]} for *{name}*" for name in REGIMES),

@@ -13,7 +13,7 @@ from widget_rig import BOTH, TASKS
 
 import ebll
 from benchmarks import demonstrations as bench
-from ebll.course import DEMONSTRATIONS, Lesson, checks
+from ebll.course import DEMONSTRATIONS, TARGET, Lesson, checks
 from ebll.course.demonstrations import KEPT, LEARNED
 from ebll.course.exercise import CheckFailed
 from ebll.widgets import LabConfig
@@ -49,17 +49,17 @@ SUITABLE = [(40, 45, 80), (60, 65, 81), (70, 76, 82)]  # lowest and highest seed
     ],
 )
 def test_the_rule_by_hand(rungs, notes, paired, wanted):
-    table = pd.DataFrame(
-        {"old min": low, "old max": high, "old mean": (low + high) / 2, "new mean": new, "notes": notes}
-        for low, high, new in rungs
-    ).assign(step=[math.nan, 9, 3])
+    table = [
+        {"old min": low, "old max": high, "old mean": (low + high) / 2, "new mean": new, "notes": notes, "step": step}
+        for (low, high, new), step in zip(rungs, (math.nan, 9, 3), strict=True)
+    ]
     assert bench.score(bench.Regime("", paired), table) == (wanted and (wanted, 30.5))
 
 
 def test_a_step_is_that_of_the_seed_on_which_it_is_least():
     rows = [("a", 0, 0.5, 0.9), ("a", 1, 0.6, 0.8), ("b", 0, 0.7, 0.9), ("b", 1, 0.65, 0.7)]
     table = bench.indexed([dict(zip(("line", "seed", "old", "new"), row, strict=True), notes=1) for row in rows])
-    low, high = bench.summary(bench.Candidate("", "", (("A", "a"), ("B", "b"))), table, [0, 1]).to_dict("records")
+    low, high = bench.summary(bench.Candidate("", "", (("A", "a"), ("B", "b"))), table, [0, 1])
     assert (low["old mean"], low["old min"], low["new max"], high["notes"]) == pytest.approx((55, 50, 90, 2))
     assert (math.isnan(low["step"]), high["step"]) == (True, pytest.approx(5))
 
@@ -99,7 +99,7 @@ def reached(monkeypatch):
 
 
 def line(**settings):
-    return LabConfig.read(DEMONSTRATIONS["weights"], **settings).line()
+    return LabConfig.read(TARGET, **settings).line()
 
 
 def kept_from(least, cost=lambda alpha: 0.0):
@@ -122,7 +122,7 @@ def test_the_least_alpha_passes_from_what_is_needed_to_just_below_twice_that(rea
 
 def test_a_line_that_misses_the_target_is_told_what_came(reached):
     reached(kept_from(1.5, cost=lambda alpha: 0.02 * (alpha > 100)))
-    other = "textures" if LabConfig.read(DEMONSTRATIONS["weights"]).new != "textures" else "mnist"
+    other = "textures" if LabConfig.read(TARGET).new != "textures" else "mnist"
     wrong = [
         None,
         3,

@@ -8,7 +8,7 @@ ebll.course.checks.forgetting(my_forgetting)
 """
 
 from ebll.course import checks
-from ebll.course.demonstrations import DEMONSTRATIONS
+from ebll.course.demonstrations import DEMONSTRATIONS, TARGET
 from ebll.course.notebook import PROFILES, Lesson, examples, progress, say, setup, source
 
-__all__ = ["DEMONSTRATIONS", "PROFILES", "Lesson", "checks", "examples", "progress", "say", "setup", "source"]
+__all__ = ["DEMONSTRATIONS", "PROFILES", "TARGET", "Lesson", "checks", "examples", "progress", "say", "setup", "source"]

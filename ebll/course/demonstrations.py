@@ -11,10 +11,10 @@ from __future__ import annotations
 from ebll.course.exercise import HINTS, fail
 from ebll.errors import InputError
 
-__all__ = ["DEMONSTRATIONS", "least_alpha"]
+__all__ = ["DEMONSTRATIONS", "TARGET", "least_alpha"]
 
 DEMONSTRATIONS = {
-    "weights": 'new="mnist", alpha=10.0, distill_weight=0.5, learning_rate=0.03',
+    "weights": 'new="digits", distill_weight=0.5, learning_rate=0.03',
     "code-term": 'new="digits", methods=["finetune", "ebll"], distill_weight=0.0, learning_rate=0.03',
     "alpha": 'new="digits", methods=["finetune", "ebll"], alpha=1.0, distill_weight=0.0, learning_rate=0.03',
     "lambda": 'new="digits", methods=["finetune", "ebll"], alpha=10.0, distill_weight=0.0, code_size=16, '
@@ -24,14 +24,16 @@ DEMONSTRATIONS = {
 }
 """Regime of docs/demonstrations.md -> the line that the forgetting lab opens with."""
 
-KEPT, LEARNED = 82.0, 90.0
-"""What `least_alpha` asks for: % of the validation images of the old and of the new task."""
+TARGET = 'new="mnist", alpha=10.0, distill_weight=0.5, learning_rate=0.03'
+"""The line that `least_alpha` begins from: here seeds differ so little that one target serves them all."""
+KEPT, LEARNED = 81.0, 89.0
+"""What it asks for: % of the validation images of the old and of the new task."""
 
 
 def least_alpha(line: str) -> None:
     """Check a line of the forgetting lab, in which EBLL is to reach `KEPT` and `LEARNED` with little alpha.
 
-    Only alpha, the seed and the ticked methods may differ from `DEMONSTRATIONS["weights"]`, and half of that alpha must
+    Only alpha, the seed and the ticked methods may differ from `TARGET`, and half of that alpha must
     keep too little. So wherever some alpha reaches the target, one that passes is among its halves.
 
     line    as the field "as code" shows it; nothing in it is executed, EBLL is run twice
@@ -47,7 +49,7 @@ def least_alpha(line: str) -> None:
     except InputError as error:
         fail(exercise, "line", error=error)
     free = {one: getattr(config, one) for one in ("alpha", "seed", "methods")}
-    wanted = LabConfig.read(DEMONSTRATIONS["weights"], **free)
+    wanted = LabConfig.read(TARGET, **free)
     if names := [one for one in config.__dataclass_fields__ if getattr(config, one) != getattr(wanted, one)]:
         fail(exercise, "settings", names=", ".join(names).replace("_", " "))
     words = {"old_task": config.old, "new_task": config.new, "least": KEPT, "learned": LEARNED, "alpha": config.alpha}
