@@ -336,6 +336,27 @@ def test_a_long_first_run_waits_for_run_unless_there_is_no_such_button(lab, monk
         assert without.made.config.alpha == 5
 
 
+def test_a_moved_control_starts_a_run_at_once_however_long_it_is_and_a_newer_move_replaces_it(lab):
+    widget = lab(LONG_RUN)
+    assert (widget.state, widget.made.measured) == ("none", 0), "only the first picture waits"
+    moves = [
+        lambda: move(widget, alpha=5),
+        lambda: move(widget, alpha=7),
+        lambda: setattr(widget.boxes["lwf"], "value", True),
+        lambda: setattr(widget.choices["old"], "value", "two"),
+        lambda: setattr(widget.code, "value", f"{LONG_RUN}, alpha=9"),
+    ]
+    before = None
+    for act in moves:
+        act()
+        assert (widget.running, widget.made.config) == (True, widget.config)
+        wait()
+        assert before is None or before.cancelled()
+        before = widget.task
+    assert widget.config.alpha == 9
+    press(widget, "stop")
+
+
 def test_faults_and_failures_are_told_and_kept_and_leave_a_widget_that_works(lab, monkeypatch):
     def fail(*_, **__):
         yield

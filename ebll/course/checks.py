@@ -14,6 +14,7 @@ from ebll.course.accuracies import (
     selected_alpha,
     shrinkage,
 )
+from ebll.course.demonstrations import least_alpha
 from ebll.course.distances import (
     autoencoder_loss,
     code_distance,
@@ -39,6 +40,7 @@ __all__ = [
     "encoder_bytes",
     "fisher_diagonal",
     "forgetting",
+    "least_alpha",
     "new_head_only",
     "pareto_front",
     "pca_reconstruction",

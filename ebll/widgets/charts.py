@@ -64,7 +64,8 @@ def lab_chart() -> alt.TopLevelMixin:
         narrow=alt.ExprRef("available < 440"),
         lead=alt.ExprRef("narrow ? 70 : 160"),
         **{"old_task": "old task", "new_task": "new task", "methods": list(METHODS), "steps": 1, "top": 1.0},
-        **{"columns": 1.0, "loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES},
+        **{"columns": 1.0, "old_range": [0, 100], "new_range": [0, 100]},
+        **{"loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES},
         **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]")},
     )
     # The curves with what several panels need: percent, and which points get a marker (about five of a line).
@@ -79,7 +80,7 @@ def lab_chart() -> alt.TopLevelMixin:
 def _method_panel(method: Parts, name: str, title: str) -> alt.LayerChart:
     """One quantity of all methods over steps; "distance" is the upper one, with the texts of changes in mid-run."""
     upper = name == "distance"
-    x_title, domain = (None, "[0, top]") if upper else ("optimiser step", "[0, 100]")
+    x_title, domain = (None, "[0, top]") if upper else ("optimiser step", f"{name}_range")
     y = alt.Y(
         f"{'feature_distance' if upper else name}:Q",
         scale=alt.Scale(domain=alt.ExprRef(domain), clamp=True),
