@@ -10,7 +10,7 @@
 # - **Before this**: `04_ebll.ipynb` for the objective, `03_autoencoder_submanifold.ipynb` for the scale trap.
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
 #
-# {{links}}
+# {{start}}
 #
 # After this notebook you can
 #
@@ -24,15 +24,6 @@
 # [the glossary of columns](../docs/glossary.md).
 
 # %% setup tags=["environment"]
-try:
-    import ebll
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "This kernel has no ebll. In the kit's folder: `make lab`, or `pip install -e .` and restart the kernel. On "
-        "Colab: `%pip install git+ADDRESS`, the address of the repository that this notebook came from."
-    ) from error
-ebll.environment.check_environment()
-
 import copy
 import tempfile
 import time
@@ -47,6 +38,8 @@ from PIL import Image, ImageOps
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import AlexNet_Weights
+
+import ebll
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
