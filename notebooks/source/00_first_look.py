@@ -4,7 +4,7 @@
 # A small network learns letters and then textures. You see it forget the letters, and how much of them two methods keep:
 # Learning without Forgetting (LwF) and Encoder Based Lifelong Learning (EBLL).
 #
-# - **What for**: the whole idea in one sitting; the course of eight notebooks after it takes its time.
+# - **What for**: the whole idea in one sitting; the course of nine notebooks after it takes its time.
 # - **For whom**: anyone who has trained a network in PyTorch once. Nothing about lifelong learning is assumed.
 # - **Before this**: `make lab` (or `pip install -e .`) in the folder of the kit. No download is needed.
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.

@@ -910,7 +910,7 @@ assert abs(usual.mean()) < 0.5 < far.mean()
 # - The same map on test images: choose `test` in the widget. All numbers shift, since the images are others. Do the same cells
 #   stay bright?
 # - Your own images: a folder becomes a task in one line, and a sweep takes hundreds of runs to a cluster: see
-#   [sweeps](../docs/sweeps.md). This is the last notebook of the course.
+#   [sweeps](../docs/sweeps.md). Next: `08_your_own_data.ipynb`.
 #
 # ## References
 #
