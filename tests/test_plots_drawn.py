@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from ebll import plots
+from ebll import Task, plots
 from ebll.plots import METHODS, TERMS, ordered, style, styles
 from ebll.plots.figure import png
 from ebll.plots.sheets import CLASSES
@@ -50,6 +50,9 @@ CURVES = inputs.curves()
 RENAMED = {"letters": "handwritten_characters_of_the_alphabet", "digits": "another_data_set_with_a_name"}
 LEVELS = {"joint": {"accuracy": 92.0}, "the features themselves": {"accuracy": 91.0, "share": 0.0}}
 CLOUD = pd.concat([inputs.points(), inputs.points().assign(panel=lambda p: p["panel"] + "0")])
+PLACES = ["airport_terminal", "bakery", "church inside", "dining room", "elevator", "fast-food restaurant", "garage"]
+PIXELS = np.random.default_rng(0).random((26 * 6, 28, 28)), np.arange(26 * 6) % 26
+IMAGES = Task.from_tensors("letters", PIXELS, PIXELS, PIXELS)
 CLAIMS = [claim | {"statement": 3 * claim["statement"]} for claim in inputs.claims()]
 FIGURES = {
     "distance": lambda: plots.feature_distance(CURVES),
@@ -68,6 +71,12 @@ FIGURES = {
     "setting": lambda: over((0, 0.1, 0.3, 1, 3, 10, 30), references=LEVELS, caption="Test data of letters"),
     "setting, many, steps": lambda: over(range(1, 33), log=False),
     "images": lambda: plots.task_images(sheet(mnist="0123456789", letters="ABCDEFGHIJKL", textures=["astronaut"])),
+    "recall": lambda: plots.class_recall(inputs.predictions()),
+    "recall, long names, one method": lambda: plots.class_recall(inputs.predictions(PLACES, ["lwf"])),
+    "images lost": lambda: plots.forgotten_images(inputs.predictions(), IMAGES),
+    "images lost, long names": lambda: plots.forgotten_images(inputs.predictions(PLACES), IMAGES, count=6),
+    "confusion": lambda: plots.confusion_change(inputs.predictions()),
+    "confusion, long names": lambda: plots.confusion_change(inputs.predictions(PLACES)),
     "claims": lambda: plots.claims_overview([*CLAIMS, CLAIMS[0] | {"id": "C5", "unit": "ratio", "reference": 1}]),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import math
 import sys
@@ -142,6 +143,15 @@ def with_palette(picture: bytes, colors: int) -> Image.Image:
     return few
 
 
+def picture(image: bytes, alt: str) -> dict[str, str]:
+    """A PNG by MIME type, as a notebook's output with alt text.
+
+    As HTML, since neither JupyterLab nor nbconvert's default template reads the text of an "image/png" anywhere.
+    """
+    source = f"data:image/png;base64,{base64.b64encode(image).decode('ascii')}"
+    return {"text/html": f'<img alt="{html.escape(alt)}" src="{source}">', "text/plain": alt}
+
+
 def register(formatter) -> None:
     """Have IPython's display formatter show figures with their alt text, where screen readers look for it."""
     formatter.ipython_display_formatter.for_type(Figure, _show)
@@ -153,8 +163,7 @@ def _show(figure: Figure) -> None:
     alt = getattr(figure, "alt", "")
     if not alt:
         raise NotImplementedError("IPython then shows the figure in its usual way")
-    image = base64.b64encode(png(figure)).decode("ascii")
-    display({"image/png": image, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+    display(picture(png(figure), alt), raw=True)
 
 
 if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:

@@ -107,7 +107,8 @@ def _steps(curves, sequence, quantities, what, methods=None, training=None, task
     negative.
     """
     key = ("sequence", "method", "seed", "training", "stage", "step", "task")
-    rows = tables.check(curves, "curves", (*tables.CURVES, *quantities), key)
+    needed = [q for q in quantities if q not in [*LOSSES][1:]]  # methods without a term may lack its column
+    rows = tables.check(curves, "curves", (*tables.CURVES, *needed), key)
     rows = tables.of_sequence(rows, sequence)
     rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
     if rows.empty:
@@ -124,7 +125,8 @@ def _steps(curves, sequence, quantities, what, methods=None, training=None, task
         before = before.assign(step=before["step"] - before["step"].max() - 1)
     rows = tables.of_methods(pd.concat([before, trained]) if warm_up else trained, methods)
     names = words.listed(ordered(rows["method"]))
-    rows = rows.melt(["method", "seed", "step"], list(quantities), "quantity", "value").astype({"value": float})
+    present = [q for q in quantities if q in rows]
+    rows = rows.melt(["method", "seed", "step"], present, "quantity", "value").astype({"value": float})
     rows = rows[np.isfinite(rows["value"])]
     if next(iter(quantities)) not in set(rows["quantity"]):
         raise InputError(f"The curves table holds no {what} for {names}: all are empty.")

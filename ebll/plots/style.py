@@ -42,6 +42,7 @@ METHODS = {
     "feature-extraction": Style("Feature extraction", "#7a4a1e", (0, (3, 1, 1, 1)), "P"),
     "lwf": Style("LwF", "#029e73", (0, (6, 1.5, 1, 1.5)), "^"),
     "ewc": Style("EWC", "#df6a98", (0, (3, 1, 1, 1, 1, 1)), "X"),
+    "replay": Style("Replay", "#006677", (0, (8, 1, 1, 1, 1, 1, 1, 1)), ">"),
     "code-only": Style("Code term alone", "#1f3d73", (0, (2, 1)), "<"),
     "ebll": Style("EBLL", "#0173b2", "-", "o"),
     "ebll-separate": Style("EBLL, separate operators", "#2f94d1", (0, (9, 2)), "*"),
@@ -52,6 +53,7 @@ TERMS = {
     "distill": Style("distillation", "#7b52a1", (0, (5, 1.5))),
     "code": Style("code", "#a87800", (0, (6, 1.5, 1, 1.5))),
     "penalty": Style("penalty", "#b23a55", (0, (2, 1))),
+    "replay": Style("replay", "#006677", (0, (1, 1))),
 }
 
 SPARE = (  # for methods that a reader adds, and other kinds of lines that have no order

@@ -162,8 +162,9 @@ def markdown(table: pd.DataFrame, corner: str) -> str:
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write accuracy.csv, curves.csv, kept.csv and, where gaps were measured, gaps.csv, into a new folder."""
     # The first task's curve is the same for all methods, and the raw terms are the weighted ones over fixed weights.
-    curves, losses = tables["curves"], [f"loss_{name}" for name in TERMS]
-    shown = [c for c in curves.columns if not c.startswith("raw_") and c not in ("learning_rate", "loss_total")]
+    curves = tables["curves"]
+    losses = [c for c in (f"loss_{name}" for name in TERMS) if curves[c].notna().any()]  # terms that some run has
+    shown = [c for c in curves.columns if not c.startswith(("raw_", "loss_", "learning_rate"))]
     first = ["sequence", "method", "seed", "step", "task", "feature_distance", *losses]
     files = dict(tables)
     files["curves"] = curves.loc[curves["task"] != "", [*first, *(c for c in shown if c not in first)]]

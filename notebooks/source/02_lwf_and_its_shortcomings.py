@@ -11,7 +11,7 @@
 # - **Before this**: `01_joint_training.ipynb`, or the words task, head and forgetting (M5).
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
 #
-# {{links}}
+# {{start}}
 #
 # After this notebook you can
 #
@@ -25,21 +25,14 @@
 # [the glossary of columns](../docs/glossary.md).
 
 # %% setup tags=["environment"]
-try:
-    import ebll
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "This kernel has no ebll. In the kit's folder: `make lab`, or `pip install -e .` and restart the kernel. On "
-        "Colab: `%pip install git+ADDRESS`, the address of the repository that this notebook came from."
-    ) from error
-ebll.environment.check_environment()
-
 import copy
 import math
 
 import pandas as pd
 import torch
 from torch.nn.utils import parameters_to_vector as vector
+
+import ebll
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
@@ -271,18 +264,6 @@ ebll.course.say(
 assert mean["others"].is_monotonic_increasing  # above 1 lifts the small probabilities, below 1 sharpens
 assert mean["pull"].is_monotonic_decreasing
 assert 3.5 < mean.pull[8.0] / mean.pull[16.0] < 5  # about the square of 2
-
-# %% temperature-exercise-text [markdown]
-# **Exercise 4.** Choose a temperature to distill with, from the upper panel.
-
-
-# %% temperature-exercise tags=["exercise"]
-# Which side of 1, and how far from it? One number.
-# solution
-my_temperature = 2.0
-
-# %% temperature-check tags=["check"]
-ebll.course.checks.temperature(my_temperature)
 
 # %% temperature-runs-text [markdown]
 # So a temperature below 1 is a slip: it sharpens, and what the old network knows of the other classes is lost. But a
