@@ -56,6 +56,11 @@ class Comparison:
         )
 
     @property
+    def predictions(self) -> pd.DataFrame:
+        """A row per run, logging step, old task and held-out image, where `log_predictions`; see `ebll.recording`."""
+        return self._table("predictions")
+
+    @property
     def kept(self) -> pd.DataFrame:
         """after, bytes, ...: what each method kept, and how well its newest autoencoder does."""
         return self._table("kept")
@@ -76,6 +81,8 @@ def compare(
     seeds: Iterable[int] = range(3),
     device: str | torch.device = "cpu",
     log_every: int = 20,
+    samples: int = 256,
+    log_predictions: bool = False,
     progress: Progress | None = None,
     into: Comparison | None = None,
     starts: Mapping[int, Snapshot] | None = None,
@@ -86,7 +93,8 @@ def compare(
                {"alpha 1": EBLL(alpha=1.0), "alpha 10": EBLL(alpha=10.0)}. The name "single-task" trains a fresh
                network on each task instead, for as many epochs as the others see it, warm-up included
     net, settings, device, seeds   as in `run_sequence`; all methods of a seed branch from the same first task
-    log_every  optimiser steps between two measurements, 0 for none
+    log_every, samples, log_predictions   as in `Recorder`: when to measure, on how many held-out images, and whether
+               to keep what is predicted for each of them
     progress   called after each run with: runs done, runs in all, name
     into       collects the runs as they end: pass your own `Comparison()` to keep them if you stop in the middle
     starts     networks that have learned the first task, by seed, such as `.starts` of an earlier comparison with the
@@ -102,14 +110,12 @@ def compare(
     network = build_network(net, tasks[0].input_shape)
     for method in filter(None, named.values()):
         method.check(network, len(tasks))  # before anything is learned
+    record = {"log_every": log_every, "samples": samples, "log_predictions": log_predictions}
     made, done, total = Comparison() if into is None else into, 0, len(named) * len(seeds)
     for seed in seeds:
         options = {"net": net, "settings": settings, "seed": seed, "device": device}
         try:
-            if seed in starts:
-                start = starts[seed]
-            else:
-                start = learn_first([tasks[0]], recorder=Recorder(log_every=log_every), **options)
+            start = starts[seed] if seed in starts else learn_first([tasks[0]], recorder=Recorder(**record), **options)
         except TrainingDiverged as error:
             made.failures.append(str(error))
             done += len(named)
@@ -119,7 +125,7 @@ def compare(
         made.starts[seed] = start
         for name, method in named.items():
             with cpu_threads(settings.threads):
-                for _ in learn_with(made, name, method, tasks, start, log_every=log_every, **options):
+                for _ in learn_with(made, name, method, tasks, start, **record, **options):
                     pass
             done += 1
             if progress:
@@ -138,17 +144,18 @@ def learn_with(
     settings: TrainSettings,
     seed: int,
     device: str | torch.device = "cpu",
-    log_every: int = 20,
+    **record: Any,
 ) -> Iterator[Step]:
     """Learn the later tasks of a sequence with one method from a snapshot; yields the loop's steps.
 
     made      takes the run, from its beginning on; a run that diverges is told in its `failures`
     method    None for the reference `single-task`: a fresh network for each task but the first, trained for as many
               epochs as the others see that task
+    record    of `Recorder`, such as log_every
     """
     try:
         if method is not None:
-            recorder = Recorder(log_every=log_every)
+            recorder = Recorder(**record)
             run = begin(tasks, method, start=start, recorder=recorder, seed=seed, device=device)
             made.runs[name, seed] = run
             yield from learn(run, tasks, settings)

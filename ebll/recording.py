@@ -13,8 +13,14 @@ Columns of `curves`, a row per logging step and old task:
     accuracy_new        M1 of the task being learned, on held-out inputs of its own
     learning_rate       of the step about to be made
     loss_total          what is minimised on the step's batch apart from weight decay, the sum of the next columns
-    loss_task ... loss_penalty   each term times its weight, summed over the old tasks
-    raw_task ... raw_penalty     each term before its weight, summed over the old tasks
+    loss_task ... loss_replay    each term times its weight, summed over the old tasks
+    raw_task ... raw_replay      each term before its weight, summed over the old tasks
+
+Columns of `predictions`, where they are asked for: a row per logging step, old task and held-out image:
+
+    training, stage, step, task    as above
+    image                          row of the validation split
+    label, predicted               names of the image's class, and of the class that the old task's head answers
 
 Held-out means the validation split here; the test split is read for `accuracy` alone, after each task.
 """
@@ -43,6 +49,7 @@ if TYPE_CHECKING:  # pandas is imported where a table is made: it would take mos
 __all__ = [
     "ACCURACY_COLUMNS",
     "CURVE_COLUMNS",
+    "PREDICTION_COLUMNS",
     "TERMS",
     "Probe",
     "Recorder",
@@ -52,7 +59,7 @@ __all__ = [
     "sequence_id",
 ]
 
-TERMS = ("task", "distill", "code", "penalty")
+TERMS = ("task", "distill", "code", "penalty", "replay")
 ACCURACY_COLUMNS = ["after", "task", "accuracy"]
 CURVE_COLUMNS = [
     *("training", "stage", "step", "task", "feature_distance", "feature_norm", "code_distance"),
@@ -60,6 +67,7 @@ CURVE_COLUMNS = [
     *(f"loss_{name}" for name in TERMS),
     *(f"raw_{name}" for name in TERMS),
 ]
+PREDICTION_COLUMNS = ["training", "stage", "step", "task", "image", "label", "predicted"]
 
 
 def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 1024) -> float:
@@ -73,7 +81,10 @@ def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 1024)
 class Probe:
     """Held-out inputs of one task, with the features that the network gave them before the present task.
 
-    still   F and T do not change while this is in use, so that one pass through them serves every measurement
+    images     their rows in the validation split
+    classes    names of the labels
+    predicted  labels that the task's head gave them at the newest measurement, int64, (n,)
+    still      F and T do not change while this is in use, so that one pass through them serves every measurement
     """
 
     name: str
@@ -81,7 +92,10 @@ class Probe:
     inputs: Tensor
     labels: Tensor
     features_before: Tensor
+    images: Tensor
+    classes: tuple[str, ...]
     still: bool = False
+    predicted: Tensor | None = None
     _said: tuple[Tensor, Tensor] | None = None
     _code_before: tuple[Encoder, Tensor] | None = None
 
@@ -95,7 +109,8 @@ class Probe:
         inputs, labels = split.inputs[rows], split.labels[rows]
         with evaluating(net), torch.no_grad():
             features = net.features(inputs)
-            return cls(task.name, t, inputs, labels, features, still, (features, net.operator(features)))
+            said = features, net.operator(features)
+        return cls(task.name, t, inputs, labels, features, rows, task.classes, still, _said=said)
 
     def answers(self, net: Network, moved: bool) -> tuple[Tensor, Tensor]:
         """F(x) and T(F(x)) of the network as it is now (call inside `evaluating` and no_grad).
@@ -115,6 +130,8 @@ class Probe:
     def measure(self, net: Network, memory: Memory | None, moved: bool = True) -> dict[str, float]:
         """M2, M3, M1 and, where there is a code, E4 of the network as it is now (inside `evaluating` and no_grad)."""
         features, hidden = self.answers(net, moved)
+        logits = net.heads[self.task](hidden)
+        self.predicted = logits.argmax(dim=1)
         encoder = memory.encoder(self.task) if memory is not None else None
         if encoder is not None and (self._code_before is None or self._code_before[0] is not encoder):
             self._code_before = encoder, encoder(self.features_before)
@@ -124,7 +141,7 @@ class Probe:
             "code_distance": float("nan")
             if encoder is None
             else code_distance(encoder(features), self._code_before[1]).item(),
-            "accuracy": accuracy(net.heads[self.task](hidden), self.labels),
+            "accuracy": accuracy(logits, self.labels),
         }
 
 
@@ -134,14 +151,17 @@ class Recorder:
 
     log_every   optimiser steps between two measurements, and five times as often in the first `2 * log_every` steps,
                 where the curves turn; 0 measures nothing but the accuracies after each task
-    samples     held-out inputs a task that each measurement looks at
+    samples     held-out inputs a task that each measurement looks at; all of them where there are fewer
+    log_predictions   whether to keep what each measurement saw: the label predicted for every one of these inputs
     """
 
     log_every: int = 20
     samples: int = 256
+    log_predictions: bool = False
     curve_rows: list[dict[str, Any]] = field(default_factory=list)
     accuracy_rows: list[dict[str, Any]] = field(default_factory=list)
     memory_rows: list[dict[str, Any]] = field(default_factory=list)
+    prediction_rows: list[dict[str, Any]] = field(default_factory=list)  #: a row per logging step and old task
 
     def __post_init__(self):
         check_count(self.log_every, "log_every", low=0)
@@ -169,6 +189,9 @@ class Recorder:
             fresh = new.accuracy(net, moved)
             measured = [{"task": probe.name, **probe.measure(net, memory, moved)} for probe in probes] or [{"task": ""}]
         self.curve_rows += [{**facts, **row, "accuracy_new": fresh, **losses} for row in measured]
+        if self.log_predictions:
+            now = {name: facts[name] for name in PREDICTION_COLUMNS if name in facts}
+            self.prediction_rows += [{**now, **_predictions(probe)} for probe in probes]
 
     def watching(
         self,
@@ -203,6 +226,7 @@ class Recorder:
         self.curve_rows += other.curve_rows
         self.accuracy_rows += other.accuracy_rows
         self.memory_rows += other.memory_rows
+        self.prediction_rows += other.prediction_rows
 
     def add_accuracies(self, net: Network, tasks: Sequence[Task], t: int) -> None:
         """Add the row of the accuracy matrix that belongs to task t: test accuracy on every task learned so far."""
@@ -222,6 +246,16 @@ class Recorder:
 
         own = dict.fromkeys(name for row in self.curve_rows for name in row if name not in CURVE_COLUMNS)
         return pd.DataFrame(self.curve_rows, columns=[*CURVE_COLUMNS, *own])
+
+    def predictions(self) -> pd.DataFrame:
+        """The predictions so far, none unless `log_predictions`; columns as at the top of this file."""
+        import pandas as pd
+
+        parts = [pd.DataFrame(columns=PREDICTION_COLUMNS)] if not self.prediction_rows else []
+        for row in self.prediction_rows:
+            named = {name: pd.Categorical.from_codes(row[name], row["classes"]) for name in ("label", "predicted")}
+            parts.append(pd.DataFrame(row | named, columns=PREDICTION_COLUMNS))
+        return pd.concat(parts, ignore_index=True)
 
     def accuracy(self) -> pd.DataFrame:
         """after, task, accuracy (0..1, test split): the accuracy matrix in long form."""
@@ -279,6 +313,11 @@ class Run:
         return self._with_facts(self.recorder.accuracy())
 
     @property
+    def predictions(self) -> pd.DataFrame:
+        """A row per logging step, old task and held-out image, where `log_predictions`; see `ebll.recording`."""
+        return self._with_facts(self.recorder.predictions())
+
+    @property
     def kept(self) -> pd.DataFrame:
         """after, bytes, ...: what the method kept, and how well its newest autoencoder does."""
         return self._with_facts(self.recorder.memory())
@@ -311,13 +350,19 @@ class Run:
     def _with_facts(self, table: pd.DataFrame) -> pd.DataFrame:
         import pandas as pd
 
-        facts = pd.DataFrame([self.facts] * len(table), index=table.index, columns=list(self.facts))
+        facts = pd.DataFrame(self.facts, index=table.index)
         return pd.concat([facts, table], axis=1)
 
 
 def sequence_id(net: str, tasks: Sequence[str]) -> str:
     """The name in the column `sequence`, such as mlp:letters-textures; joined by "+" where a task's name has a "-"."""
     return f"{net}:{('+' if any('-' in task for task in tasks) else '-').join(tasks)}"
+
+
+def _predictions(probe: Probe) -> dict[str, Any]:
+    """What a probe saw at its newest measurement, as plain numbers, which a checkpoint can hold."""
+    numbers = {"image": probe.images, "label": probe.labels, "predicted": probe.predicted}
+    return {"task": probe.name, "classes": probe.classes} | {name: row.tolist() for name, row in numbers.items()}
 
 
 def _losses(terms: Mapping[str, Term]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pytest
 from tiny import SETTINGS, method, sequence, small
 
 import ebll
-from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS, TERMS
+from ebll.recording import ACCURACY_COLUMNS, CURVE_COLUMNS, PREDICTION_COLUMNS, TERMS
 from ebll.reproduce import Claim, Part
 from ebll.reproduce.claims import OUTCOME_COLUMNS
 from ebll.reproduce.verdicts import parts_table
@@ -120,6 +120,7 @@ def test_every_column_of_a_run_a_claim_and_a_committed_table_is_in_the_glossary(
         assert list(run.curves) == [*facts, *CURVE_COLUMNS], "no term of a method is lost on the way into the record"
         kept |= set(run.kept)
     assert list(glossary("Curves")) == CURVE_COLUMNS
+    assert list(glossary("Predictions")) == PREDICTION_COLUMNS
     assert list(glossary("Accuracy")) == ACCURACY_COLUMNS
     assert set(glossary("Kept")) == kept - set(facts)
     assert set(glossary("Outcomes")) == set(OUTCOME_COLUMNS) - set(facts)
@@ -134,7 +135,7 @@ def test_every_column_of_a_run_a_claim_and_a_committed_table_is_in_the_glossary(
 
 def test_the_columns_of_the_loss_terms_carry_the_id_that_their_method_gives_them():
     columns = glossary("Curves")
-    of = {"task": "E1", "distill": "E3", "code": "E4", "penalty": "E6"}
+    of = {"task": "E1", "distill": "E3", "code": "E4", "penalty": "E6", "replay": "E1"}
     assert set(of) == set(TERMS)
     assert {f"{kind}_{term}": columns[f"{kind}_{term}"] for kind in ("loss", "raw") for term in of} == {
         f"{kind}_{term}": name for kind in ("loss", "raw") for term, name in of.items()

@@ -52,7 +52,7 @@ def kept(folder, name, *, stop_after=None, every=10**9, tasks=TASKS, **options):
 
     returns   (the run, (task, stage, index) of the steps seen)
     """
-    run = begin(tasks, method(name), recorder=Recorder(log_every=2), **options)
+    run = begin(tasks, method(name), recorder=Recorder(log_every=2, log_predictions=True), **options)
     seen, made, last = [], 0, None
     with cpu_threads(SETTINGS.threads):
         for step in learn(run, tasks, SETTINGS, resume=load_checkpoint(folder, run), consolidate_last=True):
@@ -69,14 +69,15 @@ def kept(folder, name, *, stop_after=None, every=10**9, tasks=TASKS, **options):
 
 
 def whole(name, **options):
-    return run_sequence(TASKS, method(name), settings=SETTINGS, recorder=Recorder(log_every=2), **options)
+    recorder = Recorder(log_every=2, log_predictions=True)
+    return run_sequence(TASKS, method(name), settings=SETTINGS, recorder=recorder, **options)
 
 
 def same(run, other):
     weights, others = run.net.state_dict(), other.net.state_dict()
     assert list(weights) == list(others)
     assert all(torch.equal(weights[name], others[name]) for name in weights)
-    for rows in ("curve_rows", "accuracy_rows", "memory_rows"):
+    for rows in ("curve_rows", "accuracy_rows", "memory_rows", "prediction_rows"):
         # NaN is not equal to itself, but its text is.
         assert json.dumps(getattr(run.recorder, rows)) == json.dumps(getattr(other.recorder, rows))
     if run.memory is not None:

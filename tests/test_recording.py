@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import AUTOENCODER, SETTINGS, blobs, method, noisy, sequence, small
+from tiny import AUTOENCODER, SETTINGS, blobs, method, noisy, same, sequence, small
 from torch import nn
 from torch.nn import functional
 
 from ebll import METHODS, Recorder, build_network, run_sequence
 from ebll.methods import Finetune
 from ebll.protocol import learn_first
-from ebll.recording import CURVE_COLUMNS, TERMS, Probe, measure_accuracy
+from ebll.recording import CURVE_COLUMNS, PREDICTION_COLUMNS, TERMS, Probe, measure_accuracy
 from ebll.seeds import generator, seeded
 
 WEIGHTS = {"lwf": {"distill": 0.5}, "ewc": {"penalty": 30}, "ebll": {"distill": 0.5, "code": 0.8}}
-WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}}
+WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}, "replay": {"replay": 0.6}}
 FACTS = ["sequence", "net", "method", "seed"]
-KNOBS = {"distill": "distill_weight", "code": "alpha", "penalty": "ewc_strength"}
+KNOBS = {"distill": "distill_weight", "code": "alpha", "penalty": "ewc_strength", "replay": "replay_weight"}
 
 
 def weighted(name):
@@ -167,6 +167,40 @@ def test_rows_come_at_every_so_many_steps_more_often_at_first_and_after_the_last
     assert recorder.curves()["step"].tolist() == steps
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_predictions_are_the_networks_own_where_asked_for_and_change_nothing(runs, name):
+    tasks, start, made = runs
+    plain = made[name]
+    assert list(plain.predictions.columns) == [*FACTS, *PREDICTION_COLUMNS]
+    assert plain.predictions.empty
+    recorder = Recorder(log_every=1, log_predictions=True)
+    run = run_sequence(tasks, weighted(name), settings=SETTINGS, start=start, recorder=recorder)
+    assert same(run.net, plain.net)
+    pd.testing.assert_frame_equal(run.curves, plain.curves, check_exact=True)
+    found = run.predictions
+    assert list(found.columns) == [*FACTS, *PREDICTION_COLUMNS]
+    moment = ["training", "stage", "step", "task"]
+    right = (found["label"].astype(str) == found["predicted"].astype(str)).groupby([found[name] for name in moment])
+    wanted = run.curves.query("task != ''").set_index(moment)["accuracy"]
+    pd.testing.assert_series_equal(right.mean(), wanted.sort_index(), check_names=False)
+    last = found.query("training == 'task2' and stage == 'train'")
+    for i in (0, 1):
+        rows, split = last[(last["task"] == f"task{i}") & (last["step"] == last["step"].max())], tasks[i].validation
+        answers = run.net(split.inputs, i).argmax(dim=1)
+        assert rows["image"].tolist() == [*range(len(split))]
+        assert rows["label"].tolist() == [tasks[i].classes[label] for label in split.labels]
+        assert rows["predicted"].tolist() == [tasks[i].classes[label] for label in answers]
+
+
+def test_the_images_of_predictions_are_rows_of_the_validation_split():
+    tasks = [blobs("a", 0, count=200, mixed=False), blobs("b", 1)]
+    recorder = Recorder(samples=6, log_predictions=True)
+    rows = run_sequence(tasks, "finetune", net=small, settings=SETTINGS, recorder=recorder).predictions
+    assert rows["image"].unique().tolist() == [0, 5, 10, 15, 20, 25]  # of 30
+    labels = rows.groupby("image")["label"].first()
+    assert labels.tolist() == [tasks[0].classes[tasks[0].validation.labels[i]] for i in labels.index]
+
+
 def test_samples_bound_what_is_looked_at_and_are_spread_over_all_classes_where_the_data_is_sorted():
     task = blobs("sorted", 0, count=400, classes=4, mixed=False)
     net = learn_first([task], net=small, settings=SETTINGS).net
@@ -186,7 +220,9 @@ def test_a_recorder_goes_on_from_another_one_and_has_its_columns_before_any_row(
     one.accuracy_rows.append({"after": "a", "task": "a", "accuracy": 1.0})
     one.curve_rows.append({"step": 1, "loss_mine": 2.0, "raw_mine": 1.0})  # a reader's own term
     one.memory_rows.append({"after": "a", "bytes": 3})
+    one.prediction_rows.append({"step": 1, "classes": ["x", "y"], "image": [4], "label": [0], "predicted": [1]})
     other.extend(one)
+    assert other.predictions()[["step", "image", "label", "predicted"]].to_numpy().tolist() == [[1, 4, "x", "y"]]
     other.accuracy_rows.append({"after": "b", "task": "b", "accuracy": 0.5})
     assert other.accuracy()["after"].tolist() == ["a", "b"]
     assert list(other.curves().columns) == [*CURVE_COLUMNS, "loss_mine", "raw_mine"]

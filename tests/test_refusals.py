@@ -260,6 +260,7 @@ PAIR = "mlp:letters-textures"
 ACCURACY = inputs.accuracy([PAIR]).query("method in ('lwf', 'ebll')").reset_index(drop=True)
 FIRST = ACCURACY[ACCURACY["after"] == "letters"]
 CURVES = inputs.curves().query("training == 'digits' and method in ('lwf', 'ebll')").reset_index(drop=True)
+ANSWERS = inputs.predictions()
 SIZES, SWEPT, POINTS = inputs.code_sizes(), inputs.accuracy_by_setting(), inputs.points()
 
 
@@ -278,7 +279,8 @@ def test_tables_of_accuracies():
         lambda: plots.stability_plasticity(FIRST),
         lambda: plots.average_along_sequence(FIRST),
         lambda: plots.average_along_sequence(ACCURACY.assign(accuracy=np.nan)),
-        lambda: plots.forgetting_by_gap(ACCURACY, [PAIR, PAIR]),
+        lambda: plots.forgetting_by_gap(ACCURACY, [PAIR]),
+        lambda: plots.forgetting_by_gap(ACCURACY, {PAIR: np.nan}),
         lambda: plots.tradeoff_fronts(ACCURACY),
         lambda: plots.tradeoff_fronts(SWEPT.query("method != 'single-task' and after == task")),
         lambda: plots.forgetting_bars(inputs.accuracy(), ax=plots.forgetting_bars(ACCURACY).axes[0]),
@@ -292,6 +294,7 @@ def over(table, *ys, **options):
 def test_other_tables_and_images():
     seven = pd.concat([POINTS.assign(label=label) for label in "ABCDEFG"])
     images, (claim, *_) = np.zeros((2, 4, 4)), inputs.claims()
+    longer = pd.concat([ANSWERS, ANSWERS.assign(training="mnist")])
     refused(
         lambda: plots.accuracy_over_steps(CURVES.drop(columns="accuracy_new")),
         lambda: plots.accuracy_over_steps(CURVES.assign(accuracy=np.nan)),
@@ -311,6 +314,13 @@ def test_other_tables_and_images():
         lambda: plots.task_images({"a": (np.zeros((2, 3, 4, 4)), "ab")}),
         lambda: plots.task_images({"a": (images, "abc")}),
         lambda: plots.task_images({"a": (images + 255, "ab")}),
+        *(lambda rows=rows: plots.recall(rows) for rows in (longer, ANSWERS.assign(stage="warm-up"))),
+        lambda: plots.lost_images(pd.concat([ANSWERS, ANSWERS])),
+        lambda: plots.class_recall(ANSWERS, ["ewc"]),
+        lambda: plots.confusion_change(ANSWERS, classes=0),
+        lambda: plots.forgotten_images(ANSWERS, blobs("mnist", 0, shape=(1, 4, 4))),
+        lambda: plots.forgotten_images(ANSWERS, blobs("letters", 0, count=600), seed=7),
+        lambda: plots.forgotten_images(ANSWERS, blobs("letters", 0, count=600)),
         lambda: plots.claims_overview([]),
         lambda: plots.claims_overview([{key: claim[key] for key in ("id", "statement", "estimate")}]),
     )

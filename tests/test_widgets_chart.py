@@ -6,16 +6,20 @@ import xml.etree.ElementTree as ElementTree
 from io import BytesIO
 
 import altair
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
+from exported import exported_images
 from PIL import Image
 
 from ebll.errors import InputError, OutputError
+from ebll.recording import Recorder
 from ebll.widgets import Chart, Drawing, Explored, SubmanifoldConfig, explored_drawing, lab_drawing
 from ebll.widgets.chart import packed, spec_of
 from ebll.widgets.charts import CHARTS, compiled
+from ebll.widgets.lab_view import answers_of
 from tests.messages import raises
 
 STEPS = [0, 10, 20]
@@ -73,6 +77,35 @@ def test_the_data_that_come_in_are_those_of_the_chart_in_a_file_and_on_a_page(dr
         assert np.array_equal(np.frombuffer(table["columns"][name][key], kind), values, equal_nan=kind == np.float32)
 
 
+def test_answers_are_told_when_they_change_and_images_of_a_class_stand_together():
+    """Seven images of a, one of b: a has two columns of at most five; b comes 0.4 of a column later."""
+    labels = [0, 0, 1, 0, 0, 0, 0, 0]
+    recorder = Recorder()
+    for step, predicted in (
+        (0, [0, 1, 1, 0, 0, 0, 0, 0]),
+        (3, [0, 1, 0, 0, 0, 0, 0, 1]),
+        (6, [0, 0, 1, 0, 0, 0, 0, 1]),
+    ):
+        recorder.prediction_rows.append({"step": step, "label": labels, "predicted": predicted, "classes": ["a", "b"]})
+    found = answers_of(recorder)
+    first, later = found[:8], found[8:]
+    assert first[["x", "y"]].to_numpy().tolist() == [[0, 0], [0, 1], [2.4, 0], [0, 2], [0, 3], [0, 4], [1, 0], [1, 1]]
+    assert first["state"].tolist() == ["right", "wrong", *6 * ["right"]]
+    assert later.to_numpy().tolist() == [
+        [3, 2.4, 0, "b", "a", "lost"], [3, 1, 1, "a", "b", "lost"],
+        [6, 0, 1, "a", "a", "right"], [6, 2.4, 0, "b", "b", "right"],
+    ]  # fmt: skip
+    drawn = lab(curves().replace({"step": {10: 3, 20: 6}}), answers=found, terms_of="lwf")
+    shown = {}
+    for drawn.moment in (0.0, 3.0, None):
+        root = ElementTree.fromstring(drawn.svg())
+        group = next(one for one in root.iter() if "answers_layer_1_marks" in one.get("class", ""))
+        shown[drawn.moment] = ["".join(one.itertext()) for one in group]
+    assert shown == {0.0: ["b"], 3.0: ["b", "a", "b"], None: ["b"]}
+    assert answers_of(None).empty
+    assert answers_of(Recorder()).empty
+
+
 def test_axes_are_those_of_the_run_on_show_not_of_one_that_ran_away():
     made = lab(beside=curves("lwf", run="before", feature_distance=1e9))
     assert made.settings["top"] == 10.0
@@ -113,7 +146,7 @@ def test_the_static_twin_shows_the_chosen_moment_and_carries_its_text(drawing, t
     moved = chart.drawing.png(scale=1)
     assert "at step 10" in chart.drawing.svg()
     files = drawing.save(tmp_path / "new" / "lab")
-    names = ["lab-changes.csv", "lab.csv", "lab.png", "lab.svg", "lab.txt"]
+    names = ["lab-answers.csv", "lab-changes.csv", "lab.csv", "lab.png", "lab.svg", "lab.txt"]
     assert sorted(path.name for path in files.values()) == names
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
     assert files["txt"].read_text(encoding="utf-8") == f"{drawing.alt}\n"
@@ -156,9 +189,9 @@ def test_the_chart_of_the_submanifold_shows_an_epoch():
 
 def test_a_chart_is_a_widget_and_a_picture_and_vega_is_sent_once_for_all(drawing):
     chart, other = Chart(drawing), Chart(lab())
-    data, metadata = chart._repr_mimebundle_()
-    assert data["text/plain"] == metadata["image/png"]["alt"] == drawing.alt
-    assert data["image/png"].startswith("iVBOR")
+    data, _ = chart._repr_mimebundle_()
+    assert data["text/plain"] == drawing.alt
+    assert exported_images(nbformat.v4.new_output("display_data", data)) == [(drawing.alt, drawing.png())]
     assert "application/vnd.jupyter.widget-view+json" in data
     assert chart.runtime is other.runtime
     assert len(chart.runtime.code) < 400_000

@@ -16,11 +16,13 @@ from widget_rig import first_learned
 
 from ebll import InputError, Recorder
 from ebll.config import NEW_TASK_IMAGES
+from ebll.plots import lost_images
 from ebll.protocol import begin, learn, learn_first
 from ebll.seeds import cpu_threads
 from ebll.settings import USUAL
 from ebll.widgets import Change, LabConfig, LabRun, lab, run, training
 from ebll.widgets.config import LAB_METHODS, offered_task, offered_tasks
+from ebll.widgets.lab_view import lab_alt
 
 TASKS = [blobs("old", 1, count=200), blobs("new", 2, count=230, classes=4)]
 CONFIG = LabConfig(
@@ -105,6 +107,18 @@ def same_as_by_hand(made, name, tasks=TASKS):
     assert same(made.runs[name].net, hand.net)
     equal(made.recorders[name].curves(), curves[(curves["training"] == tasks[1].name) & (curves["stage"] == "train")])
     assert made.recorders[name].accuracy_rows == hand.recorder.accuracy_rows
+
+
+def test_the_predictions_are_those_that_the_curves_are_made_of_and_the_words_count_what_is_lost():
+    made = run(CONFIG.replace(methods=("finetune", "ebll"), learning_rate=0.3, epochs=10), tasks=TASKS)
+    found = made.predictions
+    right = (found["label"] == found["predicted"]).groupby([found["method"], found["step"]]).mean()
+    wanted = made.curves.set_index(["method", "step"])["accuracy"]
+    pd.testing.assert_series_equal(right, wanted.sort_index(), check_names=False)
+    words = re.findall(r"; (\d+) of (\d+) images of old are forgotten", lab_alt(made))
+    lost = lost_images(found)["method"].value_counts()
+    assert lost.sum() > 0
+    assert words == [(str(lost.get(name, 0)), str(found["image"].nunique())) for name in made.config.methods]
 
 
 # The runs of a config.
@@ -279,7 +293,7 @@ def test_a_change_is_the_same_as_a_method_put_into_the_step_by_hand_and_those_of
     found.notes.clear()
     for name in LAB_METHODS:
         same_as_by_hand(found, name)
-        acts = name not in ("finetune", "feature-extraction")
+        acts = name not in ("finetune", "feature-extraction", "replay")
         assert same(found.runs[name].net, made.runs[name].net) != acts
     again = run(found.made_again.line(), tasks=TASKS)
     same_runs(again, found)

@@ -111,8 +111,8 @@ def say(text: str) -> None:
 
 
 def source(thing: Any) -> None:
-    """Print the library's live source of a function or class, as it runs here."""
-    print(textwrap.dedent(inspect.getsource(thing)).rstrip())
+    """Show the library's live source of a function or class, as it runs here, highlighted as Python."""
+    _show(f"```python\n{textwrap.dedent(inspect.getsource(thing)).rstrip()}\n```")
 
 
 def _show(text: str, handle: Any = None) -> Any:

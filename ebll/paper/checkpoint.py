@@ -30,7 +30,7 @@ from ebll.training import Resume, Step
 __all__ = ["STAGE", "STEP", "load_checkpoint", "read_tensors", "save_checkpoint", "write_tensors"]
 
 STAGE, STEP = "stage.safetensors", "step.safetensors"
-ROWS = ("curve_rows", "accuracy_rows", "memory_rows")
+ROWS = ("curve_rows", "accuracy_rows", "memory_rows", "prediction_rows")
 
 
 def save_checkpoint(folder: Path, run: Run, step: Step | None = None) -> None:
@@ -84,7 +84,7 @@ def load_checkpoint(folder: Path, run: Run) -> Resume | None:
         if step["stage"] == facts["stage"]:
             index, state, facts = step["index"], newer, step
     for name in ROWS:
-        getattr(run.recorder, name)[:] = facts[name]
+        getattr(run.recorder, name)[:] = facts.get(name, [])  # an earlier version had fewer
     return None if stage == "end" else Resume(t, stage, index, state)
 
 

@@ -6,11 +6,12 @@ are drawn, and `alt`, what is seen in words. A notebook shows the figure with it
     figure = ebll.plots.feature_distance(curves, "cnn:letters-textures")
     ebll.plots.save(figure, "figures/feature-distance")      # .png, .svg, .csv, .txt
 
-Lines, bars and marks are means over seeds; their bands, whiskers and crosses are 95 % t-intervals (M9), missing where
-there is one seed. Arguments that many share:
+Strong lines, bars and marks are means over seeds; thin lines and small dots are the seeds. Intervals have figures of
+their own: `claims_overview` draws them (M9). Arguments that many share:
 
 accuracy   the accuracy table of a run, a comparison or the main job: fractions from 0 to 1 on test images
 curves     the curves table: a row per step and measured old task, on held-out inputs
+predictions  the predictions table, of one old task and one training: a row per step and held-out image
 sequence   id of a sequence, as in the table; may be left out where the table holds one
 sequences  one id or several, a panel each (default: all in the table)
 methods    which methods (default: all in the table)
@@ -21,14 +22,16 @@ from ebll.metrics import pareto_front
 
 from .accuracy import accuracy_matrix, forgetting_bars, forgetting_by_gap, stability_plasticity, tradeoff_fronts
 from .figure import save
+from .forgotten import class_recall, confusion_change, forgotten_images
 from .lines import accuracy_over_steps, average_along_sequence, feature_distance, loss_terms, over_setting
+from .predictions import confusion, lost_images, recall
 from .sheets import claims_overview, submanifold, task_images
 from .style import METHODS, TERMS, Style, drawing, ordered, styles
 from .tables import outcomes
 
 __all__ = [
     "METHODS", "TERMS", "Style", "accuracy_matrix", "accuracy_over_steps", "average_along_sequence", "claims_overview",
-    "drawing", "feature_distance", "forgetting_bars", "forgetting_by_gap", "loss_terms", "ordered", "outcomes",
-    "over_setting", "pareto_front", "save", "stability_plasticity", "styles", "submanifold", "task_images",
-    "tradeoff_fronts",
+    "class_recall", "confusion", "confusion_change", "drawing", "feature_distance", "forgetting_bars",
+    "forgetting_by_gap", "forgotten_images", "loss_terms", "lost_images", "ordered", "outcomes", "over_setting",
+    "pareto_front", "recall", "save", "stability_plasticity", "styles", "submanifold", "task_images", "tradeoff_fronts",
 ]  # fmt: skip

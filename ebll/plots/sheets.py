@@ -43,17 +43,29 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
     cell = min(5.8 / columns, 1.2)
     figure, axes = new_figure(table, title, "", [""] * len(checked), cell + 0.25)
     for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
-        width = images.shape[2] + 2
-        white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
-        one.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        one.set(xlim=(-0.5, columns * width - 0.5), anchor="W", yticks=[])
+        draw_images(one, images, classes, columns, cell)
         one.set_ylabel(textwrap.fill(task, 16), rotation=0, ha="right", va="center")
-        names = [textwrap.fill(name, int(14 * cell)) for name in classes]
-        one.set_xticks((np.arange(len(names)) + 0.5) * width - 0.5, names)
-        one.spines[:].set_visible(False)
-        one.grid(visible=False)
     lists = [f"{task}: {', '.join(classes)}" for task, (_, classes) in checked.items()]
     return describe(figure, "A row a task, classes from left to right", *lists)
+
+
+def draw_images(axes: Axes, images: np.ndarray, names: Iterable[str], columns: int, cell: float) -> None:
+    """Draw images side by side, in a row that has place for `columns`, with a name below each.
+
+    images   (n, height, width) or (n, height, width, 3), 0 to 1
+    cell     width of an image in inches
+    """
+    axes.set(anchor="W", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    if not len(images):
+        return
+    width = images.shape[2] + 2
+    white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
+    axes.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xlim(-0.5, columns * width - 0.5)
+    wrapped = ["\n".join(textwrap.fill(line, int(14 * cell)) for line in name.splitlines()) for name in names]
+    axes.set_xticks((np.arange(len(wrapped)) + 0.5) * width - 0.5, wrapped)
 
 
 def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
@@ -77,7 +89,7 @@ def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
 
 
 # Colour and marker of each class of images, where no method is drawn.
-CLASSES = {"#332288": "o", "#c2571a": "s", "#14866d": "^", "#b0528f": "D", "#3a8fc4": "v", "#5c4a00": "P"}
+CLASSES = {"#1f3d73": "o", "#c2571a": "s", "#14866d": "^", "#df6a98": "D", "#3a8fc4": "v", "#5c4a00": "P"}
 PLACES = ["x", "y", "x_back", "y_back"]
 FACTS = {"share": "misses {:.1f} % of spread", "accuracy": "accuracy {:.1f} %"}
 
@@ -152,8 +164,8 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):
             color, marker = VERDICTS.get(str(claim.verdict).lower(), OTHER)
-            one.plot([claim.low, claim.high], [y, y], color=color, linewidth=2)
             one.plot(claim.estimate, y, color=color, marker=marker, markersize=8)
+            one.plot([claim.low, claim.high], [y, y], "|-", color=color, linewidth=2, ms=13, mew=1.5, mec=color)
             one.vlines(claim.reference, y - 0.5, y + 0.5, color=INK, linewidth=1)
         one.set_yticks(range(len(rows)), [lines[i] for i in rows.index], ha="left")
         wide = max(name.get_window_extent().width for name in one.get_yticklabels())
@@ -165,6 +177,6 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
         names = [textwrap.fill(str(verdict), 14) for verdict in rows["verdict"]]
         verdicts.set_yticks(range(len(rows)), names, weight="bold")
         told = [f"{claim.id}, {claim.verdict}: {claim.statement.rstrip('.')}:" for claim in rows.itertuples()]
-        means, after = rows.rename(columns={"estimate": "mean"}), {"": f" {unit}".rstrip()}
-        describe(figure, *words.means(means, told, after, words.number))
+        numbers = [words.between(*row, words.number) for row in rows[["estimate", "low", "high"]].to_numpy()]
+        describe(figure, *(f"{text} {number} {unit}".rstrip() for text, number in zip(told, numbers, strict=True)))
     return figure

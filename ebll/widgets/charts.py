@@ -16,8 +16,9 @@ import altair as alt
 from ebll.plots import METHODS
 
 from .controls import FRONT
-from .lab import LOSSES
+from .lab import DEEP, LOSSES
 from .look import CROSS, INK, SOFT, TERMS, channels, compiled, framed, scales, words
+from .plane_chart import plane_chart
 from .sweep_chart import sweep_chart
 
 __all__ = ["CHARTS", "lab_chart", "submanifold_chart", "write"]
@@ -30,9 +31,9 @@ NOW = "datum.run == ''"
 
 
 def lab_chart() -> alt.TopLevelMixin:
-    """Bars of both accuracies on top, which are the legend too, and four panels over optimiser steps.
+    """Bars of both accuracies on top, which are the legend too, four panels over optimiser steps, and a map of images.
 
-    data   "curves", "changes" and "methods", as `lab_drawing` makes them
+    data   "curves", "changes", "methods" and "answers", as `lab_drawing` makes them
     """
     labels, method = {name: look.label for name, look in METHODS.items()}, channels("method:N", METHODS)
     panels = {
@@ -52,24 +53,19 @@ def lab_chart() -> alt.TopLevelMixin:
         "sizes": {
             "bars_width": "max(150, available - 96)",
             "bars_height": "34 * length(methods)",
+            "answers_width": "max(150, available - 64)",
             "concat_1_childWidth": "max(120, (available - 34) / across - 58)",
         },
     }
     chart = framed(
-        alt.vconcat(_bars(labels, method), grid, spacing=14).properties(data=alt.NamedData("curves")),
+        alt.vconcat(_bars(labels, method), grid, _answers(), spacing=14).properties(data=alt.NamedData("curves")),
         reading,
         across=alt.ExprRef("available < 560 ? 1 : 2"),
         narrow=alt.ExprRef("available < 440"),
         lead=alt.ExprRef("narrow ? 70 : 160"),
         **{"old_task": "old task", "new_task": "new task", "methods": list(METHODS), "steps": 1, "top": 1.0},
-        **{
-            "old_range": [0, 100],
-            "new_range": [0, 100],
-            "loss_top": 1.0,
-            "terms_of": "",
-            "terms_label": "",
-            "terms": LOSSES,
-        },
+        **{"columns": 1.0, "old_range": [0, 100], "new_range": [0, 100]},
+        **{"loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES},
         **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]")},
     )
     # The curves with what several panels need: percent, and which points get a marker (about five of a line).
@@ -212,10 +208,48 @@ def _bars(labels: dict[str, str], method: Parts) -> alt.LayerChart:
     return alt.layer(*layers).properties(name="bars", title=title, width=600, height=100)
 
 
+def _answers() -> alt.LayerChart:
+    """Held-out images of the old task, class by class, as the method in detail answers them at the step on show."""
+    now = (
+        alt.Chart(alt.NamedData("answers"))
+        .transform_filter("datum.step <= at")
+        .transform_joinaggregate(last="max(step)", groupby=["x", "y"])
+        .transform_filter("datum.step === datum.last")
+        .transform_calculate(method="terms_of", right="datum.x + 0.9", bottom="datum.y + 0.9")
+        .transform_calculate(text="slice(datum.answer, 0, floor(answers_width / columns / 7))")
+        .transform_joinaggregate(left="min(x)", most="max(x)", groupby=["label"])
+        .transform_calculate(wide="datum.most - datum.left + 1")
+        .transform_calculate(name="slice(datum.label, 0, floor(answers_width / columns * datum.wide / 7))")
+    )
+    scale = alt.Scale(nice=False, domain=alt.ExprRef("[0, columns]"))
+    up = alt.Scale(nice=False, domain=[DEEP, -1.1])  # above the images there is a line for the names
+
+    def placed(chart: alt.Chart, x: str, y: str, **more: Any) -> alt.Chart:
+        return chart.encode(x=alt.X(x, scale=scale, axis=None), y=alt.Y(y, scale=up, axis=None), **more)
+
+    look = {"scale": scales(METHODS)["color"], "legend": None}
+    fill = alt.condition("datum.state === 'wrong'", alt.value("#ececec"), alt.Fill("method:N", **look))
+    frame = alt.condition("datum.state === 'wrong'", alt.value("#ececec"), alt.Stroke("method:N", **look))
+    pale = alt.condition("datum.state === 'lost'", alt.value(0.08), alt.value(1))
+    cells = placed(now.mark_rect(strokeWidth=1), "x:Q", "y:Q", x2="right", y2="bottom")
+    middle = now.transform_calculate(x="datum.x + 0.45", y="datum.y + 0.5").transform_filter("datum.state !== 'right'")
+    names = now.transform_filter("datum.y === 0 && datum.x === datum.left").transform_calculate(y="-0.5")
+    ink = alt.condition("datum.state === 'lost'", alt.value(INK), alt.value(SOFT))
+    layers = [
+        cells.encode(fill=fill, stroke=frame, fillOpacity=pale),
+        placed(middle.mark_text(fontSize=10, baseline="middle"), "x:Q", "y:Q", text="text:N", color=ink),
+        placed(names.mark_text(align="left", fontSize=11, color=INK), "x:Q", "y:Q", text="name:N"),
+    ]
+    what = "'images of ' + old_task + ' by class, ' + terms_label + ' at step ' + at"
+    key = "filled: right; framed: forgotten, with the new answer; grey: wrong at first"
+    title = alt.Title(alt.ExprRef(what), subtitle=key, subtitleColor=SOFT, limit=alt.ExprRef("available - 20"))
+    return alt.layer(*layers).properties(name="answers", title=title, width=600, height=106)
+
+
 # The submanifold explorer
 
 BARS = {"direct": "features themselves", "autoencoder": "through the autoencoder", "pca": "through PCA of that size"}
-COLORS = {"direct": "#332288", "autoencoder": "#c2571a", "pca": "#14866d"}
+COLORS = {"direct": "#1f3d73", "autoencoder": "#c2571a", "pca": "#14866d"}
 POINTS = {
     "features of a held-out image": (COLORS["direct"], "circle"),
     "their reconstruction": (COLORS["autoencoder"], "square"),
@@ -270,7 +304,7 @@ def _plane() -> alt.LayerChart:
     here, back, other = POINTS
     edges = {f"{name}{i}": f"datum.{name} {'-+'[i]} half_cell[{c}]" for c, name in enumerate("xy") for i in (0, 1)}
     cells = alt.Chart(alt.NamedData("field")).transform_filter(AT).transform_calculate(**edges)
-    e4 = alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)
+    e4 = alt.Scale(range=["#ffffff", TERMS["code"].color], domain=alt.ExprRef("[0, e4_top]"), clamp=True)
     points = alt.Chart(alt.NamedData("points")).transform_filter(AT)
     lines = points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True)
     layers = [
@@ -331,7 +365,7 @@ def _shares(column: str, title: str) -> alt.LayerChart:
 # As Vega reads them
 
 CHARTS: dict[str, Callable[[], alt.TopLevelMixin]] = {
-    "lab": lab_chart, "submanifold": submanifold_chart, "sweep": sweep_chart,
+    "lab": lab_chart, "plane": plane_chart, "submanifold": submanifold_chart, "sweep": sweep_chart,
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from .lab import LabRun, steps_of, training
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
+SLIDERS = tuple(name for name in GRIDS if name in LabConfig.__dataclass_fields__)
 STAYS = 2.5  # seconds for which a sentence about a change stays while a run goes on
 FRAME = 0.09  # seconds from one picture to the next
 PATIENCE = 2000  # optimiser steps of all methods up to which the cell itself makes the first run
@@ -63,7 +64,7 @@ class ForgettingLab(SettingsWidget):
     """
 
     controls: ClassVar[tuple[str, ...]] = (
-        *("old", "new", "net", "methods", *GRIDS, "speed"),
+        *("old", "new", "net", "methods", *SLIDERS, "speed"),
         *("buttons", "mode", "terms", "code", "take", "table"),
     )
     drawn, figure = "lab", "figure"
@@ -95,7 +96,7 @@ class ForgettingLab(SettingsWidget):
 
     def _build(self) -> None:
         on = self.listener
-        self._add_settings({"old": self.offered, "new": self.offered, "net": NET_NAMES}, GRIDS)
+        self._add_settings({"old": self.offered, "new": self.offered, "net": NET_NAMES}, SLIDERS)
         self.boxes = {name: self._box(name) for name in LAB_METHODS}
         tip = f"Optimiser steps a second, at most; {FASTEST:g} is as fast as it goes."
         self.pace = listening(Slider(grid=list(SPEEDS), label="speed, steps/s", tip=tip), on(self._set_speed))
@@ -103,8 +104,8 @@ class ForgettingLab(SettingsWidget):
         self.buttons = {name: button(*BUTTONS[name], press[name]) for name in BUTTONS}
         modes = [(text, name) for name, text in MODES.items()]
         self.mode_list = choice("on a move", modes, on(self._set_mode), "What a moved slider does.", wide=True)
-        tip = "The method whose loss terms are drawn."
-        self.terms = choice("loss terms of", [], on(self._choose_terms), tip, wide=True)
+        tip = "The method whose loss terms are drawn, and its answers to images of the old task."
+        self.terms = choice("in detail", [], on(self._choose_terms), tip, wide=True)
         self.take = [
             button("Take a figure", f"PNG, SVG, CSV and text, into {self.folder}/.", on(self._take_figure)),
             button("Take the data", f"CSV and the config, into {self.folder}/.", on(self._take_data)),
@@ -222,13 +223,15 @@ class ForgettingLab(SettingsWidget):
 
     def _drawing(self, with_alt: bool) -> Drawing:
         made, config = self.made, self.made.config
+        terms_of = self._terms_method(config)
         same = (config.old, config.new, config.net)
         beside = {name: one for name, one in self.pinned.items() if one is not made}
         if self.before is not None and self.before not in beside.values():
             beside["before"] = self.before
         beside = {n: b for n, b in beside.items() if (b.config.old, b.config.new, b.config.net) == same and b.measured}
         return lab_view.lab_drawing(
-            made.shown, old=config.old, new=config.new, methods=config.methods, terms_of=self._terms_method(config),
+            made.shown, old=config.old, new=config.new, methods=config.methods, terms_of=terms_of,
+            answers=lab_view.answers_of(made.recorders.get(terms_of)),
             steps=made.steps or steps_of(config, self.offered[config.new]()),
             beside=lab_view.rows_beside(tuple(beside.items())),
             changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,

@@ -34,6 +34,8 @@ __all__ = ["LabRun", "run", "training"]
 LOG_EVERY = 15
 SAMPLES = 128
 """Held-out images of each task that the curves look at: half as many as in the course's figures, since one waits."""
+DEEP = 5
+"""Images of a class that the chart shows below each other."""
 FAR = 10
 """Features that have moved by this many times their own length have not been learned: the steps overshoot."""
 
@@ -146,6 +148,11 @@ class LabRun:
         return self._together({name: recorder.curves() for name, recorder in self.recorders.items()})
 
     @property
+    def predictions(self) -> pd.DataFrame:
+        """The predictions (see `ebll.recording`) of all methods on held-out images of the old task, so far."""
+        return self._together({name: recorder.predictions() for name, recorder in self.recorders.items()})
+
+    @property
     def accuracy(self) -> pd.DataFrame:
         """The accuracy table of the methods that have ended: test accuracy in 0..1 after each task."""
         return self._together({name: run.recorder.accuracy() for name, run in self.runs.items()})
@@ -208,7 +215,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
                 made.recorders[name] = made.runs[name].recorder
                 _finish(made, name, both)
             else:
-                made.recorders[name] = LabRecorder(LOG_EVERY, SAMPLES, made=made)
+                made.recorders[name] = LabRecorder(LOG_EVERY, SAMPLES, log_predictions=True, made=made)
                 going.append(stack.enter_context(contextlib.closing(_train_one(made, name, both, start, key))))
         while going:
             measured, made.stepped = made.measured, made.stepped or made.every_step

@@ -14,14 +14,16 @@ from ebll.errors import InputError
 from ebll.plots import METHODS as LOOKS
 from ebll.plots.style import styles
 from ebll.plots.words import course, listed, percent, sentences, shortened
+from ebll.recording import Recorder
 
 from .chart import Drawing, spec_of, write_files
 from .config import Change, LabConfig, acts_on
-from .lab import LOSSES, SAMPLES, SHOWN, LabRun
+from .lab import DEEP, LOSSES, SAMPLES, SHOWN, LabRun
 
 __all__ = ["lab_drawing"]
 
 LONGEST = 30  # letters of a task's name in a chart
+ANSWERS = ["step", "x", "y", "label", "answer", "state"]
 HEADS = {
     "run": "run",
     "method": "method",
@@ -38,18 +40,19 @@ HEADS = {
 def lab_drawing(
     curves: pd.DataFrame, *, old: str, new: str, methods: Iterable[str] = (), terms_of: str = "", steps: int = 0,
     beside: pd.DataFrame | None = None, changes: Sequence[tuple[int, str]] = (), diverged: Collection[str] = (),
-    **texts: str,
+    answers: pd.DataFrame | None = None, **texts: str,
 ) -> Drawing:  # fmt: skip
-    """Feature distance, loss terms and both accuracies over optimiser steps, and bars of the accuracies.
+    """Feature distance, loss terms and accuracies over optimiser steps, bars of the accuracies, answers image by image.
 
     curves    rows of one old task, as the record has them, with a column `method`; accuracies are shares, losses nats
     old, new  names of the tasks
     methods   those that have a row of bars, also before they have begun; those of the table if empty
-    terms_of  the method whose weighted loss terms are shown; the last of the table if empty
+    terms_of  the method whose weighted loss terms and answers are shown; the last of the table if empty
     steps     where the horizontal axes end, in optimiser steps; the last step of the table if 0
     beside    runs to compare with, drawn faintly: such rows with a column `run` that names each run
     changes   (step, text) of what was changed in mid-run
     diverged  methods whose last point gets a cross
+    answers   what that method answers to images of the old task, as `answers_of` makes them
     texts     alt, heading and caption of the drawing
     """
     losses = [name for name in LOSSES if name in curves]
@@ -69,8 +72,6 @@ def lab_drawing(
         "steps": int(steps or held["step"].max(initial=1)),
         "top": _round_up(_largest(held["feature_distance"].astype(float))),
         "loss_top": float(10 ** np.ceil(np.log10(1.01 * highest))),
-        "old_range": _zoomed(held["accuracy"], beside, "accuracy"),
-        "new_range": _zoomed(held["accuracy_new"], beside, "accuracy_new"),
         "terms_of": terms_of,
         "terms_label": styles([terms_of])[terms_of].label if terms_of else "",
         # A legend without entries would have no size, and the chart none either.
@@ -79,8 +80,41 @@ def lab_drawing(
     table = pd.DataFrame({**held, "run": "", "diverged": broken})
     if beside is not None and len(beside):
         table = pd.concat([table, beside.reindex(columns=list(table)).assign(diverged=False)], ignore_index=True)
-    tables = {"curves": table, "changes": pd.DataFrame(changes, columns=["step", "text"])}
+    settings |= {"old_range": _zoomed(table["accuracy"]), "new_range": _zoomed(table["accuracy_new"])}
+    answers = pd.DataFrame(columns=ANSWERS) if answers is None else answers
+    settings["columns"] = float(answers["x"].max() + 1) if len(answers) else 1.0
+    tables = {"curves": table, "changes": pd.DataFrame(changes, columns=["step", "text"]), "answers": answers}
     return Drawing(spec_of("lab"), tables | {"methods": pd.DataFrame({"method": names})}, settings, **texts)
+
+
+def answers_of(recorder: Recorder | None) -> pd.DataFrame:
+    """A row for each held-out image of the old task at the first measurement, and one whenever its answer changes.
+
+    step    of that measurement
+    x, y    place of the image: those of a class stand together, `DEEP` below each other, in the order of the classes
+    label, answer   names of its class and of the class that is answered
+    state   "right"; "lost" where it was right at first and is wrong; "wrong" where it never was right, or not at first
+    """
+    rows = recorder.prediction_rows if recorder is not None else []
+    if not rows:
+        return pd.DataFrame(columns=ANSWERS)
+    labels, answers, names = (
+        np.array(rows[0]["label"]),
+        np.array([row["predicted"] for row in rows]),
+        rows[0]["classes"],
+    )
+    counts = np.bincount(labels, minlength=len(names))
+    place = np.empty_like(labels)
+    place[np.argsort(labels, kind="stable")] = np.concatenate([np.arange(count) for count in counts])
+    wide = -(-counts.max() // DEEP)
+    moment, image = np.nonzero(np.diff(answers, axis=0, prepend=-1))
+    label, answer = labels[image], answers[moment, image]
+    state = np.where(label == answer, "right", np.where((answers[0] == labels)[image], "lost", "wrong"))
+    columns = (
+        *(np.array([row["step"] for row in rows])[moment], label * (wide + 0.4) + place[image] // DEEP),
+        *(place[image] % DEEP, np.array(names)[label], np.array(names)[answer], state),
+    )
+    return pd.DataFrame(dict(zip(ANSWERS, columns, strict=True)))
 
 
 @functools.lru_cache(maxsize=4)
@@ -101,17 +135,12 @@ def _round_up(value: float) -> float:
     return float(next(step * power for step in (1, 1.5, 2.5, 4, 6, 10) if step * power >= value))
 
 
-def _zoomed(shares: np.ndarray, beside: pd.DataFrame | None, name: str) -> list[float]:
+def _zoomed(shares: pd.Series) -> list[float]:
     """The limits of an axis of accuracies in %: whole tens, so that the axis seldom moves while a run goes on."""
-    several = [shares] if beside is None or name not in beside else [shares, beside[name].to_numpy()]
-    percent = 100 * np.concatenate(several).astype(float)
-    percent = percent[np.isfinite(percent)]
-    if not len(percent):
-        return [0.0, 100.0]
-    return [
-        max(0.0, 10 * float(np.floor((percent.min() - 5) / 10))),
-        min(100.0, 10 * float(np.ceil((percent.max() + 5) / 10))),
-    ]
+    percent = 100 * shares.to_numpy(float)
+    low, high = np.nanmin(percent, initial=100), np.nanmax(percent, initial=0)
+    tens = (10.0 * np.floor((low - 5) / 10), 10.0 * np.ceil((high + 5) / 10)) if low <= high else (0, 100)
+    return [float(one) for one in np.clip(tens, 0, 100)]
 
 
 # As a table of results, and as files
@@ -193,17 +222,21 @@ def lab_caption(made: LabRun, beside: Iterable[str]) -> str:
 def lab_alt(made: LabRun) -> str:
     """What is seen, in words: how far the features move, and what becomes of both accuracies."""
     told = []
-    for name in made.recorders:
+    for name, recorder in made.recorders.items():
         rows = made.shown[made.shown["method"] == name]
         if rows.empty:
             told.append(f"{LOOKS[name].label}: nothing measured")
             continue
         distance = course(rows.set_index("step")["feature_distance"])
-        lost, won = (
+        kept, won = (
             f"{task} {percent(100 * rows[column].iloc[0])} to {percent(100 * rows[column].iloc[-1])} %"
             for task, column in ((made.config.old, "accuracy"), (made.config.new, "accuracy_new"))
         )
-        told.append(f"{LOOKS[name].label}: feature distance by step {distance}; accuracy on {lost}, on {won}")
+        answers = answers_of(recorder).drop_duplicates(["x", "y"], keep="last")
+        lost = answers["label"][answers["state"] == "lost"]
+        most = f", most of {listed(lost.value_counts().index[:3])}" if len(lost) else ""
+        gone = f"{len(lost)} of {len(answers)} images of {made.config.old} are forgotten{most}"
+        told.append(f"{LOOKS[name].label}: feature distance by step {distance}; accuracy on {kept}, on {won}; {gone}")
     return sentences(lab_title(made), *told, *changes_in_words(made.changes), *made.notes)
 
 

@@ -66,6 +66,18 @@ def curves():
     return pd.DataFrame(rows)
 
 
+def predictions(classes="ABCDEFGHIJKLMNOPQRSTUVWXYZ", methods=("finetune", "lwf", "ebll"), seeds=SEEDS):
+    """Three images a class, answered right before letters -> textures; later some get the answer of a class nearby."""
+    rows, count = [], len(classes)
+    for (m, method), seed, step, image in itertools.product(enumerate(methods), seeds, (0, 10, 20), range(3 * count)):
+        gone = step > 0 and wobble(image, seed, step) > 0.05 * step - 1.2 + 0.8 * (m + 1)
+        label, answer = classes[image // 3], classes[(image // 3 + gone * (1 + image % 4)) % count]
+        facts = {"sequence": "mlp:letters-textures", "net": "mlp", "method": method, "seed": seed}
+        facts |= {"training": "textures", "stage": "train", "step": step, "task": "letters"}
+        rows.append({**facts, "image": image, "label": label, "predicted": answer})
+    return pd.DataFrame(rows)
+
+
 def code_sizes():
     """Accuracy and missed spread over the size of a code, for two ways to get one."""
     rows = [

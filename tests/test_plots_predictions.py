@@ -1,0 +1,118 @@
+"""What is forgotten, by hand: recall of each class, the order in which images are lost, and the confusion."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import SETTINGS, sequence, small
+
+from ebll import Task, compare, plots
+from ebll.plots import confusion, lost_images, recall
+
+LABELS = "AABBC"
+ANSWERS = {0: "AABCC", 5: "BABCC", 10: "AACCC", 15: "CABBC", 20: "CACBB"}
+# by image:  0 A B A C C   lost for good at 15, to C; the loss at step 5 was made good
+#            1 A A A A A   never lost
+#            2 B B C B C   lost for good at 20
+#            3 C C C B B   wrong at first, then right: not forgotten
+#            4 C C C C B   lost at the last step
+
+
+def predictions(answers=ANSWERS, method="lwf", seed=0, **more):
+    rows = [
+        {"sequence": "mlp:old-new", "net": "mlp", "method": method, "seed": seed, "training": "new", "stage": "train",
+         "step": step, "task": "old", "image": 7 * i, "label": LABELS[i], "predicted": answer}
+        for step, line in answers.items() for i, answer in enumerate(line)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(**more)
+
+
+def test_recall_is_the_share_of_a_class_that_is_answered_right_at_each_step():
+    found = recall(predictions()).set_index(["step", "label"])
+    assert found["images"].tolist() == 5 * [2, 2, 1]
+    wanted = {0: [1, 0.5, 1], 5: [0.5, 0.5, 1], 10: [1, 0, 1], 15: [0.5, 1, 1], 20: [0.5, 0.5, 0]}
+    for step, shares in wanted.items():
+        assert found.loc[step, "recall"].tolist() == shares
+
+
+def test_images_are_lost_at_the_step_from_which_on_every_answer_is_wrong_in_that_order():
+    found = lost_images(predictions())
+    assert found[["image", "label", "step", "predicted"]].to_numpy().tolist() == [
+        [0, "A", 15, "C"], [14, "B", 20, "C"], [28, "C", 20, "B"],
+    ]  # fmt: skip
+    still = predictions(dict.fromkeys((0, 3), "AABCC"))
+    assert lost_images(still).empty
+    assert list(lost_images(still).columns) == list(found.columns)
+    both = lost_images(pd.concat([predictions(), predictions(seed=1), predictions(method="ebll")]))
+    assert both.groupby(["method", "seed"]).size().to_dict() == {("ebll", 0): 3, ("lwf", 0): 3, ("lwf", 1): 3}
+
+
+def test_confusion_is_the_share_of_each_answer_before_and_after_of_every_run_at_its_own_end():
+    short = predictions({0: "AABBC", 2: "BBBBC"}, method="ebll")
+    found = confusion(pd.concat([predictions(), short])).set_index(["method", "label", "predicted"])
+    assert found.loc["lwf", ["before", "after"]].T.to_dict("list") == {
+        ("A", "A"): [1, 0.5], ("A", "C"): [0, 0.5], ("B", "B"): [0.5, 0.5], ("B", "C"): [0.5, 0.5],
+        ("C", "C"): [1, 0], ("C", "B"): [0, 1],
+    }  # fmt: skip
+    assert found.loc[("ebll", "A"), "after"].to_dict() == {"A": 0, "B": 1}
+    assert np.allclose(found.groupby(["method", "label"])[["before", "after"]].sum(), 1)
+
+
+def test_the_warm_up_changes_nothing_and_classes_may_be_categories():
+    rows = pd.concat([predictions().assign(stage="warm-up", predicted="C"), predictions()])
+    named = predictions().astype({"label": "category", "predicted": "category"})
+    for function in (recall, lost_images, confusion):
+        pd.testing.assert_frame_equal(function(rows), function(predictions()))
+        pd.testing.assert_frame_equal(function(named), function(predictions()), check_dtype=False)
+
+
+def test_the_tables_of_a_comparison_agree_with_its_curves():
+    tasks = sequence(2)
+    options = {"log_every": 1, "samples": 5, "log_predictions": True}
+    runs = compare(tasks, ["finetune", "lwf"], net=small, settings=SETTINGS, seeds=[0, 1], **options)
+    found, key = recall(runs.predictions), ["method", "seed", "step"]
+    right = (found["recall"] * found["images"]).groupby([found[name] for name in key]).sum()
+    curves = runs.curves.query("task == 'task0' and stage == 'train'").set_index(key)["accuracy"]
+    pd.testing.assert_series_equal(right / 5, curves.sort_index(), check_names=False)
+
+
+# The figures
+
+
+def test_arrows_lead_from_the_mean_recall_before_to_that_after_and_classes_stand_by_their_loss():
+    seeds = [predictions({0: "AABBC", 20: end}, seed=seed) for seed, end in enumerate(["CABBC", "CCBBC"])]
+    figure = plots.class_recall(pd.concat(seeds))
+    assert figure.table[["seed", "label", "before", "after"]].to_numpy().tolist() == [
+        [0, "A", 100, 50], [0, "B", 100, 100], [0, "C", 100, 100],
+        [1, "A", 100, 0], [1, "B", 100, 100], [1, "C", 100, 100],
+    ]  # fmt: skip
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["A", "B", "C"]
+    arrows = [(arrow.xyann, arrow.xy) for arrow in axes.texts]
+    assert arrows == [((0, 100), (0, 25))]
+    assert "A −75" in figure.alt
+    assert "100.0 % before, 75.0 % after" in figure.alt
+
+
+def test_changes_of_the_confusion_are_means_over_seeds_also_where_a_seed_lacks_a_pair():
+    seeds = [predictions({0: "AABBC", 20: end}, seed=seed) for seed, end in enumerate(["CABBC", "BBBBC"])]
+    table = plots.confusion_change(pd.concat(seeds), classes=1).table.set_index(["label", "predicted"])
+    assert table.loc["A", "change"].to_dict() == {"A": -75, "B": 50, "C": 25}
+    assert table.loc[("A", "B"), ["before", "after"]].tolist() == [0, 50]
+    (axes,) = plots.confusion_change(pd.concat(seeds), classes=1).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["A"]
+    assert {text.get_text() for text in axes.texts} == {"75", "50", "25"}
+
+
+def test_the_images_drawn_are_those_that_were_lost():
+    grey = np.linspace(0, 1, 30)[:, None, None] * np.ones((1, 6, 6))
+    labels = np.arange(30) % 3
+    task = Task.from_tensors("old", (grey, labels), (grey, labels), validation=(grey, labels), classes=list("ABC"))
+    figure = plots.forgotten_images(predictions(), task, count=2)
+    (axes,) = figure.axes
+    drawn = axes.images[0].get_array()
+    assert [drawn[3, 8 * i + 3] for i in range(2)] == pytest.approx([0 / 29, 14 / 29], abs=1e-6)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["A → C\nstep 15", "B → C\nstep 20"]
+    assert axes.get_title(loc="left") == "LwF: 3 of 4 lost"
+    assert len(figure.table) == 3
+    none = plots.forgotten_images(predictions(dict.fromkeys((0, 3), "AABCC")), task)
+    assert none.axes[0].get_title(loc="left") == "LwF: 0 of 4 lost"
