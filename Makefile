@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint \
-	notebooks screenshots links handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
+	notebooks diagrams screenshots links handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
 	FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
@@ -61,6 +61,10 @@ lint: $(READY)  ## ruff's lint and format checks, notebooks included; mypy on wh
 
 notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks and their measured times
 	$(PY) -m notebooks.source.build
+
+diagrams: $(READY)  ## draw the diagrams in docs/diagrams/, light and dark, and the animation of the plane
+	$(PY) -m docs.diagrams.draw
+	$(PY) -m docs.diagrams.animate
 
 screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/widgets/
 	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser tests/browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or precomputed'

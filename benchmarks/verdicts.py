@@ -32,7 +32,7 @@ from ebll.comparison import SINGLE_TASK
 from ebll.config import NEW_TASK_IMAGES
 from ebll.executors import completed, default_workers
 from ebll.files import write_table
-from ebll.methods import METHODS, method_from
+from ebll.methods import method_from
 from ebll.networks import NetSpec, Network, build_network
 from ebll.reproduce import versions
 from ebll.reproduce.claims import claims_of, seed_outcomes
@@ -40,7 +40,7 @@ from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
 from ebll.reproduce.plan import PROFILES, headline
 from ebll.reproduce.report import markdown
 from ebll.reproduce.verdicts import Claim
-from ebll.settings import NET_NAMES
+from ebll.settings import MAIN_METHODS, NET_NAMES
 from tests.processors import SETTINGS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -93,7 +93,7 @@ def repetitions() -> list[Repetition]:
 def jobs(first_seed: int) -> list[Job]:
     """What the headline claims need, with seeds from this one on; the reference of single tasks is not among it."""
     seeds, made = range(first_seed, first_seed + PLAN.seeds), []
-    for some, methods in ((REST, list(METHODS)), (CURVES, ["lwf", "ebll"])):
+    for some, methods in ((REST, MAIN_METHODS), (CURVES, ["lwf", "ebll"])):
         more = [one for one in PLAN.more if set(one.experiments) <= set(some)]
         made += jobs_of(replace(PLAN, experiments=tuple(some)), methods, seeds, more)
     without = [replace(job, methods=tuple(m for m in job.methods if m != SINGLE_TASK)) for job in made]
@@ -117,7 +117,7 @@ def run_disturbed(job: Job) -> Tables:
 
 def plan_of(one: Repetition) -> str:
     """What decides the runs of a repetition, but for the code itself."""
-    methods = [method_from(name, PLAN.weights) for name in METHODS]
+    methods = [method_from(name, PLAN.weights) for name in MAIN_METHODS]
     nets = [build_network(net, (1, 28, 28)) for net in NET_NAMES]
     facts = [versions(), DISTURBANCE, NEW_TASK_IMAGES, *methods, *nets, one, *jobs(one.first_seed)]
     return "\n".join(map(repr, facts)) + "\n"

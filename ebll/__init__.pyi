@@ -42,6 +42,7 @@ from .data import (
     Split as Split,
     Task as Task,
     load_task as load_task,
+    plane_tasks as plane_tasks,
     task_table as task_table,
 )
 from .errors import (
@@ -62,6 +63,7 @@ from .methods import (
     Finetune as Finetune,
     Joint as Joint,
     LwF as LwF,
+    Replay as Replay,
 )
 from .networks import (
     NETS as NETS,

@@ -26,6 +26,7 @@ __all__ = [
     "confidence_interval",
     "feature_distance",
     "feature_norm",
+    "feature_shift",
     "forgetting",
     "forward_transfer",
     "pareto_front",
@@ -57,6 +58,21 @@ def feature_norm(features: Tensor) -> float:
     features (batch, features) -> a float
     """
     return torch.linalg.vector_norm(features, dim=1).mean().item()
+
+
+def feature_shift(now: Tensor, before: Tensor, weight: Tensor) -> tuple[float, float]:
+    r"""M10: mean of $\lVert P(F(x) - F^*(x))\rVert_2$ and of what is left of it, with $P$ onto the rows of $W_{enc}$.
+
+    A move across the level sets of a code changes it; along them it changes nothing, whatever its length.
+
+    now, before  (batch, features)  F(x) and F*(x)
+    weight       (code, features)   of the encoder
+    returns      across, along: mean norms over the batch, in units of the features
+    """
+    move = now - before
+    basis = torch.linalg.qr(weight.T).Q
+    across = move @ basis @ basis.T
+    return across.norm(dim=1).mean().item(), (move - across).norm(dim=1).mean().item()
 
 
 def unexplained_variance(reconstructed: Tensor, features: Tensor) -> float:

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from ebll.errors import InputError, check_choice, check_count
 from ebll.seeds import seeded
 
-__all__ = ["NETS", "NetSpec", "Network", "build_network", "cnn", "evaluating", "frozen", "mlp", "training_only"]
+__all__ = ["NETS", "NetSpec", "Network", "build_network", "cnn", "evaluating", "frozen", "mlp", "toy", "training_only"]
 
 NetSpec: TypeAlias = (
     "str | Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]] | tuple[nn.Module, nn.Module] | Network"
@@ -179,6 +179,15 @@ def cnn(input_shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
         nn.Conv2d(channels, 8, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(8, 32, 3, stride=2, padding=1), nn.ReLU()
     )
     return features, nn.Sequential(nn.Linear(size, 128), nn.ReLU())
+
+
+def toy(input_shape: tuple[int, ...], features: int = 2) -> tuple[nn.Module, nn.Module]:
+    """Inputs - 32 - features (F), 16 (T), with tanh between them: for points of the plane, to be drawn whole.
+
+    The features themselves have no tanh after them, so that they may move anywhere in their plane.
+    """
+    inside = nn.Sequential(nn.Flatten(), nn.Linear(int(torch.Size(input_shape).numel()), 32), nn.Tanh())
+    return inside.append(nn.Linear(32, features)), nn.Sequential(nn.Tanh(), nn.Linear(features, 16), nn.Tanh())
 
 
 NETS: dict[str, Callable[[tuple[int, ...]], tuple[nn.Module, nn.Module]]] = {"mlp": mlp, "cnn": cnn}

@@ -13,8 +13,8 @@ Columns of `curves`, a row per logging step and old task:
     accuracy_new        M1 of the task being learned, on held-out inputs of its own
     learning_rate       of the step about to be made
     loss_total          what is minimised on the step's batch apart from weight decay, the sum of the next columns
-    loss_task ... loss_penalty   each term times its weight, summed over the old tasks
-    raw_task ... raw_penalty     each term before its weight, summed over the old tasks
+    loss_task ... loss_replay    each term times its weight, summed over the old tasks
+    raw_task ... raw_replay      each term before its weight, summed over the old tasks
 
 Columns of `predictions`, where they are asked for: a row per logging step, old task and held-out image:
 
@@ -59,7 +59,7 @@ __all__ = [
     "sequence_id",
 ]
 
-TERMS = ("task", "distill", "code", "penalty")
+TERMS = ("task", "distill", "code", "penalty", "replay")
 ACCURACY_COLUMNS = ["after", "task", "accuracy"]
 CURVE_COLUMNS = [
     *("training", "stage", "step", "task", "feature_distance", "feature_norm", "code_distance"),

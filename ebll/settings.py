@@ -14,12 +14,15 @@ from typing import Any, Self
 from ebll.errors import InputError, check_choice, check_count, check_number
 
 __all__ = [
-    "FISHER_KINDS", "METHOD_NAMES", "NET_NAMES", "USUAL",
+    "FISHER_KINDS", "MAIN_METHODS", "METHOD_NAMES", "NET_NAMES", "USUAL",
     "AutoencoderSettings", "MethodSettings", "Settings", "TrainSettings", "as_in", "setting",
 ]  # fmt: skip
 
-METHOD_NAMES = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
+METHOD_NAMES = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "replay", "code-only", "ebll", "ebll-separate")
 """The methods in the order of every table and legend; `ebll.methods.METHODS` has their classes."""
+
+MAIN_METHODS = tuple(name for name in METHOD_NAMES if name != "replay")
+"""Those of the main job, unless others are named, and of paper scale, where replay at each step would cost too much."""
 
 NET_NAMES = ("mlp", "cnn")
 """The built-in nets; `ebll.networks.NETS` has them."""
@@ -195,5 +198,6 @@ class MethodSettings(Settings):
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
     ewc_strength: float = setting(1000.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
+    replay_weight: float = setting(1.0, "Weight of the loss on each old task's stored images.", symbol="λr")
     fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
     fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)

@@ -192,7 +192,8 @@ def diverged(step: Step, settings: TrainSettings) -> TrainingDiverged:
     what = (
         f"the loss is not finite ({', '.join(bad) or 'the sum of its terms'})" if weighted else "weights are not finite"
     )
-    weights = ", or a smaller weight (alpha, distill_weight, ewc_strength) on the term that grew" * (len(weighted) != 1)
+    smaller = "or a smaller weight (alpha, distill_weight, ewc_strength, replay_weight) on the term that grew"
+    weights = f", {smaller}" if len(weighted) != 1 else ""
     return TrainingDiverged(
         f"training diverged: {what} at step {step.index} of {step.total}. Try a learning_rate below "
         f"{settings.learning_rate:g}{weights}."

@@ -12,7 +12,7 @@ PATHS = [build.FOLDER / f"{source.stem}.ipynb" for source in build.sources()]
 # "ref." is what a table in the paper's layout shows for a difference of exactly 0, which seeds may give.
 NUMBER = re.compile(r"(?<![\w.])(?:[+\-−]?(?:\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?|nan\b|inf\b)|ref\.)")
 TURNS = {"lowest", "highest", "to", "and"}  # with which an alt text tells the course of a line
-KINDS = {"image": "image/png", "sentence": "text/markdown", "table": "text/html", "value": "text/plain"}
+KINDS = {"sentence": "text/markdown", "table": "text/html", "value": "text/plain"}
 # The first line of a kernel: it can import `notebook_kernel`, and gains no name that a notebook could miss elsewhere.
 FIND = f"__import__('sys').path.append({str(Path(__file__).parent)!r})"
 
@@ -34,12 +34,16 @@ def tags(cell):
 def said(output):
     """An output as text: what is printed, the plain form of what is shown, or the message of a failed check."""
     data = output.get("data", {})
+    if build.is_picture(output):
+        return data["text/plain"]  # its alt text
     # A table in HTML has all its columns; the plain form leaves some out, by the width of the numbers.
     return output.get("text") or output.get("evalue") or data.get("text/html") or data.get("text/plain", "")
 
 
 def kind_of(output):
     data = output.get("data", {})
+    if build.is_picture(output):
+        return "image"
     return next((kind for kind, form in KINDS.items() if form in data), output.output_type)
 
 

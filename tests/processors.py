@@ -25,7 +25,7 @@ SETTINGS = {
 # Those in which a network is trained, or a number is computed in single precision.
 FILES = (
     "autoencoder", "comparison", "course_answers", "fisher", "golden", "losses", "methods", "metrics", "networks",
-    "recording", "steps", "sweeps", "training", "widgets_runs", "widgets_submanifold",
+    "recording", "replay", "steps", "sweeps", "training", "widgets_runs", "widgets_submanifold",
 )  # fmt: skip
 
 

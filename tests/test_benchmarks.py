@@ -20,6 +20,7 @@ from benchmarks.reproducing import REST, SHARED, Clock
 from benchmarks.results import read, verdict, write_part
 from benchmarks.rounds import Figure, figure, interleaved
 from ebll.data.catalog import _loaded
+from ebll.methods import METHODS
 from ebll.networks import build_network
 from ebll.protocol import learn_first
 from ebll.recording import Recorder
@@ -268,7 +269,7 @@ def test_a_repetition_of_another_plan_is_made_anew(tmp_path, monkeypatch):
     assert not verdicts.whole(one, tmp_path)
     (tmp_path / one.name / verdicts.MADE_BY).write_text(verdicts.plan_of(one), encoding="utf-8")
     assert verdicts.whole(one, tmp_path)
-    monkeypatch.setitem(verdicts.METHODS, "ebll", functools.partial(verdicts.METHODS["ebll"], alpha=2.0))
+    monkeypatch.setitem(METHODS, "ebll", functools.partial(METHODS["ebll"], alpha=2.0))
     assert not verdicts.whole(one, tmp_path)
 
 

@@ -12,11 +12,12 @@ import torch
 from tiny_plan import CLAIMS, SEQUENCES, SETTINGS, profile, reproduce, tiny
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ebll import METHODS, reproduce as main_job
+from ebll import reproduce as main_job
 from ebll.errors import DataMissing, TrainingDiverged
 from ebll.executors import completed
 from ebll.reproduce.jobs import jobs_of, run_job
 from ebll.reproduce.plan import PROFILES
+from ebll.settings import MAIN_METHODS
 
 IDS = [e.id for e in SEQUENCES]
 
@@ -34,7 +35,7 @@ def test_the_tables_have_a_row_for_every_task_and_the_losses_of_each_method(done
     assert list(table)[:6] == ["sequence", "method", "seed", "after", "task", "accuracy"]
     assert table["accuracy"].between(0, 1).all()
     assert list(table["sequence"].unique()) == IDS
-    assert list(table["method"].unique()) == ["single-task", *METHODS]
+    assert list(table["method"].unique()) == ["single-task", *MAIN_METHODS]
     more = table["method"].isin(["lwf", "ebll"]) & (table["sequence"] != IDS[2])
     assert (set(table.loc[more, "seed"]), set(table.loc[~more, "seed"])) == ({0, 1, 2}, {0, 1})
     assert not table.duplicated(["sequence", "method", "seed", "after", "task"]).any()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid  # noqa: F401 - named in the table
 from torch import nn  # noqa: F401 - named in the table, as other imports are
 from torch.func import functional_call, jacrev, vmap
 from torch.nn import functional as F
@@ -53,6 +54,19 @@ def objective_inplace(task_loss, distill_losses, code_losses, alphas, distill_we
     total += distill_weight * distill_losses.sum()
     total += torch.dot(torch.tensor(alphas), code_losses)
     return total
+
+
+def class_means(features, labels):
+    chosen = F.one_hot(labels).to(features)
+    return chosen.T @ features / chosen.sum(0)[:, None]
+
+
+def nearest_loops(features, labels, queries):
+    means, found = class_means(features, labels), []
+    for query in queries:
+        apart = [float(((query - mean) ** 2).sum()) for mean in means]
+        found.append(apart.index(min(apart)))
+    return found
 
 
 def encoder_bytes_built(feature_size, code_size, old_tasks):
@@ -243,7 +257,7 @@ def test_right_answers_in_other_styles_pass_and_classic_wrong_ones_get_their_hin
 
 def test_every_check_has_other_right_answers_beside_the_librarys():
     right = Counter(case.values[0] for case in answers() if case.values[1] == "correct")
-    assert [name for name in checks.__all__ if name not in ("CheckFailed", "temperature") and right[name] < 2] == []
+    assert [name for name in checks.__all__ if name not in ("CheckFailed", "least_alpha") and right[name] < 2] == []
 
 
 def test_encoder_bytes_of_the_paper_sized_net():

@@ -53,7 +53,7 @@ def test_examples_are_one_image_a_class():
     assert (images[3] == task.restored(task.train.inputs[first])[0].numpy()).all()
 
 
-def test_prose_has_a_plain_form_and_progress_is_one_line_that_ends_without_a_time(monkeypatch, capsys):
+def test_prose_and_source_have_a_plain_form_and_progress_is_one_line_that_ends_without_a_time(monkeypatch):
     shell = InteractiveShell.instance()  # it sends messages to the notebook through its publisher
     sent = []
     monkeypatch.setattr(shell.display_pub, "publish", lambda data, update=False, **more: sent.append((update, data)))
@@ -62,12 +62,14 @@ def test_prose_has_a_plain_form_and_progress_is_one_line_that_ends_without_a_tim
         show = course.progress()
         for i in (1, 2, 3):
             show(i, 3, "lwf")
+        course.source(ebll.losses.soften)
     finally:
         InteractiveShell.clear_instance()
-    (_, prose), *progress = sent
+    (_, prose), *progress, (_, code) = sent
     assert prose == {"text/markdown": "LwF loses **3** points", "text/plain": "LwF loses **3** points"}
     assert [update for update, _ in progress] == [False, True, True]
     assert "s left" in progress[0][1]["text/plain"]
     assert progress[-1][1]["text/plain"] == "3 of 3 runs"
-    course.source(ebll.losses.soften)
-    assert "torch.softmax(logits / temperature, dim=1)" in capsys.readouterr().out
+    fenced = code["text/markdown"].splitlines()
+    assert (fenced[0], fenced[-1]) == ("```python", "```"), "so that it is highlighted"
+    assert "    return torch.softmax(logits / temperature, dim=1)" in fenced

@@ -135,7 +135,7 @@ def test_every_column_of_a_run_a_claim_and_a_committed_table_is_in_the_glossary(
 
 def test_the_columns_of_the_loss_terms_carry_the_id_that_their_method_gives_them():
     columns = glossary("Curves")
-    of = {"task": "E1", "distill": "E3", "code": "E4", "penalty": "E6"}
+    of = {"task": "E1", "distill": "E3", "code": "E4", "penalty": "E6", "replay": "E1"}
     assert set(of) == set(TERMS)
     assert {f"{kind}_{term}": columns[f"{kind}_{term}"] for kind in ("loss", "raw") for term in of} == {
         f"{kind}_{term}": name for kind in ("loss", "raw") for term, name in of.items()

@@ -17,8 +17,8 @@ LEVELS = [
     {"methods"},
     {"recording", "training"},
     {"config", "protocol"},
-    {"comparison", "course", "widgets"},
-    {"reproduce", "sweeps"},
+    {"comparison", "widgets"},
+    {"course", "reproduce", "sweeps"},
     {"paper"},
     {"cli"},
 ]

@@ -238,6 +238,7 @@ LIMITS = [
     ("lwf", BARE | {"distill_weight": 0}, "finetune", BARE),
     ("code-only", {"alpha": 0}, "finetune", {}),
     ("ewc", {"ewc_strength": 0}, "finetune", {}),
+    ("replay", BARE | {"replay_weight": 0}, "finetune", BARE),
     *((name, {"alpha": (0.7, 0.7)}, name, {"alpha": 0.7}) for name in CODE_METHODS),
 ]
 
@@ -255,6 +256,7 @@ def test_E5_with_alpha_0_gives_exactly_the_weights_of_lwf_and_other_limits(name,
         ("ebll", {"alpha": (0.7, 7.0)}, "ebll", {"alpha": 0.7}),
         ("code-only", {"alpha": 10}, "finetune", {}),
         ("ewc", {"ewc_strength": 10}, "finetune", {}),
+        ("replay", {}, "finetune", {}),
     ],
 )
 def test_a_weight_makes_a_difference(name, changes, other, others):
@@ -350,7 +352,7 @@ def test_separate_operators_leave_old_operators_and_heads_bit_equal():
 def test_memory_counts_the_encoders_and_grows_by_one_a_task_or_there_is_none(name):
     run = learned(name)
     if name not in CODE_METHODS:
-        assert (run.memory is None) == run.kept.empty == (name != "ewc")
+        assert (run.memory is None) == run.kept.empty == (name not in ("ewc", "replay"))
         return
     encoder = 4 * (FEATURES * AUTOENCODER.code_size + AUTOENCODER.code_size)
     assert run.kept["bytes"].tolist() == [encoder, 2 * encoder, 3 * encoder]

@@ -15,6 +15,7 @@ from ebll.metrics import (
     confidence_interval,
     feature_distance,
     feature_norm,
+    feature_shift,
     forgetting,
     forward_transfer,
     pareto_front,
@@ -146,3 +147,15 @@ def test_M9_confidence_interval_is_students_t_by_hand():
 )
 def test_pareto_front_by_hand(points, front):
     assert pareto_front(points) == front
+
+
+def test_M10_feature_shift_by_hand_and_by_pythagoras():
+    before = torch.zeros(2, 3)
+    now = torch.tensor([[3.0, 4.0, 0.0], [0.0, 1.0, 0.0]])
+    weight = torch.tensor([[2.0, 0.0, 0.0]])  # sees the first feature alone, whatever its scale
+    assert feature_shift(now, before, weight) == pytest.approx((1.5, 2.5))
+    moves, rows = torch.randn(1, 5), torch.randn(2, 5)
+    across, along = feature_shift(moves, torch.zeros(1, 5), rows)
+    assert across**2 + along**2 == pytest.approx(moves.square().sum().item(), rel=1e-5)
+    free = torch.linalg.qr(rows.T, mode="complete").Q[:, 2:] @ torch.randn(3)
+    assert feature_shift(free[None], torch.zeros(1, 5), rows)[0] == pytest.approx(0, abs=1e-5)

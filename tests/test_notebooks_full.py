@@ -32,10 +32,11 @@ def test_the_solution_copy_passes_every_check_and_shows_what_the_students_copy_i
 
     Another processor or library rounds another last bit, and training magnifies it until it acts like another seed.
     So there a number may differ by as much as between seeds. No tolerance is wide enough for that and still means
-    something, and none is needed: what the text says of a number is guarded by an assert in the notebook, which has to
+    something, and none is needed: what the text says of a number has its guard in notebooks/source/guards, which has to
     hold everywhere, or is said by computed words. What must be the same there is the outputs, their kinds and words.
     """
-    notebook = build.execute(nbformat.read(build.SOLUTIONS / path.name, as_version=4), timeout=600)
+    guards = build.guards(build.SOURCES / f"{path.stem}.py")
+    notebook = build.execute(nbformat.read(build.SOLUTIONS / path.name, as_version=4), 600, guards)
     checks = [cell for cell in code_cells(notebook) if "check" in tags(cell)]
     assert [cell.id for cell in checks if not any(map(said, cell.outputs))] == [], "a check says what is right"
     run, committed = results(notebook), results(read(path))

@@ -17,6 +17,8 @@ from ebll import Task, plots
 from ebll.plots import METHODS, TERMS, ordered, style, styles
 from ebll.plots.figure import png
 from ebll.plots.sheets import CLASSES
+from ebll.widgets.charts import COLORS
+from ebll.widgets.sweep_chart import PINNED
 
 LONG = "cnn:handwritten_characters_of_the_alphabet-another_data_set_with_a_name"
 SIX = ["mlp:a-b", "mlp:letters-mnist", "cnn:mnist-letters", "cnn:mnist-textures", "mlp:letters-textures", "cnn:a-b-c"]
@@ -30,7 +32,7 @@ def accuracy(*sequences, methods=inputs.METHODS, seeds=2):
 
 
 def over(sizes, **options):
-    """Figures of made-up numbers for the sizes, with wide bands and level lines."""
+    """Figures of made-up numbers for the sizes, with level lines."""
     kinds = ("autoencoder", "PCA", "random projection")
     rows = [
         {"size": size, "kind": kind, "seed": seed, "share": 1 / (2 + i + j), "accuracy": 90 - 50 / (1 + i + j) + seed}
@@ -62,7 +64,7 @@ FIGURES = {
     ),
     "forgetting, five": lambda: plots.forgetting_bars(accuracy(*SIX[1:], methods=["lwf", "ebll-separate"])),
     "plane, three": lambda: plots.stability_plasticity(accuracy(*SIX[:3])),
-    "gap": lambda: plots.forgetting_by_gap(accuracy(*SIX[1:4]), dict(zip("abc", SIX[1:4], strict=True))),
+    "gap": lambda: plots.forgetting_by_gap(accuracy(*SIX[1:4]), dict(zip(SIX[1:4], (0.16, 0.18, 0.43), strict=True))),
     "sequence, five": lambda: plots.average_along_sequence(accuracy(FIVE), methods=["lwf", "ebll"]),
     "fronts": lambda: plots.tradeoff_fronts(inputs.accuracy_by_setting()),
     "submanifold": lambda: plots.submanifold(CLOUD),
@@ -116,7 +118,7 @@ def test_text_is_large_enough_inside_and_does_not_overlap_and_there_are_words_an
     assert len(figure.table)
     assert figure.alt.endswith(".")
     assert not any(bad in figure.alt for bad in ("nan", "..", "None", "  ", "inf"))
-    assert ("one seed, no interval" in figure.alt.lower()) == ("one seed" in name)
+    assert ("one seed" in figure.alt) == ("one seed" in name)
     names = [axis.get_label_text() for one in figure.axes for axis in (one.xaxis, one.yaxis) if axis.get_label_text()]
     assert len(set(names)) == len(names), "an axis is named once"
 
@@ -124,30 +126,45 @@ def test_text_is_large_enough_inside_and_does_not_overlap_and_there_are_words_an
 def test_a_line_per_method_in_its_style(figures):
     first, *panels = figures["distance"].axes
     table = figures["distance"].table.query("quantity == 'feature_distance'")
-    drawn, names = [line for line in first.lines if len(line.get_xdata())], ["finetune", "lwf", "ewc", "ebll"]
-    for line, name in zip(drawn, names, strict=True):
-        look = METHODS[name]
+    means, names = [line for line in first.lines if line.get_alpha() is None], ["finetune", "lwf", "ewc", "ebll"]
+    for line, name in zip(means, names, strict=True):
+        look, rows = METHODS[name], table[table["method"] == name]
         assert (line.get_color(), line.get_marker()) == (look.color, look.marker)
         assert line.get_linestyle() == ("-" if look.line == "-" else "--")  # dashes answer as "--"
-        assert np.allclose(line.get_ydata(), table[table["method"] == name]["mean"])
+        assert np.allclose(line.get_ydata(), rows.groupby("step")["value"].mean())
+        seeds = [line for line in first.lines if line.get_alpha() and line.get_color() == look.color]
+        for thin, (_, own) in zip(seeds, rows.groupby("seed"), strict=True):
+            assert thin.get_linewidth() < line.get_linewidth() / 2
+            assert np.allclose(thin.get_ydata(), own["value"])
     assert [text.get_text() for text in first.get_legend().get_texts()] == [METHODS[name].label for name in names]
     assert [one.get_title(loc="left") for one in panels] == ["Fine-tuning", "LwF", "EBLL"]
     assert len({one.get_ylim() for one in panels}) == len({one.get_xlim() for one in (first, *panels)}) == 1
-    assert panels[0].get_yscale() == "linear"
-    assert {one.get_yscale() for one in figures["loss terms"].axes} == {"log"}
+    assert first.get_yscale() == "linear"
+    assert {one.get_yscale() for one in (*panels, *figures["loss terms"].axes)} == {"symlog"}
+    assert first.get_ylim()[0] == 0
 
 
 def test_marks_and_words_stand_where_the_numbers_are(figures):
     axes = figures["claims"].axes[0]
     (verdicts,) = axes.child_axes
     assert [text.get_text() for text in verdicts.get_yticklabels()] == [claim["verdict"] for claim in CLAIMS]
-    assert [line.get_marker() for line in axes.lines if line.get_marker() != "None"] == ["o", "X", "D"]
+    marks, ends = axes.lines[::2], axes.lines[1::2]
+    assert [line.get_marker() for line in marks] == ["o", "X", "D"]
+    assert [list(line.get_xdata()) for line in ends] == [[claim["low"], claim["high"]] for claim in CLAIMS]
+    assert min(line.get_markersize() for line in ends) > max(line.get_markersize() for line in marks)  # never hidden
     figure = figures["forgetting, five"]
     for axes, (_, rows) in zip(figure.axes, figure.table.groupby("sequence", sort=False), strict=True):
         widths = sorted(bar.get_width() for bar in axes.patches)
         assert widths == pytest.approx(sorted(rows.drop_duplicates("method")["mean"]))
-    matrix, row = figures["matrix, nine"], figures["matrix, nine"].table.iloc[0]
-    assert matrix.axes[0].texts[0].get_text() == f"{row['mean']:.1f}\n±{row['high'] - row['mean']:.1f}"
+    matrix, table = figures["matrix, nine"].axes[0], figures["matrix, nine"].table.query("method == 'joint'")
+    alone, first, moved, last = (
+        table.query("after == @after and task == @task")["value"].mean()
+        for after, task in [("alone", "textures"), ("letters",) * 2, ("textures", "letters"), ("textures",) * 2]
+    )
+    told = [text.get_text() for text in matrix.texts]
+    assert told[1:] == [f"{alone:.1f}", f"{first:.1f}", f"{moved:.1f}\n−{first - moved:.1f}", f"{last:.1f}"]
+    assert [text.get_text() for text in matrix.get_yticklabels()] == ["alone", "1 letters", "2 textures"]
+    assert matrix.collections[0].get_clim() == (0, 100)
     names = [text.get_text() for text in figures["setting"].axes[-1].get_xticklabels()]
     assert names == ["0", "0.1", "0.3", "1", "3", "10", "30"]
     ticks = figures["setting, many, steps"].axes[-1].get_xticks()
@@ -158,12 +175,33 @@ def test_marks_and_words_stand_where_the_numbers_are(figures):
 
 
 def test_the_front_is_filled_and_the_rest_hollow(figures):
-    table, axes = figures["fronts"].table, figures["fronts"].axes[0]
+    table, axes = figures["fronts"].table.drop_duplicates(["method", "strength"]), figures["fronts"].axes[0]
     marks = [line for line in axes.lines if line.get_linestyle() == "None" and line.get_marker()]
     filled = sum(len(mark.get_xdata()) for mark in marks if mark.get_markerfacecolor() not in ("white", "none"))
     hollow = sum(len(mark.get_xdata()) for mark in marks if mark.get_markerfacecolor() == "white")
     assert (filled, hollow) == (table["on_front"].sum(), (~table["on_front"]).sum())
     assert "EBLL\n0 to 10" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_zero_stands_left_of_a_break_in_a_logarithmic_axis(figures):
+    for one in figures["setting"].axes:
+        (gap,) = [line for line in one.lines if line.get_color() == "white"]
+        assert list(gap.get_ydata()) == [0, 0]  # of the panel's height
+        assert 0 < gap.get_xdata()[0] < gap.get_xdata()[1] < 0.1
+        assert one.get_xscale() == "symlog"
+    without = [over((0.1, 1, 10)), figures["setting, many, steps"]]
+    assert not [line for figure in without for one in figure.axes for line in one.lines if line.get_color() == "white"]
+
+
+def test_no_axis_of_accuracy_leads_beyond_100_percent():
+    table = accuracy(SIX[4]).assign(accuracy=1.0)
+    table.loc[table["seed"] == 1, "accuracy"] = 0.99
+    curves = CURVES.assign(accuracy=1.0, accuracy_new=0.99)
+    drawn = plots.stability_plasticity(table), plots.tradeoff_fronts(table.assign(strength=1.0))
+    limits = [axis.get_view_interval() for figure in drawn for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis)]
+    limits += [one.get_ylim() for one in plots.accuracy_over_steps(curves).axes]
+    assert len(limits) == 6
+    assert all(90 < low < 99.5 and high <= 100 for low, high in limits)
 
 
 def test_a_plot_of_one_panel_goes_into_the_readers_own_axes():
@@ -197,7 +235,10 @@ def test_themes_of_the_notebook_neither_leak_in_nor_out_and_threads_may_draw_at_
 # Styles: told apart without colour, seen on a projector, apart for the colour-blind.
 
 
-@pytest.mark.parametrize("looks", [METHODS, TERMS, styles([f"kind {i}" for i in range(8)])])
+SETTINGS = styles(["alpha 10", "alpha 0.3", "alpha 0", "alpha 3", "alpha 1"])
+
+
+@pytest.mark.parametrize("looks", [METHODS, TERMS, styles("ABCDEFGH"), SETTINGS])
 def test_styles_differ_without_colour_and_can_be_seen(looks):
     looks = list(looks.values())
     assert len({str(look.line) for look in looks}) == len({look.color for look in looks}) == len(looks)
@@ -230,12 +271,34 @@ CONES = [[0.41222147, 0.53633254, 0.05144599], [0.2119035, 0.68069955, 0.1073969
 MIX = [[0.21045426, 0.7936178, -0.00407205], [1.9779985, -2.4285922, 0.4505937], [0.02590404, 0.78277177, -0.80867577]]
 
 
+def oklab(color, deficiency="none"):
+    seen = np.asarray(DEFICIENCIES[deficiency]) @ linear(color)
+    return np.array(MIX) @ np.cbrt(np.array(CONES) @ np.clip(seen, 0, 1))
+
+
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 @pytest.mark.parametrize("names", [("finetune", "lwf", "ebll"), ("finetune", "lwf", "ewc", "ebll"), tuple(TERMS)])
 def test_colours_of_the_main_methods_stay_apart_for_everyone(deficiency, names):
-    seen = [np.asarray(DEFICIENCIES[deficiency]) @ linear((METHODS | TERMS)[name].color) for name in names]
-    seen = [np.array(MIX) @ np.cbrt(np.array(CONES) @ np.clip(rgb, 0, 1)) for rgb in seen]
+    seen = [oklab((METHODS | TERMS)[name].color, deficiency) for name in names]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) >= 0.055
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_colours_of_a_setting_go_from_bright_to_dark_for_everyone(deficiency):
+    assert list(SETTINGS) == ["alpha 0", "alpha 0.3", "alpha 1", "alpha 3", "alpha 10"]
+    bright = [oklab(look.color, deficiency)[0] for look in SETTINGS.values()]
+    assert min(-np.diff(bright)) >= 0.055
+    assert styles(["alpha 1", "a"])["alpha 1"].color in {look.color for look in style.SPARE}  # one alone has no order
+
+
+def test_purple_is_distillation_and_nothing_else():
+    """Hue and chroma in OKLab; below a chroma of 0.05 a colour is grey."""
+    others = [look.color for look in (*METHODS.values(), *style.SPARE, *SETTINGS.values(), PINNED)]
+    others += [*CLASSES, *COLORS.values(), *(look.color for name, look in TERMS.items() if name != "distill")]
+    hues = {color: np.arctan2(*oklab(color)[:0:-1]) for color in (*others, TERMS["distill"].color)}
+    away = {color: abs(np.angle(np.exp(1j * (hues[color] - hues[TERMS["distill"].color])), deg=True)) for color in hues}
+    assert not [color for color in others if away[color] < 40 and np.hypot(*oklab(color)[1:]) > 0.05]
+    assert np.rad2deg(hues[TERMS["distill"].color]) % 360 == pytest.approx(306, abs=2)
 
 
 def test_a_readers_own_method_gets_a_style_of_its_own():

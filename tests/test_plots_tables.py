@@ -1,7 +1,5 @@
 """The numbers behind the figures, against hand-made ones; and their words."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +8,6 @@ from golden import inputs
 from ebll import plots
 from ebll.plots import words
 
-# t(0.975, 2) = 4.302653; the standard deviation of 1, 2, 3 is 1, so the half-width is 4.302653 / sqrt(3).
-HALF = 4.302653 / math.sqrt(3)
 PAIR = "mlp:letters-textures"
 
 
@@ -50,12 +46,10 @@ CURVES = inputs.curves().query("training == 'digits' and method in ('lwf', 'ebll
 
 
 def test_numbers_in_words():
-    interval = pd.DataFrame({"mean": [-0.04], "low": [-1.0], "high": [1.26]})
-    none = pd.DataFrame({"mean": [2.0], "low": [np.nan], "high": [np.nan]})
     for made, text in [
-        (words.seeds_words([5, 5]), "mean and 95 % interval of 5 seeds"),
-        (words.seeds_words([1, 1]), "one seed, no interval"),
-        (words.seeds_words([1, 5]), "mean and 95 % interval of 1 to 5 seeds (no interval for one seed)"),
+        (words.seeds_words([5, 5]), "5 seeds"),
+        (words.seeds_words([1, 1]), "one seed"),
+        (words.seeds_words([1, 5, 0]), "1 to 5 seeds"),
         (words.course(pd.Series([0.0, 2, 4])), "0 at 0, 4.00 at 2"),
         (words.course(pd.Series([0, 17.2, 3.1])), "0 at 0, highest 17.2 at 1, 3.10 at 2"),
         (words.course(pd.Series([9.0, 1, 3])), "9.00 at 0, lowest 1.00 at 1, 3.00 at 2"),
@@ -64,8 +58,10 @@ def test_numbers_in_words():
         (words.number(-0.5), "−0.500"),
         (words.number(0.00001), "1.00e-05"),
         (words.listed("abc"), "a, b and c"),
-        (words.means(interval, ["a"]), ["a 0.0 (−1.0 to 1.3)"]),
-        (words.means(none, ["a"]), ["a 2.0"]),
+        (words.between(-0.04, -1.0, 1.26), "0.0 (−1.0 to 1.3)"),
+        (words.between(2.0, np.nan, np.nan), "2.0"),
+        (words.spread(pd.Series([1.0, 2.0, 6.0])), "3.0 (1.0 to 6.0)"),
+        (words.spread(pd.Series([2.0])), "2.0"),
     ]:
         assert made == text
 
@@ -74,16 +70,18 @@ def test_forgetting_outcomes_and_accuracies_by_hand():
     figure = plots.forgetting_bars(pair([0.90, 0.91, 0.92], [0.89, 0.89, 0.89], [0.5, 0.6, 0.7]))
     assert figure.table["value"].tolist() == pytest.approx([1, 2, 3])
     assert figure.table["mean"].tolist() == pytest.approx([2, 2, 2])
-    assert figure.table["high"].iloc[0] == pytest.approx(2 + HALF, rel=1e-6)
-    assert figure.alt.endswith("letters → textures (MLP), percentage points: LwF 2.0 (−0.5 to 4.5).")
+    assert figure.table["seeds"].tolist() == [3, 3, 3]
+    assert figure.alt.endswith("letters → textures (MLP), percentage points: LwF 2.0 (1.0 to 3.0).")
     ended = pair([0.9] * 3, [0.71, 0.72, 0.73], [0.4, 0.5, 0.6])
-    row = plots.stability_plasticity(ended).table.iloc[0]
-    assert row[["old_mean", "new_mean"]].tolist() == pytest.approx([72, 50])
-    assert row[["old_high", "new_high"]].tolist() == pytest.approx([72 + HALF, 50 + 10 * HALF])
+    figure = plots.stability_plasticity(ended)
+    table = figure.table[["old", "new", "old_mean", "new_mean"]]
+    assert table.to_numpy() == pytest.approx(np.array([[71, 40, 72, 50], [72, 50, 72, 50], [73, 60, 72, 50]]))
+    assert figure.alt.endswith("LwF 72.0 (71.0 to 73.0) % old, 50.0 (40.0 to 60.0) % new.")
     table = plots.accuracy_matrix(ended, PAIR).table
-    assert table[["after", "task"]].values.tolist() == [["letters"] * 2, ["textures", "letters"], ["textures"] * 2]
-    assert table["mean"].tolist() == pytest.approx([90, 72, 50])
-    assert table["high"].iloc[1] == pytest.approx(72 + HALF, rel=1e-6)
+    places = [["letters"] * 2, ["textures", "letters"], ["textures"] * 2]
+    assert table[["after", "task"]].values.tolist() == [place for place in places for _ in range(3)]
+    assert table["mean"].tolist() == pytest.approx([90] * 3 + [72] * 3 + [50] * 3)
+    assert table["value"].tolist() == pytest.approx([90] * 3 + [71, 72, 73] + [40, 50, 60])
 
 
 def test_outcomes_of_three_tasks_are_means_over_old_and_new_ones_and_averages_go_along():
@@ -102,34 +100,57 @@ def test_outcomes_of_three_tasks_are_means_over_old_and_new_ones_and_averages_go
     assert "average accuracy on tasks so far, % over learned: EWC 90.0 at 1, 50.0 at 3." in figure.alt
     table = plots.average_along_sequence(pd.concat([RUN, short, alone])).table
     runs, own = table[table["method"] == "ewc"], table[table["method"] == "single-task"]
-    assert runs["seeds"].tolist() == [2, 2, 1] * 2
-    assert runs["low"].isna().tolist() == [False, False, True] * 2  # a band is missing where one seed is left
+    assert runs["learned"].tolist() == [1, 1, 2, 2, 3] * 2
+    assert runs["seeds"].tolist() == [2, 2, 2, 2, 1] * 2
     assert own["mean"].tolist() == pytest.approx([90, 80, 70, 90, 90, 90])  # networks of their own stay as they are
 
 
 def test_gain_is_paired_by_seed():
     lwf = pair([0.9] * 3, [0.70, 0.75, 0.80], [0.5] * 3)
     ebll = pair([0.9] * 3, [0.71, 0.77, 0.83], [0.5] * 3, "ebll")
-    figure = plots.forgetting_by_gap(pd.concat([lwf, ebll]), [PAIR])
+    plain = pair([0.9] * 3, [0.50, 0.55, 0.60], [0.5] * 3, "finetune")
+    figure = plots.forgetting_by_gap(pd.concat([lwf, ebll, plain]), {PAIR: 0.4})
     gain = figure.table.query("panel == 'gain'")
     assert gain["value"].tolist() == pytest.approx([1, 2, 3])
-    assert gain["low"].iloc[0] == pytest.approx(2 - HALF, abs=1e-5)
-    assert "forgetting LwF 15.0 (2.6 to 27.4) and EBLL 13.0 (−1.9 to 27.9); gain EBLL minus LwF 2.0 (−0." in figure.alt
+    assert set(figure.table["gap"]) == {0.4}
+    assert "Fine-tuning, from near to far: 35.0 (not shown)" in figure.alt
+    assert "forgetting, points over gap: LwF 15.0 at 0.4; EBLL 13.0 at 0.4." in figure.alt
+    assert "EBLL minus LwF 2.00 at 0.4." in figure.alt
+    assert figure.axes[1].get_ylim()[0] == 0 < figure.axes[1].get_ylim()[1]  # no gain is in sight
+
+
+def test_pairs_stand_at_their_gaps():
+    far, near = PAIR, "mlp:letters-mnist"
+    table = inputs.accuracy([near, far])
+    figure = plots.forgetting_by_gap(table, pd.Series({far: 0.43, near: 0.16}))
+    assert figure.table.groupby("sequence", sort=False)["gap"].first().to_dict() == {near: 0.16, far: 0.43}
+    for line in (line for line in figure.axes[0].lines if line.get_marker() not in ("None", "")):
+        assert list(line.get_xdata()) == [0.16, 0.43]
+    assert "finetune" in set(figure.table["method"])
 
 
 def test_feature_distance_is_the_mean_over_seeds_at_each_step():
     figure = plots.feature_distance(CURVES)
     rows = CURVES.query("method == 'lwf' and stage == 'train' and step == 8")
-    drawn = figure.table.query("quantity == 'feature_distance' and method == 'lwf' and step == 8").iloc[0]
+    drawn = figure.table.query("quantity == 'feature_distance' and method == 'lwf' and step == 8")
     values = rows["feature_distance"].to_numpy()
-    assert drawn["mean"] == pytest.approx(values.mean())
-    assert drawn["high"] - drawn["mean"] == pytest.approx(HALF * values.std(ddof=1), rel=1e-6)
+    assert drawn["mean"].tolist() == pytest.approx([values.mean()] * 3)
+    assert drawn["value"].tolist() == pytest.approx(list(values))
     assert set(figure.table.query("quantity == 'loss_code'")["method"]) == {"ebll"}
     assert figure.table["step"].min() == 0
     later = {"training": "textures", "task": "digits"}
     for options, old, new in [({}, "letters", "digits"), (later, "digits", "textures")]:
         told = plots.feature_distance(inputs.curves(), **options).alt
         assert told.startswith(f"How far the features of {old} move while {new} is learned (MLP).")
+
+
+def test_distillation_counts_from_each_seeds_first_step_and_other_terms_as_they_are():
+    curves = CURVES.assign(loss_distill=CURVES["loss_distill"] + CURVES["seed"])
+    drawn = plots.loss_terms(curves, methods=["lwf", "ebll"]).table
+    rises = drawn[drawn["quantity"] == "loss_distill"]
+    assert rises["value"].tolist() == pytest.approx(list(0.02 * rises["step"]))  # 0.1 + 0.02 a step, in the inputs
+    code = drawn[drawn["quantity"] == "loss_code"]
+    assert code["value"].tolist() == pytest.approx(list(0.1 + 0.02 * code["step"]))
 
 
 def test_warm_up_lies_before_step_zero():
@@ -145,14 +166,15 @@ def test_accuracy_over_steps_is_the_mean_over_seeds_in_percent():
     table = plots.accuracy_over_steps(curves).table
     assert table["method"].drop_duplicates().tolist() == ["lwf", "ebll"]
     old = table.query("quantity == 'accuracy' and method == 'ebll'")
-    assert old["step"].tolist() == [0, 4, 8, 16]
-    assert old["mean"].tolist() == pytest.approx([81] * 4)
-    assert old["high"].tolist() == pytest.approx([81 + HALF] * 4, rel=1e-6)
-    assert table.loc[table["quantity"] == "accuracy_new", "mean"].tolist() == pytest.approx([0, 4, 8, 16] * 2)
+    assert old["step"].tolist() == [0, 0, 0, 4, 4, 4, 8, 8, 8, 16, 16, 16]
+    assert old["mean"].tolist() == pytest.approx([81] * 12)
+    assert old["value"].tolist() == pytest.approx([80, 81, 82] * 4)
+    new = table[table["quantity"] == "accuracy_new"].drop_duplicates(["method", "step"])
+    assert new["mean"].tolist() == pytest.approx([0, 4, 8, 16] * 2)
     curves = CURVES.query("method == 'ebll' and seed == 0 and stage == 'train'")
     curves = curves.assign(accuracy=[0.9, 0.7, 0.8, 0.85], accuracy_new=curves["step"] / 100)
     assert plots.accuracy_over_steps(curves).alt == (
-        "Accuracy while digits is learned (MLP). Held-out inputs; one seed, no interval. "
+        "Accuracy while digits is learned (MLP). Held-out inputs; one seed. "
         "accuracy on letters (old task), % over step: EBLL 90.0 at 0, lowest 70.0 at 4, 85.0 at 16. "
         "accuracy on digits (new task), % over step: EBLL 0 at 0, 16.0 at 16."
     )
@@ -165,15 +187,17 @@ def test_tradeoff_fronts_by_hand():
     strong = pair([0.9] * 3, [0.71, 0.72, 0.73], [0.4, 0.5, 0.6], strength=10.0)
     plain = pair([0.9] * 3, [0.3] * 3, [0.8] * 3, "finetune", strength=np.nan)
     figure = plots.tradeoff_fronts(pd.concat([strong, bad, weak, plain]))
-    table = figure.table
+    assert figure.table["old"].tolist() == pytest.approx([30] * 3 + [50, 51, 52] * 2 + [71, 72, 73])
+    table = figure.table.drop_duplicates(["method", "strength"])
     assert table["method"].tolist() == ["finetune", "lwf", "lwf", "lwf"]
     assert table["strength"].tolist() == pytest.approx([np.nan, 1, 3, 10], nan_ok=True)
     assert table["old_mean"].tolist() == pytest.approx([30, 51, 51, 72])
     assert table["new_mean"].tolist() == pytest.approx([80, 70, 60, 50])
-    assert table["new_high"].iloc[3] == pytest.approx(50 + 10 * HALF)
-    assert table["old_low"].iloc[3] == pytest.approx(72 - HALF)
     assert table["on_front"].tolist() == [True, True, False, True]
-    told = "Fine-tuning 30.0 (30.0 to 30.0) % old, 80.0 (80.0 to 80.0) % new; LwF at 1 51.0 (48.5 to 53.5) % old"
+    (hollow,) = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert [*hollow.get_xdata(), *hollow.get_ydata()] == pytest.approx([60, 51])
+    assert hollow.get_markeredgecolor() == plots.METHODS["lwf"].color  # it can be seen
+    told = "Fine-tuning 30.0 % old, 80.0 % new; LwF at 1 51.0 (50.0 to 52.0) % old, 70.0 % new"
     assert told in figure.alt
     assert "On the Pareto front: LwF at 1 and LwF at 10." in figure.alt
 
@@ -186,7 +210,7 @@ def test_settings_that_did_not_end_are_named_and_networks_of_their_own_have_no_e
     ewc = figure.table.query("method == 'ewc'")
     assert ewc["seeds"].tolist() == [1, 0, 1]
     assert not ewc["on_front"].iloc[1]
-    assert ewc["old_low"].isna().all()
+    assert ewc["old"].isna().tolist() == ewc["seed"].isna().tolist() == [False, True, False]
     assert "Seeds that reached the end: EWC at 0 1 of 3, EWC at 1 0 of 3 and EWC at 10 1 of 3." in figure.alt
     assert "single-task" not in set(figure.table["method"])
 
@@ -233,12 +257,12 @@ def test_over_setting_by_hand():
     table = pd.DataFrame(rows, columns=["code", "kind", "seed", "accuracy", "share"])
     figure = over(table, references={"joint": {"accuracy": 90}}, caption="Validation data.")
     drawn = figure.table
-    assert list(drawn) == ["quantity", "kind", "code", "mean", "low", "high", "seeds"]
-    assert drawn["kind"].tolist() == ["ebll", "mine", "mine", "joint", "mine", "mine"]
-    assert drawn["mean"].tolist() == [5, 11, 20, 90, 1, 2]
-    assert drawn["high"].tolist()[:3] == pytest.approx([np.nan, 11 + HALF, np.nan], nan_ok=True, rel=1e-6)
+    assert list(drawn) == ["quantity", "kind", "code", "seed", "value", "mean", "seeds"]
+    assert drawn["kind"].tolist() == ["ebll", *["mine"] * 4, "joint", *["mine"] * 4]
+    assert drawn["mean"].tolist() == [5, 11, 11, 11, 20, 90, 1, 1, 1, 2]
+    assert drawn["value"].tolist() == pytest.approx([5, 10, 11, 12, 20, np.nan, 1, 1, 1, 2], nan_ok=True)
     assert "over code: EBLL 5.00 at 2; mine 11.0 at 2, 20.0 at 8; Joint training, level: 90.0." in figure.alt
-    assert " Validation data; mean and 95 % interval of 1 to 3 seeds (no interval for one seed). " in figure.alt
+    assert " Validation data; 1 to 3 seeds and their mean. " in figure.alt
 
 
 SWEPT, POINTS = inputs.accuracy_by_setting(), inputs.points()

@@ -17,9 +17,9 @@ from ebll.recording import CURVE_COLUMNS, PREDICTION_COLUMNS, TERMS, Probe, meas
 from ebll.seeds import generator, seeded
 
 WEIGHTS = {"lwf": {"distill": 0.5}, "ewc": {"penalty": 30}, "ebll": {"distill": 0.5, "code": 0.8}}
-WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}}
+WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}, "replay": {"replay": 0.6}}
 FACTS = ["sequence", "net", "method", "seed"]
-KNOBS = {"distill": "distill_weight", "code": "alpha", "penalty": "ewc_strength"}
+KNOBS = {"distill": "distill_weight", "code": "alpha", "penalty": "ewc_strength", "replay": "replay_weight"}
 
 
 def weighted(name):

@@ -12,9 +12,9 @@ from hypothesis import given, strategies as st
 
 from benchmarks import first_epochs, layers
 from benchmarks.choose_settings import CODES, page, winners
-from ebll import EBLL, EWC, METHODS, AutoencoderSettings, CodeOnly, EBLLSeparate, InputError, LwF, TrainSettings
+from ebll import EBLL, EWC, METHODS, AutoencoderSettings, CodeOnly, EBLLSeparate, InputError, LwF, Replay, TrainSettings
 from ebll.networks import NETS
-from ebll.settings import USUAL, MethodSettings, Settings, setting
+from ebll.settings import MAIN_METHODS, USUAL, MethodSettings, Settings, setting
 
 DOCS = Path(__file__).parents[1] / "docs"
 INF = math.inf
@@ -30,6 +30,8 @@ LIMITS = [  # setting, the least and the largest value that pass: whole numbers 
     (EWC, "ewc_strength", 0.0, INF),
     (EWC, "fisher_decay", 0.0, 1.0),
     (EWC, "fisher_samples", 1, INF),
+    (Replay, "images_per_class", 1, INF),
+    (Replay, "replay_weight", 0.0, INF),
     (AutoencoderSettings, "recon_weight", 0.0, INF),
     *((kind, "learning_rate", ABOVE_0, INF) for kind in (TrainSettings, AutoencoderSettings)),
     (TrainSettings, "momentum", 0.0, 0.999),
@@ -153,7 +155,7 @@ def test_the_defaults_won_for_both_nets_and_the_committed_figures_were_made_with
     others = {at for at, alpha in won.items() if at[1] in ALPHAS and alpha != weights.alpha}
     assert others == {("cnn", "alpha of ebll-separate"), ("cnn", "alpha of code-only")}
     made_with = json.loads((DOCS.parent / "figures" / "run.json").read_text(encoding="utf-8"))["settings"]
-    assert made_with == [repr(USUAL), *(repr(method()) for method in METHODS.values())]
+    assert made_with == [repr(USUAL), *(repr(METHODS[name]()) for name in MAIN_METHODS)]
 
 
 def test_the_rules_by_hand():

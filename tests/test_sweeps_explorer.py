@@ -139,9 +139,9 @@ def test_without_a_kernel_the_call_leaves_a_picture(live, monkeypatch, found):
     widgets = widgets_alive()
     widget = ebll.widgets.sweep_explorer(view=NEAR)
     assert (widget.root, widgets_alive()) == (None, widgets)
-    data, metadata = widget._repr_mimebundle_()
-    assert set(data) == {"image/png", "text/plain"}
-    assert "87.5 % on the old task" in metadata["image/png"]["alt"]
+    data, _ = widget._repr_mimebundle_()
+    assert set(data) == {"text/html", "text/plain"}
+    assert "87.5 % on the old task" in data["text/html"]
     widget.close()
 
 

@@ -324,7 +324,13 @@ def test_every_method_learns_what_can_be_learned():
 
 @pytest.mark.parametrize(
     ("name", "weight"),
-    [*((name, None) for name in METHODS), ("lwf", "distill_weight"), ("ewc", "ewc_strength"), ("ebll", "alpha")],
+    [
+        *((name, None) for name in METHODS),
+        ("lwf", "distill_weight"),
+        ("ewc", "ewc_strength"),
+        ("ebll", "alpha"),
+        ("replay", "replay_weight"),
+    ],
 )
 def test_divergence_says_where_and_what_to_try_and_keeps_the_tables_of_the_tasks_before(name, weight):
     tasks = sequence(2)

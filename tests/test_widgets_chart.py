@@ -6,10 +6,12 @@ import xml.etree.ElementTree as ElementTree
 from io import BytesIO
 
 import altair
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
+from exported import exported_images
 from PIL import Image
 
 from ebll.errors import InputError, OutputError
@@ -108,6 +110,16 @@ def test_axes_are_those_of_the_run_on_show_not_of_one_that_ran_away():
     assert Image.open(BytesIO(lab(curves().iloc[:0]).png())).width > 500, "without rows it is empty but there"
 
 
+def test_accuracies_are_zoomed_to_whole_tens_around_all_that_is_drawn():
+    rows = curves("lwf", accuracy=[0.85, 0.72, 0.651], accuracy_new=[np.nan, 0.99, 0.3])
+    settings = lab(rows).settings
+    assert (settings["old_range"], settings["new_range"]) == ([60.0, 90.0], [20.0, 100.0])
+    beside = curves("lwf", run="before", accuracy=0.649, accuracy_new=0.04)
+    settings = lab(rows, beside=beside).settings
+    assert (settings["old_range"], settings["new_range"]) == ([50.0, 90.0], [0.0, 100.0])
+    assert lab(rows.iloc[:0]).settings["old_range"] == [0.0, 100.0]
+
+
 def test_tasks_may_have_any_name():
     drawn = lab(old="it's", new='a "b" \\ c').svg()
     assert "on it's (full) and a &quot;b&quot; \\ c (pale)" in drawn.replace('"b"', "&quot;b&quot;")
@@ -172,9 +184,9 @@ def test_the_chart_of_the_submanifold_shows_an_epoch():
 
 def test_a_chart_is_a_widget_and_a_picture_and_vega_is_sent_once_for_all(drawing):
     chart, other = Chart(drawing), Chart(lab())
-    data, metadata = chart._repr_mimebundle_()
-    assert data["text/plain"] == metadata["image/png"]["alt"] == drawing.alt
-    assert data["image/png"].startswith("iVBOR")
+    data, _ = chart._repr_mimebundle_()
+    assert data["text/plain"] == drawing.alt
+    assert exported_images(nbformat.v4.new_output("display_data", data)) == [(drawing.alt, drawing.png())]
     assert "application/vnd.jupyter.widget-view+json" in data
     assert chart.runtime is other.runtime
     assert len(chart.runtime.code) < 400_000

@@ -1,5 +1,6 @@
 """The forgetting lab under a hand: controls, runs, buttons, changes in mid-run, what is shown and what is written."""
 
+import html
 import json
 import math
 import re
@@ -335,6 +336,27 @@ def test_a_long_first_run_waits_for_run_unless_there_is_no_such_button(lab, monk
         assert without.made.config.alpha == 5
 
 
+def test_a_moved_control_starts_a_run_at_once_however_long_it_is_and_a_newer_move_replaces_it(lab):
+    widget = lab(LONG_RUN)
+    assert (widget.state, widget.made.measured) == ("none", 0), "only the first picture waits"
+    moves = [
+        lambda: move(widget, alpha=5),
+        lambda: move(widget, alpha=7),
+        lambda: setattr(widget.boxes["lwf"], "value", True),
+        lambda: setattr(widget.choices["old"], "value", "two"),
+        lambda: setattr(widget.code, "value", f"{LONG_RUN}, alpha=9"),
+    ]
+    before = None
+    for act in moves:
+        act()
+        assert (widget.running, widget.made.config) == (True, widget.config)
+        wait()
+        assert before is None or before.cancelled()
+        before = widget.task
+    assert widget.config.alpha == 9
+    press(widget, "stop")
+
+
 def test_faults_and_failures_are_told_and_kept_and_leave_a_widget_that_works(lab, monkeypatch):
     def fail(*_, **__):
         yield
@@ -459,16 +481,17 @@ def test_a_folder_that_cannot_be_written_is_told_and_a_home_folder_is_meant_by_i
 def test_a_live_widget_is_a_widget_and_a_picture_a_static_one_a_picture_alone(build, monkeypatch, kind, line):
     line = line if kind != "forgetting_lab" else f"{line}, changes=[(3, 'alpha', 0.0)]"
     widget = build(kind, line)
-    data, metadata = widget._repr_mimebundle_()
+    data, _ = widget._repr_mimebundle_()
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.root.model_id
-    assert metadata["image/png"]["alt"] == widget.chart.alt
+    assert f'alt="{html.escape(widget.chart.alt)}"' in data["text/html"]
     monkeypatch.setenv("EBLL_STATIC", "1")
     before = widgets_alive()
     static = build(kind, line)
-    data, metadata = static._repr_mimebundle_()
+    data, _ = static._repr_mimebundle_()
     assert (widgets_alive(), static.root) == (before, None)
-    assert set(data) == {"image/png", "text/plain"}
-    assert metadata["image/png"]["alt"] == data["text/plain"] == widget.chart.alt
+    assert set(data) == {"text/html", "text/plain"}
+    assert data["text/plain"] == widget.chart.alt
+    assert f'alt="{html.escape(widget.chart.alt)}"' in data["text/html"]
     assert ("alpha is 0 from step 3" in data["text/plain"]) == ("changes" in line)
     with raises(InputError, "code_size", 300):
         build("submanifold_explorer", CLASS.replace("8", "300"))

@@ -84,7 +84,7 @@ device_option = click.option(
 workers_option = click.option("--workers", type=int, help="Processes.  [default: as many as cores, at most 8]")
 seeds_option = click.option("--first-seed", type=int, default=0, show_default=True, help="Seeds count up from it.")
 methods_option = click.option(
-    "--methods", type=CommaList(choices=METHOD_NAMES), default=(), metavar="A,B", help="Only these.  [default: all]"
+    "--methods", type=CommaList(choices=METHOD_NAMES), default=(), metavar="A,B", help="[default: all but replay]"
 )
 
 

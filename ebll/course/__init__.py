@@ -3,10 +3,12 @@
 lesson = ebll.course.setup("fast")
 letters, mnist = lesson.load("letters", "mnist")
 made = ebll.compare([letters, mnist], ["lwf", "ebll"], **lesson.options("mlp"))
+made = lesson.demonstrate(ebll.course.DEMONSTRATIONS["weights"])
 ebll.course.checks.forgetting(my_forgetting)
 """
 
 from ebll.course import checks
+from ebll.course.demonstrations import DEMONSTRATIONS, TARGET
 from ebll.course.notebook import PROFILES, Lesson, examples, progress, say, setup, source
 
-__all__ = ["PROFILES", "Lesson", "checks", "examples", "progress", "say", "setup", "source"]
+__all__ = ["DEMONSTRATIONS", "PROFILES", "TARGET", "Lesson", "checks", "examples", "progress", "say", "setup", "source"]

@@ -1,11 +1,13 @@
-"""Exercises on tables of accuracies: M4, M5 and M6, the front of a sweep, a winner's shrinkage, the choice of alpha."""
+"""Exercises on accuracies: nearest class means, M5 and M6, the front of a sweep, a winner's shrinkage, alpha."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ebll import metrics
-from ebll.course.exercise import Wrong, exercise, tensor
+from ebll.course.exercise import Wrong, exercise, normal, tensor
 
 Array = np.ndarray
 
@@ -43,22 +45,6 @@ def forgetting(m: Array) -> Wrong:
     }
 
 
-@exercise("M4", metrics.average_accuracy, _matrices)
-def average_accuracy(m: Array) -> Wrong:
-    """The mean over all tasks of the accuracy at the end of the sequence."""
-    rows = np.mean([m[i, : i + 1].mean() for i in range(len(m))])
-    columns = np.mean([m[j:, j].mean() for j in range(len(m))])
-    return {
-        "triangle": [m[np.tri(len(m)) > 0].mean(), np.nanmean(m), rows, columns, np.nan_to_num(m).mean()],
-        "diagonal": [m.diagonal().mean()],
-        "without-newest": [m[-1, :-1].mean(), m[-1, :-1].sum() / len(m), m[-1].sum() / (len(m) - 1)],
-        "percent": [100 * m[-1].mean()],
-        "newest-alone": [m[-1, -1], np.nanmean(m[:, -1])],
-        "best": [np.mean([m[j:, j].max() for j in range(len(m))])],
-        "sum": [m[-1].sum()],
-    }
-
-
 @exercise("M6", metrics.backward_transfer, _matrices)
 def backward_transfer(m: Array) -> Wrong:
     """For each old task the accuracy at the end minus the accuracy just after learning, then the mean."""
@@ -73,6 +59,39 @@ def backward_transfer(m: Array) -> Wrong:
         "stage-before": [(m[-1] - m[-2])[:-1].mean()],
         "first-task": [-learned[1:].mean(), -learned[1:].sum() / (len(m) - 1)],
         "sum": [-learned.sum()],
+    }
+
+
+def _nearest(features: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
+    return torch.cdist(queries, _class_means(features, labels)).argmin(dim=1)
+
+
+def _class_means(features: Tensor, labels: Tensor) -> Tensor:
+    return torch.stack([features[labels == label].mean(dim=0) for label in labels.unique()])
+
+
+def _clouds() -> list[tuple]:
+    """Two classes of two features, then more of more; some classes have far more rows than others."""
+    small = torch.tensor([[0.0, 0.0], [0.0, 4.0], [5.0, 2.0]]), torch.tensor([0, 0, 1])
+    cases = [(*small, torch.tensor([[1.0, 2.0], [3.5, 2.0], [2.0, 5.0]]))]
+    for classes, size in ((3, 4), (5, 2)):
+        labels = torch.arange(6 * classes) % (2 * classes - 1) % classes
+        features = normal(0, len(labels), size) + 2 * normal(1, classes, size)[labels] + 1
+        cases.append((features, labels, 2 * normal(2, 9 + classes, size) + 1))
+    return cases
+
+
+@exercise("M1", _nearest, _clouds, read=tensor)
+def nearest_mean(features: Tensor, labels: Tensor, queries: Tensor) -> Wrong:
+    """For each query the class, a number from 0, whose mean of the features is nearest."""
+    means, counts = _class_means(features, labels), labels.bincount()[:, None]
+    apart = torch.cdist(queries, means)
+    return {
+        "single-image": [labels[torch.cdist(queries, features).argmin(dim=1)]],
+        "sums": [torch.cdist(queries, counts * means).argmin(dim=1)],
+        "inner-product": [(queries @ means.T).argmax(dim=1)],
+        "farthest": [apart.argmax(dim=1)],
+        "distances": [apart.min(dim=1).values, apart.square().min(dim=1).values],
     }
 
 

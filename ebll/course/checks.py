@@ -7,13 +7,14 @@ right spelling passes; random state and modes are left as they were.
 """
 
 from ebll.course.accuracies import (
-    average_accuracy,
     backward_transfer,
     forgetting,
+    nearest_mean,
     pareto_front,
     selected_alpha,
     shrinkage,
 )
+from ebll.course.demonstrations import least_alpha
 from ebll.course.distances import (
     autoencoder_loss,
     code_distance,
@@ -24,14 +25,12 @@ from ebll.course.distances import (
 )
 from ebll.course.exercise import CheckFailed
 from ebll.course.networks import fisher_diagonal, new_head_only
-from ebll.course.sizes import alpha_from_mse, encoder_bytes, recorded_bytes
-from ebll.course.targets import distillation, recorded_targets, soften, temperature, window_targets
+from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
+from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
 __all__ = [
     "CheckFailed",
-    "alpha_from_mse",
     "autoencoder_loss",
-    "average_accuracy",
     "backward_transfer",
     "code_distance",
     "distillation",
@@ -39,16 +38,18 @@ __all__ = [
     "encoder_bytes",
     "fisher_diagonal",
     "forgetting",
+    "least_alpha",
+    "nearest_mean",
     "new_head_only",
     "pareto_front",
     "pca_reconstruction",
     "quadratic_penalty",
+    "recon_weight",
     "reconstruction_error",
     "recorded_bytes",
     "recorded_targets",
     "selected_alpha",
     "shrinkage",
     "soften",
-    "temperature",
     "window_targets",
 ]  # fmt: skip

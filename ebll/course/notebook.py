@@ -6,7 +6,7 @@ import inspect
 import platform
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from ebll.comparison import Comparison, compare
 from ebll.config import NEW_TASK_IMAGES
 from ebll.data import Task
 from ebll.data.catalog import load_cut
 from ebll.environment import check_environment
 from ebll.errors import check_choice
+from ebll.methods import Method
+from ebll.protocol import learn_first
 
 __all__ = ["PROFILES", "Lesson", "examples", "progress", "say", "setup", "source"]
 
@@ -43,6 +46,21 @@ class Lesson:
     def options(self, net: str) -> dict[str, Any]:
         """What `ebll.compare` takes besides tasks and methods: net, seeds, device and progress."""
         return {"net": net, "seeds": self.seeds, "device": self.device, "progress": progress()}
+
+    def demonstrate(self, line: str, methods: Mapping[str, Method] | None = None) -> Comparison:
+        """The runs of a line of the forgetting lab on the lesson's seeds; as there, the old task is learned as usual.
+
+        line     such as one of `DEMONSTRATIONS`
+        methods  as in `ebll.compare`, in place of those of the line
+        """
+        from ebll.widgets import LabConfig  # the rest of a notebook does without widgets
+
+        config = LabConfig.read(line)
+        methods = methods or {name: config.run(name).made_method() for name in config.methods}
+        tasks, options = self.load(config.old, config.new), self.options(config.net)
+        first = {"net": config.net, "device": self.device}
+        starts = {seed: learn_first(tasks[:1], seed=seed, **first) for seed in self.seeds}
+        return compare(tasks, methods, settings=config.train, starts=starts, **options)
 
 
 def setup(profile: str = "fast") -> Lesson:
@@ -93,8 +111,8 @@ def say(text: str) -> None:
 
 
 def source(thing: Any) -> None:
-    """Print the library's live source of a function or class, as it runs here."""
-    print(textwrap.dedent(inspect.getsource(thing)).rstrip())
+    """Show the library's live source of a function or class, as it runs here, highlighted as Python."""
+    _show(f"```python\n{textwrap.dedent(inspect.getsource(thing)).rstrip()}\n```")
 
 
 def _show(text: str, handle: Any = None) -> Any:

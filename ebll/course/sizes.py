@@ -1,8 +1,11 @@
-"""Exercises on numbers to work out on paper: bytes of what is kept, and a weight that comes from elsewhere."""
+"""Exercises on sizes: bytes of what is kept, and a weight that is to serve other features."""
 
 from __future__ import annotations
 
-from ebll.course.exercise import Wrong, exercise
+import torch
+from torch import Tensor
+
+from ebll.course.exercise import Wrong, exercise, normal
 
 
 def _encoders(feature_size: int, code_size: int, old_tasks: int) -> int:
@@ -47,17 +50,26 @@ def recorded_bytes(n: int, classes: list[int], sizes: list[int]) -> Wrong:
     }
 
 
-def _alpha(weight: float, code_size: int) -> float:
-    return 2 * weight / code_size
+def _weight(recon_weight: float, known: Tensor, other: Tensor) -> float:
+    return recon_weight * (known.square().sum(dim=1).mean() / other.square().sum(dim=1).mean()).item()
 
 
-@exercise("E4", _alpha, lambda: [(0.5, 4), (0.1, 100), (1.0, 300), (0.02, 25)])
-def alpha_from_mse(w: float, size: int) -> Wrong:
-    """The alpha with which E4 weighs as much as `weight` times `MSELoss` of the same two codes."""
+def _features() -> list[tuple]:
+    small = torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([[1.0, 2.0, 2.0], [2.0, 4.0, 4.0], [0.0, 3.0, 4.0]])
+    return [(0.1, *small), (0.01, normal(0, 6, 4), 5 * normal(1, 8, 9)), (1e-4, 3 * normal(2, 5, 7), normal(3, 4, 2))]
+
+
+@exercise("E2", _weight, _features)
+def recon_weight(weight: float, known: Tensor, other: Tensor) -> Wrong:
+    """The lambda with which an all-zero reconstruction of the other features costs what it costs with the known."""
+    squares = [v.square().sum(dim=1).mean().item() for v in (known, other)]
+    norms = [v.norm(dim=1).mean().item() for v in (known, other)]
+    sums, entries = ([getattr(v.square(), how)().item() for v in (known, other)] for how in ("sum", "mean"))
     return {
-        "inverse": [w * size / 2, w * size, 2 * w * size, size / (2 * w)],
-        "as-it-is": [w],
-        "no-half": [w / size],
-        "wrong-half": [w / (2 * size), w / 2],
-        "no-mean": [2 * w],
+        "inverse": [weight * squares[1] / squares[0]],
+        "as-it-is": [weight],
+        "not-squared": [weight * norms[0] / norms[1]],
+        "squared-mean": [weight * (norms[0] / norms[1]) ** 2],
+        "per-entry": [weight * entries[0] / entries[1]],
+        "batch-sum": [weight * sums[0] / sums[1]],
     }

@@ -1,8 +1,7 @@
-"""Exercises on distillation: softened answers (E3a), the term (E3), what is recorded of an old network, temperature."""
+"""Exercises on distillation: softened answers (E3a), the term (E3), what is recorded of an old network."""
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ebll import losses
-from ebll.course.exercise import HINTS, Wrong, exercise, fail, normal, tensor
+from ebll.course.exercise import Wrong, exercise, normal, tensor
 from ebll.course.networks import small_network
 from ebll.networks import Network, frozen
 from ebll.seeds import seeded
@@ -136,22 +135,3 @@ def window_targets(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, 
     }
     wrong = {name: [losses.soften(_logits(teacher, part), theta) for part in parts] for name, parts in inputs.items()}
     return _softened(_logits(teacher, cut(top, left)), theta) | wrong
-
-
-def temperature(value: float) -> None:
-    """Check a number chosen as the temperature of distillation (theta in E3a): above 1, and at most 20."""
-    if value is None or value is ...:
-        fail("temperature (E3a)", "unwritten")
-    try:
-        if isinstance(value, str | bool):
-            raise TypeError
-        theta = float(value.item() if hasattr(value, "item") else value)
-    except OverflowError:
-        theta = math.inf
-    except (TypeError, ValueError, RuntimeError):
-        fail("temperature (E3a)", "type", came=type(value).__name__)
-    bounds = {"not-positive": theta <= 0, "below-1": theta < 1, "one": theta == 1, "above-20": theta > 20}
-    for mistake, made in {"not-finite": not math.isfinite(theta), **bounds}.items():
-        if made:
-            fail("temperature (E3a)", mistake, value=theta)
-    print("temperature: correct.", HINTS["temperature (E3a)"]["correct"].format(value=theta))

@@ -16,14 +16,16 @@ from ebll.methods.baselines import FeatureExtraction, Finetune, Joint
 from ebll.methods.ebll import EBLL, CodeOnly, EBLLSeparate, EncoderMemory
 from ebll.methods.ewc import EWC, EWCMemory
 from ebll.methods.lwf import LwF
+from ebll.methods.replay import Replay, ReplayMemory
 from ebll.settings import AutoencoderSettings
 
 __all__ = [
     "EBLL", "EWC", "METHODS", "Batch", "CodeOnly", "EBLLSeparate", "EWCMemory", "EncoderMemory", "FeatureExtraction",
-    "Finetune", "Joint", "LwF", "Memory", "Method", "Targets", "Term", "method_from", "settings_of",
+    "Finetune", "Joint", "LwF", "Memory", "Method", "Replay", "ReplayMemory", "Targets", "Term", "method_from",
+    "settings_of",
 ]  # fmt: skip
 
-_IN_ORDER = (Joint, Finetune, FeatureExtraction, LwF, EWC, CodeOnly, EBLL, EBLLSeparate)  # as in `METHOD_NAMES`
+_IN_ORDER = (Joint, Finetune, FeatureExtraction, LwF, EWC, Replay, CodeOnly, EBLL, EBLLSeparate)  # as in `METHOD_NAMES`
 METHODS: dict[str, type[Method]] = {method.name: method for method in _IN_ORDER}
 
 

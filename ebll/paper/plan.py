@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ebll.errors import InputError, check_choice, check_count
-from ebll.settings import METHOD_NAMES, AutoencoderSettings, MethodSettings, Settings, TrainSettings, as_in, setting
+from ebll.settings import MAIN_METHODS, AutoencoderSettings, MethodSettings, Settings, TrainSettings, as_in, setting
 
 if TYPE_CHECKING:
     from ebll.methods import Method
@@ -172,8 +172,8 @@ def units_of(
     raises        `InputError` for a sequence, a method, a backbone or a number that cannot be
     """
     check_choice(settings.backbone.partition("@")[0], BACKBONES, "Backbone")
-    methods = [methods] if isinstance(methods, str) else methods or METHOD_NAMES
-    names = list(dict.fromkeys(check_choice(name, METHOD_NAMES, "Method") for name in methods))
+    methods = [methods] if isinstance(methods, str) else methods or MAIN_METHODS
+    names = list(dict.fromkeys(check_choice(name, MAIN_METHODS, "Method") for name in methods))
     seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0)
     wanted = [experiments] if isinstance(experiments, str) else experiments or SEQUENCES
     sequences = list(dict.fromkeys(map(_tasks, wanted)))

@@ -6,8 +6,8 @@ are drawn, and `alt`, what is seen in words. A notebook shows the figure with it
     figure = ebll.plots.feature_distance(curves, "cnn:letters-textures")
     ebll.plots.save(figure, "figures/feature-distance")      # .png, .svg, .csv, .txt
 
-Lines, bars and marks are means over seeds; their bands, whiskers and crosses are 95 % t-intervals (M9), missing where
-there is one seed. Arguments that many share:
+Strong lines, bars and marks are means over seeds; thin lines and small dots are the seeds. Intervals have figures of
+their own: `claims_overview` draws them (M9). Arguments that many share:
 
 accuracy   the accuracy table of a run, a comparison or the main job: fractions from 0 to 1 on test images
 curves     the curves table: a row per step and measured old task, on held-out inputs

@@ -4,50 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ebll.errors import InputError
+from ebll.errors import InputError, check_number
 from ebll.metrics import pareto_front
 
 from . import tables, words
-from .figure import describe, label, legend_beside, new_figure, t_interval
-from .style import INK, METHODS, SOFT, Style, drawing, styles
+from .figure import describe, label, legend_beside, new_figure
+from .lines import Panel, line_figure
+from .style import INK, METHODS, PALE, SOFT, Style, drawing, styles
 from .tables import Names
 
 REFERENCES = ("single-task", "joint")  # what can be had without learning in sequence
 AXES = ("accuracy on new tasks when just learned, %", "accuracy on old tasks at the end, %")
-SIDES = {"old_": " % old", "new_": " % new"}
 
 
 @drawing()
 def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods: Names = None) -> Figure:
     """Draw accuracy in percent after each learned task (rows) on each task so far (columns), a heat map per method.
 
-    Below the mean stands the half-width of the interval. 'One network per task' has its diagonal only.
-    table: method, after, task, mean, low, high, seeds
+    Below it stands the change since the task was learned. Networks of their own ('single-task') are a row "alone".
+    table: a row per seed: method, after (a task, or "alone"), task, seed, value, mean
     """
     import seaborn
 
     rows, tasks, named = tables.one_sequence(accuracy, sequence, methods)
-    table = tables.intervals(rows, ["method", "after", "task"], "percent", after=tasks, task=tasks)
+    single = rows["method"] == "single-task"
+    if not single.all():
+        alone = [rows[single].assign(method=name, after="alone") for name in rows.loc[~single, "method"].unique()]
+        rows = pd.concat([rows[~single], *alone])
+    by, order = ["method", "after", "task"], [*(["alone"] if "alone" in set(rows["after"]) else []), *tasks]
+    table = tables.by_seed(rows, by, "percent", after=order, task=tasks)
+    cells, earlier = table.drop_duplicates(by).set_index(by)["mean"], np.tri(len(tasks), k=-1, dtype=bool)
     names, title = styles(table["method"]), f"Accuracy after each task: {named}"
-    note = "Test data of each task (column) after each task (row)"
+    note = f"Test data after each task (row); below: change since learned; mean of {words.seeds_words(table['seeds'])}"
     columns = min(len(names), max(15 // len(tasks), 1), 3)  # a cell is wide enough for its numbers
     headings, layout = [style.label for style in names.values()], {"columns": columns, "sharex": True, "sharey": True}
-    figure, axes = new_figure(table, title, note, headings, len(tasks) * 0.42 + 0.3, **layout)
-    half = (table["high"] - table["mean"]).map("\n±{:.1f}".format).where(table["high"].notna(), "")
-    cells = table.assign(text=table["mean"].map("{:.1f}".format) + half)
-    cells = cells.pivot(index=["method", "after"], columns="task", values=["mean", "text"])
-    look = {"vmin": 10 * (table["mean"].min() // 10), "vmax": 100, "cbar": False, "fmt": "", "linewidths": 1}
+    figure, axes = new_figure(table.drop(columns="seeds"), title, note, headings, len(order) * 0.42 + 0.3, **layout)
+    look = {"vmin": 0, "vmax": 100, "cbar": False, "fmt": "", "linewidths": 1, "xticklabels": range(1, len(tasks) + 1)}
     look |= {"cmap": seaborn.light_palette("#2f94d1", as_cmap=True), "annot_kws": {"color": "black", "size": 9}}
-    look |= {"xticklabels": range(1, len(tasks) + 1)}
-    look |= {"yticklabels": [f"{i} {task}" for i, task in enumerate(tasks, 1)]}
+    look |= {"yticklabels": [*order[: -len(tasks)], *(f"{i} {task}" for i, task in enumerate(tasks, 1))]}
     for one, (name, style) in zip(axes, names.items(), strict=True):
-        means, notes = (cells.loc[name][what].reindex(index=tasks, columns=tasks) for what in ("mean", "text"))
+        means = cells.loc[name].unstack("task").reindex(index=order, columns=tasks)
+        change = (means.loc[tasks] - np.diag(means.loc[tasks])).map("\n{:+z.1f}".format).where(earlier, "")
+        notes = means.map("{:.1f}".format)
+        notes.loc[tasks] += change.replace("-", "−", regex=True)
         seaborn.heatmap(means.astype(float), annot=notes, ax=one, **look)
         one.set(xlabel="", ylabel="")
         one.grid(visible=False)
@@ -66,7 +72,7 @@ def forgetting_bars(
 
     Forgetting is the best accuracy before the last task minus accuracy at the end, mean over the old tasks; below zero
     a task has gained. Dots are seeds.
-    table: a row per seed: sequence, method, seed, value (its forgetting), mean, low, high, seeds
+    table: a row per seed: sequence, method, seed, value (its forgetting), mean, seeds
     """
     import seaborn
 
@@ -76,9 +82,9 @@ def forgetting_bars(
             "There is no forgetting to draw: no method was measured both just after a task and at the end."
         )
     titles = dict(zip(rows["sequence"], rows["words"], strict=True))
-    table = tables.in_order(tables.by_seed(rows, "forgetting"), ["sequence", "method"], sequence=titles)
+    table = tables.by_seed(rows, ["sequence", "method"], "forgetting", sequence=titles)
     names, columns = styles(table["method"]), {1: 1, 2: 2, 4: 2}.get(len(titles), 3)
-    note = "Best accuracy on the old task so far minus that at the end, test data; dots: seeds"
+    note = "Best accuracy on the old task so far minus that at the end, test data"
     layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
     height = 0.28 * len(names) + 0.5
     figure, axes = new_figure(table, "Forgetting of the old tasks", note, [*titles.values()], height, **layout)
@@ -86,78 +92,57 @@ def forgetting_bars(
     for one, (sequence, heading) in zip(axes, titles.items(), strict=True):
         rows = table[table["sequence"] == sequence]
         shared = {"x": "value", "y": "method", "order": list(names), "legend": False, "ax": one}
-        seaborn.barplot(rows, **shared, **bars, err_kws={"color": INK, "linewidth": 1.4}, errorbar=t_interval)
+        seaborn.barplot(rows, **shared, **bars, errorbar=None)
         dots = {"hue": "seed", "palette": [INK] * rows["seed"].nunique(), "dodge": True, "jitter": False, "size": 3}
         seaborn.stripplot(rows, **shared, **dots)
         one.set_yticks(range(len(names)), [textwrap.fill(style.label, 18) for style in names.values()])
         one.axvline(0, color=SOFT, linewidth=0.8)
         one.grid(visible=False, axis="y")
-        describe(figure, f"{heading}, percentage points: {_in_words(rows, names)}")
+        groups = rows.groupby("method", sort=False)["value"]
+        told = words.listed(f"{names[name].label} {words.spread(values)}" for name, values in groups)
+        describe(figure, f"{heading}, percentage points: {told}")
     label(axes, "forgetting, points", "")
     return figure
 
 
-def _in_words(rows: pd.DataFrame, names: Mapping[str, Style]) -> str:
-    """Return each method's mean and interval."""
-    rows = rows.drop_duplicates("method")
-    return words.listed(words.means(rows, [names[name].label for name in rows["method"]]))
-
-
 @drawing()
-def forgetting_by_gap(accuracy: pd.DataFrame, order: Iterable[str] | Mapping[str, str]) -> Figure:
-    """Draw forgetting of fine-tuning, LwF and EBLL from the nearest to the farthest pair of tasks; below, EBLL's gain.
+def forgetting_by_gap(accuracy: pd.DataFrame, gaps: Mapping[str, float]) -> Figure:
+    """Draw the forgetting of LwF and EBLL over the gap between the tasks of a pair; below, what EBLL gains on LwF.
 
-    order   ids of the sequences from near to far, or a dict from a word to an id: {"near": "mlp:letters-mnist"}
+    gaps    id of each pair's sequence -> gap (M8); of the main job's table `gaps.groupby("sequence")["gap"].mean()`
 
-    The gain is EBLL's accuracy on old tasks at the end minus LwF's, seed by seed. Dots are seeds (below: one difference
-    each). Lines between pairs lead the eye: there is nothing in between.
-    table: a row per seed, in percentage points: panel (forgetting or gain), place (0 for the nearest pair), sequence,
-    method, seed, value, mean, low, high, seeds
+    The gain is EBLL's accuracy on old tasks at the end minus LwF's, seed by seed. Fine-tuning, which forgets many times
+    as much, is in the heading. Lines between pairs lead the eye: there is nothing in between.
+    table: a row per seed, in points: panel (forgetting or gain), gap, sequence, method, seed, value, mean, seeds
     """
-    sequences = list(order.values() if isinstance(order, Mapping) else order)
-    if len(set(sequences)) != len(sequences):
-        raise InputError(f"order: each sequence has one place from near to far; got {', '.join(sequences)}.")
-    rows = tables.outcomes(accuracy, sequences)
+    if not isinstance(gaps, Mapping | pd.Series):
+        raise InputError(f"gaps must map each sequence to its gap, such as {{'mlp:a-b': 0.2}}; got {gaps!r}.")
+    gaps = {name: check_number(gaps[name], f"The gap of {name}") for name in sorted(gaps.keys(), key=gaps.get)}
+    rows = tables.outcomes(accuracy, gaps)
     tables.chosen(rows, ["ebll", "lwf"])  # both must be there
     titles = dict(zip(rows["sequence"], rows["words"], strict=True))
     old = rows.pivot(index=["sequence", "seed"], columns="method", values="old")
-    gain = (old["ebll"] - old["lwf"]).rename("gain").reset_index().assign(method="ebll minus lwf")
-    lost = rows[rows["method"].isin(["finetune", "lwf", "ebll"])]
-    panels = {"forgetting": tables.by_seed(lost, "forgetting"), "gain": tables.by_seed(gain, "gain")}
-    table = pd.concat(panels, names=["panel"]).reset_index("panel").reset_index(drop=True)
-    table.insert(1, "place", table["sequence"].map(sequences.index))
-    names = styles(panels["forgetting"]["method"])
+    gain = (old["ebll"] - old["lwf"]).rename("value").reset_index().assign(method="ebll minus lwf")
+    lost = rows[rows["method"].isin(["finetune", "lwf", "ebll", "ebll-separate"])]
+    parts = {"forgetting": lost.assign(value=lost["forgetting"]), "gain": gain}
+    table = pd.concat(parts, names=["panel"]).reset_index("panel")
+    table = tables.by_seed(table, ["panel", "sequence", "method"], "value", panel=parts, sequence=gaps)
+    table.insert(1, "gap", table["sequence"].map(gaps))
+    lost, gain = (table[table["panel"] == panel] for panel in parts)
+    plain = lost[lost["method"] == "finetune"].drop_duplicates("sequence")["mean"].map(words.percent)
+    heading = f"Fine-tuning, from near to far: {words.listed(plain)} (not shown)" if len(plain) else ""
+    looks = styles(lost.loc[lost["method"] != "finetune", "method"])
     gains = {"ebll minus lwf": dataclasses.replace(METHODS["ebll"], label="EBLL minus LwF")}
-    title = "Forgetting from the nearest to the farthest pair of tasks"
-    note = "Test data; dots: seeds, below the same seed with both methods"
-    figure, (above, below) = new_figure(table, title, note, ["", ""], [2.5, 1.7], sharex=True)
-    _draw_pairs(above, table[table["panel"] == "forgetting"], names)
-    _draw_pairs(below, table[table["panel"] == "gain"], gains)
-    above.set(xlabel="", ylabel="forgetting, points")
-    below.set(xlabel="pair of tasks, from near (left) to far (right)", ylabel="EBLL minus LwF,\nold tasks, points")
-    legend_beside(above, names.values())
-    lead = [f"{word}\n" for word in order] if isinstance(order, Mapping) else [""] * len(titles)
-    ticks = [a + textwrap.fill(b, max(12, 72 // len(titles))) for a, b in zip(lead, titles.values(), strict=True)]
-    below.set_xticks(range(len(ticks)), ticks)
-    for name, rows in table.groupby("sequence", sort=False):
-        parts = [f"{panel} {_in_words(part, names | gains)}" for panel, part in rows.groupby("panel")]
-        describe(figure, f"{titles[name]}: {'; '.join(parts)}")
+    panels = Panel("forgetting,\npoints", lost, looks, "method", heading), Panel("old tasks,\npoints", gain, gains)
+    title, heights = "Forgetting over the gap between the tasks of a pair", [2.3, 1.7]
+    figure, axes = line_figure(list(panels), "gap", table, title, "Test data", "gap (M8)", heights)
+    axes[-1].set_xticks(list(gaps.values()), [f"{titles[sequence]}: {gap:.2f}" for sequence, gap in gaps.items()])
+    for tick in axes[-1].xaxis.get_major_ticks()[1::2]:  # on two levels, as gaps may be close
+        tick.set_pad(18)
+    for one in axes:
+        one.set_ylim(bottom=min(one.get_ylim()[0], 0))
+        one.axhline(0, color=SOFT, linewidth=0.8, zorder=1)
     return figure
-
-
-def _draw_pairs(axes: Axes, rows: pd.DataFrame, names: Mapping[str, Style]) -> None:
-    """Draw means with intervals, and seeds as dots, at each place; the methods of a place stand side by side."""
-    import seaborn
-
-    shared = {"x": "place", "y": "value", "hue": "method", "hue_order": list(names), "legend": False, "ax": axes}
-    shared |= {"palette": [style.color for style in names.values()]}
-    lines = {"linestyles": [style.line for style in names.values()], "linewidth": 1.3, "err_kws": {"linewidth": 1.3}}
-    marks = {"markers": [style.marker for style in names.values()], "markersize": 7, "markeredgecolor": "white"}
-    apart = 0.8 - 0.8 / len(names)  # as far as the dots of the strips
-    seaborn.stripplot(rows, **shared, dodge=True, jitter=False, size=3, alpha=0.6)
-    seaborn.pointplot(rows, **shared, **lines, **marks, dodge=apart or False, errorbar=t_interval)
-    axes.axhline(0, color=SOFT, linewidth=0.8, zorder=1)
-    axes.grid(visible=False, axis="x")
 
 
 @drawing()
@@ -166,46 +151,50 @@ def stability_plasticity(
 ) -> Figure:
     """Draw old-task accuracy (kept, at the end) against new-task accuracy (when just learned), a panel per sequence.
 
-    A marker is a mean, its cross the two intervals, light dots are seeds. The lines through 'one network per task' and
-    'joint training' mark what can be had without learning in sequence.
-    table: in percent, a row per seed: sequence, method, seed, old and new, of both mean, low and high; seeds
+    A marker is a mean, pale dots are its seeds. The lines through 'one network per task' and 'joint training' mark what
+    can be had without learning in sequence.
+    table: in percent, a row per seed: sequence, method, seed, old, new, old_mean, new_mean, seeds
     """
-    import seaborn
-
-    rows, by = tables.outcomes(accuracy, sequences), ["sequence", "method"]
-    rows = tables.of_methods(rows, methods).dropna(subset=["old", "new"])
+    rows = tables.of_methods(tables.outcomes(accuracy, sequences), methods).dropna(subset=["old", "new"])
     titles = dict(zip(rows["sequence"], rows["words"], strict=True))
-    table = rows.merge(tables.intervals(rows, by, "old", "new"), on=by)
-    table = tables.in_order(table, by, sequence=titles)
-    columns = [f"{side}{what}" for side in ("old", "new") for what in ("", "_mean", "_low", "_high")]
-    table, names, columns = table[[*by, "seed", *columns, "seeds"]], styles(table["method"]), min(len(titles), 2)
-    title, note = "What is kept against what is learned", "Test data; dots: seeds"
-    height = 3.6 if columns == 1 else 2.4
-    figure, axes = new_figure(table, title, note, [*titles.values()], height, columns=columns, ax=ax)
-    dots = {"hue": "method", "palette": {name: style.color for name, style in names.items()}, "legend": False}
+    table = tables.by_seed(rows, ["sequence", "method"], "old", "new", sequence=titles)
+    names, columns = styles(table["method"]), min(len(titles), 2)
+    title, height = "What is kept against what is learned", 3.6 if columns == 1 else 2.8
+    figure, axes = new_figure(table, title, "Test data", [*titles.values()], height, columns=columns, ax=ax)
     for one, (sequence, heading) in zip(axes, titles.items(), strict=True):
         rows = table[table["sequence"] == sequence]
-        means = rows.drop_duplicates("method")
-        seaborn.scatterplot(rows, x="new", y="old", **dots, s=12, alpha=0.4, linewidth=0, ax=one)
-        _draw_means(one, means, names)
-        describe(figure, f"{heading}: {'; '.join(words.means(means, _labels(means), SIDES))}")
+        for name, own in rows.groupby("method", sort=False):
+            one.plot(own[["new_mean", "new"]].T, own[["old_mean", "old"]].T, color=names[name].color, **PALE)
+            one.scatter("new", "old", s=9, data=own, color=names[name].color, **PALE | {"linewidth": 0})
+        _draw_means(one, rows, names)
+        describe(figure, f"{heading}: {_sides(rows)}")
     label(axes, *AXES, middle=0.37)
     legend_beside(axes[columns - 1], [_in_legend(name, style) for name, style in names.items()])
     return figure
 
 
-def _draw_means(axes: Axes, means: pd.DataFrame, names: Mapping[str, Style], **look: object) -> None:
-    """Draw means as marks, with crosses of their intervals, and lines through the references."""
-    for name, rows in means.groupby("method", sort=False):
-        style = names[name]
-        across, up = (rows[f"{side}_high"] - rows[f"{side}_mean"] for side in ("new", "old"))
-        shown = {"color": style.color, "markersize": 8, "elinewidth": 1, "zorder": 4} | look
-        axes.errorbar(rows["new_mean"], rows["old_mean"], up, across, fmt=style.marker, **shown)
+def _draw_means(axes: Axes, rows: pd.DataFrame, names: Mapping[str, Style], hollow: bool = False) -> None:
+    """Draw means as marks, and lines through the references; the axes end at 100 %."""
+    for name, own in rows.groupby("method", sort=False):
+        style, means = names[name], own.drop_duplicates(["new_mean", "old_mean"])
+        above = 4 if style.marker in "os" else 4.5  # a cross or a star is seen on a disc, which would hide it
+        shown = {"color": style.color, "linestyle": "", "markersize": 8, "zorder": above}
+        shown |= {"markerfacecolor": "white", "markeredgecolor": style.color, "markeredgewidth": 1.3} if hollow else {}
+        axes.plot(means["new_mean"], means["old_mean"], marker=style.marker, **shown)
         if name in REFERENCES:
             line = {"color": style.color, "linestyle": style.line, "linewidth": 1, "zorder": 1}
-            axes.axhline(rows["old_mean"].iloc[0], **line)
-            axes.axvline(rows["new_mean"].iloc[0], **line)
+            axes.axhline(means["old_mean"].iloc[0], **line)
+            axes.axvline(means["new_mean"].iloc[0], **line)
+    axes.set(xlim=(None, min(axes.get_xlim()[1], 100)), ylim=(None, min(axes.get_ylim()[1], 100)))
     axes.locator_params(nbins=6, steps=[1, 2, 5, 10])
+
+
+def _sides(rows: pd.DataFrame) -> str:
+    """Return each method's accuracies, with its setting where it has one."""
+    by = ["method", "strength"] if "strength" in rows else ["method"]
+    groups = [own for _, own in rows.groupby(by, sort=False, dropna=False)]
+    told = [(_labels(own)[0], words.spread(own["old"]), words.spread(own["new"])) for own in groups]
+    return "; ".join(f"{name} {old} % old, {new} % new" for name, old, new in told)
 
 
 def _labels(rows: pd.DataFrame) -> list[str]:
@@ -234,18 +223,21 @@ def tradeoff_fronts(
 
     A line runs from a method's weakest to its strongest setting, where its arrow points; the legend names both.
     Filled marks are the Pareto front of their method: no other setting of it is at least as good on both axes and
-    better on one.
-    table: in percent, a row per method and `strength`, by its size: mean, low and high of old and new; seeds that
-    reached the end; runs that began (most seeds of any row); on_front
+    better on one. Pale dots and lines are the seeds.
+    table: in percent, a row per method, `strength` and seed that reached the end, or one without: old, new, their
+    means; seeds; runs that began (most seeds of any setting); on_front
     """
     rows, _, named = tables.one_sequence(accuracy, sequence, methods, "strength")
     table = _fronts(rows.assign(strength=rows["strength"].astype(float).fillna(0.0)))
     drawn, title = table[table["seeds"] > 0], f"What is kept against what is learned: {named}"
     names, legend = styles(drawn["method"]), []
-    note = f"{split.capitalize()} data; lines: weak to strong; filled: on the Pareto front"
+    note = f"{split.capitalize()} data; lines: weak to strong; hollow: another setting is better"
     figure, (axes,) = new_figure(table, title, note, [""], 4.2, ax=ax)
     for name, rows in drawn.groupby("method", sort=False):
-        style, strengths, places = names[name], rows["strength"].dropna(), rows[["new_mean", "old_mean"]].to_numpy()
+        style, means = names[name], rows.drop_duplicates("strength")
+        strengths, places = means["strength"].dropna(), means[["new_mean", "old_mean"]].to_numpy()
+        for _, own in rows.groupby("seed"):
+            axes.plot(own["new"], own["old"], color=style.color, marker=".", **PALE)
         if strengths.empty:
             legend.append(_in_legend(name, style))
             continue
@@ -255,18 +247,19 @@ def tradeoff_fronts(
         arrow = {"arrowstyle": "-|>", "color": style.color, "mutation_scale": 14, "shrinkB": 5, "linewidth": 0}
         if len(places) > 1:
             axes.annotate("", places[-1], places[-2], arrowprops=arrow)
-    _draw_means(axes, drawn[drawn["on_front"]], names)
-    _draw_means(axes, drawn[~drawn["on_front"]], names, markerfacecolor="white", markeredgecolor=None)
     axes.margins(0.09)
+    _draw_means(axes, drawn[drawn["on_front"]], names)
+    _draw_means(axes, drawn[~drawn["on_front"]], names, hollow=True)
     label([axes], *AXES)
     legend_beside(axes, legend)
-    front = _labels(drawn[drawn["on_front"] & drawn["strength"].notna()])
-    missed = table[(table["seeds"] < table["runs"]) & (table["method"] != "single-task")]
-    ended = missed["seeds"].map(" {} of ".format) + missed["runs"].map(str)
-    ended = [name + count for name, count in zip(_labels(missed), ended, strict=True)]
+    settings = table.drop_duplicates(["method", "strength"])
+    front = _labels(settings[settings["on_front"] & settings["strength"].notna()])
+    missed = settings[(settings["seeds"] < settings["runs"]) & (settings["method"] != "single-task")]
+    counts = zip(_labels(missed), missed["seeds"], missed["runs"], strict=True)
+    ended = [f"{name} {seeds} of {runs}" for name, seeds, runs in counts]
     text = ["On the Pareto front: " + words.listed(front) if front else ""]
     text += ["Seeds that reached the end: " + words.listed(ended) if ended else ""]
-    return describe(figure, "; ".join(words.means(drawn, _labels(drawn), SIDES)), *text)
+    return describe(figure, _sides(drawn), *text)
 
 
 def _fronts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -276,10 +269,10 @@ def _fronts(rows: pd.DataFrame) -> pd.DataFrame:
     ended = tables.outcomes(rows, None, ("strength",)).dropna(subset=["old", "new"])
     if ended.empty:
         raise InputError("No run in the accuracy table reached the end of its sequence: there is nothing to draw.")
-    table = begun[by].merge(tables.intervals(ended, by, "old", "new"), how="left", on=by)
-    table = table.fillna({"seeds": 0}).astype({"seeds": int})
+    table = begun[by].merge(tables.by_seed(ended, by, "old", "new"), how="left", on=by)
+    table = table.fillna({"seeds": 0}).astype({"seeds": int, "seed": "Int64"})
     table = table[(table["seeds"] > 0) | (table["method"] != "single-task")]  # it has no end that it could miss
-    table = tables.in_order(table.assign(runs=begun["runs"].max()), by)
+    table = tables.in_order(table.assign(runs=begun["runs"].max()), [*by, "seed"])
     for _, own in table.groupby("method"):
         table.loc[own.index, "on_front"] = pareto_front(own[["new_mean", "old_mean"]].to_numpy())
     without = table.groupby("method")["strength"].transform(lambda strengths: strengths.eq(0).all()).astype(bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import math
 import sys
@@ -18,7 +19,6 @@ from PIL import Image
 
 from ebll.errors import InputError
 from ebll.files import write_files
-from ebll.metrics import confidence_interval
 
 from .style import SOFT, Style, drawing
 from .words import seeds_words, sentences
@@ -40,6 +40,7 @@ def new_figure(
     Title and caption begin the alt text; `describe` adds what is seen.
     """
     seeds = seeds_words(table["seeds"].dropna()) if "seeds" in table else ""
+    seeds += " and their mean" if seeds.endswith("seeds") else ""
     caption = sentences("; ".join(part for part in (note.rstrip("."), seeds) if part))
     caption = caption[:1].upper() + caption[1:]
     if ax is not None:
@@ -94,11 +95,6 @@ def legend_beside(axes: Axes, styles: Iterable[Style]) -> None:
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, labelspacing=0.6)
 
 
-def t_interval(values: pd.Series) -> tuple[float, float]:
-    """Return the ends of the 95 % interval (M9), as seaborn's `errorbar` takes them."""
-    return confidence_interval(values)[1:]
-
-
 def save(figure: Figure, stem: str | Path) -> dict[str, Path]:
     """Write `stem`.png, .svg, .csv (the table) and .txt (the alt text), each whole or not at all; return their paths.
 
@@ -147,6 +143,15 @@ def with_palette(picture: bytes, colors: int) -> Image.Image:
     return few
 
 
+def picture(image: bytes, alt: str) -> dict[str, str]:
+    """A PNG by MIME type, as a notebook's output with alt text.
+
+    As HTML, since neither JupyterLab nor nbconvert's default template reads the text of an "image/png" anywhere.
+    """
+    source = f"data:image/png;base64,{base64.b64encode(image).decode('ascii')}"
+    return {"text/html": f'<img alt="{html.escape(alt)}" src="{source}">', "text/plain": alt}
+
+
 def register(formatter) -> None:
     """Have IPython's display formatter show figures with their alt text, where screen readers look for it."""
     formatter.ipython_display_formatter.for_type(Figure, _show)
@@ -158,8 +163,7 @@ def _show(figure: Figure) -> None:
     alt = getattr(figure, "alt", "")
     if not alt:
         raise NotImplementedError("IPython then shows the figure in its usual way")
-    image = base64.b64encode(png(figure)).decode("ascii")
-    display({"image/png": image, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+    display(picture(png(figure), alt), raw=True)
 
 
 if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:

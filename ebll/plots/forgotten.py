@@ -173,6 +173,7 @@ def confusion_change(predictions: pd.DataFrame, methods: Names = None, *, classe
         names = [words.shortened(name, 80 // len(answers)) for name in answers]
         seaborn.heatmap(change, annot=texts, fmt="", xticklabels=names, yticklabels=True, **look)
         one.tick_params(rotation=0)
+        one.grid(visible=False)
         one.set(xlabel="", ylabel="")
     label(axes, "answer", "class")
     return describe(figure, *headings)

@@ -1,4 +1,4 @@
-"""Lines with bands: quantities over the steps of training, along a sequence of tasks, and over a setting."""
+"""Lines of seeds and their means: over the steps of training, along a sequence of tasks, and over a setting."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from ebll.errors import InputError, check_choice
 
 from . import tables, words
 from .figure import describe, legend_beside, new_figure
-from .style import BAND, METHODS, SOFT, TERMS, Style, drawing, ordered, styles
+from .style import INK, METHODS, PALE, SOFT, TERMS, Style, drawing, ordered, styles
 from .tables import Names
 
 LOSSES = {f"loss_{term}": style for term, style in TERMS.items()}
+LOSSES["loss_distill"] = dataclasses.replace(TERMS["distill"], label="distillation,\nabove its floor")
 USUAL = ("finetune", "lwf", "ebll")
 
 
 class Panel(NamedTuple):
-    """Lines to draw into one panel: a row for each `by` and x (mean, low, high); one without x is a level line."""
+    """Lines to draw into one panel: a row per `by`, x and seed (value, mean); one without x is a level line."""
 
     ylabel: str
     table: pd.DataFrame
@@ -58,25 +59,27 @@ def line_figure(
 
 
 def draw_lines(axes: Axes, panel: Panel, x: str) -> None:
-    """Draw means as lines, and their intervals as bands; markers at all values, or a few of many."""
+    """Draw seeds as thin pale lines, and means as strong ones with markers at all values, or a few of many."""
     few = None if panel.table[x].nunique() < 20 else 0.13
     for name, style in panel.styles.items():
         rows, look = panel.table[panel.table[panel.by] == name], {"color": style.color, "linestyle": style.line}
         for level in rows.loc[rows[x].isna(), "mean"]:
             axes.axhline(level, **look, linewidth=1.3, zorder=1.5)
-        axes.plot(rows[x], rows["mean"], **look, marker=style.marker, markevery=few)
-        axes.fill_between(rows[x].astype(float), rows["low"], rows["high"], color=style.color, alpha=BAND, linewidth=0)
-    low, high = axes.get_ylim()  # whatever an interval says, there is nothing below 0 or above 100 %
-    low = low if (panel.table["mean"] < 0).any() else max(low, 0)
+        for _, seed in rows.groupby("seed"):
+            axes.plot(seed[x], seed["value"], color=style.color, **PALE)
+        means = rows.drop_duplicates(x)
+        axes.plot(means[x], means["mean"], **look, marker=style.marker, markevery=few)
+    low, high = axes.get_ylim()  # no margin leads below 0 or above 100 %
+    low = low if (panel.table["value"] < 0).any() else max(low, 0)
     axes.set_ylim(low, min(high, 100) if "%" in panel.ylabel else high)
-    axes.margins(x=0.01)
+    axes.margins(x=0.02)
 
 
 def in_words(panel: Panel, x: str) -> str:
     """Return the course of each line."""
     told = []
     for name, style in panel.styles.items():
-        means = panel.table[panel.table[panel.by] == name].set_index(x)["mean"]
+        means = panel.table[panel.table[panel.by] == name].drop_duplicates(x).set_index(x)["mean"]
         line, levels = means[means.index.notna()], means[means.index.isna()]
         told += [f"{style.label} {words.course(line)}"] if len(line) else []
         told += [f"{style.label}, level: {words.number(level)}" for level in levels]
@@ -90,8 +93,8 @@ def _panels(table: pd.DataFrame, labels: Mapping[str, str], looks: Mapping[str, 
 
 
 def _log_upwards(axes: Axes) -> None:
-    """Make the vertical axis logarithmic, with plain numbers at its ticks."""
-    axes.set_yscale("log")
+    """Make the vertical axis logarithmic, with plain numbers at its ticks; what is not above 0 is not drawn."""
+    axes.set_yscale("log", nonpositive="mask")
     axes.yaxis.set_major_formatter("{x:,.10g}")
     axes.yaxis.set_minor_formatter(LogFormatter())
 
@@ -104,7 +107,8 @@ def _steps(curves, sequence, quantities, what, methods=None, training=None, task
     negative.
     """
     key = ("sequence", "method", "seed", "training", "stage", "step", "task")
-    rows = tables.check(curves, "curves", (*tables.CURVES, *quantities), key)
+    needed = [q for q in quantities if q not in [*LOSSES][1:]]  # methods without a term may lack its column
+    rows = tables.check(curves, "curves", (*tables.CURVES, *needed), key)
     rows = tables.of_sequence(rows, sequence)
     rows = rows[rows["task"].notna() & (rows["task"] != "")]  # while the first task is learned there is no old one
     if rows.empty:
@@ -121,7 +125,8 @@ def _steps(curves, sequence, quantities, what, methods=None, training=None, task
         before = before.assign(step=before["step"] - before["step"].max() - 1)
     rows = tables.of_methods(pd.concat([before, trained]) if warm_up else trained, methods)
     names = words.listed(ordered(rows["method"]))
-    rows = rows.melt(["method", "seed", "step"], list(quantities), "quantity", "value").astype({"value": float})
+    present = [q for q in quantities if q in rows]
+    rows = rows.melt(["method", "seed", "step"], present, "quantity", "value").astype({"value": float})
     rows = rows[np.isfinite(rows["value"])]
     if next(iter(quantities)) not in set(rows["quantity"]):
         raise InputError(f"The curves table holds no {what} for {names}: all are empty.")
@@ -129,8 +134,15 @@ def _steps(curves, sequence, quantities, what, methods=None, training=None, task
 
 
 def _over_steps(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return means and intervals over the seeds."""
-    return tables.intervals(rows, ["quantity", "method", "step"], "value", quantity=rows["quantity"].unique())
+    """Return a row per seed, with the means over the seeds; distillation counts from its value at a seed's first step.
+
+    Nothing has moved there, so that value is the least that E3 can be, the entropy of the recorded answers. Later
+    batches have entropies of their own: a small remainder is noise and may be negative.
+    """
+    distill = rows[rows["quantity"] == "loss_distill"].sort_values("step")
+    floor = distill.groupby(["method", "seed"])["value"].transform("first").reindex(rows.index, fill_value=0)
+    rows, quantities = rows.assign(value=rows["value"] - floor), rows["quantity"].unique()
+    return tables.by_seed(rows, ["quantity", "method", "step"], "value", quantity=quantities)
 
 
 def _usual(names: list[str]) -> list[str]:
@@ -148,8 +160,8 @@ def feature_distance(
     which   `training`: the task being learned (default: the first one that has an old task); `task`: the old task that
             is measured, on its held-out inputs (default: the first); `warm_up=True`: also show the warm-up, when only
             the new head learns, at negative steps
-    table: quantity, method, step, mean, low, high, seeds; `quantity` is feature_distance (all steps, all methods),
-    feature_norm (first and last step, all methods) or a weighted loss term (all steps, methods in `panels`)
+    table: a row per seed: quantity, method, step, seed, value, mean, seeds; `quantity` is feature_distance,
+    feature_norm (first and last step) or a weighted loss term as in `loss_terms` (methods in `panels`)
     """
     quantities = ["feature_distance", "feature_norm", *LOSSES]
     rows, training, task, net = _steps(curves, sequence, quantities, "feature distance", methods, **which)
@@ -173,9 +185,9 @@ def feature_distance(
 def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names = None, **which: object) -> Figure:
     """Draw the weighted terms of a method's loss over the steps, a panel a method (default: finetune, lwf, ebll).
 
-    The scale is logarithmic when the peaks of two terms differ more than thirtyfold; a term of zero is then below it.
+    Distillation is drawn above its value before the first step. The scale is linear up to 0.1 nats, then logarithmic.
     which  training, task, warm_up as in `feature_distance`
-    table: quantity (a weighted loss term), method, step, mean, low, high, seeds
+    table: a row per seed: quantity (a weighted loss term), method, step, seed, value, mean, seeds
     """
     rows, training, _, net = _steps(curves, sequence, LOSSES, "loss terms", methods, **which)
     table = _over_steps(rows if methods else rows[rows["method"].isin(_usual(ordered(rows["method"])))])
@@ -196,13 +208,13 @@ def _loss_panels(table: pd.DataFrame) -> list[Panel]:
 
 
 def _share_scale(axes: list[Axes], panels: list[Panel]) -> None:
-    """Give panels of loss terms one vertical scale."""
-    peaks = [peak for panel in panels for peak in panel.table.groupby("quantity")["mean"].max() if peak > 0]
-    log, top = max(peaks, default=0) > 30 * min(peaks, default=0), max((one.get_ylim()[1] for one in axes), default=1)
+    """Give panels of loss terms one vertical scale: linear where noise of batches is large, and logarithmic above."""
+    values = [value for panel in panels for value in panel.table["value"]]
     for one in axes:
-        if log:
-            _log_upwards(one)
-        one.set_ylim(min(peaks) / 10 if log else 0, top)
+        one.set_yscale("symlog", linthresh=0.1)
+        one.yaxis.set_major_formatter("{x:g}")
+        one.set_ylim(1.1 * min(0, *values), 1.2 * max(values))
+        one.axhline(0, color=SOFT, linewidth=0.8, zorder=1)
 
 
 @drawing()
@@ -212,7 +224,7 @@ def accuracy_over_steps(
     """Draw accuracy on an old task (above) and on the new one (below) while the new one is learned, in percent.
 
     which  training, task, warm_up as in `feature_distance`
-    table: quantity (accuracy, that of the old task, or accuracy_new), method, step, mean, low, high, seeds
+    table: a row per seed: quantity (accuracy, of the old task, or accuracy_new), method, step, seed, value, mean, seeds
     """
     quantities = ("accuracy", "accuracy_new")
     rows, training, task, net = _steps(curves, sequence, quantities, "accuracy on an old task", methods, **which)
@@ -231,8 +243,8 @@ def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, 
 
     A run counts at a place only where all its tasks so far were measured. For 'single-task' each network stays as it
     is.
-    table: in percent: quantity ('average' over the tasks learned so far, or 'first', accuracy on the first task),
-    method, learned (how many tasks), task (the newest of them), mean, low, high, seeds
+    table: in percent, a row per seed: quantity ('average' over the tasks learned so far, or 'first', accuracy on the
+    first task), method, learned (how many tasks), task (the newest of them), seed, value, mean, seeds
     """
     rows, tasks, named = tables.one_sequence(accuracy, sequence, methods)
     title, parts = f"Accuracy along the sequence {named}", []
@@ -248,7 +260,7 @@ def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, 
     if runs.empty:
         names = words.listed(ordered(rows["method"]))
         raise InputError(f"No run of {names} was measured on all of its tasks so far: nothing to draw.")
-    table = tables.intervals(runs, ["quantity", "method", "learned", "task"], "value")
+    table = tables.by_seed(runs, ["quantity", "method", "learned", "task"], "value")
     labels = {"average": "average accuracy on tasks so far, %", "first": f"accuracy on {tasks[0]} (first task), %"}
     note, xlabel = "Test data; tasks differ in difficulty", "tasks learned so far, with the newest one's name"
     panels = _panels(table, labels, styles(table["method"]))
@@ -268,27 +280,24 @@ def over_setting(
 
     table       a row per setting, kind and seed, with columns `x`, `by`, `seed` and those in `ys`
     ys          for each column its axis label, with the unit: {"accuracy": "accuracy, %", "share": "share missed"}
-    by          column that tells lines apart; methods keep their styles, anything else gets a spare one
+    by          column that tells lines apart; their styles are those of `styles`, numbers count as a setting's values
     references  level lines: {"joint": {"accuracy": 91.2}}; a method's name keeps its style
-    log, log_y  logarithmic axes; across, 0 has a place left of the others, upwards all values must be above 0
+    log, log_y  logarithmic axes; across, 0 stands left of a break in the axis, upwards all values must be above 0
     caption     what else to say below, such as which data
 
-    The figure's table: quantity (a column in `ys`), `by`, `x`, mean, low, high, seeds; a reference is a row without a
-    value of `x`, interval and seeds.
+    Its table: a row per seed: quantity (of `ys`), `by`, `x`, seed, value, mean, seeds; a reference has a mean alone.
     """
     references = references or {}
     drawn = _over_setting(table, x, ys, by, references)
     if log_y and not (drawn["mean"] > 0).all():
         raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
-    kinds = drawn.loc[drawn[x].notna(), by].unique()
-    known = styles(kinds)
-    looks = {kind: known[kind] for kind in kinds}  # numbers by size, not by name
+    looks = styles(drawn.loc[drawn[x].notna(), by])
     for place, name in enumerate(references):
         grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
         looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))
     height = 2.6 if len(ys) == 1 else 2.0
     figure, axes = line_figure(_panels(drawn, ys, looks, by), x, drawn, title, caption, xlabel, height, ax=ax)
-    _scale(axes[-1], drawn[x].dropna().unique(), log)
+    _scale(axes, drawn[x].dropna().unique(), log)
     for one in axes if log_y else ():
         _log_upwards(one)
         one.autoscale(axis="y")
@@ -305,14 +314,12 @@ def _over_setting(
     if not np.isfinite(table[x].astype(float)).all():
         raise InputError(f"The given table must have a finite number in the column {x} in every row.")
     numeric = pd.api.types.is_numeric_dtype(table[by])
-    kinds = sorted(table[by].unique()) if numeric else ordered(table[by].astype(str))
     table = table.assign(**{by: table[by].map("{:g}".format if numeric else str)})
     rows = table.melt([by, x, "seed"], list(ys), "quantity", "value").astype({"value": float})
     rows = rows[np.isfinite(rows["value"])]  # a run that diverged has none
     if empty := [y for y in ys if y not in set(rows["quantity"])]:
         raise InputError(f"The given table holds no {words.listed(empty)}: all values are empty.")
-    order = [f"{kind:g}" for kind in kinds] if numeric else kinds
-    parts = [tables.intervals(rows, ["quantity", by, x], "value", quantity=ys, **{by: order})]
+    parts = [tables.by_seed(rows, ["quantity", by, x], "value", quantity=ys, **{by: ordered(rows[by])})]
     for label, at in references.items():
         for column in at:
             check_choice(column, ys, f"reference {label!r}, column")
@@ -321,17 +328,27 @@ def _over_setting(
     return tables.in_order(made, ["quantity"], quantity=ys)
 
 
-def _scale(axes: Axes, values: np.ndarray, log: bool) -> None:
+def _scale(axes: list[Axes], values: np.ndarray, log: bool) -> None:
     """Set a linear or logarithmic axis with ticks at the values, where these are far enough apart for their names."""
-    values = np.sort(values.astype(float))
+    values, lowest = np.sort(values.astype(float)), axes[-1]
     if log and (values > 0).any():  # linear from 0 to the smallest value above it, so that 0 has a place
-        axes.set_xscale("symlog", linthresh=values[values > 0][0], linscale=0.5)
-    axes.margins(x=0.03)
-    axes.autoscale(axis="x")
-    axes.xaxis.set_major_formatter("{x:g}")
-    places, shown = axes.xaxis.get_transform().transform(values), [0]
+        above = values[values > 0][0]
+        lowest.set_xscale("symlog", linthresh=above, linscale=0.5)
+        for one in axes if values[0] == 0 else ():
+            _break(one, 0.5 * above)
+    lowest.margins(x=0.03)
+    lowest.autoscale(axis="x")
+    lowest.xaxis.set_major_formatter("{x:g}")
+    places, shown = lowest.xaxis.get_transform().transform(values), [0]
     for i, place in enumerate(places):
         shown += [i] if place - places[shown[-1]] > 0.02 * np.ptp(places) * len(f"{values[i]:g}") else []
     if log or len(shown) == len(values):
-        axes.set_xticks(values[shown])
-        axes.xaxis.minorticks_off()
+        lowest.set_xticks(values[shown])
+        lowest.xaxis.minorticks_off()
+
+
+def _break(axes: Axes, place: float) -> None:
+    """Break the horizontal axis at a place: two small slashes and nothing between them."""
+    slash = {"marker": [(-1, -2), (1, 2)], "markersize": 9, "markeredgecolor": INK, "markeredgewidth": 1}
+    ends, across = [0.85 * place, 1.15 * place], axes.get_xaxis_transform()
+    axes.plot(ends, [0, 0], color="white", linewidth=3, zorder=4, clip_on=False, transform=across, **slash)

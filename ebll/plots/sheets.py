@@ -78,7 +78,7 @@ def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
 
 
 # Colour and marker of each class of images, where no method is drawn.
-CLASSES = {"#332288": "o", "#c2571a": "s", "#14866d": "^", "#b0528f": "D", "#3a8fc4": "v", "#5c4a00": "P"}
+CLASSES = {"#1f3d73": "o", "#c2571a": "s", "#14866d": "^", "#df6a98": "D", "#3a8fc4": "v", "#5c4a00": "P"}
 PLACES = ["x", "y", "x_back", "y_back"]
 FACTS = {"share": "misses {:.1f} % of spread", "accuracy": "accuracy {:.1f} %"}
 
@@ -153,8 +153,8 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
     for one, (unit, rows) in zip(axes, units, strict=True):
         for y, claim in enumerate(rows.itertuples()):
             color, marker = VERDICTS.get(str(claim.verdict).lower(), OTHER)
-            one.plot([claim.low, claim.high], [y, y], color=color, linewidth=2)
             one.plot(claim.estimate, y, color=color, marker=marker, markersize=8)
+            one.plot([claim.low, claim.high], [y, y], "|-", color=color, linewidth=2, ms=13, mew=1.5, mec=color)
             one.vlines(claim.reference, y - 0.5, y + 0.5, color=INK, linewidth=1)
         one.set_yticks(range(len(rows)), [lines[i] for i in rows.index], ha="left")
         wide = max(name.get_window_extent().width for name in one.get_yticklabels())
@@ -166,6 +166,6 @@ def claims_overview(claims: Iterable[Mapping]) -> Figure:
         names = [textwrap.fill(str(verdict), 14) for verdict in rows["verdict"]]
         verdicts.set_yticks(range(len(rows)), names, weight="bold")
         told = [f"{claim.id}, {claim.verdict}: {claim.statement.rstrip('.')}:" for claim in rows.itertuples()]
-        means, after = rows.rename(columns={"estimate": "mean"}), {"": f" {unit}".rstrip()}
-        describe(figure, *words.means(means, told, after, words.number))
+        numbers = [words.between(*row, words.number) for row in rows[["estimate", "low", "high"]].to_numpy()]
+        describe(figure, *(f"{text} {number} {unit}".rstrip() for text, number in zip(told, numbers, strict=True)))
     return figure

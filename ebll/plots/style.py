@@ -1,23 +1,27 @@
 """One colour, line style and marker for each method and each loss term, in every plot.
 
-Fine-tuning, LwF, EWC and EBLL have colours of seaborn's palette "colorblind"; every line has a contrast of at least
-3 : 1 to white.
+Fine-tuning, LwF and EBLL have colours of seaborn's palette "colorblind"; every line has a contrast of at least 3 : 1 to
+white. Purple is distillation and nothing else.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import matplotlib.style
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 __all__ = ["METHODS", "TERMS", "Style", "drawing", "ordered", "styles"]
 
 INK, SOFT = "#222222", "#5a5a5a"
 BAND = 0.16  # opacity of an interval's band
+PALE = {"alpha": 0.35, "linewidth": 0.8, "zorder": 1.8}  # one seed, below the mean
 HEAT = "cividis"
 
 
@@ -37,7 +41,8 @@ METHODS = {
     "finetune": Style("Fine-tuning", "#d55e00", (0, (5, 1.5)), "v"),
     "feature-extraction": Style("Feature extraction", "#7a4a1e", (0, (3, 1, 1, 1)), "P"),
     "lwf": Style("LwF", "#029e73", (0, (6, 1.5, 1, 1.5)), "^"),
-    "ewc": Style("EWC", "#cc78bc", (0, (3, 1, 1, 1, 1, 1)), "X"),
+    "ewc": Style("EWC", "#df6a98", (0, (3, 1, 1, 1, 1, 1)), "X"),
+    "replay": Style("Replay", "#006677", (0, (8, 1, 1, 1, 1, 1, 1, 1)), ">"),
     "code-only": Style("Code term alone", "#1f3d73", (0, (2, 1)), "<"),
     "ebll": Style("EBLL", "#0173b2", "-", "o"),
     "ebll-separate": Style("EBLL, separate operators", "#2f94d1", (0, (9, 2)), "*"),
@@ -48,18 +53,22 @@ TERMS = {
     "distill": Style("distillation", "#7b52a1", (0, (5, 1.5))),
     "code": Style("code", "#a87800", (0, (6, 1.5, 1, 1.5))),
     "penalty": Style("penalty", "#b23a55", (0, (2, 1))),
+    "replay": Style("replay", "#006677", (0, (1, 1))),
 }
 
-SPARE = (  # for methods that a reader adds, and other kinds of lines
+SPARE = (  # for methods that a reader adds, and other kinds of lines that have no order
     Style("", "#7f6a00", (0, (4, 1, 2, 1)), "p"),
-    Style("", "#5b3f8c", (0, (7, 1, 1, 1, 1, 1)), "h"),
+    Style("", "#8a2f1b", (0, (7, 1, 1, 1, 1, 1)), "h"),
     Style("", "#00757a", (0, (1, 1, 4, 1)), ">"),
     Style("", "#a3123f", (0, (2, 2)), "d"),
     Style("", "#3d6b1f", (0, (8, 1.5, 2, 1.5)), "H"),
-    Style("", "#9a4fb0", (0, (1, 1, 1, 1, 5, 1)), "8"),
+    Style("", "#1f4e5f", (0, (1, 1, 1, 1, 5, 1)), "8"),
     Style("", "#a35c00", (0, (5, 1, 1, 1, 1, 1, 1, 1)), "s"),
     Style("", "#4a5a78", (0, (3, 3)), "^"),
 )
+
+SIZES = LinearSegmentedColormap.from_list("sizes", ["#2b9c8c", "#14637f", "#0b1f3a"])  # small to large, bright to dark
+NUMBER = re.compile(r"(?:(?<!\S)-)?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same plot on every machine
@@ -98,14 +107,28 @@ def drawing() -> Iterator[None]:
 
 
 def ordered(methods: Iterable[str]) -> list[str]:
-    """Return each method once, in the fixed order of `METHODS`; methods unknown to it follow, by name."""
+    """Return each method once, in the fixed order of `METHODS`; others follow, by name and then by the number in it."""
     present = set(methods)
-    return [m for m in METHODS if m in present] + sorted(present - set(METHODS))
+    return [m for m in METHODS if m in present] + sorted(present - set(METHODS), key=_without_number)
+
+
+def _without_number(name: str) -> tuple[str, float]:
+    """Return what is left of a name without its first number, and that number: ("alpha ", 0.3)."""
+    number = NUMBER.search(name)
+    return NUMBER.sub("", name, count=1), float(number[0]) if number else 0.0
 
 
 def styles(methods: Iterable[str]) -> dict[str, Style]:
-    """Return the style of each method, in the fixed order; a method of the reader's own gets a spare style."""
+    """Return the style of each method, in the fixed order; others get spare styles.
+
+    Names that differ in a number alone, such as "alpha 1" and "alpha 3", are values of one setting: their colours go
+    from bright to dark with it.
+    """
     names = ordered(methods)
     own = [name for name in names if name not in METHODS]
+    settings = [_without_number(name)[0] for name in own]
+    sizes = [name for name, setting in zip(own, settings, strict=True) if settings.count(setting) > 1]
+    colors = dict(zip(sizes, map(to_hex, SIZES(np.linspace(0, 1, len(sizes)))), strict=True))
     spare = {name: dataclasses.replace(SPARE[i % len(SPARE)], label=name) for i, name in enumerate(own)}
+    spare |= {name: dataclasses.replace(spare[name], color=color) for name, color in colors.items()}
     return {name: METHODS.get(name) or spare[name] for name in names}

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ebll.errors import InputError, check_choice
-from ebll.metrics import confidence_interval
 
 from .style import ordered
 
@@ -35,7 +34,7 @@ def check(table: pd.DataFrame, name: str, columns: Iterable[str], key: Iterable[
         raise InputError(
             f"The {name} table has more than one row for {row}. Pick one setting (say, one alpha) before drawing."
         )
-    return table.astype(dict.fromkeys(table.select_dtypes("category"), object))
+    return table.astype({name: column.cat.categories.dtype for name, column in table.select_dtypes("category").items()})
 
 
 def check_fractions(values: pd.Series, what: str) -> None:
@@ -134,26 +133,16 @@ def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, .
     return pd.concat(parts, ignore_index=True)
 
 
-def intervals(rows: pd.DataFrame, by: list[str], *values: str, **orders: Iterable[str]) -> pd.DataFrame:
-    """Return for each group `mean`, `low` and `high` of the 95 % t-interval (M9), and `seeds`, those with a value.
+def by_seed(rows: pd.DataFrame, by: list[str], *values: str, **orders: Iterable[str]) -> pd.DataFrame:
+    """Return a row per group in `by` and seed, with means of `values` over the seeds, and how many `seeds` have them.
 
-    Of several `values` the columns are called after them: old_mean, ..., new_high. The groups are sorted, methods in
-    their fixed order, other columns as in `orders` or by value.
+    A single value is called `value`, its mean `mean`; of several, the means are old_mean and new_mean.
     """
-    groups = rows.groupby(by)
-    seeds, parts = groups[values[0]].count().rename("seeds"), []
-    for value in values:
-        columns = [f"{value}_{what}" if len(values) > 1 else what for what in ("mean", "low", "high")]
-        facts = [confidence_interval(found) for _, found in groups[value]]
-        parts.append(pd.DataFrame(facts, columns=columns, index=seeds.index))
-    return in_order(pd.concat([*parts, seeds], axis=1).reset_index(), by, **orders)
-
-
-def by_seed(rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Return a row per seed, by method: sequence, method, seed, `value`, and mean, low, high and seeds of its group."""
-    by = ["sequence", "method"]
-    rows = rows[rows[value].notna()][[*by, "seed", value]].rename(columns={value: "value"})
-    return in_order(rows.merge(intervals(rows, by, "value"), on=by), ["method"])
+    rows = rows.dropna(subset=list(values))[[*by, "seed", *values]]
+    groups, names = rows.groupby(by), {value: f"{value}_mean" if len(values) > 1 else "mean" for value in values}
+    means = {name: groups[value].transform("mean") for value, name in names.items()}
+    rows = rows.rename(columns={values[0]: "value"}) if len(values) == 1 else rows
+    return in_order(rows.assign(**means, seeds=groups["seed"].transform("size")), [*by, "seed"], **orders)
 
 
 def in_order(table: pd.DataFrame, by: list[str], **orders: Iterable[str]) -> pd.DataFrame:

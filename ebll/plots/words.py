@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-__all__ = ["course", "listed", "means", "number", "percent", "seeds_words", "sentences", "shortened"]
+__all__ = ["between", "course", "listed", "number", "percent", "seeds_words", "sentences", "shortened", "spread"]
 
 
 def number(value: float) -> str:
@@ -25,23 +25,14 @@ def percent(value: float) -> str:
     return "not measured" if math.isnan(value) else f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
 
 
-def means(
-    rows: pd.DataFrame, labels: Iterable[str], units: Mapping[str, str] | None = None, show: Callable = percent
-) -> list[str]:
-    """Return each row's mean with its interval, where there is one: ['LwF 2.0 (1.5 to 2.5)', 'EBLL 1.0'].
+def between(mean: float, low: float, high: float, show: Callable = percent) -> str:
+    """Return a mean with what it lies between, where that is not the mean itself: '2.0 (1.5 to 2.5)'."""
+    return show(mean) + ("" if math.isnan(low) or low == high else f" ({show(low)} to {show(high)})")
 
-    labels   of the rows
-    units    for several means in a row, the beginnings of their columns and what to say after each: {"old_": " % old"}
-    """
-    told = []
-    for label, row in zip(labels, rows.to_dict("records"), strict=True):
-        parts = []
-        for prefix, unit in (units or {"": ""}).items():
-            mean, low, high = (row[f"{prefix}{what}"] for what in ("mean", "low", "high"))
-            interval = "" if math.isnan(low) else f" ({show(low)} to {show(high)})"
-            parts.append(f"{show(mean)}{interval}{unit}")
-        told.append(f"{label} {', '.join(parts)}")
-    return told
+
+def spread(values: pd.Series) -> str:
+    """Return the mean of the seeds in percent or points, with the lowest and the highest of them."""
+    return between(*values.agg(["mean", "min", "max"]))
 
 
 def course(line: pd.Series) -> str:
@@ -65,15 +56,12 @@ def sentences(*parts: str) -> str:
     return " ".join(part if part.endswith(".") else f"{part}." for part in parts if part)
 
 
-def seeds_words(seeds: Iterable[int]) -> str:
-    """Return what mean and interval are of: 'mean and 95 % interval of 5 seeds'."""
-    counts = sorted({int(n) for n in seeds if n > 0})
-    if not counts or counts[-1] == 1:
-        return "one seed, no interval"
-    if len(counts) == 1:
-        return f"mean and 95 % interval of {counts[0]} seeds"
-    single = " (no interval for one seed)" if counts[0] == 1 else ""
-    return f"mean and 95 % interval of {counts[0]} to {counts[-1]} seeds{single}"
+def seeds_words(counts: Iterable[int]) -> str:
+    """Return of how many seeds a mean is: '5 seeds', '1 to 5 seeds' where some have none there, or 'one seed'."""
+    found = sorted({int(n) for n in counts if n > 0})
+    if not found or found[-1] == 1:
+        return "one seed"
+    return f"{found[0]} seeds" if len(found) == 1 else f"{found[0]} to {found[-1]} seeds"
 
 
 def shortened(name: object, width: int) -> str:

@@ -29,6 +29,7 @@ from ebll.methods import METHODS, method_from
 from ebll.reproduce import report
 from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
 from ebll.reproduce.plan import EXPERIMENTS, MAIN, PROFILES, Experiment
+from ebll.settings import MAIN_METHODS
 
 if TYPE_CHECKING:
     from ebll.reproduce.verdicts import Claim
@@ -79,7 +80,7 @@ def reproduce(
     seeds         how many, the same for all runs, in place of the profile's numbers; they count up from `first_seed`
     out           folder for accuracy.csv, curves.csv, claims.json, the other tables and the figures
     device        "auto", "cpu" or "cuda"
-    methods       one name, or several, to run in place of all; close claims have no more seeds then
+    methods       one name, or several, to run in place of `MAIN_METHODS`; close claims have no more seeds then
     workers       processes; as many as cores (at most 8) unless given, or one on a GPU
     on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
     on_progress   called a few times a second with runs done, runs in all, the job finished last, and the share of the
@@ -92,13 +93,13 @@ def reproduce(
     seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
     first_seed = check_count(first_seed, "first_seed", low=0)
     several = range(first_seed, first_seed + seeds)
-    methods = [methods] if isinstance(methods, str) else methods or METHODS
+    methods = [methods] if isinstance(methods, str) else methods or MAIN_METHODS
     names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
     device = choose_device(device)
     from ebll.reproduce.claims import check_plan
 
     jobs = jobs_of(chosen, names, several, more, device)
-    if set(names) == METHODS.keys():  # whoever leaves some out leaves out claims
+    if set(names) >= set(MAIN_METHODS):  # whoever leaves some out leaves out claims
         check_plan(chosen.experiments, [run for job in jobs for run in job.runs], chosen.claims)
     for name in dict.fromkeys(name for e in chosen.experiments for name in e.tasks):
         here, how = TASKS[name].available()

@@ -2,11 +2,12 @@
 
     ebll.widgets.forgetting_lab("alpha=1.0")                # any methods, side by side
     ebll.widgets.forgetting_lab("alpha=3.0", mode="mid-run")   # alpha acts while it trains
+    ebll.widgets.plane()                                    # two tasks in the plane, everything drawn
     ebll.widgets.submanifold_explorer()                     # what the code keeps of the features
     ebll.widgets.sweep_explorer()                           # maps of finished runs
 
 Without a kernel, or where a program executes the notebook, the same call leaves a picture of the first run. What a
-widget computes can be had without it: `run` and `explore`. `Chart` is what both show.
+widget computes can be had without it: `run`, `plane_run` and `explore`. `Chart` is what both show.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from .explorer import SubmanifoldExplorer, submanifold_explorer
 from .forgetting import ForgettingLab, forgetting_lab
 from .lab import LabRun, run, training
 from .lab_view import lab_drawing
+from .plane_lab import Plane, plane
+from .planes import PlaneConfig, PlaneRun, plane_drawing, plane_run, plane_training
 from .submanifold import Explored, explore, explored_drawing, exploring
 
 __all__ = [
@@ -29,6 +32,9 @@ __all__ = [
     "ForgettingLab",
     "LabConfig",
     "LabRun",
+    "Plane",
+    "PlaneConfig",
+    "PlaneRun",
     "SubmanifoldConfig",
     "SubmanifoldExplorer",
     "explore",
@@ -36,6 +42,10 @@ __all__ = [
     "exploring",
     "forgetting_lab",
     "lab_drawing",
+    "plane",
+    "plane_drawing",
+    "plane_run",
+    "plane_training",
     "run",
     "submanifold_explorer",
     "training",

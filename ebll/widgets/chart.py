@@ -9,7 +9,6 @@ Nothing is asked of a network: Vega comes out of vl-convert, and a page loads it
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import copy
 import functools
@@ -112,8 +111,9 @@ class Drawing:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The picture and its text, by MIME type, and metadata."""
-        picture = base64.b64encode(self.png()).decode("ascii")
-        return {"image/png": picture, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
+        from ebll.plots.figure import picture
+
+        return picture(self.png(), self.alt), {}
 
     def _filled(self) -> dict[str, Any]:
         """The Vega specification with data, settings and texts."""
@@ -122,7 +122,7 @@ class Drawing:
         times = rows[rows["run"] == ""][reading["time"]] if "run" in rows else rows[reading["time"]]
         end = times.max() if len(times) else 0
         values = {**self.settings, "held": self.moment is not None, "at": end if self.moment is None else self.moment}
-        values |= {name: textwrap.wrap(getattr(self, name), 125) or [""] for name in ("heading", "caption")}
+        values |= {name: textwrap.wrap(getattr(self, name), 110) or [""] for name in ("heading", "caption")}
         for one in spec["signals"]:
             if one["name"] in values:
                 one["value"] = _plain(values[one["name"]])
@@ -186,8 +186,7 @@ class Chart(anywidget.AnyWidget):
         """The widget, and a picture for readers without a kernel."""
         made = super()._repr_mimebundle_(**kwargs) or {}
         data, metadata = made if isinstance(made, tuple) else (made, {})
-        picture, about = self.drawing._repr_mimebundle_()
-        return {**data, **picture}, {**metadata, **about}
+        return {**data, **self.drawing._repr_mimebundle_()[0]}, metadata
 
 
 def free_stem(folder: Path, kind: str) -> Path:

@@ -18,6 +18,7 @@ from ebll.plots import METHODS
 from .controls import FRONT
 from .lab import DEEP, LOSSES
 from .look import CROSS, INK, SOFT, TERMS, channels, compiled, framed, scales, words
+from .plane_chart import plane_chart
 from .sweep_chart import sweep_chart
 
 __all__ = ["CHARTS", "lab_chart", "submanifold_chart", "write"]
@@ -63,7 +64,8 @@ def lab_chart() -> alt.TopLevelMixin:
         narrow=alt.ExprRef("available < 440"),
         lead=alt.ExprRef("narrow ? 70 : 160"),
         **{"old_task": "old task", "new_task": "new task", "methods": list(METHODS), "steps": 1, "top": 1.0},
-        **{"columns": 1.0, "loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES},
+        **{"columns": 1.0, "old_range": [0, 100], "new_range": [0, 100]},
+        **{"loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES},
         **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]")},
     )
     # The curves with what several panels need: percent, and which points get a marker (about five of a line).
@@ -78,7 +80,7 @@ def lab_chart() -> alt.TopLevelMixin:
 def _method_panel(method: Parts, name: str, title: str) -> alt.LayerChart:
     """One quantity of all methods over steps; "distance" is the upper one, with the texts of changes in mid-run."""
     upper = name == "distance"
-    x_title, domain = (None, "[0, top]") if upper else ("optimiser step", "[0, 100]")
+    x_title, domain = (None, "[0, top]") if upper else ("optimiser step", f"{name}_range")
     y = alt.Y(
         f"{'feature_distance' if upper else name}:Q",
         scale=alt.Scale(domain=alt.ExprRef(domain), clamp=True),
@@ -245,7 +247,7 @@ def _answers() -> alt.LayerChart:
 # The submanifold explorer
 
 BARS = {"direct": "features themselves", "autoencoder": "through the autoencoder", "pca": "through PCA of that size"}
-COLORS = {"direct": "#332288", "autoencoder": "#c2571a", "pca": "#14866d"}
+COLORS = {"direct": "#1f3d73", "autoencoder": "#c2571a", "pca": "#14866d"}
 POINTS = {
     "features of a held-out image": (COLORS["direct"], "circle"),
     "their reconstruction": (COLORS["autoencoder"], "square"),
@@ -300,7 +302,7 @@ def _plane() -> alt.LayerChart:
     here, back, other = POINTS
     edges = {f"{name}{i}": f"datum.{name} {'-+'[i]} half_cell[{c}]" for c, name in enumerate("xy") for i in (0, 1)}
     cells = alt.Chart(alt.NamedData("field")).transform_filter(AT).transform_calculate(**edges)
-    e4 = alt.Scale(scheme="purples", domain=alt.ExprRef("[0, e4_top]"), clamp=True)
+    e4 = alt.Scale(range=["#ffffff", TERMS["code"].color], domain=alt.ExprRef("[0, e4_top]"), clamp=True)
     points = alt.Chart(alt.NamedData("points")).transform_filter(AT)
     lines = points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True)
     layers = [
@@ -361,7 +363,7 @@ def _shares(column: str, title: str) -> alt.LayerChart:
 # As Vega reads them
 
 CHARTS: dict[str, Callable[[], alt.TopLevelMixin]] = {
-    "lab": lab_chart, "submanifold": submanifold_chart, "sweep": sweep_chart,
+    "lab": lab_chart, "plane": plane_chart, "submanifold": submanifold_chart, "sweep": sweep_chart,
 }  # fmt: skip
 
 

@@ -23,8 +23,8 @@ from ebll.settings import Settings, TrainSettings, as_in, setting
 
 __all__ = ["LAB_METHODS", "MID_RUN", "Change", "LabConfig", "SubmanifoldConfig", "WidgetConfig"]
 
-LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "ebll", "ebll-separate")
-"""The methods that the forgetting lab offers: those that learn the new task without the old one's data."""
+LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "replay", "ebll", "ebll-separate")
+"""The methods that the forgetting lab offers: those that learn without the old data, or with a few images of it."""
 MID_RUN = ("alpha", "distill_weight", "ewc_strength")
 """The settings that may change in mid-run: the weights of the loss terms."""
 

@@ -34,6 +34,8 @@ GRIDS: dict[str, tuple[float, ...]] = {
     "recon_weight": (0, *(10.0**p for p in range(-6, -2)), *(m * 10.0**p for p in range(-2, 1) for m in (1, 3)), 10),
     "learning_rate": (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     "epochs": (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30),
+    "features": (2, 3),
+    "distance": (0, 0.5, 1, 1.5, 2, 2.4, 3, 4, 5),
     "seed": tuple(range(21)),
 }
 """Setting -> the values its slider has, rising; any other can be typed."""
@@ -96,7 +98,7 @@ class Status(anywidget.AnyWidget):
 def setting_slider(name: str, rules: Mapping[str, Any], act: Callable) -> Slider:
     """The slider of a setting with these rules, see `Settings.metadata`; `act` is called with each change."""
     made = Slider(
-        grid=[float(one) for one in GRIDS[name]],
+        grid=[float(one) for one in GRIDS[name] if rules["low"] <= one <= rules["high"]],
         label=f"{NAMES.get(name, name)} {rules['symbol']}".strip(),
         tip=rules["doc"],
         whole=isinstance(rules["default"], int),

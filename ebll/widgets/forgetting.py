@@ -26,6 +26,7 @@ from .lab import LabRun, steps_of, training
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
+SLIDERS = tuple(name for name in GRIDS if name in LabConfig.__dataclass_fields__)
 STAYS = 2.5  # seconds for which a sentence about a change stays while a run goes on
 FRAME = 0.09  # seconds from one picture to the next
 PATIENCE = 2000  # optimiser steps of all methods up to which the cell itself makes the first run
@@ -63,7 +64,7 @@ class ForgettingLab(SettingsWidget):
     """
 
     controls: ClassVar[tuple[str, ...]] = (
-        *("old", "new", "net", "methods", *GRIDS, "speed"),
+        *("old", "new", "net", "methods", *SLIDERS, "speed"),
         *("buttons", "mode", "terms", "code", "take", "table"),
     )
     drawn, figure = "lab", "figure"
@@ -95,7 +96,7 @@ class ForgettingLab(SettingsWidget):
 
     def _build(self) -> None:
         on = self.listener
-        self._add_settings({"old": self.offered, "new": self.offered, "net": NET_NAMES}, GRIDS)
+        self._add_settings({"old": self.offered, "new": self.offered, "net": NET_NAMES}, SLIDERS)
         self.boxes = {name: self._box(name) for name in LAB_METHODS}
         tip = f"Optimiser steps a second, at most; {FASTEST:g} is as fast as it goes."
         self.pace = listening(Slider(grid=list(SPEEDS), label="speed, steps/s", tip=tip), on(self._set_speed))

@@ -72,6 +72,8 @@ def lab_drawing(
         "steps": int(steps or held["step"].max(initial=1)),
         "top": _round_up(_largest(held["feature_distance"].astype(float))),
         "loss_top": float(10 ** np.ceil(np.log10(1.01 * highest))),
+        "old_range": _zoomed(held["accuracy"], beside, "accuracy"),
+        "new_range": _zoomed(held["accuracy_new"], beside, "accuracy_new"),
         "terms_of": terms_of,
         "terms_label": styles([terms_of])[terms_of].label if terms_of else "",
         # A legend without entries would have no size, and the chart none either.
@@ -124,6 +126,19 @@ def _round_up(value: float) -> float:
     value = min(max(1.05 * float(value), 1.0), 1e15)
     power = 10 ** np.floor(np.log10(value))
     return float(next(step * power for step in (1, 1.5, 2.5, 4, 6, 10) if step * power >= value))
+
+
+def _zoomed(shares: np.ndarray, beside: pd.DataFrame | None, name: str) -> list[float]:
+    """The limits of an axis of accuracies in %: whole tens, so that the axis seldom moves while a run goes on."""
+    several = [shares] if beside is None or name not in beside else [shares, beside[name].to_numpy()]
+    percent = 100 * np.concatenate(several).astype(float)
+    percent = percent[np.isfinite(percent)]
+    if not len(percent):
+        return [0.0, 100.0]
+    return [
+        max(0.0, 10 * float(np.floor((percent.min() - 5) / 10))),
+        min(100.0, 10 * float(np.ceil((percent.max() + 5) / 10))),
+    ]
 
 
 # As a table of results, and as files

@@ -15,7 +15,7 @@ from .look import INK, framed, scales, words
 
 __all__ = ["PINNED", "sweep_chart"]
 
-PINNED = Style("pinned cell", "#7b52a1", (0, (2, 1.5)), "D")
+PINNED = Style("pinned cell", "#a3123f", (0, (2, 1.5)), "D")
 _LOOKS = {**METHODS, "pinned": PINNED}
 _LABELS = {name: look.label for name, look in _LOOKS.items()}
 _MISSING = "#ededed"

@@ -4,12 +4,12 @@
 # A small network learns letters and then textures. You see it forget the letters, and how much of them two methods keep:
 # Learning without Forgetting (LwF) and Encoder Based Lifelong Learning (EBLL).
 #
-# - **What for**: the whole idea in one sitting; the course of eight notebooks after it takes its time.
+# - **What for**: the whole idea in one sitting; the course of nine notebooks after it takes its time.
 # - **For whom**: anyone who has trained a network in PyTorch once. Nothing about lifelong learning is assumed.
 # - **Before this**: `make lab` (or `pip install -e .`) in the folder of the kit. No download is needed.
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
 #
-# {{links}}
+# {{start}}
 #
 # After this notebook you can
 #
@@ -22,18 +22,11 @@
 # [the glossary of columns](../docs/glossary.md).
 
 # %% setup tags=["environment"]
-try:
-    import ebll
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "This kernel has no ebll. In the kit's folder: `make lab`, or `pip install -e .` and restart the kernel. On "
-        "Colab: `%pip install git+ADDRESS`, the address of the repository that this notebook came from."
-    ) from error
-ebll.environment.check_environment()
-
 import pandas as pd
 import torch
 from torch.nn.functional import mse_loss
+
+import ebll
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)

@@ -11,7 +11,7 @@
 # - **Before this**: `01_joint_training.ipynb`, or the words task, head and forgetting (M5).
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
 #
-# {{links}}
+# {{start}}
 #
 # After this notebook you can
 #
@@ -25,21 +25,14 @@
 # [the glossary of columns](../docs/glossary.md).
 
 # %% setup tags=["environment"]
-try:
-    import ebll
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "This kernel has no ebll. In the kit's folder: `make lab`, or `pip install -e .` and restart the kernel. On "
-        "Colab: `%pip install git+ADDRESS`, the address of the repository that this notebook came from."
-    ) from error
-ebll.environment.check_environment()
-
 import copy
 import math
 
 import pandas as pd
 import torch
 from torch.nn.utils import parameters_to_vector as vector
+
+import ebll
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
@@ -272,18 +265,6 @@ assert mean["others"].is_monotonic_increasing  # above 1 lifts the small probabi
 assert mean["pull"].is_monotonic_decreasing
 assert 3.5 < mean.pull[8.0] / mean.pull[16.0] < 5  # about the square of 2
 
-# %% temperature-exercise-text [markdown]
-# **Exercise 4.** Choose a temperature to distill with, from the upper panel.
-
-
-# %% temperature-exercise tags=["exercise"]
-# Which side of 1, and how far from it? One number.
-# solution
-my_temperature = 2.0
-
-# %% temperature-check tags=["check"]
-ebll.course.checks.temperature(my_temperature)
-
 # %% temperature-runs-text [markdown]
 # So a temperature below 1 is a slip: it sharpens, and what the old network knows of the other classes is lost. But a
 # plain sweep over $\theta$ mixes up two things, the shape of the targets and the strength of the term. So we train LwF
@@ -471,8 +452,7 @@ runs |= {("digits", name): learn(digits, methods[name]) for name in ("finetune",
 runs |= {(task.name, "ebll"): learn(task, methods["ebll"]) for task in (mnist, digits, textures)}
 
 accuracy = pd.concat([run.accuracy for (_, name), made in runs.items() if name in methods for run in made])
-places = {f"gap {gap[name]:.2f}": f"mlp:letters-{name}" for name in gap.index}
-ebll.plots.forgetting_by_gap(accuracy, places)
+ebll.plots.forgetting_by_gap(accuracy, gap.rename("mlp:letters-{}".format))
 
 # %% ladder-read
 table = ebll.plots.outcomes(accuracy)

@@ -12,7 +12,7 @@
 #   how an encoder is fitted (E2).
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
 #
-# {{links}}
+# {{start}}
 #
 # After this notebook you can
 #
@@ -26,19 +26,12 @@
 # [the glossary of columns](../docs/glossary.md).
 
 # %% setup tags=["environment"]
-try:
-    import ebll
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "This kernel has no ebll. In the kit's folder: `make lab`, or `pip install -e .` and restart the kernel. On "
-        "Colab: `%pip install git+ADDRESS`, the address of the repository that this notebook came from."
-    ) from error
-ebll.environment.check_environment()
-
 import copy
 
 import pandas as pd
 import torch
+
+import ebll
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)

@@ -11,7 +11,7 @@
 #   largest stable strength.
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
 #
-# {{links}}
+# {{start}}
 #
 # After this notebook you can
 #
@@ -25,20 +25,13 @@
 # [the glossary of columns](../docs/glossary.md).
 
 # %% setup tags=["environment"]
-try:
-    import ebll
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "This kernel has no ebll. In the kit's folder: `make lab`, or `pip install -e .` and restart the kernel. On "
-        "Colab: `%pip install git+ADDRESS`, the address of the repository that this notebook came from."
-    ) from error
-ebll.environment.check_environment()
-
 import tempfile
 
 import numpy as np
 import pandas as pd
 import torch
+
+import ebll
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
@@ -917,7 +910,7 @@ assert abs(usual.mean()) < 0.5 < far.mean()
 # - The same map on test images: choose `test` in the widget. All numbers shift, since the images are others. Do the same cells
 #   stay bright?
 # - Your own images: a folder becomes a task in one line, and a sweep takes hundreds of runs to a cluster: see
-#   [sweeps](../docs/sweeps.md). This is the last notebook of the course.
+#   [sweeps](../docs/sweeps.md). Next: `08_your_own_data.ipynb`.
 #
 # ## References
 #

@@ -2,13 +2,15 @@
 
     python -m notebooks.source.build                  # all, a few minutes; what `make notebooks` does
     python -m notebooks.source.build 03 04            # those whose names begin so
-    python -m notebooks.source.build --links OWNER/REPO       # only the row of web links, for a fork
+    python -m notebooks.source.build --links OWNER/REPO       # only the web links, for a fork
     python -m notebooks.source.build --handout FOLDER         # student copies without outputs and without solutions
 
 A source is a Python file in jupytext's percent format. `# %% name [markdown]` begins a cell, and the name becomes its
 id. In a cell tagged "exercise" all lines after `# solution` are replaced in the student's copy, and shown folded after
-the next cell tagged "check", which may fail there and nowhere else. `{{read}}`, `{{run}}` and `{{links}}` in the first
-cell are filled in here.
+the next cell tagged "check", which may fail there and nowhere else. Of a cell tagged "hidden" JupyterLab shows only the
+output. `{{read}}`, `{{run}}` and `{{start}}` in the first cell are filled in here; `{{diagram:networks}}` in any stands
+for that diagram of docs/diagrams. `guards/NN.py` holds the asserts on what the prose says of the results: a section
+`# %% name` runs right after the cell of that name, and is not written.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -31,9 +34,11 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from notebooks.source import machine
+from notebooks.source import diagrams, machine
 
-__all__ = ["build", "execute", "links", "make", "reading_minutes", "sources", "student", "student_cell", "timings"]
+__all__ = [
+    "build", "execute", "guards", "make", "reading_minutes", "sources", "start", "student", "student_cell", "timings",
+]  # fmt: skip
 
 SOURCES = Path(__file__).parent
 FOLDER = SOURCES.parent
@@ -55,15 +60,30 @@ def sources() -> list[Path]:
 
 
 def make(source: Path) -> NotebookNode:
-    """The notebook of a source with all solutions in place, not run, its placeholders not filled in."""
+    """The notebook of a source with all solutions in place, not run, what is measured not filled in."""
     parsed = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
     notebook = nbformat.v4.new_notebook(metadata=copy.deepcopy(METADATA))
     for number, cell in enumerate(parsed.cells):
         new = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
         tags = cell.metadata.get("tags", [])
         name = cell.metadata.get("title") or f"cell-{number}"
-        notebook.cells.append(new(cell.source, id=name.strip(), metadata={"tags": tags} if tags else {}))
-    return notebook
+        metadata = {"tags": tags} if tags else {}
+        if "hidden" in tags:  # for JupyterLab; and the tag by which Jupyter Book, and nbconvert if told so, hide code
+            metadata = {"tags": [*tags, "hide-input"], "jupyter": {"source_hidden": True}}
+        notebook.cells.append(new(cell.source, id=name.strip(), metadata=metadata))
+    return diagrams.attach(notebook)
+
+
+def guards(source: Path) -> dict[str, str]:
+    """Name of a cell -> the code that runs right after it, as a function, so that no later cell can use its names."""
+    path = source.parent / "guards" / f"{source.stem[:2]}.py"
+    cells = make(path).cells if path.exists() else []
+    names = [cell.id for cell in cells]
+    if wrong := set(names) - {cell.id for cell in make(source).cells if cell.cell_type == "code"}:
+        raise ValueError(f"{source.name} has no code cell named {', '.join(sorted(wrong))}; mend guards/{path.name}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"guards/{path.name} may guard a cell once; its sections: {', '.join(names)}")
+    return {cell.id: f"def guard():\n{textwrap.indent(cell.source, '    ')}\n\nguard()\ndel guard" for cell in cells}
 
 
 def student_cell(code: str) -> tuple[str, str]:
@@ -111,11 +131,32 @@ def student(notebook: NotebookNode, answers: bool = True) -> NotebookNode:
     return made
 
 
-def execute(notebook: NotebookNode, timeout: int = 120) -> NotebookNode:
-    """Run a notebook in a fresh kernel of this very interpreter, in the folder of the notebooks."""
+class Client(NotebookClient):
+    """Runs a cell's guard after it, outside the history, so that the cells' numbers stay those of a student."""
+
+    def __init__(self, notebook: NotebookNode, guards: dict[str, str], **options: object) -> None:
+        super().__init__(notebook, **options)
+        self.guards = guards
+
+    async def async_execute_cell(self, cell, cell_index, *arguments, **options) -> NotebookNode:
+        done = await super().async_execute_cell(cell, cell_index, *arguments, **options)
+        if cell.id in self.guards:
+            guard = nbformat.v4.new_code_cell(self.guards[cell.id], id=f"guard-{cell.id}")
+            await super().async_execute_cell(guard, cell_index, store_history=False)
+            self.code_cells_executed -= 1
+            self.nb.cells[cell_index] = done
+        return done
+
+
+def execute(notebook: NotebookNode, timeout: int = 120, guarded: dict[str, str] | None = None) -> NotebookNode:
+    """Run a notebook in a fresh kernel of this very interpreter, in the folder of the notebooks.
+
+    guarded  the notebook's `guards`; one that fails stops the run
+    """
     specs = KernelSpecManager(kernel_dirs=[])  # leaves the native kernel alone, whatever else is installed
-    client = NotebookClient(
+    client = Client(
         notebook,
+        guarded or {},
         km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
         timeout=timeout,
         record_timing=False,
@@ -126,43 +167,56 @@ def execute(notebook: NotebookNode, timeout: int = 120) -> NotebookNode:
     return client.execute(env=environ, cleanup_kc=True)  # else the kernel lives as long as this process
 
 
-def measure(notebook: NotebookNode) -> tuple[NotebookNode, float, float]:
+def measure(notebook: NotebookNode, guarded: dict[str, str]) -> tuple[NotebookNode, float, float]:
     """(run notebook, seconds from start to end of its kernel, peak memory of the kernel in MB)."""
     notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
     begun = time.monotonic()
-    execute(notebook)
+    execute(notebook, guarded=guarded)
     seconds = time.monotonic() - begun
     unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
     peak = float(notebook.cells.pop().outputs[0].text) / unit
     return notebook, seconds, peak
 
 
+def is_picture(output: NotebookNode) -> bool:
+    """Whether an output of a cell is a figure, or the static twin of a widget."""
+    data = output.get("data", {})
+    return "image/png" in data or data.get("text/html", "").startswith("<img ")
+
+
 def reading_minutes(notebook: NotebookNode) -> int:
-    """Minutes to read and do, rounded up to five: 150 words or 12 lines of code a minute, a minute a figure
-    and a prediction, eight an exercise.
+    """Minutes to read and do, rounded up to five: 150 words or 12 lines of code that is not hidden a minute, a
+    minute a figure and a prediction, eight an exercise.
     """  # fmt: skip
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    words = len(re.findall(r"\w+", re.sub(r"<details>.*?</details>", "", "\n".join(prose), flags=re.S)))
+    unread = r"<details>.*?</details>|!\[.*?\]\(attachment:"  # what is folded, and the texts of diagrams
+    words = len(re.findall(r"\w+", re.sub(unread, "", "\n".join(prose), flags=re.S)))
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    lines = sum(len(cell.source.splitlines()) for cell in code)
-    figures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
+    lines = sum(len(cell.source.splitlines()) for cell in code if "hidden" not in cell.metadata.get("tags", []))
+    figures = sum(is_picture(output) for cell in code for output in cell.outputs)
+    figures += sum("attachments" in cell for cell in notebook.cells)
     predictions = sum(text.count("**Predict first.**") for text in prose)
     exercises = sum("exercise" in cell.metadata.get("tags", []) for cell in code)
     return 5 * math.ceil((words / 150 + lines / 12 + figures + predictions + 8 * exercises) / 5)
 
 
-def links(slug: str | None, name: str) -> str:
-    """The row of web links of one notebook: direct ones for a repository on GitHub, general ones without."""
-    if slug:
-        path = f"{slug}/blob/main/notebooks/{name}.ipynb"
-        binder = f"https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/notebooks/{name}.ipynb"
-        return (
-            f"Open in: [Colab](https://colab.research.google.com/github/{path}) · [Binder]({binder}) · "
-            f"[nbviewer](https://nbviewer.org/github/{path})"
-        )
+START = re.compile(r"^\*\*To run it\*\*: .*$", re.M)
+
+
+def start(slug: str | None, name: str) -> str:
+    """The line on how to run one notebook; for a repository on GitHub it has web links, too."""
+    row = (
+        "**To run it**: `make lab` in the kit's folder. A kernel without `ebll` needs `pip install -e .` there, and a "
+        "restart."
+    )
+    if not slug:
+        return row
+    path = f"{slug}/blob/main/notebooks/{name}.ipynb"
     return (
-        "Open in: [Colab](https://colab.research.google.com/github/) · [Binder](https://mybinder.org/) · "
-        "[nbviewer](https://nbviewer.org/) with the address of your copy (`make links` writes direct links for it)"
+        f"{row} Open in: [Colab](https://colab.research.google.com/github/{path}), where "
+        f"`%pip install git+https://github.com/{slug}` comes first · "
+        f"[Binder](https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/notebooks/{name}.ipynb) · "
+        f"[nbviewer](https://nbviewer.org/github/{path})"
     )
 
 
@@ -194,7 +248,7 @@ _COLUMNS = ["read_minutes", "run_seconds", "peak_mb"]
 def fill(notebook: NotebookNode, slug: str | None, name: str, read: int, run: int) -> NotebookNode:
     """Fill in the placeholders of the first cell."""
     first = notebook.cells[0]
-    for mark, value in {"{{links}}": links(slug, name), "{{read}}": str(read), "{{run}}": str(run)}.items():
+    for mark, value in {"{{start}}": start(slug, name), "{{read}}": str(read), "{{run}}": str(run)}.items():
         first.source = first.source.replace(mark, value)
     return notebook
 
@@ -202,7 +256,7 @@ def fill(notebook: NotebookNode, slug: str | None, name: str, read: int, run: in
 def build(source: Path, slug: str | None = None) -> None:
     """Write a notebook with outputs, its solution copy without, its row of timings.csv, and what it was made on."""
     base = make(source)
-    notebook, seconds, peak = measure(student(base))
+    notebook, seconds, peak = measure(student(base), guards(source))
     row = [reading_minutes(notebook), 5 * math.ceil(seconds / 5), 10 * math.ceil(peak / 10)]
     table = timings().set_index("notebook")
     table.loc[source.stem, _COLUMNS] = row
@@ -239,7 +293,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="notebooks whose names begin so (default: all)")
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--links", nargs="?", const="", metavar="OWNER/REPO", help="only rewrite the row of web links")
+    only.add_argument("--links", nargs="?", const="", metavar="OWNER/REPO", help="only rewrite the web links")
     only.add_argument("--handout", type=str.strip, metavar="FOLDER", help="only write student copies there")
     options = parser.parse_args()
     chosen = [s for s in sources() if not options.names or s.stem.startswith(tuple(options.names))]
@@ -265,9 +319,8 @@ def main() -> None:
         if handout:
             row = timings().set_index("notebook").loc[source.stem].astype(int)
             copied = student(make(source), answers=False)
-            # Links to the kept copies would lead to the solutions.
-            copied.cells[0].source = copied.cells[0].source.replace("{{links}}\n\n", "")
-            fill(copied, slug, source.stem, row.iloc[0], row.iloc[1])
+            # Without links: those to the kept copies would lead to the solutions.
+            fill(copied, None, source.stem, row.iloc[0], row.iloc[1])
             write(copied, handout / f"{source.stem}.ipynb")
         elif options.links is not None:
             relink(source.stem, slug)
@@ -277,14 +330,14 @@ def main() -> None:
     if handout:
         print(f"{len(chosen)} student copies are in {handout}")
     elif options.links is not None:
-        print(f"the links of {len(chosen)} notebooks now lead to " + (slug or "front doors: origin is not on GitHub"))
+        print(f"{len(chosen)} notebooks have links to {slug}" if slug else "no links: origin is not on GitHub")
 
 
 def relink(name: str, slug: str | None) -> None:
-    """Put the row of links for `slug` in the place of the one that is there."""
+    """Put the links for `slug` in the place of those that are there."""
     for path in (FOLDER / f"{name}.ipynb", SOLUTIONS / f"{name}.ipynb"):
         notebook = nbformat.read(path, as_version=4)
-        notebook.cells[0].source = re.sub(r"^Open in: .*$", links(slug, name), notebook.cells[0].source, flags=re.M)
+        notebook.cells[0].source = START.sub(start(slug, name), notebook.cells[0].source)
         nbformat.write(notebook, path)
 
 

@@ -236,7 +236,7 @@ def test_a_cell_run_again_a_restart_and_a_saved_notebook_leave_one_working_panel
     book.page.wait_for_function("() => !document.querySelector('.jp-mod-current.jp-mod-dirty')")
     book.page.wait_for_timeout(500)
     text = (folder / "again.ipynb").read_text(encoding="utf-8")
-    assert '"image/png"' in text
+    assert "data:image/png;base64," in text
     assert "application/vnd.jupyter.widget-state" not in text
     book.widget(0).locator(".jp-OutputArea-output").first.evaluate("e => e.append(document.createElement('button'))")
     assert [name for name, _ in serious(book.page)] == ["button-name"], "axe sees what is wrong"

@@ -44,6 +44,7 @@ AUTOENCODER = AutoencoderSettings(code_size=3, recon_weight=0.01, epochs=4, batc
 WEIGHTS = {
     "lwf": {"distill_weight": 1.5, "temperature": 2.0},
     "ewc": {"ewc_strength": 30.0},
+    "replay": {"images_per_class": 3, "replay_weight": 1.5},
     "code-only": {"alpha": (10.0, 20.0), "autoencoder": AUTOENCODER},
     "ebll": {"alpha": (10.0, 20.0), "distill_weight": 1.5, "temperature": 2.0, "autoencoder": AUTOENCODER},
     "ebll-separate": {"alpha": (10.0, 20.0), "autoencoder": AUTOENCODER},
@@ -145,7 +146,7 @@ def tables():
         "feature distance": plots.feature_distance(curves),
         "feature distance, last task": plots.feature_distance(curves, **learning_second),
         "forgetting": plots.forgetting_bars(accuracy),
-        "forgetting by gap": plots.forgetting_by_gap(accuracy, inputs.SEQUENCES[:2]),
+        "forgetting by gap": plots.forgetting_by_gap(accuracy, {inputs.SEQUENCES[0]: 0.2, pair: 0.4}),
         "loss terms": plots.loss_terms(curves),
         "over code size": plots.over_setting(sizes, "code", {"accuracy": "accuracy", "share": "share"}, **heads),
         "stability and plasticity": plots.stability_plasticity(accuracy),

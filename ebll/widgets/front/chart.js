@@ -34,14 +34,16 @@ async function render({ model, el }) {
   el.classList.add("ebll-chart");
   const plot = make(el, "div", { className: "ebll-plot", tabIndex: 0, role: "group", ariaLabel: HINT });
   const target = make(plot, "div");
-  const scrub = make(el, "label", { className: "ebll-scrub" });
+  const bar = make(el, "div", { className: "ebll-bar" });
+  const play = make(bar, "button", { type: "button", textContent: "Play" });
+  const scrub = make(bar, "label", { className: "ebll-scrub" });
   const name = make(scrub, "span");
   const slider = make(scrub, "input", { type: "range", min: 0, step: 1 });
   const shown = make(scrub, "span", { ariaHidden: true });
   const values = make(el, "div", { className: "ebll-values", tabIndex: 0, role: "group", ariaLabel: "Values of the moment on show" });
   const spoken = make(el, "div", { className: "ebll-spoken", ariaLive: "polite" });
   let embedded, view, reading, rows = {}, known = {}, moments = [], hovered = null, row = 0, drag = null;
-  let queued = 0, stale = false, speaking = false, arranged = "";
+  let queued = 0, stale = false, speaking = false, arranged = "", playing = 0;
 
   const last = () => moments.at(-1) ?? 0;
   const pinned = () => (moments.includes(model.get("moment")) ? model.get("moment") : null);
@@ -56,7 +58,7 @@ async function render({ model, el }) {
     view.signal("at", at).signal("held", !free);
     slider.max = Math.max(0, moments.length - 1);
     slider.value = moments.indexOf(at);
-    slider.disabled = moments.length < 2;
+    slider.disabled = play.disabled = moments.length < 2;
     shown.textContent = free ? `${at} (end)` : `${at} of ${last()}`;
     slider.setAttribute("aria-valuetext", `${reading.time} ${shown.textContent}`);
     const lines = write(at);
@@ -78,7 +80,7 @@ async function render({ model, el }) {
     moments = [...new Set(now.map((one) => one[reading.time]))].sort((a, b) => a - b);
     name.textContent = reading.time;
     const texts = ["heading", "caption"].map((text) => view.signal(text).length);
-    const shape = JSON.stringify([view.signal("available"), ...texts, model.get("settings").methods]);
+    const shape = JSON.stringify([view.signal("available"), ...texts, model.get("settings").methods, !moments.length]);
     if (shape !== arranged) view.resize();  // panels stand side by side or in a column, lines of text come and go
     arranged = shape;
   }
@@ -110,6 +112,17 @@ async function render({ model, el }) {
     model.set("moment", moment === last() ? null : moment);
     model.save_changes();
     refresh();
+  }
+  /** Go through the moments from the one on show, or from the first; or stop there. */
+  function playOn() {
+    clearInterval(playing);
+    play.textContent = play.textContent === "Play" ? "Pause" : "Play";
+    if (play.textContent === "Play") return;
+    if (pinned() === null) pin(moments[0]);
+    playing = setInterval(() => {
+      pin(moments[Math.min(moments.indexOf(pinned() ?? last()) + 1, moments.length - 1)]);
+      if (pinned() === null) playOn();  // the end
+    }, 200);
   }
   function fit() {
     if (!view || !plot.clientWidth) return;
@@ -209,6 +222,7 @@ async function render({ model, el }) {
   });
   el.addEventListener("keydown", (event) => { if (!forNotebook(event)) event.stopPropagation(); });
   slider.addEventListener("input", () => pin(moments[slider.value]));
+  play.addEventListener("click", playOn);
 
   model.on("change:spec", embed);
   model.on("change:alt", describe);
@@ -217,6 +231,6 @@ async function render({ model, el }) {
   const observer = new ResizeObserver(fit);
   observer.observe(plot);
   await embed();
-  return () => { observer.disconnect(); embedded?.finalize(); };
+  return () => { clearInterval(playing); observer.disconnect(); embedded?.finalize(); };
 }
 export default { render };
