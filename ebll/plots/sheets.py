@@ -29,7 +29,7 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
     rows    for each task its images, and the class of each: (n, height, width), grey from 0 (black) to 1 (white), or
             (n, height, width, 3), red, green and blue from 0 to 1
     title   in place of the one that counts the tasks
-    note    a caption
+    note    a caption, which says what a row is
     table: a row per image: task, place, label, height, width (pixels), mean (0 to 1)
     """
     checked = _checked(rows)
@@ -54,7 +54,7 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
         one.spines[:].set_visible(False)
         one.grid(visible=False)
     lists = [f"{task}: {', '.join(classes)}" for task, (_, classes) in checked.items()]
-    return describe(figure, "A row a task, classes from left to right", *lists)
+    return describe(figure, "" if note else "A row a task, classes from left to right", *lists)
 
 
 def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
