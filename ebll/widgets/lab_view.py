@@ -90,30 +90,22 @@ def lab_drawing(
 def answers_of(recorder: Recorder | None) -> pd.DataFrame:
     """A row for each held-out image of the old task at the first measurement, and one whenever its answer changes.
 
-    step    of that measurement
-    x, y    place of the image: those of a class stand together, `DEEP` below each other, in the order of the classes
-    label, answer   names of its class and of the class that is answered
-    state   "right"; "lost" where it was right at first and is wrong; "wrong" where it never was right, or not at first
+    x, y    place of the image: those of a class stand together, `DEEP` below each other
+    label, answer   its class and the class that is answered
+    state   "right"; "lost" where it was right at first; "wrong" where it was wrong at first
     """
     rows = recorder.prediction_rows if recorder is not None else []
     if not rows:
         return pd.DataFrame(columns=ANSWERS)
-    labels, answers, names = (
-        np.array(rows[0]["label"]),
-        np.array([row["predicted"] for row in rows]),
-        rows[0]["classes"],
-    )
-    counts = np.bincount(labels, minlength=len(names))
-    place = np.empty_like(labels)
-    place[np.argsort(labels, kind="stable")] = np.concatenate([np.arange(count) for count in counts])
-    wide = -(-counts.max() // DEEP)
-    moment, image = np.nonzero(np.diff(answers, axis=0, prepend=-1))
-    label, answer = labels[image], answers[moment, image]
-    state = np.where(label == answer, "right", np.where((answers[0] == labels)[image], "lost", "wrong"))
-    columns = (
-        *(np.array([row["step"] for row in rows])[moment], label * (wide + 0.4) + place[image] // DEEP),
-        *(place[image] % DEEP, np.array(names)[label], np.array(names)[answer], state),
-    )
+    label, answers = np.array(rows[0]["label"]), np.array([row["predicted"] for row in rows])
+    _, kind, counts = np.unique(label, return_inverse=True, return_counts=True)
+    x, y = np.divmod(pd.Series(kind).groupby(kind).cumcount().to_numpy(), DEEP)
+    x = x + kind * (-(-counts.max() // DEEP) + 0.4)
+    changed = np.vstack([np.full(len(label), True), answers[1:] != answers[:-1]])
+    moment, image = changed.nonzero()
+    state = np.where(answers == label, "right", np.where(answers[0] == label, "lost", "wrong"))
+    step = np.array([row["step"] for row in rows])[moment]
+    columns = (step, x[image], y[image], label[image], answers[changed], state[changed])
     return pd.DataFrame(dict(zip(ANSWERS, columns, strict=True)))
 
 
