@@ -24,8 +24,8 @@ __all__ = ["Explorer", "SubmanifoldExplorer", "submanifold_explorer"]
 class Explorer(SettingsWidget):
     """A widget in which every move starts its one computation anew: controls on the left, the chart on the right.
 
-    A subclass has `_start(here)` in place of `_line`, `_load`, `_with` and `_apply`; and `_read(line)`, where it takes more
-    than its config to read a line.
+    A subclass has `_start(here)` in place of `_line`, `_load`, `_with` and `_apply`; and `_read(line)`, where it
+    takes more than its config to read a line.
     """
 
     kind: ClassVar[type[WidgetConfig]]  #: of its config
