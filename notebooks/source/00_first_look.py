@@ -64,7 +64,7 @@ def train(net, task, t, regulariser=None, steps=200):
 
 
 # %% predict-forgetting [markdown]
-# First the moons, then the blobs beside them. Nobody asks for the moons to be forgotten: their head is not trained any more.
+# First the moons, then the blobs beside them. The moons' head is not trained any more.
 #
 # **Predict first.** How many of the moons' points are still classified correctly after the blobs have been learned: all,
 # most, or half, which would be guessing?
@@ -93,7 +93,8 @@ ebll.plots.accuracy_matrix(table)
 # %% saw-forgetting [markdown]
 # **What we saw.** The blobs are learned, and the moons are as good as guessed: **catastrophic forgetting**. $F$ and $T$ moved to
 # serve the blobs, and the moons' head, which expects the old features, is left behind. This is fine-tuning, the baseline.
-#
+
+# %% hold-text [markdown]
 # ## 2. What could hold the moons, without a single moon?
 #
 # While the blobs are learned no moon is available: that is the rule of the game. Both methods look at the *blobs* instead,
@@ -131,6 +132,8 @@ with torch.no_grad():
     moved = encoder(finetuned.features(blobs.train.inputs))
 by_hand = 0.5 * (moved - codes).square().sum(dim=1).mean()
 assert torch.isclose(by_hand, ebll.losses.code_distance(moved, codes))  # the library's E4
+assert torch.allclose(soft, ebll.losses.soften(before(blobs.train.inputs, 0), 2.0))  # and its E3a
+ebll.course.source(ebll.losses.code_distance)
 
 # %% predict-arrows [markdown]
 # **Predict first.** In the next picture, on the right, each moon point has a line from where its features were to where they are
@@ -230,7 +233,7 @@ ebll.course.checks.least_alpha(my_line)
 #
 # ## Summary
 #
-# 1. **A second task** moves what is shared, and the first is forgotten.
+# 1. **A second task** moves what is shared: the first is forgotten.
 # 2. **LwF** records soft predictions of the old head on the new inputs, **EBLL** also codes of the features; both penalise
 #    deviations. Neither needs an old input.
 # 3. **Movement** along the level lines of the code is free, across them it costs alpha.
