@@ -37,7 +37,7 @@ lesson = ebll.course.setup(PROFILE)
 #
 # The network has three parts. $F$ turns an input into features, here two numbers; the operator $T$ works on them; each task
 # $t$ has a head $T_t$ of its own. A task is learned by making the loss (E1) small, the cross-entropy of
-# $T_t(T(F(x)))$, where $p$ are the softmax of its outputs:
+# $T_t(T(F(x)))$, $p$ being its softmax:
 #
 # $$\ell\big(T_t(T(F(x))), y\big) = -\log p_y$$
 #
@@ -48,7 +48,6 @@ lesson = ebll.course.setup(PROFILE)
 
 # %% loop
 def train(net, task, t, regulariser=None, steps=200):
-    """Learn task t, with one more term in the loss if you like."""
     optimizer = torch.optim.SGD(net.parameters(), lr=0.03, momentum=0.9)
     order = torch.Generator().manual_seed(t)
     for _ in range(steps):
@@ -199,12 +198,11 @@ ebll.course.say(
 # %% images-text [markdown]
 # ## And with images?
 #
-# The course uses images: capital letters first, then digits or photographs. Loop, terms and question are the same. The lab opens
+# The course uses images: capital letters first, then digits or photographs. The lab opens
 # where the effect is large, as a **demonstration**; claims rest on weights that are tuned for each method.
 
 # %% lab
-hide = ["temperature", "ewc_strength", "code_size", "recon_weight"]
-ebll.widgets.forgetting_lab(ebll.course.TARGET, hide=hide)
+ebll.widgets.forgetting_lab(ebll.course.TARGET, hide=["temperature", "ewc_strength", "code_size", "recon_weight"])
 
 # %% saw-images [markdown]
 # The strip at the bottom shows which letters are lost, and what they are taken for. With tuned weights, photographs and five
@@ -229,7 +227,7 @@ ebll.course.checks.least_alpha(my_line)
 
 # %% open [markdown]
 # **Open question.** The encoder was fitted to moons, and the penalty is computed on blobs. What must be true of the two for this
-# to work? (`02_lwf_and_its_shortcomings.ipynb` asks the same of LwF.)
+# to work?
 #
 # ## Summary
 #
@@ -237,7 +235,7 @@ ebll.course.checks.least_alpha(my_line)
 # 2. **LwF** records soft predictions of the old head on the new inputs, **EBLL** also codes of the features; both penalise
 #    deviations. Neither needs an old input.
 # 3. **Movement** along the level lines of the code is free, across them it costs alpha.
-# 4. **Alpha** buys stability with plasticity. At 0, EBLL is LwF.
+# 4. **Alpha** buys stability with plasticity. At 0 it is LwF.
 #
 # ## What to try next
 #
