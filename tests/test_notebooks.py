@@ -364,7 +364,7 @@ def test_a_section_asks_before_its_figure_and_answers_after_it(path):
         order = ""
         for cell in cells:  # what was seen may be a computed sentence, which stands in the code
             order += "p" * ("**Predict first.**" in cell.source) + "s" * ("**What we saw.**" in cell.source)
-            order += "f" * any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+            order += "f" * any(map(build.is_picture, cell.get("outputs", [])))
         assert re.search("^p+f.*s", order), f"{path.name}: {cells[0].source.splitlines()[0]}: {order}"
 
 
@@ -442,6 +442,16 @@ def test_the_list_of_notebooks_is_complete_with_the_times_that_were_measured():
     ]
     assert [name for name, _, _ in rows] == [path.stem for path in PATHS]
     assert (measured["peak_mb"] < 800).all(), "what a student has on a hub"
+
+
+def test_the_run_sheet_fills_three_hours_without_a_gap():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d):(\d\d) \| (\d+) \| (\S+) \| *(\d*) *\|", text, re.M)
+    begin = [60 * int(hour) + int(minute) for hour, minute, *_ in rows]
+    minutes = [int(row[2]) for row in rows]
+    assert [at + long for at, long in zip(begin, minutes, strict=True)] == [*begin[1:], 180]
+    assert begin[0] == 0
+    assert [row for row in rows if 3 * int(row[4] or 0) > int(row[2]) / 2] == [], "time to talk beside the predictions"
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ tasks = letters, mnist = lesson.load("letters", "mnist")
 ebll.plots.task_images(ebll.course.examples(letters, mnist))
 
 # %% joint-run
-methods = ["joint", "finetune", "feature-extraction", "replay", "single-task"]
+methods = ["joint", "finetune", "feature-extraction", "replay", "single-task"]  # all go on from the same network
 runs = ebll.compare(tasks, methods, log_predictions=True, samples=1000, **lesson.options("mlp"))
 accuracy, predictions = runs.accuracy, runs.predictions  # tables: M1 after each task; each answer along the way
 ebll.plots.accuracy_matrix(accuracy, methods=["single-task", "joint"])
@@ -70,9 +70,10 @@ parts = {"F": net.features, "T": net.operator, "head of letters": net.heads[0], 
 pd.Series({name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}, name="weights").to_frame()
 
 # %% joint-saw [markdown]
-# **What we saw.** Joint training is about as good as networks of their own (row *alone*), though nearly all weights are
+# **What we saw.** Joint training is about as good as networks of their own (upper rows), though nearly all weights are
 # shared. (It has trained longer, so small differences prove nothing.)
-#
+
+# %% finetune [markdown]
 # ## 2. Fine-tuning: how fast is the old task forgotten?
 #
 # **Fine-tuning**, the plainest **baseline**, minimises the new task's loss (E1) alone. $F$ and $T$ move, and the head of
@@ -99,8 +100,8 @@ for mine, theirs in zip(net.state_dict().values(), run.net.state_dict().values()
     assert torch.allclose(mine, theirs, atol=1e-4)
 
 # %% finetune-predict [markdown]
-# **Predict first.** After how many of the eight epochs is half of what will be forgotten gone: one, four, all? And will joint
-# training lose letters on the way?
+# **Predict first.** How many of the eight epochs does it take to forget half of what will be forgotten: one, four, all? And
+# will joint training lose letters on the way?
 
 # %% finetune-curve
 ebll.plots.accuracy_over_steps(runs.curves, methods=["joint", "finetune"])
@@ -113,12 +114,13 @@ half = lost.index[lost >= lost.iloc[-1] / 2][0]
 ebll.course.say(
     f"**What we saw.** On held-out letters fine-tuning falls from {curve.iloc[0]:.1f} to {curve.iloc[-1]:.1f} %, and half "
     f"of that is lost after **{8 * half / curve.index[-1]:.1f} of eight** epochs. Joint training dips too and recovers, "
-    "since it has letters in every batch: the **stability gap**. Fine-tuning cannot."
+    "since it has letters in every batch: the **stability gap**. Fine-tuning cannot. (Digits begin far above guessing "
+    "because of the warm-up: before step 0, their head alone has been trained for two epochs.)"
 )
 
 # %% forgetting [markdown]
 # In the **accuracy matrix** $A$, $A_{ij}$ is the accuracy (M1) on task $j$ once task $i$ has been learned. **Forgetting**
-# (M5) is an old task's best accuracy before the last stage minus that at the end; then the mean over the old tasks:
+# (M5) is an old task's best accuracy before the last stage minus that at the end; then the mean over the old of $N$ tasks:
 #
 # $$\frac{1}{N-1}\sum_{j<N}\Big(\max_{j\le i<N} A_{ij} - A_{Nj}\Big)$$
 #
@@ -216,11 +218,11 @@ table = table.loc[["finetune", *exemplars, "joint"]].rename(columns="{} at the e
 stored = [0, *(26 * method.images_per_class for method in exemplars.values()), len(letters.train)]
 each = (letters.train.inputs[:1].nbytes + letters.train.labels[:1].nbytes) / 1000
 table.insert(0, "stored letters", stored)
-table.insert(1, "kB", [count * each for count in stored])
-network = sum(p.nbytes for p in before.parameters()) / 1000
-table.round({name: 1 for name in table} | {"kB": 0}).rename_axis(f"the network: {network:.0f} kB")
+table.insert(1, "kB", [round(count * each) for count in stored])
+table.rename_axis(columns=None).round(1)
 
 # %% plane-saw tags=["hidden"]
+network = sum(p.nbytes for p in before.parameters()) / 1000
 end = 100 * ends.groupby(["task", "method"])["accuracy"].mean()
 old, new = end["letters"], end["mnist"]
 ebll.course.say(
@@ -229,7 +231,8 @@ ebll.course.say(
     "worse. This is the **stability-plasticity trade-off**; joint training shows the corner one would like to reach. "
     f"Replay with {stored[2]} letters gets back "
     f"{100 * (old['replay 5'] - old['finetune']) / (old['joint'] - old['finetune']):.0f} % of what joint training saves, for "
-    f"{stored[2] * each / network:.1f} times the network's own memory. Means over {len(lesson.seeds)} seeds, test images."
+    f"{stored[2] * each:.0f} kB; the network itself takes {network:.0f} kB. Means over {len(lesson.seeds)} seeds, test "
+    "images. (Pixels stored as bytes would take a quarter.)"
 )
 
 # %% replay-exercise-text [markdown]
