@@ -86,9 +86,7 @@ train(finetuned, blobs, 1)
 
 def accuracies(net, after):
     """Share of held-out points that are classified correctly, one row a task."""
-    right = {
-        task: (net(task.test.inputs, t).argmax(dim=1) == task.test.labels) for t, task in enumerate([moons, blobs])
-    }
+    right = {task: (net(task.test.inputs, t).argmax(dim=1) == task.test.labels) for t, task in enumerate([moons, blobs])}
     return [{"after": after, "task": task.name, "accuracy": float(hit.double().mean())} for task, hit in right.items()]
 
 
@@ -189,13 +187,7 @@ ebll.plots.feature_distance(curves)
 
 # %% seeds-table
 last = curves.groupby(["method", "seed"]).last()
-shown = {
-    "accuracy": "moons",
-    "accuracy_new": "blobs",
-    "feature_distance": "distance",
-    "across": "across",
-    "along": "along",
-}
+shown = {"accuracy": "moons", "accuracy_new": "blobs", "feature_distance": "distance", "across": "across", "along": "along"}
 last.groupby("method")[list(shown)].mean().rename(columns=shown, index=lambda name: ebll.METHODS[name].label).round(2)
 
 # %% claim tags=["hidden"]
@@ -203,14 +195,11 @@ split = (last["along"] - last["across"]).unstack("method")
 parts = {name: ebll.reproduce.Part(name, tuple(split[name]), unit="feature units") for name in ("ebll", "lwf")}
 words = [
     f"{ebll.METHODS[name].label}: {part.estimate:+.1f} (95 % interval {part.bounds[0]:.1f} to {part.bounds[1]:.1f}), "
-    f"**{part.verdict}**"
-    for name, part in parts.items()
+    f"**{part.verdict}**" for name, part in parts.items()
 ]
 ebll.course.say(
     "**What we saw.** EBLL's features do not stay closest, and yet it keeps most of the moons: distance is not forgetting. "
-    "The claim that movement along the level lines exceeds movement across them, by ten seeds: "
-    + "; ".join(words)
-    + "."
+    "The claim that movement along the level lines exceeds movement across them, by ten seeds: " + "; ".join(words) + "."
 )
 
 # %% alpha-text [markdown]
