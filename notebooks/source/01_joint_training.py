@@ -112,10 +112,10 @@ curve = 100 * curve.groupby("step")["accuracy"].mean()
 lost = curve.iloc[0] - curve
 half = lost.index[lost >= lost.iloc[-1] / 2][0]
 ebll.course.say(
-    f"**What we saw.** On held-out letters fine-tuning falls from {curve.iloc[0]:.1f} to {curve.iloc[-1]:.1f} %, and half "
-    f"of that is lost after **{8 * half / curve.index[-1]:.1f} of eight** epochs. Joint training dips too and recovers, "
-    "since it has letters in every batch: the **stability gap**. Fine-tuning cannot. (Digits begin far above guessing "
-    "because of the warm-up: before step 0, their head alone has been trained for two epochs.)"
+    f"**What we saw.** On held-out letters fine-tuning falls from {curve.iloc[0]:.1f} to {curve.iloc[-1]:.1f} %, and "
+    f"half of that is lost after **{8 * half / curve.index[-1]:.1f} of eight** epochs. Joint training dips too and "
+    "recovers, since it has letters in every batch: the **stability gap**. Fine-tuning cannot. (Digits begin far above "
+    "guessing because of the warm-up: before step 0, their head alone has been trained for two epochs.)"
 )
 
 # %% forgetting [markdown]
@@ -175,11 +175,11 @@ pairs = answers.set_index(["label", "predicted"])["change"].sort_values(ascendin
 most = ", ".join(f"{old} → {new}" for old, new in pairs.index[:3])
 drawn_to = pairs.groupby("predicted").sum().nlargest(2).index
 ebll.course.say(
-    f"**What we saw.** {change.index[0]} and {change.index[1]} lose most ({change.iloc[0]:+.0f} and {change.iloc[1]:+.0f} "
-    f"points of recall, mean of all 26: {change.mean():+.0f}). The first images go within a few steps. The answers that "
-    f"gain most are {most}: what do the two letters of a pair share? In sum, answers drift towards {drawn_to[0]} and "
-    f"{drawn_to[1]}, so these letters themselves keep more than others: {change[drawn_to[0]]:+.0f} and "
-    f"{change[drawn_to[1]]:+.0f} points."
+    f"**What we saw.** {change.index[0]} and {change.index[1]} lose most ({change.iloc[0]:+.0f} and "
+    f"{change.iloc[1]:+.0f} points of recall, mean of all 26: {change.mean():+.0f}). The first images go within a few "
+    f"steps. The answers that gain most are {most}: what do the two letters of a pair share? In sum, answers drift "
+    f"towards {drawn_to[0]} and {drawn_to[1]}, so these letters themselves keep more than others: "
+    f"{change[drawn_to[0]]:+.0f} and {change[drawn_to[1]]:+.0f} points."
 )
 
 # %% methods [markdown]
@@ -226,13 +226,14 @@ network = sum(p.nbytes for p in before.parameters()) / 1000
 end = 100 * ends.groupby(["task", "method"])["accuracy"].mean()
 old, new = end["letters"], end["mnist"]
 ebll.course.say(
-    f"**What we saw.** Fine-tuning learns digits best and loses {old['feature-extraction'] - old['finetune']:.1f} points of "
-    f"letters; feature extraction keeps them all and learns digits {new['finetune'] - new['feature-extraction']:.1f} points "
-    "worse. This is the **stability-plasticity trade-off**; joint training shows the corner one would like to reach. "
+    "**What we saw.** Fine-tuning learns digits best and loses "
+    f"{old['feature-extraction'] - old['finetune']:.1f} points of letters; feature extraction keeps them all and learns "
+    f"digits {new['finetune'] - new['feature-extraction']:.1f} points worse. This is the **stability-plasticity "
+    "trade-off**; joint training shows the corner one would like to reach. "
     f"Replay with {stored[2]} letters gets back "
-    f"{100 * (old['replay 5'] - old['finetune']) / (old['joint'] - old['finetune']):.0f} % of what joint training saves, for "
-    f"{stored[2] * each:.0f} kB; the network itself takes {network:.0f} kB. Means over {len(lesson.seeds)} seeds, test "
-    "images. (Pixels stored as bytes would take a quarter.)"
+    f"{100 * (old['replay 5'] - old['finetune']) / (old['joint'] - old['finetune']):.0f} % of what joint training saves, "
+    f"for {stored[2] * each:.0f} kB; the network itself takes {network:.0f} kB. Means over {len(lesson.seeds)} seeds, "
+    "test images. (Pixels stored as bytes would take a quarter.)"
 )
 
 # %% replay-exercise-text [markdown]
