@@ -227,13 +227,13 @@ end = 100 * ends.groupby(["task", "method"])["accuracy"].mean()
 old, new = end["letters"], end["mnist"]
 ebll.course.say(
     "**What we saw.** Fine-tuning learns digits best and loses "
-    f"{old['feature-extraction'] - old['finetune']:.1f} points of letters; feature extraction keeps them all and learns "
-    f"digits {new['finetune'] - new['feature-extraction']:.1f} points worse. This is the **stability-plasticity "
+    f"{old['feature-extraction'] - old['finetune']:.1f} points of letters; feature extraction keeps them all and "
+    f"learns digits {new['finetune'] - new['feature-extraction']:.1f} points worse. This is the **stability-plasticity "
     "trade-off**; joint training shows the corner one would like to reach. "
     f"Replay with {stored[2]} letters gets back "
-    f"{100 * (old['replay 5'] - old['finetune']) / (old['joint'] - old['finetune']):.0f} % of what joint training saves, "
-    f"for {stored[2] * each:.0f} kB; the network itself takes {network:.0f} kB. Means over {len(lesson.seeds)} seeds, "
-    "test images. (Pixels stored as bytes would take a quarter.)"
+    f"{100 * (old['replay 5'] - old['finetune']) / (old['joint'] - old['finetune']):.0f} % of what joint training "
+    f"saves, for {stored[2] * each:.0f} kB; the network itself takes {network:.0f} kB. Means over {len(lesson.seeds)} "
+    "seeds, test images. (Pixels stored as bytes would take a quarter.)"
 )
 
 # %% replay-exercise-text [markdown]
