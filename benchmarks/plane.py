@@ -78,7 +78,7 @@ def page(rows: pd.DataFrame) -> str:
     return TEXT.format(
         count=len(ALPHAS) * len(DISTILLED), low=CHOSEN_ON[0], high=CHOSEN_ON[-1], cost=COST, alpha=alpha, weight=weight,
         first=SHOWN_ON[0], last=SHOWN_ON[-1], seeds=len(SHOWN_ON),
-        means=markdown(table.rename_axis("method").reset_index()), claim=markdown(claim.rename_axis("method").reset_index()),
+        means=markdown(table, "method"), claim=markdown(claim, "method"),
     )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def main() -> None:
     alpha, weight = best(rows)
     rows = pd.concat([rows, *_rows([(alpha, weight, seed) for seed in SHOWN_ON])])
     rows = rows.sort_values(["alpha", "distill_weight", "seed"], kind="stable")
-    write_table(DOCS / "plane.csv", rows)
+    write_table(rows, DOCS / "plane.csv")
     (DOCS / "plane.md").write_text(page(rows), encoding="utf-8")
     usual = PlaneConfig()
     if (usual.alpha, usual.distill_weight) != (alpha, weight):

@@ -52,9 +52,9 @@ STILL = (0.0, 0.2, 1.0)
 MEASURED = ("accuracy", "accuracy_new", "feature_distance", "across", "along")
 MARKS = ["kind", "x", "y", "x2", "y2", "value", "group", "method", "step"]
 CAPTION = (
-    "Left, inputs: shaded, what the moons' head says now; dotted, its border before the blobs. Right, features of the "
-    "moons, with lines from where they were; grey, level lines of the code; thick, all that the decoder can make. A "
-    "dark edge: now read wrongly."
+    "Left, inputs: shaded, the moons' head now; dotted, its border before the blobs; numbers, % right. Right, moons' "
+    "features, turned so that the code sees up and down: lines from where they were; grey, level lines of the code; "
+    "thick, all that the decoder can make. Dark edge: wrong now."
 )
 
 
