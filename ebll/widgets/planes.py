@@ -65,7 +65,7 @@ class PlaneConfig(WidgetConfig):
     call, widget = "ebll.widgets.plane_run", "plane"
 
     alpha: float = as_in(MethodSettings, "alpha", 10.0, high=1e6)
-    distill_weight: float = as_in(MethodSettings, "distill_weight", 0.5, high=1e6)
+    distill_weight: float = as_in(MethodSettings, "distill_weight", 0.25, high=1e6)
     recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 0.1, high=1e6)
     code_size: int = as_in(AutoencoderSettings, "code_size", 1, high=2)
     features: int = setting(2, "Features of a point.", low=2, high=3, hint="More than three cannot be drawn.")

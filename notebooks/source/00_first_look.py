@@ -105,7 +105,7 @@ ebll.plots.accuracy_matrix(table)
 #
 # {{diagram:data-flow}}
 #
-# Both are averaged over the batch, and added to E1 with weights: 0.5 for E3, and alpha = 10 for E4. At the start nothing has
+# Both are averaged over the batch, and added to E1 with weights: 0.25 for E3, and alpha = 10 for E4. At the start nothing has
 # moved, and E4 is 0; what would fine-tuning have cost?
 
 # %% record
