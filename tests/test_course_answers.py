@@ -104,11 +104,15 @@ def fisher_library(net, parameters, inputs):
     return fisher_diagonal(net, net, parameters, inputs, torch.zeros(len(inputs), dtype=torch.int64))
 
 
-def penalty_loop(now, before, fisher):
-    total = 0.0
-    for i in range(len(now)):
-        total += torch.sum(fisher[i] / 2 * torch.pow(now[i] - before[i], 2))
-    return total
+def strength_by_trial(fisher, learning_rate, momentum):
+    """Bisect for the strength at which the recursion's matrix gets an eigenvalue of size 1."""
+    largest, low, high = max(part.max().item() for part in fisher), 0.0, 1e4
+    for _ in range(60):
+        strength = (low + high) / 2
+        step = np.array([[1 + momentum - learning_rate * strength * largest, -momentum], [1, 0]])
+        grows = np.abs(np.linalg.eigvals(step)).max() > 1 + 1e-9
+        low, high = (low, strength) if grows else (strength, high)
+    return low
 
 
 def front_by_sorting(old, new):
