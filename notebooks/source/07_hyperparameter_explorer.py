@@ -159,8 +159,8 @@ by_hand = one.pivot_table(index="distill_weight", columns="alpha", values="old_v
 assert np.allclose(by_hand, cells.pivot(index="distill_weight", columns="alpha", values="old_validation"))
 
 # %% map-spread tags=["hidden"]
-calm = one[(one["alpha"] < 30) & (one["distill_weight"] < 5)]
-spread = 100 * calm.groupby(["alpha", "distill_weight"])["old_validation"].std()
+stable = one[(one["alpha"] < 30) & (one["distill_weight"] < 5)]
+spread = 100 * stable.groupby(["alpha", "distill_weight"])["old_validation"].std()
 brightest = 100 * by_hand.stack().sort_values(ascending=False).head(6)
 facts = {
     "standard deviation over seeds, typical cell": spread.median(),
@@ -220,9 +220,9 @@ front[["alpha", "distill_weight", *sides, "seeds"]].rename(
 # $\lambda_o = 2$? Can a large alpha make up for $\lambda_o = 0$?
 
 # %% trade-figure
-calm = usual_rows[(usual_rows["alpha"] < 30) & (usual_rows["distill_weight"] < 5)]
-calm = calm.assign(kind=calm["distill_weight"].map("λo {:g}".format), old=100 * calm["old_validation"])
-by_alpha = calm.pivot_table(index=["kind", "alpha", "seed"], columns="tasks", values="old").reset_index()
+stable = usual_rows[(usual_rows["alpha"] < 30) & (usual_rows["distill_weight"] < 5)]
+stable = stable.assign(kind=stable["distill_weight"].map("λo {:g}".format), old=100 * stable["old_validation"])
+by_alpha = stable.pivot_table(index=["kind", "alpha", "seed"], columns="tasks", values="old").reset_index()
 ys = {pair: f"letters after {pair.split('-')[1]}, %" for pair in pairs[1:]}
 title = "The old task over alpha, for each λo (MLP, code 64)"
 ebll.plots.over_setting(by_alpha, "alpha", ys, xlabel="alpha", title=title, caption="Validation data")
@@ -230,15 +230,18 @@ ebll.plots.over_setting(by_alpha, "alpha", ys, xlabel="alpha", title=title, capt
 # %% trade-gains tags=["hidden"]
 cell = ["tasks", "distill_weight", "alpha"]
 old = 100 * usual_rows.pivot_table(index=cell, columns="seed", values="old_validation")
-at = lambda weight, alpha: old.xs((weight, alpha), level=("distill_weight", "alpha"))  # noqa: E731
+
+
+def at(weight, alpha):
+    return old.xs((weight, alpha), level=("distill_weight", "alpha"))
+
+
 best_alpha = old.mean(axis=1).xs(0, level="distill_weight").unstack("alpha").idxmax(axis=1)
 alone = pd.DataFrame({pair: old.loc[(pair, 0, alpha)] for pair, alpha in best_alpha.items()}).T
 gains = {f"alpha 3 minus 0, at lambda_o {weight}": at(weight, 3) - at(weight, 0) for weight in (0, 1, 2)}
 gains |= {"lambda_o 1 minus the best alpha, each alone": at(1, 0) - alone}
-gains |= {
-    "both (alpha 3, lambda_o 1) minus lambda_o 1": at(1, 3) - at(1, 0),
-    "both minus the best alpha": at(1, 3) - alone,
-}
+gains |= {"both (alpha 3, lambda_o 1) minus lambda_o 1": at(1, 3) - at(1, 0)}
+gains |= {"both minus the best alpha": at(1, 3) - alone}
 gains = pd.DataFrame({name: points.mean(axis=1) for name, points in gains.items()})
 gains.T.rename_axis(index="points of the old task, mean of five seeds", columns="").round(1)
 
@@ -506,7 +509,7 @@ ebll.course.checks.shrinkage(my_shrinkage)
 # %% interval-text [markdown]
 # ### What may be said after five seeds?
 #
-# A mean of $n$ seeds with standard deviation $s$ comes with a **95 % interval** (M9):
+# A mean of $n$ seeds with standard deviation $s$ comes with an **interval** of $95\,\%$ confidence (M9):
 #
 # $$\bar x \pm t_{0.975,\,n-1}\,\frac{s}{\sqrt n}$$
 #
