@@ -118,7 +118,7 @@ pd.DataFrame(rows).set_index("rank").map("{:.2e}".format)
 # %% fisher-exercise tags=["exercise"]
 def my_fisher(net, parameters, inputs):
     """E7 with exact weights: net(inputs) -> logits (n, classes); returns a list of tensors shaped like `parameters`."""
-    # Where does the square stand: before or after the weight, and the mean? Which of them may a single backward share?
+    # What is squared: before or after the weight, and the mean? May one backward pass serve several classes, or images?
     # solution
     totals = [torch.zeros_like(parameter) for parameter in parameters]
     for image in inputs:
@@ -534,7 +534,8 @@ minus_ewc = {name: tests[key] - tests[chosen["ewc"]] for name, key in chosen.ite
 
 # %% question-test-table tags=["hidden"]
 table = pd.concat(minus_ewc, names=["test images, points"]).unstack("seed").rename(columns="seed {}".format)
-table = table.rename(index={name: f"{chosen[name]} minus {chosen['ewc']}" for name in minus_ewc})
+labels = {name: key.replace("ebll", "EBLL").replace("ewc", "EWC") for name, key in chosen.items()}
+table = table.rename(index={name: f"{labels[name]} minus {labels['ewc']}" for name in minus_ewc})
 table.assign(mean=table.mean(axis=1)).round(1)
 
 # %% question-saw [markdown]

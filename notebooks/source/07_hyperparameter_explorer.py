@@ -78,11 +78,11 @@ ebll.plots.over_setting(
 )  # fmt: skip
 
 # %% sweep-ready [markdown]
-# Two seeds and four alphas say little. The kit comes with a larger sweep that has been run already: three pairs of tasks,
-# each with letters first, over alpha, both lambdas and the size of the code, with five seeds. From here on you hardly wait.
+# The kit comes with a larger sweep that has been run already: three pairs of tasks, each with letters first, over alpha, both
+# lambdas and the size of the code, with five seeds. From here on you hardly wait.
 #
-# Before you trust thousands of rows, ask them for what you know. At $\alpha = 0$ EBLL is LwF, whatever its autoencoder is
-# like; with $\lambda_o = 0$ as well it is fine-tuning.
+# Before you trust thousands of rows, ask for what you know. At $\alpha = 0$ EBLL is LwF, whatever its autoencoder; with
+# $\lambda_o = 0$ as well it is fine-tuning.
 
 # %% sweep-controls
 ready = ebll.sweeps.precomputed_sweep().table
@@ -206,8 +206,8 @@ front[["alpha", "distill_weight", *sides, "seeds"]].rename(
 ).reset_index(drop=True)
 
 # %% front-saw [markdown]
-# Of the front of the means hardly any cell is on the front of every single seed: a place on a front may be won by a hair, which
-# other seeds would not confirm. And its last cell pays much of one task for little of the other.
+# Hardly a cell of this front is on the front of each single seed: its place may be won by a hair. And the last cell pays much of
+# one task for little of the other.
 
 # %% trade [markdown]
 # ## 3. Can one weight replace the other?
@@ -382,8 +382,8 @@ facts = facts.sort_values("LwF forgets, points")
 facts.round(1)
 
 # %% gap-test-text [markdown]
-# A far task asks for more protection and bears less of it. But no gap stands in the limit; the new images do. *Images
-# alike* is the largest eigenvalue of their second moments: it is large if they have a direction in common, along which all of
+# Where LwF forgets more, one would like more protection, and the limit allows less. But no gap stands in the limit; the new
+# images do. *Images alike* is the largest eigenvalue of their second moments: it is large if they have a direction in common, along which all of
 # them pull at the same parameters. In these three pairs gap and likeness rise together, and the table cannot tell them apart. An
 # experiment can: take the common direction out of the images, scale the rest to the same length, and compute the limit again.
 
@@ -398,7 +398,7 @@ for pair, task in zip(pairs, others, strict=True):
 pd.DataFrame({"limit of alpha without the common direction, in multiples of that with it": wider}).round(1)
 
 # %% gap-saw [markdown]
-# **What we saw.** Without what its images have in common the limit is several times as high: their likeness makes it, not the gap.
+# **What we saw.** Without their common direction the limit is several times as high: likeness makes it, not the gap.
 #
 # ### And lambda?
 
@@ -565,10 +565,9 @@ chosen_minus_kit.rename_axis("test accuracy, points above the kit's defaults").r
 
 # %% selection-figure
 reference = plain.groupby("tasks")["new_validation"].mean()
-visible = weighted.assign(
-    share=weighted["new_validation"] / weighted["tasks"].map(reference), old=100 * weighted["old_validation"]
-)
-ys = {"share": "new task, share\nof fine-tuning's", "code_loss": "code loss", "old": "old task, %\n(not seen)"}
+share = weighted["new_validation"] / weighted["tasks"].map(reference)
+visible = weighted.assign(share=share, log=np.log10(weighted["code_loss"]), old=100 * weighted["old_validation"])
+ys = {"share": "new task, share\nof fine-tuning's", "log": "log10 code loss", "old": "old task, %\n(not seen)"}
 ebll.plots.over_setting(
     visible, "alpha", ys, by="tasks", xlabel="alpha", references={"tolerance": {"share": 0.95}},
     title="What a learner sees, and what it does not (code 64, λo 1)",
@@ -594,6 +593,9 @@ def my_selected_alpha(alphas, code_loss, new_accuracy, reference, tolerance):
 # %% selection-check tags=["check"]
 ebll.course.checks.selected_alpha(my_selected_alpha)
 
+# %% selection-source
+ebll.course.source(ebll.sweeps.choose_alpha)
+
 # %% selection-run
 rows, lines = [], pd.concat([weighted, plain])
 for (pair, seed), line in lines.groupby(["tasks", "seed"]):  # one seed: what a learner has
@@ -610,9 +612,8 @@ choices = pd.DataFrame(rows)
 names = ["with the code loss", "new task alone", "oracle"]
 written = {name: lambda alphas: ", ".join(f"{alpha:g}" for alpha in sorted(alphas)) for name in names}
 table = choices.groupby("pair").agg(written | dict.fromkeys(["lost with it", "lost without it"], "mean"))
-table.rename(columns={"lost with it": "points lost, with it", "lost without it": "points lost, new task alone"}).round(
-    1
-)
+table.columns = [*names, "points lost, with it", "points lost, new task alone"]
+table.round(1).replace(-0.0, 0.0)
 
 # %% selection-all tags=["hidden"]
 rows = []
@@ -633,8 +634,7 @@ regrets.rename(columns={"size": "choices", "mean": "points lost, mean", "max": "
 # whatever comes out of it. Only something that remembers the features as they were can tell. With the code loss the choice comes
 # close to the oracle's, unless the given $\lambda_o$ overshoots itself.
 #
-# What this does not show. All pairs begin with letters, on one net at one learning rate, with one tolerance; the rule was written
-# by people who knew such curves; and every alpha is a training.
+# This is of pairs that begin with letters, on one net at one learning rate; and every alpha is a training.
 #
 # **Open question.** The rule chooses alpha only. Design one for $\lambda_o$ *and* alpha that never sees an old image: what would
 # you measure, in which order would you try settings, and how many trainings does it cost? On which pair of the sweep do you
