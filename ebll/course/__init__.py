@@ -9,6 +9,18 @@ ebll.course.checks.forgetting(my_forgetting)
 
 from ebll.course import checks
 from ebll.course.demonstrations import DEMONSTRATIONS, TARGET
-from ebll.course.notebook import PROFILES, Lesson, examples, progress, say, setup, source
+from ebll.course.notebook import PROFILES, Lesson, examples, main_job, progress, say, setup, source
 
-__all__ = ["DEMONSTRATIONS", "PROFILES", "TARGET", "Lesson", "checks", "examples", "progress", "say", "setup", "source"]
+__all__ = [
+    "DEMONSTRATIONS",
+    "PROFILES",
+    "TARGET",
+    "Lesson",
+    "checks",
+    "examples",
+    "main_job",
+    "progress",
+    "say",
+    "setup",
+    "source",
+]

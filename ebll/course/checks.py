@@ -23,7 +23,7 @@ from ebll.course.distances import (
     reconstruction_error,
 )
 from ebll.course.exercise import CheckFailed
-from ebll.course.networks import fisher_diagonal, largest_strength, new_head_only
+from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
@@ -40,13 +40,13 @@ __all__ = [
     "largest_strength",
     "least_alpha",
     "nearest_mean",
-    "new_head_only",
     "pareto_front",
     "pca_reconstruction",
     "recon_weight",
     "reconstruction_error",
     "recorded_bytes",
     "recorded_targets",
+    "replay_loss",
     "selected_alpha",
     "shrinkage",
     "soften",
