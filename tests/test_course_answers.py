@@ -104,6 +104,17 @@ def fisher_library(net, parameters, inputs):
     return fisher_diagonal(net, net, parameters, inputs, torch.zeros(len(inputs), dtype=torch.int64))
 
 
+def strength_by_trial(fisher, learning_rate, momentum):
+    """Bisect for the strength at which the recursion's matrix gets an eigenvalue of size 1."""
+    largest, low, high = max(part.max().item() for part in fisher), 0.0, 1e4
+    for _ in range(60):
+        strength = (low + high) / 2
+        step = np.array([[1 + momentum - learning_rate * strength * largest, -momentum], [1, 0]])
+        grows = np.abs(np.linalg.eigvals(step)).max() > 1 + 1e-9
+        low, high = (low, strength) if grows else (strength, high)
+    return low
+
+
 def replay_in_a_loop(net, t, inputs, labels, old_inputs, old_labels, weight, head=None):
     total = F.cross_entropy(net(inputs, t), labels)
     for i in range(len(old_inputs)):
@@ -137,13 +148,6 @@ def replay_in_one_mean(net, t, inputs, labels, old_inputs, old_labels, weight):
 def replay_averaged(net, t, inputs, labels, old_inputs, old_labels, weight):
     losses = [F.cross_entropy(net(x, i), y) for i, (x, y) in enumerate(zip(old_inputs, old_labels, strict=True))]
     return F.cross_entropy(net(inputs, t), labels) + weight * torch.stack(losses).mean()
-
-
-def penalty_loop(now, before, fisher):
-    total = 0.0
-    for i in range(len(now)):
-        total += torch.sum(fisher[i] / 2 * torch.pow(now[i] - before[i], 2))
-    return total
 
 
 def front_by_sorting(old, new):

@@ -112,14 +112,15 @@ def switched(how, value):
     return mine
 
 
-def lists_emptied(now, before, fisher):
-    return 0.5 * sum((fisher.pop() * (now.pop() - before.pop()) ** 2).sum() for _ in now[:])
+def list_emptied(fisher, learning_rate, momentum):
+    largest = max(fisher.pop().max() for _ in fisher[:])
+    return 2 * (1 + momentum) / (learning_rate * largest)
 
 
-def before_replaced(now, before, fisher):
-    loss = losses.quadratic_penalty(now, before, fisher)
-    before[0] = None
-    return loss
+def first_replaced(fisher, learning_rate, momentum):
+    strength = checks.largest_strength.right(fisher, learning_rate, momentum)
+    fisher[0] = None
+    return strength
 
 
 def no_such_name(logits, temperature):
@@ -158,10 +159,10 @@ BEHAVIOUR = [
     ("fisher_diagonal", lambda net, ps, x: [torch.zeros(3)]),
     ("code_distance", torch.no_grad()(losses.code_distance)),
     ("code_distance", lambda a, b: 0.5 * a.sub_(b).square().sum(1).mean()),
-    ("quadratic_penalty", lists_emptied),
+    ("largest_strength", list_emptied),
     ("backward_transfer", lambda m: (np.nan_to_num(m, copy=False)[-1] - m.diagonal())[:-1].mean()),
     ("fisher_diagonal", lambda net, ps, x: checks.fisher_diagonal.right(net.double(), ps, x.double())),
-    ("quadratic_penalty", before_replaced),
+    ("largest_strength", first_replaced),
     ("soften", switched(torch.set_grad_enabled, False)),
     ("soften", switched(torch.set_default_dtype, torch.float64)),
     ("recorded_targets", fails_later),
@@ -187,7 +188,7 @@ def test_what_is_wrong_beside_the_values_is_told():
         ("soften", torch_has_not, ["NotImplementedError", "softmax"]),
         ("autoencoder_loss", other_stub, ["NotImplementedError", '`return recon_weight * cell["other"](recon']),
         ("distillation", lambda z, p, t: z @ p, ["RuntimeError"]),
-        ("quadratic_penalty", lambda a, b, f: a[7], ["IndexError", "(2,)", "(1,)"]),
+        ("largest_strength", lambda f, rate, momentum: f[7], ["IndexError", "[1, 5]", "0.1"]),
     ],
 )
 def test_an_exception_is_told_with_its_line_and_the_arguments(name, function, named):
@@ -197,7 +198,7 @@ def test_an_exception_is_told_with_its_line_and_the_arguments(name, function, na
 
 
 LOSSES = [name for name, exercise in EXERCISES.items() if exercise.gradient]
-assert len(LOSSES) == 7
+assert len(LOSSES) == 6
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -263,6 +263,10 @@ def test_over_setting_by_hand():
     assert drawn["value"].tolist() == pytest.approx([5, 10, 11, 12, 20, np.nan, 1, 1, 1, 2], nan_ok=True)
     assert "over code: EBLL 5.00 at 2; mine 11.0 at 2, 20.0 at 8; Joint training, level: 90.0." in figure.alt
     assert " Validation data; 1 to 3 seeds and their mean. " in figure.alt
+    figure = over(table, ["accuracy"], references={"4 x": {"accuracy": {2: 8.0, 4: 16.0}}})
+    assert figure.table.query("kind == '4 x'")[["code", "mean"]].to_numpy().tolist() == [[2, 8], [4, 16]]
+    line = figure.axes[0].lines[-1]
+    assert (line.get_xdata().tolist(), line.get_ydata().tolist(), line.get_marker()) == ([2, 4], [8, 16], "")
 
 
 SWEPT, POINTS = inputs.accuracy_by_setting(), inputs.points()

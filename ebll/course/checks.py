@@ -20,11 +20,10 @@ from ebll.course.distances import (
     code_distance,
     ebll_objective,
     pca_reconstruction,
-    quadratic_penalty,
     reconstruction_error,
 )
 from ebll.course.exercise import CheckFailed
-from ebll.course.networks import fisher_diagonal, replay_loss
+from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
@@ -38,11 +37,11 @@ __all__ = [
     "encoder_bytes",
     "fisher_diagonal",
     "forgetting",
+    "largest_strength",
     "least_alpha",
     "nearest_mean",
     "pareto_front",
     "pca_reconstruction",
-    "quadratic_penalty",
     "recon_weight",
     "reconstruction_error",
     "recorded_bytes",

@@ -1,4 +1,4 @@
-"""Exercises on a whole network: the loss of replay (E1), and how much each parameter matters (E7)."""
+"""Exercises on a whole network: the loss of replay (E1), how much each parameter matters (E7), and how firmly (E6)."""
 
 from __future__ import annotations
 
@@ -136,4 +136,31 @@ def fisher_diagonal(net: nn.Module, parameters: list[Tensor], inputs: Tensor) ->
         ],
         # The gradient of p is p times that of log p.
         "not-of-log": [mean(torch.square, p**3), mean(torch.square, of=of_logits)],
+    }
+
+
+def _largest_strength(fisher: list[Tensor], learning_rate: float, momentum: float) -> float:
+    return 2 * (1 + momentum) / (learning_rate * max(part.max().item() for part in fisher))
+
+
+def _importances() -> list[tuple]:
+    """The most important parameter stands in the first tensor, then in the last; then one tensor, without momentum."""
+    small = [torch.tensor([1.0, 5.0]), torch.tensor([[2.0], [0.0]])], 0.1, 0.5
+    late = [normal(0, 3, 4).square(), 9 * normal(1, 5, 2).square()]
+    return [small, (late, 0.02, 0.9), ([normal(2, 9).square()], 0.3, 0.0)]
+
+
+@exercise("E6", _largest_strength, _importances)
+def largest_strength(fisher: list[Tensor], learning_rate: float, momentum: float) -> Wrong:
+    """The largest strength at which no parameter overshoots ever further from its anchor."""
+    right, values = _largest_strength(fisher, learning_rate, momentum), torch.cat([part.flatten() for part in fisher])
+    others = [values.mean(), values.sum(), values.min() + 1e-9, values.norm(), fisher[0].max(), fisher[-1].max()]
+    limit = right * values.max().item()
+    return {
+        "no-momentum": [right / (1 + momentum)],
+        "momentum-lowers": [right * (1 - momentum) / (1 + momentum)],
+        "monotone": [right / 2, right / 2 / (1 + momentum)],
+        "importance": [limit / other.item() for other in others],
+        "curvature": [limit, limit / (1 + momentum)],
+        "penalty-half": [2 * right],
     }
