@@ -127,7 +127,11 @@ def submanifold(
     columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     title = "Features of held-out inputs and their reconstructions"
     note = "Held-out inputs of one network, no interval; pale: features; open: their reconstruction"
-    note += "" if regions is None else "; shaded: what the frozen head says there (white: another class)"
+    if regions is not None:
+        regions = tables.check(regions, "regions", ("x", "y", "label"))
+        note += "; shaded: what the frozen head says there" + (
+            "" if set(regions["label"]) <= set(names) else " (white: another class)"
+        )
     headings = ["\n".join([name, *lines]) for name, lines in facts.items()]
     layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
     spans = [np.ptp((table if regions is None else regions).filter(regex=f"^{name}(_back)?$")) for name in "xy"]
@@ -154,7 +158,6 @@ def submanifold(
 
 def _shade(axes: Axes, regions: pd.DataFrame, classes: Mapping[str, Style]) -> None:
     """Fill the places of a grid with the pale colour of the class that is said there."""
-    regions = tables.check(regions, "regions", ("x", "y", "label"))
     codes = {name: place for place, name in enumerate(classes, 1)}
     grid = regions.assign(code=regions["label"].map(codes).fillna(0)).pivot(index="y", columns="x", values="code")
     pale = ListedColormap(["white", *((*to_rgb(style.color), 0.16) for style in classes.values())])

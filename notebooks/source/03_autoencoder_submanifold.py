@@ -124,7 +124,8 @@ ebll.plots.submanifold(**ebll.course.in_plane(panels, *points))
 # %% pca-saw [markdown]
 # **What we saw.** PCA's reconstructions lie on a line, the autoencoder's on a segment of nearly the same line: the decoder
 # is linear, and the sigmoid keeps the code between 0 and 1. So this "submanifold" is a segment; with a code of two a
-# flat patch, in general a bounded piece of an **affine subspace**. To curve it takes another layer in the decoder. On training data no such autoencoder has a lower error than PCA (Eckart and Young).
+# flat patch, in general a bounded piece of an **affine subspace**. To curve it takes another layer in the decoder. On
+# training data no such autoencoder has a lower error than PCA (Eckart and Young).
 #
 # The line explains most of the variance, but points of both moons land in the same place on it. What varies most is not
 # what the head needs most.
@@ -169,15 +170,15 @@ panels = {"E2a alone": unsupervised(held_out)} | {f"E2, λ = {weight:g}": ae(hel
 ebll.plots.submanifold(**ebll.course.in_plane(panels, *points))
 
 # %% aware-library
-settings = ebll.AutoencoderSettings(recon_weight=0.1, **{name: options[name] for name in options if name != "seed"})
+settings = ebll.AutoencoderSettings(code_size=1, recon_weight=0.1, epochs=40, learning_rate=0.01)
 library = ebll.fit_autoencoder(features, moons.train.labels, classify, settings, seed=2).autoencoder
 for ours, theirs in zip(fits[0.1].parameters(), library.parameters(), strict=True):
     assert torch.allclose(ours, theirs, atol=1e-3)
 ebll.course.source(ebll.losses.autoencoder_loss)
 
 # %% aware-saw [markdown]
-# **What we saw.** The lower $\lambda$, the more of the variance stays unexplained and the more of the points are classified correctly: the
-# reconstructions slide along until each lies in its own region. At $\lambda = 0$ they explain less than the mean of all
+# **What we saw.** The lower $\lambda$, the more of the variance stays unexplained and the more of the points are classified
+# correctly: the reconstructions slide along until each lies in its own region. At $\lambda = 0$ they explain less than the mean of all
 # features would (an FVU above 1), and the head does not mind.
 #
 # This network was picked to show it. In others the direction of largest variance separates the moons, and PCA will do:
@@ -230,7 +231,7 @@ for seed, (features, held_out, classify) in networks.items():
 sizes = pd.DataFrame(rows)
 
 # %% sizes-figure
-MEASURES = {"fvu": "variance\nunexplained, %", "accuracy": "accuracy through the\nreconstruction, %"}
+MEASURES = {"fvu": "FVU, %", "accuracy": "accuracy through the\nreconstruction, %"}
 direct = sum(measure(held_out, seed)["accuracy"] for seed, (_, held_out, _) in networks.items()) / len(networks)
 ebll.plots.over_setting(
     sizes, "size", MEASURES, xlabel="numbers in the code", title="Validation letters, through a bottleneck",
@@ -289,8 +290,9 @@ ebll.plots.submanifold(**ebll.course.in_plane(panels, held_out, labels, classify
 ebll.widgets.plane("seed=2", hide=["alpha", "distill_weight", "distance"])
 
 # %% level-lines-saw [markdown]
-# **What we saw.** They are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the lines and little
-# across them. With a kernel, move $\lambda$, or take three features and a code of one, then two: how many directions are free?
+# **What we saw.** They are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
+# between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
+# lines and little across them. With a kernel, move $\lambda$, or take three features and a code of one, then two: how many directions are free?
 #
 # **Exercise 2.** Movement across the level lines (M10): the mean length of the part of $F(x) - F^*(x)$ that a code of any size
 # can see. On paper first: $W_{enc} = (0, 2)$ and a move of $(3, 4)$.
@@ -330,8 +332,8 @@ ebll.widgets.submanifold_explorer()
 # %% weight-run
 config = ebll.widgets.LabConfig.read(ebll.course.DEMONSTRATIONS["lambda"])
 method = config.run("ebll").made_method()
-fits = {f"{w:g}": method.autoencoder.replace(recon_weight=w) for w in (0.0, 0.01, 0.1, 1.0, 10.0)}
-methods = {name: method.replace(autoencoder=settings) for name, settings in fits.items()}
+settings = {f"{w:g}": method.autoencoder.replace(recon_weight=w) for w in (0.0, 0.01, 0.1, 1.0, 10.0)}
+methods = {name: method.replace(autoencoder=own) for name, own in settings.items()}
 runs = ebll.compare([letters, digits], methods, settings=config.train, starts=starts, **lesson.options(config.net))
 ends = runs.curves.query("training == 'digits' and stage == 'train'").groupby(["method", "seed"])["accuracy"].last()
 rows = []
@@ -344,7 +346,7 @@ for (name, seed), accuracy in ends.items():
 
 # %% weight-figure
 table = pd.DataFrame(rows)
-table["gain"] = table["kept"] - table.groupby("seed")["kept"].transform("last")
+table["gain"] = table["kept"] - table["seed"].map(table.query("weight == 10").set_index("seed")["kept"])
 ebll.plots.over_setting(
     table, "weight", {**MEASURES, "gain": "letters kept, points\nmore than at λ = 10"}, xlabel="λ of E2",
     title="What the weight of the reconstruction trades", caption="MLP, validation letters, code of 16, a demonstration.",

@@ -202,14 +202,14 @@ for kind, learning_rate in {"principal components": 1e-3, "random weights": 3e-3
 start_runs = pd.DataFrame(rows).query("epoch in (1, 2, 4, 8, 16)")
 axes = {
     "saturated": "saturated code\nentries, %",
-    "fvu": "variance\nunexplained, %",
+    "fvu": "FVU, %",
     "accuracy": "accuracy through the\nreconstruction, %",
 }
 title, note = "Two starts of the same fit", "MLP, letters, validation images, code of 64."
 ebll.plots.over_setting(start_runs, "epoch", axes, xlabel="epochs", title=title, caption=note)
 
 # %% start-saw [markdown]
-# **What we saw.** From random weights many sigmoids end saturated, more variance stays unexplained, and it takes many epochs until the
+# **What we saw.** From random weights many sigmoids end saturated, FVU stays higher, and it takes many epochs until the
 # head reads the reconstructions; in the end its accuracy hardly suffers. From the principal components one epoch is nearly enough.
 #
 # ### Does a saturated code notice less?
@@ -305,7 +305,7 @@ rows = [
 scale_runs = pd.DataFrame(rows)
 
 # %% scale-figure
-axes = {"fvu": "variance unexplained, %", "accuracy": "accuracy through the\nreconstruction, %"}
+axes = {"fvu": "FVU, %", "accuracy": "accuracy through the\nreconstruction, %"}
 title, note = "The same weight before two spellings of the error", "MLP, letters, validation images, code of 16."
 ebll.plots.over_setting(scale_runs, "weight", axes, xlabel="weight as written", title=title, caption=note)
 
@@ -322,7 +322,7 @@ ebll.course.source(ebll.losses.reconstruction_error)
 
 # %% scale-saw [markdown]
 # **What we saw.** The term is 256/2 times weaker. The curve of `MSELoss` is that of E2a, moved to the right by this factor: at 0.01 the
-# port leaves more of the variance unexplained. Weights in other code, converted:
+# port has a higher FVU. Weights in other code, converted:
 
 # %% scale-table tags=["hidden"]
 as_written = [("authors' PyTorch notebooks; CLsurvey", 0.1, 9216), ("CLsurvey", 0.01, 9216)]
@@ -346,7 +346,7 @@ converted.assign(**{"equal λ of E2": equal.map("{:.2g}".format)}).astype(str)
 # %% copy-run
 lambdas = {"λ = 0": 0.0, "λ = 1e-6": 1e-6, "λ = 0.01": 1e-2}
 terms = pd.DataFrame({name: fit(0, recon_weight=weight) for name, weight in lambdas.items()}).T
-names = {"weighted": "λ · E2a", "task": "E1", "fvu": "variance unexplained, %", "accuracy": "accuracy, %"}
+names = {"weighted": "λ · E2a", "task": "E1", "fvu": "FVU, %", "accuracy": "accuracy, %"}
 terms[list(names)].rename(columns=names).map("{:.2g}".format)
 
 # %% copy-saw [markdown]
