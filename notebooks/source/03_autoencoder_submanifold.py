@@ -20,8 +20,7 @@
 # 4. **tell** which movement of features a code sees, and which is free.
 #
 # Ids such as E2 and M8 lead to formula, function and test: see [the equations](../docs/equations.md) and
-# [the glossary](../docs/glossary.md). Where a fit starts, what a linear autoencoder finds and how $\lambda$ scales stand in the
-# appendix, `03b_autoencoder_details.ipynb`.
+# [the glossary](../docs/glossary.md). The appendix, `03b_autoencoder_details.ipynb`, has the details.
 
 # %% setup tags=["environment"]
 import copy
@@ -118,6 +117,8 @@ def error(reconstructed, features, logits, labels):
 options = {"code_size": 1, "seed": 2, "epochs": 40, "learning_rate": 0.01}
 unsupervised = fit(features, moons.train.labels, classify, error, **options)
 panels = {"PCA": pca(features, held_out, 1), "autoencoder, E2a": unsupervised(held_out)}
+by_hand = error(unsupervised(held_out), held_out, None, None)
+assert torch.isclose(by_hand, ebll.losses.reconstruction_error(unsupervised(held_out), held_out))
 points = held_out, moons.validation.labels, classify, dict(enumerate(moons.classes))
 ebll.plots.submanifold(**ebll.course.in_plane(panels, *points))
 
@@ -129,7 +130,8 @@ ebll.plots.submanifold(**ebll.course.in_plane(panels, *points))
 #
 # The line explains most of the variance, but points of both moons land in the same place on it. What varies most is not
 # what the head needs most.
-#
+
+# %% aware-text [markdown]
 # ## 2. Which number does the head need?
 #
 # So the classifier is asked. EBLL's autoencoder is **task-aware** (supervised): its objective (E2) adds the task's own loss
@@ -273,7 +275,8 @@ ebll.plots.submanifold(**ebll.course.in_plane(panels, held_out, labels, classify
 # %% plane-saw [markdown]
 # **What we saw.** PCA moves many letters towards the middle of the plane, between the regions: its directions were spent
 # elsewhere. E2 keeps the three apart with a worse reconstruction. FVU and accuracy are those of all letters.
-#
+
+# %% code [markdown]
 # ## 4. What does the code see?
 #
 # EBLL throws the decoder away and keeps the encoder. While a new task is learned it penalises the movement of the code (E4):
@@ -294,8 +297,7 @@ ebll.widgets.plane("seed=2", hide=["alpha", "distill_weight", "distance"])
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
 # lines and little across them. With a kernel, move $\lambda$, or take three features and a code of one, then two: how many directions are free?
 #
-# **Exercise 2.** Movement across the level lines (M10): the mean length of the part of $F(x) - F^*(x)$ that a code of any size
-# can see. On paper first: $W_{enc} = (0, 2)$ and a move of $(3, 4)$.
+# **Exercise 2.** Movement across the level lines (M10): the mean length of the part of $F(x) - F^*(x)$ that a code sees. On paper first: $W_{enc} = (0, 2)$ and a move of $(3, 4)$.
 
 
 # %% across-exercise tags=["exercise"]
@@ -369,7 +371,7 @@ ebll.plots.over_setting(
 # ## What to try next
 #
 # - `shown` in section 3: three letters that look alike, such as E, F and P. Are their regions still apart?
-# - Next: `04_ebll.ipynb` holds the code while a new task is learned.
+# - The same in another net: `ebll.widgets.submanifold_explorer(net="cnn")`.
 #
 # ## References
 #

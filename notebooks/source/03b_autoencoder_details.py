@@ -151,7 +151,8 @@ ebll.course.say(
 # Why not the directions? Multiply the code by any invertible matrix and the decoder by its inverse: no reconstruction
 # changes, so the error cannot tell the two apart. And why is the angle late? Turning the subspace from one direction towards
 # another of nearly the same variance hardly changes the error, so the gradient is small.
-#
+
+# %% start [markdown]
 # ## 2. Where should the fit start?
 #
 # A code entry $c = \sigma(z)$ changes with $z$ at the rate $c\,(1 - c)$, at most 1/4. Where $c$ is below 0.05 or above 0.95
@@ -256,7 +257,8 @@ ebll.course.say(
 # make up for many entries that hardly move is a conjecture; the cells above do not separate the two.
 #
 # </details>
-#
+
+# %% scale [markdown]
 # ## 3. Is a weight of 0.01 always the same weight?
 #
 # E2a sums over the features and halves. `torch.nn.MSELoss` takes the mean over the features and does not halve. With $m$
