@@ -104,6 +104,41 @@ def fisher_library(net, parameters, inputs):
     return fisher_diagonal(net, net, parameters, inputs, torch.zeros(len(inputs), dtype=torch.int64))
 
 
+def replay_in_a_loop(net, t, inputs, labels, old_inputs, old_labels, weight, head=None):
+    total = F.cross_entropy(net(inputs, t), labels)
+    for i in range(len(old_inputs)):
+        total = total + weight * F.cross_entropy(net(old_inputs[i], i if head is None else head), old_labels[i])
+    return total
+
+
+def replay_as_joint_training(net, t, inputs, labels, old_inputs, old_labels, weight):
+    total = 0.0
+    for i, (images, answers) in enumerate(zip([*old_inputs, inputs], [*old_labels, labels], strict=True)):
+        log_p = F.log_softmax(net.heads[i](net.operator(net.features(images))), dim=-1)
+        total -= (1.0 if i == t else weight) * log_p.gather(1, answers[:, None]).mean()
+    return total
+
+
+def replay_by_the_library(net, t, inputs, labels, old_inputs, old_labels, weight):
+    stored = tuple(map(ebll.data.Split, old_inputs, old_labels))
+    batch = ebll.methods.Batch(t, inputs, labels, {})
+    terms = ebll.Replay(replay_weight=weight).loss_terms(net, [batch], ebll.methods.replay.ReplayMemory(stored))
+    return sum(term.weighted() for term in terms.values())
+
+
+def replay_in_one_mean(net, t, inputs, labels, old_inputs, old_labels, weight):
+    losses = [
+        F.cross_entropy(net(x, i), y, reduction="none")
+        for i, (x, y) in enumerate(zip(old_inputs, old_labels, strict=True))
+    ]
+    return F.cross_entropy(net(inputs, t), labels) + weight * torch.cat(losses).mean()
+
+
+def replay_averaged(net, t, inputs, labels, old_inputs, old_labels, weight):
+    losses = [F.cross_entropy(net(x, i), y) for i, (x, y) in enumerate(zip(old_inputs, old_labels, strict=True))]
+    return F.cross_entropy(net(inputs, t), labels) + weight * torch.stack(losses).mean()
+
+
 def penalty_loop(now, before, fisher):
     total = 0.0
     for i in range(len(now)):

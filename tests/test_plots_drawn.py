@@ -80,7 +80,7 @@ FIGURES = {
     "recall": lambda: plots.class_recall(inputs.predictions()),
     "recall, long names, one method": lambda: plots.class_recall(inputs.predictions(PLACES, ["lwf"])),
     "images lost": lambda: plots.forgotten_images(inputs.predictions(), IMAGES),
-    "images lost, long names": lambda: plots.forgotten_images(inputs.predictions(PLACES), IMAGES, count=6),
+    "images lost, long names": lambda: plots.forgotten_images(inputs.predictions(PLACES), IMAGES),
     "confusion": lambda: plots.confusion_change(inputs.predictions()),
     "confusion, long names": lambda: plots.confusion_change(inputs.predictions(PLACES)),
     "claims": lambda: plots.claims_overview([*CLAIMS, CLAIMS[0] | {"id": "C5", "unit": "ratio", "reference": 1}]),

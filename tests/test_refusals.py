@@ -318,10 +318,9 @@ def test_other_tables_and_images():
         *(lambda rows=rows: plots.recall(rows) for rows in (longer, ANSWERS.assign(stage="warm-up"))),
         lambda: plots.lost_images(pd.concat([ANSWERS, ANSWERS])),
         lambda: plots.class_recall(ANSWERS, ["ewc"]),
-        lambda: plots.confusion_change(ANSWERS, classes=0),
         lambda: plots.forgotten_images(ANSWERS, blobs("mnist", 0, shape=(1, 4, 4))),
-        lambda: plots.forgotten_images(ANSWERS, blobs("letters", 0, count=600), seed=7),
         lambda: plots.forgotten_images(ANSWERS, blobs("letters", 0, count=600)),
+        lambda: plots.forgotten_images(ANSWERS.query("step == 0"), blobs("letters", 0, count=600)),
         lambda: plots.claims_overview([]),
         lambda: plots.claims_overview([{key: claim[key] for key in ("id", "statement", "estimate")}]),
     )

@@ -9,7 +9,7 @@ ebll.course.checks.forgetting(my_forgetting)
 
 from ebll.course import checks
 from ebll.course.demonstrations import DEMONSTRATIONS, TARGET
-from ebll.course.notebook import PROFILES, Lesson, examples, progress, say, setup, source
+from ebll.course.notebook import PROFILES, Lesson, examples, main_job, progress, say, setup, source
 from ebll.course.planes import in_plane
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "checks",
     "examples",
     "in_plane",
+    "main_job",
     "progress",
     "say",
     "setup",

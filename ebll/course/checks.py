@@ -25,7 +25,7 @@ from ebll.course.distances import (
     reconstruction_error,
 )
 from ebll.course.exercise import CheckFailed
-from ebll.course.networks import fisher_diagonal, new_head_only
+from ebll.course.networks import fisher_diagonal, replay_loss
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
@@ -42,7 +42,6 @@ __all__ = [
     "least_alpha",
     "movement_across",
     "nearest_mean",
-    "new_head_only",
     "pareto_front",
     "pca_reconstruction",
     "quadratic_penalty",
@@ -50,6 +49,7 @@ __all__ = [
     "reconstruction_error",
     "recorded_bytes",
     "recorded_targets",
+    "replay_loss",
     "selected_alpha",
     "shrinkage",
     "soften",

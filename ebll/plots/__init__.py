@@ -22,9 +22,8 @@ from ebll.metrics import pareto_front
 
 from .accuracy import accuracy_matrix, forgetting_bars, forgetting_by_gap, stability_plasticity, tradeoff_fronts
 from .figure import save
-from .forgotten import class_recall, confusion_change, forgotten_images
+from .forgotten import class_recall, confusion, confusion_change, forgotten_images, lost_images, recall
 from .lines import accuracy_over_steps, average_along_sequence, feature_distance, loss_terms, over_setting
-from .predictions import confusion, lost_images, recall
 from .sheets import claims_overview, submanifold, task_images
 from .style import METHODS, TERMS, Style, drawing, ordered, styles
 from .tables import outcomes

@@ -24,12 +24,13 @@ OTHER = ("#5a5a5a", "D")  # of any other verdict
 
 
 @drawing()
-def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: str = "") -> Figure:
+def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: str = "", note: str = "") -> Figure:
     """Draw images of several tasks as a contact sheet: a row a task, at most ten images each, classes below.
 
     rows    for each task its images, and the class of each: (n, height, width), grey from 0 (black) to 1 (white), or
             (n, height, width, 3), red, green and blue from 0 to 1
     title   in place of the one that counts the tasks
+    note    a caption, which says what a row is
     table: a row per image: task, place, label, height, width (pixels), mean (0 to 1)
     """
     checked = _checked(rows)
@@ -42,31 +43,19 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
     columns = int(table["place"].max()) + 1
     title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
     cell = min(5.8 / columns, 1.2)
-    figure, axes = new_figure(table, title, "", [""] * len(checked), cell + 0.25)
+    figure, axes = new_figure(table, title, note, [""] * len(checked), cell + 0.25)
     for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
-        draw_images(one, images, classes, columns, cell)
+        width = images.shape[2] + 2
+        white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
+        one.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        one.set(xlim=(-0.5, columns * width - 0.5), anchor="W", yticks=[])
         one.set_ylabel(textwrap.fill(task, 16), rotation=0, ha="right", va="center")
+        names = [textwrap.fill(name, int(14 * cell)) for name in classes]
+        one.set_xticks((np.arange(len(names)) + 0.5) * width - 0.5, names)
+        one.spines[:].set_visible(False)
+        one.grid(visible=False)
     lists = [f"{task}: {', '.join(classes)}" for task, (_, classes) in checked.items()]
-    return describe(figure, "A row a task, classes from left to right", *lists)
-
-
-def draw_images(axes: Axes, images: np.ndarray, names: Iterable[str], columns: int, cell: float) -> None:
-    """Draw images side by side, in a row that has place for `columns`, with a name below each.
-
-    images   (n, height, width) or (n, height, width, 3), 0 to 1
-    cell     width of an image in inches
-    """
-    axes.set(anchor="W", xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    axes.grid(visible=False)
-    if not len(images):
-        return
-    width = images.shape[2] + 2
-    white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
-    axes.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xlim(-0.5, columns * width - 0.5)
-    wrapped = ["\n".join(textwrap.fill(line, int(14 * cell)) for line in name.splitlines()) for name in names]
-    axes.set_xticks((np.arange(len(wrapped)) + 0.5) * width - 0.5, wrapped)
+    return describe(figure, "" if note else "A row a task, classes from left to right", *lists)
 
 
 def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
