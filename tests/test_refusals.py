@@ -305,6 +305,7 @@ def test_other_tables_and_images():
         lambda: plots.feature_distance(CURVES, task="mnist"),
         lambda: plots.submanifold(POINTS.drop(columns="x_back")),
         lambda: plots.submanifold(seven),
+        lambda: plots.submanifold(POINTS, regions=POINTS[["x", "y"]]),
         lambda: over(SIZES),
         lambda: over(SIZES.replace({"code": {2: np.inf}}).astype({"code": float}), "share"),
         lambda: over(SIZES.assign(share=np.nan), "share"),

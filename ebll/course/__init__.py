@@ -10,6 +10,7 @@ ebll.course.checks.forgetting(my_forgetting)
 from ebll.course import checks
 from ebll.course.demonstrations import DEMONSTRATIONS, TARGET
 from ebll.course.notebook import PROFILES, Lesson, examples, main_job, progress, say, setup, source
+from ebll.course.planes import in_plane
 
 __all__ = [
     "DEMONSTRATIONS",
@@ -18,6 +19,7 @@ __all__ = [
     "Lesson",
     "checks",
     "examples",
+    "in_plane",
     "main_job",
     "progress",
     "say",

@@ -19,6 +19,7 @@ from ebll.course.distances import (
     autoencoder_loss,
     code_distance,
     ebll_objective,
+    movement_across,
     pca_reconstruction,
     reconstruction_error,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "forgetting",
     "largest_strength",
     "least_alpha",
+    "movement_across",
     "nearest_mean",
     "pareto_front",
     "pca_reconstruction",

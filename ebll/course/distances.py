@@ -169,3 +169,36 @@ def pca_reconstruction(v: Tensor, k: int) -> Wrong:
         "wrong-mean": [_through(v - other, _directions(v - other)[:k]) + other for other in others],
         "first-left-out": [_through(centred, own[1:end]) + mean for end in (k + 1, k)],
     }
+
+
+def _movement_across(features_now: Tensor, features_before: Tensor, weight: Tensor) -> Tensor:
+    return torch.linalg.vector_norm((features_now - features_before) @ torch.linalg.qr(weight.T).Q, dim=1).mean()
+
+
+def _moves() -> list[tuple]:
+    """Features (n, d) twice, and an encoder's weight, whose rows are neither of length 1 nor orthogonal."""
+    by_hand = [[3.0, 4.0], [1.0, 0.0]], [[0.0, 0.0], [1.0, 2.0]], [[0.0, 2.0]]
+    return [
+        tuple(map(torch.tensor, by_hand)),
+        *((*normal(0, 2, n, d), normal(1, k, d)) for n, d, k in ((5, 4, 2), (3, 6, 3))),
+    ]
+
+
+@exercise("M10", _movement_across, _moves)
+def movement_across(now: Tensor, before: Tensor, weight: Tensor) -> Wrong:
+    """Project each move onto the span of the encoder's rows; the mean length of what comes out."""
+    move, basis = now - before, torch.linalg.qr(weight.T).Q
+    seen, rows = move @ basis @ basis.T, torch.nn.functional.normalize(weight, dim=1)
+
+    def lengths(parts: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(parts, dim=1)
+
+    return {
+        "along": [lengths(move - seen).mean()],
+        "whole": [lengths(move).mean()],
+        "change": [lengths(part).mean() for part in (move @ weight.T, move @ weight.T @ weight)],
+        "oblique": [lengths(part).mean() for part in (move @ rows.T, move @ rows.T @ rows)],
+        "mean-move": [torch.linalg.vector_norm(seen.mean(dim=0))],
+        "squared-length": [seen.square().sum(dim=1).mean(), lengths(seen).square().mean().sqrt()],
+        "summed": [lengths(seen).sum(), torch.linalg.vector_norm(seen)],
+    }

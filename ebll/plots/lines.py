@@ -69,9 +69,9 @@ def draw_lines(axes: Axes, panel: Panel, x: str) -> None:
             axes.plot(seed[x], seed["value"], color=style.color, **PALE)
         means = rows.drop_duplicates(x)
         axes.plot(means[x], means["mean"], **look, marker=style.marker, markevery=few)
-    low, high = axes.get_ylim()  # no margin leads below 0 or above 100 %
-    low = low if (panel.table["value"] < 0).any() else max(low, 0)
-    axes.set_ylim(low, min(high, 100) if "%" in panel.ylabel else high)
+    (low, high), values = axes.get_ylim(), panel.table["value"]  # no margin leads below 0 or above 100 %
+    low = low if (values < 0).any() else max(low, 0)
+    axes.set_ylim(low, min(high, 100) if "%" in panel.ylabel and not (values > 100).any() else high)
     axes.margins(x=0.02)
 
 

@@ -76,7 +76,7 @@ def make(source: Path) -> NotebookNode:
 
 def guards(source: Path) -> dict[str, str]:
     """Name of a cell -> the code that runs right after it, as a function, so that no later cell can use its names."""
-    path = source.parent / "guards" / f"{source.stem[:2]}.py"
+    path = source.parent / "guards" / f"{source.stem.split('_')[0]}.py"
     cells = make(path).cells if path.exists() else []
     names = [cell.id for cell in cells]
     if wrong := set(names) - {cell.id for cell in make(source).cells if cell.cell_type == "code"}:
