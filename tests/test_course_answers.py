@@ -48,12 +48,57 @@ def pca_lowrank(features, size):
     return u[:, :size] @ torch.diag(s[:size]) @ v[:, :size].T + features.mean(0)
 
 
-def objective_inplace(task_loss, distill_losses, code_losses, alphas, distill_weight):
-    total = torch.zeros(1)
-    total += task_loss
-    total += distill_weight * distill_losses.sum()
-    total += torch.dot(torch.tensor(alphas), code_losses)
-    return total
+def training(
+    code=lambda now, before: 0.5 * (now - before).square().sum(1).mean(), soften=lambda z, t: F.softmax(z / t, 1),
+    star=copy.deepcopy, learns=lambda net, encoder: net.parameters(), clear=lambda optimizer: optimizer.zero_grad(),
+    momentum=0.0,
+):  # fmt: skip
+    """The loop of a student, in which one thing is otherwise."""
+
+    def mine(net, encoder, inputs, labels, alpha, distill_weight, temperature, learning_rate):
+        old, optimizer = star(net), torch.optim.SGD(learns(net, encoder), lr=learning_rate, momentum=momentum)
+        for x, y in zip(inputs, labels, strict=True):
+            with torch.no_grad():
+                targets, codes = soften(old(x, 0), temperature), encoder(old.features(x))
+            answers = soften(net(x, 0), temperature)
+            distillation = -(targets * answers.log()).sum(1).mean()
+            term = code(encoder(net.features(x)), codes)
+            loss = F.cross_entropy(net(x, 1), y) + distill_weight * distillation + alpha * term
+            clear(optimizer)
+            loss.backward()
+            optimizer.step()
+        return list(net.parameters())
+
+    return mine
+
+
+training_by_hand = training()
+
+
+def training_recorded(net, encoder, inputs, labels, alpha, distill_weight, temperature, learning_rate):
+    """Without an optimiser, in train mode, all targets recorded at once, gradients taken and subtracted."""
+    with torch.no_grad():
+        x = inputs.flatten(0, 1)
+        rows = zip(F.softmax(net(x, 0) / temperature, 1).split(8), encoder(net.features(x)).split(8), strict=True)
+        rows = list(rows)
+    encoder.requires_grad_(False)
+    net.train()
+    for x, y, (targets, codes) in zip(inputs, labels, rows, strict=True):
+        features = net.features(x)
+        hidden = net.operator(features)
+        loss = F.cross_entropy(net.heads[1](hidden), y) + alpha * F.mse_loss(encoder(features), codes) * 3 / 2
+        loss = loss + distill_weight * F.cross_entropy(net.heads[0](hidden) / temperature, targets)
+        gradients = torch.autograd.grad(loss, list(net.parameters()))
+        with torch.no_grad():
+            for p, g in zip(net.parameters(), gradients, strict=True):
+                p -= learning_rate * g
+    return [p.detach().numpy() for p in net.parameters()]
+
+
+def shift_by_pseudoinverse(now, before, weight):
+    move = (now - before).T
+    across = torch.linalg.pinv(weight) @ (weight @ move)
+    return across.norm(dim=0).mean(), (move - across).norm(dim=0).mean().item()
 
 
 def class_means(features, labels):

@@ -100,7 +100,8 @@ def test_an_unknown_wrong_answer_is_shown_a_case_for_paper(name):
 
     error = failed(name, off)
     assert error.mistake == "unknown"
-    assert [part for part in (f"{exercise.takes[0]} = ", "\nCame: ", "\nWanted: ") if part not in str(error)] == []
+    shown = () if name == "ebll_training" else (f"{exercise.takes[0]} = ", "\nCame: ", "\nWanted: ")  # weights say little
+    assert [part for part in shown if part not in str(error)] == []
     assert len(str(error)) < 700
 
 
@@ -201,7 +202,7 @@ def test_an_exception_is_told_with_its_line_and_the_arguments(name, function, na
 
 
 LOSSES = [name for name, exercise in EXERCISES.items() if exercise.gradient]
-assert len(LOSSES) == 6
+assert len(LOSSES) == 5
 
 
 @pytest.mark.parametrize("name", LOSSES)

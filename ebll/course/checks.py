@@ -18,7 +18,6 @@ from ebll.course.demonstrations import least_alpha
 from ebll.course.distances import (
     autoencoder_loss,
     code_distance,
-    ebll_objective,
     pca_reconstruction,
     quadratic_penalty,
     reconstruction_error,
@@ -26,6 +25,7 @@ from ebll.course.distances import (
 from ebll.course.exercise import CheckFailed
 from ebll.course.networks import fisher_diagonal, new_head_only
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
+from ebll.course.steps import ebll_training, feature_shift
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
 __all__ = [
@@ -34,8 +34,9 @@ __all__ = [
     "backward_transfer",
     "code_distance",
     "distillation",
-    "ebll_objective",
+    "ebll_training",
     "encoder_bytes",
+    "feature_shift",
     "fisher_diagonal",
     "forgetting",
     "least_alpha",

@@ -1,4 +1,4 @@
-"""Exercises on squared distances (E2a, E4, E6), the objectives that they are part of (E2, E5), and PCA."""
+"""Exercises on squared distances (E2a, E4, E6), the autoencoder's objective (E2), and PCA."""
 
 from __future__ import annotations
 
@@ -78,45 +78,6 @@ def autoencoder_loss(r: Tensor, v: Tensor, z: Tensor, y: Tensor, w: float) -> Wr
         "softmax-twice": [w * half + functional.cross_entropy(torch.softmax(z, dim=1), y)],
         "nll": [w * half + functional.nll_loss(given, y) for given in (torch.softmax(z, dim=1), z)],
         "subtracted": [w * half - e1],
-    }
-
-
-def _objective(
-    task_loss: Tensor, distill_losses: Tensor, code_losses: Tensor, alphas: list[float], distill_weight: float
-) -> Tensor:
-    return task_loss + distill_weight * distill_losses.sum() + (torch.tensor(alphas) * code_losses).sum()
-
-
-def _objective_cases() -> list[tuple]:
-    return [
-        (torch.tensor(1.0), torch.tensor([0.5, 0.25]), torch.tensor([0.2, 0.1]), [3.0, 1.0], 2.0),
-        (torch.tensor(0.7), torch.tensor([0.9, 0.4, 1.3]), torch.tensor([0.15, 0.6, 0.35]), [0.5, 2.0, 7.0], 0.5),
-        (torch.tensor(1.9), torch.tensor([0.35]), torch.tensor([0.8]), [4.0], 3.0),
-    ]
-
-
-@exercise("E5", _objective, _objective_cases, gradient=("task_loss", "distill_losses", "code_losses"))
-def ebll_objective(task: Tensor, d: Tensor, c: Tensor, alphas: list[float], w: float) -> Wrong:
-    """The task loss, the weighted distillation of all old tasks, and each code loss with its own alpha, added up."""
-    a = torch.tensor(alphas)
-    distill, code, plain = w * d.sum(), (a * c).sum(), d.sum()
-    alike = [alpha * c.sum() for alpha in (a[0], a.mean(), a[-1], a.sum(), a.max())]
-    ends = [(w * d[i], a[i] * c[i]) for i in (-1, 0)]
-    return {
-        "mean": [task + w * d.mean() + (a * c).mean(), task + w * d.mean() + code, task + distill + (a * c).mean()],
-        "one-alpha": [*(task + distill + one for one in alike), task + plain + alike[0]],
-        "half": [task + distill + code / 2],
-        "no-distill-weight": [task + plain + code],
-        "weight-on-codes": [task + w * (plain + code), task + plain + w * code],
-        "weight-on-task": [w * task + rest for rest in (plain + code, distill + code, w * (plain + code))]
-        + [(1 - w) * task + distill + code],
-        "no-alphas": [task + distill + c.sum(), task + plain + c.sum(), task + distill + len(a) * c.sum()],
-        "no-code": [task + distill],
-        "no-distillation": [task + code],
-        "no-task-loss": [distill + code],
-        "single": [task + part for one, other in ends for part in (one + other, distill + other, one + code)]
-        + [task + w * d[1:].sum() + (a[1:] * c[1:]).sum()],
-        "subtracted": [task - distill - code],
     }
 
 
