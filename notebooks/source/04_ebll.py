@@ -260,7 +260,7 @@ for seed in lesson.seeds:
             parts = torch.autograd.grad(term.weighted(), list(run.net.features.parameters()), retain_graph=True)
             norm = torch.cat([part.flatten() for part in parts]).norm().item()
             rows.append({"term": names[name], "seed": seed, "step": step.index, "norm": norm})
-    first_steps.append(run.curves.query("stage == 'train'"))
+    first_steps.append(run.curves.query("stage == 'train' and training == 'mnist'"))
 
 # %% gradient-figure
 gradients = pd.DataFrame(rows)
@@ -525,7 +525,7 @@ identity = {
 identity_runs = lesson.demonstrate(line, identity)
 runs = {pair: run for pair, run in demo.runs.items() if pair[0] in ("lwf", "ebll")} | identity_runs.runs
 rows = []
-for (name, seed), run in runs.items():
+for (name, _), run in runs.items():
     right = [ebll.recording.measure_accuracy(run.net, t, task.validation) for t, task in enumerate((letters, digits))]
     rows.append({"method": name, "old": 100 * right[0], "new": 100 * right[1]})
 pd.DataFrame(rows).groupby("method", sort=False).agg(["mean", "min", "max"]).round(1)
