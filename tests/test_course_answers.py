@@ -305,6 +305,31 @@ def test_every_check_has_other_right_answers_beside_the_librarys():
     assert [name for name in checks.__all__ if name not in ("CheckFailed", "least_alpha") and right[name] < 2] == []
 
 
+def test_ebll_training_leads_where_the_librarys_loop_leads():
+    net, encoder, _, _, alpha, weight, theta, rate = checks.ebll_training.cases()[0]
+    split = torch.randn(40, 4), torch.arange(40) % 4
+    task = ebll.Task.from_tensors("new", split, split, split, standardise=False)
+    method, memory = ebll.EBLL(alpha=alpha, distill_weight=weight, temperature=theta), EncoderMemory((encoder,), {})
+    options = {
+        "epochs": 1,
+        "batch_size": 8,
+        "learning_rate": rate,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "drop_at": 1.0,
+    }
+    order = ebll.training.batches_of(task, 1, None, 8, ebll.seeds.generator(0, "batches", 1, 1))
+    batches = [next(order) for _ in range(5)]
+    inputs, labels = (torch.stack(parts) for parts in zip(*((b.inputs, b.labels) for b in batches), strict=True))
+    ours = checks.ebll_training.right(copy.deepcopy(net), encoder, inputs, labels, alpha, weight, theta, rate)
+    targets = method.record_targets(net, 1, task.train.inputs, memory)
+    settings = ebll.TrainSettings(**options)
+    for step in ebll.training.train(net, method, 1, {1: task}, settings=settings, memory=memory, targets=targets):
+        assert step.total == 5
+    for mine, theirs in zip(ours, net.parameters(), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6), "the same sums in another order of rounding"
+
+
 def test_encoder_bytes_of_the_paper_sized_net():
     """9,216 features and a code of 100, one old task: 3,686,800 bytes."""
     assert encoder_bytes_built(9216, 100, 1) == 3_686_800

@@ -69,8 +69,12 @@ def ebll_training(
         return loss
 
     def trained(
-        loss: Callable | None = None, learns: str = "", steps: int | None = None, piled: bool = False,
-        moving: bool = False, **more: float,
+        loss: Callable | None = None,
+        learns: str = "",
+        steps: int | None = None,
+        piled: bool = False,
+        moving: bool = False,
+        **more: float,
     ) -> list[Tensor]:
         """The weights after steps on another loss, or of other parameters (those whose names begin so)."""
         pair = copy.deepcopy(nn.ModuleDict({"net": net, "encoder": encoder}))
