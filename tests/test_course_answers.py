@@ -48,12 +48,57 @@ def pca_lowrank(features, size):
     return u[:, :size] @ torch.diag(s[:size]) @ v[:, :size].T + features.mean(0)
 
 
-def objective_inplace(task_loss, distill_losses, code_losses, alphas, distill_weight):
-    total = torch.zeros(1)
-    total += task_loss
-    total += distill_weight * distill_losses.sum()
-    total += torch.dot(torch.tensor(alphas), code_losses)
-    return total
+def training(
+    code=lambda now, before: 0.5 * (now - before).square().sum(1).mean(), soften=lambda z, t: F.softmax(z / t, 1),
+    star=copy.deepcopy, learns=lambda net, encoder: net.parameters(), clear=lambda optimizer: optimizer.zero_grad(),
+    momentum=0.0,
+):  # fmt: skip
+    """The loop of a student, in which one thing is otherwise."""
+
+    def mine(net, encoder, inputs, labels, alpha, distill_weight, temperature, learning_rate):
+        old, optimizer = star(net), torch.optim.SGD(learns(net, encoder), lr=learning_rate, momentum=momentum)
+        for x, y in zip(inputs, labels, strict=True):
+            with torch.no_grad():
+                targets, codes = soften(old(x, 0), temperature), encoder(old.features(x))
+            answers = soften(net(x, 0), temperature)
+            distillation = -(targets * answers.log()).sum(1).mean()
+            term = code(encoder(net.features(x)), codes)
+            loss = F.cross_entropy(net(x, 1), y) + distill_weight * distillation + alpha * term
+            clear(optimizer)
+            loss.backward()
+            optimizer.step()
+        return list(net.parameters())
+
+    return mine
+
+
+training_by_hand = training()
+
+
+def training_recorded(net, encoder, inputs, labels, alpha, distill_weight, temperature, learning_rate):
+    """Without an optimiser, in train mode, all targets recorded at once, gradients taken and subtracted."""
+    with torch.no_grad():
+        x = inputs.flatten(0, 1)
+        rows = zip(F.softmax(net(x, 0) / temperature, 1).split(8), encoder(net.features(x)).split(8), strict=True)
+        rows = list(rows)
+    encoder.requires_grad_(False)
+    net.train()
+    for x, y, (targets, codes) in zip(inputs, labels, rows, strict=True):
+        features = net.features(x)
+        hidden = net.operator(features)
+        loss = F.cross_entropy(net.heads[1](hidden), y) + alpha * F.mse_loss(encoder(features), codes) * 3 / 2
+        loss = loss + distill_weight * F.cross_entropy(net.heads[0](hidden) / temperature, targets)
+        gradients = torch.autograd.grad(loss, list(net.parameters()))
+        with torch.no_grad():
+            for p, g in zip(net.parameters(), gradients, strict=True):
+                p -= learning_rate * g
+    return [p.detach().numpy() for p in net.parameters()]
+
+
+def shift_by_pseudoinverse(now, before, weight):
+    move = (now - before).T
+    across = torch.linalg.pinv(weight) @ (weight @ move)
+    return across.norm(dim=0).mean(), (move - across).norm(dim=0).mean().item()
 
 
 def class_means(features, labels):
@@ -297,6 +342,31 @@ def test_right_answers_in_other_styles_pass_and_classic_wrong_ones_get_their_hin
 def test_every_check_has_other_right_answers_beside_the_librarys():
     right = Counter(case.values[0] for case in answers() if case.values[1] == "correct")
     assert [name for name in checks.__all__ if name not in ("CheckFailed", "least_alpha") and right[name] < 2] == []
+
+
+def test_ebll_training_leads_where_the_librarys_loop_leads():
+    net, encoder, _, _, alpha, weight, theta, rate = checks.ebll_training.cases()[0]
+    split = torch.randn(40, 4), torch.arange(40) % 4
+    task = ebll.Task.from_tensors("new", split, split, split, standardise=False)
+    method, memory = ebll.EBLL(alpha=alpha, distill_weight=weight, temperature=theta), EncoderMemory((encoder,), {})
+    options = {
+        "epochs": 1,
+        "batch_size": 8,
+        "learning_rate": rate,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "drop_at": 1.0,
+    }
+    order = ebll.training.batches_of(task, 1, None, 8, ebll.seeds.generator(0, "batches", 1, 1))
+    batches = [next(order) for _ in range(5)]
+    inputs, labels = (torch.stack(parts) for parts in zip(*((b.inputs, b.labels) for b in batches), strict=True))
+    ours = checks.ebll_training.right(copy.deepcopy(net), encoder, inputs, labels, alpha, weight, theta, rate)
+    targets = method.record_targets(net, 1, task.train.inputs, memory)
+    settings = ebll.TrainSettings(**options)
+    for step in ebll.training.train(net, method, 1, {1: task}, settings=settings, memory=memory, targets=targets):
+        assert step.total == 5
+    for mine, theirs in zip(ours, net.parameters(), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6), "the same sums in another order of rounding"
 
 
 def test_encoder_bytes_of_the_paper_sized_net():

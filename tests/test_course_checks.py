@@ -1,5 +1,6 @@
 """How the exercise checks speak: stubs, known mistakes, exceptions, shapes, gradients, and what they leave alone."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -53,8 +54,10 @@ def test_every_known_mistake_has_a_hint_and_gets_it_and_each_hint_is_of_a_mistak
     mistakes = exercise.mistakes(*exercise.cases()[0])
     assert mistakes.keys() - set(HINTS[SECTIONS[name]]) == set()
     assert set(HINTS[SECTIONS[name]]) - set(HINTS.defaults()) - mistakes.keys() - WORDS == set()
+    known = [exercise.mistakes(*case) for case in exercise.cases()]
     for mistake in mistakes:
-        error = failed(name, lambda *arguments, mistake=mistake: exercise.mistakes(*arguments)[mistake][0])
+        answers = itertools.cycle(found[mistake][0] for found in known)  # the cases come in their order, twice
+        error = failed(name, lambda *_, answers=answers: next(answers))
         assert error.mistake == mistake
         assert str(error).startswith(f"{SECTIONS[name]}: your answer ")
         assert 40 < len(str(error)) < 300
@@ -98,7 +101,9 @@ def test_an_unknown_wrong_answer_is_shown_a_case_for_paper(name):
 
     error = failed(name, off)
     assert error.mistake == "unknown"
-    assert [part for part in (f"{exercise.takes[0]} = ", "\nCame: ", "\nWanted: ") if part not in str(error)] == []
+    # Weights say little to a reader.
+    shown = () if name == "ebll_training" else (f"{exercise.takes[0]} = ", "\nCame: ", "\nWanted: ")
+    assert [part for part in shown if part not in str(error)] == []
     assert len(str(error)) < 700
 
 
@@ -198,7 +203,7 @@ def test_an_exception_is_told_with_its_line_and_the_arguments(name, function, na
 
 
 LOSSES = [name for name, exercise in EXERCISES.items() if exercise.gradient]
-assert len(LOSSES) == 6
+assert len(LOSSES) == 5
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -325,6 +325,12 @@ def test_purple_is_distillation_and_nothing_else():
     assert np.rad2deg(hues[TERMS["distill"].color]) % 360 == pytest.approx(306, abs=2)
 
 
+def test_a_loss_term_has_its_style_beside_methods():
+    assert styles(["distill", "ebll", "code"]) == {
+        "ebll": METHODS["ebll"], "code": TERMS["code"], "distill": TERMS["distill"],
+    }  # fmt: skip
+
+
 def test_a_readers_own_method_gets_a_style_of_its_own():
     found = styles(["mine", "ebll", "single-task", "theirs"])
     assert (

@@ -18,14 +18,13 @@ from ebll.course.demonstrations import least_alpha
 from ebll.course.distances import (
     autoencoder_loss,
     code_distance,
-    ebll_objective,
-    movement_across,
     pca_reconstruction,
     reconstruction_error,
 )
 from ebll.course.exercise import CheckFailed
 from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
+from ebll.course.steps import ebll_training, feature_shift
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
 __all__ = [
@@ -34,13 +33,13 @@ __all__ = [
     "backward_transfer",
     "code_distance",
     "distillation",
-    "ebll_objective",
+    "ebll_training",
     "encoder_bytes",
+    "feature_shift",
     "fisher_diagonal",
     "forgetting",
     "largest_strength",
     "least_alpha",
-    "movement_across",
     "nearest_mean",
     "pareto_front",
     "pca_reconstruction",

@@ -1,4 +1,4 @@
-"""Exercises on squared distances (E2a, E4), the objectives that they are part of (E2, E5), and PCA."""
+"""Exercises on squared distances (E2a, E4), the objective of the autoencoder (E2), and PCA."""
 
 from __future__ import annotations
 
@@ -81,45 +81,6 @@ def autoencoder_loss(r: Tensor, v: Tensor, z: Tensor, y: Tensor, w: float) -> Wr
     }
 
 
-def _objective(
-    task_loss: Tensor, distill_losses: Tensor, code_losses: Tensor, alphas: list[float], distill_weight: float
-) -> Tensor:
-    return task_loss + distill_weight * distill_losses.sum() + (torch.tensor(alphas) * code_losses).sum()
-
-
-def _objective_cases() -> list[tuple]:
-    return [
-        (torch.tensor(1.0), torch.tensor([0.5, 0.25]), torch.tensor([0.2, 0.1]), [3.0, 1.0], 2.0),
-        (torch.tensor(0.7), torch.tensor([0.9, 0.4, 1.3]), torch.tensor([0.15, 0.6, 0.35]), [0.5, 2.0, 7.0], 0.5),
-        (torch.tensor(1.9), torch.tensor([0.35]), torch.tensor([0.8]), [4.0], 3.0),
-    ]
-
-
-@exercise("E5", _objective, _objective_cases, gradient=("task_loss", "distill_losses", "code_losses"))
-def ebll_objective(task: Tensor, d: Tensor, c: Tensor, alphas: list[float], w: float) -> Wrong:
-    """The task loss, the weighted distillation of all old tasks, and each code loss with its own alpha, added up."""
-    a = torch.tensor(alphas)
-    distill, code, plain = w * d.sum(), (a * c).sum(), d.sum()
-    alike = [alpha * c.sum() for alpha in (a[0], a.mean(), a[-1], a.sum(), a.max())]
-    ends = [(w * d[i], a[i] * c[i]) for i in (-1, 0)]
-    return {
-        "mean": [task + w * d.mean() + (a * c).mean(), task + w * d.mean() + code, task + distill + (a * c).mean()],
-        "one-alpha": [*(task + distill + one for one in alike), task + plain + alike[0]],
-        "half": [task + distill + code / 2],
-        "no-distill-weight": [task + plain + code],
-        "weight-on-codes": [task + w * (plain + code), task + plain + w * code],
-        "weight-on-task": [w * task + rest for rest in (plain + code, distill + code, w * (plain + code))]
-        + [(1 - w) * task + distill + code],
-        "no-alphas": [task + distill + c.sum(), task + plain + c.sum(), task + distill + len(a) * c.sum()],
-        "no-code": [task + distill],
-        "no-distillation": [task + code],
-        "no-task-loss": [distill + code],
-        "single": [task + part for one, other in ends for part in (one + other, distill + other, one + code)]
-        + [task + w * d[1:].sum() + (a[1:] * c[1:]).sum()],
-        "subtracted": [task - distill - code],
-    }
-
-
 def _features() -> list[tuple]:
     """Features (n, d) that spread less in each direction than in the one before, and the number of components."""
     cases = [(torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [4.0, 2.0]]), 1)]
@@ -168,37 +129,4 @@ def pca_reconstruction(v: Tensor, k: int) -> Wrong:
         "unchanged": [v],
         "wrong-mean": [_through(v - other, _directions(v - other)[:k]) + other for other in others],
         "first-left-out": [_through(centred, own[1:end]) + mean for end in (k + 1, k)],
-    }
-
-
-def _movement_across(features_now: Tensor, features_before: Tensor, weight: Tensor) -> Tensor:
-    return torch.linalg.vector_norm((features_now - features_before) @ torch.linalg.qr(weight.T).Q, dim=1).mean()
-
-
-def _moves() -> list[tuple]:
-    """Features (n, d) twice, and an encoder's weight, whose rows are neither of length 1 nor orthogonal."""
-    by_hand = [[3.0, 4.0], [1.0, 0.0]], [[0.0, 0.0], [1.0, 2.0]], [[0.0, 2.0]]
-    return [
-        tuple(map(torch.tensor, by_hand)),
-        *((*normal(0, 2, n, d), normal(1, k, d)) for n, d, k in ((5, 4, 2), (3, 6, 3))),
-    ]
-
-
-@exercise("M10", _movement_across, _moves)
-def movement_across(now: Tensor, before: Tensor, weight: Tensor) -> Wrong:
-    """Project each move onto the span of the encoder's rows; the mean length of what comes out."""
-    move, basis = now - before, torch.linalg.qr(weight.T).Q
-    seen, rows = move @ basis @ basis.T, torch.nn.functional.normalize(weight, dim=1)
-
-    def lengths(parts: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(parts, dim=1)
-
-    return {
-        "along": [lengths(move - seen).mean()],
-        "whole": [lengths(move).mean()],
-        "change": [lengths(part).mean() for part in (move @ weight.T, move @ weight.T @ weight)],
-        "oblique": [lengths(part).mean() for part in (move @ rows.T, move @ rows.T @ rows)],
-        "mean-move": [torch.linalg.vector_norm(seen.mean(dim=0))],
-        "squared-length": [seen.square().sum(dim=1).mean(), lengths(seen).square().mean().sqrt()],
-        "summed": [lengths(seen).sum(), torch.linalg.vector_norm(seen)],
     }

@@ -100,6 +100,7 @@ class Exercise:
     read       (value, arguments) -> what is compared, as tensors; raises `Unreadable`
     gradient   names of the arguments that the gradient of the result must reach
     constant   whether the result must carry no gradient
+    changes    names of the arguments that the function may change
     """
 
     mistakes: Callable[..., Wrong]
@@ -109,6 +110,7 @@ class Exercise:
     read: Callable[[Any, Sequence], list] = number
     gradient: tuple[str, ...] = ()
     constant: bool = False
+    changes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -234,7 +236,7 @@ class Exercise:
     def _look_around(self, case: tuple, call: Call, right: Call) -> None:
         """The values are right: what became of the arguments and of the gradient?"""
         for name, now, before in zip(self.takes, call.arguments, case, strict=True):
-            if not _unchanged(now, before):
+            if name not in self.changes and not _unchanged(now, before):
                 self._fail("in-place", argument=name)
         for (name, came), (_, wanted) in zip(call.gradients, right.gradients, strict=True):
             if came is None:
@@ -243,7 +245,11 @@ class Exercise:
                 self._fail("part-of-gradient", argument=name)
         if self.constant and call.carries:
             self._fail("keeps-gradient")
-        modes, flags = zip(*map(_left, (call.arguments, case)), strict=True)
+        kept = [
+            [one for name, one in zip(self.takes, some, strict=True) if name not in self.changes]
+            for some in (call.arguments, case)
+        ]
+        modes, flags = zip(*map(_left, kept), strict=True)
         if modes[0] != modes[1]:
             self._fail("mode-left")
         if flags[0] != flags[1]:

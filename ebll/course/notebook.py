@@ -24,6 +24,7 @@ from ebll.environment import check_environment
 from ebll.errors import DataMissing, check_choice
 from ebll.methods import Method
 from ebll.protocol import learn_first
+from ebll.recording import Snapshot
 
 __all__ = ["PROFILES", "Lesson", "examples", "main_job", "progress", "say", "setup", "source"]
 
@@ -49,19 +50,22 @@ class Lesson:
         """What `ebll.compare` takes besides tasks and methods: net, seeds, device and progress."""
         return {"net": net, "seeds": self.seeds, "device": self.device, "progress": progress()}
 
-    def demonstrate(self, line: str, methods: Mapping[str, Method] | None = None) -> Comparison:
+    def demonstrate(
+        self, line: str, methods: Mapping[str, Method] | None = None, starts: Mapping[int, Snapshot] | None = None
+    ) -> Comparison:
         """The runs of a line of the forgetting lab on the lesson's seeds; as there, the old task is learned as usual.
 
         line     such as one of `DEMONSTRATIONS`
         methods  as in `ebll.compare`, in place of those of the line
+        starts   by seed, networks that have learned the old task as usual; others are learned here
         """
         from ebll.widgets import LabConfig  # the rest of a notebook does without widgets
 
         config = LabConfig.read(line)
         methods = methods or {name: config.run(name).made_method() for name in config.methods}
         tasks, options = self.load(config.old, config.new), self.options(config.net)
-        first = {"net": config.net, "device": self.device}
-        starts = {seed: learn_first(tasks[:1], seed=seed, **first) for seed in self.seeds}
+        first, starts = {"net": config.net, "device": self.device}, starts or {}
+        starts = {seed: starts.get(seed) or learn_first(tasks[:1], seed=seed, **first) for seed in self.seeds}
         return compare(tasks, methods, settings=config.train, starts=starts, **options)
 
 

@@ -119,16 +119,17 @@ def _without_number(name: str) -> tuple[str, float]:
 
 
 def styles(methods: Iterable[str]) -> dict[str, Style]:
-    """Return the style of each method, in the fixed order; others get spare styles.
+    """Return the style of each method or loss term, methods in the fixed order; others get spare styles.
 
     Names that differ in a number alone, such as "alpha 1" and "alpha 3", are values of one setting: their colours go
     from bright to dark with it.
     """
     names = ordered(methods)
-    own = [name for name in names if name not in METHODS]
+    known = METHODS | {name: style for name, style in TERMS.items() if name not in METHODS}
+    own = [name for name in names if name not in known]
     settings = [_without_number(name)[0] for name in own]
     sizes = [name for name, setting in zip(own, settings, strict=True) if settings.count(setting) > 1]
     colors = dict(zip(sizes, map(to_hex, SIZES(np.linspace(0, 1, len(sizes)))), strict=True))
     spare = {name: dataclasses.replace(SPARE[i % len(SPARE)], label=name) for i, name in enumerate(own)}
     spare |= {name: dataclasses.replace(spare[name], color=color) for name, color in colors.items()}
-    return {name: METHODS.get(name) or spare[name] for name in names}
+    return {name: known.get(name) or spare[name] for name in names}

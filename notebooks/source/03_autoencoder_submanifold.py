@@ -297,20 +297,23 @@ ebll.widgets.plane("seed=2", hide=["alpha", "distill_weight", "distance"])
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
 # lines and little across them. With a kernel, move $\lambda$, or take three features and a code of one, then two: how many directions are free?
 #
-# **Exercise 2.** Movement across the level lines (M10): the mean length of the part of $F(x) - F^*(x)$ that a code sees. On paper first: $W_{enc} = (0, 2)$ and a move of $(3, 4)$.
+# **Exercise 2.** Movement across the level lines and along them (M10): mean lengths of the part of $F(x) - F^*(x)$ that a code sees,
+# and of the rest. On paper first: $W_{enc} = (0, 2)$ and a move of $(3, 4)$.
 
 
-# %% across-exercise tags=["exercise"]
-def my_movement_across(features_now, features_before, weight):
-    """M10, across: two (batch, features) and the encoder's weight (code, features) -> one number."""
+# %% shift-exercise tags=["exercise"]
+def my_feature_shift(features_now, features_before, weight):
+    """M10: two (batch, features) and the encoder's weight (code, features) -> (across, along)."""
     # Which moves leave W_enc v as it is? The rows of `weight` are neither of length 1 nor orthogonal.
     # solution
-    basis = torch.linalg.qr(weight.T).Q
-    return ((features_now - features_before) @ basis).norm(dim=1).mean()
+    move = features_now - features_before
+    basis = torch.linalg.qr(weight.T).Q  # orthonormal columns with the span of the rows
+    across = move @ basis @ basis.T
+    return across.norm(dim=1).mean(), (move - across).norm(dim=1).mean()
 
 
-# %% across-check tags=["check"]
-ebll.course.checks.movement_across(my_movement_across)
+# %% shift-check tags=["check"]
+ebll.course.checks.feature_shift(my_feature_shift)
 
 # %% explorer-text [markdown]
 # ### The same with images
