@@ -10,5 +10,9 @@ ebll.course.checks.forgetting(my_forgetting)
 from ebll.course import checks
 from ebll.course.demonstrations import DEMONSTRATIONS, TARGET
 from ebll.course.notebook import PROFILES, Lesson, examples, progress, say, setup, source
+from ebll.course.suspects import SUSPECTS
 
-__all__ = ["DEMONSTRATIONS", "PROFILES", "TARGET", "Lesson", "checks", "examples", "progress", "say", "setup", "source"]
+__all__ = [
+    "DEMONSTRATIONS", "PROFILES", "SUSPECTS", "TARGET", "Lesson", "checks", "examples", "progress", "say", "setup",
+    "source",
+]  # fmt: skip

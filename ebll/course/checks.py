@@ -26,6 +26,7 @@ from ebll.course.distances import (
 from ebll.course.exercise import CheckFailed
 from ebll.course.networks import fisher_diagonal, new_head_only
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
+from ebll.course.suspects import find_the_bug
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "distillation",
     "ebll_objective",
     "encoder_bytes",
+    "find_the_bug",
     "fisher_diagonal",
     "forgetting",
     "least_alpha",
