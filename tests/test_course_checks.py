@@ -11,10 +11,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from messages import refused
 
 from ebll import errors, losses
-from ebll.course import checks
+from ebll.course import SUSPECTS, checks
 from ebll.course.exercise import HINTS, CheckFailed, _alike
 
-OTHERS = ("CheckFailed", "least_alpha")  # tests of the latter are in test_course_demonstrations.py
+OTHERS = ("CheckFailed", "find_the_bug", "least_alpha")  # they take no function, and have tests of their own
 EXERCISES = {name: getattr(checks, name) for name in checks.__all__ if name not in OTHERS}
 SECTIONS = {name: f"{name} ({exercise.equation})" for name, exercise in EXERCISES.items()}
 each = pytest.mark.parametrize("name", EXERCISES)
@@ -30,7 +30,7 @@ def failed(name, function):
 
 
 def test_every_exercise_has_hints_and_an_equation_and_no_shared_hint_is_left_over():
-    assert set(HINTS.sections()) == {*SECTIONS.values(), "least_alpha (E5)"}
+    assert set(HINTS.sections()) == {*SECTIONS.values(), "find_the_bug (E3)", "least_alpha (E5)"}
     equations = (Path(__file__).parents[1] / "docs/equations.md").read_text("utf-8")
     assert [name for name, exercise in EXERCISES.items() if f"| {exercise.equation} |" not in equations] == []
     assert issubclass(CheckFailed, errors.EbllError)
@@ -38,6 +38,23 @@ def test_every_exercise_has_hints_and_an_equation_and_no_shared_hint_is_left_ove
     used = {mistake for exercise in EXERCISES.values() for mistake in exercise.mistakes(*exercise.cases()[0])}
     source = (Path(checks.__file__).with_name("exercise.py")).read_text("utf-8")
     assert [key for key in HINTS.defaults() if key not in used and f'"{key}"' not in source] == []
+
+
+def test_find_the_bug_takes_all_four_and_gives_the_hint_of_the_first_wrong_one(capsys):
+    right = {curve: bug for bug, curve in SUSPECTS.items()}
+    checks.find_the_bug(right)
+    assert capsys.readouterr().out.startswith("find_the_bug: correct. ")
+    for answer in itertools.permutations(SUSPECTS):
+        wrong = [(curve, bug) for curve, bug in zip("ABCD", answer, strict=True) if SUSPECTS[bug] != curve]
+        if wrong:
+            with pytest.raises(CheckFailed) as caught:
+                checks.find_the_bug(dict(zip("ABCD", answer, strict=True)))
+            assert caught.value.mistake == wrong[0][1]
+            assert f"not {wrong[0][0]}." in str(caught.value)
+    refused(
+        *(lambda answer=answer: checks.find_the_bug(answer) for answer in (None, "A", {"A": "late warm-up"})),
+        lambda: checks.find_the_bug(right | {"B": "dropout"}),
+    )
 
 
 @each

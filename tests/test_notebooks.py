@@ -27,16 +27,12 @@ from notebooks.source import build, diagrams, machine
 FOLDER = build.FOLDER
 SOURCES = build.sources()
 COURSE = [path for path in PATHS if not path.name.startswith("00")]
-# Not rewritten yet: a claim above the prediction, and asserts on results among the student's cells.
-OLD_FORM = ("02",)
-REWRITTEN = [path for path in PATHS if path.name.split("_")[0] not in OLD_FORM]
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:home|root|work|tmp|Users|mnt|content|opt|var)/|\b[A-Z]:\\|file://")
 MEASURED = re.compile(r"\d[\d.,]*\s*(?:%|points?\b|percent)")
 MAY_FAIL = "raises-exception"
 SHOWN = {"stream", "display_data", "execute_result", "error"}  # kinds of message that become an output
 
 each_of_the_course = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
-each_rewritten = pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: path.stem)
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -355,7 +351,7 @@ def test_a_section_has_equation_prediction_code_and_figure(path):
     assert numbers == [str(n + 1) for n in range(len(found))]
 
 
-@each_rewritten
+@each
 def test_a_section_asks_before_its_figure_and_answers_after_it(path):
     notebook = read(path)
     assert "**Claim.**" not in prose(notebook)
@@ -368,16 +364,12 @@ def test_a_section_asks_before_its_figure_and_answers_after_it(path):
         assert re.search("^p+f.*s", order), f"{path.name}: {cells[0].source.splitlines()[0]}: {order}"
 
 
-@each_rewritten
+@each
 def test_an_assert_in_a_students_cell_says_that_two_ways_are_equal(path):
     cells = code_cells(build.make(build.SOURCES / f"{path.stem}.py"))
     asserts = [node for cell in cells for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Assert)]
     others = [ast.unparse(node) for node in asserts if not EQUALITY.search(ast.unparse(node.test))]
     assert others == [], "what guards the prose belongs into guards/"
-
-
-def test_the_notebooks_in_the_old_form_are_those_that_are_not_rewritten_yet():
-    assert [path.name.split("_")[0] for path in PATHS if "**Claim.**" in prose(read(path))] == list(OLD_FORM)
 
 
 @each

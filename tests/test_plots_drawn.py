@@ -42,6 +42,17 @@ def over(sizes, **options):
     return plots.over_setting(pd.DataFrame(rows), "size", YS, xlabel="code size, units", title="Codes", **options)
 
 
+def drift(*methods, **factors):
+    """Made-up numbers: 3 and 5 nats on new images, twice as many on letters; a method divides them by its factor."""
+    rows = [
+        {"method": m, "seed": s, "task": task, "images": images, "nats": (3 + 2 * s) * (k + 1) / factors.get(m, i + 1)}
+        for (i, m), s, task, (k, images) in itertools.product(
+            enumerate(methods), range(2), ("mnist", "textures"), enumerate(("new images", "letters"))
+        )
+    ]
+    return plots.dumbbells(pd.DataFrame(rows), "nats", "images", "task", xlabel="drift, nats", title="Drift of answers")
+
+
 def sheet(**rows):
     noise = np.random.default_rng(0)
     return {task: (noise.random((len(labels), 28, 28)), list(labels)) for task, labels in rows.items()}
@@ -83,6 +94,7 @@ FIGURES = {
     "images lost, long names": lambda: plots.forgotten_images(inputs.predictions(PLACES), IMAGES),
     "confusion": lambda: plots.confusion_change(inputs.predictions()),
     "confusion, long names": lambda: plots.confusion_change(inputs.predictions(PLACES)),
+    "dumbbells": lambda: drift("finetune", "lwf"),
     "claims": lambda: plots.claims_overview([*CLAIMS, CLAIMS[0] | {"id": "C5", "unit": "ratio", "reference": 1}]),
 }
 
@@ -215,6 +227,17 @@ def test_zero_stands_left_of_a_break_in_a_logarithmic_axis(figures):
         assert one.get_xscale() == "symlog"
     without = [over((0.1, 1, 10)), figures["setting, many, steps"]]
     assert not [line for figure in without for one in figure.axes for line in one.lines if line.get_color() == "white"]
+
+
+def test_a_dumbbell_joins_the_means_of_two_methods_and_says_by_which_factor_they_differ():
+    figure = drift("finetune", "lwf", lwf=16)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["mnist", "textures"]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["÷ 16.0", "÷ 16.0"]
+    bars = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "None"]
+    assert np.array(bars) == pytest.approx(np.array([[4, 0.25], [8, 0.5]]))
+    assert "mnist, new images: Fine-tuning 4.00, LwF 0.250; letters: Fine-tuning 8.00, LwF 0.500." in figure.alt
+    assert figure.table["seeds"].eq(2).all()
+    assert drift("finetune", "lwf", finetune=16, lwf=4).axes[0].texts[0].get_text() == "× 4.00"  # not always fewer
 
 
 def test_no_axis_of_accuracy_leads_beyond_100_percent():

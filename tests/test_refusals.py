@@ -281,10 +281,16 @@ def test_tables_of_accuracies():
         lambda: plots.average_along_sequence(ACCURACY.assign(accuracy=np.nan)),
         lambda: plots.forgetting_by_gap(ACCURACY, [PAIR]),
         lambda: plots.forgetting_by_gap(ACCURACY, {PAIR: np.nan}),
+        lambda: joined(ACCURACY.query("method == 'lwf'")),
+        lambda: joined(ACCURACY.assign(accuracy=ACCURACY["accuracy"] - ACCURACY["accuracy"].min())),
         lambda: plots.tradeoff_fronts(ACCURACY),
         lambda: plots.tradeoff_fronts(SWEPT.query("method != 'single-task' and after == task")),
         lambda: plots.forgetting_bars(inputs.accuracy(), ax=plots.forgetting_bars(ACCURACY).axes[0]),
     )
+
+
+def joined(table):
+    return plots.dumbbells(table, "accuracy", "task", "after", xlabel="", title="")
 
 
 def over(table, *ys, **options):

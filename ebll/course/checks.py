@@ -25,6 +25,7 @@ from ebll.course.exercise import CheckFailed
 from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.steps import ebll_training, feature_shift
+from ebll.course.suspects import find_the_bug
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ebll_training",
     "encoder_bytes",
     "feature_shift",
+    "find_the_bug",
     "fisher_diagonal",
     "forgetting",
     "largest_strength",
