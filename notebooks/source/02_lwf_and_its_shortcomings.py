@@ -273,7 +273,7 @@ drifts = pd.DataFrame(rows)
 # %% drift-figure
 ebll.plots.dumbbells(
     drifts, "nats", "answers to", "task", xlabel="drift, nats", title="How far the answers of the letters' head drift",
-    caption="Validation images; a panel for each new task; the number says how many times smaller the drift is with LwF",
+    caption="Validation images; a panel for each new task; the number: how many times smaller the drift is with LwF",
 )  # fmt: skip
 
 # %% proxy-text [markdown]
@@ -383,7 +383,8 @@ for bug, term in bugs.items():
 
 # %% bug-figure
 ebll.plots.over_setting(
-    pd.DataFrame(log), "step", {"term": "term as logged", "letters": "letters, %"}, by="curve", xlabel="step", log=False,
+    pd.DataFrame(log), "step", {"term": "term as logged", "letters": "letters, %"}, by="curve", xlabel="step",
+    log=False,
     title="Four implementations beside LwF: letters, then mnist",
     caption="Above: the term on mini-batches of mnist. Below: validation images of letters",
 )  # fmt: skip

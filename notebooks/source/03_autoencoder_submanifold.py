@@ -55,7 +55,7 @@ lesson = ebll.course.setup(PROFILE)
 
 # %% frozen
 def frozen(start, task):
-    """Training and held-out features of a network that has learned a task, and its frozen T and head as one function."""
+    """Training and held-out features of a network that has learned a task, and its frozen T and head."""
     net = copy.deepcopy(start.net).eval().requires_grad_(False)
     return (
         net.features(task.train.inputs),
@@ -248,10 +248,11 @@ for features, _, _ in networks.values():
     rest = features - means_of[letters.train.labels]
     within.append((rest.square().sum() / (features - features.mean(dim=0)).square().sum()).item())
 ebll.course.say(
-    f"**What we saw.** With 8 numbers PCA leaves {means.fvu['PCA', 8]:.0f} % of the variance unexplained, the task-aware "
-    f"autoencoder {means.fvu['task-aware', 8]:.0f} %; but through PCA the head reads {means.accuracy['PCA', 8]:.0f} % of "
-    f"the letters, through the autoencoder {means.accuracy['task-aware', 8]:.0f} %. For {100 * sum(within) / len(within):.0f} "
-    "% of the variance lies within the classes: typeface, weight, slant. PCA keeps that first. With 64 numbers, a quarter of "
+    f"**What we saw.** With 8 numbers PCA leaves {means.fvu['PCA', 8]:.0f} % of the variance unexplained, the "
+    f"task-aware autoencoder {means.fvu['task-aware', 8]:.0f} %; but through PCA the head reads "
+    f"{means.accuracy['PCA', 8]:.0f} % of the letters, through the autoencoder {means.accuracy['task-aware', 8]:.0f} %. "
+    f"For {100 * sum(within) / len(within):.0f} % of the variance lies within the classes: typeface, weight, slant. "
+    "PCA keeps that first. With 64 numbers, a quarter of "
     "the features, the two are level. No size stands out as *the* dimension."
 )
 
@@ -354,7 +355,7 @@ table = pd.DataFrame(rows)
 table["gain"] = table["kept"] - table["seed"].map(table.query("weight == 10").set_index("seed")["kept"])
 ebll.plots.over_setting(
     table, "weight", {**MEASURES, "gain": "letters kept, points\nmore than at λ = 10"}, xlabel="λ of E2",
-    title="What the weight of the reconstruction trades", caption="MLP, validation letters, code of 16, a demonstration.",
+    title="What lambda trades", caption="MLP, validation letters, code of 16; a demonstration",
 )  # fmt: skip
 
 # %% weight-saw [markdown]

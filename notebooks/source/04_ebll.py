@@ -424,7 +424,8 @@ operator, encoder = starts[0].net.operator, memories[0].encoder(0)
 sizes = {"operator": operator, "encoder": encoder}
 counts = {name: sum(part.numel() for part in module.parameters()) for name, module in sizes.items()}
 ebll.course.say(
-    f"Separate operators have a price: {counts['operator']:,} weights for every task, beside the {counts['encoder']:,} of its "
+    f"Separate operators have a price: {counts['operator']:,} weights for every task, beside the "
+    f"{counts['encoder']:,} of its "
     "encoder. And tasks can no longer share what they have learned above $F$."
 )
 
@@ -452,7 +453,8 @@ alpha_table = pd.DataFrame(rows)
 # %% alpha-figure
 untouched = [ebll.recording.measure_accuracy(start.net, 0, letters.validation) for start in starts.values()]
 ebll.plots.over_setting(
-    alpha_table, "alpha", {"letters": "accuracy on letters, %", "digits": "accuracy on digits, %"}, by="method", xlabel="α", title="What α buys and costs: letters → digits (MLP)", caption="Validation data",
+    alpha_table, "alpha", {"letters": "accuracy on letters, %", "digits": "accuracy on digits, %"}, by="method",
+    xlabel="α", title="What α buys and costs: letters → digits (MLP)", caption="Validation data",
     references={"before digits": {"letters": 100 * sum(untouched) / len(untouched)}},
 )  # fmt: skip
 
