@@ -364,7 +364,7 @@ def test_a_section_asks_before_its_figure_and_answers_after_it(path):
         order = ""
         for cell in cells:  # what was seen may be a computed sentence, which stands in the code
             order += "p" * ("**Predict first.**" in cell.source) + "s" * ("**What we saw.**" in cell.source)
-            order += "f" * any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+            order += "f" * any(map(build.is_picture, cell.get("outputs", [])))
         assert re.search("^p+f.*s", order), f"{path.name}: {cells[0].source.splitlines()[0]}: {order}"
 
 
