@@ -284,8 +284,8 @@ ebll.plots.dumbbells(
 )  # fmt: skip
 
 # %% proxy-text [markdown]
-# **What we saw.** LwF keeps its promise where it was given: on the new images it nearly stops the drift. On letters it does so
-# far less, the least with textures, and the answers to letters are those that count.
+# **What we saw.** LwF keeps its promise where it was given: on the new images it nearly stops the drift. On letters, which are
+# what counts, it does so far less, the least with textures.
 #
 # If the proxy data is the bottleneck, the same loss on other images must do better, or worse. An **ablation** exchanges one
 # part and leaves the rest. Instead of the new images, E3 gets
@@ -331,9 +331,8 @@ new.rename(index=lambda name: ebll.METHODS[name].label if name in ebll.METHODS e
 # letters, those of textures are little better than noise. **The proxy data is the bottleneck, not the loss.** And LwF cannot
 # choose it: it comes with the new task.
 #
-# Where five images a class may be stored, their soft targets protect more than their labels do. Where none may be stored,
-# something of the old task must be kept besides its answers. EBLL keeps an encoder, which knows what the letters need of
-# the features.
+# Where five images a class may be stored, their soft targets protect more than their labels do. Where none may be stored, EBLL
+# keeps something else of the old task: an encoder, which knows what the letters need of the features.
 #
 # **Open question.** Unlabelled images can be had without end: photographs, drawings, other alphabets. Any of them may serve as proxy
 # data, and no letters are left to judge by. What would you measure, with the old network alone, to choose among them? Write
