@@ -82,8 +82,8 @@ ebll.plots.task_images(
 # $$\ell_{dist} = -\langle Z^*, \log \hat Z\rangle$$
 #
 # LwF minimises E1 of the new task plus $\lambda_o$ times this term, here with the tuned $\lambda_o = 1$ and $\theta = 2$. The
-# old network is the **teacher**; no old image is needed. (Why the temperature is above 1, and why the new head is warmed up
-# first: [02b](02b_distillation_details.ipynb).)
+# old network is the **teacher**; no old image is needed. (Temperature and warm-up are the subject of
+# [02b](02b_distillation_details.ipynb).)
 #
 # {{diagram:timeline}}
 #
@@ -111,7 +111,7 @@ ebll.course.checks.distillation(my_distillation)
 
 # %% loop
 def train(net, task, seed, regulariser):
-    """Learn a second task after the warm-up, in place, as the library does: its batches and its learning rates."""
+    """Learn a second task after the warm-up, in place, with the library's batches and learning rates."""
     optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9, weight_decay=5e-4, fused=True)
     order = ebll.seeds.generator(seed, "batches", 1, 1)
     for epoch in range(8):
@@ -158,9 +158,8 @@ term = ebll.losses.distillation(now, targets, 2.0)
 entropy = -(targets * targets.log()).sum(dim=1).mean()
 divergence = torch.nn.functional.kl_div(torch.log_softmax(now / 2, dim=1), targets, reduction="batchmean")
 assert torch.isclose(term - entropy, divergence, atol=1e-5)
-pd.DataFrame(
-    {"E3 before mnist": entropy, "E3 after mnist": term, "drift": divergence}, index=["nats"], dtype=float
-).round(3)
+table = {"E3 before mnist": entropy.item(), "E3 after mnist": term.item(), "drift": divergence.item()}
+pd.DataFrame(table, index=["nats"]).round(3)
 
 # %% floor-saw [markdown]
 # The loop ends at the library's weights. And E3 cannot fall to 0: where no answer has moved it equals the entropy of the
@@ -179,8 +178,15 @@ ebll.course.source(ebll.LwF.loss_terms)
 #
 # **Predict first.** Do all letters lose the same share, or do a few lose nearly everything? The same few with each method?
 
+# %% recall-by-hand
+predictions = runs["textures"].predictions  # a row for each method, seed, step and validation image
+one = predictions.query("method == 'finetune' and seed == 0 and stage == 'train'")
+after = one[one["step"] == one["step"].max()]
+recall_by_hand = (after["label"] == after["predicted"]).groupby(after["label"]).mean()
+library = ebll.plots.recall(one).query(f"step == {one['step'].max()}").set_index("label")["recall"]
+assert all(abs(library[letter] - recall_by_hand[letter]) < 1e-9 for letter in letters.classes)
+
 # %% forgotten-classes
-predictions = runs["textures"].predictions
 ebll.plots.class_recall(predictions, ["finetune", "lwf", "ebll"])
 
 # %% forgotten-images
@@ -188,11 +194,11 @@ ebll.plots.forgotten_images(predictions, letters, ["finetune", "lwf", "ebll"])
 
 # %% forgotten-saw [markdown]
 # **What we saw.** Forgetting is uneven. With fine-tuning some letters lose most of their recall, others nothing. LwF loses
-# fewer images, EBLL fewer still. Many new answers are letters of a similar shape: the features have moved across the
-# decision boundaries of a head that has hardly changed.
+# fewer images, EBLL fewer still. Many new answers are letters of a similar shape: the features have moved across
+# the decision boundaries of the letters' head.
 #
-# The lab shows the same step by step, for the method chosen under *in detail*. It opens where differences are large (a
-# **demonstration**, not a ranking). Raise the distillation weight: which images come back first?
+# The lab shows the same step by step. It opens where differences are large (a **demonstration**, not a ranking). Choose LwF under
+# *in detail*, and raise the distillation weight: which images come back first?
 
 # %% lab
 hidden = ["temperature", "ewc_strength", "code_size", "recon_weight"]
@@ -241,9 +247,10 @@ ebll.course.say(f"Claim C8 of the main job: {claim.statement} **{claim.verdict.c
 # **What we saw.** LwF forgets far less than fine-tuning at every gap, and on average more with each step from near to far,
 # which fine-tuning does not. EBLL saves a part of it. This is the shortcoming from which the paper sets out.
 #
-# But three tasks are three points, and they differ in more than their gap: in how hard they are, in their number of classes. So
-# the figure raises a suspicion, and the next section goes after the cause.
-#
+# But three tasks are three points, and they differ in more than their gap: in how hard they are, in their number of classes.
+# The next section goes after the cause.
+
+# %% drift-text [markdown]
 # ## 4. Is it the loss, or the images?
 #
 # The new images on which LwF distils are **proxy data**: they stand in for the letters, which are gone. We measure the
@@ -277,13 +284,13 @@ ebll.plots.dumbbells(
 )  # fmt: skip
 
 # %% proxy-text [markdown]
-# **What we saw.** LwF keeps its promise where it was given: on the new images it nearly stops the drift. On letters it does so
-# far less, the least with textures, and the answers to letters are those that count.
+# **What we saw.** LwF keeps its promise where it was given: on the new images it nearly stops the drift. On letters, which are
+# what counts, it does so far less, the least with textures.
 #
 # If the proxy data is the bottleneck, the same loss on other images must do better, or worse. An **ablation** exchanges one
 # part and leaves the rest. Instead of the new images, E3 gets
 #
-# - *all letters*, without labels: forbidden to a learner, so an upper bound;
+# - as many *letters*, without labels: forbidden to a learner, so an upper bound;
 # - *five letters a class*, without labels: this is **replay** with soft targets (dark experience replay);
 # - random *noise*.
 #
@@ -297,7 +304,7 @@ for task, seed in itertools.product((mnist, textures), lesson.seeds):
     n, (net, teacher) = len(task.train), (warm[task.name, seed], starts[seed].net)
     stored = ebll.Replay().consolidate(teacher, 0, letters, None, seed).stored[0].inputs
     noise = torch.randn(task.train.inputs.shape, generator=ebll.seeds.generator(seed, "noise")).to(lesson.device)
-    proxies = {"E3 on all letters": letters.subset(n).train.inputs, "E3 on five a class": stored, "E3 on noise": noise}
+    proxies = {"E3 on letters": letters.subset(n).train.inputs, "E3 on five a class": stored, "E3 on noise": noise}
     for name, proxy in proxies.items():
         proxy = proxy[torch.arange(n) % len(proxy)]  # from the start again where there are fewer
         learned = train(copy.deepcopy(net), task, seed, distilled(proxy, recorded(teacher, proxy)))
@@ -319,22 +326,22 @@ new.rename(index=lambda name: ebll.METHODS[name].label if name in ebll.METHODS e
 )
 
 # %% proxy-saw [markdown]
-# **What we saw.** On letters, without a single label, the same loss forgets next to nothing, before textures as before mnist, and
-# the new tasks are learned as well. The new images lie between letters and noise: those of mnist do nearly as well as
+# **What we saw.** On letters, without a single label, the same loss forgets next to nothing, and the new
+# tasks are learned as well. The new images lie between letters and noise: those of mnist do nearly as well as
 # letters, those of textures are little better than noise. **The proxy data is the bottleneck, not the loss.** And LwF cannot
 # choose it: it comes with the new task.
 #
-# Where five images a class may be stored, their soft targets protect more than their labels do. Where none may be stored,
-# something of the old task must be kept besides its answers. EBLL keeps an encoder, which knows what the letters need of
-# the features.
+# Where five images a class may be stored, their soft targets protect more than their labels do. Where none may be stored, EBLL
+# keeps something else of the old task: an encoder, which knows what the letters need of the features.
 #
 # **Open question.** Unlabelled images can be had without end: photographs, drawings, other alphabets. Any of them may serve as proxy
 # data, and no letters are left to judge by. What would you measure, with the old network alone, to choose among them? Write
 # down how your measure orders mnist, digits, textures and noise; *What to try next* puts it to the test.
-#
+
+# %% bugs-text [markdown]
 # ## 5. Which curve has which bug?
 #
-# Four colleagues have written LwF. Their code runs, the new task is learned, and each does one thing differently:
+# Four colleagues have written LwF. Their code runs, the new task is learned, and each does one thing in another way:
 #
 # - `"teacher not frozen"`: the targets are computed in every step, by the network that is being trained;
 # - `"mean squared error"`: `MSELoss` between the soft answers in place of E3;
@@ -344,21 +351,29 @@ new.rename(index=lambda name: ebll.METHODS[name].label if name in ebll.METHODS e
 # **Predict first.** Which will forget as much as fine-tuning? For which will the logged term look normal? And one of them is no
 # bug at all: which?
 
-# %% bugs
-teacher, before = starts[0].net, warm["mnist", 0]
-targets = recorded(before, images)  # of mnist
+# %% bug-dropout tags=["hidden"]
 dropout = torch.nn.Sequential(copy.deepcopy(old.operator), torch.nn.Dropout(0.5))
 noisy = ebll.Network(copy.deepcopy(old.features), dropout, letters.input_shape)
 noisy.heads.append(copy.deepcopy(old.heads[0]))
 with ebll.seeds.seeded(0, "dropout"):
     noisy_targets = recorded(noisy.train(), images)
-mse, soft = torch.nn.functional.mse_loss, lambda net, rows: torch.softmax(net(images[rows], 0) / 2, dim=1)
+
+
+# %% bugs
+def not_frozen(net, rows):
+    return ebll.losses.distillation(net(images[rows], 0), recorded(net, images[rows]), 2.0)
+
+
+def squared(net, rows):
+    return torch.nn.functional.mse_loss(torch.softmax(net(images[rows], 0) / 2, dim=1), targets[rows])
+
+
 bugs = {
     "LwF": distilled(images, targets),
-    "teacher not frozen": lambda net, rows: distilled(images[rows], recorded(net, images[rows]))(net, slice(None)),
-    "mean squared error": lambda net, rows: mse(soft(net, rows), targets[rows]),
+    "teacher not frozen": not_frozen,
+    "mean squared error": squared,
     "targets in train mode": distilled(images, noisy_targets),
-    "late warm-up": distilled(images, recorded(teacher, images)),
+    "late warm-up": distilled(images, recorded(starts[0].net, images)),
 }
 
 
@@ -410,8 +425,8 @@ ebll.course.checks.find_the_bug(my_bugs)
 # %% summary [markdown]
 # ## Summary
 #
-# 1. **Distillation** (E3) is the cross-entropy between the old head's soft targets on the new images, recorded once from the
-#    network before the task, and its present answers. It cannot fall below the entropy of the targets.
+# 1. **Distillation** (E3) is the cross-entropy between the old head's soft targets on the new images, recorded from the
+#    network before the task, and its present answers. It cannot fall below the targets' entropy.
 # 2. **What is forgotten** is uneven: some classes lose most of their recall, others nothing.
 # 3. **The domain gap**, measured as the FVU (M8) of the new features, orders LwF's mean forgetting: the farther, the more.
 # 4. **The proxy data is the bottleneck.** LwF nearly stops the drift of answers to new images, and far less that of answers to
@@ -428,15 +443,14 @@ ebll.course.checks.find_the_bug(my_bugs)
 #   ebll.recording.measure_accuracy(net, 0, letters.validation)
 #   ```
 # - `ebll.plots.confusion_change(predictions)` shows which letter is taken for which.
-# - Next: `03_autoencoder_submanifold.ipynb` finds out what of the features a task needs; before it,
-#   `02b_distillation_details.ipynb` for whoever implements distillation.
+# - Next: `03_autoencoder_submanifold.ipynb` finds out what of the features a task needs.
 #
 # ## References
 #
 # - Z. Li, D. Hoiem: Learning without Forgetting. ECCV 2016. [arXiv 1606.09282](https://arxiv.org/abs/1606.09282)
 # - A. Rannen Triki, R. Aljundi, M. Blaschko, T. Tuytelaars: Encoder Based Lifelong Learning. ICCV 2017.
 #   [arXiv 1704.01920](https://arxiv.org/abs/1704.01920)
-# - P. Buzzega, M. Boschini, A. Porrello, D. Abati, S. Calderara: Dark Experience for General Continual Learning. NeurIPS 2020
-#   (replay with the old network's answers). [arXiv 2004.07211](https://arxiv.org/abs/2004.07211)
-# - K. Lee, K. Lee, J. Shin, H. Lee: Overcoming Catastrophic Forgetting with Unlabeled Data in the Wild. ICCV 2019 (proxy data
-#   that is chosen). [arXiv 1903.12648](https://arxiv.org/abs/1903.12648)
+# - P. Buzzega et al.: Dark Experience for General Continual Learning. NeurIPS 2020
+#   [arXiv 2004.07211](https://arxiv.org/abs/2004.07211)
+# - K. Lee et al.: Overcoming Catastrophic Forgetting with Unlabeled Data in the Wild. ICCV 2019.
+#   [arXiv 1903.12648](https://arxiv.org/abs/1903.12648)

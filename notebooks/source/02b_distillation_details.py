@@ -214,7 +214,8 @@ ebll.plots.over_setting(
 # a fixed weight, where their term is many times weaker. And a low temperature at a fixed weight does worse than protect
 # little: its gradient is several times as large, and the steps are too large for it (notebook 06 derives that limit). Whoever copies
 # a temperature without its weight, or a weight from code that multiplies by $\theta^2$, changes the method.
-#
+
+# %% warmup-text [markdown]
 # ## 3. Does it help to train the new head alone first?
 #
 # At the first step the new head is random, so its loss (E1) is large, and its gradient reaches $F$ and $T$ before there is
@@ -285,7 +286,8 @@ pd.DataFrame(table, index=[f"seed {seed}" for seed in lesson.seeds]).T.rename_ax
 # **Open question.** A warm-up learns a head for features that are about to move. What would happen to old and new accuracy if it
 # lasted until the head has converged? And if the learning rate of F and T rose slowly from 0 instead, with no warm-up of the
 # head? Write down a prediction for fine-tuning and for LwF, then try the first with `ebll.TrainSettings(warmup_epochs=20)`.
-#
+
+# %% summary [markdown]
 # ## Summary
 #
 # 1. **Recording.** The teacher answers in eval mode and without gradient; in train mode its targets are noise. Recorded once or
