@@ -2,8 +2,8 @@
 # # What a task needs of the features, and what a code sees of them
 #
 # A network describes a letter by 256 numbers. Which of them does the task need? You send the features through
-# a **bottleneck**: principal components, an autoencoder, the task-aware autoencoder of EBLL; first in a plane,
-# where everything can be drawn, then with images.
+# a **bottleneck**: principal components, an autoencoder, the task-aware autoencoder of EBLL; first in a plane, then with
+# images.
 #
 # - **What for**: EBLL keeps the encoder of an old task. Here you see what that keeps.
 # - **For whom**: anyone who has trained a network in PyTorch and has met the singular value decomposition.
@@ -157,8 +157,8 @@ def my_autoencoder_loss(reconstructed, features, logits, labels, recon_weight):
 ebll.course.checks.autoencoder_loss(my_autoencoder_loss)
 
 # %% aware-predict [markdown]
-# **Predict first.** Take $\lambda$ from 1 to 0.1 and to 0, where no reconstruction is asked for. What becomes of the segment, of FVU
-# and of the accuracy?
+# **Predict first.** Lower $\lambda$ from 1 to 0, where no reconstruction is asked for. What becomes of the segment, of FVU and
+# of the accuracy?
 
 
 # %% aware
@@ -370,7 +370,7 @@ ebll.plots.over_setting(
 #
 # ## What to try next
 #
-# - `shown` in section 3: three letters that look alike, such as E, F and P. Are their regions still apart?
+# - `shown` in section 3: three letters that look alike. Are their regions still apart?
 # - The same in another net: `ebll.widgets.submanifold_explorer(net="cnn")`.
 #
 # ## References
