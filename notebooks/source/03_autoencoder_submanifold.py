@@ -55,7 +55,7 @@ lesson = ebll.course.setup(PROFILE)
 
 # %% frozen
 def frozen(start, task):
-    """Training and held-out features of a network that has learned a task, and its frozen T and head as one function."""
+    """Training and held-out features after a task has been learned, and the frozen T and head as one function."""
     net = copy.deepcopy(start.net).eval().requires_grad_(False)
     return (
         net.features(task.train.inputs),
@@ -181,7 +181,7 @@ ebll.course.source(ebll.losses.autoencoder_loss)
 # %% aware-saw [markdown]
 # **What we saw.** The lower $\lambda$, the more of the variance stays unexplained and the more of the points are classified
 # correctly: the reconstructions slide along until each lies in its own region. At $\lambda = 0$ they explain less than the mean of all
-# features would (an FVU above 1), and the head does not mind.
+# features would (an FVU above 1).
 #
 # This network was picked to show it. In others the direction of largest variance separates the moons, and PCA will do:
 
@@ -200,7 +200,7 @@ accuracies.rename_axis("accuracy through one number, %")
 # %% sizes [markdown]
 # ## 3. How many numbers does a letter need?
 #
-# Now images: a network that has learned capital letters, with 256 features. FVU (M8) and accuracy (M1) are measured on validation
+# Now a network that has learned letters, with 256 features. FVU (M8) and accuracy (M1) are measured on validation
 # images; E2 has the kit's $\lambda$ of 0.01, random directions are the baseline.
 #
 # **Predict first.** PCA and the task-aware autoencoder get 8 numbers each. Which has the lower FVU? With which does the
@@ -248,11 +248,12 @@ for features, _, _ in networks.values():
     rest = features - means_of[letters.train.labels]
     within.append((rest.square().sum() / (features - features.mean(dim=0)).square().sum()).item())
 ebll.course.say(
-    f"**What we saw.** With 8 numbers PCA leaves {means.fvu['PCA', 8]:.0f} % of the variance unexplained, the task-aware "
-    f"autoencoder {means.fvu['task-aware', 8]:.0f} %; but through PCA the head reads {means.accuracy['PCA', 8]:.0f} % of "
-    f"the letters, through the autoencoder {means.accuracy['task-aware', 8]:.0f} %. For {100 * sum(within) / len(within):.0f} "
-    "% of the variance lies within the classes: typeface, weight, slant. PCA keeps that first. With 64 numbers, a quarter of "
-    "the features, the two are level. No size stands out as *the* dimension."
+    f"**What we saw.** With 8 numbers PCA leaves {means.fvu['PCA', 8]:.0f} % of the variance unexplained, the "
+    f"task-aware autoencoder {means.fvu['task-aware', 8]:.0f} %; but through PCA the head reads "
+    f"{means.accuracy['PCA', 8]:.0f} % of the letters, through the autoencoder "
+    f"{means.accuracy['task-aware', 8]:.0f} %. For {100 * sum(within) / len(within):.0f} % of the variance lies within "
+    "the classes: typeface, weight, slant. PCA keeps that first. With 64 numbers, a quarter of the features, the two "
+    "are level. No size stands out as *the* dimension."
 )
 
 # %% plane-text [markdown]
@@ -284,7 +285,7 @@ ebll.plots.submanifold(**ebll.course.in_plane(panels, held_out, labels, classify
 # $$\tfrac12\,\lVert \sigma(W_{enc} F(x)) - \sigma(W_{enc} F^*(x))\rVert_2^2$$
 #
 # What the encoder sees of the features is held, the rest is free. Below are the moons of section 1 again, while blobs are learned.
-# On the right, axes are turned: upwards is the direction that the code sees.
+# On the right, upwards is the direction that the code sees.
 #
 # **Predict first.** The **level lines** of the code, on which it has one value: are they curved or straight? At right angles to
 # the segment that the decoder can make?
@@ -295,7 +296,7 @@ ebll.widgets.plane("seed=2", hide=["alpha", "distill_weight", "distance"])
 # %% level-lines-saw [markdown]
 # **What we saw.** They are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
-# lines and little across them. With a kernel, move $\lambda$, or take three features and a code of one, then two: how many directions are free?
+# lines and little across them. Move $\lambda$, or take three features and a code of one, then two: how many directions are free?
 #
 # **Exercise 2.** Movement across the level lines (M10): the mean length of the part of $F(x) - F^*(x)$ that a code sees. On paper first: $W_{enc} = (0, 2)$ and a move of $(3, 4)$.
 
@@ -351,7 +352,8 @@ table = pd.DataFrame(rows)
 table["gain"] = table["kept"] - table["seed"].map(table.query("weight == 10").set_index("seed")["kept"])
 ebll.plots.over_setting(
     table, "weight", {**MEASURES, "gain": "letters kept, points\nmore than at λ = 10"}, xlabel="λ of E2",
-    title="What the weight of the reconstruction trades", caption="MLP, validation letters, code of 16, a demonstration.",
+    title="What the weight of the reconstruction trades",
+    caption="MLP, validation letters, code of 16, a demonstration.",
 )  # fmt: skip
 
 # %% weight-saw [markdown]
