@@ -2,8 +2,8 @@
 # # What a task needs of the features, and what a code sees of them
 #
 # A network describes a letter by 256 numbers. Which of them does the task need? You send the features through
-# a **bottleneck**: principal components, an autoencoder, the task-aware autoencoder of EBLL; first in a plane,
-# where everything can be drawn, then with images.
+# a **bottleneck**: principal components, an autoencoder, the task-aware autoencoder of EBLL; first in a plane, then with
+# images.
 #
 # - **What for**: EBLL keeps the encoder of an old task. Here you see what that keeps.
 # - **For whom**: anyone who has trained a network in PyTorch and has met the singular value decomposition.
@@ -157,8 +157,8 @@ def my_autoencoder_loss(reconstructed, features, logits, labels, recon_weight):
 ebll.course.checks.autoencoder_loss(my_autoencoder_loss)
 
 # %% aware-predict [markdown]
-# **Predict first.** Take $\lambda$ from 1 to 0.1 and to 0, where no reconstruction is asked for. What becomes of the segment, of FVU
-# and of the accuracy?
+# **Predict first.** Lower $\lambda$ from 1 to 0, where no reconstruction is asked for. What becomes of the segment, of FVU and
+# of the accuracy?
 
 
 # %% aware
@@ -181,7 +181,7 @@ ebll.course.source(ebll.losses.autoencoder_loss)
 # %% aware-saw [markdown]
 # **What we saw.** The lower $\lambda$, the more of the variance stays unexplained and the more of the points are classified
 # correctly: the reconstructions slide along until each lies in its own region. At $\lambda = 0$ they explain less than the mean of all
-# features would (an FVU above 1), and the head does not mind.
+# features would (an FVU above 1).
 #
 # This network was picked to show it. In others the direction of largest variance separates the moons, and PCA will do:
 
@@ -200,7 +200,7 @@ accuracies.rename_axis("accuracy through one number, %")
 # %% sizes [markdown]
 # ## 3. How many numbers does a letter need?
 #
-# Now images: a network that has learned capital letters, with 256 features. FVU (M8) and accuracy (M1) are measured on validation
+# Now a network that has learned letters, with 256 features. FVU (M8) and accuracy (M1) are measured on validation
 # images; E2 has the kit's $\lambda$ of 0.01, random directions are the baseline.
 #
 # **Predict first.** PCA and the task-aware autoencoder get 8 numbers each. Which has the lower FVU? With which does the
@@ -285,7 +285,7 @@ ebll.plots.submanifold(**ebll.course.in_plane(panels, held_out, labels, classify
 # $$\tfrac12\,\lVert \sigma(W_{enc} F(x)) - \sigma(W_{enc} F^*(x))\rVert_2^2$$
 #
 # What the encoder sees of the features is held, the rest is free. Below are the moons of section 1 again, while blobs are learned.
-# On the right, axes are turned: upwards is the direction that the code sees.
+# On the right, upwards is the direction that the code sees.
 #
 # **Predict first.** The **level lines** of the code, on which it has one value: are they curved or straight? At right angles to
 # the segment that the decoder can make?
@@ -296,7 +296,7 @@ ebll.widgets.plane("seed=2", hide=["alpha", "distill_weight", "distance"])
 # %% level-lines-saw [markdown]
 # **What we saw.** They are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
-# lines and little across them. With a kernel, move $\lambda$, or take three features and a code of one, then two: how many directions are free?
+# lines and little across them. Move $\lambda$, or take three features and a code of one, then two: how many directions are free?
 #
 # **Exercise 2.** Movement across the level lines and along them (M10): mean lengths of the part of $F(x) - F^*(x)$ that a code sees,
 # and of the rest. On paper first: $W_{enc} = (0, 2)$ and a move of $(3, 4)$.
@@ -374,7 +374,7 @@ ebll.plots.over_setting(
 #
 # ## What to try next
 #
-# - `shown` in section 3: three letters that look alike, such as E, F and P. Are their regions still apart?
+# - `shown` in section 3: three letters that look alike. Are their regions still apart?
 # - The same in another net: `ebll.widgets.submanifold_explorer(net="cnn")`.
 #
 # ## References
