@@ -108,8 +108,8 @@ with torch.no_grad():
 pd.DataFrame(rows).set_index("rank").map("{:.2e}".format)
 
 # %% nudge-saw [markdown]
-# **What we saw.** Importances of one layer differ by more than a factor of ten, and the formula predicts the measured change
-# closely. One image is not enough, of course.
+# Importances of one layer differ by more than a factor of ten, and the formula predicts the measured change closely. One image
+# is not enough, of course.
 #
 # **Exercise 1.** Write E7 for a batch: for each image and each class the squared gradient of $\log p$, weighted by $p$; then
 # the mean over the images.

@@ -69,12 +69,12 @@ sweep = ebll.sweep(more, store=folder, workers=1)
 pd.DataFrame({"runs": {"in the store": len(before.results), "missing": len(before.missing), "now": len(sweep.table)}})
 
 # %% sweep-figure
-percent = sweep.table.assign(old=100 * sweep.table["old_validation"], new=100 * sweep.table["new_validation"])
-levels = percent.groupby("method")[["old", "new"]].mean().T
+percent = sweep.table.assign(old=100 * sweep.table["old_validation"])
+levels = percent.groupby("method")["old"].mean()
 ebll.plots.over_setting(
-    percent.query("method == 'ebll'"), "alpha", {"old": "letters, %", "new": "textures, %"}, by="method",
-    xlabel="alpha", title="A sweep of four alphas: letters, then textures (MLP)",
-    references={name: levels[name].to_dict() for name in ("finetune", "lwf")}, caption="Validation data",
+    percent.query("method == 'ebll'"), "alpha", {"old": "letters, %"}, by="method", xlabel="alpha",
+    title="A sweep of four alphas: letters after textures (MLP)", caption="Validation data",
+    references={name: {"old": levels[name]} for name in ("finetune", "lwf")},
 )  # fmt: skip
 
 # %% sweep-ready [markdown]
@@ -220,12 +220,12 @@ front[["alpha", "distill_weight", *sides, "seeds"]].rename(
 # $\lambda_o = 2$? Can a large alpha make up for $\lambda_o = 0$?
 
 # %% trade-figure
-stable = usual_rows[(usual_rows["alpha"] < 30) & (usual_rows["distill_weight"] < 5)]
+stable = one[(one["alpha"] < 30) & (one["distill_weight"] < 5)]
 stable = stable.assign(kind=stable["distill_weight"].map("λo {:g}".format), old=100 * stable["old_validation"])
-by_alpha = stable.pivot_table(index=["kind", "alpha", "seed"], columns="tasks", values="old").reset_index()
-ys = {pair: f"letters after {pair.split('-')[1]}, %" for pair in pairs[1:]}
-title = "The old task over alpha, for each λo (MLP, code 64)"
-ebll.plots.over_setting(by_alpha, "alpha", ys, xlabel="alpha", title=title, caption="Validation data")
+ebll.plots.over_setting(
+    stable, "alpha", {"old": "letters after textures, %"}, xlabel="alpha",
+    title="The old task over alpha, for each λo (MLP, code 64)", caption="Validation data",
+)  # fmt: skip
 
 # %% trade-gains tags=["hidden"]
 cell = ["tasks", "distill_weight", "alpha"]
