@@ -29,6 +29,7 @@ __all__ = [
     "feature_shift",
     "forgetting",
     "forward_transfer",
+    "largest_curvature",
     "pareto_front",
     "unexplained_variance",
 ]
@@ -87,6 +88,25 @@ def unexplained_variance(reconstructed: Tensor, features: Tensor) -> float:
     """
     missed = (reconstructed - features).square().sum(dim=1).mean()
     return (missed / (features - features.mean(dim=0)).square().sum(dim=1).mean()).item()
+
+
+def largest_curvature(value: Tensor, parameters: Sequence[Tensor], steps: int = 40) -> float:
+    r"""M11: largest $\lvert h \rvert$ over the eigenvalues of a value's Hessian in some parameters, by power iteration.
+
+    SGD with learning rate $\eta$ and momentum $\mu$ is stable at a minimum of the value while $\eta h < 2(1 + \mu)$.
+    Each step multiplies a direction by the Hessian and normalises it, so the result is approached from below.
+
+    value       a number that carries gradient to the parameters
+    parameters  tensors of any shapes, taken as one vector
+    returns     in units of the value per squared unit of the parameters
+    """
+    gradients = torch.autograd.grad(value, parameters, create_graph=True)
+    product = [torch.ones_like(parameter) for parameter in parameters]
+    for _ in range(steps):
+        length = torch.cat([part.flatten() for part in product]).norm()
+        slope = sum((g * part / length).sum() for g, part in zip(gradients, product, strict=True))
+        product = torch.autograd.grad(slope, parameters, retain_graph=True)
+    return torch.cat([part.flatten() for part in product]).norm().item()
 
 
 def average_accuracy(matrix: ArrayLike) -> float:

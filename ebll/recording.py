@@ -81,10 +81,8 @@ def measure_accuracy(net: Network, t: int, split: Split, batch_size: int = 1024)
 class Probe:
     """Held-out inputs of one task, with the features that the network gave them before the present task.
 
-    images     their rows in the validation split
-    classes    names of the labels
-    predicted  labels that the task's head gave them at the newest measurement, int64, (n,)
-    still      F and T do not change while this is in use, so that one pass through them serves every measurement
+    seen    rows of the validation split that the inputs are, and the names of their classes
+    still   F and T do not change while this is in use, so that one pass through them serves every measurement
     """
 
     name: str
@@ -92,10 +90,10 @@ class Probe:
     inputs: Tensor
     labels: Tensor
     features_before: Tensor
-    images: Tensor
     classes: tuple[str, ...]
+    seen: dict[str, list]
     still: bool = False
-    predicted: Tensor | None = None
+    predicted: Tensor | None = None  #: labels at the newest measurement
     _said: tuple[Tensor, Tensor] | None = None
     _code_before: tuple[Encoder, Tensor] | None = None
 
@@ -110,7 +108,8 @@ class Probe:
         with evaluating(net), torch.no_grad():
             features = net.features(inputs)
             said = features, net.operator(features)
-        return cls(task.name, t, inputs, labels, features, rows, task.classes, still, _said=said)
+        seen = {"image": rows.tolist(), "label": [task.classes[label] for label in labels.tolist()]}
+        return cls(task.name, t, inputs, labels, features, task.classes, seen, still, _said=said)
 
     def answers(self, net: Network, moved: bool) -> tuple[Tensor, Tensor]:
         """F(x) and T(F(x)) of the network as it is now (call inside `evaluating` and no_grad).
@@ -191,7 +190,9 @@ class Recorder:
         self.curve_rows += [{**facts, **row, "accuracy_new": fresh, **losses} for row in measured]
         if self.log_predictions:
             now = {name: facts[name] for name in PREDICTION_COLUMNS if name in facts}
-            self.prediction_rows += [{**now, **_predictions(probe)} for probe in probes]
+            for probe in probes:
+                predicted = [probe.classes[label] for label in probe.predicted.tolist()]
+                self.prediction_rows.append({**now, "task": probe.name, **probe.seen, "predicted": predicted})
 
     def watching(
         self,
@@ -251,11 +252,8 @@ class Recorder:
         """The predictions so far, none unless `log_predictions`; columns as at the top of this file."""
         import pandas as pd
 
-        parts = [pd.DataFrame(columns=PREDICTION_COLUMNS)] if not self.prediction_rows else []
-        for row in self.prediction_rows:
-            named = {name: pd.Categorical.from_codes(row[name], row["classes"]) for name in ("label", "predicted")}
-            parts.append(pd.DataFrame(row | named, columns=PREDICTION_COLUMNS))
-        return pd.concat(parts, ignore_index=True)
+        table = pd.DataFrame(self.prediction_rows, columns=PREDICTION_COLUMNS)
+        return table.explode(PREDICTION_COLUMNS[-3:], ignore_index=True).astype({"image": int})
 
     def accuracy(self) -> pd.DataFrame:
         """after, task, accuracy (0..1, test split): the accuracy matrix in long form."""
@@ -357,12 +355,6 @@ class Run:
 def sequence_id(net: str, tasks: Sequence[str]) -> str:
     """The name in the column `sequence`, such as mlp:letters-textures; joined by "+" where a task's name has a "-"."""
     return f"{net}:{('+' if any('-' in task for task in tasks) else '-').join(tasks)}"
-
-
-def _predictions(probe: Probe) -> dict[str, Any]:
-    """What a probe saw at its newest measurement, as plain numbers, which a checkpoint can hold."""
-    numbers = {"image": probe.images, "label": probe.labels, "predicted": probe.predicted}
-    return {"task": probe.name, "classes": probe.classes} | {name: row.tolist() for name, row in numbers.items()}
 
 
 def _losses(terms: Mapping[str, Term]) -> dict[str, float]:

@@ -149,11 +149,50 @@ def fisher_library(net, parameters, inputs):
     return fisher_diagonal(net, net, parameters, inputs, torch.zeros(len(inputs), dtype=torch.int64))
 
 
-def penalty_loop(now, before, fisher):
-    total = 0.0
-    for i in range(len(now)):
-        total += torch.sum(fisher[i] / 2 * torch.pow(now[i] - before[i], 2))
+def strength_by_trial(fisher, learning_rate, momentum):
+    """Bisect for the strength at which the recursion's matrix gets an eigenvalue of size 1."""
+    largest, low, high = max(part.max().item() for part in fisher), 0.0, 1e4
+    for _ in range(60):
+        strength = (low + high) / 2
+        step = np.array([[1 + momentum - learning_rate * strength * largest, -momentum], [1, 0]])
+        grows = np.abs(np.linalg.eigvals(step)).max() > 1 + 1e-9
+        low, high = (low, strength) if grows else (strength, high)
+    return low
+
+
+def replay_in_a_loop(net, t, inputs, labels, old_inputs, old_labels, weight, head=None):
+    total = F.cross_entropy(net(inputs, t), labels)
+    for i in range(len(old_inputs)):
+        total = total + weight * F.cross_entropy(net(old_inputs[i], i if head is None else head), old_labels[i])
     return total
+
+
+def replay_as_joint_training(net, t, inputs, labels, old_inputs, old_labels, weight):
+    total = 0.0
+    for i, (images, answers) in enumerate(zip([*old_inputs, inputs], [*old_labels, labels], strict=True)):
+        log_p = F.log_softmax(net.heads[i](net.operator(net.features(images))), dim=-1)
+        total -= (1.0 if i == t else weight) * log_p.gather(1, answers[:, None]).mean()
+    return total
+
+
+def replay_by_the_library(net, t, inputs, labels, old_inputs, old_labels, weight):
+    stored = tuple(map(ebll.data.Split, old_inputs, old_labels))
+    batch = ebll.methods.Batch(t, inputs, labels, {})
+    terms = ebll.Replay(replay_weight=weight).loss_terms(net, [batch], ebll.methods.replay.ReplayMemory(stored))
+    return sum(term.weighted() for term in terms.values())
+
+
+def replay_in_one_mean(net, t, inputs, labels, old_inputs, old_labels, weight):
+    losses = [
+        F.cross_entropy(net(x, i), y, reduction="none")
+        for i, (x, y) in enumerate(zip(old_inputs, old_labels, strict=True))
+    ]
+    return F.cross_entropy(net(inputs, t), labels) + weight * torch.cat(losses).mean()
+
+
+def replay_averaged(net, t, inputs, labels, old_inputs, old_labels, weight):
+    losses = [F.cross_entropy(net(x, i), y) for i, (x, y) in enumerate(zip(old_inputs, old_labels, strict=True))]
+    return F.cross_entropy(net(inputs, t), labels) + weight * torch.stack(losses).mean()
 
 
 def front_by_sorting(old, new):
@@ -302,7 +341,11 @@ def test_right_answers_in_other_styles_pass_and_classic_wrong_ones_get_their_hin
 
 def test_every_check_has_other_right_answers_beside_the_librarys():
     right = Counter(case.values[0] for case in answers() if case.values[1] == "correct")
-    assert [name for name in checks.__all__ if name not in ("CheckFailed", "least_alpha") and right[name] < 2] == []
+    assert [
+        name
+        for name in checks.__all__
+        if name not in ("CheckFailed", "find_the_bug", "least_alpha") and right[name] < 2
+    ] == []
 
 
 def test_ebll_training_leads_where_the_librarys_loop_leads():

@@ -11,10 +11,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from messages import refused
 
 from ebll import errors, losses
-from ebll.course import checks
+from ebll.course import SUSPECTS, checks
 from ebll.course.exercise import HINTS, CheckFailed, _alike
 
-OTHERS = ("CheckFailed", "least_alpha")  # tests of the latter are in test_course_demonstrations.py
+OTHERS = ("CheckFailed", "find_the_bug", "least_alpha")  # they take no function, and have tests of their own
 EXERCISES = {name: getattr(checks, name) for name in checks.__all__ if name not in OTHERS}
 SECTIONS = {name: f"{name} ({exercise.equation})" for name, exercise in EXERCISES.items()}
 each = pytest.mark.parametrize("name", EXERCISES)
@@ -30,7 +30,7 @@ def failed(name, function):
 
 
 def test_every_exercise_has_hints_and_an_equation_and_no_shared_hint_is_left_over():
-    assert set(HINTS.sections()) == {*SECTIONS.values(), "least_alpha (E5)"}
+    assert set(HINTS.sections()) == {*SECTIONS.values(), "find_the_bug (E3)", "least_alpha (E5)"}
     equations = (Path(__file__).parents[1] / "docs/equations.md").read_text("utf-8")
     assert [name for name, exercise in EXERCISES.items() if f"| {exercise.equation} |" not in equations] == []
     assert issubclass(CheckFailed, errors.EbllError)
@@ -38,6 +38,23 @@ def test_every_exercise_has_hints_and_an_equation_and_no_shared_hint_is_left_ove
     used = {mistake for exercise in EXERCISES.values() for mistake in exercise.mistakes(*exercise.cases()[0])}
     source = (Path(checks.__file__).with_name("exercise.py")).read_text("utf-8")
     assert [key for key in HINTS.defaults() if key not in used and f'"{key}"' not in source] == []
+
+
+def test_find_the_bug_takes_all_four_and_gives_the_hint_of_the_first_wrong_one(capsys):
+    right = {curve: bug for bug, curve in SUSPECTS.items()}
+    checks.find_the_bug(right)
+    assert capsys.readouterr().out.startswith("find_the_bug: correct. ")
+    for answer in itertools.permutations(SUSPECTS):
+        wrong = [(curve, bug) for curve, bug in zip("ABCD", answer, strict=True) if SUSPECTS[bug] != curve]
+        if wrong:
+            with pytest.raises(CheckFailed) as caught:
+                checks.find_the_bug(dict(zip("ABCD", answer, strict=True)))
+            assert caught.value.mistake == wrong[0][1]
+            assert f"not {wrong[0][0]}." in str(caught.value)
+    refused(
+        *(lambda answer=answer: checks.find_the_bug(answer) for answer in (None, "A", {"A": "late warm-up"})),
+        lambda: checks.find_the_bug(right | {"B": "dropout"}),
+    )
 
 
 @each
@@ -97,8 +114,6 @@ def test_an_unknown_wrong_answer_is_shown_a_case_for_paper(name):
 
     def off(*arguments):
         value = exercise.right(*arguments)
-        if name == "new_head_only":
-            return value[1:]
         return [part * 1.37 + 0.011 for part in value] if isinstance(value, list) else value * 1.37 + 0.011
 
     error = failed(name, off)
@@ -119,14 +134,15 @@ def switched(how, value):
     return mine
 
 
-def lists_emptied(now, before, fisher):
-    return 0.5 * sum((fisher.pop() * (now.pop() - before.pop()) ** 2).sum() for _ in now[:])
+def list_emptied(fisher, learning_rate, momentum):
+    largest = max(fisher.pop().max() for _ in fisher[:])
+    return 2 * (1 + momentum) / (learning_rate * largest)
 
 
-def before_replaced(now, before, fisher):
-    loss = losses.quadratic_penalty(now, before, fisher)
-    before[0] = None
-    return loss
+def first_replaced(fisher, learning_rate, momentum):
+    strength = checks.largest_strength.right(fisher, learning_rate, momentum)
+    fisher[0] = None
+    return strength
 
 
 def no_such_name(logits, temperature):
@@ -159,18 +175,16 @@ BEHAVIOUR = [
     ("forgetting", lambda m: (0.3, 0.1)),
     ("soften", lambda z, t: {"z": z}),
     ("fisher_diagonal", lambda net, ps, x: torch.zeros(3)),
-    ("new_head_only", lambda net, t: net.heads[t]),
-    ("new_head_only", lambda net, t: list(net.heads[t].named_parameters())),
-    ("new_head_only", lambda net, t: 3),
+    ("replay_loss", torch.no_grad()(checks.replay_loss.right)),
     ("forgetting", lambda m: m[-1]),
     ("distillation", lambda z, p, t: -(p * torch.log_softmax(z / t, 1)).sum(1)),
     ("fisher_diagonal", lambda net, ps, x: [torch.zeros(3)]),
     ("code_distance", torch.no_grad()(losses.code_distance)),
     ("code_distance", lambda a, b: 0.5 * a.sub_(b).square().sum(1).mean()),
-    ("quadratic_penalty", lists_emptied),
+    ("largest_strength", list_emptied),
     ("backward_transfer", lambda m: (np.nan_to_num(m, copy=False)[-1] - m.diagonal())[:-1].mean()),
     ("fisher_diagonal", lambda net, ps, x: checks.fisher_diagonal.right(net.double(), ps, x.double())),
-    ("quadratic_penalty", before_replaced),
+    ("largest_strength", first_replaced),
     ("soften", switched(torch.set_grad_enabled, False)),
     ("soften", switched(torch.set_default_dtype, torch.float64)),
     ("recorded_targets", fails_later),
@@ -196,7 +210,7 @@ def test_what_is_wrong_beside_the_values_is_told():
         ("soften", torch_has_not, ["NotImplementedError", "softmax"]),
         ("autoencoder_loss", other_stub, ["NotImplementedError", '`return recon_weight * cell["other"](recon']),
         ("distillation", lambda z, p, t: z @ p, ["RuntimeError"]),
-        ("quadratic_penalty", lambda a, b, f: a[7], ["IndexError", "(2,)", "(1,)"]),
+        ("largest_strength", lambda f, rate, momentum: f[7], ["IndexError", "[1, 5]", "0.1"]),
     ],
 )
 def test_an_exception_is_told_with_its_line_and_the_arguments(name, function, named):

@@ -1,4 +1,4 @@
-"""Accuracy, distances and the summaries of an accuracy matrix: by hand, and laws over sizes (M1 to M9)."""
+"""Accuracy, distances and the summaries of an accuracy matrix: by hand, and laws over sizes (M1 to M11)."""
 
 import math
 
@@ -18,6 +18,7 @@ from ebll.metrics import (
     feature_shift,
     forgetting,
     forward_transfer,
+    largest_curvature,
     pareto_front,
     unexplained_variance,
 )
@@ -159,3 +160,14 @@ def test_M10_feature_shift_by_hand_and_by_pythagoras():
     assert across**2 + along**2 == pytest.approx(moves.square().sum().item(), rel=1e-5)
     free = torch.linalg.qr(rows.T, mode="complete").Q[:, 2:] @ torch.randn(3)
     assert feature_shift(free[None], torch.zeros(1, 5), rows)[0] == pytest.approx(0, abs=1e-5)
+
+
+def test_M11_largest_curvature_by_hand_and_of_a_hessian():
+    x, y = torch.tensor(2.0, requires_grad=True), torch.tensor([1.0, -1.0], requires_grad=True)
+    value = 1.5 * x.square() + y @ torch.tensor([0.5, -2.0]) - 2 * y[0].square()  # h: 3 along x, -4 along the first y
+    assert largest_curvature(value, [x, y]) == pytest.approx(4)
+    assert largest_curvature(1.5 * x.square(), [x], steps=1) == pytest.approx(3)
+    root = normal(0, 6, 6)
+    weights = normal(1, 2, 3).requires_grad_()
+    largest = torch.linalg.eigvalsh(root @ root.T).max().item()
+    assert largest_curvature((root.T @ weights.flatten()).square().sum() / 2, [weights], 500) == pytest.approx(largest)

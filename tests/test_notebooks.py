@@ -27,16 +27,12 @@ from notebooks.source import build, diagrams, machine
 FOLDER = build.FOLDER
 SOURCES = build.sources()
 COURSE = [path for path in PATHS if not path.name.startswith("00")]
-# Not rewritten yet: a claim above the prediction, and asserts on results among the student's cells.
-OLD_FORM = ("00", "01", "02", "03", "06", "07")
-REWRITTEN = [path for path in PATHS if not path.name.startswith(OLD_FORM)]
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:home|root|work|tmp|Users|mnt|content|opt|var)/|\b[A-Z]:\\|file://")
 MEASURED = re.compile(r"\d[\d.,]*\s*(?:%|points?\b|percent)")
 MAY_FAIL = "raises-exception"
 SHOWN = {"stream", "display_data", "execute_result", "error"}  # kinds of message that become an output
 
 each_of_the_course = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
-each_rewritten = pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: path.stem)
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -355,7 +351,7 @@ def test_a_section_has_equation_prediction_code_and_figure(path):
     assert numbers == [str(n + 1) for n in range(len(found))]
 
 
-@each_rewritten
+@each
 def test_a_section_asks_before_its_figure_and_answers_after_it(path):
     notebook = read(path)
     assert "**Claim.**" not in prose(notebook)
@@ -364,20 +360,16 @@ def test_a_section_asks_before_its_figure_and_answers_after_it(path):
         order = ""
         for cell in cells:  # what was seen may be a computed sentence, which stands in the code
             order += "p" * ("**Predict first.**" in cell.source) + "s" * ("**What we saw.**" in cell.source)
-            order += "f" * any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+            order += "f" * any(build.is_picture(output) for output in cell.get("outputs", []))
         assert re.search("^p+f.*s", order), f"{path.name}: {cells[0].source.splitlines()[0]}: {order}"
 
 
-@each_rewritten
+@each
 def test_an_assert_in_a_students_cell_says_that_two_ways_are_equal(path):
     cells = code_cells(build.make(build.SOURCES / f"{path.stem}.py"))
     asserts = [node for cell in cells for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Assert)]
     others = [ast.unparse(node) for node in asserts if not EQUALITY.search(ast.unparse(node.test))]
     assert others == [], "what guards the prose belongs into guards/"
-
-
-def test_the_notebooks_in_the_old_form_are_those_that_are_not_rewritten_yet():
-    assert [path.name[:2] for path in PATHS if "**Claim.**" in prose(read(path))] == list(OLD_FORM)
 
 
 @each
@@ -444,6 +436,16 @@ def test_the_list_of_notebooks_is_complete_with_the_times_that_were_measured():
     assert (measured["peak_mb"] < 800).all(), "what a student has on a hub"
 
 
+def test_the_run_sheet_fills_three_hours_without_a_gap():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d):(\d\d) \| (\d+) \| (\S+) \| *(\d*) *\|", text, re.M)
+    begin = [60 * int(hour) + int(minute) for hour, minute, *_ in rows]
+    minutes = [int(row[2]) for row in rows]
+    assert [at + long for at, long in zip(begin, minutes, strict=True)] == [*begin[1:], 180]
+    assert begin[0] == 0
+    assert [row for row in rows if 3 * int(row[4] or 0) > int(row[2]) / 2] == [], "time to talk beside the predictions"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -463,11 +465,12 @@ def test_the_builder_refuses_what_would_do_harm(arguments, words, monkeypatch, c
 
 
 def test_a_handout_has_neither_outputs_nor_solutions(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["build", "--handout", str(tmp_path), "01", "03"])
+    monkeypatch.setattr(sys, "argv", ["build", "--handout", str(tmp_path), "01", "03b"])
     build.main()
-    assert "One answer" in prose(read(PATHS[3]))
-    assert "One answer" not in prose(read(tmp_path / PATHS[3].name))
-    assert "<details><summary>How" in prose(read(tmp_path / PATHS[3].name)), "an aside is no solution"
+    details = "03b_autoencoder_details.ipynb"
+    assert "One answer" in prose(read(FOLDER / details))
+    assert "One answer" not in prose(read(tmp_path / details))
+    assert "<details><summary>How" in prose(read(tmp_path / details)), "an aside is no solution"
     notebook = read(tmp_path / PATHS[1].name)
     assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(notebook))
     assert "<details>" not in prose(notebook)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from golden import inputs
 from matplotlib import pyplot
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -41,6 +42,17 @@ def over(sizes, **options):
     return plots.over_setting(pd.DataFrame(rows), "size", YS, xlabel="code size, units", title="Codes", **options)
 
 
+def drift(*methods, **factors):
+    """Made-up numbers: 3 and 5 nats on new images, twice as many on letters; a method divides them by its factor."""
+    rows = [
+        {"method": m, "seed": s, "task": task, "images": images, "nats": (3 + 2 * s) * (k + 1) / factors.get(m, i + 1)}
+        for (i, m), s, task, (k, images) in itertools.product(
+            enumerate(methods), range(2), ("mnist", "textures"), enumerate(("new images", "letters"))
+        )
+    ]
+    return plots.dumbbells(pd.DataFrame(rows), "nats", "images", "task", xlabel="drift, nats", title="Drift of answers")
+
+
 def sheet(**rows):
     noise = np.random.default_rng(0)
     return {task: (noise.random((len(labels), 28, 28)), list(labels)) for task, labels in rows.items()}
@@ -50,6 +62,8 @@ CURVES = inputs.curves()
 RENAMED = {"letters": "handwritten_characters_of_the_alphabet", "digits": "another_data_set_with_a_name"}
 LEVELS = {"joint": {"accuracy": 92.0}, "the features themselves": {"accuracy": 91.0, "share": 0.0}}
 CLOUD = pd.concat([inputs.points(), inputs.points().assign(panel=lambda p: p["panel"] + "0")])
+GRID = pd.DataFrame(itertools.product((-3.6, 0.0, 3.6), (-2.7, 2.7)), columns=["x", "y"])
+REGIONS = GRID.assign(label=["A", "B", "B", "?", "C", "A"])
 PLACES = ["airport_terminal", "bakery", "church inside", "dining room", "elevator", "fast-food restaurant", "garage"]
 PIXELS = np.random.default_rng(0).random((26 * 6, 28, 28)), np.arange(26 * 6) % 26
 IMAGES = Task.from_tensors("letters", PIXELS, PIXELS, PIXELS)
@@ -68,15 +82,19 @@ FIGURES = {
     "sequence, five": lambda: plots.average_along_sequence(accuracy(FIVE), methods=["lwf", "ebll"]),
     "fronts": lambda: plots.tradeoff_fronts(inputs.accuracy_by_setting()),
     "submanifold": lambda: plots.submanifold(CLOUD),
+    "submanifold, regions": lambda: plots.submanifold(
+        inputs.points(), regions=REGIONS, axes=("from the mean of A to that of B", "towards the mean of C")
+    ),
     "setting": lambda: over((0, 0.1, 0.3, 1, 3, 10, 30), references=LEVELS, caption="Test data of letters"),
     "setting, many, steps": lambda: over(range(1, 33), log=False),
     "images": lambda: plots.task_images(sheet(mnist="0123456789", letters="ABCDEFGHIJKL", textures=["astronaut"])),
     "recall": lambda: plots.class_recall(inputs.predictions()),
     "recall, long names, one method": lambda: plots.class_recall(inputs.predictions(PLACES, ["lwf"])),
     "images lost": lambda: plots.forgotten_images(inputs.predictions(), IMAGES),
-    "images lost, long names": lambda: plots.forgotten_images(inputs.predictions(PLACES), IMAGES, count=6),
+    "images lost, long names": lambda: plots.forgotten_images(inputs.predictions(PLACES), IMAGES),
     "confusion": lambda: plots.confusion_change(inputs.predictions()),
     "confusion, long names": lambda: plots.confusion_change(inputs.predictions(PLACES)),
+    "dumbbells": lambda: drift("finetune", "lwf"),
     "claims": lambda: plots.claims_overview([*CLAIMS, CLAIMS[0] | {"id": "C5", "unit": "ratio", "reference": 1}]),
 }
 
@@ -171,7 +189,25 @@ def test_marks_and_words_stand_where_the_numbers_are(figures):
     assert sum(1 <= tick <= 32 for tick in ticks) < 12
     axes = figures["submanifold"].axes
     assert len({(one.get_xlim(), one.get_ylim()) for one in axes}) == 1
-    assert axes[0].get_title(loc="left") == "code of 2\nmisses 50.0 % of spread\naccuracy 40.0 %"
+    assert axes[0].get_title(loc="left") == "code of 2\nunexplained 50.0 %\naccuracy 40.0 %"
+    axes = figures["submanifold, regions"].axes
+    assert (axes[0].get_xlim(), axes[0].get_ylim()) == ((-3.6, 3.6), (-2.7, 2.7))
+    (shades,) = [mesh for mesh in axes[0].collections if isinstance(mesh, QuadMesh)]
+    shown = np.asarray(shades.get_array()).T.ravel()  # column by column, as the rows of the grid
+    colors = [to_rgb(color) for color in CLASSES]
+    wanted = [colors["ABC".index(label)] if label in "ABC" else (1, 1, 1) for label in REGIONS["label"]]
+    assert np.allclose([shades.to_rgba(code)[:3] for code in shown], wanted)
+
+
+def test_no_margin_leads_above_100_percent_and_a_value_above_it_is_not_cut_off():
+    rows = pd.DataFrame({"kind": "a", "x": [1, 2, 1, 2], "seed": [0, 0, 1, 1], "share": [99.0, 40, 97, 50]})
+    over_one = rows.assign(share=[140.0, 40, 97, 50])
+    tops = [
+        plots.over_setting(table, "x", {"share": "unexplained, %"}, xlabel="x", title="Shares").axes[0].get_ylim()[1]
+        for table in (rows, over_one)
+    ]
+    assert tops[0] == 100
+    assert tops[1] > 140
 
 
 def test_the_front_is_filled_and_the_rest_hollow(figures):
@@ -191,6 +227,17 @@ def test_zero_stands_left_of_a_break_in_a_logarithmic_axis(figures):
         assert one.get_xscale() == "symlog"
     without = [over((0.1, 1, 10)), figures["setting, many, steps"]]
     assert not [line for figure in without for one in figure.axes for line in one.lines if line.get_color() == "white"]
+
+
+def test_a_dumbbell_joins_the_means_of_two_methods_and_says_by_which_factor_they_differ():
+    figure = drift("finetune", "lwf", lwf=16)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["mnist", "textures"]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["÷ 16.0", "÷ 16.0"]
+    bars = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "None"]
+    assert np.array(bars) == pytest.approx(np.array([[4, 0.25], [8, 0.5]]))
+    assert "mnist, new images: Fine-tuning 4.00, LwF 0.250; letters: Fine-tuning 8.00, LwF 0.500." in figure.alt
+    assert figure.table["seeds"].eq(2).all()
+    assert drift("finetune", "lwf", finetune=16, lwf=4).axes[0].texts[0].get_text() == "× 4.00"  # not always fewer
 
 
 def test_no_axis_of_accuracy_leads_beyond_100_percent():

@@ -219,8 +219,8 @@ def test_submanifold_keeps_the_points_and_measures_the_way_back_and_claims_of_on
     points = pd.DataFrame({"panel": "p", "label": ["A", "B"], "x": [0.0, 3.0], "y": 0.0, "x_back": [3.0, 3.0]})
     figure = plots.submanifold(points.assign(y_back=[4.0, 1.0], share=0.25, accuracy=0.5))
     assert figure.table[["x", "x_back", "y_back"]].to_numpy().tolist() == [[0, 3, 4], [3, 3, 1]]
-    told = "mean distance in the plane to the reconstruction 3.00, misses 25.0 % of spread, accuracy 50.0 %."
-    assert f"p: 2 images, {told} Classes: A and B." in figure.alt
+    told = "mean distance in the plane to the reconstruction 3.00, unexplained 25.0 %, accuracy 50.0 %."
+    assert f"p: 2 inputs, {told} Classes: A and B." in figure.alt
     figure = plots.claims_overview([inputs.claims()[0] | {"low": None, "high": None}])
     assert figure.table.loc[0, ["unit", "reference"]].tolist() == ["", 0]
     assert figure.table["low"].isna().all()
@@ -263,6 +263,10 @@ def test_over_setting_by_hand():
     assert drawn["value"].tolist() == pytest.approx([5, 10, 11, 12, 20, np.nan, 1, 1, 1, 2], nan_ok=True)
     assert "over code: EBLL 5.00 at 2; mine 11.0 at 2, 20.0 at 8; Joint training, level: 90.0." in figure.alt
     assert " Validation data; 1 to 3 seeds and their mean. " in figure.alt
+    figure = over(table, ["accuracy"], references={"4 x": {"accuracy": {2: 8.0, 4: 16.0}}})
+    assert figure.table.query("kind == '4 x'")[["code", "mean"]].to_numpy().tolist() == [[2, 8], [4, 16]]
+    line = figure.axes[0].lines[-1]
+    assert (line.get_xdata().tolist(), line.get_ydata().tolist(), line.get_marker()) == ([2, 4], [8, 16], "")
 
 
 SWEPT, POINTS = inputs.accuracy_by_setting(), inputs.points()

@@ -220,9 +220,10 @@ def test_a_recorder_goes_on_from_another_one_and_has_its_columns_before_any_row(
     one.accuracy_rows.append({"after": "a", "task": "a", "accuracy": 1.0})
     one.curve_rows.append({"step": 1, "loss_mine": 2.0, "raw_mine": 1.0})  # a reader's own term
     one.memory_rows.append({"after": "a", "bytes": 3})
-    one.prediction_rows.append({"step": 1, "classes": ["x", "y"], "image": [4], "label": [0], "predicted": [1]})
+    one.prediction_rows.append({"step": 1, "image": [4, 9], "label": ["x", "y"], "predicted": ["y", "y"]})
     other.extend(one)
-    assert other.predictions()[["step", "image", "label", "predicted"]].to_numpy().tolist() == [[1, 4, "x", "y"]]
+    rows = other.predictions()[["step", "image", "label", "predicted"]]
+    assert rows.to_numpy().tolist() == [[1, 4, "x", "y"], [1, 9, "y", "y"]]
     other.accuracy_rows.append({"after": "b", "task": "b", "accuracy": 0.5})
     assert other.accuracy()["after"].tolist() == ["a", "b"]
     assert list(other.curves().columns) == [*CURVE_COLUMNS, "loss_mine", "raw_mine"]

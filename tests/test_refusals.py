@@ -281,10 +281,16 @@ def test_tables_of_accuracies():
         lambda: plots.average_along_sequence(ACCURACY.assign(accuracy=np.nan)),
         lambda: plots.forgetting_by_gap(ACCURACY, [PAIR]),
         lambda: plots.forgetting_by_gap(ACCURACY, {PAIR: np.nan}),
+        lambda: joined(ACCURACY.query("method == 'lwf'")),
+        lambda: joined(ACCURACY.assign(accuracy=ACCURACY["accuracy"] - ACCURACY["accuracy"].min())),
         lambda: plots.tradeoff_fronts(ACCURACY),
         lambda: plots.tradeoff_fronts(SWEPT.query("method != 'single-task' and after == task")),
         lambda: plots.forgetting_bars(inputs.accuracy(), ax=plots.forgetting_bars(ACCURACY).axes[0]),
     )
+
+
+def joined(table):
+    return plots.dumbbells(table, "accuracy", "task", "after", xlabel="", title="")
 
 
 def over(table, *ys, **options):
@@ -305,6 +311,7 @@ def test_other_tables_and_images():
         lambda: plots.feature_distance(CURVES, task="mnist"),
         lambda: plots.submanifold(POINTS.drop(columns="x_back")),
         lambda: plots.submanifold(seven),
+        lambda: plots.submanifold(POINTS, regions=POINTS[["x", "y"]]),
         lambda: over(SIZES),
         lambda: over(SIZES.replace({"code": {2: np.inf}}).astype({"code": float}), "share"),
         lambda: over(SIZES.assign(share=np.nan), "share"),
@@ -317,10 +324,9 @@ def test_other_tables_and_images():
         *(lambda rows=rows: plots.recall(rows) for rows in (longer, ANSWERS.assign(stage="warm-up"))),
         lambda: plots.lost_images(pd.concat([ANSWERS, ANSWERS])),
         lambda: plots.class_recall(ANSWERS, ["ewc"]),
-        lambda: plots.confusion_change(ANSWERS, classes=0),
         lambda: plots.forgotten_images(ANSWERS, blobs("mnist", 0, shape=(1, 4, 4))),
-        lambda: plots.forgotten_images(ANSWERS, blobs("letters", 0, count=600), seed=7),
         lambda: plots.forgotten_images(ANSWERS, blobs("letters", 0, count=600)),
+        lambda: plots.forgotten_images(ANSWERS.query("step == 0"), blobs("letters", 0, count=600)),
         lambda: plots.claims_overview([]),
         lambda: plots.claims_overview([{key: claim[key] for key in ("id", "statement", "estimate")}]),
     )

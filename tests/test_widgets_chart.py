@@ -79,14 +79,9 @@ def test_the_data_that_come_in_are_those_of_the_chart_in_a_file_and_on_a_page(dr
 
 def test_answers_are_told_when_they_change_and_images_of_a_class_stand_together():
     """Seven images of a, one of b: a has two columns of at most five; b comes 0.4 of a column later."""
-    labels = [0, 0, 1, 0, 0, 0, 0, 0]
     recorder = Recorder()
-    for step, predicted in (
-        (0, [0, 1, 1, 0, 0, 0, 0, 0]),
-        (3, [0, 1, 0, 0, 0, 0, 0, 1]),
-        (6, [0, 0, 1, 0, 0, 0, 0, 1]),
-    ):
-        recorder.prediction_rows.append({"step": step, "label": labels, "predicted": predicted, "classes": ["a", "b"]})
+    for step, predicted in {0: "abbaaaaa", 3: "abaaaaab", 6: "aabaaaab"}.items():
+        recorder.prediction_rows.append({"step": step, "label": list("aabaaaaa"), "predicted": list(predicted)})
     found = answers_of(recorder)
     first, later = found[:8], found[8:]
     assert first[["x", "y"]].to_numpy().tolist() == [[0, 0], [0, 1], [2.4, 0], [0, 2], [0, 3], [0, 4], [1, 0], [1, 1]]

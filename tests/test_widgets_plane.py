@@ -9,6 +9,8 @@ from tiny import same, state
 from widget_rig import move, settle, wait
 
 import ebll
+from benchmarks import plane as benchmark
+from benchmarks.plane import DOCS
 from ebll import InputError
 from ebll.losses import code_distance
 from ebll.metrics import accuracy, feature_shift
@@ -49,7 +51,7 @@ def marks(made, method, kind, step=None):
 def test_the_runs_are_those_of_the_library_and_M10_is_of_all_held_out_moons(made):
     tasks = ebll.plane_tasks(seed=3)
     settings = ebll.AutoencoderSettings(code_size=1, recon_weight=0.1, **FIT)
-    method = ebll.EBLL(alpha=10.0, distill_weight=0.5, autoencoder=settings)
+    method = ebll.EBLL(alpha=10.0, distill_weight=0.25, autoencoder=settings)
     start = ebll.learn_first(tasks[:1], net=ebll.networks.toy, settings=TRAIN, seed=3)
     run = ebll.run_sequence(tasks, method, start=start, settings=TRAIN, seed=3)
     assert same(state(run.net), state(made.runs["ebll"].net))
@@ -155,3 +157,10 @@ def test_the_blobs_move_with_the_distance_and_the_moons_stay():
         assert shift.norm(dim=1).mean().item() == pytest.approx(5.0, abs=0.01)
         assert (getattr(far, split).labels == getattr(near, split).labels).all()
     assert (moons.train.inputs[:1] != moons.test.inputs).any(dim=1).all()
+
+
+def test_the_opening_weights_are_those_that_the_benchmark_chose():
+    rows = pd.read_csv(DOCS / "plane.csv")
+    chosen = benchmark.best(rows[rows["seed"].isin(benchmark.CHOSEN_ON)])
+    assert chosen == (PlaneConfig().alpha, PlaneConfig().distill_weight)
+    assert benchmark.page(rows) == (DOCS / "plane.md").read_text(encoding="utf-8")

@@ -9,6 +9,11 @@ ebll.course.checks.forgetting(my_forgetting)
 
 from ebll.course import checks
 from ebll.course.demonstrations import DEMONSTRATIONS, TARGET
-from ebll.course.notebook import PROFILES, Lesson, examples, progress, say, setup, source
+from ebll.course.notebook import PROFILES, Lesson, examples, main_job, progress, say, setup, source
+from ebll.course.planes import in_plane
+from ebll.course.suspects import SUSPECTS
 
-__all__ = ["DEMONSTRATIONS", "PROFILES", "TARGET", "Lesson", "checks", "examples", "progress", "say", "setup", "source"]
+__all__ = [
+    "DEMONSTRATIONS", "PROFILES", "SUSPECTS", "TARGET", "Lesson", "checks", "examples", "in_plane", "main_job",
+    "progress", "say", "setup", "source",
+]  # fmt: skip

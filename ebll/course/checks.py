@@ -19,13 +19,13 @@ from ebll.course.distances import (
     autoencoder_loss,
     code_distance,
     pca_reconstruction,
-    quadratic_penalty,
     reconstruction_error,
 )
 from ebll.course.exercise import CheckFailed
-from ebll.course.networks import fisher_diagonal, new_head_only
+from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.steps import ebll_training, feature_shift
+from ebll.course.suspects import find_the_bug
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
 
 __all__ = [
@@ -37,18 +37,19 @@ __all__ = [
     "ebll_training",
     "encoder_bytes",
     "feature_shift",
+    "find_the_bug",
     "fisher_diagonal",
     "forgetting",
+    "largest_strength",
     "least_alpha",
     "nearest_mean",
-    "new_head_only",
     "pareto_front",
     "pca_reconstruction",
-    "quadratic_penalty",
     "recon_weight",
     "reconstruction_error",
     "recorded_bytes",
     "recorded_targets",
+    "replay_loss",
     "selected_alpha",
     "shrinkage",
     "soften",

@@ -1,8 +1,8 @@
-"""Exercises on squared distances (E2a, E4, E6), the autoencoder's objective (E2), and PCA."""
+"""Exercises on squared distances (E2a, E4), the objective of the autoencoder (E2), and PCA."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -78,41 +78,6 @@ def autoencoder_loss(r: Tensor, v: Tensor, z: Tensor, y: Tensor, w: float) -> Wr
         "softmax-twice": [w * half + functional.cross_entropy(torch.softmax(z, dim=1), y)],
         "nll": [w * half + functional.nll_loss(given, y) for given in (torch.softmax(z, dim=1), z)],
         "subtracted": [w * half - e1],
-    }
-
-
-def _penalty_cases() -> list[tuple]:
-    by_hand = ([[1.0, 3.0], [0.0]], [[0.0, 1.0], [1.0]], [[2.0, 0.5], [4.0]])
-    cases = [tuple([torch.tensor(part) for part in parts] for parts in by_hand)]
-    for shapes in ([(3, 4), (3,)], [(5,), (2, 3), (2,), (1, 2, 2)]):
-        now, before, drawn = ([normal(seed, *shape) for shape in shapes] for seed in range(3))
-        cases.append((now, before, [part.abs() + 0.1 for part in drawn]))
-    return cases
-
-
-@exercise("E6", losses.quadratic_penalty, _penalty_cases, gradient=("now",))
-def quadratic_penalty(now: list[Tensor], before: list[Tensor], fisher: list[Tensor]) -> Wrong:
-    """Half the sum over all parameters of importance times squared difference."""
-
-    def added(part: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        return sum(part(a - b, f) for a, b, f in zip(now, before, fisher, strict=True))
-
-    right, count = losses.quadratic_penalty(now, before, fisher), sum(part.numel() for part in now)
-    unsquared, sizes = added(lambda d, f: (f * d).sum()), added(lambda d, f: (f * d.abs()).sum())
-    means, fishers = added(lambda d, f: (f * d.square()).mean()), added(lambda d, f: (f * d).square().sum())
-    squares, sums = added(lambda d, f: d.square().sum()), added(lambda d, f: (f * d).sum().square())
-    ends = [losses.quadratic_penalty(now[i:][:1], before[i:][:1], fisher[i:][:1]) for i in (0, -1)]
-    return {
-        "unsquared": [unsquared / 2, unsquared, added(lambda d, f: (f * d).mean()) / 2],
-        "absolute": [sizes / 2, sizes],
-        "twice": [2 * right],
-        "mean": [right / count, means / 2, means, right / len(now), 2 * right / count],
-        "no-fisher": [squares / 2, squares, added(lambda d, f: d.square().mean())],
-        "fisher-squared": [fishers / 2, fishers],
-        "single": [*ends, *(2 * end for end in ends)],
-        "quarter": [right / 2],
-        "squared-sum": [sums / 2, sums],
-        "turned": [-right],
     }
 
 

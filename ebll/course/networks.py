@@ -1,16 +1,16 @@
-"""Exercises on a network's parameters: which of them may learn (E1), and how much each matters (E7)."""
+"""Exercises on a whole network: the loss of replay (E1), how much each parameter matters (E7), and how firmly (E6)."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from ebll.course.exercise import Unreadable, Wrong, exercise, normal, tensors
+from ebll.course.exercise import Wrong, exercise, normal, tensors
 from ebll.networks import Network
 from ebll.seeds import seeded
 
@@ -26,46 +26,47 @@ def small_network(seed: int, size: int, heads: tuple[int, ...]) -> Network:
     return net.train()
 
 
-def _two_or_three_heads() -> list[tuple]:
-    cases = (2, (2, 3), 1), (3, (2, 3, 4), 1), (3, (3, 2, 4), 2)
-    return [(small_network(seed, size, heads), t) for seed, (size, heads, t) in enumerate(cases)]
+def _with_stored_images() -> list[tuple]:
+    """One, two and three old tasks, with different numbers of stored images; labels of 0 and 1 suit every head."""
+    cases, sizes = [], [(2, (2, 3), [1], 1.0), (5, (3, 2, 4), [2, 3], 0.5), (4, (2, 3, 2, 4), [3, 1, 2], 2.0)]
+    for count, heads, stored, weight in sizes:
+        net = small_network(count, 3, heads).eval()  # in train mode, dropout would draw
+        images = [2 * normal(i, n, 3) for i, n in enumerate([*stored, count])]
+        labels = [torch.arange(len(one)) % 2 for one in images]
+        cases.append((net, len(stored), images[-1], labels[-1], images[:-1], labels[:-1], weight))
+    return cases
 
 
-def _names(value: Any, arguments: Sequence) -> list[str]:
-    """Sorted names of the parameters in a list."""
-    if isinstance(value, nn.Module | Tensor | str | dict) or not isinstance(value, Iterable):
-        raise Unreadable("type", {"wanted": "a list of parameters", "came": type(value).__name__})
-    value, known = list(value), {id(parameter): name for name, parameter in arguments[0].named_parameters()}
-    others = [type(part).__name__ for part in value if not isinstance(part, Tensor)]
-    if others:
-        raise Unreadable("type", {"wanted": "a list of parameters", "came": f"list with a {others[0]}"})
-    return sorted(known.get(id(part), "(not of this net)") for part in value)
+def _replay(
+    net: Network, t: int, inputs: Tensor, labels: Tensor, old_inputs: list[Tensor], old_labels: list[Tensor],
+    weight: float,
+) -> Tensor:  # fmt: skip
+    old = [cross_entropy(net(x, i), y) for i, (x, y) in enumerate(zip(old_inputs, old_labels, strict=True))]
+    return cross_entropy(net(inputs, t), labels) + weight * sum(old)
 
 
-def _parameters(parts: Iterable[nn.Module]) -> list[nn.Parameter]:
-    return [parameter for part in parts for parameter in part.parameters()]
-
-
-def _new_head(net: Network, t: int) -> list[nn.Parameter]:
-    return _parameters([net.heads[t]])
-
-
-@exercise("E1", _new_head, _two_or_three_heads, read=_names)
-def new_head_only(net: Network, t: int) -> Wrong:
-    """The list of parameters that feature extraction may train while task t is learned."""
-    f, operator, head, heads = net.features, net.operator, net.heads[t], net.heads
-    others = [other for other in heads if other is not head]
-    shared = [(f, operator, head), (f, head), (operator, head), (f, operator), (f,), (operator,)]
-    shared += [(operator, heads), (f, heads), (f, operator, *others)]
-    parts = {
-        "everything": [[net]],
-        "all-heads": [[heads], heads[: t + 1], heads[t:]],
-        "old-head": [[heads[t - 1]], [heads[0]], [heads[-1]], heads[:t], others],
-        "shared-parts": shared,
-        "copies": [[copy.deepcopy(head)]],
+@exercise("E1", _replay, _with_stored_images, gradient=("inputs", "old_inputs"))
+def replay_loss(
+    net: Network, t: int, x: Tensor, y: Tensor, old_x: list[Tensor], old_y: list[Tensor], weight: float
+) -> Wrong:
+    """The loss of the new task's batch, plus weight times the loss of each old task's stored images, summed."""
+    new, whole = cross_entropy(net(x, t), y), partial(cross_entropy, reduction="sum")
+    pairs, n = list(zip(old_x, old_y, strict=True)), sum(map(len, old_y))
+    old = [cross_entropy(net(x, i), y) for i, (x, y) in enumerate(pairs)]
+    sums = [whole(net(x, i), y) for i, (x, y) in enumerate(pairs)]
+    twice = [cross_entropy(net(x, i).softmax(dim=1), y) for i, (x, y) in enumerate([*pairs, (x, y)])]
+    return {
+        "no-replay": [new],
+        "no-new": [weight * sum(old), sum(old)],
+        "no-weight": [new + sum(old)],
+        "weight-on-new": [weight * (new + sum(old)), weight * new + sum(old)],
+        "mean": [new + weight * sum(old) / t],
+        "single": [new + weight * old[i] for i in (0, -1)],
+        "pooled": [new + weight * sum(sums) / n, (whole(net(x, t), y) + weight * sum(sums)) / (n + len(y))],
+        "sum-images": [whole(net(x, t), y) + weight * sum(sums), new + weight * sum(sums)],
+        "new-head": [new + weight * sum(cross_entropy(net(x, t), y) for x, y in pairs)],
+        "softmax-twice": [twice[-1] + weight * sum(twice[:-1])],
     }
-    wrong = {name: [_parameters(one) for one in several] for name, several in parts.items()}
-    return wrong | {"no-bias": [[head.weight]]}
 
 
 def _nets() -> list[tuple]:
@@ -135,4 +136,31 @@ def fisher_diagonal(net: nn.Module, parameters: list[Tensor], inputs: Tensor) ->
         ],
         # The gradient of p is p times that of log p.
         "not-of-log": [mean(torch.square, p**3), mean(torch.square, of=of_logits)],
+    }
+
+
+def _largest_strength(fisher: list[Tensor], learning_rate: float, momentum: float) -> float:
+    return 2 * (1 + momentum) / (learning_rate * max(part.max().item() for part in fisher))
+
+
+def _importances() -> list[tuple]:
+    """The most important parameter stands in the first tensor, then in the last; then one tensor, without momentum."""
+    small = [torch.tensor([1.0, 5.0]), torch.tensor([[2.0], [0.0]])], 0.1, 0.5
+    late = [normal(0, 3, 4).square(), 9 * normal(1, 5, 2).square()]
+    return [small, (late, 0.02, 0.9), ([normal(2, 9).square()], 0.3, 0.0)]
+
+
+@exercise("E6", _largest_strength, _importances)
+def largest_strength(fisher: list[Tensor], learning_rate: float, momentum: float) -> Wrong:
+    """The largest strength at which no parameter overshoots ever further from its anchor."""
+    right, values = _largest_strength(fisher, learning_rate, momentum), torch.cat([part.flatten() for part in fisher])
+    others = [values.mean(), values.sum(), values.min() + 1e-9, values.norm(), fisher[0].max(), fisher[-1].max()]
+    limit = right * values.max().item()
+    return {
+        "no-momentum": [right / (1 + momentum)],
+        "momentum-lowers": [right * (1 - momentum) / (1 + momentum)],
+        "monotone": [right / 2, right / 2 / (1 + momentum)],
+        "importance": [limit / other.item() for other in others],
+        "curvature": [limit, limit / (1 + momentum)],
+        "penalty-half": [2 * right],
     }

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from ebll.comparison import Comparison, compare
@@ -19,12 +21,12 @@ from ebll.config import NEW_TASK_IMAGES
 from ebll.data import Task
 from ebll.data.catalog import load_cut
 from ebll.environment import check_environment
-from ebll.errors import check_choice
+from ebll.errors import DataMissing, check_choice
 from ebll.methods import Method
 from ebll.protocol import learn_first
 from ebll.recording import Snapshot
 
-__all__ = ["PROFILES", "Lesson", "examples", "progress", "say", "setup", "source"]
+__all__ = ["PROFILES", "Lesson", "examples", "main_job", "progress", "say", "setup", "source"]
 
 PROFILES = {"fast": 3, "full": 10}
 """Profile -> seeds: "fast" is for a lecture on two cores; "full" also takes a GPU and every image of the new tasks."""
@@ -82,6 +84,20 @@ def setup(profile: str = "fast") -> Lesson:
     print(", ".join(f"{name} {version(name)}" for name in names), f"on Python {platform.python_version()}")
     print(f"profile {profile}: {count} seeds on the {'GPU' if device == 'cuda' else 'processor'}")
     return Lesson(profile, range(count), device, None if full else NEW_TASK_IMAGES)
+
+
+def main_job(table: str) -> pd.DataFrame:
+    """A table of the main job, such as "accuracy" or "curves", from the nearest folder `figures` here or above.
+
+    raises   `DataMissing` where there is none, as for a notebook that was copied elsewhere
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (path := folder / "figures" / f"{table}.csv").exists():
+            return pd.read_csv(path)
+    raise DataMissing(
+        f"No figures/{table}.csv here or in a folder above: open the notebook in the kit's folder, or run "
+        "`ebll reproduce --out figures` beside it."
+    )
 
 
 def examples(*tasks: Task, count: int = 10) -> dict[str, tuple[np.ndarray, list[str]]]:

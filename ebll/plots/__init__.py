@@ -21,17 +21,17 @@ ax         an Axes of yours, for a plot of one panel; the returned Figure is tha
 from ebll.metrics import pareto_front
 
 from .accuracy import accuracy_matrix, forgetting_bars, forgetting_by_gap, stability_plasticity, tradeoff_fronts
+from .dumbbells import dumbbells
 from .figure import save
-from .forgotten import class_recall, confusion_change, forgotten_images
+from .forgotten import class_recall, confusion, confusion_change, forgotten_images, lost_images, recall
 from .lines import accuracy_over_steps, average_along_sequence, feature_distance, loss_terms, over_setting
-from .predictions import confusion, lost_images, recall
 from .sheets import claims_overview, submanifold, task_images
 from .style import METHODS, TERMS, Style, drawing, ordered, styles
 from .tables import outcomes
 
 __all__ = [
     "METHODS", "TERMS", "Style", "accuracy_matrix", "accuracy_over_steps", "average_along_sequence", "claims_overview",
-    "class_recall", "confusion", "confusion_change", "drawing", "feature_distance", "forgetting_bars",
+    "class_recall", "confusion", "confusion_change", "drawing", "dumbbells", "feature_distance", "forgetting_bars",
     "forgetting_by_gap", "forgotten_images", "loss_terms", "lost_images", "ordered", "outcomes", "over_setting",
     "pareto_front", "recall", "save", "stability_plasticity", "styles", "submanifold", "task_images", "tradeoff_fronts",
 ]  # fmt: skip

@@ -130,7 +130,7 @@ def forgetting_by_gap(accuracy: pd.DataFrame, gaps: Mapping[str, float]) -> Figu
     table.insert(1, "gap", table["sequence"].map(gaps))
     lost, gain = (table[table["panel"] == panel] for panel in parts)
     plain = lost[lost["method"] == "finetune"].drop_duplicates("sequence")["mean"].map(words.percent)
-    heading = f"Fine-tuning, from near to far: {words.listed(plain)} (not shown)" if len(plain) else ""
+    heading = f"Fine-tuning, from near to far: {words.listed(plain)} (not shown)." if len(plain) else ""
     looks = styles(lost.loc[lost["method"] != "finetune", "method"])
     gains = {"ebll minus lwf": dataclasses.replace(METHODS["ebll"], label="EBLL minus LwF")}
     panels = Panel("forgetting,\npoints", lost, looks, "method", heading), Panel("old tasks,\npoints", gain, gains)

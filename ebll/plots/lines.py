@@ -69,9 +69,9 @@ def draw_lines(axes: Axes, panel: Panel, x: str) -> None:
             axes.plot(seed[x], seed["value"], color=style.color, **PALE)
         means = rows.drop_duplicates(x)
         axes.plot(means[x], means["mean"], **look, marker=style.marker, markevery=few)
-    low, high = axes.get_ylim()  # no margin leads below 0 or above 100 %
-    low = low if (panel.table["value"] < 0).any() else max(low, 0)
-    axes.set_ylim(low, min(high, 100) if "%" in panel.ylabel else high)
+    (low, high), values = axes.get_ylim(), panel.table["value"]  # no margin leads below 0 or above 100 %
+    low = low if (values < 0).any() else max(low, 0)
+    axes.set_ylim(low, min(high, 100) if "%" in panel.ylabel and not (values > 100).any() else high)
     axes.margins(x=0.02)
 
 
@@ -273,7 +273,7 @@ def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, 
 @drawing()
 def over_setting(
     table: pd.DataFrame, x: str, ys: Mapping[str, str], *, by: str = "kind", xlabel: str, title: str,
-    references: Mapping[str, Mapping[str, float]] | None = None, log: bool = True, log_y: bool = False,
+    references: Mapping[str, Mapping[str, float | Mapping]] | None = None, log: bool = True, log_y: bool = False,
     caption: str = "", ax: Axes | None = None,
 ) -> Figure:  # fmt: skip
     """Draw quantities over a setting, such as accuracy over code size: a panel each, one above the other.
@@ -281,7 +281,8 @@ def over_setting(
     table       a row per setting, kind and seed, with columns `x`, `by`, `seed` and those in `ys`
     ys          for each column its axis label, with the unit: {"accuracy": "accuracy, %", "share": "share missed"}
     by          column that tells lines apart; their styles are those of `styles`, numbers count as a setting's values
-    references  level lines: {"joint": {"accuracy": 91.2}}; a method's name keeps its style
+    references  lines to compare with: {"joint": {"accuracy": 91.2}} a level, {"1 / x": {"share": {1: 1.0, 8: 0.125}}}
+                through points; a method's name keeps its style
     log, log_y  logarithmic axes; across, 0 stands left of a break in the axis, upwards all values must be above 0
     caption     what else to say below, such as which data
 
@@ -291,7 +292,7 @@ def over_setting(
     drawn = _over_setting(table, x, ys, by, references)
     if log_y and not (drawn["mean"] > 0).all():
         raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
-    looks = styles(drawn.loc[drawn[x].notna(), by])
+    looks = styles(drawn.loc[drawn["seed"].notna(), by])
     for place, name in enumerate(references):
         grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
         looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))
@@ -305,7 +306,7 @@ def over_setting(
 
 
 def _over_setting(
-    table: pd.DataFrame, x: str, ys: Mapping[str, str], by: str, references: Mapping[str, Mapping[str, float]]
+    table: pd.DataFrame, x: str, ys: Mapping[str, str], by: str, references: Mapping[str, Mapping[str, float | Mapping]]
 ) -> pd.DataFrame:
     """Return the table that `over_setting` draws."""
     if not ys:
@@ -321,9 +322,10 @@ def _over_setting(
         raise InputError(f"The given table holds no {words.listed(empty)}: all values are empty.")
     parts = [tables.by_seed(rows, ["quantity", by, x], "value", quantity=ys, **{by: ordered(rows[by])})]
     for label, at in references.items():
-        for column in at:
+        for column, values in at.items():
             check_choice(column, ys, f"reference {label!r}, column")
-        parts.append(pd.DataFrame({"quantity": list(at), by: label, "mean": list(at.values())}))
+            line = values if isinstance(values, Mapping) else {np.nan: values}
+            parts.append(pd.DataFrame({"quantity": column, by: label, x: [*line], "mean": [*line.values()]}))
     made = pd.concat(parts, ignore_index=True).astype({"seeds": "Int64"})
     return tables.in_order(made, ["quantity"], quantity=ys)
 

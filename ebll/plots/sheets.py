@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from ebll.errors import InputError
@@ -23,12 +24,13 @@ OTHER = ("#5a5a5a", "D")  # of any other verdict
 
 
 @drawing()
-def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: str = "") -> Figure:
+def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: str = "", note: str = "") -> Figure:
     """Draw images of several tasks as a contact sheet: a row a task, at most ten images each, classes below.
 
     rows    for each task its images, and the class of each: (n, height, width), grey from 0 (black) to 1 (white), or
             (n, height, width, 3), red, green and blue from 0 to 1
     title   in place of the one that counts the tasks
+    note    a caption, which says what a row is
     table: a row per image: task, place, label, height, width (pixels), mean (0 to 1)
     """
     checked = _checked(rows)
@@ -41,31 +43,19 @@ def task_images(rows: Mapping[str, tuple[np.ndarray, Iterable[str]]], *, title: 
     columns = int(table["place"].max()) + 1
     title = title or ("Images of the task" if len(checked) == 1 else f"Images of {len(checked)} tasks")
     cell = min(5.8 / columns, 1.2)
-    figure, axes = new_figure(table, title, "", [""] * len(checked), cell + 0.25)
+    figure, axes = new_figure(table, title, note, [""] * len(checked), cell + 0.25)
     for one, (task, (images, classes)) in zip(axes, checked.items(), strict=True):
-        draw_images(one, images, classes, columns, cell)
+        width = images.shape[2] + 2
+        white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
+        one.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        one.set(xlim=(-0.5, columns * width - 0.5), anchor="W", yticks=[])
         one.set_ylabel(textwrap.fill(task, 16), rotation=0, ha="right", va="center")
+        names = [textwrap.fill(name, int(14 * cell)) for name in classes]
+        one.set_xticks((np.arange(len(names)) + 0.5) * width - 0.5, names)
+        one.spines[:].set_visible(False)
+        one.grid(visible=False)
     lists = [f"{task}: {', '.join(classes)}" for task, (_, classes) in checked.items()]
-    return describe(figure, "A row a task, classes from left to right", *lists)
-
-
-def draw_images(axes: Axes, images: np.ndarray, names: Iterable[str], columns: int, cell: float) -> None:
-    """Draw images side by side, in a row that has place for `columns`, with a name below each.
-
-    images   (n, height, width) or (n, height, width, 3), 0 to 1
-    cell     width of an image in inches
-    """
-    axes.set(anchor="W", xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    axes.grid(visible=False)
-    if not len(images):
-        return
-    width = images.shape[2] + 2
-    white = np.pad(images, [(0, 0), (1, 1), (1, 1)] + [(0, 0)] * (images.ndim - 3), constant_values=1)
-    axes.imshow(np.concatenate(list(white), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xlim(-0.5, columns * width - 0.5)
-    wrapped = ["\n".join(textwrap.fill(line, int(14 * cell)) for line in name.splitlines()) for name in names]
-    axes.set_xticks((np.arange(len(wrapped)) + 0.5) * width - 0.5, wrapped)
+    return describe(figure, "" if note else "A row a task, classes from left to right", *lists)
 
 
 def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
@@ -91,22 +81,25 @@ def _checked(rows: Mapping) -> dict[str, tuple[np.ndarray, list[str]]]:
 # Colour and marker of each class of images, where no method is drawn.
 CLASSES = {"#1f3d73": "o", "#c2571a": "s", "#14866d": "^", "#df6a98": "D", "#3a8fc4": "v", "#5c4a00": "P"}
 PLACES = ["x", "y", "x_back", "y_back"]
-FACTS = {"share": "misses {:.1f} % of spread", "accuracy": "accuracy {:.1f} %"}
+FACTS = {"share": "unexplained {:.1f} %", "accuracy": "accuracy {:.1f} %"}
 
 
 @drawing()
-def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
-    """Draw features of held-out images and their reconstructions in a plane of two principal components.
+def submanifold(
+    points: pd.DataFrame, *, regions: pd.DataFrame | None = None,
+    axes: tuple[str, str] = ("first direction", "second direction"), ax: Axes | None = None,
+) -> Figure:  # fmt: skip
+    """Draw features of held-out inputs and their reconstructions in a plane.
 
-    points  a row per image: panel (what was reconstructed how), label (class, at most six), x and y of its features,
-            x_back and y_back of their reconstruction; and, the same for all rows of a panel, where known: share (of the
-            spread of the features that the reconstruction misses) and accuracy, both from 0 to 1
+    points   a row per input: panel (what was reconstructed how), label (class, at most six), x and y of its features,
+             x_back and y_back of their reconstruction; and, the same for all rows of a panel, where known: share (of
+             the variance that is unexplained, M8) and accuracy, both from 0 to 1
+    regions  x, y of a grid, and the label that the frozen head gives there; labels of other classes stay white
+    axes     what the plane's two directions are
 
-    A marker is an image, a thin line leads to its reconstruction, a small open dot. All panels share their axes.
+    A pale marker is an input, a thin line leads to its reconstruction, an open marker. All panels share their axes.
     table: panel, label, x, y, x_back, y_back, and share and accuracy where given
     """
-    import seaborn
-
     points = tables.check(points, "points", ("panel", "label", *PLACES))
     table = points[["panel", "label", *PLACES, *(fact for fact in FACTS if fact in points)]].reset_index(drop=True)
     table = table.astype({"panel": str, "label": str} | dict.fromkeys(PLACES, float))
@@ -121,26 +114,45 @@ def submanifold(points: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
         for name, rows in panels.items()
     }
     columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
-    title = "Features of held-out images and their reconstructions"
-    note = "Held-out images of one network, no interval; marker: features; open dot: their reconstruction"
+    title = "Features of held-out inputs and their reconstructions"
+    note = "Held-out inputs of one network, no interval; pale: features; open: their reconstruction"
+    if regions is not None:
+        regions = tables.check(regions, "regions", ("x", "y", "label"))
+        note += "; shaded: what the frozen head says there" + (
+            "" if set(regions["label"]) <= set(names) else " (white: another class)"
+        )
     headings = ["\n".join([name, *lines]) for name, lines in facts.items()]
     layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
-    figure, axes = new_figure(table, title, note, headings, {1: 3.6, 2: 3.3, 3: 2.8}[columns], **layout)
-    colors = {name: style.color for name, style in classes.items()}
-    markers = {name: style.marker for name, style in classes.items()}
-    marks = {"hue": "label", "palette": colors, "style": "label", "markers": markers, "legend": False}
-    for one, (name, rows) in zip(axes, panels.items(), strict=True):
+    spans = [np.ptp((table if regions is None else regions).filter(regex=f"^{name}(_back)?$")) for name in "xy"]
+    wide, tall = {1: (5.0, 3.6), 2: (2.6, 3.3), 3: (1.8, 2.8)}[columns]
+    tall = float(min(tall, 0.7 + wide * spans[1] / (spans[0] or 1)))  # panels keep the shape of the plane
+    figure, drawn = new_figure(table, title, note, headings, tall, **layout)
+    for one, (name, rows) in zip(drawn, panels.items(), strict=True):
+        if regions is not None:
+            _shade(one, regions, classes)
         for kind, own in rows.groupby("label"):
-            one.plot(own[["x", "x_back"]].T, own[["y", "y_back"]].T, color=colors[kind], linewidth=0.7, alpha=0.55)
-            one.scatter("x_back", "y_back", s=11, data=own, facecolor="white", edgecolor=colors[kind], linewidth=0.8)
-        seaborn.scatterplot(rows, x="x", y="y", **marks, s=26, linewidth=0.4, zorder=4, ax=one)
+            mark = {"color": classes[kind].color, "marker": classes[kind].marker}
+            one.plot(own[["x", "x_back"]].T, own[["y", "y_back"]].T, color=mark["color"], linewidth=0.7, alpha=0.4)
+            one.scatter("x", "y", s=15, data=own, **mark, alpha=0.4, linewidth=0)
+            back = {"facecolor": "white", "edgecolor": mark["color"], "marker": mark["marker"]}
+            one.scatter("x_back", "y_back", s=22, data=own, **back, linewidth=1, zorder=4)
         one.set_aspect("equal", adjustable="box" if len(panels) > 1 else "datalim")
         away = words.number(np.hypot(rows["x"] - rows["x_back"], rows["y"] - rows["y_back"]).mean())
         distance = f"mean distance in the plane to the reconstruction {away}"
-        describe(figure, f"{name}: {', '.join([f'{len(rows)} images', distance, *facts[name]])}")
-    label(axes, "first principal component", "second principal component")
-    legend_beside(axes[columns - 1], classes.values())
+        describe(figure, f"{name}: {', '.join([f'{len(rows)} inputs', distance, *facts[name]])}")
+    label(drawn, *axes)
+    legend_beside(drawn[columns - 1], classes.values())
     return describe(figure, f"Classes: {words.listed(classes)}")
+
+
+def _shade(axes: Axes, regions: pd.DataFrame, classes: Mapping[str, Style]) -> None:
+    """Fill the places of a grid with the pale colour of the class that is said there."""
+    codes = {name: place for place, name in enumerate(classes, 1)}
+    grid = regions.assign(code=regions["label"].map(codes).fillna(0)).pivot(index="y", columns="x", values="code")
+    pale = ListedColormap(["white", *((*to_rgb(style.color), 0.16) for style in classes.values())])
+    axes.pcolormesh(grid.columns, grid.index, grid, cmap=pale, vmin=0, vmax=len(codes), shading="nearest", zorder=0)
+    axes.grid(visible=False)
+    axes.set(xlim=(grid.columns[0], grid.columns[-1]), ylim=(grid.index[0], grid.index[-1]))
 
 
 @drawing()

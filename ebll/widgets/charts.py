@@ -215,30 +215,28 @@ def _answers() -> alt.LayerChart:
         .transform_filter("datum.step <= at")
         .transform_joinaggregate(last="max(step)", groupby=["x", "y"])
         .transform_filter("datum.step === datum.last")
-        .transform_calculate(method="terms_of", right="datum.x + 0.9", bottom="datum.y + 0.9")
-        .transform_calculate(text="slice(datum.answer, 0, floor(answers_width / columns / 7))")
         .transform_joinaggregate(left="min(x)", most="max(x)", groupby=["label"])
-        .transform_calculate(wide="datum.most - datum.left + 1")
-        .transform_calculate(name="slice(datum.label, 0, floor(answers_width / columns * datum.wide / 7))")
+        .transform_calculate(right="datum.x + 0.9", bottom="datum.y + 0.9", method="terms_of")
     )
-    scale = alt.Scale(nice=False, domain=alt.ExprRef("[0, columns]"))
-    up = alt.Scale(nice=False, domain=[DEEP, -1.1])  # above the images there is a line for the names
-
-    def placed(chart: alt.Chart, x: str, y: str, **more: Any) -> alt.Chart:
-        return chart.encode(x=alt.X(x, scale=scale, axis=None), y=alt.Y(y, scale=up, axis=None), **more)
-
-    look = {"scale": scales(METHODS)["color"], "legend": None}
-    fill = alt.condition("datum.state === 'wrong'", alt.value("#ececec"), alt.Fill("method:N", **look))
-    frame = alt.condition("datum.state === 'wrong'", alt.value("#ececec"), alt.Stroke("method:N", **look))
-    pale = alt.condition("datum.state === 'lost'", alt.value(0.08), alt.value(1))
-    cells = placed(now.mark_rect(strokeWidth=1), "x:Q", "y:Q", x2="right", y2="bottom")
-    middle = now.transform_calculate(x="datum.x + 0.45", y="datum.y + 0.5").transform_filter("datum.state !== 'right'")
-    names = now.transform_filter("datum.y === 0 && datum.x === datum.left").transform_calculate(y="-0.5")
-    ink = alt.condition("datum.state === 'lost'", alt.value(INK), alt.value(SOFT))
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(nice=False, domain=alt.ExprRef("[0, columns]")))
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(nice=False, domain=[DEEP, -1.1]))  # with a line for the names
+    look, wrong = {"scale": scales(METHODS)["color"], "legend": None}, "datum.state === 'wrong'"
+    cells = now.mark_rect(strokeWidth=1).encode(
+        x=x, y=y, x2="right", y2="bottom",
+        fill=alt.condition(wrong, alt.value("#ececec"), alt.Fill("method:N", **look)),
+        stroke=alt.condition(wrong, alt.value("#ececec"), alt.Stroke("method:N", **look)),
+        fillOpacity=alt.condition("datum.state === 'lost'", alt.value(0.08), alt.value(1)),
+    )  # fmt: skip
+    fits = "slice(datum.{}, 0, floor(answers_width / columns * {} / 7))"
+    middle = {"x": "datum.x + 0.45", "y": "datum.y + 0.5", "text": fits.format("answer", 1)}
+    above = {"y": "-0.5", "text": fits.format("label", "(datum.most - datum.left + 1)")}
+    answers = now.transform_filter("datum.state !== 'right'").transform_calculate(**middle).mark_text(fontSize=10)
+    names = now.transform_filter("datum.y === 0 && datum.x === datum.left").transform_calculate(**above)
+    ink = alt.condition(wrong, alt.value(SOFT), alt.value(INK))
     layers = [
-        cells.encode(fill=fill, stroke=frame, fillOpacity=pale),
-        placed(middle.mark_text(fontSize=10, baseline="middle"), "x:Q", "y:Q", text="text:N", color=ink),
-        placed(names.mark_text(align="left", fontSize=11, color=INK), "x:Q", "y:Q", text="name:N"),
+        cells,
+        answers.encode(x=x, y=y, text="text:N", color=ink),
+        names.mark_text(align="left", fontSize=11, color=INK).encode(x=x, y=y, text="text:N"),
     ]
     what = "'images of ' + old_task + ' by class, ' + terms_label + ' at step ' + at"
     key = "filled: right; framed: forgotten, with the new answer; grey: wrong at first"

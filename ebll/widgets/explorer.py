@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -13,15 +14,70 @@ from ebll.settings import NET_NAMES, USUAL
 
 from .base import SettingsWidget
 from .chart import Drawing
-from .config import SubmanifoldConfig, keywords_of
+from .config import SubmanifoldConfig, WidgetConfig, keywords_of
 from .controls import arranged, button, row
 from .submanifold import Explored, explored_drawing, explored_words, exploring
 
-__all__ = ["SubmanifoldExplorer", "submanifold_explorer"]
+__all__ = ["Explorer", "SubmanifoldExplorer", "submanifold_explorer"]
+
+
+class Explorer(SettingsWidget):
+    """A widget in which every move starts its one computation anew: controls on the left, the chart on the right.
+
+    A subclass has `_start(here)` in place of `_line`, `_load`, `_with` and `_apply`; and `_read(line)`, where it
+    takes more than its config to read a line.
+    """
+
+    kind: ClassVar[type[WidgetConfig]]  #: of its config
+    lists: ClassVar[
+        tuple[str, ...]
+    ] = ()  #: settings with a list, whose options `_options` has; the others have sliders
+
+    @abstractmethod
+    def _start(self, here: bool = False) -> None:
+        """Begin; what is on stops. `here`: take it to its end before anything else is done."""
+
+    def _options(self) -> dict[str, Iterable[str]]:
+        return {}
+
+    def _build(self) -> None:
+        sliders = [name for name in self.kind.__dataclass_fields__ if name not in self.lists]
+        self._add_settings(self._options(), sliders)
+        tip = f"PNG, SVG, CSV and text, into {self.folder}/."
+        self.buttons = {
+            "reset": button("Reset", "Everything as it was at first.", self.listener(self._reset)),
+            "take": button("Take a figure", tip, self.listener(self._take_figure)),
+        }
+        self.parts |= self.buttons
+        self.root = arranged(
+            head=[row(self._shown(*self.lists))],
+            left=[*self._shown(*sliders), row(self._shown(*self.buttons))],
+            right=[self.chart, self.status],
+            foot=self._shown("code"),
+        )
+
+    def _line(self) -> str:
+        return self.config.line()
+
+    def _read(self, line: Any, **settings: Any) -> Any:
+        return self.kind.read(line, **settings)
+
+    def _with(self, settings: dict[str, Any]) -> Any:
+        return self.config.replace(**settings)
+
+    def _apply(self, config: Any) -> None:
+        self.config = config
+        self._start()
+
+    def _load(self, line: str) -> None:
+        self._change(**vars(self._read(line)))
+
+    def _reset(self, _: Any) -> None:
+        self._change(**vars(self._begin))
 
 
 @final
-class SubmanifoldExplorer(SettingsWidget):
+class SubmanifoldExplorer(Explorer):
     """A widget on what the autoencoder of a task keeps: features, reconstructions, accuracy, and what alpha would hold.
 
     As the last value of a cell it shows itself; without a front end, a picture of its first state.
@@ -37,13 +93,14 @@ class SubmanifoldExplorer(SettingsWidget):
         "task", "net", "label", "code_size", "recon_weight", "seed", "reset", "code", "take",
     )  # fmt: skip
     drawn = figure = "submanifold"
+    kind, lists = SubmanifoldConfig, ("task", "net", "label")
 
     def __init__(
         self, config: SubmanifoldConfig | str = "", *, tasks: Iterable[Task] = (), hide: Iterable[str] = (),
         lock: Iterable[str] = (), folder: str | Path = "widget-results", **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__(tasks, hide, lock, folder)
-        self.config = self._begin = self._parsed(config, **settings)
+        self.config = self._begin = self._read(config, **settings)
         self.history: list[Explored] = []
         self._ended: list[Explored] = []  # the history of the last fit that came to its end
         self._begun = time.monotonic()
@@ -56,22 +113,8 @@ class SubmanifoldExplorer(SettingsWidget):
 
     # The controls
 
-    def _build(self) -> None:
-        on = self.listener
-        lists = {"task": self.offered, "net": NET_NAMES, "label": self._classes(self.config)}
-        self._add_settings(lists, ("code_size", "recon_weight", "seed"))
-        tip = f"PNG, SVG, CSV and text, into {self.folder}/."
-        self.buttons = {
-            "reset": button("Reset", "Everything as it was at first.", on(self._reset)),
-            "take": button("Take a figure", tip, on(self._take_figure)),
-        }
-        self.parts |= self.buttons
-        self.root = arranged(
-            head=[row(self._shown(*self.choices))],
-            left=[*self._shown(*self.sliders), row(self._shown(*self.buttons))],
-            right=[self.chart, self.status],
-            foot=self._shown("code"),
-        )
+    def _options(self) -> dict[str, Iterable[str]]:
+        return {"task": self.offered, "net": NET_NAMES, "label": self._classes(self.config)}
 
     def _classes(self, config: SubmanifoldConfig) -> tuple[str, ...]:
         return tuple(self.offered[config.task]().classes)
@@ -81,9 +124,6 @@ class SubmanifoldExplorer(SettingsWidget):
         if self.choices["label"].options != self._classes(self.config):
             self.choices["label"].options = self._classes(self.config)
         super()._show_config()
-
-    def _line(self) -> str:
-        return self.config.line()
 
     # Fits
 
@@ -134,11 +174,7 @@ class SubmanifoldExplorer(SettingsWidget):
         classes = self._classes(config)
         return config if config.label in classes else config.replace(label=classes[0])
 
-    def _apply(self, config: SubmanifoldConfig) -> None:
-        self.config = config
-        self._start()
-
-    def _parsed(self, line: SubmanifoldConfig | str, **settings: Any) -> SubmanifoldConfig:
+    def _read(self, line: SubmanifoldConfig | str, **settings: Any) -> SubmanifoldConfig:
         """The config of a line, or a config; where a line names no class that the task has, its first one is meant."""
         config = SubmanifoldConfig.read(line, **settings)
         check_choice(config.task, self.offered, "Task")
@@ -149,12 +185,6 @@ class SubmanifoldExplorer(SettingsWidget):
             return self._with_class(config)
         check_choice(config.label, self._classes(config), f"Class of {config.task}")
         return config
-
-    def _load(self, line: str) -> None:
-        self._change(**vars(self._parsed(line)))
-
-    def _reset(self, _: Any) -> None:
-        self._change(**vars(self._begin))
 
 
 submanifold_explorer = SubmanifoldExplorer

@@ -72,8 +72,6 @@ def lab_drawing(
         "steps": int(steps or held["step"].max(initial=1)),
         "top": _round_up(_largest(held["feature_distance"].astype(float))),
         "loss_top": float(10 ** np.ceil(np.log10(1.01 * highest))),
-        "old_range": _zoomed(held["accuracy"], beside, "accuracy"),
-        "new_range": _zoomed(held["accuracy_new"], beside, "accuracy_new"),
         "terms_of": terms_of,
         "terms_label": styles([terms_of])[terms_of].label if terms_of else "",
         # A legend without entries would have no size, and the chart none either.
@@ -82,6 +80,7 @@ def lab_drawing(
     table = pd.DataFrame({**held, "run": "", "diverged": broken})
     if beside is not None and len(beside):
         table = pd.concat([table, beside.reindex(columns=list(table)).assign(diverged=False)], ignore_index=True)
+    settings |= {"old_range": _zoomed(table["accuracy"]), "new_range": _zoomed(table["accuracy_new"])}
     answers = pd.DataFrame(columns=ANSWERS) if answers is None else answers
     settings["columns"] = float(answers["x"].max() + 1) if len(answers) else 1.0
     tables = {"curves": table, "changes": pd.DataFrame(changes, columns=["step", "text"]), "answers": answers}
@@ -91,30 +90,22 @@ def lab_drawing(
 def answers_of(recorder: Recorder | None) -> pd.DataFrame:
     """A row for each held-out image of the old task at the first measurement, and one whenever its answer changes.
 
-    step    of that measurement
-    x, y    place of the image: those of a class stand together, `DEEP` below each other, in the order of the classes
-    label, answer   names of its class and of the class that is answered
-    state   "right"; "lost" where it was right at first and is wrong; "wrong" where it never was right, or not at first
+    x, y    place of the image: those of a class stand together, `DEEP` below each other
+    label, answer   its class and the class that is answered
+    state   "right"; "lost" where it was right at first; "wrong" where it was wrong at first
     """
     rows = recorder.prediction_rows if recorder is not None else []
     if not rows:
         return pd.DataFrame(columns=ANSWERS)
-    labels, answers, names = (
-        np.array(rows[0]["label"]),
-        np.array([row["predicted"] for row in rows]),
-        rows[0]["classes"],
-    )
-    counts = np.bincount(labels, minlength=len(names))
-    place = np.empty_like(labels)
-    place[np.argsort(labels, kind="stable")] = np.concatenate([np.arange(count) for count in counts])
-    wide = -(-counts.max() // DEEP)
-    moment, image = np.nonzero(np.diff(answers, axis=0, prepend=-1))
-    label, answer = labels[image], answers[moment, image]
-    state = np.where(label == answer, "right", np.where((answers[0] == labels)[image], "lost", "wrong"))
-    columns = (
-        *(np.array([row["step"] for row in rows])[moment], label * (wide + 0.4) + place[image] // DEEP),
-        *(place[image] % DEEP, np.array(names)[label], np.array(names)[answer], state),
-    )
+    label, answers = np.array(rows[0]["label"]), np.array([row["predicted"] for row in rows])
+    _, kind, counts = np.unique(label, return_inverse=True, return_counts=True)
+    x, y = np.divmod(pd.Series(kind).groupby(kind).cumcount().to_numpy(), DEEP)
+    x = x + kind * (-(-counts.max() // DEEP) + 0.4)
+    changed = np.vstack([np.full(len(label), True), answers[1:] != answers[:-1]])
+    moment, image = changed.nonzero()
+    state = np.where(answers == label, "right", np.where(answers[0] == label, "lost", "wrong"))
+    step = np.array([row["step"] for row in rows])[moment]
+    columns = (step, x[image], y[image], label[image], answers[changed], state[changed])
     return pd.DataFrame(dict(zip(ANSWERS, columns, strict=True)))
 
 
@@ -136,17 +127,12 @@ def _round_up(value: float) -> float:
     return float(next(step * power for step in (1, 1.5, 2.5, 4, 6, 10) if step * power >= value))
 
 
-def _zoomed(shares: np.ndarray, beside: pd.DataFrame | None, name: str) -> list[float]:
+def _zoomed(shares: pd.Series) -> list[float]:
     """The limits of an axis of accuracies in %: whole tens, so that the axis seldom moves while a run goes on."""
-    several = [shares] if beside is None or name not in beside else [shares, beside[name].to_numpy()]
-    percent = 100 * np.concatenate(several).astype(float)
-    percent = percent[np.isfinite(percent)]
-    if not len(percent):
-        return [0.0, 100.0]
-    return [
-        max(0.0, 10 * float(np.floor((percent.min() - 5) / 10))),
-        min(100.0, 10 * float(np.ceil((percent.max() + 5) / 10))),
-    ]
+    percent = 100 * shares.to_numpy(float)
+    low, high = np.nanmin(percent, initial=100), np.nanmax(percent, initial=0)
+    tens = (10.0 * np.floor((low - 5) / 10), 10.0 * np.ceil((high + 5) / 10)) if low <= high else (0, 100)
+    return [float(one) for one in np.clip(tens, 0, 100)]
 
 
 # As a table of results, and as files

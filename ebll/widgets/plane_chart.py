@@ -24,11 +24,16 @@ def plane_chart() -> alt.TopLevelMixin:
     color, shape = (list(each) for each in zip(*CLASSES.values(), strict=True))
     legend = alt.Legend(orient="top", symbolOpacity=1, symbolSize=50, symbolStrokeWidth=0)
     scale = {"domain": list(CLASSES)}
-    group = {
-        "fill": alt.Fill("group:N", scale=alt.Scale(range=color, **scale), legend=legend),
-        "shape": alt.Shape("group:N", scale=alt.Scale(range=shape, **scale), legend=None),
-    }
-    panels = alt.concat(_inputs(group), _features(group), columns=2, spacing={"row": 14, "column": 18})
+    scales = alt.Scale(range=color, **scale), alt.Scale(range=shape, **scale)
+    left, right = (
+        {
+            "fill": alt.Fill("group:N", scale=scales[0], legend=one),
+            "shape": alt.Shape("group:N", scale=scales[1], legend=one),
+        }
+        for one in (legend, None)
+    )
+    panels = alt.concat(_inputs(left), _features(right), columns=2, spacing={"row": 14, "column": 18})
+    panels = panels.resolve_scale(fill="independent", shape="independent")
     lines = alt.concat(
         _over_steps("accuracy", "'accuracy on the moons, %'", 100),
         _over_steps("across", "'movement of their features across the level lines'", 1),
@@ -46,7 +51,7 @@ def plane_chart() -> alt.TopLevelMixin:
         "sizes": {"inputs_child_width": panel, "features_child_width": panel, "concat_1_childWidth": side},
     }  # fmt: skip
     return framed(
-        alt.vconcat(panels, lines, spacing=14).resolve_scale(fill="shared", shape="shared"),
+        alt.vconcat(panels, lines, spacing=14).resolve_scale(fill="independent"),
         reading,
         across=alt.ExprRef("available < 560 ? 1 : 2"),
         **{"moments": [], "shown": alt.ExprRef("length(moments) ? moments : [at]"), "steps": 1},
@@ -93,7 +98,7 @@ def _inputs(group: dict) -> alt.FacetChart:
     shade = alt.Color("value:Q", scale=alt.Scale(domain=[0, 0.5, 1], range=SHADES), legend=None)
     wrong = alt.condition("datum.kind === 'old' && datum.value === 0", alt.value(INK), alt.value("white"))
     points = {"filled": True, "opacity": 1, "strokeWidth": 1, "clip": True}
-    told = "'moons ' + format(100 * datum.value, '.0f') + ', blobs ' + format(100 * datum.x2, '.0f') + ' %'"
+    told = "'moons ' + format(100 * datum.value, '.0f') + ', blobs ' + format(100 * datum.x2, '.0f')"
     read = (
         _of("read")
         .transform_calculate(words=told)

@@ -7,16 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from .base import SettingsWidget
 from .chart import Drawing
-from .controls import arranged, button, row
+from .explorer import Explorer
 from .planes import TRAIN, PlaneConfig, PlaneRun, plane_drawing, plane_training, plane_words
 
 __all__ = ["Plane", "plane"]
 
 
 @final
-class Plane(SettingsWidget):
+class Plane(Explorer):
     """A widget on the plane: three methods learn blobs after moons, and each moment of it can be looked at.
 
     config, hide, lock, folder, settings   as in `ForgettingLab`; `Plane.controls` lists the controls
@@ -26,32 +25,16 @@ class Plane(SettingsWidget):
 
     controls: ClassVar[tuple[str, ...]] = (*PlaneConfig.__dataclass_fields__, "reset", "code", "take")
     drawn = figure = "plane"
+    kind = PlaneConfig
 
     def __init__(
         self, config: PlaneConfig | str = "", *, hide: Iterable[str] = (), lock: Iterable[str] = (),
         folder: str | Path = "widget-results", **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__((), hide, lock, folder)
-        self.config = self._begin = PlaneConfig.read(config, **settings)
+        self.config = self._begin = self._read(config, **settings)
         self.made = PlaneRun(self.config)
         self._open(lambda: self._start(here=True))
-
-    def _build(self) -> None:
-        self._add_settings({}, PlaneConfig.__dataclass_fields__)
-        tip = f"PNG, SVG, CSV and text, into {self.folder}/."
-        self.parts |= {
-            "reset": button("Reset", "Everything as it was at first.", self.listener(self._reset)),
-            "take": button("Take a figure", tip, self.listener(self._take_figure)),
-        }
-        self.root = arranged(
-            head=[],
-            left=[*self._shown(*self.sliders), row(self._shown("reset", "take"))],
-            right=[self.chart, self.status],
-            foot=self._shown("code"),
-        )
-
-    def _line(self) -> str:
-        return self.config.line()
 
     def _start(self, here: bool = False) -> None:
         """Begin three runs; those that are on stop. `here`: take them to their end before anything else is done."""
@@ -80,19 +63,6 @@ class Plane(SettingsWidget):
         made = plane_drawing(self.made, still=chosen is None)
         made.moment = chosen
         return made
-
-    def _with(self, settings: dict[str, Any]) -> PlaneConfig:
-        return self.config.replace(**settings)
-
-    def _apply(self, config: PlaneConfig) -> None:
-        self.config = config
-        self._start()
-
-    def _load(self, line: str) -> None:
-        self._change(**vars(PlaneConfig.read(line)))
-
-    def _reset(self, _: Any) -> None:
-        self._change(**vars(self._begin))
 
 
 plane = Plane

@@ -52,9 +52,9 @@ STILL = (0.0, 0.2, 1.0)
 MEASURED = ("accuracy", "accuracy_new", "feature_distance", "across", "along")
 MARKS = ["kind", "x", "y", "x2", "y2", "value", "group", "method", "step"]
 CAPTION = (
-    "Left, inputs: shaded, what the moons' head says now; dotted, its border before the blobs. Right, features of the "
-    "moons, with lines from where they were; grey, level lines of the code; thick, all that the decoder can make. A "
-    "dark edge: now read wrongly."
+    "Left, inputs: shaded, the moons' head now; dotted, its border before the blobs; numbers, % right. Right, moons' "
+    "features, turned so that the code sees up and down: lines from where they were; grey, level lines of the code; "
+    "thick, all that the decoder can make. Dark edge: wrong now."
 )
 
 
@@ -65,7 +65,7 @@ class PlaneConfig(WidgetConfig):
     call, widget = "ebll.widgets.plane_run", "plane"
 
     alpha: float = as_in(MethodSettings, "alpha", 10.0, high=1e6)
-    distill_weight: float = as_in(MethodSettings, "distill_weight", 0.5, high=1e6)
+    distill_weight: float = as_in(MethodSettings, "distill_weight", 0.25, high=1e6)
     recon_weight: float = as_in(AutoencoderSettings, "recon_weight", 0.1, high=1e6)
     code_size: int = as_in(AutoencoderSettings, "code_size", 1, high=2)
     features: int = setting(2, "Features of a point.", low=2, high=3, hint="More than three cannot be drawn.")

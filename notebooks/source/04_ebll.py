@@ -52,23 +52,20 @@ lesson = ebll.course.setup(PROFILE)
 # $$\operatorname{mean}_x \lVert P\,(F(x) - F^*(x)) \rVert_2 \qquad\text{and}\qquad
 # \operatorname{mean}_x \lVert (I - P)\,(F(x) - F^*(x)) \rVert_2$$
 #
-# **Exercise 1.** Write M10. A case for paper: one row, $(3, 4)$; one image moves by $(6, 8)$, another by $(4, -3)$. Across it
-# is 5, along 2.5. Try it with a code of two as well, whose rows are not orthogonal.
+# **Exercise 1.** Write E4 for a batch. A case for paper: codes $(0.5, 0.4)$ and $(0.2, 0.8)$ now, $(0.5, 0.2)$ and $(0.2, 0.4)$
+# before. It is 0.05.
 
 
-# %% shift-exercise tags=["exercise"]
-def my_feature_shift(now, before, weight):
-    """M10: features now and before (batch, features), weight (code, features) -> (across, along)."""
-    # What is P, if the rows of `weight` are neither of length 1 nor orthogonal to each other?
+# %% code-exercise tags=["exercise"]
+def my_code_distance(code_now, code_before):
+    """E4: codes (batch, code) -> a tensor with one number. Gradient must reach code_now."""
+    # Which of the two, code or batch, is summed over, and which averaged?
     # solution
-    move = now - before
-    basis = torch.linalg.qr(weight.T).Q  # (features, code), orthonormal columns with the span of the rows
-    across = move @ basis @ basis.T
-    return across.norm(dim=1).mean(), (move - across).norm(dim=1).mean()
+    return 0.5 * (code_now - code_before).square().sum(dim=1).mean()
 
 
-# %% shift-check tags=["check"]
-ebll.course.checks.feature_shift(my_feature_shift)
+# %% code-check tags=["check"]
+ebll.course.checks.code_distance(my_code_distance)
 
 # %% plane-text [markdown]
 # ### Back to the plane
@@ -425,7 +422,8 @@ operator, encoder = starts[0].net.operator, memories[0].encoder(0)
 sizes = {"operator": operator, "encoder": encoder}
 counts = {name: sum(part.numel() for part in module.parameters()) for name, module in sizes.items()}
 ebll.course.say(
-    f"Separate operators have a price: {counts['operator']:,} weights for every task, beside the {counts['encoder']:,} of its "
+    f"Separate operators have a price: {counts['operator']:,} weights for every task, beside the "
+    f"{counts['encoder']:,} of its "
     "encoder. And tasks can no longer share what they have learned above $F$."
 )
 

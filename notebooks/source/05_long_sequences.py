@@ -113,7 +113,7 @@ teachers = pd.DataFrame(rows, columns=["method", "seed", "learning", "differ", "
 
 # %% teacher-figure
 ebll.plots.over_setting(
-    teachers, "learning", {"differ": "new images with\nanother letter, %", "right": "teacher's accuracy\non letters, %"},
+    teachers, "learning", {"differ": "images with\nanother letter, %", "right": "teacher's accuracy\non letters, %"},
     by="method", xlabel="number of the task that is learned", log=False, title="The teacher of letters drifts (MLP)",
     caption="Above: training images of the new task. Below: validation images of letters.",
 )  # fmt: skip
@@ -285,8 +285,8 @@ ebll.plots.over_setting(
 # image, so for the mean. It would equal the sum if all steps pointed the same way. They do not, but neither do they cancel:
 # the distance grows at every stage, with EBLL less than with LwF.
 #
-# With separate operators the features move almost as far as with EBLL, and yet more letters are kept. What these letters are
-# lost by lies above $F$: in the operator, which the other methods share. Distance is not forgetting.
+# With separate operators the features move almost as far as with EBLL, and yet fewer letters are forgotten.
+# So part of what EBLL loses it loses above $F$: in the operator, which all its tasks share. Distance is not forgetting.
 #
 # ### How much is due to teacher drift?
 #
@@ -384,7 +384,7 @@ operator = sum(parameter.nbytes for parameter in learner.operator.parameters())
 first = starts[0].net
 ewc = ebll.EWC(fisher_samples=8).consolidate(first, 0, tasks[0], None, 0).bytes()  # any Fisher will do: its size counts
 pixels = pd.Series([task.train.inputs[:, 0].numel() for task in tasks[:3]])
-kept = {
+kept_bytes = {
     "lwf": [0, 0, 0],
     "ebll": [encoder * n for n in (1, 2, 3)],
     "ebll-separate": [encoder * n + operator * (n - 1) for n in (1, 2, 3)],  # one operator is the network's own
@@ -392,11 +392,11 @@ kept = {
     "LwF, original teachers": ablation_runs[0].kept["bytes"].tolist(),
     "joint": pixels.cumsum().tolist(),
 }
-by_hand, measured = kept["ebll"] * len(lesson.seeds), results.kept.query("method == 'ebll'")["bytes"].tolist()
+by_hand, measured = kept_bytes["ebll"] * len(lesson.seeds), results.kept.query("method == 'ebll'")["bytes"].tolist()
 assert by_hand == measured
 
 # %% bytes-figure
-table = (pd.DataFrame(kept, index=pd.Index([1, 2, 3], name="old")) / 1e6).reset_index()
+table = (pd.DataFrame(kept_bytes, index=pd.Index([1, 2, 3], name="old")) / 1e6).reset_index()
 table = table.melt("old", var_name="kind", value_name="MB")
 ebll.plots.over_setting(
     table.assign(seed=0), "old", {"MB": "kept between tasks, MB"}, log=False,
@@ -406,7 +406,11 @@ ebll.plots.over_setting(
 
 # %% bytes-table tags=["hidden"]
 targets = sum(t.nbytes for t in methods["ebll"].record_targets(teacher, 3, tasks[3].train.inputs, memory).values())
-sizes = {"one encoder": encoder, "one separate operator": operator, "the network": kept["LwF, original teachers"][0]}
+sizes = {
+    "one encoder": encoder,
+    "one separate operator": operator,
+    "the network": kept_bytes["LwF, original teachers"][0],
+}
 sizes = pd.Series(sizes | {"targets and codes of textures, while they are learned": targets})
 sizes = pd.DataFrame({"kB": sizes / 1e3, "worth images": sizes / 784})
 sizes.round().astype(int)

@@ -244,17 +244,19 @@ operations.round(2)
 # beginning of its stage, and one of its newest step. The same lines, with the same folder, resume it.
 #
 # **Predict first.** What has to be in such a file beside the weights, if not a bit of weights and feature distances (M2) may
-# differ after resuming?
+# differ after resuming? And what happens if it holds all of that but the momentum of the optimiser?
 
 
 # %% long-run
 short = settings.replace(epochs=2, warmup_epochs=1)
 
 
-def learn(folder, recorder, stop_at=None):
+def learn(folder, recorder, stop_at=None, momentum=True):
     """Two epochs of EBLL on the letters, measured at every step, with checkpoints in a folder."""
     run = ebll.protocol.begin(tasks, ours, start=starts[0], recorder=recorder, device=lesson.device)
     resume = ebll.paper.load_checkpoint(folder, run)
+    for value in () if momentum else resume.of("momentum").values():
+        value.zero_()  # as if the file did not have it
     for step in ebll.protocol.learn(run, tasks, short, resume=resume):
         stopped = step.stage == "train" and step.index == stop_at
         if step.index == 0 or stopped:  # `ebll paper` saves a step every ten minutes as well
@@ -265,12 +267,16 @@ def learn(folder, recorder, stop_at=None):
 
 
 # %% long-stop
-folder = Path(tempfile.mkdtemp())
-recorders = {name: ebll.Recorder(log_every=1) for name in ("uninterrupted", "stopped", "resumed")}
+import shutil
+
+folder, names = Path(tempfile.mkdtemp()), ("uninterrupted", "stopped", "resumed", "resumed without momentum")
+recorders = {name: ebll.Recorder(log_every=1) for name in names}
 options = {"start": starts[0], "consolidate_last": False, "device": lesson.device, "settings": short}
 uninterrupted = ebll.run_sequence(tasks, ours, recorder=recorders["uninterrupted"], **options)
 learn(folder, recorders["stopped"], stop_at=4)
 files = {file.name: round(file.stat().st_size / 1e6) for file in sorted(folder.glob("*.safetensors"))}
+shutil.copytree(folder, folder / "again")
+learn(folder / "again", recorders["resumed without momentum"], momentum=False)
 resumed = learn(folder, recorders["resumed"])
 pd.DataFrame({"MB": files}).rename_axis("files of the checkpoint")
 
@@ -286,8 +292,9 @@ curves = {}
 for name, recorder in recorders.items():
     table = recorder.curves().query("stage == 'train' and task == 'pictures'")
     curves[name] = table[["step", "feature_distance"]].assign(run=name, seed=0)
-before = curves["resumed"]["step"].isin(curves["stopped"]["step"])  # these rows it has from the file
-curves["resumed"] = curves["resumed"][~before]
+last = curves.pop("stopped")["step"].max()
+for name in names[2:]:
+    curves[name] = curves[name][curves[name]["step"] >= last]  # earlier rows it has from the file
 ebll.plots.over_setting(
     pd.concat(curves.values()), "step", {"feature_distance": "feature distance (M2)"}, by="run", log=False,
     xlabel="steps made while letters is learned", caption="Held-out pictures",
@@ -295,8 +302,9 @@ ebll.plots.over_setting(
 )  # fmt: skip
 
 # %% long-saw [markdown]
-# **What we saw.** The resumed run continues the line of the stopped one, and ends with the weights and the record of the
-# uninterrupted one, bit for bit: on a processor, with the same number of threads.
+# **What we saw.** The resumed run follows the uninterrupted one, and ends with its weights and its record, bit for bit: on a
+# processor, with the same number of threads. Without the momentum nothing fails and no message appears, but it is another run
+# from its first step on.
 #
 # <details><summary>What the checkpoint contains: one answer</summary>
 #

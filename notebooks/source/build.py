@@ -37,7 +37,8 @@ from nbformat import NotebookNode
 from notebooks.source import diagrams, machine
 
 __all__ = [
-    "build", "execute", "guards", "make", "reading_minutes", "sources", "start", "student", "student_cell", "timings",
+    "build", "execute", "guards", "make", "number", "reading_minutes", "sources", "start", "student", "student_cell",
+    "timings",
 ]  # fmt: skip
 
 SOURCES = Path(__file__).parent
@@ -59,6 +60,11 @@ def sources() -> list[Path]:
     return sorted(SOURCES.glob("[0-9]*.py"))
 
 
+def number(source: Path) -> str:
+    """What a name begins with: 02, or 02b of an appendix to 02."""
+    return source.stem.split("_")[0]
+
+
 def make(source: Path) -> NotebookNode:
     """The notebook of a source with all solutions in place, not run, what is measured not filled in."""
     parsed = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
@@ -76,7 +82,7 @@ def make(source: Path) -> NotebookNode:
 
 def guards(source: Path) -> dict[str, str]:
     """Name of a cell -> the code that runs right after it, as a function, so that no later cell can use its names."""
-    path = source.parent / "guards" / f"{source.stem[:2]}.py"
+    path = source.parent / "guards" / f"{number(source)}.py"
     cells = make(path).cells if path.exists() else []
     names = [cell.id for cell in cells]
     if wrong := set(names) - {cell.id for cell in make(source).cells if cell.cell_type == "code"}:

@@ -37,6 +37,7 @@ def folder(tmp_path_factory):
         "import ebll\nebll.widgets.forgetting_lab()",
         'ebll.widgets.forgetting_lab(changes=[(60, "alpha", 0.0)], mode="mid-run", speed=25)',
         "ebll.widgets.submanifold_explorer()",
+        "ebll.widgets.plane()",
     )
     for name in ("two", "again"):  # one for tests that share what was run, one for those that run it themselves
         cells = [f"ebll.widgets.forgetting_lab(epochs=2, new={task!r})" for task in ("textures", "mnist")]

@@ -143,6 +143,27 @@ def test_the_explorer_answers_to_the_keyboard_and_its_scrubber_goes_back(execute
         book.page.wait_for_function(changed, arg=[values.element_handle(), end])
 
 
+def test_the_plane_is_played_and_a_moved_slider_draws_it_anew(executed, keep):
+    book = executed("panels.ipynb")
+    panel = book.widget(3)
+    before, step = text(panel), panel.get_by_role("slider", name="step", exact=True)
+    at = "([e, words]) => e.getAttribute('aria-valuetext').includes(words)"
+    shade = """e => { const c = e.getContext('2d'), d = c.getImageData(0, 0, e.width, e.height).data;
+        let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i] === 203 && d[i + 2] === 230; return n; }"""
+    assert panel.locator("canvas").evaluate(shade) > 1000, "the shade of the lower moon's region"
+    panel.get_by_role("button", name="Play", exact=True).click()
+    book.page.wait_for_function(at, arg=[step.element_handle(), "step 20 of 200"])
+    assert panel.locator("canvas").evaluate(shade) > 1000
+    panel.get_by_role("button", name="Pause", exact=True).click()
+    step.press("End")
+    book.page.wait_for_function(at, arg=[step.element_handle(), "200 (end)"])
+    enter(box(panel, "alpha"), "1")
+    panel.get_by_role("img", name=re.compile(r"alpha 1,")).wait_for(timeout=SOON)
+    until(panel, "^Done")
+    assert text(panel) != before
+    keep(panel, "plane")
+
+
 def test_keys_on_a_panel_are_no_shortcuts_of_the_notebook(executed):
     book = executed("two.ipynb")
     panel, cells = book.widget(0), book.page.locator(".jp-Notebook .jp-Cell")

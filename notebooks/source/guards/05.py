@@ -44,7 +44,7 @@ assert recovery["recovered by the original teachers"].mean() < 0.5 * recovery["l
 assert encoder < operator
 assert targets > 3 * encoder
 assert 10 < sizes["worth images"]["one encoder"] < 100
-assert 5 * encoder < kept["LwF, original teachers"][0], "a small part of the network"
+assert 5 * encoder < kept_bytes["LwF, original teachers"][0], "a small part of the network"
 
 # %% alexnet-bytes
 assert rows["ten tasks: encoders"] < network / 4

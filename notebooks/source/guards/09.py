@@ -16,6 +16,11 @@ assert 25 < shares["asking the teacher"] < 45, "about a third"
 # %% long-stop
 assert 1.8 < files["step.safetensors"] / files["stage.safetensors"] < 2.2, "twice as large"
 
+# %% long-figure
+without, whole = (curves[name].set_index("step")["feature_distance"] for name in (names[3], names[0]))
+assert abs(without[last] - whole[last]) < 1e-6 * whole[last], "the same weights"
+assert abs(without - whole[without.index]).max() > 0.02 * whole.max(), "and then another run"
+
 # %% paper-plan
 assert plan.exit_code == 0, "the plan goes on"
 for name in ("imagenet", "flowers"):
