@@ -15,7 +15,7 @@
 #
 # After this notebook you can
 #
-# 1. **split** a movement of features into the part that the code term (E4) penalises and the part that is free (M10);
+# 1. **compute** the code term (E4), and tell the movement that it penalises from the movement that is free (M10);
 # 2. **implement** EBLL's training step (E5), and explain which term dominates its gradient at first;
 # 3. **interpret** the curve of the feature distance (M2), and say what it does not show;
 # 4. **distinguish** forgetting in $F$ from forgetting in $T$, and choose between shared and separate operators;
@@ -45,13 +45,6 @@ lesson = ebll.course.setup(PROFILE)
 #
 # $$\tfrac12\,\lVert \sigma(W_{enc} F(x) + b) - \sigma(W_{enc} F^*(x) + b) \rVert_2^2$$
 #
-# Each entry of the code looks at the features through one row of $W_{enc}$. So a movement $\delta = F(x) - F^*(x)$ has two
-# parts. Let $P$ project orthogonally onto the span of the rows. $P\delta$ lies **across** the code's level sets and changes
-# the code; $\delta - P\delta$ lies **along** them and changes nothing. M10 is the mean length of each:
-#
-# $$\operatorname{mean}_x \lVert P\,(F(x) - F^*(x)) \rVert_2 \qquad\text{and}\qquad
-# \operatorname{mean}_x \lVert (I - P)\,(F(x) - F^*(x)) \rVert_2$$
-#
 # **Exercise 1.** Write E4 for a batch. A case for paper: codes $(0.5, 0.4)$ and $(0.2, 0.8)$ now, $(0.5, 0.2)$ and $(0.2, 0.4)$
 # before. It is 0.05.
 
@@ -68,7 +61,15 @@ def my_code_distance(code_now, code_before):
 ebll.course.checks.code_distance(my_code_distance)
 
 # %% plane-text [markdown]
-# ### Back to the plane
+# ### Which movements does it see?
+#
+# Each entry of the code looks at the features through one row of $W_{enc}$. So a movement $\delta = F(x) - F^*(x)$ has two
+# parts. Let $P$ project orthogonally onto the span of the rows. $P\delta$ lies **across** the code's level sets and changes
+# the code; $\delta - P\delta$ lies **along** them and changes nothing. M10, which you
+# wrote in notebook 03, is the mean length of each:
+#
+# $$\operatorname{mean}_x \lVert P\,(F(x) - F^*(x)) \rVert_2 \qquad\text{and}\qquad
+# \operatorname{mean}_x \lVert (I - P)\,(F(x) - F^*(x)) \rVert_2$$
 #
 # In the plane of notebook 00 there are two features and a code of one: one direction across the level lines, one along
 # them. LwF and EBLL there differ in the code term alone, which looks at blobs; we measure it on moons.
@@ -76,7 +77,7 @@ ebll.course.checks.code_distance(my_code_distance)
 # **Predict first.** Does the code term make the moons' features move less across the level lines, less along them, or both?
 
 # %% plane
-plane_runs = [ebll.widgets.plane_run(seed=seed) for seed in lesson.seeds]
+plane_runs = [ebll.widgets.plane_run(seed=seed) for seed in range(5)]
 plane_curves = pd.concat([run.curves for run in plane_runs]).query("method != 'finetune'")
 ebll.plots.over_setting(
     plane_curves, "step", {"across": "across the level\nlines", "along": "along them"}, by="method", log=False,
@@ -85,8 +86,8 @@ ebll.plots.over_setting(
 )  # fmt: skip
 
 # %% plane-saw [markdown]
-# **What we saw.** With the code term the features move less *across*. *Along* the level lines it penalises nothing, and there
-# they move farther than without it. The length of the whole movement (M2) mixes the two.
+# **What we saw.** On average the features move less *across* with the code term. *Along* the level lines it penalises nothing,
+# and there they move farther than without it. The length of the whole movement (M2) mixes the two.
 #
 # ### The same with 256 features
 #
@@ -294,10 +295,7 @@ ebll.plots.over_setting(
 # Which of them come down again, and which comes down furthest?
 
 # %% curve-figure
-main = {
-    name: pd.read_csv(f"../figures/{name}.csv").query("sequence == 'cnn:letters-mnist'")
-    for name in ("curves", "accuracy")
-}
+main = {name: ebll.course.main_job(name).query("sequence == 'cnn:letters-mnist'") for name in ("curves", "accuracy")}
 shown = ["finetune", "joint", "lwf", "ewc", "ebll"]
 ebll.plots.feature_distance(main["curves"], methods=shown, panels=[])
 
