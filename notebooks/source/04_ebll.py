@@ -25,8 +25,6 @@
 # [the glossary](../docs/glossary.md).
 
 # %% setup tags=["environment"]
-import copy
-
 import pandas as pd
 import torch
 
@@ -216,7 +214,9 @@ def my_training(net, encoder, inputs, labels, alpha, distill_weight, temperature
     """
     # Which network is F*, and from which moment on? Which weights learn? What is a constant?
     # solution
-    old, optimizer = copy.deepcopy(net), torch.optim.SGD(net.parameters(), lr=learning_rate)
+    from copy import deepcopy
+
+    old, optimizer = deepcopy(net), torch.optim.SGD(net.parameters(), lr=learning_rate)
     old_head, new_head = net.heads
     for x, y in zip(inputs, labels, strict=True):
         with torch.no_grad():
