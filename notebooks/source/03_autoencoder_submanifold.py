@@ -291,7 +291,7 @@ ebll.plots.submanifold(**ebll.course.in_plane(panels, held_out, labels, classify
 # the segment that the decoder can make?
 
 # %% level-lines
-ebll.widgets.plane("seed=2", hide=["alpha", "distill_weight", "distance"])
+ebll.widgets.plane("seed=2, distill_weight=0.5", hide=["alpha", "distill_weight", "distance"])
 
 # %% level-lines-saw [markdown]
 # **What we saw.** They are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances

@@ -36,7 +36,7 @@ spread = {
 assert spread["PCA, 8 numbers"] < 1, "towards the middle"
 
 # %% level-lines
-last = ebll.widgets.plane_run("seed=2").curves.groupby("method").last().loc["ebll"]
+last = ebll.widgets.plane_run("seed=2, distill_weight=0.5").curves.groupby("method").last().loc["ebll"]
 assert last["along"] > 1.5 * last["across"]
 assert last["accuracy"] < 0.97, "the head misreads some"
 
