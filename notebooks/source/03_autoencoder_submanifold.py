@@ -250,7 +250,7 @@ for features, _, _ in networks.values():
 ebll.course.say(
     f"**What we saw.** With 8 numbers PCA leaves {means.fvu['PCA', 8]:.0f} % of the variance unexplained, the "
     f"task-aware autoencoder {means.fvu['task-aware', 8]:.0f} %; but through PCA the head reads "
-    f"{means.accuracy['PCA', 8]:.0f} % of the letters, through the autoencoder {means.accuracy['task-aware', 8]:.0f} %. "
+    f"{means.accuracy['PCA', 8]:.0f} % of the letters, through the other {means.accuracy['task-aware', 8]:.0f} %. "
     f"For {100 * sum(within) / len(within):.0f} % of the variance lies within the classes: typeface, weight, slant. "
     "PCA keeps that first. With 64 numbers, a quarter of "
     "the features, the two are level. No size stands out as *the* dimension."

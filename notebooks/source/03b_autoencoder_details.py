@@ -143,9 +143,8 @@ oblique = (columns.T @ columns - torch.eye(SIZE).to(columns)).abs().max().item()
 last = linear_runs[linear_runs["step"] == 1000]
 ebll.course.say(
     f"**What we saw.** The error comes down to within {last['excess'].max():.3f} % of PCA's, and the subspace becomes "
-    f"PCA's: the mean angle is {last['angle'].mean():.1f}° at the end. The error is there first. The directions differ: "
-    "two columns of the "
-    f"decoder have a cosine of {oblique:.2f}, those of PCA are orthogonal."
+    f"PCA's: the mean angle is {last['angle'].mean():.1f}° at the end. The error is there first. The directions "
+    f"differ: two columns of the decoder have a cosine of {oblique:.2f}, those of PCA are orthogonal."
 )
 
 # %% linear-why [markdown]

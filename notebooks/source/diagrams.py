@@ -39,10 +39,10 @@ def attach(notebook: NotebookNode) -> NotebookNode:
 
 def _text(name: str) -> str:
     """A diagram's text, as Markdown that stands for just this text."""
-    known = {path.stem: path for path in FOLDER.glob("*.txt")}
+    known = sorted(path.stem.removesuffix("-light") for path in FOLDER.glob("*-light.svg"))
     if name not in known:
-        raise ValueError(f"There is no diagram {name!r}; there are: {', '.join(sorted(known))}.")
-    return re.sub(r"([\\*_\[\]<>`$&~])", r"\\\1", known[name].read_text(encoding="utf-8").strip())
+        raise ValueError(f"There is no diagram {name!r}; there are: {', '.join(known)}.")
+    return re.sub(r"([\\*_\[\]<>`$&~])", r"\\\1", (FOLDER / f"{name}.txt").read_text(encoding="utf-8").strip())
 
 
 def png(name: str) -> bytes:

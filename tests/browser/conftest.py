@@ -28,6 +28,7 @@ def chromium():
 def folder(tmp_path_factory):
     """What JupyterLab shows: notebook 04 on a few images (all of them for screenshots), and small ones with panels."""
     made = tmp_path_factory.mktemp("lab")
+    (made / "figures").symlink_to(ROOT / "figures")  # notebook 04 reads tables of the main job
     book = nbformat.read(ROOT / "notebooks" / "04_ebll.ipynb", as_version=4)
     if "EBLL_SCREENSHOTS" not in os.environ:
         book.cells.insert(0, nbformat.v4.new_code_cell(f"{FIND}\n__import__('notebook_kernel').shrink()"))
