@@ -79,6 +79,7 @@ def test_a_lesson_makes_the_runs_of_the_lab(monkeypatch):
         lab = ebll.widgets.run(f"{BOTH}, learning_rate=0.05", seed=seed, tasks=TASKS).runs[name]
         for ours, theirs in zip(run.net.parameters(), lab.net.parameters(), strict=True):
             assert torch.equal(ours, theirs)
+    refused(lambda: lesson.demonstrate(DEMONSTRATIONS["what-if"]))
     again = lesson.demonstrate(f"run({BOTH})", {"own": ebll.Finetune()}, made.starts)
     assert again.runs.keys() == {("own", 3)}
     assert again.starts[3] is made.starts[3], "not learned again"

@@ -21,7 +21,7 @@ from ebll.config import NEW_TASK_IMAGES
 from ebll.data import Task
 from ebll.data.catalog import load_cut
 from ebll.environment import check_environment
-from ebll.errors import DataMissing, check_choice
+from ebll.errors import DataMissing, InputError, check_choice
 from ebll.methods import Method
 from ebll.protocol import learn_first
 from ebll.recording import Snapshot
@@ -58,10 +58,15 @@ class Lesson:
         line     such as one of `DEMONSTRATIONS`
         methods  as in `ebll.compare`, in place of those of the line
         starts   by seed, networks that have learned the old task as usual; others are learned here
+        raises   `InputError` for a line with changes in mid-run
         """
         from ebll.widgets import LabConfig  # the rest of a notebook does without widgets
 
         config = LabConfig.read(line)
+        if config.changes:
+            raise InputError(
+                "demonstrate: changes in mid-run are for ebll.widgets.run and forgetting_lab; leave them out."
+            )
         methods = methods or {name: config.run(name).made_method() for name in config.methods}
         tasks, options = self.load(config.old, config.new), self.options(config.net)
         first, starts = {"net": config.net, "device": self.device}, starts or {}

@@ -24,7 +24,7 @@ def find_the_bug(answer: Mapping[str, str]) -> None:
     if not isinstance(answer, Mapping) or sorted(map(str, answer)) != curves:
         fail(exercise, "curves", came=answer)
     for curve in curves:
-        if answer[curve] not in SUSPECTS:
+        if not isinstance(answer[curve], str) or answer[curve] not in SUSPECTS:
             fail(exercise, "no-such-bug", curve=curve, came=answer[curve], names="; ".join(SUSPECTS))
         if SUSPECTS[answer[curve]] != curve:
             fail(exercise, answer[curve], curve=curve)

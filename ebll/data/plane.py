@@ -30,7 +30,7 @@ def plane_tasks(distance: float = 2.4, size: int = 600, seed: int = 0) -> list[T
     """
     distance = check_number(distance, "distance", high=100, hint="The moons are 3 wide; 2.4 is the usual distance.")
     size = check_count(size, "size", low=12, hint="Every class needs a few points in each split.")
-    seed = check_count(seed, "seed", low=0)
+    seed = check_count(seed, "seed", low=0, high=10**9)
     return [_moons(size, seed), _blobs(distance, size, seed)]
 
 

@@ -50,9 +50,11 @@ class Plane(Explorer):
         self._draw()
         self._write()
         self.progress("", 1.0)
-        self.tell(f"Done after {time.monotonic() - self._begun:.1f} s. {plane_words(self.made)}")
         if self.error is not None:
+            self.tell("Failed.")
             self.complain(f"The run failed: {self.error}")
+        else:
+            self.tell(f"Done after {time.monotonic() - self._begun:.1f} s. {plane_words(self.made)}")
 
     def _drawing(self, with_alt: bool) -> Drawing:
         return plane_drawing(self.made, with_alt)

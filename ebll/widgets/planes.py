@@ -70,7 +70,7 @@ class PlaneConfig(WidgetConfig):
     code_size: int = as_in(AutoencoderSettings, "code_size", 1, high=2)
     features: int = setting(2, "Features of a point.", low=2, high=3, hint="More than three cannot be drawn.")
     distance: float = setting(2.4, "Of the blobs from the moons, whose width is 3.", high=100)
-    seed: int = setting(0, "Of points, weights and the order of batches.")
+    seed: int = setting(0, "Of points, weights and the order of batches.", high=10**9)
 
     def __post_init__(self):
         super().__post_init__()

@@ -66,7 +66,7 @@ ebll.plots.task_images(
 )
 
 # %% soften-text [markdown]
-# **What we saw.** Some answers make sense: shapes that digits and letters share. (The brick wall is the first texture.) Others
+# **What we saw.** Some answers make sense: shapes that digits and letters share. Others
 # are only what this network happens to say. LwF wants all of them to stay while the new task is learned. If they do, so goes the
 # hope, the answers to letters stay too.
 #
@@ -75,7 +75,7 @@ ebll.plots.task_images(
 #
 # $$Z_i = \frac{Y_i^{1/\theta}}{\sum_j Y_j^{1/\theta}}$$
 #
-# The soft targets $Z^*$ of all new images are recorded once, before the new task is learned. While it is learned, they are
+# which for logits is the softmax of logits divided by $\theta$. The soft targets $Z^*$ of all new images are recorded once, before the new task is learned. While it is learned, they are
 # compared with the present answers $\hat Z$, softened alike. That is the distillation term (E3), summed over the classes
 # and averaged over the images:
 #
@@ -245,7 +245,7 @@ ebll.course.say(f"Claim C8 of the main job: {claim.statement} **{claim.verdict.c
 
 # %% gap-saw [markdown]
 # **What we saw.** LwF forgets far less than fine-tuning at every gap, and on average more with each step from near to far,
-# which fine-tuning does not. EBLL saves a part of it. This is the shortcoming from which the paper sets out.
+# most with the smallest step: the gap gives the order, not the size. EBLL saves a part of it.
 #
 # But three tasks are three points, and they differ in more than their gap: in how hard they are, in their number of classes.
 # The next section goes after the cause.
@@ -256,8 +256,7 @@ ebll.course.say(f"Claim C8 of the main job: {claim.statement} **{claim.verdict.c
 # The new images on which LwF distils are **proxy data**: they stand in for the letters, which are gone. We measure the
 # drift of the letters' head (E3 above its floor) on held-out images of both. A learner can do the first, never the second.
 #
-# **Predict first.** Fine-tuning, then LwF: whose answers drift further, those to new images or those to letters? On which
-# of them will LwF reduce the drift most?
+# **Predict first.** With fine-tuning, do answers to new images drift further, or those to letters? And with LwF?
 
 
 # %% drift
@@ -327,11 +326,11 @@ new.rename(index=lambda name: ebll.METHODS[name].label if name in ebll.METHODS e
 
 # %% proxy-saw [markdown]
 # **What we saw.** On letters, without a single label, the same loss forgets next to nothing, and the new
-# tasks are learned as well. The new images lie between letters and noise: those of mnist do nearly as well as
-# letters, those of textures are little better than noise. **The proxy data is the bottleneck, not the loss.** And LwF cannot
+# tasks are learned as well. The rest of the order differs: images of mnist are good proxies, better than five stored letters a
+# class; those of textures are worse than these. **The proxy data is the bottleneck, not the loss.** And LwF cannot
 # choose it: it comes with the new task.
 #
-# Where five images a class may be stored, their soft targets protect more than their labels do. Where none may be stored, EBLL
+# Of five stored images a class, soft targets protect more than labels do. Where none may be stored, EBLL
 # keeps something else of the old task: an encoder, which knows what the letters need of the features.
 #
 # **Open question.** Unlabelled images can be had without end: photographs, drawings, other alphabets. Any of them may serve as proxy

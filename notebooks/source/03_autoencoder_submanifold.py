@@ -259,7 +259,7 @@ ebll.course.say(
 # %% plane-text [markdown]
 # ### In a plane
 #
-# The mean features of three letters span a plane; in no other are they so far apart. Shaded is what the frozen head
+# The mean features of three letters span a plane, onto which all features are projected. Shaded is what the frozen head
 # says of features *in* that plane.
 #
 # **Predict first.** Where will the reconstructions lie when 8 numbers are PCA's, and when they are fitted to the task?
@@ -296,10 +296,10 @@ ebll.widgets.plane("seed=2, distill_weight=0.5", hide=["alpha", "distill_weight"
 # %% level-lines-saw [markdown]
 # **What we saw.** They are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
-# lines and little across them. Move $\lambda$, or take three features and a code of one, then two: how many directions are free?
+# lines and little across them. And yet it keeps hardly more moons than LwF in this run: the code was held, $T$ was not.
 #
 # **Exercise 2.** Movement across the level lines and along them (M10): mean lengths of the part of $F(x) - F^*(x)$ that a code sees,
-# and of the rest. On paper first: $W_{enc} = (0, 2)$ and a move of $(3, 4)$.
+# and of the rest. On paper: with $W_{enc} = (0, 2)$, a move of $(3, 4)$ goes 4 across and 3 along.
 
 
 # %% shift-exercise tags=["exercise"]
@@ -369,7 +369,7 @@ ebll.plots.over_setting(
 #
 # 1. **A bottleneck** loses variance (FVU, M8) and accuracy (M1), and the two need not go together.
 # 2. **E2** adds the task's loss through the reconstruction; low $\lambda$: what the head needs, high $\lambda$: like PCA.
-# 3. **At equal size** the task-aware code explains less and is read better, far better where it is small.
+# 3. **At equal size** the task-aware code explains less; where it is small, it is read far better.
 # 4. **A code sees** movement across its level lines, in the span of the rows of $W_{enc}$. The rest is free.
 #
 # ## What to try next

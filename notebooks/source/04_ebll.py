@@ -309,7 +309,7 @@ curve_table.round(2)
 # %% curve-saw [markdown]
 # **What we saw.** EBLL's features come most of the way back. But EWC's do, too, and even joint training's rise and fall: the
 # **shape alone is no sign of the code term**. LwF's and fine-tuning's fall a little, with nothing to bring the features back.
-# What is the code term's own: the peak, and how far down it ends, compared with LwF, which is EBLL without it.
+# What the code term does shows beside LwF, which is EBLL without it: a lower peak, and a lower end.
 #
 # Summaries of the paper quote a distance that goes from 18 up to 83, and then down. Ours starts at exactly 0, since at step 0
 # the network *is* $F^*$. A first reading of 18 must have been taken after some steps, perhaps an epoch, and a later one may
@@ -328,7 +328,7 @@ end["distance", "end"] = curve_table["end"]
 end.loc[shown].round(1)
 
 # %% accuracy-saw [markdown]
-# **What we saw.** None: here it keeps as many. LwF holds the answers, and lets the features go wherever the answers stay:
+# **What we saw.** None: here it keeps at least as many. LwF holds the answers, and lets the features go wherever the answers stay:
 # section 1's free directions, found by gradient descent. The curve shows that the code term does its job. It does not show
 # that the job matters for accuracy on this pair of tasks, with weights that were tuned for each method. Do not read forgetting
 # off a feature distance.
@@ -350,7 +350,8 @@ end.loc[shown].round(1)
 ebll.widgets.forgetting_lab(ebll.course.DEMONSTRATIONS["what-if"], mode="mid-run")
 
 # %% what-if-saw [markdown]
-# **What we saw.** Where alpha is 0 the line of the code term ends, the features drift away and letters are lost.
+# **What we saw.** Letters are lost before the dotted line, too: nothing holds $T$. From the line on nothing holds $F$ either: the
+# features drift away, and more letters are lost.
 #
 # <details><summary>One answer to the second question</summary>
 #
@@ -431,7 +432,7 @@ ebll.course.say(
 # In E5, alpha weighs what the old task needs of the features against what the new one wants. At alpha 0 EBLL is LwF, or
 # fine-tuning where there is no distillation, as in this demonstration.
 #
-# **Predict first.** Alpha goes up from 0 over a decade and a half. Draw the accuracy on letters, and that on digits.
+# **Predict first.** Alpha goes up from 0 over a decade. Draw the accuracy on letters, and that on digits.
 
 # %% alpha-run
 alpha_line = ebll.course.DEMONSTRATIONS["alpha"]
@@ -456,8 +457,8 @@ ebll.plots.over_setting(
 
 # %% alpha-saw [markdown]
 # **What we saw.** More alpha, more letters; the new task hardly pays. Seeds differ by more
-# than neighbouring alphas do, so follow one thin line at a time. A much larger alpha fails, and not by
-# too much protection; [notebook 06](06_ewc_and_parameter_constraints.ipynb) derives the limit.
+# than neighbouring alphas do, so follow one thin line at a time. With a much larger alpha the steps
+# overshoot; [notebook 06](06_ewc_and_parameter_constraints.ipynb) derives the limit.
 #
 # ### Move it yourself
 #
@@ -542,11 +543,11 @@ in_plane[["moons", "blobs"]].round(1)
 # **What we saw.** On images feature distillation, at its better strengths, keeps as many letters as EBLL, at no cost that we
 # can see. So on this pair the autoencoder is not what protects the letters; holding features is. (Notebook 06 finds the same.)
 #
-# In the plane with two features it is otherwise. Feature distillation holds both directions; the moons stay, and the
-# blobs pay for it. EBLL holds one direction and leaves the other free: blobs *and* moons have room. With three features
-# there is room for all, and the advantage of the code is gone. So the choice of what to hold pays **where free directions are
-# scarce**: where the new task needs what the old one does not. With 256 features and two small tasks they are not.
-# What is left is memory and a hyperparameter; ask for such an ablation whenever a method has a component more.
+# In the plane with two features it is otherwise. Feature distillation strong enough to keep the moons holds both directions,
+# and the blobs pay for it. EBLL holds one direction and leaves the other free. With three features there is room for all,
+# and feature distillation keeps *more* moons. So the choice of what to hold seems to pay **where free directions are
+# scarce**, where the new task needs what the old one does not; a demonstration suggests that, it proves nothing.
+# Ask for such an ablation whenever a method has a component more.
 #
 # One check remains: that EBLL without its term is LwF.
 

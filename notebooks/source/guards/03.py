@@ -36,9 +36,10 @@ spread = {
 assert spread["PCA, 8 numbers"] < 1, "towards the middle"
 
 # %% level-lines
-last = ebll.widgets.plane_run("seed=2, distill_weight=0.5").curves.groupby("method").last().loc["ebll"]
+ends = ebll.widgets.plane_run("seed=2, distill_weight=0.5").curves.groupby("method").last()
+last = ends.loc["ebll"]
 assert last["along"] > 1.5 * last["across"]
-assert last["accuracy"] < 0.97, "the head misreads some"
+assert last["accuracy"] < min(0.97, ends["accuracy"]["lwf"] + 0.1), "the head misreads some"
 
 # %% explorer
 holds = ebll.widgets.explore().holds
