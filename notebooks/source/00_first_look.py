@@ -67,6 +67,7 @@ def train(net, task, t, steps=200):
 # %% first
 moons, blobs = ebll.plane_tasks(distance=2.4, seed=0)
 before = ebll.build_network(ebll.networks.toy, moons.input_shape, seed=0)
+torch.manual_seed(0)  # of the heads' initial weights
 before.add_head(moons.class_count)
 train(before, moons, 0, steps=400)
 before.add_head(blobs.class_count)  # for the next task

@@ -314,7 +314,7 @@ ebll.plots.over_setting(scale_runs, "weight", axes, xlabel="weight as written", 
 # %% scale-library
 held_out = features[0][1]
 with torch.no_grad():
-    reconstructed = held_out + torch.randn(held_out.shape).to(held_out)
+    reconstructed = held_out + torch.randn(held_out.shape, generator=ebll.seeds.generator(0, "residual")).to(held_out)
 ours, theirs = (
     ebll.losses.reconstruction_error(reconstructed, held_out),
     torch.nn.functional.mse_loss(reconstructed, held_out),
