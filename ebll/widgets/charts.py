@@ -53,7 +53,7 @@ def lab_chart() -> alt.TopLevelMixin:
         "sizes": {
             "bars_width": "max(150, available - 96)",
             "bars_height": "34 * length(methods)",
-            "answers_width": "max(150, available - 64)",
+            "answers_width": "max(150, available - 76)",
             "concat_1_childWidth": "max(120, (available - 34) / across - 58)",
         },
     }
@@ -240,7 +240,7 @@ def _answers() -> alt.LayerChart:
     ]
     what = "'images of ' + old_task + ' by class, ' + terms_label + ' at step ' + at"
     key = "filled: right; framed: forgotten, with the new answer; grey: wrong at first"
-    title = alt.Title(alt.ExprRef(what), subtitle=key, subtitleColor=SOFT, limit=alt.ExprRef("available - 20"))
+    title = alt.Title(alt.ExprRef(what), subtitle=key, subtitleColor=SOFT, limit=alt.ExprRef("available - 80"))
     return alt.layer(*layers).properties(name="answers", title=title, width=600, height=106)
 
 
