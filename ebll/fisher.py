@@ -23,7 +23,14 @@ from ebll.networks import frozen
 from ebll.seeds import generator
 from ebll.settings import FISHER_KINDS
 
-__all__ = ["FISHER_KINDS", "fisher_diagonal", "fisher_diagonal_loop"]
+__all__ = [
+    "FISHER_KINDS",
+    "fisher_diagonal",
+    "fisher_diagonal_loop",
+    "kronecker_factors",
+    "linear_layers",
+    "weight_matrix",
+]
 
 _VALUES = 2**22  # of inputs in a batch: AlexNet's patches and gradients of 27 images are about 0.6 GB
 
@@ -91,15 +98,101 @@ def fisher_diagonal(
     layers = _layers_of(network, parameters)
     if layers is None:
         return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
-    batch_size = batch_size or max(1, min(512, _VALUES // max(1, inputs[0].numel())))
+    batch_size = batch_size or _batch_size(inputs)
     totals = {parameter: torch.zeros_like(parameter) for parameter in parameters}
     with frozen(network), torch.no_grad():
-        logits = torch.cat([forward(part) for part in inputs.split(batch_size)])
-        weights = _label_weights(logits, labels, kind, seed)
+        weights = _label_weights(_answers(forward, inputs, batch_size), labels, kind, seed)
     for rows in torch.arange(len(inputs), device=inputs.device).split(batch_size):
         if not _add_batch(totals, network, forward, layers, inputs[rows], weights[rows]):
             return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
     return [totals[parameter] / len(inputs) for parameter in parameters]
+
+
+def kronecker_factors(
+    network: nn.Module,
+    forward: Callable[[Tensor], Tensor],
+    layers: list[nn.Module],
+    inputs: Tensor,
+    labels: Tensor,
+    kind: str = "exact",
+    seed: int = 0,
+) -> tuple[list[Tensor], list[Tensor]]:
+    r"""E9: second moments of each layer's input and of its output gradient.   $A = E[h h^\top]$, $G = E[g g^\top]$
+
+    $g$ is the gradient of $\log p(y\mid x)$ at the layer's output. The layer's Fisher information is about
+    $A \otimes G$, and exactly that for one sample and label.
+
+    layers       from `linear_layers`
+    inputs       (n, ...)
+    labels       (n,)  read only for "empirical"
+    kind         which labels count in G, as in `fisher_diagonal_loop`
+    returns      A (in, in) and G (out, out) of each layer; means over the samples. Where a layer has a bias, 1 is
+                 appended to its input. For a convolution the inputs are patches, in = channels * kernel: A is summed
+                 over the positions, G is their mean
+    raises       `InputError` if a layer runs more than once in a forward pass
+    source       Martens and Grosse 2015 (linear layers), Grosse and Martens 2016 (convolutions)
+    """
+    size, share = _batch_size(inputs), 1 / len(inputs)
+    of_inputs = {layer: layer.weight.new_zeros(2 * [weight_matrix(layer).shape[1]]) for layer in layers}
+    of_gradients = {layer: layer.weight.new_zeros(2 * [len(layer.weight)]) for layer in layers}
+    with frozen(network), torch.no_grad():
+        weights = _label_weights(_answers(forward, inputs, size), labels, kind, seed)
+    for rows in torch.arange(len(inputs), device=inputs.device).split(size):
+        traced = _trace(network, forward, layers, inputs[rows])
+        if traced is None:
+            raise InputError(
+                "Kronecker factors need layers that run once in a forward pass, on (batch, size) if linear."
+            )
+        log_p, seen = traced
+        for layer, (given, _) in seen.items():
+            columns = given[:, :, None] if isinstance(layer, nn.Linear) else _patches(layer, given)
+            if layer.bias is not None:
+                columns = torch.cat([columns, torch.ones_like(columns[:, :1])], dim=1)
+            columns = columns.transpose(1, 2).flatten(0, 1)
+            of_inputs[layer] += share * columns.T @ columns
+        for gradients, weight in _output_gradients(log_p, seen, weights[rows]):
+            for layer, gradient in zip(seen, gradients, strict=True):
+                gradient = gradient.flatten(2) if gradient.ndim > 2 else gradient[:, :, None]
+                scaled = gradient * (share * weight / gradient.shape[2]).sqrt()[:, None, None]
+                scaled = scaled.transpose(1, 2).flatten(0, 1)
+                of_gradients[layer] += scaled.T @ scaled
+    return list(of_inputs.values()), list(of_gradients.values())
+
+
+def linear_layers(*modules: nn.Module) -> list[nn.Module]:
+    """The linear and convolutional layers inside, in their order.
+
+    raises   `InputError` if there are none, or one of a kind that the factors of `kronecker_factors` do not cover
+    """
+    layers = [
+        part for module in modules for part in module.modules() if isinstance(part, nn.Linear | nn.modules.conv._ConvNd)
+    ]
+    odd = [type(layer).__name__ for layer in layers if not _is_plain(layer)]
+    if odd or not layers:
+        raise InputError(
+            "Kronecker factors are built for nn.Linear and nn.Conv2d (one group, zeros as padding) in F and T; "
+            f"this network has {', '.join(dict.fromkeys(odd)) or 'none of them'}."
+        )
+    return layers
+
+
+def weight_matrix(layer: nn.Module, root: Tensor | None = None) -> Tensor:
+    """[W | b] of a layer of `linear_layers`, times R of E8 if given: what the layer answers to its columns as inputs.
+
+    returns   (out, in) or (out, rank); for a convolution in = channels * kernel, and plus 1 with a bias
+    """
+    weight, bias = layer.weight.flatten(1), layer.bias
+    if root is None:
+        return weight if bias is None else torch.cat([weight, bias[:, None]], dim=1)
+    return weight @ root if bias is None else torch.addr(weight @ root[:-1], bias, root[-1])
+
+
+def _answers(forward: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: int) -> Tensor:
+    return torch.cat([forward(part) for part in inputs.split(batch_size)])
+
+
+def _batch_size(inputs: Tensor) -> int:
+    return max(1, min(512, _VALUES // max(1, inputs[0].numel())))
 
 
 def _label_weights(logits: Tensor, labels: Tensor, kind: str, seed: int) -> Tensor:
@@ -119,14 +212,20 @@ def _layers_of(network: nn.Module, parameters: list[nn.Parameter]) -> list[nn.Mo
     for module in network.modules():
         own = wanted.intersection(module.parameters(recurse=False))
         if own:
-            plain_conv = type(module) is nn.Conv2d and module.groups == 1 and module.padding_mode == "zeros"
-            if not (plain_conv and not isinstance(module.padding, str)) and type(module) is not nn.Linear:
+            if not _is_plain(module):
                 return None
             if not own <= {module.weight, module.bias}:  # reparametrised: the weight is computed from others
                 return None
             layers.append(module)
             owned += len(own)
     return layers if owned == len(wanted) else None  # fewer: not the network's own; more: two layers share one
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is a linear layer, or a convolution that `unfold` can write as one."""
+    if type(module) is nn.Conv2d:
+        return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    return type(module) is nn.Linear
 
 
 def _add_batch(
@@ -138,7 +237,27 @@ def _add_batch(
     weights: Tensor,
 ) -> bool:
     """Add one batch's weighted squared gradients; False if a layer ran twice, which the closed form does not cover."""
-    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    traced = _trace(network, forward, layers, inputs)
+    if traced is None:
+        return False
+    log_p, seen = traced
+    if not log_p.requires_grad:
+        return True  # the answer depends on none of them
+    squares = [_input_squares(layer, given) for layer, (given, _) in seen.items()]
+    for gradients, weight in _output_gradients(log_p, seen, weights):
+        for layer, prepared, gradient in zip(seen, squares, gradients, strict=True):
+            _add_layer(totals, layer, prepared, gradient, weight)
+    return True
+
+
+_Seen = dict[nn.Module, tuple[Tensor, Tensor]]
+
+
+def _trace(
+    network: nn.Module, forward: Callable[[Tensor], Tensor], layers: list[nn.Module], inputs: Tensor
+) -> tuple[Tensor, _Seen] | None:
+    """log p(label | x) of a batch and each layer's input and output on the way; None if a layer ran twice."""
+    seen: _Seen = {}
     repeated = []
 
     def remember(layer, arguments, output):
@@ -154,18 +273,18 @@ def _add_batch(
             stack.callback(hook.remove)
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         log_p = torch.log_softmax(forward(inputs), dim=1)
-    used = [layer for layer in layers if layer in seen]
-    if repeated or any(seen[layer][0].ndim != 2 for layer in used if type(layer) is nn.Linear):
-        return False
-    outputs = [seen[layer][1] for layer in used]
-    if not log_p.requires_grad:
-        return True  # the answer depends on none of them
-    squares = [_input_squares(layer, seen[layer][0]) for layer in used]
+    used = {layer: seen[layer] for layer in layers if layer in seen}
+    if repeated or any(type(layer) is nn.Linear and given.ndim != 2 for layer, (given, _) in used.items()):
+        return None
+    return log_p, used
+
+
+def _output_gradients(log_p: Tensor, seen: _Seen, weights: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """For each label that counts: the gradient of its log p at each layer's output, and the weight of each sample."""
+    outputs = [output for _, output in seen.values()]
     for answer, weight in _passes(log_p, weights):
         gradients = torch.autograd.grad(answer, outputs, retain_graph=True, materialize_grads=True)
-        for layer, prepared, gradient in zip(used, squares, gradients, strict=True):
-            _add_layer(totals, layer, prepared, gradient.to(layer.weight.dtype), weight)
-    return True
+        yield [g.to(layer.weight.dtype) for layer, g in zip(seen, gradients, strict=True)], weight
 
 
 def _passes(log_p: Tensor, weights: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -179,8 +298,11 @@ def _passes(log_p: Tensor, weights: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _input_squares(layer: nn.Module, inputs: Tensor) -> Tensor:
     """What of a layer's input serves every label: a^2 for a linear layer, the patches for a convolution."""
-    if isinstance(layer, nn.Linear):
-        return inputs.square()
+    return inputs.square() if isinstance(layer, nn.Linear) else _patches(layer, inputs)
+
+
+def _patches(layer: nn.Conv2d, inputs: Tensor) -> Tensor:
+    """(batch, in * kernel, positions): the convolution is its weight times these."""
     return functional.unfold(inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
 
 

@@ -22,6 +22,8 @@ __all__ = [
     "class_loss",
     "code_distance",
     "distillation",
+    "kronecker_penalty",
+    "moment_root",
     "quadratic_penalty",
     "reconstruction_error",
     "soften",
@@ -125,3 +127,30 @@ def quadratic_penalty(now: Iterable[Tensor], before: Iterable[Tensor], fisher: I
         for today, anchor, importance in zip(now, before, fisher, strict=True)
     )
     return 0.5 * sum(parts, start=torch.zeros(()))
+
+
+def kronecker_penalty(moved: Tensor, outputs: Tensor | None = None) -> Tensor:
+    r"""E8: a penalty on one layer as a whole.
+
+    $\tfrac12 \operatorname{tr}(G\,\Delta W A\,\Delta W^\top)$, $A = R R^\top$
+
+    moved    (out, rank)  (W - W*) R, carries gradient, with R from `moment_root`; W - W* itself where A is the identity
+    outputs  (out, out)   G, symmetric, constant: second moment of its output gradient (E9); the identity if None
+    returns  ()           factor 1/2, sum over the layer; add it up over the layers
+    source   Martens and Grosse 2015; as a penalty against forgetting: Ritter et al. 2018
+    note     A = G = 1 is L2 regularisation towards the old weights; with G = 1 it is half the mean squared change of
+             the layer's answers to the inputs that A is the second moment of
+    """
+    return 0.5 * (moved * (moved if outputs is None else outputs @ moved)).sum()
+
+
+def moment_root(moment: Tensor, rank: int) -> Tensor:
+    r"""R of E8: the leading eigenvectors of a second moment A, each times the root of its eigenvalue.
+
+    moment   (size, size)  symmetric, at least 0
+    rank     columns to keep at most
+    returns  (size, min(rank, size))  R R^T is the nearest matrix of this rank; what is left out is at most the next
+                                      eigenvalue, and E8 is never larger than with all of A
+    """
+    values, vectors = torch.linalg.eigh(moment)
+    return (vectors[:, -rank:] * values[-rank:].clamp(min=0).sqrt()).contiguous()  # as it is read from a file

@@ -18,7 +18,20 @@ __all__ = [
     "AutoencoderSettings", "MethodSettings", "Settings", "TrainSettings", "as_in", "setting",
 ]  # fmt: skip
 
-METHOD_NAMES = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "replay", "code-only", "ebll", "ebll-separate")
+METHOD_NAMES = (
+    "joint",
+    "finetune",
+    "feature-extraction",
+    "lwf",
+    "l2",
+    "ewc",
+    "input-moments",
+    "kfac",
+    "replay",
+    "code-only",
+    "ebll",
+    "ebll-separate",
+)
 """The methods in the order of every table and legend; `ebll.methods.METHODS` has their classes."""
 
 MAIN_METHODS = tuple(name for name in METHOD_NAMES if name != "replay")
@@ -198,6 +211,12 @@ class MethodSettings(Settings):
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
     ewc_strength: float = setting(1000.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
+    l2_strength: float = setting(1.0, "Weight of the L2 pull towards the old weights.", symbol="λ")
+    moments_strength: float = setting(0.03, "Weight of the pull on each layer's answers to old inputs.", symbol="λ")
+    kfac_strength: float = setting(
+        10.0, "Weight of the Kronecker-factored pull; not portable between nets.", symbol="λ"
+    )
+    rank: int = setting(64, "Directions of each layer's input that the pull sees, the strongest ones.", low=1)
     replay_weight: float = setting(1.0, "Weight of the loss on each old task's stored images.", symbol="λr")
     fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
     fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)

@@ -4,11 +4,13 @@ import copy
 
 import pytest
 import torch
+from messages import raises
 from tiny import AUTOENCODER, FEATURES, SETTINGS, blobs, method, move, noisy, same, sequence, small, state
 from torch import nn
 
 from ebll import METHODS, Recorder, build_network, run_sequence
 from ebll.autoencoder import Encoder, fit_autoencoder
+from ebll.errors import InputError
 from ebll.fisher import FISHER_KINDS, fisher_diagonal
 from ebll.methods import Batch, Term
 from ebll.methods.base import per_old_task, record
@@ -19,6 +21,7 @@ from ebll.seeds import derive_seed, generator
 
 CODE_METHODS = ["code-only", "ebll", "ebll-separate"]
 DISTILLING = ["lwf", "ebll"]
+KRONECKER = ["l2", "input-moments", "kfac"]
 
 
 class Midway:
@@ -316,7 +319,11 @@ def test_E6_E7_old_importance_fades_by_the_decay_and_the_new_is_added(decay, kin
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_net_whose_features_and_operator_have_no_weights_is_learned(name):
+def test_a_net_whose_features_and_operator_have_no_weights_is_learned_or_refused(name):
+    if name in KRONECKER:
+        with raises(InputError, "nn.Linear"):
+            final(name, net=(nn.Flatten(), nn.Identity()))
+        return
     net = final(name, net=(nn.Flatten(), nn.Identity()))
     assert len(net.heads) == 3
 
@@ -352,7 +359,7 @@ def test_separate_operators_leave_old_operators_and_heads_bit_equal():
 def test_memory_counts_the_encoders_and_grows_by_one_a_task_or_there_is_none(name):
     run = learned(name)
     if name not in CODE_METHODS:
-        assert (run.memory is None) == run.kept.empty == (name not in ("ewc", "replay"))
+        assert (run.memory is None) == run.kept.empty == (name not in ("ewc", "replay", *KRONECKER))
         return
     encoder = 4 * (FEATURES * AUTOENCODER.code_size + AUTOENCODER.code_size)
     assert run.kept["bytes"].tolist() == [encoder, 2 * encoder, 3 * encoder]

@@ -15,17 +15,31 @@ from ebll.methods.base import Batch, Memory, Method, Targets, Term
 from ebll.methods.baselines import FeatureExtraction, Finetune, Joint
 from ebll.methods.ebll import EBLL, CodeOnly, EBLLSeparate, EncoderMemory
 from ebll.methods.ewc import EWC, EWCMemory
+from ebll.methods.kronecker import KFAC, L2, InputMoments, KroneckerMemory
 from ebll.methods.lwf import LwF
 from ebll.methods.replay import Replay, ReplayMemory
 from ebll.settings import AutoencoderSettings
 
 __all__ = [
-    "EBLL", "EWC", "METHODS", "Batch", "CodeOnly", "EBLLSeparate", "EWCMemory", "EncoderMemory", "FeatureExtraction",
-    "Finetune", "Joint", "LwF", "Memory", "Method", "Replay", "ReplayMemory", "Targets", "Term", "method_from",
-    "settings_of",
+    "EBLL", "EWC", "KFAC", "L2", "METHODS", "Batch", "CodeOnly", "EBLLSeparate", "EWCMemory", "EncoderMemory",
+    "FeatureExtraction", "Finetune", "InputMoments", "Joint", "KroneckerMemory", "LwF", "Memory", "Method", "Replay",
+    "ReplayMemory", "Targets", "Term", "method_from", "settings_of",
 ]  # fmt: skip
 
-_IN_ORDER = (Joint, Finetune, FeatureExtraction, LwF, EWC, Replay, CodeOnly, EBLL, EBLLSeparate)  # as in `METHOD_NAMES`
+_IN_ORDER = (
+    Joint,
+    Finetune,
+    FeatureExtraction,
+    LwF,
+    L2,
+    EWC,
+    InputMoments,
+    KFAC,
+    Replay,
+    CodeOnly,
+    EBLL,
+    EBLLSeparate,
+)  # as in `METHOD_NAMES`
 METHODS: dict[str, type[Method]] = {method.name: method for method in _IN_ORDER}
 
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ebll.autoencoder import Encoder
-from ebll.data import Task
+from ebll.data import Split, Task
 from ebll.errors import InputError
 from ebll.networks import Network, frozen
+from ebll.seeds import generator
 from ebll.settings import Settings
 
-__all__ = ["Batch", "Memory", "Method", "Targets", "Term", "each_task", "per_old_task", "record"]
+__all__ = ["Batch", "Memory", "Method", "Targets", "Term", "drawn_samples", "each_task", "per_old_task", "record"]
 
 Targets = dict[str, Tensor]
 """Name -> tensor with a row per training input of the new task: what the network answered before it was changed."""
@@ -50,15 +51,16 @@ class Term:
         return (self.weight * self.raw).sum() if self.raw.ndim else self.weight * self.raw
 
 
-class Memory(ABC):
+class Memory:
     """What a method keeps between tasks; its size is the method's memory cost.
 
-    Runs may share one, so it is never changed once it was made.
+    A dataclass of lists of tensors needs no more; another form overrides `tensors` and `from_tensors`. Runs may share a
+    memory, so it is never changed once it was made.
     """
 
-    @abstractmethod
     def bytes(self) -> int:
         """Memory kept for all old tasks together."""
+        return sum(tensor.nbytes for tensor in self.tensors().values())
 
     def encoder(self, task: int) -> Encoder | None:
         """The encoder kept for an old task, where the method keeps one."""
@@ -69,26 +71,33 @@ class Memory(ABC):
         return {}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it but the report as tensors by name, for a file; `from_tensors` reads them."""
-        raise InputError(
-            f"{type(self).__name__} cannot be kept in a checkpoint: give its class tensors() and from_tensors()."
-        )
+        """All of it but the report as tensors by name, for a file: field.i is tensor i of a field."""
+        lists = {field.name: getattr(self, field.name) for field in fields(self)} if is_dataclass(self) else {}
+        if not lists or not all(isinstance(several, list) for several in lists.values()):
+            raise InputError(
+                f"{type(self).__name__} is not a dataclass of lists of tensors: give it tensors() and from_tensors()."
+            )
+        return {f"{name}.{i}": value for name, several in lists.items() for i, value in enumerate(several)}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], report: Mapping[str, float]) -> Memory:
         """A memory from what `tensors` and `report` gave."""
-        raise NotImplementedError
+        counts = {field.name: sum(name.startswith(f"{field.name}.") for name in tensors) for field in fields(cls)}
+        # Cloned, since sums go by where a tensor lies: those of a file begin anywhere, not at a multiple of 64 bytes.
+        return cls(**{name: [tensors[f"{name}.{i}"].clone() for i in range(n)] for name, n in counts.items()})
 
 
 class Method(Settings, ABC):
     """Base of the methods; all hooks but `loss_terms` do nothing unless filled in, at most once each.
 
-    name    key in `METHODS`, file names and tables
-    label   as figures write it
+    name         key in `METHODS`, file names and tables
+    label        as figures write it
+    weighs_only  name of a setting, if any, that changes nothing of what is kept: runs that differ in it share a memory
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
+    weighs_only: ClassVar[str] = ""
 
     def check(self, net: Network, tasks: int) -> None:
         """Refuse settings that cannot serve this network and number of tasks, before anything is learned."""
@@ -123,7 +132,7 @@ class Method(Settings, ABC):
             hash(self)
         except TypeError:  # a setting of a reader's own may be a list
             return None
-        return self
+        return self.replace(**{self.weighs_only: 0.0}) if self.weighs_only else self
 
 
 def record(net: Network, inputs: Tensor, *, batch_size: int = 1024, **answers: Callable[[Tensor], Tensor]) -> Targets:
@@ -150,6 +159,12 @@ def per_old_task(value: float | tuple[float, ...], count: int, name: str) -> tup
             "per old task in the order learned."
         )
     return value[:count] if isinstance(value, tuple) else (value,) * count
+
+
+def drawn_samples(task: Task, count: int, seed: int, t: int) -> Split:
+    """Up to `count` training samples of task t, drawn by the seed: those that a Fisher information is taken over."""
+    rows = torch.randperm(len(task.train), generator=generator(seed, "fisher samples", t))[:count]
+    return task.train.take(rows.to(task.train.labels.device))
 
 
 def each_task(term: Callable[[Tensor, Tensor], Tensor], pair: tuple[Tensor, Tensor], sizes: Sequence[int]) -> Tensor:

@@ -33,10 +33,6 @@ class EncoderMemory(Memory):
     def __post_init__(self):
         object.__setattr__(self, "codes", stack_encoders(self.encoders))
 
-    def bytes(self) -> int:
-        """Memory kept for all old tasks: weights and biases of the encoders."""
-        return sum(parameter.nbytes for encoder in self.encoders for parameter in encoder.parameters())
-
     def encoder(self, task: int) -> Encoder | None:
         """The encoder of one old task."""
         return self.encoders[task] if task < len(self.encoders) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -26,12 +26,8 @@ class ReplayMemory(Memory):
 
     stored: tuple[Split, ...]
 
-    def bytes(self) -> int:
-        """Inputs as they are replayed, float32, and int64 labels; pixels kept as bytes would take a quarter."""
-        return sum(value.nbytes for value in self.tensors().values())
-
     def tensors(self) -> dict[str, Tensor]:
-        """inputs.t (n, *input_shape) and labels.t (n,) of each old task."""
+        """inputs.t (n, *input_shape), float32 as they are replayed, and labels.t (n,) of each old task."""
         return {f"{k}.{t}": getattr(split, k) for t, split in enumerate(self.stored) for k in ("inputs", "labels")}
 
     @classmethod
@@ -55,6 +51,7 @@ class Replay(Method):
 
     name = "replay"
     label = "Replay"
+    weighs_only = "replay_weight"
 
     images_per_class: int = setting(5, "Training images of each class that are stored once a task is learned.", low=1)
     replay_weight: float = as_in(MethodSettings, "replay_weight")
@@ -73,11 +70,6 @@ class Replay(Method):
         rows = exemplars(task, self.images_per_class, generator(seed, "replay images", t))
         new = Split(task.train.inputs[rows], task.train.labels[rows])
         return ReplayMemory((*memory.stored, new) if memory else (new,))
-
-    @property
-    def memory_key(self) -> Hashable:
-        """All but the weight, which changes nothing of what is stored."""
-        return self.replace(replay_weight=0.0)
 
 
 def exemplars(task: Task, per_class: int, draw: torch.Generator) -> Tensor:
