@@ -23,14 +23,18 @@ __all__ = [
     "accuracy",
     "average_accuracy",
     "backward_transfer",
+    "cka",
     "confidence_interval",
+    "drift_parts",
     "feature_distance",
     "feature_norm",
     "feature_shift",
     "forgetting",
     "forward_transfer",
+    "kl_divergence",
     "largest_curvature",
     "pareto_front",
+    "stability_gap",
     "unexplained_variance",
 ]
 
@@ -74,6 +78,69 @@ def feature_shift(now: Tensor, before: Tensor, weight: Tensor) -> tuple[float, f
     basis = torch.linalg.qr(weight.T).Q
     across = move @ basis @ basis.T
     return across.norm(dim=1).mean().item(), (move - across).norm(dim=1).mean().item()
+
+
+def drift_parts(now: Tensor, before: Tensor, code: Tensor, head: Tensor) -> tuple[float, float, float]:
+    r"""M14: the squared feature distance in parts: seen by the code, read by the old head beyond that, free.
+
+    Means of $\lVert P_c v\rVert_2^2$, $\lVert (P_{ch} - P_c) v\rVert_2^2$ and $\lVert (I - P_{ch}) v\rVert_2^2$ with
+    $v = F(x) - F^*(x)$, $P_c$ onto the rows of the encoder, $P_{ch}$ onto those of encoder and head together.
+
+    now, before  (batch, features)  F(x) and F*(x)
+    code         (code, features)   weight of the old task's encoder
+    head         (out, features)    weight of the first layer that reads the features on the way to the old head
+    returns      three means over the batch, in squared units of the features; they add up to that of ||v||^2
+    note         a direction that both see counts as seen by the code
+    """
+    move = now - before
+    whole, coded, both = (
+        (move @ basis).square().sum(dim=1).mean().item()
+        for basis in (torch.eye(move.shape[1]).to(move), _row_space(code), _row_space(torch.cat([code, head])))
+    )
+    return coded, both - coded, whole - both
+
+
+def _row_space(rows: Tensor) -> Tensor:
+    """An orthonormal basis of what the rows span, (features, rank)."""
+    _, values, vectors = torch.linalg.svd(rows, full_matrices=False)
+    return vectors[values > values[0] * 1e-6].T
+
+
+def cka(now: Tensor, before: Tensor) -> float:
+    r"""M16: linear CKA, how alike two representations are up to rotation and scale.
+
+    $\lVert Y^\top X\rVert_F^2 \,/\, (\lVert X^\top X\rVert_F \lVert Y^\top Y\rVert_F)$, columns centred
+
+    now, before  (batch, size) and (batch, other size)  of the same inputs, in the same order
+    returns      0..1; 1 where one is a rotated and scaled copy of the other
+    source       Kornblith et al. 2019
+    """
+    x, y = (side - side.mean(dim=0) for side in (now, before))
+    x, y = x @ x.T, y @ y.T  # (batch, batch): the same numbers, whatever the sizes
+    return ((x * y).sum() / (x.norm() * y.norm())).item()
+
+
+def kl_divergence(logits_before: Tensor, logits_now: Tensor) -> float:
+    r"""M18: how far answers have moved, without labels.   mean of $\sum_k p^*_k (\log p^*_k - \log p_k)$
+
+    logits_before, logits_now  (batch, classes)
+    returns  a float of at least 0, in nats
+    source   as a predictor of forgetting: Shenfeld, Pari and Agrawal 2025 (arXiv 2509.04259)
+    """
+    before, now = (torch.log_softmax(logits, dim=1) for logits in (logits_before, logits_now))
+    return (before.exp() * (before - now)).sum(dim=1).mean().item()
+
+
+def stability_gap(readings: ArrayLike) -> tuple[float, float]:
+    """M12: the lowest old-task accuracy on the way, and how far below the last one it lies.
+
+    readings  (n,)  accuracies in the order of the steps of one training
+    returns   lowest, depth: in the units of the readings; depth is at least 0
+    source    De Lange, van de Ven and Tuytelaars 2023 (arXiv 2205.13452): their min-ACC, here against the end
+    note      the least of noisy readings lies below the least of the true values: compare at equal numbers of readings
+    """
+    readings = np.asarray(readings, dtype=float)
+    return float(readings.min()), float(readings[-1] - readings.min())
 
 
 def unexplained_variance(reconstructed: Tensor, features: Tensor) -> float:

@@ -1,0 +1,326 @@
+"""Measures along the run: what happens inside a network while it forgets.
+
+`along` drives a run and asks functions of the loop's step at every few steps; some functions here make such measures,
+others compare a network before a task with the one after it. Measuring changes no weight of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from ebll import metrics
+from ebll.autoencoder import Encoder
+from ebll.data import Split, Task
+from ebll.errors import InputError, check_choice, check_count
+from ebll.fisher import linear_layers
+from ebll.losses import class_loss, code_distance
+from ebll.methods import Term
+from ebll.networks import Network, evaluating
+from ebll.protocol import learn
+from ebll.recording import Run
+from ebll.seeds import cpu_threads
+from ebll.settings import TrainSettings
+from ebll.training import Step
+
+if TYPE_CHECKING:  # pandas is imported where a table is made
+    import pandas as pd
+
+__all__ = [
+    "Measure",
+    "Plane",
+    "along",
+    "competition",
+    "curvatures",
+    "drift",
+    "gradient_cosines",
+    "learner_signals",
+    "losses_at",
+    "plane_through",
+    "probe_accuracy",
+    "probes",
+    "representations",
+    "term_gradients",
+    "weights_of",
+]
+
+Measure = Callable[[Step], Mapping[str, float]]
+"""Column -> value, at a step of the loop before its update."""
+
+
+def along(
+    run: Run, tasks: Sequence[Task], settings: TrainSettings, measures: Iterable[Measure], every: int = 20
+) -> pd.DataFrame:
+    """Take a run that was begun to its end, and measure the training of its tasks after the first as it goes on.
+
+    run       from `ebll.protocol.begin`, most often with a `start`
+    measures  functions of the step; `competition` and `drift` make some
+    every     steps between two measurements; the last step, which has no terms any more, is measured too
+    returns   training (the task), step, and the columns of the measures
+    """
+    import pandas as pd
+
+    check_count(every, "every")
+    rows, measures = [], list(measures)
+    with cpu_threads(settings.threads):
+        for step in learn(run, tasks, settings):
+            if step.task and step.stage == "train" and (step.index % every == 0 or step.index == step.total):
+                values = {name: value for measure in measures for name, value in measure(step).items()}
+                rows.append({"training": tasks[step.task].name, "step": step.index, **values})
+    return pd.DataFrame(rows)
+
+
+# ---- competition of the terms, measured by their gradients
+
+
+def term_gradients(terms: Mapping[str, Term], parameters: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Term -> gradient of its weighted value in some parameters, as one vector; zeros where it does not reach them.
+
+    The graph is kept, so that the loop can still take its own step.
+    """
+    values = {name: term.weighted() for name, term in terms.items()}
+    options = {"retain_graph": True, "materialize_grads": True}
+    return {
+        name: parameters_to_vector(
+            torch.autograd.grad(value, parameters, **options)
+            if value.requires_grad
+            else [torch.zeros_like(parameter) for parameter in parameters]
+        )
+        for name, value in values.items()
+    }
+
+
+def gradient_cosines(gradients: Mapping[str, Tensor]) -> dict[str, float]:
+    r"""M13: norm of each gradient, and the cosine of each two.
+
+    $\lVert g_j\rVert_2$ and $g_j^\top g_k / (\lVert g_j\rVert_2 \lVert g_k\rVert_2)$
+
+    gradients  name -> (n,)
+    returns    norm_NAME, and cosine_NAME_OTHER in -1..1: below 0 the two pull against each other; NaN where one is zero
+    """
+    norms = {name: gradient.norm() for name, gradient in gradients.items()}
+    cosines = {(a, b): gradients[a] @ gradients[b] / (norms[a] * norms[b]) for a, b in combinations(gradients, 2)}
+    return {f"norm_{name}": norm.item() for name, norm in norms.items()} | {
+        f"cosine_{a}_{b}": cosine.item() for (a, b), cosine in cosines.items()
+    }
+
+
+def competition(old: Split, t: int = 0) -> Measure:
+    """M13 on F: of the method's weighted terms, and of `old`, E1 on held-out images of old task t.
+
+    The gradient of the old task's own loss is an oracle: a learner without old data could not compute it.
+    """
+
+    def measure(step: Step) -> dict[str, float]:
+        if not step.terms:
+            return {}
+        parameters = list(step.net.features.parameters())
+        loss = class_loss(step.net(old.inputs, t), old.labels)
+        return gradient_cosines(term_gradients({**step.terms, "old": Term(loss)}, parameters))
+
+    return measure
+
+
+def curvatures(step: Step) -> dict[str, float]:
+    """Step size times M11 of each weighted term on F: SGD with momentum mu overshoots above 2 (1 + mu).
+
+    Dear: 40 products with the Hessian a term.
+    """
+    parameters = list(step.net.features.parameters())
+    values = {name: term.weighted() for name, term in step.terms.items()}
+    return {
+        f"curvature_{name}": step.learning_rate * metrics.largest_curvature(value, parameters)
+        for name, value in values.items()
+        if value.requires_grad
+    }
+
+
+# ---- where the features go
+
+
+def drift(before: Network, encoder: Encoder, inputs: Mapping[str, Tensor], t: int = 0) -> Measure:
+    """M14 of task t's encoder and head, on several sets of inputs.
+
+    before    the network as it was before the task; its features of the inputs are kept
+    inputs    name -> (n, *input_shape), such as {"old": ..., "new": ...}
+    measures  code_NAME, head_NAME, free_NAME, in squared units of the features
+    """
+    code, head = encoder.weight.detach(), _reader(before, t).weight.detach()
+    with evaluating(before), torch.no_grad():
+        kept = {name: before.features(given) for name, given in inputs.items()}
+
+    def measure(step: Step) -> dict[str, float]:
+        with evaluating(step.net), torch.no_grad():
+            now = {name: step.net.features(given) for name, given in inputs.items()}
+        parts = {name: metrics.drift_parts(now[name], kept[name], code, head) for name in inputs}
+        return {
+            f"{part}_{name}": value
+            for name, values in parts.items()
+            for part, value in zip(("code", "head", "free"), values, strict=True)
+        }
+
+    return measure
+
+
+def _reader(net: Network, t: int) -> nn.Linear:
+    """The first linear layer after F on the way to a head."""
+    return next(part for part in [*net.operator.modules(), *net.heads[t].modules()] if isinstance(part, nn.Linear))
+
+
+# ---- readout or representation
+
+
+def representations(net: Network, t: int, inputs: Tensor) -> dict[str, Tensor]:
+    """What each linear or convolutional layer on the way to a head is given: name -> (n, size).
+
+    The first are the images themselves, `features` are F(x), the last is what the head reads.
+    """
+    layers = linear_layers(net.features, net.operator, net.heads[t])
+    given: dict[str, Tensor] = {}
+    names = ["images", *(f"layer {i}" for i in range(1, len(layers)))]
+    reader = layers.index(_reader(net, t))
+    names[reader] = "features"
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, arguments, name=name: given.update({name: arguments[0].flatten(1)}))
+        for layer, name in zip(layers, names, strict=True)
+    ]
+    try:
+        with evaluating(net), torch.no_grad():
+            net(inputs, t)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return given
+
+
+def probe_accuracy(known: Tensor, labels: Tensor, asked: Tensor, answers: Tensor, decay: float = 1e-3) -> float:
+    """M15: accuracy of a linear classifier that is fitted to frozen features.
+
+    known, labels    (n, size), (n,)  what it is fitted to, by E1 + decay / 2 * squared norm of its weight (L-BFGS)
+    asked, answers   (m, size), (m,)  what it is tried on
+    returns    0..1
+    raises     `InputError` for labels of one class
+    source     probes: Alain and Bengio 2017 (arXiv 1610.01644); of forgetting: Davari et al. 2022 (arXiv 2203.13381)
+    """
+    if len(labels.unique()) < 2:
+        raise InputError("A linear probe needs labels of two classes or more; all of these are of one class.")
+    centre, scale = known.mean(dim=0), known.std()
+    known, asked = (known - centre) / scale, (asked - centre) / scale
+    probe = nn.Linear(known.shape[1], int(labels.max()) + 1, device=known.device)
+    nn.init.zeros_(probe.weight)
+    nn.init.zeros_(probe.bias)
+    optimizer = torch.optim.LBFGS(probe.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = class_loss(probe(known), labels) + 0.5 * decay * probe.weight.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    with torch.no_grad():
+        return metrics.accuracy(probe(asked), answers)
+
+
+def probes(net: Network, t: int, task: Task, layers: Sequence[str] | None = None) -> dict[str, float]:
+    """Layer -> M15 on old task t: fitted to its training split, tried on its validation split. Dear: seconds a layer.
+
+    layers   names as in `representations`; all if None
+
+    What a probe regains beside the old head was lost in the readout; what it does not regain, compared with a probe of
+    the network before, was lost in the representation.
+    """
+    known, asked = representations(net, t, task.train.inputs), representations(net, t, task.validation.inputs)
+    chosen = [check_choice(name, known, "Layer") for name in (known if layers is None else layers)]
+    labels, answers = task.train.labels, task.validation.labels
+    return {name: probe_accuracy(known[name], labels, asked[name], answers) for name in chosen}
+
+
+# ---- the landscape of the losses
+
+
+class Plane(NamedTuple):
+    """A plane through three points in the space of a network's weights."""
+
+    origin: Tensor  #: (n,)
+    axes: Tensor  #: (2, n), orthonormal
+
+    def place(self, weights: Tensor) -> tuple[float, float]:
+        """Coordinates of the point of the plane that is nearest to some weights, in units of the weights."""
+        return tuple((self.axes @ (weights - self.origin)).tolist())
+
+    def weights(self, points: Tensor) -> Tensor:
+        """Weights at points (m, 2) of the plane: (m, n)."""
+        return self.origin + points @ self.axes
+
+
+def plane_through(origin: Tensor, one: Tensor, other: Tensor) -> Plane:
+    """M17: the plane through three weight vectors; the first axis leads from the origin to `one`.
+
+    raises   `InputError` where they have different lengths or lie on a line: two are equal
+    """
+    if not len(origin) == len(one) == len(other):
+        raise InputError(
+            "A plane needs three networks of one structure; these have "
+            f"{len(origin)}, {len(one)} and {len(other)} weights. Separate operators have more than a shared one."
+        )
+    first, second = one - origin, other - origin
+    first = first / first.norm()
+    second = second - (second @ first) * first
+    if not second.norm() > 1e-5 * (other - origin).norm():  # also where one of them is not a number
+        raise InputError(
+            "A plane needs three ends that do not lie on a line; here two of them are equal, or all three."
+        )
+    return Plane(origin, torch.stack([first, second / second.norm()]))
+
+
+def weights_of(net: Network) -> Tensor:
+    """All weights of a network as one vector, a copy."""
+    return parameters_to_vector(net.parameters()).detach()
+
+
+def losses_at(net: Network, weights: Tensor, splits: Mapping[int, Split]) -> Tensor:
+    """E1 of some tasks at other weights of a network.
+
+    net      its structure and, where it has BatchNorm, its statistics; it is not changed
+    weights  (m, n)  such as those of a plane, or of a straight line between two networks
+    splits   task -> images and labels
+    returns  (m, tasks)
+    source   planes: Garipov et al. 2018; lines between the ends of joint and continual learning: Mirzadeh et al. 2021
+             (arXiv 2010.04495)
+    """
+    probe, losses = copy.deepcopy(net), []
+    with evaluating(probe), torch.no_grad():
+        for point in weights:
+            vector_to_parameters(point, probe.parameters())
+            losses.append([class_loss(probe(split.inputs, t), split.labels) for t, split in splits.items()])
+    return torch.tensor(losses)
+
+
+# ---- what a learner without old data could see
+
+
+def learner_signals(before: Network, now: Network, encoder: Encoder, inputs: Tensor, t: int = 0) -> dict[str, float]:
+    """How far a network has moved, by quantities that need no old data: on new inputs, and of the weights.
+
+    before, now   the network before the new task and after it
+    encoder       of old task t
+    inputs        (n, *input_shape), of the new task
+    returns       kl: M18 of the old head's answers, nats; code: E4; features: M2; weights: Euclidean distance of F
+    """
+    with evaluating(before), evaluating(now), torch.no_grad():
+        features = [net.features(inputs) for net in (before, now)]
+        answers = [net(inputs, t) for net in (before, now)]
+        moved = parameters_to_vector(now.features.parameters()) - parameters_to_vector(before.features.parameters())
+        return {
+            "kl": metrics.kl_divergence(*answers),
+            "code": code_distance(encoder(features[1]), encoder(features[0])).item(),
+            "features": metrics.feature_distance(features[1], features[0]),
+            "weights": moved.norm().item(),
+        }
