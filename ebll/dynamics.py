@@ -212,7 +212,7 @@ def probe_accuracy(known: Tensor, labels: Tensor, asked: Tensor, answers: Tensor
         raise InputError("A linear probe needs labels of two classes or more; all of these are of one class.")
     centre, scale = known.mean(dim=0), known.std()
     known, asked = (known - centre) / scale, (asked - centre) / scale
-    probe = nn.Linear(known.shape[1], int(labels.max()) + 1, device=known.device)
+    probe = nn.Linear(known.shape[1], int(labels.max()) + 1).to(known)
     nn.init.zeros_(probe.weight)
     nn.init.zeros_(probe.bias)
     optimizer = torch.optim.LBFGS(probe.parameters(), max_iter=100, line_search_fn="strong_wolfe")
@@ -286,7 +286,7 @@ def weights_of(net: Network) -> Tensor:
 
 
 def losses_at(net: Network, weights: Tensor, splits: Mapping[int, Split]) -> Tensor:
-    """E1 of some tasks at other weights of a network.
+    """E1 of some tasks at other weights of a network, for M17.
 
     net      its structure and, where it has BatchNorm, its statistics; it is not changed
     weights  (m, n)  such as those of a plane, or of a straight line between two networks
