@@ -10,7 +10,7 @@ For each net, with letters first and then mnist, digits, or textures, in this or
 2. epochs of the first task, at that rate: the fewest within a point of the best, since they cost time;
 3. the weight of each method, of five values, by the mean accuracy on all tasks at the end, over the three pairs and the
    sequence of all four tasks; the largest that is good: distillation for LwF, strength for EWC, and, at LwF's
-   distillation weight, alpha for each variant of EBLL.
+   distillation weight, alpha for each variant of EBLL; strength for the other penalties on weights; weight of replay.
 
 A value is good if its mean lies within one standard error of the best. Everything is read on validation splits. The
 winners are the defaults in `ebll/settings.py`, but for those that docs/settings.md names; a test compares the two.
@@ -68,8 +68,18 @@ CHOICES = {
     "distill_weight": Choice((0.5, 1.0, 2.0, 3.0, 5.0), "lwf"),
     "ewc_strength": Choice((100.0, 300.0, 1000.0, 3000.0, 10_000.0), "ewc"),
     **{f"alpha of {name}": Choice((0.3, 1.0, 3.0, 10.0, 30.0), name) for name in CODES},
+    "l2_strength": Choice((0.03, 0.1, 0.3, 1.0, 3.0), "l2"),
+    "moments_strength": Choice((0.001, 0.003, 0.01, 0.03, 0.1), "input-moments"),
+    "kfac_strength": Choice((0.3, 1.0, 3.0, 10.0, 30.0), "kfac"),
+    "replay_weight": Choice((0.1, 0.3, 1.0, 3.0, 10.0), "replay"),
 }
-STAGES = (("learning_rate",), ("first_epochs",), ("distill_weight", "ewc_strength"), tuple(CHOICES)[4:])
+STAGES = (
+    *(("learning_rate",), ("first_epochs",), ("distill_weight", "ewc_strength")),
+    *(
+        tuple(f"alpha of {name}" for name in CODES),
+        ("l2_strength", "moments_strength", "kfac_strength", "replay_weight"),
+    ),
+)
 """Settings that are chosen together; those of a stage use what was chosen before."""
 FIRST_EPOCHS = 16
 """Epochs of the first task while the learning rate is chosen."""
@@ -89,8 +99,9 @@ and what it would take by the three pairs alone, without the sequence of all fou
 The rule. For each net, in this order: the learning rate, for all tasks and methods alike, by the mean of the first
 task's accuracy and that of the new one after fine-tuning; the epochs of the first task, by its accuracy; then a
 weight for each method, by the accuracy of all tasks at the end, averaged over the three pairs and the sequence:
-distillation for LwF, strength for EWC and, at LwF's distillation weight, alpha for each variant of EBLL. Every weight
-has five values and the same seeds. The sequence counts because what serves a pair can fail there: the penalties of
+distillation for LwF, strength for EWC and, at LwF's distillation weight, alpha for each variant of EBLL; then strength
+for the other penalties on weights, and the weight of the images that replay stores. Every weight has five values and
+the same seeds. The sequence counts because what serves a pair can fail there: the penalties of
 several tasks add up, and the steps of SGD are then too large for them. A run that diverged counts as 0.
 
 A value is good if its mean score lies within one standard error of the best one (Breiman's rule). Of good weights the
