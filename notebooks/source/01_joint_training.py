@@ -157,21 +157,22 @@ assert by_hand[0] - by_hand[1] == ebll.metrics.forgetting(matrix)  # M5 of two t
 
 # %% recall-by-hand
 one = predictions.query("label == 'E' and method == 'finetune' and seed == 0 and stage == 'train'")
-by_hand = (one["predicted"] == "E").groupby(one["step"]).mean()
-assert by_hand.tolist() == ebll.plots.recall(one)["recall"].tolist()
+by_hand = 100 * (one["predicted"] == "E").groupby(one["step"]).mean()
+assert ebll.plots.class_recall(one).table[["before", "after"]].values.tolist() == [[by_hand.iloc[0], by_hand.iloc[-1]]]
 ebll.plots.class_recall(predictions, ["joint", "finetune"])
 
 # %% confusion
-ebll.plots.confusion_change(predictions, "finetune")
+ebll.plots.confusion_matrix(predictions, "finetune")
 
 # %% images
 ebll.plots.forgotten_images(predictions, letters, "finetune")
 
 # %% what-saw tags=["hidden"]
-recalls = ebll.plots.recall(predictions.query("method == 'finetune'")).groupby(["label", "seed"])["recall"]
-change = 100 * (recalls.last() - recalls.first()).groupby("label").mean().sort_values()
+recalls = ebll.plots.class_recall(predictions, "finetune").table.groupby("label")[["before", "after"]].mean()
+change = (recalls["after"] - recalls["before"]).sort_values()
 answers = ebll.plots.confusion(predictions.query("method == 'finetune'")).query("label != predicted")
-pairs = answers.set_index(["label", "predicted"])["change"].sort_values(ascending=False)
+answers = answers.set_index(["label", "predicted"])
+pairs = (answers["after"] - answers["before"]).sort_values(ascending=False)
 most = ", ".join(f"{old} → {new}" for old, new in pairs.index[:3])
 drawn_to = pairs.groupby("predicted").sum().nlargest(2).index
 ebll.course.say(

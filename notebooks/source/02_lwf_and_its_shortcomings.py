@@ -183,7 +183,7 @@ predictions = runs["textures"].predictions  # a row for each method, seed, step 
 one = predictions.query("method == 'finetune' and seed == 0 and stage == 'train'")
 after = one[one["step"] == one["step"].max()]
 recall_by_hand = (after["label"] == after["predicted"]).groupby(after["label"]).mean()
-library = ebll.plots.recall(one).query(f"step == {one['step'].max()}").set_index("label")["recall"]
+library = ebll.plots.class_recall(one).table.set_index("label")["after"] / 100
 assert all(abs(library[letter] - recall_by_hand[letter]) < 1e-9 for letter in letters.classes)
 
 # %% forgotten-classes
@@ -277,9 +277,10 @@ for task, name, seed in itertools.product((mnist, textures), ("finetune", "lwf")
 drifts = pd.DataFrame(rows)
 
 # %% drift-figure
-ebll.plots.dumbbells(
-    drifts, "nats", "answers to", "task", xlabel="drift, nats", title="How far the answers of the letters' head drift",
-    caption="Validation images; a panel for each new task; the number: how many times smaller the drift is with LwF",
+lines = drifts.assign(gap=drifts["task"].map(gap), line=drifts["method"] + ", " + drifts["answers to"])
+ebll.plots.over_setting(
+    lines, "gap", {"nats": "drift, nats"}, by="line", xlabel="gap of the new task (mnist, textures)", log=False, log_y=True,
+    title="How far the answers of the letters' head drift", caption="Validation images",
 )  # fmt: skip
 
 # %% proxy-text [markdown]
@@ -441,7 +442,7 @@ ebll.course.checks.find_the_bug(my_bugs)
 #   net = train(copy.deepcopy(warm["textures", 0]), textures, 0, distilled(proxy, recorded(old, proxy)))
 #   ebll.recording.measure_accuracy(net, 0, letters.validation)
 #   ```
-# - `ebll.plots.confusion_change(predictions)` shows which letter is taken for which.
+# - `ebll.plots.confusion_matrix(predictions)` shows which letter is taken for which.
 # - Next: `03_autoencoder_submanifold.ipynb` finds out what of the features a task needs.
 #
 # ## References

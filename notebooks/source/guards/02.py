@@ -1,6 +1,6 @@
 # %% forgotten-classes
-recalls = ebll.plots.recall(predictions).groupby(["method", "label", "step"])["recall"].mean().unstack("step")
-lost = (recalls.iloc[:, 0] - recalls.iloc[:, -1]).unstack("method")
+recalls = ebll.plots.class_recall(predictions).table.groupby(["label", "method"])[["before", "after"]].mean() / 100
+lost = (recalls["before"] - recalls["after"]).unstack("method")
 assert lost["finetune"].max() > 0.35, "some letters lose most of their recall"
 assert (lost["finetune"] < 0.03).sum() >= 3, "others nothing"
 
