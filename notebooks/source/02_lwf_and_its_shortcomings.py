@@ -394,7 +394,7 @@ def logged(term, curve):
 
 log = []
 for bug, term in bugs.items():
-    train(copy.deepcopy(before), mnist, 0, logged(term, ebll.course.SUSPECTS.get(bug, "lwf")))
+    train(copy.deepcopy(before), mnist, 0, logged(term, "lwf" if bug == "LwF" else ebll.course.curve_of(bug)))
 
 # %% bug-figure
 ebll.plots.over_setting(

@@ -103,6 +103,29 @@ def fit(features, labels, classify, objective, code_size, seed, epochs=8, learni
     return autoencoder.requires_grad_(False)
 
 
+# %% plane-figure tags=["hidden"]
+def drawn(panels, features, labels, classify, classes, origin=0.0, directions=None):
+    """Features, reconstructions and what the head says, in the plane of two directions; none: the two features."""
+    directions = torch.eye(2).to(features) if directions is None else directions
+    rows = torch.cat([(labels == label).nonzero()[:20, 0] for label in classes])
+    parts = []
+    for panel, back in panels.items():
+        places = torch.cat([(v[rows] - origin) @ directions.T for v in (features, back)], dim=1)
+        part = pd.DataFrame(places.cpu(), columns=["x", "y", "x_back", "y_back"]).assign(panel=panel)
+        part["label"] = [classes[int(label)] for label in labels[rows]]
+        part["share"] = ebll.metrics.unexplained_variance(back, features)
+        parts.append(part.assign(accuracy=ebll.metrics.accuracy(classify(back), labels)))
+    points = pd.concat(parts)
+    edges = []
+    for side in (points[["x", "x_back"]], points[["y", "y_back"]]):
+        low, high = side.min().min(), side.max().max()
+        edges.append(torch.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 80))
+    grid = torch.cartesian_prod(*edges)
+    said = classify(origin + grid.to(features) @ directions).argmax(dim=1).tolist()
+    regions = pd.DataFrame(grid, columns=["x", "y"]).assign(label=[classes.get(label, "") for label in said])
+    return ebll.plots.submanifold(points, regions=regions)
+
+
 # %% pca-predict [markdown]
 # **Predict first.** Draw the reconstructions of PCA, and of the autoencoder. Which has the lower FVU? Will the head still tell the
 # moons apart?
@@ -120,7 +143,7 @@ panels = {"PCA": pca(features, held_out, 1), "autoencoder, E2a": unsupervised(he
 by_hand = error(unsupervised(held_out), held_out, None, None)
 assert torch.isclose(by_hand, ebll.losses.reconstruction_error(unsupervised(held_out), held_out))
 points = held_out, moons.validation.labels, classify, dict(enumerate(moons.classes))
-ebll.plots.submanifold(**ebll.course.in_plane(panels, *points))
+drawn(panels, *points)
 
 # %% pca-saw [markdown]
 # **What we saw.** PCA's reconstructions lie on a line, the autoencoder's on a segment of nearly the same line: the decoder
@@ -169,7 +192,7 @@ def aware(recon_weight):
 
 fits = {weight: fit(features, moons.train.labels, classify, aware(weight), **options) for weight in (1.0, 0.1, 0.0)}
 panels = {"E2a alone": unsupervised(held_out)} | {f"E2, λ = {weight:g}": ae(held_out) for weight, ae in fits.items()}
-ebll.plots.submanifold(**ebll.course.in_plane(panels, *points))
+drawn(panels, *points)
 
 # %% aware-library
 settings = ebll.AutoencoderSettings(code_size=1, recon_weight=0.1, epochs=40, learning_rate=0.01)
@@ -271,7 +294,9 @@ for weight in (0.01, 0.0):
     code = fit(features, letters.train.labels, classify, aware(weight), 8, seed=0)
     panels[f"E2, λ = {weight:g}, 8 numbers"] = code(held_out)
 shown = {letters.classes.index(name): name for name in "CFJ"}  # edit me: any three
-ebll.plots.submanifold(**ebll.course.in_plane(panels, held_out, labels, classify, shown))
+means = torch.stack([held_out[labels == label].mean(dim=0) for label in shown])
+directions = torch.linalg.qr((means[1:] - means[0]).T).Q.T  # of the plane through the three means
+drawn(panels, held_out, labels, classify, shown, means[0], directions)
 
 # %% plane-saw [markdown]
 # **What we saw.** PCA moves many letters towards the middle of the plane, between the regions: its directions were spent

@@ -43,8 +43,7 @@ assert learned["E3 on letters"] > learned["lwf"] - 1, "the new tasks are learned
 # %% bug-runs
 curves = pd.DataFrame(log).set_index(["curve", "step"])
 first, last = curves.xs(0, level="step"), curves.groupby("curve").last()
-names = ebll.course.SUSPECTS
-frozen, squared, noise, late = (names[bug] for bug in bugs if bug in names)
+frozen, squared, noise, late = (ebll.course.curve_of(bug) for bug in bugs if bug != "LwF")
 assert curves.loc["lwf"].equals(curves.loc[late]), "no bug: the same run"
 assert abs(first["term"][frozen] - first["term"]["lwf"]) < 1e-4, "begins at the entropy of the old answers"
 assert first["term"][noise] > first["term"]["lwf"] + 0.3

@@ -24,7 +24,7 @@ assert difference["fvu"][8] > 5
 assert abs(difference["accuracy"][64]) < 4, "with a quarter of the features the two are level"
 
 # %% plane
-points = ebll.course.in_plane(panels, held_out, labels, classify, shown)["points"]
+points = drawn(panels, held_out, labels, classify, shown, means[0], directions).table
 found = points.groupby("panel", sort=False)[["share", "accuracy"]].first()
 assert found["share"].is_monotonic_increasing
 assert found["accuracy"].iloc[0] < found["accuracy"].iloc[1:].min() - 0.15
