@@ -148,30 +148,32 @@ def stability_plasticity(
     can be had without learning in sequence.
     table: in percent, a row per seed: sequence, method, strength where given, seed, old, new, their means, seeds
     """
-    more = ("strength",) if "strength" in accuracy else ()
-    filled = accuracy.assign(**{name: accuracy[name].astype(float).fillna(0) for name in more})
-    rows = tables.of_methods(tables.outcomes(filled, sequences, more), methods).dropna(subset=["old", "new"])
+    more = ("strength",) if "strength" in getattr(accuracy, "columns", ()) else ()
+    if more:
+        accuracy = accuracy.assign(strength=accuracy["strength"].astype(float).fillna(0.0))
+    rows = tables.of_methods(tables.outcomes(accuracy, sequences, more), methods).dropna(subset=["old", "new"])
     if rows.empty:
         raise InputError("No run in the accuracy table reached the end of its sequence: there is nothing to draw.")
     titles = dict(zip(rows["sequence"], rows["words"], strict=True))
     table = tables.by_seed(rows, ["sequence", "method", *more], "old", "new", sequence=titles)
     names, columns = styles(table["method"]), min(len(titles), 2)
-    note, height = f"{split.capitalize()} data" + ("; lines: weak to strong" if more else ""), 3.6
-    headings = [*titles.values()]
-    figure, axes = new_figure(table, TITLE, note, headings, height if columns == 1 else 2.8, columns=columns)
+    several = {name for name, own in table.groupby("method") if more and own["strength"].nunique() > 1}
+    note = f"{split.capitalize()} data" + ("; lines: weak to strong" if several else "")
+    height = 3.6 if columns == 1 else 2.8
+    figure, axes = new_figure(table, TITLE, note, [*titles.values()], height, columns=columns)
     for one, (sequence, heading) in zip(axes, titles.items(), strict=True):
         told = []
         for name, own in table[table["sequence"] == sequence].groupby("method", sort=False):
             _draw_method(one, name, names[name], own)
-            for _, rows in own.groupby([*more] or "method", sort=False):
-                at = f" at {rows['strength'].iloc[0]:g}" if more and own["strength"].nunique() > 1 else ""
-                numbers = f"{words.spread(rows['old'])} % old, {words.spread(rows['new'])} % new"
+            for _, setting in own.groupby([*more] or "method", sort=False):
+                at = f" at {setting['strength'].iloc[0]:g}" if name in several else ""
+                numbers = f"{words.spread(setting['old'])} % old, {words.spread(setting['new'])} % new"
                 told.append(f"{names[name].label}{at} {numbers}")
         one.set(xlim=(None, min(one.get_xlim()[1], 100)), ylim=(None, min(one.get_ylim()[1], 100)))
         one.locator_params(nbins=6, steps=[1, 2, 5, 10])
         describe(figure, f"{heading}: {'; '.join(told)}")
     label(axes, *AXES, middle=0.37)
-    lines = {name for name in names if name in REFERENCES or more}
+    lines = several.union(REFERENCES)
     looks = [style if name in lines else dataclasses.replace(style, line="") for name, style in names.items()]
     legend_beside(axes[columns - 1], looks)
     return figure
