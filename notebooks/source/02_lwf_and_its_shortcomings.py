@@ -277,7 +277,7 @@ for task, name, seed in itertools.product((mnist, textures), ("finetune", "lwf")
 drifts = pd.DataFrame(rows)
 
 # %% drift-figure
-lines = drifts.assign(gap=drifts["task"].map(gap), line=drifts["method"] + ", " + drifts["answers to"])
+lines = drifts.assign(gap=drifts["task"].map(gap.round(2)), line=drifts["method"] + ", " + drifts["answers to"])
 ebll.plots.over_setting(
     lines, "gap", {"nats": "drift, nats"}, by="line", xlabel="gap of the new task (mnist, textures)", log=False, log_y=True,
     title="How far the answers of the letters' head drift", caption="Validation images",
