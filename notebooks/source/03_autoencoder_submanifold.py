@@ -2,8 +2,7 @@
 # # What a task needs of the features, and what a code sees of them
 #
 # A network describes a letter by 256 numbers. Which of them does the task need? You send the features through
-# a **bottleneck**: principal components, an autoencoder, the task-aware autoencoder of EBLL; first in a plane, then with
-# images.
+# a **bottleneck**: principal components, an autoencoder, the task-aware autoencoder of EBLL.
 #
 # - **What for**: EBLL keeps the encoder of an old task. Here you see what that keeps.
 # - **For whom**: anyone who has trained a network in PyTorch and has met the singular value decomposition.
@@ -19,8 +18,8 @@
 # 3. **compare** it with PCA at equal code size;
 # 4. **tell** which movement of features a code sees, and which is free.
 #
-# Ids such as E2 and M8 lead to formula, function and test: see [the equations](../docs/equations.md) and
-# [the glossary](../docs/glossary.md). The appendix, `03b_autoencoder_details.ipynb`, has the details.
+# Ids such as E2 and M8 stand in [the equations](../docs/equations.md), words in [the glossary](../docs/glossary.md). The
+# appendix, `03b_autoencoder_details.ipynb`, has the details.
 
 # %% setup tags=["environment"]
 import copy
@@ -280,12 +279,10 @@ ebll.course.say(
 )
 
 # %% plane-text [markdown]
-# ### In a plane
+# ### Where do the reconstructions lie?
 #
 # The mean features of three letters span a plane, onto which all features are projected. Shaded is what the frozen head
 # says of features *in* that plane.
-#
-# **Predict first.** Where will the reconstructions lie when 8 numbers are PCA's, and when they are fitted to the task?
 
 # %% plane
 features, held_out, classify = networks[0]
@@ -309,19 +306,19 @@ drawn(panels, held_out, labels, classify, shown, means[0], directions)
 #
 # $$\tfrac12\,\lVert \sigma(W_{enc} F(x)) - \sigma(W_{enc} F^*(x))\rVert_2^2$$
 #
-# What the encoder sees of the features is held, the rest is free. Below are the moons of section 1 again, while blobs are learned.
-# On the right, upwards is the direction that the code sees.
+# Below are the moons of section 1 again, while blobs are learned. On the right are **level lines**, along which the code has one
+# value, and the segment that the decoder can make.
 #
-# **Predict first.** The **level lines** of the code, on which it has one value: are they curved or straight? At right angles to
-# the segment that the decoder can make?
+# **Predict first.** Must the two be at right angles? And if the code hardly moves, will the head still read all moons?
 
 # %% level-lines
 ebll.widgets.plane("seed=2, distill_weight=0.5", hide=["alpha", "distill_weight", "distance"])
 
 # %% level-lines-saw [markdown]
-# **What we saw.** They are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
+# **What we saw.** No: level lines are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
-# lines and little across them. And yet it keeps hardly more moons than LwF in this run: the code was held, $T$ was not.
+# lines, which is free, and little across them. And yet it keeps hardly more moons than LwF in this run: the code was held, $T$
+# was not.
 #
 # **Exercise 2.** Movement across the level lines and along them (M10): mean lengths of the part of $F(x) - F^*(x)$ that a code sees,
 # and of the rest. On paper: with $W_{enc} = (0, 2)$, a move of $(3, 4)$ goes 4 across and 3 along.
@@ -344,14 +341,16 @@ ebll.course.checks.feature_shift(my_feature_shift)
 # %% explorer-text [markdown]
 # ### The same with images
 #
-# The explorer fits the autoencoder anew when you move a control. One of its curves is E4 for a move of a letter's features by one
-# standard deviation along each principal direction. Where does it fall off, and where when the code shrinks from 64 to 8?
+# The explorer fits the autoencoder anew when you move a control. In its plane, darker means a larger E4 of a move there.
+#
+# **Predict first.** Its curve is E4 for a move of a letter's features by one standard deviation along each principal direction.
+# Where does it fall off, and where when the code shrinks from 64 to 8?
 
 # %% explorer
 ebll.widgets.submanifold_explorer()
 
 # %% weight-text [markdown]
-# It falls off where the code ends: beyond, features may move as they like.
+# **What we saw.** It falls off where the code ends: beyond, features may move as they like.
 #
 # ### Does lambda matter for what is kept?
 #
@@ -387,6 +386,10 @@ ebll.plots.over_setting(
 # **What we saw.** The useful one, on average: a code of 16 that must rebuild all features spends itself on what varies most, and
 # lets go of what the head reads.
 #
+# Why reconstruct at all, then? For the letters kept here, there is no need. But at $\lambda = 0$ the code answers to one head
+# alone, and the decoder may make features that no image has. A little reconstruction ties the code to the features that do
+# occur. That this keeps more, these runs do not show.
+#
 # **Open question.** With the moons EBLL holds the code, and yet the head misreads some of them. What has changed, if
 # not the code? What else would you hold? (`04_ebll.ipynb` puts the old $T$ back.)
 #
@@ -399,11 +402,10 @@ ebll.plots.over_setting(
 #
 # ## What to try next
 #
-# - `shown` in section 3: three letters that look alike. Are their regions still apart?
+# - `shown` in section 3: three letters that look alike.
 # - The same in another net: `ebll.widgets.submanifold_explorer(net="cnn")`.
 #
 # ## References
 #
-# - A. Rannen Triki, R. Aljundi, M. Blaschko, T. Tuytelaars: Encoder Based Lifelong Learning. ICCV 2017, section 3.3.1.
-#   [arXiv 1704.01920](https://arxiv.org/abs/1704.01920)
-# - C. Eckart, G. Young: The approximation of one matrix by another of lower rank. Psychometrika 1, 1936.
+# - A. Rannen Triki et al., EBLL, section 3.3.1: [arXiv 1704.01920](https://arxiv.org/abs/1704.01920)
+# - C. Eckart, G. Young: Psychometrika 1, 1936.

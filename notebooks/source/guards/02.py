@@ -3,6 +3,8 @@ recalls = ebll.plots.class_recall(predictions).table.groupby(["label", "method"]
 lost = (recalls["before"] - recalls["after"]).unstack("method")
 assert lost["finetune"].max() > 0.35, "some letters lose most of their recall"
 assert (lost["finetune"] < 0.03).sum() >= 3, "others nothing"
+same = lost.corr("spearman")["finetune"]
+assert same["lwf"] > 0.4 and same["ebll"] > 0.4, "mostly the same letters"
 
 # %% forgotten-images
 count = ebll.plots.lost_images(predictions).groupby("method").size()
@@ -19,6 +21,9 @@ assert (mean.loc["lwf"].diff().dropna() > 0).all(), "more with each step"
 assert not mean.loc["finetune"].is_monotonic_increasing
 assert (mean.loc["finetune"] > 3 * mean.loc["lwf"]).all()
 assert (mean.loc["ebll"] < mean.loc["lwf"]).all()
+
+# %% gap-claim
+assert (price > 0).all(), "EBLL pays with the new task"
 
 # %% drift-runs
 mean = drifts.groupby(["task", "method", "answers to"])["nats"].mean().unstack("method")
@@ -48,4 +53,6 @@ assert curves.loc["lwf"].equals(curves.loc[late]), "no bug: the same run"
 assert abs(first["term"][frozen] - first["term"]["lwf"]) < 1e-4, "begins at the entropy of the old answers"
 assert first["term"][noise] > first["term"]["lwf"] + 0.3
 assert curves.loc[squared]["term"].max() < 0.1
+finetuned = ebll.recording.measure_accuracy(runs["mnist"].runs["finetune", 0].net, 0, letters.validation)
+assert abs(last["letters"][frozen] - 100 * finetuned) < 3, "the run of fine-tuning"
 assert all(last["letters"][curve] < last["letters"]["lwf"] - 2 for curve in (frozen, squared, noise))
