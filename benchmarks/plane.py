@@ -57,7 +57,10 @@ def best(rows: pd.DataFrame) -> tuple[float, float]:
     means = 100 * rows.groupby(["alpha", "distill_weight", "method"])[["accuracy", "accuracy_new"]].mean()
     old, new = means["accuracy"].unstack(), means["accuracy_new"].unstack()
     gap = pd.concat([old["lwf"] - old["finetune"], old["ebll"] - old["lwf"]], axis=1).min(axis=1)
-    return gap.where(new.max(axis=1) - new.min(axis=1) <= COST).idxmax()
+    alike = new.max(axis=1) - new.min(axis=1) <= COST
+    if not alike.any():
+        raise SystemExit(f"With no pair of weights do the methods lie within {COST:g} points on the blobs: try others.")
+    return gap[alike].idxmax()
 
 
 def page(rows: pd.DataFrame) -> str:

@@ -110,6 +110,7 @@ def compare(
     network = build_network(net, tasks[0].input_shape)
     for method in filter(None, named.values()):
         method.check(network, len(tasks))  # before anything is learned
+        method.check_tasks(tasks)
     record = {"log_every": log_every, "samples": samples, "log_predictions": log_predictions}
     made, done, total = Comparison() if into is None else into, 0, len(named) * len(seeds)
     for seed in seeds:

@@ -50,6 +50,7 @@ class RunConfig(Settings):
     temperature: float = as_in(MethodSettings, "temperature")
     distill_weight: float = as_in(MethodSettings, "distill_weight")
     ewc_strength: float = as_in(MethodSettings, "ewc_strength")
+    replay_weight: float = as_in(MethodSettings, "replay_weight")
     code_size: int = as_in(AutoencoderSettings, "code_size")
     recon_weight: float = as_in(AutoencoderSettings, "recon_weight")
     learning_rate: float = as_in(TrainSettings, "learning_rate")

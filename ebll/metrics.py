@@ -66,17 +66,17 @@ def feature_norm(features: Tensor) -> float:
 
 
 def feature_shift(now: Tensor, before: Tensor, weight: Tensor) -> tuple[float, float]:
-    r"""M10: mean of $\lVert P(F(x) - F^*(x))\rVert_2$ and of what is left of it, with $P$ onto the rows of $W_{enc}$.
+    r"""M10: mean of $\lVert P(F(x) - F^*(x))\rVert_2$ and of what is left of it.
 
-    A move across the level sets of a code changes it; along them it changes nothing, whatever its length.
+    $P$ projects onto the span of the encoder's rows, those of $W_{enc}$, which may depend on each other. A move across
+    the level sets of a code changes it; along them it changes nothing, whatever its length.
 
     now, before  (batch, features)  F(x) and F*(x)
     weight       (code, features)   of the encoder
     returns      across, along: mean norms over the batch, in units of the features
     """
     move = now - before
-    basis = torch.linalg.qr(weight.T).Q
-    across = move @ basis @ basis.T
+    across = move @ torch.linalg.pinv(weight) @ weight
     return across.norm(dim=1).mean().item(), (move - across).norm(dim=1).mean().item()
 
 
@@ -168,9 +168,12 @@ def largest_curvature(value: Tensor, parameters: Sequence[Tensor], steps: int = 
     returns     in units of the value per squared unit of the parameters
     """
     gradients = torch.autograd.grad(value, parameters, create_graph=True)
-    product = [torch.ones_like(parameter) for parameter in parameters]
+    draw = torch.Generator().manual_seed(
+        0
+    )  # a plain direction, such as that of ones, may lie where the Hessian is zero
+    product = [torch.randn(p.shape, generator=draw, dtype=p.dtype).to(p.device) for p in parameters]
     for _ in range(steps):
-        length = torch.cat([part.flatten() for part in product]).norm()
+        length = torch.cat([part.flatten() for part in product]).norm().clamp_min(1e-30)  # of a Hessian that is zero
         slope = sum((g * part / length).sum() for g, part in zip(gradients, product, strict=True))
         product = torch.autograd.grad(slope, parameters, retain_graph=True)
     return torch.cat([part.flatten() for part in product]).norm().item()

@@ -134,6 +134,7 @@ def begin(
     raises   `InputError` where tasks, method and network do not fit together
     """
     given, tasks, method = tasks, checked_tasks(tasks, device), method_of(method)
+    method.check_tasks(tasks)
     recorder = _checked(recorder, Recorder, "recorder", "log_every")
     if recorder.accuracy_rows or recorder.curve_rows:
         raise InputError("recorder: this one has recorded a run. Give each run a Recorder of its own.")

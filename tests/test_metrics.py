@@ -162,6 +162,17 @@ def test_M10_feature_shift_by_hand_and_by_pythagoras():
     assert feature_shift(free[None], torch.zeros(1, 5), rows)[0] == pytest.approx(0, abs=1e-5)
 
 
+def test_M10_projects_onto_the_span_of_rows_that_depend_on_each_other():
+    draw = torch.Generator().manual_seed(0)
+    weight = torch.randn(4, 2, generator=draw) @ torch.randn(2, 6, generator=draw)  # four rows, two directions
+    move = torch.randn(5, 6, generator=draw)
+    rows = torch.linalg.svd(weight).Vh[:2]
+    seen = move @ rows.T @ rows
+    wanted = seen.norm(dim=1).mean().item(), (move - seen).norm(dim=1).mean().item()
+    assert feature_shift(move, torch.zeros(1, 6), weight) == pytest.approx(wanted, rel=1e-4)
+    assert feature_shift(move, torch.zeros(1, 6), 0 * weight)[0] == 0
+
+
 def test_M11_largest_curvature_by_hand_and_of_a_hessian():
     x, y = torch.tensor(2.0, requires_grad=True), torch.tensor([1.0, -1.0], requires_grad=True)
     value = 1.5 * x.square() + y @ torch.tensor([0.5, -2.0]) - 2 * y[0].square()  # h: 3 along x, -4 along the first y
@@ -171,3 +182,6 @@ def test_M11_largest_curvature_by_hand_and_of_a_hessian():
     weights = normal(1, 2, 3).requires_grad_()
     largest = torch.linalg.eigvalsh(root @ root.T).max().item()
     assert largest_curvature((root.T @ weights.flatten()).square().sum() / 2, [weights], 500) == pytest.approx(largest)
+    x, y = torch.ones((), requires_grad=True), torch.ones((), requires_grad=True)
+    assert largest_curvature((x - y).square() / 2, [x, y]) == pytest.approx(2)  # it is flat where both grow alike
+    assert largest_curvature(0 * x.square() * y, [x, y]) == 0

@@ -96,6 +96,7 @@ def test_sets_of_ones_own_are_joined_by_a_hyphen_or_by_colons():
         # Their names would be paths in the results.
         *(({}, {"experiments": name}, ["data root"]) for name in ("../own:birds", "~me:birds", "a\\b:c", "a+b:c")),
         ({}, {"methods": "lfw"}, ["Method", "'lfw'"]),
+        ({}, {"methods": ["lwf", "replay"]}, ["Replay", "paper scale"]),
         ({}, {"first_seed": -1}, ["first_seed", "at least 0", "got -1"]),
         ({"backbone": "alexnte"}, {}, ["Backbone", "'alexnte'", "alexnet"]),
     ],

@@ -42,17 +42,6 @@ def over(sizes, **options):
     return plots.over_setting(pd.DataFrame(rows), "size", YS, xlabel="code size, units", title="Codes", **options)
 
 
-def drift(*methods, **factors):
-    """Made-up numbers: 3 and 5 nats on new images, twice as many on letters; a method divides them by its factor."""
-    rows = [
-        {"method": m, "seed": s, "task": task, "images": images, "nats": (3 + 2 * s) * (k + 1) / factors.get(m, i + 1)}
-        for (i, m), s, task, (k, images) in itertools.product(
-            enumerate(methods), range(2), ("mnist", "textures"), enumerate(("new images", "letters"))
-        )
-    ]
-    return plots.dumbbells(pd.DataFrame(rows), "nats", "images", "task", xlabel="drift, nats", title="Drift of answers")
-
-
 def sheet(**rows):
     noise = np.random.default_rng(0)
     return {task: (noise.random((len(labels), 28, 28)), list(labels)) for task, labels in rows.items()}
@@ -80,7 +69,7 @@ FIGURES = {
     "plane, three": lambda: plots.stability_plasticity(accuracy(*SIX[:3])),
     "gap": lambda: plots.forgetting_by_gap(accuracy(*SIX[1:4]), dict(zip(SIX[1:4], (0.16, 0.18, 0.43), strict=True))),
     "sequence, five": lambda: plots.average_along_sequence(accuracy(FIVE), methods=["lwf", "ebll"]),
-    "fronts": lambda: plots.tradeoff_fronts(inputs.accuracy_by_setting()),
+    "fronts": lambda: plots.stability_plasticity(inputs.accuracy_by_setting()),
     "submanifold": lambda: plots.submanifold(CLOUD),
     "submanifold, regions": lambda: plots.submanifold(
         inputs.points(), regions=REGIONS, axes=("from the mean of A to that of B", "towards the mean of C")
@@ -92,9 +81,8 @@ FIGURES = {
     "recall, long names, one method": lambda: plots.class_recall(inputs.predictions(PLACES, ["lwf"])),
     "images lost": lambda: plots.forgotten_images(inputs.predictions(), IMAGES),
     "images lost, long names": lambda: plots.forgotten_images(inputs.predictions(PLACES), IMAGES),
-    "confusion": lambda: plots.confusion_change(inputs.predictions()),
-    "confusion, long names": lambda: plots.confusion_change(inputs.predictions(PLACES)),
-    "dumbbells": lambda: drift("finetune", "lwf"),
+    "confusion": lambda: plots.confusion_matrix(inputs.predictions()),
+    "confusion, long names": lambda: plots.confusion_matrix(inputs.predictions(PLACES)),
     "claims": lambda: plots.claims_overview([*CLAIMS, CLAIMS[0] | {"id": "C5", "unit": "ratio", "reference": 1}]),
 }
 
@@ -181,7 +169,8 @@ def test_marks_and_words_stand_where_the_numbers_are(figures):
     )
     told = [text.get_text() for text in matrix.texts]
     assert told[1:] == [f"{alone:.1f}", f"{first:.1f}", f"{moved:.1f}\n−{first - moved:.1f}", f"{last:.1f}"]
-    assert [text.get_text() for text in matrix.get_yticklabels()] == ["alone", "1 letters", "2 textures"]
+    assert [text.get_text() for text in matrix.get_yticklabels()] == ["alone", "letters", "textures"]
+    assert [text.get_text() for text in figures["matrix, nine"].axes[-1].get_xticklabels()] == ["letters", "textures"]
     assert matrix.collections[0].get_clim() == (0, 100)
     names = [text.get_text() for text in figures["setting"].axes[-1].get_xticklabels()]
     assert names == ["0", "0.1", "0.3", "1", "3", "10", "30"]
@@ -210,13 +199,14 @@ def test_no_margin_leads_above_100_percent_and_a_value_above_it_is_not_cut_off()
     assert tops[1] > 140
 
 
-def test_the_front_is_filled_and_the_rest_hollow(figures):
-    table, axes = figures["fronts"].table.drop_duplicates(["method", "strength"]), figures["fronts"].axes[0]
-    marks = [line for line in axes.lines if line.get_linestyle() == "None" and line.get_marker()]
-    filled = sum(len(mark.get_xdata()) for mark in marks if mark.get_markerfacecolor() not in ("white", "none"))
-    hollow = sum(len(mark.get_xdata()) for mark in marks if mark.get_markerfacecolor() == "white")
-    assert (filled, hollow) == (table["on_front"].sum(), (~table["on_front"]).sum())
-    assert "EBLL\n0 to 10" in [text.get_text() for text in axes.get_legend().get_texts()]
+def test_a_line_leads_through_the_settings_of_a_method_from_weak_to_strong(figures):
+    (axes,), table = figures["fronts"].axes, figures["fronts"].table.query("method == 'ebll'")
+    (line,) = [line for line in axes.lines if line.get_color() == METHODS["ebll"].color and line.get_marker() == "o"]
+    means = table.drop_duplicates("strength").sort_values("strength")[["new_mean", "old_mean"]]
+    assert np.allclose(line.get_xydata(), means)
+    assert len(means) == 3
+    (arrow,) = [text for text in axes.texts if text.arrow_patch.get_edgecolor()[:3] == to_rgb(METHODS["ebll"].color)]
+    assert np.allclose(arrow.xy, means.iloc[-1])
 
 
 def test_zero_stands_left_of_a_break_in_a_logarithmic_axis(figures):
@@ -229,39 +219,21 @@ def test_zero_stands_left_of_a_break_in_a_logarithmic_axis(figures):
     assert not [line for figure in without for one in figure.axes for line in one.lines if line.get_color() == "white"]
 
 
-def test_a_dumbbell_joins_the_means_of_two_methods_and_says_by_which_factor_they_differ():
-    figure = drift("finetune", "lwf", lwf=16)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["mnist", "textures"]
-    assert [text.get_text() for text in figure.axes[1].texts] == ["÷ 16.0", "÷ 16.0"]
-    bars = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "None"]
-    assert np.array(bars) == pytest.approx(np.array([[4, 0.25], [8, 0.5]]))
-    assert "mnist, new images: Fine-tuning 4.00, LwF 0.250; letters: Fine-tuning 8.00, LwF 0.500." in figure.alt
-    assert figure.table["seeds"].eq(2).all()
-    assert drift("finetune", "lwf", finetune=16, lwf=4).axes[0].texts[0].get_text() == "× 4.00"  # not always fewer
-
-
 def test_no_axis_of_accuracy_leads_beyond_100_percent():
     table = accuracy(SIX[4]).assign(accuracy=1.0)
     table.loc[table["seed"] == 1, "accuracy"] = 0.99
     curves = CURVES.assign(accuracy=1.0, accuracy_new=0.99)
-    drawn = plots.stability_plasticity(table), plots.tradeoff_fronts(table.assign(strength=1.0))
+    drawn = plots.stability_plasticity(table), plots.stability_plasticity(table.assign(strength=1.0))
     limits = [axis.get_view_interval() for figure in drawn for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis)]
     limits += [one.get_ylim() for one in plots.accuracy_over_steps(curves).axes]
     assert len(limits) == 6
     assert all(90 < low < 99.5 and high <= 100 for low, high in limits)
 
 
-def test_a_plot_of_one_panel_goes_into_the_readers_own_axes():
-    figure, table = Figure(), accuracy("mlp:a$b$-c_d", methods=["lwf"])
-    left, right = figure.subplots(1, 2)
-    assert plots.forgetting_bars(table, ax=left) is figure
-    first = figure.alt
-    assert plots.stability_plasticity(table, ax=right) is figure
-    assert left.patches and right.lines  # noqa: PT018
-    assert figure.alt.startswith(first)
-    assert len(figure.alt) > len(first)
+def test_names_with_dollars_stay_text():
+    figure = plots.forgetting_bars(accuracy("mlp:a$b$-c_d", methods=["lwf"]))
     assert "a$b$ → c_d (MLP)" in figure.alt
-    png(figure)  # names with dollars stay text
+    png(figure)
 
 
 def test_themes_of_the_notebook_neither_leak_in_nor_out_and_threads_may_draw_at_the_same_time():
@@ -335,6 +307,7 @@ def test_colours_of_a_setting_go_from_bright_to_dark_for_everyone(deficiency):
     assert list(SETTINGS) == ["alpha 0", "alpha 0.3", "alpha 1", "alpha 3", "alpha 10"]
     bright = [oklab(look.color, deficiency)[0] for look in SETTINGS.values()]
     assert min(-np.diff(bright)) >= 0.055
+    assert ordered(["a 2, b 10", "a 10, b 1", "a 2, b 9"]) == ["a 2, b 9", "a 2, b 10", "a 10, b 1"]
     assert styles(["alpha 1", "a"])["alpha 1"].color in {look.color for look in style.SPARE}  # one alone has no order
 
 

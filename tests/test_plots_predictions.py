@@ -7,7 +7,7 @@ from matplotlib.quiver import Quiver
 from tiny import SETTINGS, sequence, small
 
 from ebll import Task, compare, plots
-from ebll.plots import confusion, lost_images, recall
+from ebll.plots import confusion, lost_images
 
 LABELS = "AABBC"
 ANSWERS = {0: "AABCC", 5: "BABCC", 10: "AACCC", 15: "CABBC", 20: "CACBB"}
@@ -25,14 +25,6 @@ def predictions(answers=ANSWERS, method="lwf", seed=0, **more):
         for step, line in answers.items() for i, answer in enumerate(line)
     ]  # fmt: skip
     return pd.DataFrame(rows).assign(**more)
-
-
-def test_recall_is_the_share_of_a_class_that_is_answered_right_at_each_step():
-    found = recall(predictions()).set_index(["step", "label"])
-    assert found["images"].tolist() == 5 * [2, 2, 1]
-    wanted = {0: [1, 0.5, 1], 5: [0.5, 0.5, 1], 10: [1, 0, 1], 15: [0.5, 1, 1], 20: [0.5, 0.5, 0]}
-    for step, shares in wanted.items():
-        assert found.loc[step, "recall"].tolist() == shares
 
 
 def test_images_are_lost_at_the_step_from_which_on_every_answer_is_wrong_in_that_order():
@@ -55,13 +47,13 @@ def test_confusion_is_the_percentage_of_each_answer_before_and_after_of_every_ru
         ("C", "C"): [100, 0], ("C", "B"): [0, 100],
     }  # fmt: skip
     assert found.loc[("ebll", "A"), "after"].to_dict() == {"A": 0, "B": 100}
-    assert np.allclose(found.groupby(["method", "label"])[["before", "after", "change"]].sum(), [100, 100, 0])
+    assert np.allclose(found.groupby(["method", "label"])[["before", "after"]].sum(), 100)
 
 
 def test_the_warm_up_changes_nothing_and_classes_may_be_categories():
     rows = pd.concat([predictions().assign(stage="warm-up", predicted="C"), predictions()])
     named = predictions().astype({"label": "category", "predicted": "category"})
-    for function in (recall, lost_images, confusion):
+    for function in (lost_images, confusion):
         pd.testing.assert_frame_equal(function(rows), function(predictions()))
         pd.testing.assert_frame_equal(function(named), function(predictions()), check_dtype=False)
 
@@ -70,10 +62,12 @@ def test_the_tables_of_a_comparison_agree_with_its_curves():
     tasks = sequence(2)
     options = {"log_every": 1, "samples": 5, "log_predictions": True}
     runs = compare(tasks, ["finetune", "lwf"], net=small, settings=SETTINGS, seeds=[0, 1], **options)
-    found, key = recall(runs.predictions), ["method", "seed", "step"]
-    right = (found["recall"] * found["images"]).groupby([found[name] for name in key]).sum()
-    curves = runs.curves.query("task == 'task0' and stage == 'train'").set_index(key)["accuracy"]
-    pd.testing.assert_series_equal(right / 5, curves.sort_index(), check_names=False)
+    found = confusion(runs.predictions).query("label == predicted").set_index(["method", "label"])["after"] / 100
+    last = runs.predictions.query("stage == 'train' and seed == 0")
+    last = last[last["step"] == last["step"].max()].groupby(["method", "label"]).size() / 5  # the share of each class
+    curves = runs.curves.query("task == 'task0' and stage == 'train'")
+    curves = curves[curves["step"] == curves["step"].max()].groupby("method")["accuracy"].mean()
+    assert (found * last).groupby("method").sum().to_dict() == pytest.approx(curves.to_dict())
 
 
 # The figures
@@ -92,17 +86,25 @@ def test_arrows_lead_from_the_mean_recall_before_to_that_after_and_classes_stand
     assert np.column_stack([arrows.X, arrows.Y, arrows.U, arrows.V]).tolist() == [
         [0, 100, 0, -75], [1, 100, 0, 0], [2, 100, 0, 0],
     ]  # fmt: skip
-    assert figure.alt.endswith("LwF: 100.0 → 75.0 %; most lost, points: A −75.")
+    assert figure.alt.endswith("LwF: macro average 100.0 → 75.0 %; lost most: A −75.")
 
 
-def test_changes_of_the_confusion_are_means_over_seeds_also_where_a_seed_lacks_a_pair():
+def test_the_average_of_recalls_counts_classes_alike_and_a_gain_is_no_loss():
+    figure = plots.class_recall(predictions({0: "AACCC", 20: "AABBC"}))  # B gains all of its images
+    assert "macro average 66.7 → 100.0 %" in figure.alt  # of the images, 60 % and 100 %
+    assert "lost most: none" in figure.alt
+
+
+def test_the_confusion_is_drawn_before_and_after_as_means_over_seeds_also_where_a_seed_lacks_a_pair():
     seeds = [predictions({0: "AABBC", 20: end}, seed=seed) for seed, end in enumerate(["CABBC", "BBBBC"])]
-    table = plots.confusion_change(pd.concat(seeds), classes=1).table.set_index(["label", "predicted"])
-    assert table.loc["A", "change"].to_dict() == {"A": -75, "B": 50, "C": 25}
-    assert table.loc[("A", "B"), ["before", "after"]].tolist() == [0, 50]
-    (axes,) = plots.confusion_change(pd.concat(seeds), classes=1).axes
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["A"]
-    assert {text.get_text() for text in axes.texts} - {""} == {"75", "50", "25"}
+    figure = plots.confusion_matrix(pd.concat(seeds), classes=1)
+    table = figure.table.set_index(["label", "predicted"])
+    assert table.loc["A", ["before", "after"]].T.to_dict("list") == {"A": [100, 25], "B": [0, 50], "C": [0, 25]}
+    before, after = figure.axes
+    assert [text.get_text() for text in before.get_yticklabels()] == ["A"]
+    assert [text.get_text() for text in before.texts] == ["100", "", ""]
+    assert [text.get_text() for text in after.texts] == ["25", "50", "25"]
+    assert figure.alt.endswith("Before: confused most: none. After, LwF: confused most: A → B 50 %, A → C 25 %.")
 
 
 def test_the_images_drawn_are_those_that_were_lost():
@@ -118,3 +120,7 @@ def test_the_images_drawn_are_those_that_were_lost():
     assert " ".join(axes.get_ylabel().split()) == "LwF: 3 of 4 lost"
     assert len(figure.table) == 3
     assert "A → C step 15" in figure.alt
+    both = pd.concat([predictions(), predictions(dict.fromkeys((0, 3), "AABCC"), method="ebll")])
+    figure = plots.forgotten_images(both, task)
+    assert len(figure.axes) == 1
+    assert "EBLL: 0 of 4 lost" in figure.alt  # it is not left out

@@ -281,16 +281,8 @@ def test_tables_of_accuracies():
         lambda: plots.average_along_sequence(ACCURACY.assign(accuracy=np.nan)),
         lambda: plots.forgetting_by_gap(ACCURACY, [PAIR]),
         lambda: plots.forgetting_by_gap(ACCURACY, {PAIR: np.nan}),
-        lambda: joined(ACCURACY.query("method == 'lwf'")),
-        lambda: joined(ACCURACY.assign(accuracy=ACCURACY["accuracy"] - ACCURACY["accuracy"].min())),
-        lambda: plots.tradeoff_fronts(ACCURACY),
-        lambda: plots.tradeoff_fronts(SWEPT.query("method != 'single-task' and after == task")),
-        lambda: plots.forgetting_bars(inputs.accuracy(), ax=plots.forgetting_bars(ACCURACY).axes[0]),
+        lambda: plots.stability_plasticity(SWEPT.query("method != 'single-task' and after == task")),
     )
-
-
-def joined(table):
-    return plots.dumbbells(table, "accuracy", "task", "after", xlabel="", title="")
 
 
 def over(table, *ys, **options):
@@ -321,7 +313,10 @@ def test_other_tables_and_images():
         lambda: plots.task_images({"a": (np.zeros((2, 3, 4, 4)), "ab")}),
         lambda: plots.task_images({"a": (images, "abc")}),
         lambda: plots.task_images({"a": (images + 255, "ab")}),
-        *(lambda rows=rows: plots.recall(rows) for rows in (longer, ANSWERS.assign(stage="warm-up"))),
+        *(
+            lambda rows=rows: plots.confusion(rows)
+            for rows in (longer, ANSWERS.assign(stage="warm-up"), CURVES, ANSWERS[:0])
+        ),
         lambda: plots.lost_images(pd.concat([ANSWERS, ANSWERS])),
         lambda: plots.class_recall(ANSWERS, ["ewc"]),
         lambda: plots.forgotten_images(ANSWERS, blobs("mnist", 0, shape=(1, 4, 4))),

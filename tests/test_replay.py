@@ -10,7 +10,8 @@ from tiny import SETTINGS, blobs, same, small
 from torch import nn
 
 from benchmarks.paper_speed import noise_task
-from ebll import Joint, Replay, learn_first, run_sequence
+from ebll import Joint, Replay, compare, learn_first, run_sequence
+from ebll.config import RunConfig
 from ebll.errors import InputError
 from ebll.methods import Batch, ReplayMemory
 from ebll.methods.replay import exemplars
@@ -128,3 +129,16 @@ def test_of_photographs_one_crop_is_stored_also_where_epochs_cut_others():
 def test_more_images_than_a_class_has_are_refused():
     with raises(InputError, "images_per_class is 18", "class '0' of one", "17 training images"):
         run_sequence(TASKS, ALL.replace(images_per_class=18), net=small, settings=SETTINGS)
+
+
+def test_too_large_a_memory_is_refused_before_anything_is_learned(monkeypatch):
+    monkeypatch.setattr("ebll.protocol.train", None)  # any step would fail
+    too_many = ALL.replace(images_per_class=PER_CLASS + 1)
+    begun = [
+        lambda: run_sequence(TASKS, too_many, net=small, settings=SETTINGS),
+        lambda: compare(TASKS, {"mine": too_many}, net=small, settings=SETTINGS, seeds=[0]),
+    ]
+    for begin in begun:
+        with raises(InputError, f"images_per_class is {PER_CLASS + 1}"):
+            begin()
+    assert RunConfig(method="replay", replay_weight=0.5).made_method() == Replay(replay_weight=0.5)

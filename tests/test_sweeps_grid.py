@@ -15,13 +15,23 @@ from ebll.sweeps import RunConfig, axes_of, configs_of, read_grid
 from ebll.sweeps.grid import EXAMPLE, MAX_RUNS, check_runs
 from ebll.sweeps.runs import run_key
 
-METHOD_SETTINGS = ("alpha", "temperature", "distill_weight", "ewc_strength", "code_size", "recon_weight")
+METHOD_SETTINGS = (
+    "alpha",
+    "temperature",
+    "distill_weight",
+    "ewc_strength",
+    "replay_weight",
+    "code_size",
+    "recon_weight",
+)
 POSITIVE = st.floats(1e-3, 1e3)
 VALUES = {
     "tasks": st.permutations(sorted(TASKS)).map(lambda names: tuple(names[:2])),
     "net": st.sampled_from(["mlp", "cnn"]),
     "alpha": POSITIVE | st.tuples(POSITIVE),
-    **dict.fromkeys(("temperature", "distill_weight", "ewc_strength", "recon_weight", "learning_rate"), POSITIVE),
+    **dict.fromkeys(
+        ("temperature", "distill_weight", "ewc_strength", "replay_weight", "recon_weight", "learning_rate"), POSITIVE
+    ),
     **dict.fromkeys(("code_size", "epochs"), st.integers(1, 90)),
     **dict.fromkeys(("warmup_epochs", "seed", "images", "log_every"), st.integers(0, 900)),
 }
@@ -49,7 +59,7 @@ def test_the_key_is_equal_for_one_run_and_differs_in_every_setting_that_acts(con
 def test_the_key_tells_nets_and_methods_apart_and_outlives_the_process():
     keys = {run_key(RunConfig(net=net, method=method)) for net in ("mlp", "cnn") for method in METHODS}
     assert len(keys) == 2 * len(METHODS)
-    assert run_key(RunConfig(alpha=0.1, seed=3)) == "fe48ca4e09e6c9567393adc1f78e9f38"
+    assert run_key(RunConfig(alpha=0.1, seed=3)) == "44c70f1d88ef72c75260fa095b067d79"
 
 
 @given(CONFIGS)

@@ -164,3 +164,6 @@ def test_the_opening_weights_are_those_that_the_benchmark_chose():
     chosen = benchmark.best(rows[rows["seed"].isin(benchmark.CHOSEN_ON)])
     assert chosen == (PlaneConfig().alpha, PlaneConfig().distill_weight)
     assert benchmark.page(rows) == (DOCS / "plane.md").read_text(encoding="utf-8")
+    apart = rows.assign(accuracy_new=rows["accuracy_new"].where(rows["method"] == "lwf", 0.0))
+    with pytest.raises(SystemExit, match=f"{benchmark.COST:g} points"):
+        benchmark.best(apart)

@@ -10,10 +10,9 @@ ebll.course.checks.forgetting(my_forgetting)
 from ebll.course import checks
 from ebll.course.demonstrations import DEMONSTRATIONS, TARGET
 from ebll.course.notebook import PROFILES, Lesson, examples, main_job, progress, say, setup, source
-from ebll.course.planes import in_plane
-from ebll.course.suspects import SUSPECTS
+from ebll.course.targets import curve_of
 
 __all__ = [
-    "DEMONSTRATIONS", "PROFILES", "SUSPECTS", "TARGET", "Lesson", "checks", "examples", "in_plane", "main_job",
-    "progress", "say", "setup", "source",
+    "DEMONSTRATIONS", "PROFILES", "TARGET", "Lesson", "checks", "curve_of", "examples", "main_job", "progress", "say",
+    "setup", "source",
 ]  # fmt: skip

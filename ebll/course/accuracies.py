@@ -38,9 +38,6 @@ def forgetting(m: Array) -> Wrong:
         "transfer": [-learned.mean()],
         "sign": [-drops.mean(), -drops.sum() / len(m)],
         "percent": [100 * drops.mean()],
-        "size": [np.abs(drops).mean()],
-        "stage-before": [(m[-2] - m[-1])[:-1].mean()],
-        "first-task": [drops[1:].mean(), drops[1:].sum() / (len(m) - 1)],
         "sum": [drops.sum()],
     }
 
@@ -55,9 +52,6 @@ def backward_transfer(m: Array) -> Wrong:
         "best": [-drops.mean()],
         "forgetting": [drops.mean()],
         "percent": [-100 * learned.mean()],
-        "size": [np.abs(learned).mean()],
-        "stage-before": [(m[-1] - m[-2])[:-1].mean()],
-        "first-task": [-learned[1:].mean(), -learned[1:].sum() / (len(m) - 1)],
         "sum": [-learned.sum()],
     }
 
@@ -90,7 +84,6 @@ def nearest_mean(features: Tensor, labels: Tensor, queries: Tensor) -> Wrong:
         "single-image": [labels[torch.cdist(queries, features).argmin(dim=1)]],
         "sums": [torch.cdist(queries, counts * means).argmin(dim=1)],
         "inner-product": [(queries @ means.T).argmax(dim=1)],
-        "farthest": [apart.argmax(dim=1)],
         "distances": [apart.min(dim=1).values, apart.square().min(dim=1).values],
     }
 
@@ -113,18 +106,11 @@ def pareto_front(old: Array, new: Array) -> Wrong:
     right, whole = _on_front(old, new), np.isfinite(old) & np.isfinite(new)
     at_least = (old >= old[:, None]) & (new >= new[:, None])  # [i, j]: point j against point i
     better, both = (old > old[:, None]) | (new > new[:, None]), (old > old[:, None]) & (new > new[:, None])
-    share = np.linspace(0.001, 0.999, 333)[:, None]
-    means = np.where(whole, share * old + (1 - share) * new, -1.0)
     return {
         "strict": [whole & ~both.any(axis=1)],
         "equal-points": [whole & ~(at_least & ~np.eye(len(old), dtype=bool)).any(axis=1)],
-        "itself": [whole & ~at_least.any(axis=1)],
         "inverted": [~right, ~right & whole],
-        "one-axis": [whole & ~better.any(axis=1)],
-        "ends": [(old == np.nanmax(old)) | (new == np.nanmax(new))],
-        "weights": [(means >= means.max(axis=1, keepdims=True) - 1e-12).any(axis=0)],
         "failed-run": [~(at_least & better).any(axis=1)],
-        "places": [np.flatnonzero(right)],
     }
 
 
@@ -152,10 +138,6 @@ def shrinkage(scores: Array, k: int) -> Wrong:
         "other-cell": [first.max() - others.max()],
         "sign": [-drops[best]],
         "others-choose": [drops[others.argmax()], -drops[others.argmax()]],
-        "single-run": [drops[scores[:, :k].max(axis=1).argmax()]],
-        "axes": [_shrunk(scores.T, k)],
-        "claimed": [first.max()],
-        "percent": [100 * drops[best]],
     }
 
 
@@ -184,7 +166,7 @@ def _chosen(alphas: Array, code_loss: Array, new_accuracy: Array, reference: flo
 def selected_alpha(a: Array, loss: Array, new: Array, reference: float, tolerance: float) -> Wrong:
     """The largest alpha at which the code loss has not grown and the new task is still learned well enough."""
     holds, learns = np.diff(loss, prepend=np.inf) <= 0, new >= (1 - tolerance) * reference
-    good, right = holds & learns, _chosen(a, loss, new, reference, tolerance)
+    good = holds & learns
     stop = len(good) if good.all() else good.argmin()
     return {
         "no-code-loss": [_largest(learns, a)],
@@ -192,10 +174,6 @@ def selected_alpha(a: Array, loss: Array, new: Array, reference: float, toleranc
         "smallest": [a[good.argmax()]],
         "points": [_largest(holds & (new >= reference - tolerance), a)],
         "kept-share": [_largest(holds & (new >= tolerance * reference), a)],
-        "best-new": [a[new.argmax()]],
-        "least-loss": [a[loss.argmin()], a[::-1][loss[::-1].argmin()]],
         "every-smaller": [_largest((loss <= np.minimum.accumulate(loss)) & learns, a)],
         "upwards": [a[max(stop - 1, 0)]],
-        "place": [np.flatnonzero(a == right)[0]],
-        "falls-to-largest": [right if good.any() else a[-1]],
     }

@@ -25,8 +25,7 @@ from ebll.course.exercise import CheckFailed
 from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
 from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.steps import ebll_training, feature_shift
-from ebll.course.suspects import find_the_bug
-from ebll.course.targets import distillation, recorded_targets, soften, window_targets
+from ebll.course.targets import distillation, find_the_bug, recorded_targets, soften, window_targets
 
 __all__ = [
     "CheckFailed",

@@ -32,12 +32,7 @@ def _half_square(now: Tensor, before: Tensor) -> Wrong:
         "batch-sum": [squares.sum() / 2, squares.sum()],
         "norm": [norms.mean() / 2, norms.mean(), whole, whole / 2, d.square().mean().sqrt()],
         "absolute": [sizes.mean(), sizes.mean() / 2, d.abs().mean(), sizes.sum()],
-        "unsquared": [d.sum(dim=1).mean() / 2, d.sum(dim=1).mean(), d.mean()],
         "axes": [d.square().mean(dim=1).sum() / 2, d.square().mean(dim=1).sum()],
-        "quarter": [squares.mean() / 4],
-        "squared-sum": [d.sum(dim=1).square().mean() / 2, d.sum(dim=1).square().mean()],
-        "turned": [-squares.mean() / 2],
-        "rows": [squares / 2, squares, norms, d.square().mean(dim=1) / 2],
     }
 
 
@@ -76,8 +71,6 @@ def autoencoder_loss(r: Tensor, v: Tensor, z: Tensor, y: Tensor, w: float) -> Wr
         "no-task-loss": [*(w * part for part in parts), half],
         "no-reconstruction": [e1],
         "softmax-twice": [w * half + functional.cross_entropy(torch.softmax(z, dim=1), y)],
-        "nll": [w * half + functional.nll_loss(given, y) for given in (torch.softmax(z, dim=1), z)],
-        "subtracted": [w * half - e1],
     }
 
 
@@ -117,16 +110,12 @@ def _reconstruction(value: Any, arguments: Sequence) -> list[Tensor]:
 def pca_reconstruction(v: Tensor, k: int) -> Wrong:
     """Centre the features, keep their first `size` principal components, and go back to (n, d)."""
     mean = v.mean(dim=0)
-    centred, others = v - mean, (v.mean(dim=1, keepdim=True), v.mean())
+    centred = v - mean
     own, raw = _directions(centred), _directions(v)
     uncentred = [_through(v, rows) + back for rows in (raw[:k], own[:k]) for back in (0, mean)]
     return {
         "not-centred": [*uncentred, _through(centred, raw[:k]) + mean],
         "mean-missing": [_through(centred, own[:k])],
-        "smallest": [_through(centred, own[-k:]) + back for back in (mean, 0)],
-        "columns": [_through(centred, own[:, :k].T) + back for back in (mean, 0)],
         "one-more": [_through(centred, own[:end]) + mean for end in (k + 1, k - 1)],
         "unchanged": [v],
-        "wrong-mean": [_through(v - other, _directions(v - other)[:k]) + other for other in others],
-        "first-left-out": [_through(centred, own[1:end]) + mean for end in (k + 1, k)],
     }

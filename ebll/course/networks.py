@@ -57,11 +57,8 @@ def replay_loss(
     twice = [cross_entropy(net(x, i).softmax(dim=1), y) for i, (x, y) in enumerate([*pairs, (x, y)])]
     return {
         "no-replay": [new],
-        "no-new": [weight * sum(old), sum(old)],
         "no-weight": [new + sum(old)],
-        "weight-on-new": [weight * (new + sum(old)), weight * new + sum(old)],
         "mean": [new + weight * sum(old) / t],
-        "single": [new + weight * old[i] for i in (0, -1)],
         "pooled": [new + weight * sum(sums) / n, (whole(net(x, t), y) + weight * sum(sums)) / (n + len(y))],
         "sum-images": [whole(net(x, t), y) + weight * sum(sums), new + weight * sum(sums)],
         "new-head": [new + weight * sum(cross_entropy(net(x, t), y) for x, y in pairs)],
@@ -125,10 +122,7 @@ def fisher_diagonal(net: nn.Module, parameters: list[Tensor], inputs: Tensor) ->
         "sum": [mean(torch.square, scale=n)],
         "unweighted": [mean(torch.square, one, scale) for scale in (1, 1 / c, n)],
         "likeliest": [mean(torch.square, best, scale) for scale in (1, n)],
-        "zero": [mean(torch.clone)],
         "unsquared": [mean(torch.clone, weight) for weight in (best, one, -best)],
-        "weight-squared": [mean(torch.square, p.square())],
-        "divided-twice": [mean(torch.square, scale=scale) for scale in (1 / n, 1 / c)],
         "half": [mean(torch.square, scale=0.5)],
         "piled-up": [
             mean(lambda g: g.flatten(0, 1).cumsum(dim=0).unflatten(0, (n, c)).square()),

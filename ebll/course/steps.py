@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -59,57 +59,35 @@ def ebll_training(
     rate: float,
 ) -> Wrong:  # fmt: skip
     """Take one plain SGD step on E5 for each mini-batch, and return the list of the network's weights."""
-    parts, rows = encoder.out_features, labels.shape[1]
-
-    def objective(a: float = alpha, w: float = weight, soft: tuple = (theta, theta)) -> Callable:
-        def loss(e1: Tensor, z: Tensor, z_before: Tensor, codes: tuple) -> Tensor:
-            e3 = losses.distillation(z, losses.soften(z_before, soft[0]), soft[1])
-            return e1 + w * e3 + a * losses.code_distance(*codes)
-
-        return loss
 
     def trained(
-        loss: Callable | None = None,
-        learns: str = "",
-        steps: int | None = None,
-        piled: bool = False,
-        moving: bool = False,
-        **more: float,
+        a: float = alpha, w: float = weight, learns: str = "net", steps: int | None = None, piled: bool = False
     ) -> list[Tensor]:
-        """The weights after steps on another loss, or of other parameters (those whose names begin so)."""
+        """The weights after steps with other weights of E4 and E3, or of other parameters (names that begin so)."""
         pair = copy.deepcopy(nn.ModuleDict({"net": net, "encoder": encoder}))
         now, code, before = pair["net"], pair["encoder"], copy.deepcopy(net)
-        learning = [p for name, p in pair.named_parameters() if name.startswith(tuple((learns or "net").split()))]
-        optimizer = torch.optim.SGD(learning, lr=rate, **more)
+        learning = [p for name, p in pair.named_parameters() if name.startswith(tuple(learns.split()))]
+        optimizer = torch.optim.SGD(learning, lr=rate)
         for x, y in zip(inputs[:steps], labels, strict=False):
             if not piled:
                 optimizer.zero_grad()
             features = now.features(x)
             hidden = now.operator(features)
             with torch.no_grad():
-                z_before, code_before = before(x, 0), (code if moving else encoder)(before.features(x))
-            e1, codes = losses.class_loss(now.heads[1](hidden), y), (code(features), code_before)
-            (loss or objective())(e1, now.heads[0](hidden), z_before, codes).backward()
+                targets, code_before = losses.soften(before(x, 0), theta), code(before.features(x))
+            e3, e4 = losses.distillation(now.heads[0](hidden), targets, theta), losses.code_distance
+            (losses.class_loss(now.heads[1](hidden), y) + w * e3 + a * e4(code(features), code_before)).backward()
             optimizer.step()
         return list(now.parameters())
 
     return {
-        "twice": [trained(objective(a=2 * alpha))],
-        "quarter": [trained(objective(a=alpha / 2))],
-        "mean-of-code": [trained(objective(a=a)) for a in (2 * alpha / parts, alpha / parts)],
-        "no-code": [trained(objective(a=0))],
-        "no-distillation": [trained(objective(w=0))],
-        "no-copy": [
-            trained(objective(a=0, w=0)),
-            trained(lambda e1, z, _, codes: objective(a=0)(e1, z, z, codes)),
-        ],
-        "not-softened": [trained(objective(soft=soft)) for soft in ((1, 1), (1, theta), (theta, 1))],
-        "summed": [trained(objective(a=rows * a, w=rows * w)) for a, w in ((alpha, weight), (alpha, weight / rows))],
-        "encoder-learns": [trained(learns="net encoder", moving=moving) for moving in (True, False)],
-        "old-head": [trained(learns="net.features net.operator net.heads.1")],
+        "twice": [trained(a=2 * alpha)],
+        "no-code": [trained(a=0)],
+        "no-distillation": [trained(w=0)],
+        "no-copy": [trained(a=0, w=0)],
+        "encoder-learns": [trained(learns="net encoder")],
         "piled-up": [trained(piled=True)],
         "one-step": [trained(steps=1)],
-        "momentum": [trained(momentum=0.9)],
     }
 
 
@@ -145,12 +123,10 @@ def feature_shift(now: Tensor, before: Tensor, weight: Tensor) -> Wrong:
     return {
         "not-orthonormal": [split(move @ basis.T @ basis) for basis in (weight, unit)],
         "in-code": [[length(move @ weight.T, dim=1).mean(), rest] for rest in (along, whole)],
-        "first-row": [split(move @ rows[:1].T @ rows[:1]), split(move @ unit[:1].T @ unit[:1])],
         "everything": [split(move)],
         "difference": [[across, whole - across], [across, (whole**2 - across**2).abs().sqrt()]],
         "whole": [[across, whole]],
         "swapped": [[along, across]],
         "mean-first": [[length(part.mean(dim=0)) for part in (seen, move - seen)]],
         "squared": [squares, [part.sqrt() for part in squares]],
-        "shares": [[part / sum(squares) for part in squares], [across / whole, along / whole]],
     }

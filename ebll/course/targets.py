@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ebll import losses
-from ebll.course.exercise import Wrong, exercise, normal, tensor
+from ebll.course.exercise import HINTS, Wrong, exercise, fail, normal, tensor
 from ebll.course.networks import small_network
 from ebll.networks import Network, frozen
 from ebll.seeds import seeded
@@ -29,9 +29,7 @@ def _softened(z: Tensor, theta: float) -> Wrong:
         "logarithms": [soft.log(), plain.log()],
         "logits": [z / theta, z, z * theta],
         "outside": [plain / theta, soft / theta, plain * theta, soft * theta, soft * theta**2],
-        "one-sum": [torch.exp(z / theta) / torch.exp(z / theta).sum()],
         "softmax-twice": [torch.softmax(once, dim=1) for once in (plain / theta, soft, power)],
-        "first-choice": [z.argmax(dim=1), functional.one_hot(z.argmax(dim=1), z.shape[1])],
     }
 
 
@@ -52,25 +50,21 @@ def distillation(z: Tensor, p: Tensor, theta: float) -> Wrong:
     e3, (rows, classes) = losses.distillation, z.shape
     right, cold = e3(z, p, theta), e3(z, p, 1.0)
     soft, plain = torch.softmax(z / theta, dim=1), torch.softmax(z, dim=1)
-    entropy, best = -(p * p.log()).sum(dim=1).mean(), p.argmax(dim=1)
-    divergence, errors = right - entropy, (soft - p).square()
+    entropy, errors = -(p * p.log()).sum(dim=1).mean(), (soft - p).square()
+    divergence = right - entropy
     return {
         "batch-sum": [right * rows, divergence * rows],
         "over-classes": [right / classes],
-        "axes": [right * rows / classes],
         "sharpened": [e3(z, p, 1 / theta)],
         "softmax-twice": [e3(once, p, second) for once in (soft, plain) for second in (1.0, theta)],
         "over-batch": [-(p * torch.log_softmax(z / theta, dim=0)).sum(dim=1).mean()],
-        "half": [right / 2],
         "sign": [-right, -right * rows, -right / classes, -cold],
         "no-temperature": [cold, cold * rows, cold / classes, cold - entropy],
         "temperature-squared": [right * theta] + [e * theta**2 for e in (right, divergence, divergence / classes)],
         "divergence": [divergence],
         "divergence-mean": [divergence / classes],
         "swapped": [-(now * p.log()).sum(dim=1).mean() for now in (soft, plain)],
-        "no-logarithm": [sign * (p * soft).sum(dim=1).mean() for sign in (-1, 1)],
         "squared-error": [errors.sum(dim=1).mean(), errors.mean(), errors.sum(dim=1).mean() / 2],
-        "first-choice": [functional.cross_entropy(z / theta, best), functional.cross_entropy(z, best)],
     }
 
 
@@ -130,8 +124,31 @@ def window_targets(teacher: Network, stored: Tensor, top: Tensor, left: Tensor, 
         "central": [cut(middle, middle), cut(0 * top, 0 * left)],
         "whole-image": [stored],
         "swapped": [cut(left, top)],
-        "one-corner": [cut(top[:1].expand_as(top), left[:1].expand_as(left))],
-        "mirrored": [cut(top, left).flip(-1)],
     }
     wrong = {name: [losses.soften(_logits(teacher, part), theta) for part in parts] for name, parts in inputs.items()}
     return _softened(_logits(teacher, cut(top, left)), theta) | wrong
+
+
+_CURVES = {"teacher not frozen": "C", "mean squared error": "A", "targets in train mode": "D", "late warm-up": "B"}
+
+
+def curve_of(bug: str) -> str:
+    """Name of the curve in the exercise "find the bug" of an implementation of LwF that does one thing otherwise."""
+    return _CURVES[bug]
+
+
+def find_the_bug(answer: Mapping[str, str]) -> None:
+    """Check which of four implementations of LwF is which, by their curves alone.
+
+    answer  name of a curve -> what that implementation does otherwise; all four
+    raises  `CheckFailed` with a hint on the first that is wrong
+    """
+    section = "find_the_bug (E3)"
+    if not isinstance(answer, Mapping) or sorted(map(str, answer)) != sorted(_CURVES.values()):
+        fail(section, "unwritten")
+    for curve, bug in sorted(answer.items()):
+        if bug not in list(_CURVES):
+            fail(section, "no-such-bug", curve=curve, came=bug, names="; ".join(_CURVES))
+        if curve_of(bug) != curve:
+            fail(section, bug, curve=curve)
+    print("find_the_bug: correct.", HINTS[section]["correct"])

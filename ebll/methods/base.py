@@ -102,6 +102,9 @@ class Method(Settings, ABC):
     def check(self, net: Network, tasks: int) -> None:
         """Refuse settings that cannot serve this network and number of tasks, before anything is learned."""
 
+    def check_tasks(self, tasks: Sequence[Task]) -> None:
+        """Refuse tasks whose data cannot serve these settings, before anything is learned."""
+
     def prepare(self, net: Network) -> None:
         """Change the structure of a network with one head, before it learns a second task."""
 

@@ -56,6 +56,11 @@ class Replay(Method):
     images_per_class: int = setting(5, "Training images of each class that are stored once a task is learned.", low=1)
     replay_weight: float = as_in(MethodSettings, "replay_weight")
 
+    def check_tasks(self, tasks: Sequence[Task]) -> None:
+        """As many images of each class as are to be stored, in every task: a sequence may go on."""
+        for task in tasks:
+            _check_classes(task, self.images_per_class)
+
     def loss_terms(self, net: Network, batches: Sequence[Batch], memory: ReplayMemory | None) -> dict[str, Term]:
         """task: E1; replay: E1 on the stored images, one value an old task."""
         (batch,) = batches
@@ -77,13 +82,17 @@ def exemplars(task: Task, per_class: int, draw: torch.Generator) -> Tensor:
 
     raises   `InputError` where a class has fewer images
     """
+    _check_classes(task, per_class)
     labels = task.train.labels
-    counts = torch.bincount(labels, minlength=task.class_count)
+    order = torch.randperm(len(labels), generator=draw).to(labels.device)
+    return torch.cat([order[labels[order] == c][:per_class] for c in range(task.class_count)]).sort().values
+
+
+def _check_classes(task: Task, per_class: int) -> None:
+    counts = torch.bincount(task.train.labels, minlength=task.class_count)
     least = int(counts.argmin())
     if counts[least] < per_class:
         raise InputError(
             f"Replay: images_per_class is {per_class}, but class {task.classes[least]!r} of {task.name} has "
             f"{counts[least]} training images. Choose at most that many."
         )
-    order = torch.randperm(len(labels), generator=draw).to(labels.device)
-    return torch.cat([order[labels[order] == c][:per_class] for c in range(task.class_count)]).sort().values

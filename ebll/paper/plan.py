@@ -173,6 +173,10 @@ def units_of(
     """
     check_choice(settings.backbone.partition("@")[0], BACKBONES, "Backbone")
     methods = [methods] if isinstance(methods, str) else methods or MAIN_METHODS
+    if "replay" in methods:
+        raise InputError(
+            "Replay is not offered at paper scale: it goes through all stored images in each step. Leave replay out."
+        )
     names = list(dict.fromkeys(check_choice(name, MAIN_METHODS, "Method") for name in methods))
     seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0)
     wanted = [experiments] if isinstance(experiments, str) else experiments or SEQUENCES

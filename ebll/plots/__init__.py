@@ -15,15 +15,13 @@ predictions  the predictions table, of one old task and one training: a row per 
 sequence   id of a sequence, as in the table; may be left out where the table holds one
 sequences  one id or several, a panel each (default: all in the table)
 methods    which methods (default: all in the table)
-ax         an Axes of yours, for a plot of one panel; the returned Figure is that of `ax`
 """
 
 from ebll.metrics import pareto_front
 
-from .accuracy import accuracy_matrix, forgetting_bars, forgetting_by_gap, stability_plasticity, tradeoff_fronts
-from .dumbbells import dumbbells
+from .accuracy import accuracy_matrix, forgetting_bars, forgetting_by_gap, stability_plasticity
 from .figure import save
-from .forgotten import class_recall, confusion, confusion_change, forgotten_images, lost_images, recall
+from .forgotten import class_recall, confusion, confusion_matrix, forgotten_images, lost_images
 from .lines import accuracy_over_steps, average_along_sequence, feature_distance, loss_terms, over_setting
 from .sheets import claims_overview, submanifold, task_images
 from .style import METHODS, TERMS, Style, drawing, ordered, styles
@@ -31,7 +29,7 @@ from .tables import outcomes
 
 __all__ = [
     "METHODS", "TERMS", "Style", "accuracy_matrix", "accuracy_over_steps", "average_along_sequence", "claims_overview",
-    "class_recall", "confusion", "confusion_change", "drawing", "dumbbells", "feature_distance", "forgetting_bars",
+    "class_recall", "confusion", "confusion_matrix", "drawing", "feature_distance", "forgetting_bars",
     "forgetting_by_gap", "forgotten_images", "loss_terms", "lost_images", "ordered", "outcomes", "over_setting",
-    "pareto_front", "recall", "save", "stability_plasticity", "styles", "submanifold", "task_images", "tradeoff_fronts",
+    "pareto_front", "save", "stability_plasticity", "styles", "submanifold", "task_images",
 ]  # fmt: skip

@@ -28,13 +28,12 @@ WIDTH, DPI = 7.0, 144  # inches; 9 points are 14 pixels of a figure that is show
 
 def new_figure(
     table: pd.DataFrame, title: str, note: str, headings: Sequence[str], heights: float | Sequence[float], *,
-    columns: int = 1, ax: Axes | None = None, **shared: object,
+    columns: int = 1, **shared: object,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Return a Figure of `table` and one Axes under each of `headings`, in rows of `columns`.
 
     note     which data; with the number of seeds it makes the caption, one sentence
     heights  inches of every row, or of each
-    ax       an Axes of the caller's, where a plot of one panel is drawn without title and caption
     shared   `sharex` and `sharey`, as in `Figure.subplots`
 
     Title and caption begin the alt text; `describe` adds what is seen.
@@ -43,12 +42,6 @@ def new_figure(
     seeds += " and their mean" if seeds.endswith("seeds") else ""
     caption = sentences("; ".join(part for part in (note.rstrip("."), seeds) if part))
     caption = caption[:1].upper() + caption[1:]
-    if ax is not None:
-        if len(headings) > 1:
-            raise InputError(f"ax takes a plot of one panel; this one has {len(headings)}. Leave ax out, or draw less.")
-        before = getattr(ax.figure, "table", None)
-        ax.figure.table = table if before is None else pd.concat([before, table], ignore_index=True)
-        return describe(ax.figure, title, caption), [ax]
     heights = [heights] * math.ceil(len(headings) / columns) if isinstance(heights, float) else heights
     lines = textwrap.wrap(caption, 100)  # of letters of usual width
     height = sum(heights) + 0.75 + 0.16 * len(lines)

@@ -26,6 +26,10 @@ WIDE = 26  # classes side by side
 def _one_task(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the training itself; refuse a table of several old or new tasks."""
     key = [*PAIR, *IMAGE, "stage", "step"]
+    if isinstance(predictions, pd.DataFrame) and (predictions.empty or "predicted" not in predictions):
+        raise InputError(
+            "There are no predictions here: give `compare` or `Recorder` log_predictions=True, and pass `.predictions`."
+        )
     rows = check(predictions, "predictions", [*key, "label", "predicted"], key)
     rows = rows[rows["stage"] == "train"]
     if len(pairs := rows[PAIR].drop_duplicates()) != 1:
@@ -35,12 +39,6 @@ def _one_task(predictions: pd.DataFrame) -> pd.DataFrame:
             "such as table.query('training == \"mnist\"')."
         )
     return rows.assign(right=rows["label"] == rows["predicted"]).sort_values("step", kind="stable")
-
-
-def recall(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return method, seed, step, label, images (of that class) and recall (0 to 1, the share answered right)."""
-    groups = _one_task(predictions).groupby([*RUN, "step", "label"])["right"]
-    return groups.agg(images="count", recall="mean").reset_index()
 
 
 def lost_images(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -56,13 +54,12 @@ def lost_images(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return method, label, predicted, before and after (percent of that label's images, all seeds), and change."""
+    """Return method, label, predicted, before and after: percent of that label's images, of all seeds."""
     rows, shares = _one_task(predictions), {}
     for name, end in {"before": "min", "after": "max"}.items():
         ended = rows[rows["step"] == rows.groupby(RUN)["step"].transform(end)]
         shares[name] = 100 * ended.groupby(["method", "label"])["predicted"].value_counts(normalize=True)
-    table = pd.DataFrame(shares).fillna(0.0)
-    return table.assign(change=table["after"] - table["before"]).reset_index()
+    return pd.DataFrame(shares).fillna(0.0).reset_index()
 
 
 def _what(rows: pd.DataFrame) -> str:
@@ -72,32 +69,26 @@ def _what(rows: pd.DataFrame) -> str:
     return f"Validation images of {rows['task'].iloc[0]} before and after {rows['training'].iloc[0]}, {which}"
 
 
-def _most(changes: pd.Series) -> str:
-    """Return the first three of some changes in percentage points, without those that round to none."""
-    told = [f"{name} {change:+.0f}".replace("-", "−") for name, change in changes.head(3).items() if round(change)]
-    return ", ".join(told) or "none"
-
-
 @drawing()
 def class_recall(predictions: pd.DataFrame, methods: Names = None) -> Figure:
     """Draw an arrow for each class of the old task, from its recall before to that after: a panel a method.
 
-    At most 26 classes, by their loss, mean over the methods. Arrows: means over seeds; dots: each seed, after
+    At most 26 classes, by their loss, mean over the methods. Arrows: means over seeds; dots: each seed, after. The
+    average in a heading is a macro average: each class counts alike, however many images it has.
     table: method, seed, label, before, after (percent)
     """
     rows = of_methods(_one_task(predictions), methods)
-    ends = recall(rows).groupby([*RUN, "label"])["recall"].agg(before="first", after="last")
-    table, looks = (100 * ends).reset_index(), styles(rows["method"].unique())
+    steps = rows.groupby([*RUN, "label", "step"])["right"].mean().groupby([*RUN, "label"])
+    table, looks = (100 * steps.agg(before="first", after="last")).reset_index(), styles(rows["method"].unique())
     means = table.groupby(["method", "label"])[["before", "after"]].mean()
     means["change"] = means["after"] - means["before"]
     names = list(means["change"].groupby("label").mean().sort_values(kind="stable").index[:WIDE])
     headings = []
     for method, look in looks.items():
-        whole, lost = (
-            means.loc[method].mean().map(words.percent),
-            means.loc[method, "change"].sort_values(kind="stable"),
-        )
-        headings.append(f"{look.label}: {whole['before']} → {whole['after']} %; most lost, points: {_most(lost)}")
+        mean, changes = means.loc[method].mean().map(words.percent), means.loc[method, "change"]
+        lost = changes[changes <= -0.5].sort_values(kind="stable").head(3)
+        told = ", ".join(f"{name} −{-points:.0f}" for name, points in lost.items()) or "none"
+        headings.append(f"{look.label}: macro average {mean['before']} → {mean['after']} %; lost most: {told}")
     note = f"{_what(rows)}; dash: before; arrow head: after; dot: a seed, after"
     title = f"Which classes of {rows['task'].iloc[0]} are forgotten"
     figure, axes = new_figure(table, title, note, headings, 1.3, sharex=True, sharey=True)
@@ -118,6 +109,7 @@ def class_recall(predictions: pd.DataFrame, methods: Names = None) -> Figure:
 def forgotten_images(predictions: pd.DataFrame, task: Task, methods: Names = None) -> Figure:
     """Draw the first images of the old task that were lost, in that order, at most ten in a row: a row a method.
 
+    A method that has lost none is named in the caption.
     predictions   where it holds several seeds, its first counts
     task          the old one, of whose validation images they are
     table: method, seed, image, label, step, predicted of all images that were lost
@@ -125,55 +117,57 @@ def forgotten_images(predictions: pd.DataFrame, task: Task, methods: Names = Non
     rows = of_methods(_one_task(predictions), methods)
     old, own = rows["task"].iloc[0], rows[rows["seed"] == rows["seed"].iloc[0]]
     check_choice(task.name, [old], "old task")
-    table, drawn = lost_images(own), {}
-    known = own[own["right"] & (own["step"] == own["step"].min())]["method"].value_counts()
-    for method, look in styles(table["method"].unique()).items():
+    table, drawn, whole = lost_images(own), {}, []
+    known = own["right"] & (own["step"] == own.groupby("method")["step"].transform("min"))
+    for method, look in styles(own["method"].unique()).items():
         lost = table[table["method"] == method]
+        name = f"{look.label}: {len(lost)} of {known[own['method'] == method].sum()} lost"
+        if lost.empty:
+            whole.append(name)
+            continue
         images = task.restored(task.validation.inputs[lost["image"].head(MOST).tolist()]).cpu().movedim(1, -1)
         told = [f"{one.label} → {one.predicted} step {one.step}" for one in lost.head(MOST).itertuples()]
-        name = f"{look.label}: {len(lost)} of {known[method]} lost"
         drawn[name] = images.squeeze(-1).clamp(0, 1).numpy(), told
     if not drawn:
         raise InputError(f"No image of {old} was lost, so there is none to draw.")
-    note = f"{_what(own)}: class → answer, and the step from which on it is wrong"
+    note = "; ".join([f"{_what(own)}: class → answer, and the step from which on it is wrong", *whole])
     figure = task_images(drawn, title=f"The first images of {old} that are forgotten", note=note)
     figure.table = table
     return figure
 
 
 @drawing()
-def confusion_change(predictions: pd.DataFrame, methods: Names = None, *, classes: int = 8) -> Figure:
-    """Draw how the answers to the most forgotten classes change, in percentage points: a panel a method.
+def confusion_matrix(predictions: pd.DataFrame, methods: Names = None, *, classes: int = 8) -> Figure:
+    """Draw the answers to the most forgotten classes, in percent of a class: before, and after with each method.
 
-    classes   rows of a panel: those that lose most, mean over the methods; columns: the 26 answers that change most
+    classes   rows of a panel: those that lose most, mean over the methods; columns: at most 26 answers, the most given
     table: that of `confusion`
     """
     import seaborn
 
     rows = of_methods(_one_task(predictions), methods)
     table, looks = confusion(rows), styles(rows["method"].unique())
-    same = table["label"] == table["predicted"]
-    worst = list(table[same].groupby("label")["change"].sum().sort_values(kind="stable").index[:classes])
+    right = table[table["label"] == table["predicted"]].groupby("label")[["before", "after"]].sum()
+    worst = list((right["after"] - right["before"]).sort_values(kind="stable").index[:classes])
     shown = table[table["label"].isin(worst)]
-    sizes = shown["change"].abs().groupby(shown["predicted"]).sum()
-    answers, most = sorted(sizes.nlargest(WIDE).index), shown["change"].abs().max()
-    headings = []
-    for method, look in looks.items():
-        gained = table[(table["method"] == method) & ~same].nlargest(3, "change")
-        changes = gained.set_index(gained["label"] + " → " + gained["predicted"])["change"]
-        headings.append(f"{look.label}: most gained, points: {_most(changes)}")
-    note = f"{_what(rows)}; percentage points; red: answered more, blue: less"
-    title = f"What is answered in place of the forgotten classes of {rows['task'].iloc[0]}"
+    answers = sorted(shown.groupby("predicted")[["before", "after"]].sum().sum(axis=1).nlargest(WIDE).index)
+    names = [words.shortened(name, 80 // len(answers)) for name in answers]
+    panels = [(next(iter(looks)), "before", "Before")]
+    panels += [(method, "after", f"After, {look.label}") for method, look in looks.items()]
+    title, headings = f"Answers to the most forgotten classes of {rows['task'].iloc[0]}", [name for *_, name in panels]
+    note = f"{_what(rows)}; percent of the images of a class"
     figure, axes = new_figure(table, title, note, headings, 0.19 * len(worst) + 0.3, sharex=True, sharey=True)
-    for one, method in zip(axes, looks, strict=True):
-        change = shown[shown["method"] == method].pivot(index="label", columns="predicted", values="change")
-        change = change.reindex(index=worst, columns=answers).replace(0, float("nan"))
-        texts = change.abs().map(lambda points: f"{points:.0f}" if points >= 5 else "")
-        look = {"cmap": "RdBu_r", "vmin": -most, "vmax": most, "cbar": False, "annot_kws": {"size": 9}, "ax": one}
-        names = [words.shortened(name, 80 // len(answers)) for name in answers]
-        seaborn.heatmap(change, annot=texts, fmt="", xticklabels=names, yticklabels=True, **look)
+    for one, (method, when, heading) in zip(axes, panels, strict=True):
+        own = shown[shown["method"] == method]
+        cells = own.pivot(index="label", columns="predicted", values=when).reindex(index=worst, columns=answers)
+        texts = cells.map(lambda share: f"{share:.0f}" if share >= 5 else "")
+        look = {"cmap": "Blues", "vmin": 0, "vmax": 100, "cbar": False, "annot_kws": {"size": 9}, "ax": one}
+        seaborn.heatmap(cells, annot=texts, fmt="", xticklabels=names, yticklabels=True, **look)
         one.tick_params(rotation=0)
         one.grid(visible=False)
         one.set(xlabel="", ylabel="")
+        most = own[(own["label"] != own["predicted"]) & (own[when] > 0)].nlargest(3, when)
+        told = [f"{row.label} → {row.predicted} {getattr(row, when):.0f} %" for row in most.itertuples()]
+        describe(figure, f"{heading}: confused most: {', '.join(told) or 'none'}")
     label(axes, "answer", "class")
-    return describe(figure, *headings)
+    return figure

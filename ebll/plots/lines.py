@@ -37,14 +37,14 @@ class Panel(NamedTuple):
 
 def line_figure(
     panels: list[Panel], x: str, table: pd.DataFrame, title: str, note: str, xlabel: str,
-    heights: float | list[float] = 2.1, *, ax: Axes | None = None,
+    heights: float | list[float] = 2.1,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Return a finished Figure of panels one above the other.
 
     What neighbours share is printed once: a legend stands where styles differ from those above, a name of the vertical
     axis at the middle one of its panels.
     """
-    figure, axes = new_figure(table, title, note, [panel.heading for panel in panels], heights, ax=ax, sharex=True)
+    figure, axes = new_figure(table, title, note, [panel.heading for panel in panels], heights, sharex=True)
     labels, above = [panel.ylabel for panel in panels], None
     for place, (one, panel) in enumerate(zip(axes, panels, strict=True)):
         draw_lines(one, panel, x)
@@ -244,29 +244,25 @@ def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, 
     A run counts at a place only where all its tasks so far were measured. For 'single-task' each network stays as it
     is.
     table: in percent, a row per seed: quantity ('average' over the tasks learned so far, or 'first', accuracy on the
-    first task), method, learned (how many tasks), task (the newest of them), seed, value, mean, seeds
+    first task), method, learned (how many tasks), seed, value, mean, seeds
     """
     rows, tasks, named = tables.one_sequence(accuracy, sequence, methods)
-    title, parts = f"Accuracy along the sequence {named}", []
+    parts = []
     if len(tasks) < 2:
         raise InputError(f"There is no way along a sequence of one task ({tasks[0]}). Choose a longer sequence.")
     for count, newest in enumerate(tasks, 1):
         now = rows[(rows["after"] == newest) | (rows["method"] == "single-task")]
         now = now.pivot(index=["method", "seed"], columns="task", values="percent")
         now = now.reindex(columns=tasks[:count]).dropna()
-        facts = {"average": now.mean(axis=1), "first": now[tasks[0]], "learned": count, "task": newest}
+        facts = {"average": now.mean(axis=1), "first": now[tasks[0]], "learned": count}
         parts.append(pd.DataFrame(facts).reset_index())
-    runs = pd.concat(parts).melt(["method", "seed", "learned", "task"], ["average", "first"], "quantity", "value")
-    if runs.empty:
-        names = words.listed(ordered(rows["method"]))
-        raise InputError(f"No run of {names} was measured on all of its tasks so far: nothing to draw.")
-    table = tables.by_seed(runs, ["quantity", "method", "learned", "task"], "value")
     labels = {"average": "average accuracy on tasks so far, %", "first": f"accuracy on {tasks[0]} (first task), %"}
-    note, xlabel = "Test data; tasks differ in difficulty", "tasks learned so far, with the newest one's name"
-    panels = _panels(table, labels, styles(table["method"]))
-    figure, axes = line_figure(panels, "learned", table, title, note, xlabel)
+    figure = over_setting(
+        pd.concat(parts), "learned", labels, by="method", xlabel="tasks learned so far, with the newest one's name",
+        title=f"Accuracy along the sequence {named}", log=False, caption="Test data; tasks differ in difficulty",
+    )  # fmt: skip
     ticks = [f"{i}\n{textwrap.fill(task, max(60 // len(tasks), 6))}" for i, task in enumerate(tasks, 1)]
-    axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
+    figure.axes[-1].set_xticks(range(1, len(tasks) + 1), ticks)
     return figure
 
 
@@ -274,7 +270,7 @@ def average_along_sequence(accuracy: pd.DataFrame, sequence: str | None = None, 
 def over_setting(
     table: pd.DataFrame, x: str, ys: Mapping[str, str], *, by: str = "kind", xlabel: str, title: str,
     references: Mapping[str, Mapping[str, float | Mapping]] | None = None, log: bool = True, log_y: bool = False,
-    caption: str = "", ax: Axes | None = None,
+    caption: str = "",
 ) -> Figure:  # fmt: skip
     """Draw quantities over a setting, such as accuracy over code size: a panel each, one above the other.
 
@@ -297,7 +293,7 @@ def over_setting(
         grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
         looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))
     height = 2.6 if len(ys) == 1 else 2.0
-    figure, axes = line_figure(_panels(drawn, ys, looks, by), x, drawn, title, caption, xlabel, height, ax=ax)
+    figure, axes = line_figure(_panels(drawn, ys, looks, by), x, drawn, title, caption, xlabel, height)
     _scale(axes, drawn[x].dropna().unique(), log)
     for one in axes if log_y else ():
         _log_upwards(one)

@@ -87,7 +87,7 @@ FACTS = {"share": "unexplained {:.1f} %", "accuracy": "accuracy {:.1f} %"}
 @drawing()
 def submanifold(
     points: pd.DataFrame, *, regions: pd.DataFrame | None = None,
-    axes: tuple[str, str] = ("first direction", "second direction"), ax: Axes | None = None,
+    axes: tuple[str, str] = ("first direction", "second direction"),
 ) -> Figure:  # fmt: skip
     """Draw features of held-out inputs and their reconstructions in a plane.
 
@@ -122,7 +122,7 @@ def submanifold(
             "" if set(regions["label"]) <= set(names) else " (white: another class)"
         )
     headings = ["\n".join([name, *lines]) for name, lines in facts.items()]
-    layout = {"columns": columns, "ax": ax, "sharex": True, "sharey": True}
+    layout = {"columns": columns, "sharex": True, "sharey": True}
     spans = [np.ptp((table if regions is None else regions).filter(regex=f"^{name}(_back)?$")) for name in "xy"]
     wide, tall = {1: (5.0, 3.6), 2: (2.6, 3.3), 3: (1.8, 2.8)}[columns]
     tall = float(min(tall, 0.7 + wide * spans[1] / (spans[0] or 1)))  # panels keep the shape of the plane

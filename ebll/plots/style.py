@@ -107,27 +107,26 @@ def drawing() -> Iterator[None]:
 
 
 def ordered(methods: Iterable[str]) -> list[str]:
-    """Return each method once, in the fixed order of `METHODS`; others follow, by name and then by the number in it."""
+    """Return each method once, in the fixed order of `METHODS`; others follow, by name and by the numbers in it."""
     present = set(methods)
-    return [m for m in METHODS if m in present] + sorted(present - set(METHODS), key=_without_number)
+    return [m for m in METHODS if m in present] + sorted(present - set(METHODS), key=_without_numbers)
 
 
-def _without_number(name: str) -> tuple[str, float]:
-    """Return what is left of a name without its first number, and that number: ("alpha ", 0.3)."""
-    number = NUMBER.search(name)
-    return NUMBER.sub("", name, count=1), float(number[0]) if number else 0.0
+def _without_numbers(name: str) -> tuple[str, list[float]]:
+    """Return what is left of a name without its numbers, and these: ("alpha , code ", [0.3, 64.0])."""
+    return NUMBER.sub("", name), [float(number) for number in NUMBER.findall(name)]
 
 
 def styles(methods: Iterable[str]) -> dict[str, Style]:
     """Return the style of each method or loss term, methods in the fixed order; others get spare styles.
 
-    Names that differ in a number alone, such as "alpha 1" and "alpha 3", are values of one setting: their colours go
+    Names that differ in numbers alone, such as "alpha 1" and "alpha 3", are values of one setting: their colours go
     from bright to dark with it.
     """
     names = ordered(methods)
     known = METHODS | {name: style for name, style in TERMS.items() if name not in METHODS}
     own = [name for name in names if name not in known]
-    settings = [_without_number(name)[0] for name in own]
+    settings = [_without_numbers(name)[0] for name in own]
     sizes = [name for name, setting in zip(own, settings, strict=True) if settings.count(setting) > 1]
     colors = dict(zip(sizes, map(to_hex, SIZES(np.linspace(0, 1, len(sizes)))), strict=True))
     spare = {name: dataclasses.replace(SPARE[i % len(SPARE)], label=name) for i, name in enumerate(own)}

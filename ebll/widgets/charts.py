@@ -145,7 +145,7 @@ def _up(**more: Any) -> alt.Axis:
 
 
 def _panel(name: str, title: str, x_title: str | None, layers: list, with_text: bool = False) -> alt.LayerChart:
-    """A panel over steps: a rule at the step on show, and a dotted one where a setting was changed.
+    """A panel over steps: a rule at the step on show, and a shade from where on a setting was changed.
 
     with_text   whether to write what was changed, on the freer side of the rule
     """
@@ -153,11 +153,8 @@ def _panel(name: str, title: str, x_title: str | None, layers: list, with_text: 
         color=INK, strokeWidth=1, opacity=alt.ExprRef("held ? 1 : 0"), clip=True
     )
     changes = alt.Chart(alt.NamedData("changes")).encode(x=_step(x_title))
-    layers = [
-        *layers,
-        here.encode(x=_step(x_title, "at")),
-        changes.mark_rule(color=SOFT, strokeDash=[2, 3], strokeWidth=1.2, clip=True),
-    ]
+    shade = changes.mark_rect(color=SOFT, opacity=0.12, clip=True).encode(x2=alt.value("width"))
+    layers = [shade, *layers, here.encode(x=_step(x_title, "at"))]
     if with_text:
         late = "datum.step > (visible[0] + visible[1]) / 2"
         layers.append(

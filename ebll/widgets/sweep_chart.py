@@ -196,4 +196,4 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
         near,
         seeds.mark_point(size=12, filled=True, opacity=0.9),
         means.mark_point(size=90, filled=True, opacity=1),
-    ).properties(name="tradeoff", title="what is kept against what is learned", width=200, height=190)
+    ).properties(name="tradeoff", title="stability-plasticity trade-off", width=200, height=190)

@@ -3,9 +3,9 @@
 #
 # Learning without Forgetting (LwF) is a regularisation-based method: it records the old head's soft predictions on the new
 # images, and penalises deviations from them. You write that term, look at which letters are forgotten all the same, and find
-# out why LwF protects them less, the less the new images have in common with them.
+# out why.
 #
-# - **What for**: knowledge distillation is part of many methods, EBLL included, and its shortcoming is why EBLL exists.
+# - **What for**: distillation is part of many methods, EBLL included, and its shortcoming is why EBLL exists.
 # - **For whom**: anyone who has trained a network in PyTorch once.
 # - **Before this**: `01_joint_training.ipynb`, or the words task, head and forgetting (M5).
 # - **Time**: {{read}} minutes to read and do; about {{run}} s to run on two cores.
@@ -17,11 +17,10 @@
 # 1. **write** the distillation term (E3), and say what is recorded, when, and from which network;
 # 2. **describe** what is forgotten, class by class and image by image;
 # 3. **measure** the domain gap between two tasks, and **read** from a figure what it does to forgetting;
-# 4. **show** by an ablation that LwF's bottleneck is its proxy data, not its loss;
+# 4. **find** by an ablation what limits LwF: its loss, or the images it is computed on;
 # 5. **diagnose** a faulty implementation from its curves.
 #
-# Ids such as E3 and M8 lead to formula, function and test: see [the equations](../docs/equations.md), and
-# [the glossary](../docs/glossary.md) for words of the field.
+# Ids such as E3 and M8 stand in [the equations](../docs/equations.md), words in [the glossary](../docs/glossary.md).
 
 # %% setup tags=["environment"]
 import copy
@@ -66,18 +65,17 @@ ebll.plots.task_images(
 )
 
 # %% soften-text [markdown]
-# **What we saw.** Some answers make sense: shapes that digits and letters share. Others
-# are only what this network happens to say. LwF wants all of them to stay while the new task is learned. If they do, so goes the
-# hope, the answers to letters stay too.
+# **What we saw.** Some answers make sense: shapes that digits and letters share. Others are only what this network happens to
+# say. LwF wants all of them to stay while the new task is learned. The hope: then the answers to letters stay, too.
 #
-# What is to be kept is not the first choice alone but the whole answer, softened so that the small probabilities count. With
-# a **temperature** $\theta$ above 1, the soft target (E3a) is
+# What is to be kept is the whole answer, softened so that small probabilities count. With a **temperature** $\theta$ above 1,
+# the soft target (E3a) is
 #
 # $$Z_i = \frac{Y_i^{1/\theta}}{\sum_j Y_j^{1/\theta}}$$
 #
-# which for logits is the softmax of logits divided by $\theta$. The soft targets $Z^*$ of all new images are recorded once, before the new task is learned. While it is learned, they are
-# compared with the present answers $\hat Z$, softened alike. That is the distillation term (E3), summed over the classes
-# and averaged over the images:
+# that is, the softmax of logits divided by $\theta$. The soft targets $Z^*$ of all new images are recorded once, before the new
+# task is learned. While it is learned, they are compared with the present answers $\hat Z$, softened alike. That is the
+# distillation term (E3), summed over the classes and averaged over the images:
 #
 # $$\ell_{dist} = -\langle Z^*, \log \hat Z\rangle$$
 #
@@ -86,6 +84,8 @@ ebll.plots.task_images(
 # [02b](02b_distillation_details.ipynb).)
 #
 # {{diagram:timeline}}
+#
+# LwF does 1 to 3, and records soft targets alone; encoders, decoder and codes are EBLL's (notebook 04).
 #
 # **Exercise 1.** Write E3 for a batch.
 
@@ -105,8 +105,8 @@ ebll.course.checks.distillation(my_distillation)
 # %% floor-text [markdown]
 # ### LwF by hand
 #
-# The loop is that of the first notebook, with a term of the loss to choose. It starts after the **warm-up**, in which the new
-# head alone has learned for two epochs; F, T and the letters' head are still the teacher's.
+# The loop of notebook 01, with a term of the loss to choose. It starts after the **warm-up**, in which the new head alone has
+# learned for two epochs; F, T and the letters' head are still the teacher's.
 
 
 # %% loop
@@ -172,18 +172,17 @@ ebll.course.source(ebll.LwF.loss_terms)
 # %% forgotten-text [markdown]
 # ## 2. What is forgotten?
 #
-# Now textures are learned. Fine-tuning is the baseline, LwF adds E3, and EBLL adds E3 and the code term that notebook 04 is
-# about, all with tuned weights. Accuracy (M1) says *how much* is lost; the **recall** of a class, the share of its images that
-# are answered correctly, says *what*.
+# Now textures are learned. Fine-tuning is the baseline, LwF adds E3, and EBLL adds E3 and the code term of notebook 04, all with
+# tuned weights. Accuracy (M1) says *how much* is lost; **recall**, the share of a class that is answered correctly, says *what*.
 #
-# **Predict first.** Do all letters lose the same share, or do a few lose nearly everything? The same few with each method?
+# **Predict first.** Does LwF save every letter a little, or some entirely? Does it lose the letters that fine-tuning loses?
 
 # %% recall-by-hand
 predictions = runs["textures"].predictions  # a row for each method, seed, step and validation image
 one = predictions.query("method == 'finetune' and seed == 0 and stage == 'train'")
 after = one[one["step"] == one["step"].max()]
 recall_by_hand = (after["label"] == after["predicted"]).groupby(after["label"]).mean()
-library = ebll.plots.recall(one).query(f"step == {one['step'].max()}").set_index("label")["recall"]
+library = ebll.plots.class_recall(one).table.set_index("label")["after"] / 100
 assert all(abs(library[letter] - recall_by_hand[letter]) < 1e-9 for letter in letters.classes)
 
 # %% forgotten-classes
@@ -193,12 +192,13 @@ ebll.plots.class_recall(predictions, ["finetune", "lwf", "ebll"])
 ebll.plots.forgotten_images(predictions, letters, ["finetune", "lwf", "ebll"])
 
 # %% forgotten-saw [markdown]
-# **What we saw.** Forgetting is uneven. With fine-tuning some letters lose most of their recall, others nothing. LwF loses
-# fewer images, EBLL fewer still. Many new answers are letters of a similar shape: the features have moved across
-# the decision boundaries of the letters' head.
+# **What we saw.** Forgetting is uneven: with fine-tuning some letters lose most of their recall, others nothing. LwF loses fewer
+# images, EBLL fewer still, mostly of the same letters. Many new answers are letters of a similar shape: the features have moved
+# across the decision boundaries of the letters' head.
 #
-# The lab shows the same step by step. It opens where differences are large (a **demonstration**, not a ranking). Choose LwF under
-# *in detail*, and raise the distillation weight: which images come back first?
+# The lab shows the same step by step, where differences are large (a **demonstration**, not a ranking).
+#
+# **Predict first.** Choose LwF under *in detail* and raise the distillation weight. Which images come back first?
 
 # %% lab
 hidden = ["temperature", "ewc_strength", "code_size", "recon_weight"]
@@ -232,8 +232,8 @@ gap = gaps.mean().sort_values()  # from near to far
 gap.round(2).to_frame("gap").transpose()
 
 # %% gap-figure-text [markdown]
-# The figure has the gaps from above, and forgetting (M5) from the tables of the main job (`make reproduce`): tuned
-# methods, five seeds or more. They are in the folder `figures` of the kit; nothing below needs them.
+# The figure has the gaps from above, and forgetting (M5) from the main job (`make reproduce`): tuned methods, five seeds or
+# more.
 
 # %% gap-figure
 main_job = pd.read_csv("../figures/accuracy.csv")
@@ -241,14 +241,19 @@ ebll.plots.forgetting_by_gap(main_job, gap.rename("mlp:letters-{}".format))
 
 # %% gap-claim tags=["hidden"]
 claim = pd.read_csv("../figures/claims.csv").set_index("id").loc["C8"]
-ebll.course.say(f"Claim C8 of the main job: {claim.statement} **{claim.verdict.capitalize()}**.")
+learned = ebll.plots.outcomes(main_job, [f"mlp:letters-{name}" for name in gap.index])
+learned = learned.groupby(["sequence", "method"])["new"].mean().unstack("method")
+price = (learned["lwf"] - learned["ebll"]).sort_values()
+ebll.course.say(
+    f"Claim C8 of the main job: {claim.statement} **{claim.verdict.capitalize()}**. EBLL pays for it: it learns these new "
+    f"tasks {price.iloc[0]:.1f} to {price.iloc[-1]:.1f} points less well than LwF."
+)
 
 # %% gap-saw [markdown]
 # **What we saw.** LwF forgets far less than fine-tuning at every gap, and on average more with each step from near to far,
-# most with the smallest step: the gap gives the order, not the size. EBLL saves a part of it.
+# most with the smallest step: the gap gives the order, not the size. EBLL saves a part of it, at a price.
 #
-# But three tasks are three points, and they differ in more than their gap: in how hard they are, in their number of classes.
-# The next section goes after the cause.
+# But three tasks are three points, and they differ in more than their gap.
 
 # %% drift-text [markdown]
 # ## 4. Is it the loss, or the images?
@@ -256,7 +261,7 @@ ebll.course.say(f"Claim C8 of the main job: {claim.statement} **{claim.verdict.c
 # The new images on which LwF distils are **proxy data**: they stand in for the letters, which are gone. We measure the
 # drift of the letters' head (E3 above its floor) on held-out images of both. A learner can do the first, never the second.
 #
-# **Predict first.** With fine-tuning, do answers to new images drift further, or those to letters? And with LwF?
+# **Predict first.** LwF makes the drift on new images smaller by some factor. Is the factor on letters about the same?
 
 
 # %% drift
@@ -277,20 +282,24 @@ for task, name, seed in itertools.product((mnist, textures), ("finetune", "lwf")
 drifts = pd.DataFrame(rows)
 
 # %% drift-figure
-ebll.plots.dumbbells(
-    drifts, "nats", "answers to", "task", xlabel="drift, nats", title="How far the answers of the letters' head drift",
-    caption="Validation images; a panel for each new task; the number: how many times smaller the drift is with LwF",
+lines = drifts.assign(gap=drifts["task"].map(gap.round(2)), line=drifts["method"] + ", " + drifts["answers to"])
+ebll.plots.over_setting(
+    lines, "gap", {"nats": "drift, nats"}, by="line", xlabel="gap of the new task (mnist, textures)", log=False, log_y=True,
+    title="How far the answers of the letters' head drift", caption="Validation images",
 )  # fmt: skip
+
+# %% drift-factor tags=["hidden"]
+means = drifts.groupby(["answers to", "task", "method"])["nats"].mean().unstack("method")
+(means["finetune"] / means["lwf"]).unstack("task").round(1).rename_axis(columns="drift, times smaller with LwF")
 
 # %% proxy-text [markdown]
 # **What we saw.** LwF keeps its promise where it was given: on the new images it nearly stops the drift. On letters, which are
-# what counts, it does so far less, the least with textures.
+# what counts, it does so far less, the least with textures. Is the loss to blame, or the images?
 #
-# If the proxy data is the bottleneck, the same loss on other images must do better, or worse. An **ablation** exchanges one
-# part and leaves the rest. Instead of the new images, E3 gets
+# An **ablation** exchanges one part and leaves the rest. Instead of the new images, E3 gets
 #
-# - as many *letters*, without labels: forbidden to a learner, so an upper bound;
-# - *five letters a class*, without labels: this is **replay** with soft targets (dark experience replay);
+# - as many *letters*, without labels, which no learner may have;
+# - *five letters a class*, without labels: **replay** with soft targets (dark experience replay);
 # - random *noise*.
 #
 # Beside them stands Replay, which learns five stored letters a class with their labels (E1), and no teacher.
@@ -330,25 +339,25 @@ new.rename(index=lambda name: ebll.METHODS[name].label if name in ebll.METHODS e
 # class; those of textures are worse than these. **The proxy data is the bottleneck, not the loss.** And LwF cannot
 # choose it: it comes with the new task.
 #
-# Of five stored images a class, soft targets protect more than labels do. Where none may be stored, EBLL
-# keeps something else of the old task: an encoder, which knows what the letters need of the features.
+# Of five stored images a class, soft targets protect more than labels do. Where none may be stored, EBLL keeps an encoder, which
+# knows what the letters need of the features.
 #
-# **Open question.** Unlabelled images can be had without end: photographs, drawings, other alphabets. Any of them may serve as proxy
-# data, and no letters are left to judge by. What would you measure, with the old network alone, to choose among them? Write
-# down how your measure orders mnist, digits, textures and noise; *What to try next* puts it to the test.
+# **Open question.** Unlabelled images can be had without end. Any may serve as proxy data, and no letters are left to judge by.
+# What would you measure, with the old network alone, to choose among them? How does your measure order mnist, digits, textures
+# and noise? *What to try next* puts it to the test.
 
 # %% bugs-text [markdown]
 # ## 5. Which curve has which bug?
 #
-# Four colleagues have written LwF. Their code runs, the new task is learned, and each does one thing in another way:
+# Four colleagues have written LwF, and each does one thing in another way:
 #
 # - `"teacher not frozen"`: the targets are computed in every step, by the network that is being trained;
 # - `"mean squared error"`: `MSELoss` between the soft answers in place of E3;
 # - `"targets in train mode"`: their network has dropout, and it was on while the targets were recorded;
 # - `"late warm-up"`: the targets were recorded first, and then the new head was warmed up.
 #
-# **Predict first.** Which will forget as much as fine-tuning? For which will the logged term look normal? And one of them is no
-# bug at all: which?
+# **Predict first.** Whose run will be that of fine-tuning, step by step? Whose logged term will look normal? And which
+# is no bug at all?
 
 # %% bug-dropout tags=["hidden"]
 dropout = torch.nn.Sequential(copy.deepcopy(old.operator), torch.nn.Dropout(0.5))
@@ -393,7 +402,7 @@ def logged(term, curve):
 
 log = []
 for bug, term in bugs.items():
-    train(copy.deepcopy(before), mnist, 0, logged(term, ebll.course.SUSPECTS.get(bug, "lwf")))
+    train(copy.deepcopy(before), mnist, 0, logged(term, "lwf" if bug == "LwF" else ebll.course.curve_of(bug)))
 
 # %% bug-figure
 ebll.plots.over_setting(
@@ -406,15 +415,21 @@ ebll.plots.over_setting(
 # %% bug-exercise-text [markdown]
 # **What we saw.** One curve lies on LwF's; three forget more, each in its own way.
 #
-# **Exercise 2.** Which curve is whose? At the first step no answer has moved yet: what must the term be there?
+# **Exercise 2.** Which curve is whose, and by what do you know it? At the first step no answer has moved: what must the term be?
 
 # %% bug-exercise tags=["exercise"]
 # A dict: the name of a curve -> what that colleague does, in the words above.
 # solution
 my_bugs = {
+    # Near 0 from the first step on: probabilities are small, their squared differences smaller. So is the gradient.
     "A": "mean squared error",
+    # LwF's own curve: the warm-up moves the new head alone, so the targets are the same before and after it.
     "B": "late warm-up",
+    # It begins at the entropy, as LwF does, and looks normal. But targets that are always the present answers leave a
+    # term at its minimum, without a gradient: these are the steps of fine-tuning.
     "C": "teacher not frozen",
+    # Above the entropy at the first step, when nothing has moved: dropout has changed the targets. Letters are lost to
+    # learn them.
     "D": "targets in train mode",
 }
 
@@ -427,7 +442,7 @@ ebll.course.checks.find_the_bug(my_bugs)
 # 1. **Distillation** (E3) is the cross-entropy between the old head's soft targets on the new images, recorded from the
 #    network before the task, and its present answers. It cannot fall below the targets' entropy.
 # 2. **What is forgotten** is uneven: some classes lose most of their recall, others nothing.
-# 3. **The domain gap**, measured as the FVU (M8) of the new features, orders LwF's mean forgetting: the farther, the more.
+# 3. **The domain gap**, measured as the FVU (M8) of the new features, orders LwF's mean forgetting.
 # 4. **The proxy data is the bottleneck.** LwF nearly stops the drift of answers to new images, and far less that of answers to
 #    letters. The same term on letters forgets next to nothing.
 # 5. **Bugs** show at the first step, where the term must be the entropy of the old answers, and in the old accuracy: a term that
@@ -441,15 +456,11 @@ ebll.course.checks.find_the_bug(my_bugs)
 #   net = train(copy.deepcopy(warm["textures", 0]), textures, 0, distilled(proxy, recorded(old, proxy)))
 #   ebll.recording.measure_accuracy(net, 0, letters.validation)
 #   ```
-# - `ebll.plots.confusion_change(predictions)` shows which letter is taken for which.
 # - Next: `03_autoencoder_submanifold.ipynb` finds out what of the features a task needs.
 #
 # ## References
 #
-# - Z. Li, D. Hoiem: Learning without Forgetting. ECCV 2016. [arXiv 1606.09282](https://arxiv.org/abs/1606.09282)
-# - A. Rannen Triki, R. Aljundi, M. Blaschko, T. Tuytelaars: Encoder Based Lifelong Learning. ICCV 2017.
-#   [arXiv 1704.01920](https://arxiv.org/abs/1704.01920)
-# - P. Buzzega et al.: Dark Experience for General Continual Learning. NeurIPS 2020
-#   [arXiv 2004.07211](https://arxiv.org/abs/2004.07211)
-# - K. Lee et al.: Overcoming Catastrophic Forgetting with Unlabeled Data in the Wild. ICCV 2019.
+# - Li and Hoiem, LwF: [arXiv 1606.09282](https://arxiv.org/abs/1606.09282). Rannen Triki et al., EBLL:
+#   [arXiv 1704.01920](https://arxiv.org/abs/1704.01920). Buzzega et al., dark experience replay:
+#   [arXiv 2004.07211](https://arxiv.org/abs/2004.07211). Lee et al., distillation on unlabelled images:
 #   [arXiv 1903.12648](https://arxiv.org/abs/1903.12648)

@@ -2,8 +2,7 @@
 # # What a task needs of the features, and what a code sees of them
 #
 # A network describes a letter by 256 numbers. Which of them does the task need? You send the features through
-# a **bottleneck**: principal components, an autoencoder, the task-aware autoencoder of EBLL; first in a plane, then with
-# images.
+# a **bottleneck**: principal components, an autoencoder, the task-aware autoencoder of EBLL.
 #
 # - **What for**: EBLL keeps the encoder of an old task. Here you see what that keeps.
 # - **For whom**: anyone who has trained a network in PyTorch and has met the singular value decomposition.
@@ -19,8 +18,8 @@
 # 3. **compare** it with PCA at equal code size;
 # 4. **tell** which movement of features a code sees, and which is free.
 #
-# Ids such as E2 and M8 lead to formula, function and test: see [the equations](../docs/equations.md) and
-# [the glossary](../docs/glossary.md). The appendix, `03b_autoencoder_details.ipynb`, has the details.
+# Ids such as E2 and M8 stand in [the equations](../docs/equations.md), words in [the glossary](../docs/glossary.md). The
+# appendix, `03b_autoencoder_details.ipynb`, has the details.
 
 # %% setup tags=["environment"]
 import copy
@@ -103,6 +102,29 @@ def fit(features, labels, classify, objective, code_size, seed, epochs=8, learni
     return autoencoder.requires_grad_(False)
 
 
+# %% plane-figure tags=["hidden"]
+def drawn(panels, features, labels, classify, classes, origin=0.0, directions=None):
+    """Features, reconstructions and what the head says, in the plane of two directions; none: the two features."""
+    directions = torch.eye(2).to(features) if directions is None else directions
+    rows = torch.cat([(labels == label).nonzero()[:20, 0] for label in classes])
+    parts = []
+    for panel, back in panels.items():
+        places = torch.cat([(v[rows] - origin) @ directions.T for v in (features, back)], dim=1)
+        part = pd.DataFrame(places.cpu(), columns=["x", "y", "x_back", "y_back"]).assign(panel=panel)
+        part["label"] = [classes[int(label)] for label in labels[rows]]
+        part["share"] = ebll.metrics.unexplained_variance(back, features)
+        parts.append(part.assign(accuracy=ebll.metrics.accuracy(classify(back), labels)))
+    points = pd.concat(parts)
+    edges = []
+    for side in (points[["x", "x_back"]], points[["y", "y_back"]]):
+        low, high = side.min().min(), side.max().max()
+        edges.append(torch.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 80))
+    grid = torch.cartesian_prod(*edges)
+    said = classify(origin + grid.to(features) @ directions).argmax(dim=1).tolist()
+    regions = pd.DataFrame(grid, columns=["x", "y"]).assign(label=[classes.get(label, "") for label in said])
+    return ebll.plots.submanifold(points, regions=regions)
+
+
 # %% pca-predict [markdown]
 # **Predict first.** Draw the reconstructions of PCA, and of the autoencoder. Which has the lower FVU? Will the head still tell the
 # moons apart?
@@ -120,7 +142,7 @@ panels = {"PCA": pca(features, held_out, 1), "autoencoder, E2a": unsupervised(he
 by_hand = error(unsupervised(held_out), held_out, None, None)
 assert torch.isclose(by_hand, ebll.losses.reconstruction_error(unsupervised(held_out), held_out))
 points = held_out, moons.validation.labels, classify, dict(enumerate(moons.classes))
-ebll.plots.submanifold(**ebll.course.in_plane(panels, *points))
+drawn(panels, *points)
 
 # %% pca-saw [markdown]
 # **What we saw.** PCA's reconstructions lie on a line, the autoencoder's on a segment of nearly the same line: the decoder
@@ -169,7 +191,7 @@ def aware(recon_weight):
 
 fits = {weight: fit(features, moons.train.labels, classify, aware(weight), **options) for weight in (1.0, 0.1, 0.0)}
 panels = {"E2a alone": unsupervised(held_out)} | {f"E2, λ = {weight:g}": ae(held_out) for weight, ae in fits.items()}
-ebll.plots.submanifold(**ebll.course.in_plane(panels, *points))
+drawn(panels, *points)
 
 # %% aware-library
 settings = ebll.AutoencoderSettings(code_size=1, recon_weight=0.1, epochs=40, learning_rate=0.01)
@@ -257,12 +279,10 @@ ebll.course.say(
 )
 
 # %% plane-text [markdown]
-# ### In a plane
+# ### Where do the reconstructions lie?
 #
 # The mean features of three letters span a plane, onto which all features are projected. Shaded is what the frozen head
 # says of features *in* that plane.
-#
-# **Predict first.** Where will the reconstructions lie when 8 numbers are PCA's, and when they are fitted to the task?
 
 # %% plane
 features, held_out, classify = networks[0]
@@ -271,7 +291,9 @@ for weight in (0.01, 0.0):
     code = fit(features, letters.train.labels, classify, aware(weight), 8, seed=0)
     panels[f"E2, λ = {weight:g}, 8 numbers"] = code(held_out)
 shown = {letters.classes.index(name): name for name in "CFJ"}  # edit me: any three
-ebll.plots.submanifold(**ebll.course.in_plane(panels, held_out, labels, classify, shown))
+means = torch.stack([held_out[labels == label].mean(dim=0) for label in shown])
+directions = torch.linalg.qr((means[1:] - means[0]).T).Q.T  # of the plane through the three means
+drawn(panels, held_out, labels, classify, shown, means[0], directions)
 
 # %% plane-saw [markdown]
 # **What we saw.** PCA moves many letters towards the middle of the plane, between the regions: its directions were spent
@@ -284,19 +306,19 @@ ebll.plots.submanifold(**ebll.course.in_plane(panels, held_out, labels, classify
 #
 # $$\tfrac12\,\lVert \sigma(W_{enc} F(x)) - \sigma(W_{enc} F^*(x))\rVert_2^2$$
 #
-# What the encoder sees of the features is held, the rest is free. Below are the moons of section 1 again, while blobs are learned.
-# On the right, upwards is the direction that the code sees.
+# Below are the moons of section 1 again, while blobs are learned. On the right are **level lines**, along which the code has one
+# value, and the segment that the decoder can make.
 #
-# **Predict first.** The **level lines** of the code, on which it has one value: are they curved or straight? At right angles to
-# the segment that the decoder can make?
+# **Predict first.** Must the two be at right angles? And if the code hardly moves, will the head still read all moons?
 
 # %% level-lines
 ebll.widgets.plane("seed=2, distill_weight=0.5", hide=["alpha", "distill_weight", "distance"])
 
 # %% level-lines-saw [markdown]
-# **What we saw.** They are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
+# **What we saw.** No: level lines are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
-# lines and little across them. And yet it keeps hardly more moons than LwF in this run: the code was held, $T$ was not.
+# lines, which is free, and little across them. And yet it keeps hardly more moons than LwF in this run: the code was held, $T$
+# was not.
 #
 # **Exercise 2.** Movement across the level lines and along them (M10): mean lengths of the part of $F(x) - F^*(x)$ that a code sees,
 # and of the rest. On paper: with $W_{enc} = (0, 2)$, a move of $(3, 4)$ goes 4 across and 3 along.
@@ -319,14 +341,16 @@ ebll.course.checks.feature_shift(my_feature_shift)
 # %% explorer-text [markdown]
 # ### The same with images
 #
-# The explorer fits the autoencoder anew when you move a control. One of its curves is E4 for a move of a letter's features by one
-# standard deviation along each principal direction. Where does it fall off, and where when the code shrinks from 64 to 8?
+# The explorer fits the autoencoder anew when you move a control. In its plane, darker means a larger E4 of a move there.
+#
+# **Predict first.** Its curve is E4 for a move of a letter's features by one standard deviation along each principal direction.
+# Where does it fall off, and where when the code shrinks from 64 to 8?
 
 # %% explorer
 ebll.widgets.submanifold_explorer()
 
 # %% weight-text [markdown]
-# It falls off where the code ends: beyond, features may move as they like.
+# **What we saw.** It falls off where the code ends: beyond, features may move as they like.
 #
 # ### Does lambda matter for what is kept?
 #
@@ -362,6 +386,10 @@ ebll.plots.over_setting(
 # **What we saw.** The useful one, on average: a code of 16 that must rebuild all features spends itself on what varies most, and
 # lets go of what the head reads.
 #
+# Why reconstruct at all, then? For the letters kept here, there is no need. But at $\lambda = 0$ the code answers to one head
+# alone, and the decoder may make features that no image has. A little reconstruction ties the code to the features that do
+# occur. That this keeps more, these runs do not show.
+#
 # **Open question.** With the moons EBLL holds the code, and yet the head misreads some of them. What has changed, if
 # not the code? What else would you hold? (`04_ebll.ipynb` puts the old $T$ back.)
 #
@@ -374,11 +402,10 @@ ebll.plots.over_setting(
 #
 # ## What to try next
 #
-# - `shown` in section 3: three letters that look alike. Are their regions still apart?
+# - `shown` in section 3: three letters that look alike.
 # - The same in another net: `ebll.widgets.submanifold_explorer(net="cnn")`.
 #
 # ## References
 #
-# - A. Rannen Triki, R. Aljundi, M. Blaschko, T. Tuytelaars: Encoder Based Lifelong Learning. ICCV 2017, section 3.3.1.
-#   [arXiv 1704.01920](https://arxiv.org/abs/1704.01920)
-# - C. Eckart, G. Young: The approximation of one matrix by another of lower rank. Psychometrika 1, 1936.
+# - A. Rannen Triki et al., EBLL, section 3.3.1: [arXiv 1704.01920](https://arxiv.org/abs/1704.01920)
+# - C. Eckart, G. Young: Psychometrika 1, 1936.

@@ -376,7 +376,7 @@ measured = pd.concat([wide, on_validation(ebll_runs)], ignore_index=True)
 
 # %% fronts-long tags=["hidden"]
 def for_fronts(table):
-    """The accuracy table that `tradeoff_fronts` takes: a row a task; without alpha 30, which is far below."""
+    """The accuracy table that `stability_plasticity` takes: a row a task; without alpha 30, which is far below."""
     facts = ["sequence", "net", "method", "seed", "strength"]
     table = table[~((table["method"] == "ebll") & (table["strength"] == 30))]
     rows = table.melt(facts, ["letters", "textures"], "task", "accuracy")
@@ -384,7 +384,7 @@ def for_fronts(table):
 
 
 # %% fronts-figure
-ebll.plots.tradeoff_fronts(for_fronts(measured), split="validation")
+ebll.plots.stability_plasticity(for_fronts(measured), split="validation")
 
 # %% fronts-table tags=["hidden"]
 by_alpha = measured.query("method == 'ebll'").groupby("strength")[["letters", "textures"]].mean()
@@ -485,7 +485,7 @@ ablations = {f"L2-SP at {s:g}": L2SP(strength=s) for s in (300.0, 1000.0, 3000.0
 ablations |= {f"feature distillation at {s:g}": FeatureDistillation(strength=s) for s in (0.03, 0.1)}
 ablation_runs = ebll.compare([letters, textures], ablations, starts=ewc_runs.starts, **options)
 measured = pd.concat([measured, on_validation(ablation_runs)], ignore_index=True)
-ebll.plots.tradeoff_fronts(for_fronts(measured[~measured["method"].isin(ends)]), split="validation")
+ebll.plots.stability_plasticity(for_fronts(measured[~measured["method"].isin(ends)]), split="validation")
 
 # %% question-equal [markdown]
 # Fine-tuning and feature extraction are left out, so that the fronts fill the figure. Now at equal height: for each setting
@@ -569,7 +569,7 @@ table.assign(mean=table.mean(axis=1)).round(1)
 #   ```python
 #   tried = {f"{s:g}": ebll.EWC(ewc_strength=s, fisher="empirical") for s in (100.0, 1000.0, 10_000.0)}
 #   tried = on_validation(ebll.compare([letters, textures], tried, **options))
-#   ebll.plots.tradeoff_fronts(for_fronts(tried), split="validation")
+#   ebll.plots.stability_plasticity(for_fronts(tried), split="validation")
 #   ```
 # - The smaller learning rate for both, from the same networks: put `settings=slower` and `starts=ewc_runs.starts` into
 #   `ebll.compare`, with the methods `ewc | methods`. Which front reaches further up now?

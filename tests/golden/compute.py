@@ -152,7 +152,7 @@ def tables():
         "stability and plasticity": plots.stability_plasticity(accuracy),
         "submanifold": plots.submanifold(inputs.points()),
         "task images": plots.task_images(inputs.images()),
-        "trade-off fronts": plots.tradeoff_fronts(inputs.accuracy_by_setting()),
+        "trade-off fronts": plots.stability_plasticity(inputs.accuracy_by_setting()),
     }
     made = {"outcomes": outcomes} | {name: figure.table for name, figure in figures.items()}
     return {name: columns(table) for name, table in made.items()}

@@ -27,6 +27,9 @@ assert (first <= curve.index[-1] / 10).all(), "within a few steps"
 # %% plane-saw
 assert new["finetune"] > new["feature-extraction"] + 2
 assert old["feature-extraction"] > old["finetune"] + 8
+means = (old + new).drop("single-task", errors="ignore")
+assert means["joint"] > means.drop("joint").max() + 1, "the best mean of both tasks"
+assert old["joint"] < old["feature-extraction"] and new["joint"] < new["finetune"], "best on neither axis"
 kept = accuracy.query("method == 'feature-extraction' and task == 'letters'").groupby("seed")["accuracy"]
 assert (kept.first() == kept.last()).all(), "forgetting is exactly zero"
 assert old["replay 12"] > old["replay 5"] + 1 > old["replay 1"] + 1, "more images, more kept"

@@ -1,8 +1,10 @@
 # %% forgotten-classes
-recalls = ebll.plots.recall(predictions).groupby(["method", "label", "step"])["recall"].mean().unstack("step")
-lost = (recalls.iloc[:, 0] - recalls.iloc[:, -1]).unstack("method")
+recalls = ebll.plots.class_recall(predictions).table.groupby(["label", "method"])[["before", "after"]].mean() / 100
+lost = (recalls["before"] - recalls["after"]).unstack("method")
 assert lost["finetune"].max() > 0.35, "some letters lose most of their recall"
 assert (lost["finetune"] < 0.03).sum() >= 3, "others nothing"
+same = lost.corr("spearman")["finetune"]
+assert same["lwf"] > 0.4 and same["ebll"] > 0.4, "mostly the same letters"
 
 # %% forgotten-images
 count = ebll.plots.lost_images(predictions).groupby("method").size()
@@ -19,6 +21,9 @@ assert (mean.loc["lwf"].diff().dropna() > 0).all(), "more with each step"
 assert not mean.loc["finetune"].is_monotonic_increasing
 assert (mean.loc["finetune"] > 3 * mean.loc["lwf"]).all()
 assert (mean.loc["ebll"] < mean.loc["lwf"]).all()
+
+# %% gap-claim
+assert (price > 0).all(), "EBLL pays with the new task"
 
 # %% drift-runs
 mean = drifts.groupby(["task", "method", "answers to"])["nats"].mean().unstack("method")
@@ -43,10 +48,11 @@ assert learned["E3 on letters"] > learned["lwf"] - 1, "the new tasks are learned
 # %% bug-runs
 curves = pd.DataFrame(log).set_index(["curve", "step"])
 first, last = curves.xs(0, level="step"), curves.groupby("curve").last()
-names = ebll.course.SUSPECTS
-frozen, squared, noise, late = (names[bug] for bug in bugs if bug in names)
+frozen, squared, noise, late = (ebll.course.curve_of(bug) for bug in bugs if bug != "LwF")
 assert curves.loc["lwf"].equals(curves.loc[late]), "no bug: the same run"
 assert abs(first["term"][frozen] - first["term"]["lwf"]) < 1e-4, "begins at the entropy of the old answers"
 assert first["term"][noise] > first["term"]["lwf"] + 0.3
 assert curves.loc[squared]["term"].max() < 0.1
+finetuned = ebll.recording.measure_accuracy(runs["mnist"].runs["finetune", 0].net, 0, letters.validation)
+assert abs(last["letters"][frozen] - 100 * finetuned) < 3, "the run of fine-tuning"
 assert all(last["letters"][curve] < last["letters"]["lwf"] - 2 for curve in (frozen, squared, noise))

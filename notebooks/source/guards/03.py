@@ -24,7 +24,7 @@ assert difference["fvu"][8] > 5
 assert abs(difference["accuracy"][64]) < 4, "with a quarter of the features the two are level"
 
 # %% plane
-points = ebll.course.in_plane(panels, held_out, labels, classify, shown)["points"]
+points = drawn(panels, held_out, labels, classify, shown, means[0], directions).table
 found = points.groupby("panel", sort=False)[["share", "accuracy"]].first()
 assert found["share"].is_monotonic_increasing
 assert found["accuracy"].iloc[0] < found["accuracy"].iloc[1:].min() - 0.15
@@ -46,5 +46,6 @@ holds = ebll.widgets.explore().holds
 assert sum(holds[:64]) / 64 > 20 * sum(holds[100:]) / len(holds[100:]), "it falls off where the code ends"
 
 # %% weight-run
-kept = {weight: [row["kept"] for row in rows if row["weight"] == weight] for weight in (0.0, 10.0)}
+kept = {weight: [row["kept"] for row in rows if row["weight"] == weight] for weight in (0.0, 0.01, 10.0)}
 assert sum(kept[0.0]) > sum(kept[10.0]), "the useful one"
+assert sum(kept[0.01]) - sum(kept[0.0]) < 3 * len(kept[0.0]), "no need to reconstruct"
