@@ -81,6 +81,7 @@ def compare(
     seeds: Iterable[int] = range(3),
     device: str | torch.device = "cpu",
     log_every: int = 20,
+    dense: float = 0.0,
     samples: int = 256,
     log_predictions: bool = False,
     progress: Progress | None = None,
@@ -93,7 +94,7 @@ def compare(
                {"alpha 1": EBLL(alpha=1.0), "alpha 10": EBLL(alpha=10.0)}. The name "single-task" trains a fresh
                network on each task instead, for as many epochs as the others see it, warm-up included
     net, settings, device, seeds   as in `run_sequence`; all methods of a seed branch from the same first task
-    log_every, samples, log_predictions   as in `Recorder`: when to measure, on how many held-out images, and whether
+    log_every, dense, samples, log_predictions   as in `Recorder`: when to measure, on how many held-out images, and whether
                to keep what is predicted for each of them
     progress   called after each run with: runs done, runs in all, name
     into       collects the runs as they end: pass your own `Comparison()` to keep them if you stop in the middle
@@ -111,7 +112,7 @@ def compare(
     for method in filter(None, named.values()):
         method.check(network, len(tasks))  # before anything is learned
         method.check_tasks(tasks)
-    record = {"log_every": log_every, "samples": samples, "log_predictions": log_predictions}
+    record = {"log_every": log_every, "dense": dense, "samples": samples, "log_predictions": log_predictions}
     made, done, total = Comparison() if into is None else into, 0, len(named) * len(seeds)
     for seed in seeds:
         options = {"net": net, "settings": settings, "seed": seed, "device": device}

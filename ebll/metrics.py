@@ -76,7 +76,7 @@ def feature_shift(now: Tensor, before: Tensor, weight: Tensor) -> tuple[float, f
     returns      across, along: mean norms over the batch, in units of the features
     """
     move = now - before
-    across = move @ torch.linalg.pinv(weight) @ weight
+    across = _onto_rows(move, weight)
     return across.norm(dim=1).mean().item(), (move - across).norm(dim=1).mean().item()
 
 
@@ -93,17 +93,14 @@ def drift_parts(now: Tensor, before: Tensor, code: Tensor, head: Tensor) -> tupl
     note         a direction that both see counts as seen by the code
     """
     move = now - before
-    whole, coded, both = (
-        (move @ basis).square().sum(dim=1).mean().item()
-        for basis in (torch.eye(move.shape[1]).to(move), _row_space(code), _row_space(torch.cat([code, head])))
-    )
+    parts = (move, _onto_rows(move, code), _onto_rows(move, torch.cat([code, head])))
+    whole, coded, both = (part.square().sum(dim=1).mean().item() for part in parts)
     return coded, both - coded, whole - both
 
 
-def _row_space(rows: Tensor) -> Tensor:
-    """An orthonormal basis of what the rows span, (features, rank)."""
-    _, values, vectors = torch.linalg.svd(rows, full_matrices=False)
-    return vectors[values > values[0] * 1e-6].T
+def _onto_rows(vectors: Tensor, rows: Tensor) -> Tensor:
+    """Each of the vectors (batch, size), projected onto what the rows (count, size) span, whatever their rank."""
+    return vectors @ torch.linalg.pinv(rows) @ rows
 
 
 def cka(now: Tensor, before: Tensor) -> float:

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from ebll import metrics
 from ebll.autoencoder import Encoder
 from ebll.data import Split, Task
-from ebll.errors import InputError, check_count
+from ebll.errors import InputError, check_count, check_number
 from ebll.losses import code_distance
 from ebll.methods import Memory, Method, Term
 from ebll.metrics import accuracy, feature_distance, feature_norm
@@ -150,11 +150,13 @@ class Recorder:
 
     log_every   optimiser steps between two measurements, and five times as often in the first `2 * log_every` steps,
                 where the curves turn; 0 measures nothing but the accuracies after each task
+    dense       share of a stage, from its beginning, in which every step is measured: short dips are seen there
     samples     held-out inputs a task that each measurement looks at; all of them where there are fewer
     log_predictions   whether to keep what each measurement saw: the label predicted for every one of these inputs
     """
 
     log_every: int = 20
+    dense: float = 0.0
     samples: int = 256
     log_predictions: bool = False
     curve_rows: list[dict[str, Any]] = field(default_factory=list)
@@ -165,13 +167,16 @@ class Recorder:
     def __post_init__(self):
         check_count(self.log_every, "log_every", low=0)
         check_count(self.samples, "samples")
+        check_number(self.dense, "dense", high=1)
 
-    def due(self, step: int, last: bool = False) -> bool:
-        """Whether to measure before this step."""
+    def due(self, step: int, total: int) -> bool:
+        """Whether to measure before this step, of so many."""
         if not self.log_every:
             return False
+        if step < self.dense * total:
+            return True
         early = step < 2 * self.log_every and step % max(1, self.log_every // 5) == 0
-        return last or early or step % self.log_every == 0
+        return step == total or early or step % self.log_every == 0
 
     def measure(
         self,
@@ -216,7 +221,7 @@ class Recorder:
         facts = {"training": tasks[t].name, "stage": stage}
 
         def observe(step: Any) -> None:
-            if self.due(step.index, last=step.index == step.total):
+            if self.due(step.index, step.total):
                 now = {"step": step.index, "learning_rate": step.learning_rate}
                 self.measure(net, probes, new, memory, step.terms, **facts, **now)
 

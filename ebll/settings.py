@@ -35,7 +35,7 @@ METHOD_NAMES = (
 """The methods in the order of every table and legend; `ebll.methods.METHODS` has their classes."""
 
 MAIN_METHODS = tuple(name for name in METHOD_NAMES if name != "replay")
-"""Those of the main job, unless others are named, and of paper scale, where replay at each step would cost too much."""
+"""Those of the main job, unless others are named."""
 
 NET_NAMES = ("mlp", "cnn")
 """The built-in nets; `ebll.networks.NETS` has them."""

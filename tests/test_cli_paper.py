@@ -17,7 +17,7 @@ from ebll.cli import cli
 from ebll.errors import DataMissing
 from ebll.paper import PHOTO_SETS, PaperSettings, PhotoSettings, dry_run, load_photos, protocol, units_of
 from ebll.paper.checkpoint import save_checkpoint
-from ebll.settings import MAIN_METHODS
+from ebll.paper.plan import PAPER_METHODS
 
 pytestmark = pytest.mark.paper
 
@@ -54,7 +54,7 @@ def test_a_dry_run_says_images_steps_and_bytes_without_any_data_and_writes_nothi
     assert not any(tmp_path.iterdir())
     assert re.findall(r"^(\w+|\w+ \w+)$", result.stdout, re.M) == ["Images", "Optimiser steps", "Bytes"]
     told = " ".join(result.stdout.split())
-    assert f"{6 * len(MAIN_METHODS)} runs on cpu" in told
+    assert f"{6 * len(PAPER_METHODS)} runs on cpu" in told
     assert [name for name, info in PHOTO_SETS.items() if info.source not in told] == []
     assert "102 classes; 3,672 training crops an epoch, 204 validation and 6,149 test images" in told
     assert "1,000 classes; 180,000 training crops an epoch, 10,000 validation and 50,000 test images" in told

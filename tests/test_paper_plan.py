@@ -12,8 +12,7 @@ from ebll.errors import InputError
 from ebll.methods import METHODS
 from ebll.metrics import unexplained_variance
 from ebll.paper import PHOTO_SETS, SEQUENCES, PaperSettings, PhotoSettings, units_of
-from ebll.paper.plan import RECIPES, steps_of
-from ebll.settings import MAIN_METHODS
+from ebll.paper.plan import PAPER_METHODS, RECIPES, steps_of
 from ebll.training import TrainSettings, train
 
 pytestmark = pytest.mark.paper
@@ -115,7 +114,7 @@ def test_runs_that_begin_with_the_same_network_stand_side_by_side_each_once():
     assert changes == len(set(begins)) - 1 == 3
     assert begins[0] == ("flowers", 3)
     assert units[0].name == "flowers-scenes/lwf-3"
-    assert len(units_of(PaperSettings(), seeds=2)) == 6 * len(MAIN_METHODS) * 2
+    assert len(units_of(PaperSettings(), seeds=2)) == 6 * len(PAPER_METHODS) * 2
 
 
 def test_steps_by_hand():

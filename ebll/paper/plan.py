@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ebll.errors import InputError, check_choice, check_count
-from ebll.settings import MAIN_METHODS, AutoencoderSettings, MethodSettings, Settings, TrainSettings, as_in, setting
+from ebll.settings import METHOD_NAMES, AutoencoderSettings, MethodSettings, Settings, TrainSettings, as_in, setting
 
 if TYPE_CHECKING:
     from ebll.methods import Method
     from ebll.reproduce.plan import Experiment
 
-__all__ = ["BACKBONES", "PRETRAINED_ON", "SEQUENCES", "PaperSettings", "PhotoSettings", "Unit", "steps_of", "units_of"]
+__all__ = ["BACKBONES", "PAPER_METHODS", "PRETRAINED_ON", "SEQUENCES", "PaperSettings", "PhotoSettings", "Unit", "steps_of", "units_of"]
+
+PAPER_METHODS = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
 
 SEQUENCES: dict[str, tuple[str, ...]] = {
     "imagenet-scenes": ("imagenet", "scenes"),
@@ -172,12 +174,13 @@ def units_of(
     raises        `InputError` for a sequence, a method, a backbone or a number that cannot be
     """
     check_choice(settings.backbone.partition("@")[0], BACKBONES, "Backbone")
-    methods = [methods] if isinstance(methods, str) else methods or MAIN_METHODS
-    if "replay" in methods:
+    methods = [methods] if isinstance(methods, str) else methods or PAPER_METHODS
+    if costly := [name for name in methods if name in METHOD_NAMES and name not in PAPER_METHODS]:
         raise InputError(
-            "Replay is not offered at paper scale: it goes through all stored images in each step. Leave replay out."
+            f"Not offered at paper scale: {', '.join(costly)}. Replay goes through all stored images in each step, and "
+            f"penalties on layers of 9,216 inputs would take gigabytes. Choose among {', '.join(PAPER_METHODS)}."
         )
-    names = list(dict.fromkeys(check_choice(name, MAIN_METHODS, "Method") for name in methods))
+    names = list(dict.fromkeys(check_choice(name, PAPER_METHODS, "Method") for name in methods))
     seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0)
     wanted = [experiments] if isinstance(experiments, str) else experiments or SEQUENCES
     sequences = list(dict.fromkeys(map(_tasks, wanted)))

@@ -1,4 +1,4 @@
-"""The claims of the lesson, C1 to C9, stated for each regime and decided by the tables. Nothing is written in by hand.
+"""The claims of the lesson, C1 to C12, stated for each regime and decided by the tables. Nothing is written in by hand.
 
 A regime is a net and the old task that its pairs share: the same claim can hold in one and fail in another, and that is
 part of the lesson. `ebll.reproduce.verdicts` says how a claim is decided.
@@ -24,7 +24,7 @@ from ebll.reproduce.verdicts import Claim, Part
 __all__ = ["by_gap", "check_plan", "claims_of", "curve_shapes", "seed_outcomes"]
 
 #: Methods that train F on the new task without the old task's data, so that keeping the old one is their own merit.
-TRAINED = ("finetune", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
+TRAINED = ("finetune", "lwf", "l2", "ewc", "input-moments", "kfac", "code-only", "ebll", "ebll-separate")
 
 
 def claims_of(
@@ -33,7 +33,7 @@ def claims_of(
     """All claims that the tables can decide, regime by regime: a net and the old task that its pairs share.
 
     outcomes   as `seed_outcomes` makes them: a run that ended early decides nothing
-    The plain ids C1 ... C9 stand for the regime that `plan.headline` names; the others, after them, carry theirs, as in
+    The plain ids C1 ... C12 stand for the regime that `plan.headline` names; the others, after them, carry theirs, as in
     "C4 (cnn, letters first)". Claims that lack a method or a pair are left out.
     """
     ended = outcomes[["sequence", "method", "seed"]]
@@ -47,7 +47,7 @@ def check_plan(experiments: Sequence[Experiment], runs: Iterable[Mapping[str, ob
     raises   `InputError`
     """
     outcomes = pd.DataFrame(runs).reindex(columns=[*OUTCOME_COLUMNS, "measured"]).fillna(0.0)
-    shapes, found = outcomes[outcomes["measured"] > 0].assign(ratio=0.0, when=0.0), set(claims)
+    shapes, found = outcomes[outcomes["measured"] > 0].assign(ratio=0.0, when=0.0, dip=0.0), set(claims)
     for far in experiments:  # which task is the farthest is not known before it is measured
         gaps = shapes.assign(gap=(shapes["sequence"] == far.id).astype(float))
         found &= {claim.id for claim in _decided(experiments, outcomes, shapes, gaps)}
@@ -73,13 +73,17 @@ def _decided(
                 plain.append(claim)
             else:
                 others.append(replace(claim, id=f"{claim.id} ({regime[0]}, {regime[1]} first)"))
-    return [*sorted(plain, key=lambda claim: claim.id), *sorted(others, key=lambda claim: claim.id[:2])]
+    return [claim for several in (plain, others) for claim in sorted(several, key=_number)]
+
+
+def _number(claim: Claim) -> int:
+    return int(claim.id.split()[0].removeprefix("C"))
 
 
 def _claims_of(
     group: Sequence[Experiment], outcomes: pd.DataFrame, shapes: pd.DataFrame, gaps: pd.DataFrame
 ) -> Iterator[Claim]:
-    """The claims of one regime: C1 to C6 averaged over its pairs, C7 and C8 of its pairs, C9 of longer sequences."""
+    """The claims of one regime: C9 of longer sequences, the others of its pairs, most of them averaged."""
     net, first = group[0].regime
     net = net.upper() if net in NETS else net
     if pairs := by_gap([e for e in group if len(e.tasks) == 2], gaps):
@@ -128,6 +132,31 @@ def _claims_of(
         )
         chosen = "; its layers were chosen among those that show this, on other seeds" * (group[0].net == "cnn")
         yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first} first, then {new[0]}{chosen}")
+        dips = Evidence(shapes, evidence.sequences)
+        yield Claim(
+            "C10",
+            "Joint training, too, forgets on the way: its accuracy on the old task dips deeper below its own end than "
+            "that of LwF and EBLL.",
+            where,
+            dips.against("dip", ["lwf", "ebll"], more="joint"),
+        )
+        yield Claim(
+            "C11",
+            "A penalty with Kronecker factors forgets less than EWC's diagonal, at a cost of less than one point on the "
+            "new tasks.",
+            where,
+            (
+                Part("forgetting, EWC minus K-FAC", difference("forgetting", "ewc", "kfac")),
+                Part("accuracy on the new task, K-FAC minus EWC", difference("new", "kfac", "ewc"), above=-1.0),
+            ),
+        )
+        yield Claim(
+            "C12",
+            "The penalty with Kronecker factors, which holds weights, ends with a higher average accuracy than EBLL, "
+            "which holds a code.",
+            where,
+            against("average", ["ebll"], more="kfac"),
+        )
         measured = gaps.groupby("sequence")["gap"].mean()
         if len(pairs) > 1 and all(e.id in measured for e in pairs):
             *near, far = [e.id for e in pairs]
@@ -181,7 +210,12 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-COLUMNS = {"forgetting": "forgetting", "new": "accuracy on the new task", "average": "average accuracy"}
+COLUMNS = {
+    "forgetting": "forgetting",
+    "new": "accuracy on the new task",
+    "average": "average accuracy",
+    "dip": "stability gap",
+}
 
 
 @dataclass(frozen=True)
@@ -254,18 +288,19 @@ def seed_outcomes(accuracy: pd.DataFrame, experiments: Sequence[Experiment]) -> 
 
 
 def curve_shapes(curves: pd.DataFrame) -> pd.DataFrame:
-    """Curves -> per sequence, method and seed: where the first task's feature distance peaked and where it ended.
+    """Curves -> per sequence, method and seed: how the first task's feature distance and accuracy went.
 
     Looks at the first new task's training: peak (largest distance), end (last distance), when (step of the peak as a
-    share of the training), ratio (end / peak; 1 where nothing moved).
+    share of the training), ratio (end / peak; 1 where nothing moved), dip (the depth of M12).
     """
     rows = curves[(curves["stage"] == "train") & (curves["task"] != "")]
     shapes = []
     for (sequence, method, seed), run in rows.groupby(["sequence", "method", "seed"], sort=False):
         run = run[(run["training"] == run["training"].iloc[0]) & (run["task"] == run["task"].iloc[0])]
-        distance = run.set_index("step")["feature_distance"].sort_index()
+        run = run.set_index("step").sort_index()
+        distance, (_, dip) = run["feature_distance"], metrics.stability_gap(run["accuracy"])
         peak, end = distance.max(), distance.iloc[-1]
-        facts = {"peak": peak, "end": end, "when": distance.idxmax() / max(1, distance.index[-1])}
+        facts = {"peak": peak, "end": end, "when": distance.idxmax() / max(1, distance.index[-1]), "dip": dip}
         facts["ratio"] = end / peak if peak > 0 else 1.0
         shapes.append({"sequence": sequence, "method": method, "seed": seed, **facts})
-    return pd.DataFrame(shapes, columns=["sequence", "method", "seed", "peak", "end", "when", "ratio"])
+    return pd.DataFrame(shapes, columns=["sequence", "method", "seed", "peak", "end", "when", "ratio", "dip"])

@@ -31,8 +31,8 @@ from ebll.training import Step
 
 __all__ = ["Job", "Tables", "jobs_of", "run_job"]
 
-LOG_EVERY = 20
-COMPARED = ("lwf", "ebll")
+LOG_EVERY, DENSE = 20, 0.1  # every step of the first tenth, in which accuracies dip
+COMPARED = ("joint", "lwf", "ebll")
 NET_COST = {"mlp": 1.0, "cnn": 3.0}  # of an optimiser step, for the time left
 FACTS = ["sequence", "net", "method", "seed"]
 COLUMNS = {
@@ -136,7 +136,7 @@ def jobs_of(
     given = {"train": profile.train, "weights": profile.weights, "device": device}
     jobs = []
     for regime, group in regimes_of(profile.experiments).items():
-        # Figures show the curves of one regime; in the others, claim C7 compares two methods.
+        # Figures show the curves of one regime; in the others, claims C7 and C10 compare three methods.
         shown = methods if regime == drawn(profile.experiments) else COMPARED
         curves = tuple(name for name in methods if name in shown)
         jobs += [
@@ -182,8 +182,8 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
         tasks, made = [first, *later], Comparison()
         for name in job.methods:
             method = None if name == SINGLE_TASK else method_from(name, job.weights)
-            log_every = LOG_EVERY if name in job.curves else 0
-            yield from learn_with(made, name, method, tasks, start, net=job.net, log_every=log_every, **options)
+            record = {"log_every": LOG_EVERY if name in job.curves else 0, "dense": DENSE}
+            yield from learn_with(made, name, method, tasks, start, net=job.net, **record, **options)
         tables.failures += [f"{e.id}: {failure}" for failure in made.failures]
         for part in beginnings:
             _add(tables, made, part)

@@ -100,8 +100,8 @@ class Profile:
 
 
 _FAST = (EXPERIMENTS[0], EXPERIMENTS[2], Experiment("mlp", ("letters", "mnist", "textures")))
-_ALL = tuple(f"C{n}" for n in range(1, 10))
-_MORE = (More(EXPERIMENTS[:3], {"lwf": 26, "ebll": 26, "ebll-separate": 10, "joint": 10, "ewc": 10}),)
+_ALL = tuple(f"C{n}" for n in range(1, 13))
+_MORE = (More(EXPERIMENTS[:3], {"lwf": 26, "ebll": 26, "ebll-separate": 10, "joint": 10, "ewc": 10, "kfac": 10}),)
 PROFILES = {
     "full": Profile(EXPERIMENTS, seeds=5, claims=_ALL, more=_MORE),
     "fast": Profile(_FAST, seeds=2, claims=tuple(name for name in _ALL if name != "C7")),

@@ -54,9 +54,9 @@ class LabRecorder(Recorder):
 
     made: LabRun | None = None
 
-    def due(self, step: int, last: bool = False) -> bool:
+    def due(self, step: int, total: int) -> bool:
         """As a `Recorder`, and also where every step is asked for."""
-        return super().due(step, last) or self.made.every_step
+        return super().due(step, total) or self.made.every_step
 
     def measure(self, *args: Any, **facts: Any) -> None:
         """As a `Recorder`, apart from the warm-up."""

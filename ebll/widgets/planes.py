@@ -126,7 +126,7 @@ def plane_training(made: PlaneRun) -> Iterator[Step | bool]:
             made.runs[name] = begin(tasks, method, seed=config.seed, recorder=recorder, start=start)
         going = [stack.enter_context(contextlib.closing(learn(run, tasks, TRAIN))) for run in made.runs.values()]
         for step, *_ in zip(*going, strict=True):
-            measured = step.stage == "train" and recorder.due(step.index, last=step.index == step.total)
+            measured = step.stage == "train" and recorder.due(step.index, step.total)
             if measured:
                 for name, run in made.runs.items():
                     made.shifts.append({"method": name, "step": step.index, **scene.shift(run.net)})
