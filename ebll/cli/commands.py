@@ -70,11 +70,13 @@ def reproduce(profile: str, out: str, workers: int | None, **options: Any) -> No
         outcome = run_all(
             profile, out=out, workers=workers, **options,
             on_start=lambda jobs, workers: click.echo(
-                f"{profile}: {sum(len(job.runs) for job in jobs)} runs in {workers} process{'es' * (workers > 1)}, "
+                f"{profile}: {sum(job.runs for job in jobs)} runs in {workers} process{'es' * (workers > 1)}, "
                 f"results to {out}",
                 err=True,
             ),
-            on_progress=lambda done, total, name, share: progress.at(share, f"{done} of {total} runs ({name})"),
+            on_progress=lambda done, total: progress.at(
+                done / total, f"{done} of {total} runs{', now the tables and figures' * (done == total)}"
+            ),
         )  # fmt: skip
     show_outcome(outcome)
 

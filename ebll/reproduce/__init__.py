@@ -42,10 +42,6 @@ __getattr__, _, _ = lazy_loader.attach(
 )
 __all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "conclude", "reproduce", "versions"]
 
-DRAWING = 700.0
-"""Work of the tables, claims and figures of one more sequence, as `Job.work` counts it; what does not grow with their
-number, imports and tables for the most part, is five times as much."""
-
 
 @dataclass
 class Outcome:
@@ -72,7 +68,7 @@ def reproduce(
     methods: str | Sequence[str] | None = None,
     workers: int | None = None,
     on_start: Callable[[Sequence[Job], int], None] | None = None,
-    on_progress: Callable[[int, int, str, float], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Run a profile and write its results.
 
@@ -83,8 +79,7 @@ def reproduce(
     methods       one name, or several, to run in place of `MAIN_METHODS`; close claims have no more seeds then
     workers       processes; as many as cores (at most 8) unless given, or one on a GPU
     on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
-    on_progress   called a few times a second with runs done, runs in all, the job finished last, and the share of the
-                  work that is done, in optimiser steps and, at the end, tables and figures
+    on_progress   called with runs done and runs in all; once all are, tables and figures are made
     returns       an `Outcome`; if interrupted, the tables of finished jobs are in the folder `unfinished` of `out`, and
                   what an earlier run has left in `out` stays
     """
@@ -96,11 +91,7 @@ def reproduce(
     methods = [methods] if isinstance(methods, str) else methods or MAIN_METHODS
     names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
     device = choose_device(device)
-    from ebll.reproduce.claims import check_plan
-
     jobs = jobs_of(chosen, names, several, more, device)
-    if set(names) >= set(MAIN_METHODS):  # whoever leaves some out leaves out claims
-        check_plan(chosen.experiments, [run for job in jobs for run in job.runs], chosen.claims)
     for name in dict.fromkeys(name for e in chosen.experiments for name in e.tasks):
         here, how = TASKS[name].available()
         if not here:  # told before anything is trained
@@ -110,23 +101,21 @@ def reproduce(
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
     if on_start:
         on_start(jobs, workers)
-    tables, done, name = Tables(), 0, "learning the first tasks"
-    runs, work = sum(len(job.runs) for job in jobs), sum(job.work for job in jobs)
-    whole = work + workers * DRAWING * (5 + len(chosen.experiments))
+    tables, done, total = Tables(), 0, sum(job.runs for job in jobs)
 
-    def tell(so_far: float) -> None:
+    def tell(counted: float) -> None:
         if on_progress:
-            on_progress(done, runs, name, so_far / whole)
+            on_progress(int(counted), total)
 
+    tell(0)
     try:
         with contextlib.closing(completed(run_job, jobs, workers=workers, on_count=tell)) as results:
             for job, result in results:
                 tables.add(result)
-                done, name = done + len(job.runs), f"{job.net}, {job.first} first, seed {job.seed}"
+                done += job.runs
         if not tables.parts["accuracy"]:
             raise TrainingDiverged("Every run diverged. " + " ".join(f"{failure}." for failure in tables.failures))
-        name = "tables and figures"
-        tell(work)
+        tell(total)
         about = {
             "profile": profile,
             "seeds": list(several),

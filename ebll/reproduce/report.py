@@ -125,12 +125,10 @@ def claims_text(claims: Sequence[Claim]) -> str:
     for claim in claims:
         name, _, regime = claim.id.partition(" ")
         if regime:
-            where = claim.where.partition("; the far one")[0]
-            elsewhere.append(
-                {"claim": name, "where": where, "verdict": claim.verdict, "decided by": _told(claim.deciding)}
-            )
+            facts = {"claim": name, "where": claim.where, "verdict": claim.verdict}
+            elsewhere.append(facts | {"decided by": _told(claim.deciding)})
             continue
-        lines = [f"**{claim.id}: {claim.verdict}.** {claim.statement}", f"Where: {claim.where}."]
+        lines = [f"**{claim.id}: {claim.verdict}.** {claim.statement}", f"Where: {claim.where}{claim.remark}."]
         lines += [f"Measured: {_told(part)}." for part in (claim.parts if len(claim.parts) <= 3 else [claim.deciding])]
         paragraphs.append("\n".join(textwrap.fill(line, 120, break_on_hyphens=False) for line in lines))
     if elsewhere:
