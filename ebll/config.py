@@ -110,14 +110,9 @@ class RunConfig(Settings):
         own = {name: getattr(self, name) for name in ("learning_rate", "epochs", "warmup_epochs")}
         return USUAL.replace(**own)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Name -> value, as JSON and TOML can hold it."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """What `as_dict` gave.
+        """The config of what `dataclasses.asdict` gave, also by way of JSON.
 
         raises  `InputError` for settings that this version does not know
         """

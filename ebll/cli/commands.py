@@ -291,9 +291,10 @@ def export(file: str, store: str | None, title: str) -> None:
     The page has maps over two settings, curves, trade-off and seeds, and works from disk, from a course site and
     without a network. It is written whole or not at all; a file that is there is replaced.
     """
-    from ebll.sweeps.page import export as write, size_text
+    from ebll.sweeps.page import export as write
 
-    click.echo(size_text(write(file, store, title)))
+    size = write(file, store, title).stat().st_size / 1e6
+    click.echo(f"{file}: {size:.1f} MB; more than 3 MB load slowly on a phone")
 
 
 PAPER = PaperSettings()
@@ -342,7 +343,7 @@ def paper(dry_run: bool, **options: Any) -> None:
     sequences = ", ".join(dict.fromkeys("-".join(unit.tasks) for unit in units))
     click.echo(f"The paper's protocol: {len(units)} runs on {options['device']}; {sequences}", err=not dry_run)
     if dry_run:
-        place = {name: options[name] for name in ("root", "out", "cache", "incomplete")}
+        place = {name: options[name] for name in ("root", "cache", "incomplete")}
         for title, rows in what_it_takes(units, settings, **place).items():
             click.echo("\n".join([f"\n{title}", *(f"  {name}: {words}" for name, words in rows)]))
         return

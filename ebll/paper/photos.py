@@ -159,21 +159,16 @@ class Pixels:
 class PhotoSplit(Split):
     """A split whose inputs are `Pixels`.
 
-    resampled   True: every epoch cuts other crops, so that what a method records must be asked of a teacher in the
-                loop; False: the crops are those of `inputs`, once and for all
+    changing   True: every epoch cuts other crops, so that what a method records must be asked of a teacher in the
+               loop; False: the crops are those of `inputs`, once and for all
     """
 
     inputs: Pixels
-    resampled: bool = False
-
-    @property
-    def changing(self) -> bool:
-        """Whether every epoch cuts other crops."""
-        return self.resampled
+    changing: bool = False
 
     def versions(self, order: torch.Generator) -> Crops | None:
         """The crops of one epoch."""
-        if not self.resampled:
+        if not self.changing:
             return None
         return random_crops(len(self), self.inputs.images.shape[1], self.inputs.size, order)
 
@@ -184,10 +179,6 @@ class PhotoSplit(Split):
     def take(self, indices: Tensor) -> PhotoSplit:
         """The rows `indices` as a split of their own; their pixels are still to be made."""
         return replace(self, inputs=self.inputs.take(indices), labels=self.labels[indices])
-
-    def to(self, device: torch.device | str) -> PhotoSplit:
-        """The same split on `device`."""
-        return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
 
 
 # ---- tasks
@@ -231,18 +222,18 @@ def load_photos(
     number = max(1, round(settings.held_out * len(labels["train"])))
     kept, validation = _divided(photos, labels["train"], number, settings, "held out")
 
-    def split(part: str, rows: Tensor, versions: int = 1, resampled: bool = False) -> PhotoSplit:
+    def split(part: str, rows: Tensor, versions: int = 1, changing: bool = False) -> PhotoSplit:
         draw = generator(settings.split_seed, "windows", photos.name)  # another word would draw other crops
         crops = fixed_crops(len(rows), versions, settings.stored, settings.size, draw)
         rows = rows.repeat_interleave(versions)
         pixels = Pixels(images[part], rows, crops, settings.size, scale, shift).to(device)
-        return PhotoSplit(pixels, labels[part][rows].to(device), resampled)
+        return PhotoSplit(pixels, labels[part][rows].to(device), changing)
 
     versions = settings.versions if settings.augment == "fixed" else 1
     return Task(
         photos.name,
         photos.classes,
-        split("train", kept, versions, resampled=settings.augment == "random"),
+        split("train", kept, versions, changing=settings.augment == "random"),
         split("train", validation),
         split("test", torch.arange(len(labels["test"]))),
         source=photos.source,

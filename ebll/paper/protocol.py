@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -258,9 +258,7 @@ class Workspace:
         found = []
         for unit in units:
             with contextlib.suppress(OSError, ValueError):
-                result = json.loads((self.folder(unit) / RESULT).read_text(encoding="utf-8"))
-                whole = isinstance(result, dict) and {"facts", "failure", *ROWS} <= result.keys()
-                found += [result] if whole and _is_result(result) else []
+                found.append(json.loads((self.folder(unit) / RESULT).read_text(encoding="utf-8")))
         return found
 
     def folder(self, unit: Unit) -> Path:
@@ -303,13 +301,6 @@ class Workspace:
                 yield
         finally:
             torch.set_float32_matmul_precision(before)
-
-
-def _is_result(held: Mapping[str, Any]) -> bool:
-    """Whether what a file holds has the facts and rows of a run."""
-    rows = [held[name] for name in ROWS]
-    tables = all(isinstance(table, list) and all(isinstance(row, dict) for row in table) for table in rows)
-    return isinstance(held["facts"], dict) and tables and bool(held["failure"] or rows[0])
 
 
 def _stopped() -> KeyboardInterrupt:
