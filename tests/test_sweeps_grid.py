@@ -1,7 +1,7 @@
 """One run as a frozen object and its key; a grid of settings, read from a dict or a TOML file."""
 
-import itertools
 import dataclasses
+import itertools
 import json
 import math
 
