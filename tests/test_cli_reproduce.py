@@ -59,7 +59,7 @@ def test_the_tables_have_a_row_for_every_task_and_the_losses_of_each_method(done
 def test_claims_and_tables_are_printed_as_they_are_written_and_every_picture_has_its_data_and_words(done):
     result, folder = done
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.startswith(f"tiny: 58 runs in 1 process, results to {folder}")
+    assert result.stderr.startswith(f"tiny: results to {folder}")
     assert f"are in {folder}" in result.stdout
     assert re.findall(r"^\| (mlp:\S+)", result.stdout, re.M) == IDS
     assert (folder / "tables.md").read_text(encoding="utf-8") in result.stdout
@@ -156,7 +156,7 @@ def test_an_end_that_fails_leaves_the_earlier_result_and_keeps_the_new_tables(tm
 def test_missing_data_is_told_before_anything_starts(tmp_path, monkeypatch):
     monkeypatch.setattr("ebll.data.catalog.TaskInfo.available", lambda info: (False, f"{info.name} is not here"))
     with tiny(), pytest.raises(DataMissing, match="letters is not here"):
-        main_job.reproduce("tiny", out=tmp_path / "out", on_start=lambda *_: pytest.fail("it has started"))
+        main_job.reproduce("tiny", out=tmp_path / "out", on_progress=lambda *_: pytest.fail("it has started"))
     assert not (tmp_path / "out").exists()
 
 

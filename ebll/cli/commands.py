@@ -64,16 +64,12 @@ def reproduce(profile: str, out: str, workers: int | None, **options: Any) -> No
     """
     if (workers or default_workers()) != 1:
         preload("ebll.reproduce.jobs")  # workers import torch while this process does
+    click.echo(f"{profile}: results to {out}", err=True)
     from ebll.reproduce import reproduce as run_all
 
     with Progress() as progress:
         outcome = run_all(
             profile, out=out, workers=workers, **options,
-            on_start=lambda jobs, workers: click.echo(
-                f"{profile}: {sum(job.runs for job in jobs)} runs in {workers} process{'es' * (workers > 1)}, "
-                f"results to {out}",
-                err=True,
-            ),
             on_progress=lambda done, total: progress.at(
                 done / total, f"{done} of {total} runs{', now the tables and figures' * (done == total)}"
             ),
@@ -257,19 +253,13 @@ def sweep(file: str, out: str | None, dask: str | None, dry_run: bool, **options
 
 def _summarise(found: Sweep) -> None:
     """A line for each combination of the settings that vary, if there are few; the files have them all."""
-    from ebll.reproduce.report import markdown
-    from ebll.sweeps.sweep import plain
-
     shown = ["old_validation", "new_validation", "old", "new", "forgetting"]
     varied = [name for name in found.varied if name != "seed"]
     table = found.table[found.table["failure"] == ""]
     means = table.groupby(varied, dropna=False, sort=False)[shown].mean() if varied else table.iloc[:0]
-    if not 0 < len(means) <= 24:
-        return
-    rows = means.index.to_frame().itertuples(index=False)
-    names = [", ".join("-" if value != value else plain(value) for value in row) for row in rows]
-    click.echo("Mean over the seeds in %. Choose by validation images; the others are of test images.\n")
-    click.echo(markdown(means.mul(100).map("{:.1f}".format).set_axis(names), ", ".join(varied)) + "\n")
+    if 0 < len(means) <= 24:
+        click.echo("Mean over the seeds in %. Choose by validation images; the others are of test images.\n")
+        click.echo(means.mul(100).round(1).to_string(sparsify=False) + "\n")
 
 
 @click.command(

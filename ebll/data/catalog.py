@@ -185,16 +185,12 @@ def load_task(
     return info.load(standardise=standardise, **options)
 
 
+@functools.lru_cache(maxsize=32)
 def load_cut(name: str, images: int = 0, device: str = "cpu") -> Task:
     """A task on a device, loaded once a process; at most `images` training images (0: all), the same for every run."""
-    return _loaded(name, images, device)
-
-
-@functools.lru_cache(maxsize=32)
-def _loaded(name: str, images: int, device: str) -> Task:
     if not images and device == "cpu":
         return load_task(name)
-    task = _loaded(name, 0, "cpu")
+    task = load_cut(name, 0, "cpu")
     return (task.subset(images) if images else task).to(device)
 
 

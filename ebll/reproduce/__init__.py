@@ -27,7 +27,7 @@ from ebll.executors import completed, default_workers
 from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.methods import METHODS, method_from
 from ebll.reproduce import report
-from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
+from ebll.reproduce.jobs import Tables, jobs_of, run_job
 from ebll.reproduce.plan import EXPERIMENTS, MAIN, PROFILES, Experiment
 from ebll.settings import MAIN_METHODS
 
@@ -67,7 +67,6 @@ def reproduce(
     device: str = "cpu",
     methods: str | Sequence[str] | None = None,
     workers: int | None = None,
-    on_start: Callable[[Sequence[Job], int], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Run a profile and write its results.
@@ -78,15 +77,14 @@ def reproduce(
     device        "auto", "cpu" or "cuda"
     methods       one name, or several, to run in place of `MAIN_METHODS`; close claims have no more seeds then
     workers       processes; as many as cores (at most 8) unless given, or one on a GPU
-    on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
-    on_progress   called with runs done and runs in all; once all are, tables and figures are made
+    on_progress   called with runs done and runs in all, first once all is checked; after the last, figures are made
     returns       an `Outcome`; if interrupted, the tables of finished jobs are in the folder `unfinished` of `out`, and
                   what an earlier run has left in `out` stays
     """
     chosen = PROFILES[check_choice(profile, PROFILES, "Profile")]
     more = chosen.more if seeds is None and not methods else ()
     seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
-    first_seed = check_count(first_seed, "first_seed", low=0)
+    first_seed = check_count(first_seed, "first_seed", low=0, high=2**31)
     several = range(first_seed, first_seed + seeds)
     methods = [methods] if isinstance(methods, str) else methods or MAIN_METHODS
     names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
@@ -99,8 +97,6 @@ def reproduce(
     folder = prepare_folder(out)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
-    if on_start:
-        on_start(jobs, workers)
     tables, done, total = Tables(), 0, sum(job.runs for job in jobs)
 
     def tell(counted: float) -> None:
