@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ebll.errors import InputError, check_choice
+from ebll.errors import InputError
 from ebll.settings import (
     METHOD_NAMES,
     NET_NAMES,
@@ -80,9 +80,7 @@ class RunConfig(Settings):
 
         raises  `InputError` for an unknown setting, with the near ones, and for a value out of range
         """
-        for name in given:
-            check_choice(name, cls.__dataclass_fields__, "Setting of RunConfig")
-        return cls(**given)
+        return cls().replace(**given)
 
     @property
     def unused(self) -> frozenset[str]:
@@ -116,7 +114,7 @@ class RunConfig(Settings):
 
         raises  `InputError` for settings that this version does not know
         """
-        return cls().replace(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        return cls.of(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
 @functools.cache

@@ -69,18 +69,13 @@ class TaskInfo:
         """The paths of the files inside their package; `DataMissing` says what is not there."""
         package, pip_name, *files = self.needs
         spec = find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+        folder = Path(spec.origin).parent if spec and spec.origin else Path(package)
+        paths = [folder / file for file in files]
+        if absent := [str(path) for path in paths if not path.exists()]:
             raise DataMissing(
-                f"task {self.name!r} needs data inside {pip_name}, which is not installed. "
-                f"Install it: pip install {pip_name}"
+                f"task {self.name!r} needs {', '.join(absent)} inside {pip_name}, which is not installed, or in a "
+                f"release that keeps its data elsewhere. Install one within the range of ebll's pyproject.toml."
             )
-        paths = [Path(next(iter(spec.submodule_search_locations)), file) for file in files]
-        for path, file in zip(paths, files, strict=True):
-            if not path.exists():
-                raise DataMissing(
-                    f"task {self.name!r} needs {file} inside {pip_name}; it is not in {path.parent}. This release "
-                    f"of {pip_name} keeps its data elsewhere: install one within the range of ebll's pyproject.toml."
-                )
         return paths
 
     def available(self, root: str | os.PathLike | None = None) -> tuple[bool, str]:

@@ -174,9 +174,9 @@ class Store:
         """The result of a config; None where there is none, or a damaged file."""
         return self._read(self.path(config))
 
-    def read(self, but: Iterable[Path] = ()) -> list[RunResult]:
-        """The results in all files but those whose paths are given."""
-        paths = sorted({*(self.folder / "runs").glob("*.json")} - set(but))
+    def read(self) -> list[RunResult]:
+        """The results in all files."""
+        paths = sorted((self.folder / "runs").glob("*.json"))
         return [result for path in paths if (result := self._read(path)) is not None]
 
     def _read(self, path: Path) -> RunResult | None:
