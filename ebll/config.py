@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class RunConfig(Settings):
 
     @classmethod
     def of(cls, **given: Any) -> RunConfig:
-        """A config from settings by name.
+        """A config from settings by name, such as `dataclasses.asdict` gives them, also by way of JSON.
 
         raises  `InputError` for an unknown setting, with the near ones, and for a value out of range
         """
@@ -107,14 +107,6 @@ class RunConfig(Settings):
         """How the tasks after the first are learned."""
         own = {name: getattr(self, name) for name in ("learning_rate", "epochs", "warmup_epochs")}
         return USUAL.replace(**own)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """The config of what `dataclasses.asdict` gave, also by way of JSON.
-
-        raises  `InputError` for settings that this version does not know
-        """
-        return cls.of(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
 @functools.cache

@@ -55,14 +55,14 @@ def test_the_key_tells_nets_and_methods_apart_and_outlives_the_process():
 
 @given(CONFIGS)
 def test_a_config_survives_json_and_its_canonical_form_stands_still(config):
-    assert RunConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+    assert RunConfig.of(**json.loads(json.dumps(dataclasses.asdict(config)))) == config
     assert config.canonical().canonical() == config.canonical()
     assert config.canonical().made_method() == config.replace(alpha=config.canonical().alpha).made_method()
 
 
 def test_the_defaults_are_those_of_the_methods_and_of_training():
     config = RunConfig()
-    assert config == RunConfig.of(net="mlp") == RunConfig.from_dict(dataclasses.asdict(config))
+    assert config == RunConfig.of(net="mlp") == RunConfig.of(**dataclasses.asdict(config))
     assert config.train == USUAL
     for name, method in METHODS.items():
         assert RunConfig(method=name).made_method() == method()

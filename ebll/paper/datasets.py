@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torchvision.datasets import Flowers102, ImageFolder, ImageNet
 
 from ebll.data.folder import image_files
-from ebll.data.splits import split_generator, stratified_split
+from ebll.data.splits import split_generator
 from ebll.errors import DataMissing, InputError, expanded
 
 __all__ = ["PHOTO_SETS", "Part", "PhotoSet", "Photos", "find_photos", "fingerprint"]
@@ -179,13 +178,7 @@ def _own(name: Any, root: Path) -> Photos:
             "Put your own images in DIR/<name>/<class>/, or in DIR/<name>/train/<class>/ and DIR/<name>/test/<class>/, "
             "and name DIR with --root DIR."
         )
-    files, classes = image_files(base)
-    if "test" in files:
-        train, test = files["train"] + files.get("validation", []), files["test"]
-    else:
-        labels = torch.tensor([label for _, label in files["train"]])
-        number = max(1, round(TEST_SHARE * len(labels)))
-        rows = stratified_split(labels, number, split_generator(0), classes=classes, what="a test set")
-        train, test = ([files["train"][i] for i in some.tolist()] for some in rows)
+    files, classes = image_files(base, TEST_SHARE, split_generator(0))
+    train = files["train"] + files.get("validation", [])
     title = base.resolve().name or "photos"
-    return Photos(title, base, classes, _part(base, train), _part(base, test), str(base))
+    return Photos(title, base, classes, _part(base, train), _part(base, files["test"]), str(base))

@@ -154,7 +154,7 @@ class Store:
         """The runs of the sweep that was begun last."""
         try:
             held = json.loads((self.folder / "planned.json").read_text(encoding="utf-8"))
-            return [RunConfig.from_dict(one) for one in held]
+            return [RunConfig.of(**one) for one in held]
         except (FileNotFoundError, ValueError, TypeError, AttributeError):  # a damaged plan counts as none
             return []
 
@@ -182,7 +182,7 @@ class Store:
     def _read(self, path: Path) -> RunResult | None:
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
-            result = RunResult(**held | {"config": RunConfig.from_dict(held["config"])})
+            result = RunResult(**held | {"config": RunConfig.of(**held["config"])})
             if run_key(result.config) != path.stem:
                 raise ValueError("the result of another run")
             return result
