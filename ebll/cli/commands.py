@@ -68,12 +68,12 @@ def reproduce(profile: str, out: str, workers: int | None, **options: Any) -> No
     from ebll.reproduce import reproduce as run_all
 
     with Progress() as progress:
-        outcome = run_all(
-            profile, out=out, workers=workers, **options,
-            on_progress=lambda done, total: progress.at(
-                done / total, f"{done} of {total} runs{', now the tables and figures' * (done == total)}"
-            ),
-        )  # fmt: skip
+
+        def told(done: int, total: int) -> None:
+            now = {0: "learning the first tasks", total: "tables and figures"}.get(done, "training")
+            progress.at(done / total, f"{done} of {total} runs ({now})")
+
+        outcome = run_all(profile, out=out, workers=workers, on_progress=told, **options)
     show_outcome(outcome)
 
 

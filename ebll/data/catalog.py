@@ -70,13 +70,12 @@ class TaskInfo:
         package, pip_name, *files = self.needs
         spec = find_spec(package)
         folder = Path(spec.origin).parent if spec and spec.origin else Path(package)
-        paths = [folder / file for file in files]
-        if absent := [str(path) for path in paths if not path.exists()]:
+        if absent := [file for file in files if not (folder / file).exists()]:
             raise DataMissing(
-                f"task {self.name!r} needs {', '.join(absent)} inside {pip_name}, which is not installed, or in a "
-                f"release that keeps its data elsewhere. Install one within the range of ebll's pyproject.toml."
+                f"task {self.name!r} needs {', '.join(absent)} inside {pip_name}, which is not installed, or in another "
+                f"release than ebll asks for. Get it by pip install {pip_name}, within the range in pyproject.toml."
             )
-        return paths
+        return [folder / file for file in files]
 
     def available(self, root: str | os.PathLike | None = None) -> tuple[bool, str]:
         """Whether the data is here, and how to get it if not (an empty string if it is). Reads no image."""
