@@ -69,9 +69,8 @@ def reproduce(profile: str, out: str, workers: int | None, **options: Any) -> No
 
     with Progress() as progress:
 
-        def told(done: int, total: int) -> None:
-            now = {0: "learning the first tasks", total: "tables and figures"}.get(done, "training")
-            progress.at(done / total, f"{done} of {total} runs ({now})")
+        def told(share: float) -> None:
+            progress.at(share, {0: "learning the first tasks", 1: "tables and figures"}.get(share, "training"))
 
         outcome = run_all(profile, out=out, workers=workers, on_progress=told, **options)
     show_outcome(outcome)

@@ -72,7 +72,7 @@ class TaskInfo:
         folder = Path(spec.origin).parent if spec and spec.origin else Path(package)
         if absent := [file for file in files if not (folder / file).exists()]:
             raise DataMissing(
-                f"task {self.name!r} needs {', '.join(absent)} inside {pip_name}, which is not installed, or in another "
+                f"task {self.name!r} needs {', '.join(absent)} inside {pip_name}, which is not installed, or another "
                 f"release than ebll asks for. Get it by pip install {pip_name}, within the range in pyproject.toml."
             )
         return [folder / file for file in files]

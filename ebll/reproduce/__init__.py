@@ -67,7 +67,7 @@ def reproduce(
     device: str = "cpu",
     methods: str | Sequence[str] | None = None,
     workers: int | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Run a profile and write its results.
 
@@ -77,7 +77,7 @@ def reproduce(
     device        "auto", "cpu" or "cuda"
     methods       one name, or several, to run in place of `MAIN_METHODS`; close claims have no more seeds then
     workers       processes; as many as cores (at most 8) unless given, or one on a GPU
-    on_progress   called with runs done and runs in all, first once all is checked; after the last, figures are made
+    on_progress   called with the share of the runs that are done: 0 once all is checked, 1 before figures are made
     returns       an `Outcome`; if interrupted, the tables of finished jobs are in the folder `unfinished` of `out`, and
                   what an earlier run has left in `out` stays
     """
@@ -97,11 +97,11 @@ def reproduce(
     folder = prepare_folder(out)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
-    tables, done, total = Tables(), 0, sum(job.runs for job in jobs)
+    tables, done, work = Tables(), 0, sum(job.work for job in jobs)
 
     def tell(counted: float) -> None:
         if on_progress:
-            on_progress(int(counted), total)
+            on_progress(counted / work)
 
     tell(0)
     try:
@@ -111,7 +111,7 @@ def reproduce(
                 done += job.runs
         if not tables.parts["accuracy"]:
             raise TrainingDiverged("Every run diverged. " + " ".join(f"{failure}." for failure in tables.failures))
-        tell(total)
+        tell(work)
         about = {
             "profile": profile,
             "seeds": list(several),
