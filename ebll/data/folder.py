@@ -125,7 +125,7 @@ def _image(file: str, size: int, channels: int) -> np.ndarray:
     try:
         with Image.open(file) as opened:
             image = eight_bit(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises many kinds for a damaged file
         raise InputError(
             f"{file} cannot be read as an image: {error}. Delete it or save it again as PNG or JPEG."
         ) from error

@@ -38,7 +38,7 @@ class Part(NamedTuple):
 def fingerprint(base: Path, *parts: Part) -> str:
     """A hash of names, labels and lengths of all files: it tells images from others wherever they lie."""
     files = [base / file for part in parts for file in part.files]
-    lengths = [file.stat().st_size if file.exists() else -1 for file in files]
+    lengths = [os.path.getsize(file) if os.path.exists(file) else -1 for file in files]  # also where none may be seen
     return hashlib.sha256(json.dumps([parts, lengths]).encode()).hexdigest()
 
 
