@@ -178,7 +178,7 @@ def units_of(
             "Replay is not offered at paper scale: it goes through all stored images in each step. Leave replay out."
         )
     names = list(dict.fromkeys(check_choice(name, MAIN_METHODS, "Method") for name in methods))
-    seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0)
+    seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0, high=2**31)
     wanted = [experiments] if isinstance(experiments, str) else experiments or SEQUENCES
     sequences = list(dict.fromkeys(map(_tasks, wanted)))
     firsts = list(dict.fromkeys(tasks[0] for tasks in sequences))
