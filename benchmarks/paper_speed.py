@@ -65,7 +65,7 @@ def prepared(settings: PaperSettings, device: str, batch: int) -> dict[str, Call
     start.add_head(OLD_CLASSES)
     memory = _memory(start, settings, device)
     fixed = noise_task(settings.photos, 2 * batch, device)
-    drawn = dataclasses.replace(fixed, train=dataclasses.replace(fixed.train, resampled=True))
+    drawn = dataclasses.replace(fixed, train=dataclasses.replace(fixed.train, changing=True))
     for kind, task in (("fixed", fixed), ("random", drawn)):
         for name in ROWS:
             net = copy.deepcopy(start)

@@ -131,7 +131,7 @@ def first_lines(folder: str) -> list[float]:
     begun, found = time.perf_counter(), []
     command = [sys.executable, *ebll("reproduce", "--profile", PROFILE, "--out", folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        for words in (" runs in ", " left"):
+        for words in (": results to ", "%|"):
             if words not in (line := process.stderr.readline()):
                 raise SystemExit(f"{' '.join(command)} said {line!r} in place of its progress.")
             found.append(time.perf_counter() - begun)

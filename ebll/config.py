@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ebll.errors import InputError, check_choice
+from ebll.errors import InputError
 from ebll.settings import (
     METHOD_NAMES,
     NET_NAMES,
@@ -80,13 +80,11 @@ class RunConfig(Settings):
 
     @classmethod
     def of(cls, **given: Any) -> RunConfig:
-        """A config from settings by name.
+        """A config from settings by name, such as `dataclasses.asdict` gives them, also by way of JSON.
 
         raises  `InputError` for an unknown setting, with the near ones, and for a value out of range
         """
-        for name in given:
-            check_choice(name, cls.__dataclass_fields__, "Setting of RunConfig")
-        return cls(**given)
+        return cls().replace(**given)
 
     @property
     def unused(self) -> frozenset[str]:
@@ -113,19 +111,6 @@ class RunConfig(Settings):
         """How the tasks after the first are learned."""
         own = {name: getattr(self, name) for name in ("learning_rate", "epochs", "warmup_epochs")}
         return USUAL.replace(**own)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Name -> value, as JSON and TOML can hold it."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """What `as_dict` gave.
-
-        raises  `InputError` for settings that this version does not know
-        """
-        return cls().replace(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
 @functools.cache

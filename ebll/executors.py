@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from typing import Any, TypeVar
@@ -27,7 +26,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 START = "forkserver" if sys.platform == "linux" else "spawn"
-LOOK = 0.2  # seconds between two calls of `on_count`
+LOOK = 0.2  # seconds between two looks at what processes have counted
 REACH = 10.0  # seconds after which a Dask scheduler that does not answer counts as unreachable
 _LOST = ("BrokenProcessPool", "BrokenThreadPool", "BrokenExecutor", "CancelledError", "KilledWorker", "CommClosedError")
 _IN_A_SCRIPT = (
@@ -70,8 +69,8 @@ def completed(
         executor: anything whose `submit` returns a `concurrent.futures.Future`, such as a Dask client's
             `get_executor()`; None for processes of this machine.
         workers: how many processes; as many as cores, at most 8, if None; 1 runs everything in this process.
-        on_count: called in this thread a few times a second with the sum of what the items have passed to `count`.
-            On an executor of the caller's nothing is counted.
+        on_count: called in this thread, as items count or a few times a second, with the sum of what they have passed
+            to `count`. On an executor of the caller's nothing is counted.
 
     Closing the generator, or Ctrl-C inside it, cancels what has not begun and ends local processes at once. Where the
     caller's own work may be interrupted between two results, use `with contextlib.closing(completed(...)) as results`:
@@ -164,21 +163,18 @@ def _in_this_process(
     function: Callable[[Item], Result], items: Iterable[Item], on_count: Callable[[float], object] | None
 ) -> Generator[tuple[Item, Result], None, None]:
     global _add
-    total, told = 0.0, time.monotonic()
+    total = 0.0
 
     def add(amount: float) -> None:
-        nonlocal total, told
+        nonlocal total
         total += amount
-        if on_count and time.monotonic() - told >= LOOK:
-            told = time.monotonic()
+        if on_count:
             on_count(total)
 
     before, _add = _add, add
     try:
         for item in items:
             yield item, function(item)
-            if on_count:
-                on_count(total)
     finally:
         _add = before
 

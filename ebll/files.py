@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ebll.errors import InputError, OutputError, expanded
+from ebll.errors import OutputError, expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +43,6 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 def prepare_folder(path: str | os.PathLike) -> Path:
     """Make the folder for the results and check that it is writable."""
-    if not os.fspath(path).strip():
-        raise InputError("The folder for the results has an empty name. Name one; . is the present folder.")
     folder = expanded(path, "The folder for the results")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -104,8 +104,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
     if rules["per_task"] and isinstance(value, (list, tuple)):
         if not value:
             raise InputError(f"{name}: one number, or one per old task; got an empty list.")
-        whole = isinstance(field.default, int)
-        return tuple((_count if whole else _number)(rules, v, f"{name}, entry {i}") for i, v in enumerate(value))
+        return tuple(_limited(field, v, f"{name}, entry {i}") for i, v in enumerate(value))
     if isinstance(field.default, bool):
         if not isinstance(value, bool):
             raise InputError(f"{name} is True or False; got {value!r}.")
@@ -116,17 +115,14 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         return value
     if isinstance(field.default, str):
         return check_choice(value, rules["choices"], name)
+    return _limited(field, value, name)
+
+
+def _limited(field: dataclasses.Field, value: Any, name: str) -> float:
+    limits = {rule: field.metadata[rule] for rule in ("low", "high", "hint")}
     if isinstance(field.default, int):
-        return _count(rules, value, name)
-    return _number(rules, value, name)
-
-
-def _count(rules: dict[str, Any], value: Any, name: str) -> int:
-    return check_count(value, name, low=rules["low"], high=rules["high"], hint=rules["hint"])
-
-
-def _number(rules: dict[str, Any], value: Any, name: str) -> float:
-    return check_number(value, name, low=rules["low"], high=rules["high"], above=rules["above"], hint=rules["hint"])
+        return check_count(value, name, **limits)
+    return check_number(value, name, above=field.metadata["above"], **limits)
 
 
 # ---- the settings of training, of autoencoders and of methods

@@ -19,7 +19,7 @@ from benchmarks.peers import against, sides
 from benchmarks.reproducing import REST, SHARED, Clock
 from benchmarks.results import read, verdict, write_part
 from benchmarks.rounds import Figure, figure, interleaved
-from ebll.data.catalog import _loaded
+from ebll.data.catalog import load_cut
 from ebll.methods import METHODS
 from ebll.networks import build_network
 from ebll.protocol import learn_first
@@ -118,7 +118,7 @@ def test_the_time_of_a_main_job_is_told_apart(monkeypatch, tmp_path):
     monkeypatch.setattr(reproducing, "first_lines", lambda folder: [2.0, 4.0])
     monkeypatch.setattr(reproducing, "reproduce", functools.partial(reproducing.reproduce, methods=("ewc", "ebll")))
     monkeypatch.setattr("ebll.reproduce.report.draw", lambda *given: [])
-    _loaded.cache_clear()  # as in a process of its own
+    load_cut.cache_clear()  # as in a process of its own
     with tiny():
         text, _ = reproducing.run(1, "cpu")
     parts = pd.read_csv(reproducing.CSV)

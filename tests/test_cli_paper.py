@@ -61,13 +61,13 @@ def test_a_dry_run_says_images_steps_and_bytes_without_any_data_and_writes_nothi
 
 
 @pytest.mark.parametrize("augment", ["fixed", "random"])
-def test_the_numbers_are_those_of_the_tasks_and_of_the_run(root, tmp_path, augment):
+def test_the_numbers_are_those_of_the_tasks_and_of_the_run(root, augment):
     photos_as = PhotoSettings(stored=32, size=24, versions=2, augment=augment)
     train = PaperSettings().train.replace(epochs=3, first_epochs=5, warmup_epochs=1, batch_size=8)
     chosen = PaperSettings(backbone="mobilenet_v3_small", photos=photos_as, imagenet_images=20, train=train)
     units = units_of(chosen, ["flowers-scenes-birds", "imagenet-birds"], ["lwf", "ebll"], seeds=2)
     with small_net():
-        told = dry_run(units, chosen, root=root, out=tmp_path, incomplete=True)
+        told = dry_run(units, chosen, root=root, incomplete=True)
         tasks = {name: load_photos(name, root, chosen.photos_of(name), incomplete=True) for name in COUNTS}
         with pytest.raises(DataMissing, match="'leaves'"):
             dry_run(units_of(chosen, "leaves-birds", "lwf"), chosen, root=root, incomplete=True)

@@ -48,7 +48,7 @@ def test_plan_tables_and_store(tmp_path, file, monkeypatch):
     assert len(table) == 6
     for alpha in (1.0, 30.0):
         old = 100 * table.loc[table["alpha"] == alpha, "old_validation"].mean()
-        assert re.search(rf"\| ebll, {alpha:g} +\| {old:.1f} ", done.stdout)
+        assert re.search(rf"ebll +{alpha:.1f} +{old:.1f} ", done.stdout)
     assert set(pd.read_csv(out / "curves.csv")["task"]) == {"digits"}
     assert len(load_sweep(out / "store").results) == 6
     files = [(out / name).read_bytes() for name in ("table.csv", "curves.csv")]

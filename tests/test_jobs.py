@@ -21,7 +21,7 @@ SEED, IMAGES = 3, 24  # images of each new task, which has 51 for training
 TASKS = {name: blobs(name, i) for i, name in enumerate(("letters", "mnist", "digits"))}  # known names, small inputs
 PAIR, LONG = Experiment("mlp", ("letters", "mnist")), Experiment("mlp", ("letters", "mnist", "digits"))
 WEIGHTS = {"ewc_strength": 10.0, "distill_weight": 0.7, "alpha": 2.0, "code_size": 5}
-PROFILE = Profile((PAIR, LONG), seeds=1, claims=(), train=SETTINGS, weights=WEIGHTS)
+PROFILE = Profile((PAIR, LONG), seeds=1, train=SETTINGS, weights=WEIGHTS)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from tiny_photos import photo, write_birds, write_photo
 from torchvision.transforms import v2
 
 from ebll.errors import InputError, OutputError
-from ebll.paper import cache as module, find_photos
-from ebll.paper.cache import cached, square
+from ebll.paper import find_photos, photos as module
+from ebll.paper.photos import cached, square
 
 pytestmark = pytest.mark.paper
 

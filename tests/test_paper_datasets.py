@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-import torchvision
 from messages import raises
 from PIL import Image
 from tiny_photos import WNIDS, WRITERS, colour, counts, write_folder, write_photo
 from torchvision.datasets import Flowers102
 
 from ebll.errors import DataMissing, InputError
-from ebll.paper import CUB200, PHOTO_SETS, Indoor67, find_photos
+from ebll.paper import PHOTO_SETS, find_photos
 from ebll.paper.datasets import fingerprint
 
 pytestmark = pytest.mark.paper
@@ -79,17 +78,6 @@ def test_birds_by_hand(tiny, tmp_path):
     assert found.classes == ("Wren", "Long tailed Tit")
     assert found.train == (("images/002.Tiny_bird_1/bird_0000.jpg", "images/001.Tiny_bird_0/bird_0000.jpg"), (0, 1))
     assert found.test == (("images/001.Tiny_bird_0/bird_0001.jpg", "images/002.Tiny_bird_1/bird_0001.jpg"), (1, 0))
-
-
-@pytest.mark.parametrize(("kind", "name"), [(CUB200, "birds"), (Indoor67, "scenes")])
-def test_the_two_datasets_are_used_as_torchvisions(kind, name, tiny):
-    base = tiny(name)
-    train, test = kind(base, transform=lambda image: image.size, target_transform=str), kind(base, train=False)
-    assert isinstance(train, torchvision.datasets.VisionDataset)
-    assert (len(train), len(test), train.targets) == (12, 6, [0] * 4 + [1] * 4 + [2] * 4)
-    assert train[4] == ((40, 30), "1")
-    image, label = test[5]
-    assert (image.size, label) == ((40, 30), 2)
 
 
 def test_lists_of_scenes_may_come_from_windows(tiny, tmp_path):

@@ -196,12 +196,11 @@ def test_finished_runs_are_not_run_again_but_those_of_other_settings_and_images_
         assert files(tmp_path).items() > before.items()
 
 
-@pytest.mark.parametrize("content", ["{", '{"facts": {}}', "[]"])
-def test_a_damaged_result_is_made_once_more(content, root, tmp_path):
+def test_a_damaged_result_is_made_once_more(root, tmp_path):
     run(root, tmp_path, methods="lwf")
     (result,) = files(tmp_path)
     before = result.read_bytes()
-    result.write_text(content)
+    result.write_bytes(before[:-30])
     run(root, tmp_path, methods="lwf")
     assert result.read_bytes() == before
 

@@ -58,7 +58,7 @@ def test_a_step_waits_for_nothing(name, resampled, old):
     method = SETTINGS.method(name, ("imagenet", "birds", "scenes", "flowers")[: old + 1])
     method.prepare(net)
     task = noise_task(SETTINGS.photos, 8)
-    task = dataclasses.replace(task, train=dataclasses.replace(task.train, resampled=resampled))
+    task = dataclasses.replace(task, train=dataclasses.replace(task.train, changing=resampled))
     for _ in range(old - 1):
         net.add_head(5)
     net.add_head(task.class_count)

@@ -117,7 +117,7 @@ def test_memory_counts_every_stored_number_and_comes_back_from_its_tensors():
 
 def test_of_photographs_one_crop_is_stored_also_where_epochs_cut_others():
     task = noise_task(PhotoSettings(stored=20, size=16), 200)
-    task = dataclasses.replace(task, train=dataclasses.replace(task.train, resampled=True))
+    task = dataclasses.replace(task, train=dataclasses.replace(task.train, changing=True))
     assert task.train.changing
     (kept,) = stored(Replay(images_per_class=1), [task]).stored
     rows = exemplars(task, 1, generator(0, "replay images", 0))

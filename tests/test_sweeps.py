@@ -16,7 +16,7 @@ from tiny_sweep import CHEAP, GRID, cheap, same
 
 import ebll
 from ebll import EBLL, EbllError, InputError, LwF, Recorder
-from ebll.data.catalog import _loaded
+from ebll.data.catalog import load_cut
 from ebll.metrics import average_accuracy, forgetting
 from ebll.recording import measure_accuracy
 from ebll.sweeps import SCALARS, Store, Sweep, load_sweep, run_one, runs
@@ -85,7 +85,7 @@ def test_tables_hold_a_row_a_run_and_leave_empty_what_a_method_lacks(alone):
 
 
 def test_the_order_of_runs_changes_nothing(alone):
-    _loaded.cache_clear()
+    load_cut.cache_clear()
     backwards = ebll.sweep(alone.configs[::-1], workers=1)
     assert backwards.configs == alone.configs[::-1]
     same(Sweep(alone.configs, backwards.results), alone)

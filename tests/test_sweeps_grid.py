@@ -1,5 +1,6 @@
 """One run as a frozen object and its key; a grid of settings, read from a dict or a TOML file."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -64,14 +65,14 @@ def test_the_key_tells_nets_and_methods_apart_and_outlives_the_process():
 
 @given(CONFIGS)
 def test_a_config_survives_json_and_its_canonical_form_stands_still(config):
-    assert RunConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    assert RunConfig.of(**json.loads(json.dumps(dataclasses.asdict(config)))) == config
     assert config.canonical().canonical() == config.canonical()
     assert config.canonical().made_method() == config.replace(alpha=config.canonical().alpha).made_method()
 
 
 def test_the_defaults_are_those_of_the_methods_and_of_training():
     config = RunConfig()
-    assert config == RunConfig.of(net="mlp") == RunConfig.from_dict(config.as_dict())
+    assert config == RunConfig.of(net="mlp") == RunConfig.of(**dataclasses.asdict(config))
     assert config.train == USUAL
     for name, method in METHODS.items():
         assert RunConfig(method=name).made_method() == method()

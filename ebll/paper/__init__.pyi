@@ -2,8 +2,7 @@
 
 from .backbones import Backbone as Backbone, load_backbone as load_backbone
 from .checkpoint import load_checkpoint as load_checkpoint, save_checkpoint as save_checkpoint
-from .datasets import CUB200 as CUB200, PHOTO_SETS as PHOTO_SETS, Indoor67 as Indoor67, find_photos as find_photos
-from .estimate import dry_run as dry_run
+from .datasets import PHOTO_SETS as PHOTO_SETS, find_photos as find_photos
 from .photos import Crops as Crops, PhotoSplit as PhotoSplit, load_photos as load_photos
 from .plan import (
     BACKBONES as BACKBONES,
@@ -13,5 +12,5 @@ from .plan import (
     Unit as Unit,
     units_of as units_of,
 )
-from .protocol import Workspace as Workspace, paper as paper
+from .protocol import Workspace as Workspace, dry_run as dry_run, paper as paper
 from .report import layouts as layouts

@@ -9,13 +9,11 @@ torch.fx traces the network; a cut is the name of a module in it, behind which a
 
 from __future__ import annotations
 
-import functools
 import gc
 import importlib
 import math
 import os
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,21 +242,18 @@ def _state(path: Path) -> dict[str, Tensor]:
             f"There is no file of weights at {path}. Name one, or 'default', or 'none' for a random start."
         )
     try:
-        read = functools.partial(torch.load, map_location="cpu", weights_only=True)
-        found: Any = load_file(path) if path.suffix == ".safetensors" else read(path)
+        kept = path.suffix == ".safetensors"
+        found: Any = load_file(path) if kept else torch.load(path, map_location="cpu", weights_only=True)
+        for around in ("state_dict", "model"):
+            found = found.get(around, found)
+        if not found or not all(isinstance(value, Tensor) for value in found.values()):
+            raise TypeError
+        return {key.removeprefix("module."): value for key, value in found.items()}
     except Exception as error:  # a damaged file may raise anything; torch's own advice is to load it without care
         raise InputError(
-            f"{path} cannot be read as weights: it is damaged, or holds more than tensors ({type(error).__name__}). "
-            "Save the network's tensors alone: torch.save(net.state_dict(), FILE)."
+            f"{path} cannot be read as weights: it is damaged, or not a state dict, names and tensors alone "
+            f"({type(error).__name__}). Write it by torch.save(net.state_dict(), FILE)."
         ) from error
-    for around in ("state_dict", "model"):
-        if isinstance(found, Mapping):
-            found = found.get(around, found)
-    if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(
-            f"{path} must hold a state dict, names and tensors. Write it by torch.save(net.state_dict(), FILE)."
-        )
-    return {key.removeprefix("module."): value for key, value in found.items()}
 
 
 # ---- EfficientNet-Lite0

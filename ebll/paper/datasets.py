@@ -1,12 +1,11 @@
 """The paper's photo sets, found where they lie and checked against what is published; no image is opened here.
 
-torchvision reads Flowers-102 and ImageNet; CUB-200-2011 and MIT Indoor-67 have a small dataset class each. None of the
-sets comes with ebll, and some ask for registration; a missing one is answered with its official page.
+torchvision reads Flowers-102 and ImageNet; a function each reads the lists of CUB-200-2011 and MIT Indoor-67. None of
+the sets comes with ebll, and some ask for registration; a missing one is answered with its official page.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -15,15 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torchvision.datasets import DatasetFolder, Flowers102, ImageFolder, ImageNet
-from torchvision.datasets.folder import IMG_EXTENSIONS, default_loader
+from torchvision.datasets import Flowers102, ImageFolder, ImageNet
 
 from ebll.data.folder import image_files
-from ebll.data.splits import split_generator, stratified_split
+from ebll.data.splits import split_generator
 from ebll.errors import DataMissing, InputError, expanded
 
-__all__ = ["CUB200", "PHOTO_SETS", "Indoor67", "Part", "PhotoSet", "Photos", "find_photos", "fingerprint"]
+__all__ = ["PHOTO_SETS", "Part", "PhotoSet", "Photos", "find_photos", "fingerprint"]
 
 Samples = list[tuple[str, int]]
 """Path and label of each image."""
@@ -41,7 +38,7 @@ class Part(NamedTuple):
 def fingerprint(base: Path, *parts: Part) -> str:
     """A hash of names, labels and lengths of all files: it tells images from others wherever they lie."""
     files = [base / file for part in parts for file in part.files]
-    lengths = [file.stat().st_size if file.exists() else -1 for file in files]
+    lengths = [os.path.getsize(file) if os.path.exists(file) else -1 for file in files]  # also where none may be seen
     return hashlib.sha256(json.dumps([parts, lengths]).encode()).hexdigest()
 
 
@@ -57,59 +54,27 @@ class Photos:
     source: str
 
 
-class _Listed(DatasetFolder):
-    """Images that lists in the set's folder name and divide.
-
-    root         the folder
-    train        the published training images, or the test images
-    transforms   transform and target_transform, as in torchvision
-    """
-
-    def __init__(self, root: str | os.PathLike, train: bool = True, **transforms: Any):
-        self.train = train
-        super().__init__(root, default_loader, IMG_EXTENSIONS, **transforms)
-
-
-class CUB200(_Listed):
-    """CUB-200-2011: 200 kinds of birds, 5,994 training and 5,794 test images, in the order of images.txt."""
-
-    def find_classes(self, directory: str | os.PathLike) -> tuple[list[str], dict[str, int]]:
-        """(names such as Black footed Albatross, number in classes.txt -> label)."""
-        names = self._numbered("classes")  # such as 001.Black_footed_Albatross
-        order = sorted(names, key=int)
-        titles = [names[number].partition(".")[2].replace("_", " ") for number in order]
-        return titles, {number: label for label, number in enumerate(order)}
-
-    def make_dataset(self, directory: str | os.PathLike, class_to_idx: dict[str, int], **unused: Any) -> Samples:
-        """(path, label) of the images of the part."""
-        images, labels = self._numbered("images"), self._numbered("image_class_labels")
-        part = {image: {"0": False, "1": True}[which] for image, which in self._numbered("train_test_split").items()}
-        return [
-            (str(Path(directory, "images", path)), class_to_idx[labels[image]])
-            for image, path in images.items()
-            if part[image] == self.train
-        ]
-
-    def _numbered(self, stem: str) -> dict[str, str]:
-        return dict(line.split(maxsplit=1) for line in _lines(Path(self.root, f"{stem}.txt")))
+def _birds(base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
+    """In the order of images.txt; only numbers tie the lists together."""
+    stems = ("classes", "images", "image_class_labels", "train_test_split")
+    names, images, labels, parts = (
+        dict(line.split(maxsplit=1) for line in _lines(base / f"{stem}.txt")) for stem in stems
+    )
+    order = sorted(names, key=int)
+    titles = [names[number].partition(".")[2].replace("_", " ") for number in order]  # 001.Black_footed_Albatross
+    found: dict[str, Samples] = {"0": [], "1": []}
+    for image, path in images.items():
+        found[parts[image]].append((str(base / "images" / path), order.index(labels[image])))
+    return titles, found["1"], found["0"]
 
 
-class Indoor67(_Listed):
-    """MIT Indoor-67: 67 kinds of rooms, 5,360 training and 1,340 test images, in the order of the two lists."""
-
-    def find_classes(self, directory: str | os.PathLike) -> tuple[list[str], dict[str, int]]:
-        """(names, name -> label) of the classes that have training images."""
-        names = sorted({kind for kind, _ in self._listed("Train")})
-        return names, {name: label for label, name in enumerate(names)}
-
-    def make_dataset(self, directory: str | os.PathLike, class_to_idx: dict[str, int], **unused: Any) -> Samples:
-        """(path, label) of the images of the part."""
-        found = self._listed("Train" if self.train else "Test")
-        return [(str(Path(directory, "Images", kind, file)), class_to_idx[kind]) for kind, file in found]
-
-    def _listed(self, part: str) -> list[list[str]]:
-        lines = _lines(Path(self.root, f"{part}Images.txt"))
-        return [line.replace("\\", "/").split("/") for line in lines]  # lists that went through Windows
+def _scenes(base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
+    """In the order of the two lists, which may have gone through Windows; classes are those with training images."""
+    lists = [_lines(base / f"{part}Images.txt") for part in ("Train", "Test")]
+    train, test = ([line.replace("\\", "/").split("/") for line in lines] for lines in lists)
+    names = sorted({kind for kind, _ in train})
+    parts = [[(str(base / "Images" / kind / file), names.index(kind)) for kind, file in part] for part in (train, test)]
+    return names, *parts
 
 
 def _lines(file: Path) -> list[str]:
@@ -122,11 +87,6 @@ def _flowers(base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
     pairs = {split: list(zip(map(str, one._image_files), one._labels, strict=True)) for split, one in parts.items()}
     names = getattr(Flowers102, "classes", [f"flower {i}" for i in range(1, 103)])  # torchvision 0.21 has none
     return names, pairs["train"] + pairs["val"], pairs["test"]
-
-
-def _listed(kind: type[_Listed], base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
-    train, test = kind(base), kind(base, train=False)
-    return train.classes, train.samples, test.samples
 
 
 def _imagenet(base: Path, download: bool) -> tuple[list[str], Samples, Samples]:
@@ -158,9 +118,9 @@ class PhotoSet:
 PHOTO_SETS = {
     "flowers": PhotoSet("Flowers-102", 102, 2_040, 6_149, "flowers-102", _flowers,
                         "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", download=True),
-    "scenes": PhotoSet("MIT Indoor-67", 67, 5_360, 1_340, "indoor67", functools.partial(_listed, Indoor67),
+    "scenes": PhotoSet("MIT Indoor-67", 67, 5_360, 1_340, "indoor67", _scenes,
                        "https://web.mit.edu/torralba/www/indoor.html"),
-    "birds": PhotoSet("CUB-200-2011", 200, 5_994, 5_794, "CUB_200_2011", functools.partial(_listed, CUB200),
+    "birds": PhotoSet("CUB-200-2011", 200, 5_994, 5_794, "CUB_200_2011", _birds,
                       "https://www.vision.caltech.edu/datasets/cub_200_2011/"),
     "imagenet": PhotoSet("ImageNet ILSVRC-2012", 1_000, 1_281_167, 50_000, "imagenet", _imagenet,
                          "https://www.image-net.org/download.php"),
@@ -218,13 +178,7 @@ def _own(name: Any, root: Path) -> Photos:
             "Put your own images in DIR/<name>/<class>/, or in DIR/<name>/train/<class>/ and DIR/<name>/test/<class>/, "
             "and name DIR with --root DIR."
         )
-    files, classes = image_files(base)
-    if "test" in files:
-        train, test = files["train"] + files.get("validation", []), files["test"]
-    else:
-        labels = torch.tensor([label for _, label in files["train"]])
-        number = max(1, round(TEST_SHARE * len(labels)))
-        rows = stratified_split(labels, number, split_generator(0), classes=classes, what="a test set")
-        train, test = ([files["train"][i] for i in some.tolist()] for some in rows)
+    files, classes = image_files(base, TEST_SHARE, split_generator(0))
+    train = files["train"] + files.get("validation", [])
     title = base.resolve().name or "photos"
-    return Photos(title, base, classes, _part(base, train), _part(base, test), str(base))
+    return Photos(title, base, classes, _part(base, train), _part(base, files["test"]), str(base))

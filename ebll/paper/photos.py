@@ -1,5 +1,7 @@
 """A photo set as a task: squares of bytes, of which a batch's crops are cut and standardised when it is asked for.
 
+Photographs are resized once, into one file a part, which is mapped into memory and read by row.
+
 A `PhotoSplit` stands wherever a `Split` does, so methods, loop and record are the same at every scale. Its inputs are
 `Pixels`, which act like a float32 tensor (n, 3, size, size) of which only what is asked for is ever made.
 """
@@ -8,24 +10,33 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from filelock import FileLock
+from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.transforms import v2
 
 from ebll.data import Split, Task
+from ebll.data.folder import eight_bit
 from ebll.data.splits import stratified_split
-from ebll.errors import InputError, expanded
-from ebll.paper.cache import cached
-from ebll.paper.datasets import Part, Photos, find_photos
+from ebll.errors import InputError, OutputError, expanded
+from ebll.files import whole
+from ebll.paper.datasets import Part, Photos, find_photos, fingerprint
 from ebll.paper.plan import PhotoSettings
 from ebll.seeds import generator
 
 __all__ = ["Crops", "PhotoSplit", "Pixels", "load_photos"]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CHUNK = 256  # images between two reports of progress
 PORTION = 256  # images in one portion of a pass that asks for more: 150 MB as floats
 
 
@@ -159,21 +170,16 @@ class Pixels:
 class PhotoSplit(Split):
     """A split whose inputs are `Pixels`.
 
-    resampled   True: every epoch cuts other crops, so that what a method records must be asked of a teacher in the
-                loop; False: the crops are those of `inputs`, once and for all
+    changing   True: every epoch cuts other crops, so that what a method records must be asked of a teacher in the
+               loop; False: the crops are those of `inputs`, once and for all
     """
 
     inputs: Pixels
-    resampled: bool = False
-
-    @property
-    def changing(self) -> bool:
-        """Whether every epoch cuts other crops."""
-        return self.resampled
+    changing: bool = False
 
     def versions(self, order: torch.Generator) -> Crops | None:
         """The crops of one epoch."""
-        if not self.resampled:
+        if not self.changing:
             return None
         return random_crops(len(self), self.inputs.images.shape[1], self.inputs.size, order)
 
@@ -185,9 +191,75 @@ class PhotoSplit(Split):
         """The rows `indices` as a split of their own; their pixels are still to be made."""
         return replace(self, inputs=self.inputs.take(indices), labels=self.labels[indices])
 
-    def to(self, device: torch.device | str) -> PhotoSplit:
-        """The same split on `device`."""
-        return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
+
+# ---- files
+
+
+def cached(
+    base: Path,
+    part: Part,
+    folder: Path,
+    title: str,
+    size: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tensor:
+    """The photographs of a part as squares of `size` pixels, resized unless the cache has them.
+
+    base, part   the files and their labels
+    folder       for all caches; a cache's name has the fingerprint of its files
+    title        begins that name
+    progress     called as (images done, of how many)
+    returns      uint8 (n, size, size, 3), mapped from its file
+    raises       `InputError` for images that cannot be read; `OutputError` where the cache cannot be written
+    """
+    pixels, count = folder / f"{title}-{size}-{fingerprint(base, part)[:16]}.bin", len(part.files)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(pixels.with_suffix(".lock")):  # another process may be making it
+            if not pixels.is_file() or pixels.stat().st_size != count * size * size * 3:
+                _write(base, part.files, pixels, size, progress)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{folder} cannot be written: {reason}. Name another with --cache.") from error
+    images = torch.from_file(str(pixels), shared=False, size=count * size * size * 3, dtype=torch.uint8)
+    return images.view(count, size, size, 3)
+
+
+def _write(base: Path, files: Sequence[str], pixels: Path, size: int, progress: Callable[[int, int], None]) -> None:
+    """Write the squares of all files, if all can be read."""
+    for half in pixels.parent.glob(f".{pixels.name}.*"):  # of a process that was killed
+        half.unlink()
+    unreadable: list[str] = []
+
+    def read(file: str) -> bytes:
+        try:
+            return square(base / file, size).tobytes()
+        except Exception as error:  # Pillow raises many kinds for a damaged file
+            unreadable.append(f"{file} ({' '.join(str(error).split()) or type(error).__name__})")
+            return b""
+
+    # Pillow decodes and resizes without Python's lock, so threads keep the processor busy.
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    with warnings.catch_warnings(), pool, whole(pixels) as half, half.open("wb") as stream:
+        warnings.simplefilter("ignore")  # damaged notes of a camera are no fault of the picture
+        progress(0, len(files))
+        for start in range(0, len(files), CHUNK):
+            for one in pool.map(read, files[start : start + CHUNK]):
+                stream.write(one)
+            progress(min(start + CHUNK, len(files)), len(files))
+        if unreadable:
+            some = ", ".join(sorted(unreadable)[:20]) + ", ..." * (len(unreadable) > 20)
+            raise InputError(
+                f"{base}: {len(unreadable):,} of {len(files):,} images cannot be read: {some}. Replace them."
+            )
+
+
+def square(file: Path, size: int) -> np.ndarray:
+    """The photograph in a file as uint8 (size, size, 3), RGB and upright: the shorter side resized, the centre kept."""
+    with Image.open(file) as opened:
+        opened.draft("RGB", (2 * size, 2 * size))  # a big JPEG is decoded at a fraction that leaves twice the size
+        image = eight_bit(ImageOps.exif_transpose(opened)).convert("RGB")
+    return np.asarray(v2.functional.center_crop(v2.functional.resize(image, [size]), [size]))
 
 
 # ---- tasks
@@ -231,18 +303,18 @@ def load_photos(
     number = max(1, round(settings.held_out * len(labels["train"])))
     kept, validation = _divided(photos, labels["train"], number, settings, "held out")
 
-    def split(part: str, rows: Tensor, versions: int = 1, resampled: bool = False) -> PhotoSplit:
+    def split(part: str, rows: Tensor, versions: int = 1, changing: bool = False) -> PhotoSplit:
         draw = generator(settings.split_seed, "windows", photos.name)  # another word would draw other crops
         crops = fixed_crops(len(rows), versions, settings.stored, settings.size, draw)
         rows = rows.repeat_interleave(versions)
         pixels = Pixels(images[part], rows, crops, settings.size, scale, shift).to(device)
-        return PhotoSplit(pixels, labels[part][rows].to(device), resampled)
+        return PhotoSplit(pixels, labels[part][rows].to(device), changing)
 
     versions = settings.versions if settings.augment == "fixed" else 1
     return Task(
         photos.name,
         photos.classes,
-        split("train", kept, versions, resampled=settings.augment == "random"),
+        split("train", kept, versions, changing=settings.augment == "random"),
         split("train", validation),
         split("test", torch.arange(len(labels["test"]))),
         source=photos.source,

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from ebll.methods import Method
     from ebll.reproduce.plan import Experiment
 
-__all__ = ["BACKBONES", "PAPER_METHODS", "PRETRAINED_ON", "SEQUENCES", "PaperSettings", "PhotoSettings", "Unit", "steps_of", "units_of"]
+__all__ = [
+    "BACKBONES",
+    "PAPER_METHODS",
+    "PRETRAINED_ON",
+    "SEQUENCES",
+    "PaperSettings",
+    "PhotoSettings",
+    "Unit",
+    "steps_of",
+    "units_of",
+]
 
 PAPER_METHODS = ("joint", "finetune", "feature-extraction", "lwf", "ewc", "code-only", "ebll", "ebll-separate")
 
@@ -181,7 +191,7 @@ def units_of(
             f"penalties on layers of 9,216 inputs would take gigabytes. Choose among {', '.join(PAPER_METHODS)}."
         )
     names = list(dict.fromkeys(check_choice(name, PAPER_METHODS, "Method") for name in methods))
-    seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0)
+    seeds, first_seed = check_count(seeds, "seeds", high=1000), check_count(first_seed, "first_seed", low=0, high=2**31)
     wanted = [experiments] if isinstance(experiments, str) else experiments or SEQUENCES
     sequences = list(dict.fromkeys(map(_tasks, wanted)))
     firsts = list(dict.fromkeys(tasks[0] for tasks in sequences))

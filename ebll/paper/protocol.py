@@ -13,11 +13,12 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +34,7 @@ from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, c
 from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.paper.backbones import Backbone, load_backbone
 from ebll.paper.checkpoint import STAGE, STEP, load_checkpoint, save_checkpoint, write_tensors
-from ebll.paper.datasets import find_photos, fingerprint
+from ebll.paper.datasets import PHOTO_SETS, find_photos, fingerprint
 from ebll.paper.photos import load_photos
 from ebll.paper.plan import PRETRAINED_ON, PaperSettings, Unit, steps_of, units_of
 from ebll.paper.report import layout_text, layouts
@@ -45,7 +46,7 @@ from ebll.reproduce.report import write_unfinished
 from ebll.seeds import cpu_threads, seeded
 from ebll.training import Step
 
-__all__ = ["paper"]
+__all__ = ["Workspace", "dry_run", "paper"]
 
 RESULT, NETWORK = "result.json", "network.safetensors"
 ROWS = ("accuracy", "curves", "kept")
@@ -120,6 +121,55 @@ def _tables(results: Sequence[dict[str, Any]]) -> Tables:
         for name in ROWS:
             tables.parts[name].append(pd.DataFrame([result["facts"] | row for row in result[name]]))
     return tables
+
+
+def dry_run(
+    units: Sequence[Unit],
+    settings: PaperSettings,
+    *,
+    root: str | os.PathLike,
+    cache: str | os.PathLike | None = None,
+    incomplete: bool = False,
+) -> dict[str, list[tuple[str, str]]]:
+    """What `paper` would take with the same arguments, nothing being fetched: headline -> lines of (name, words).
+
+    A set counts as it was published where a run would refuse it, with the words of the run.
+
+    raises   for a folder of one's own, `DataMissing` where it is not there, `InputError` where a run would refuse it
+    """
+    images, crops, stored = [], {}, 0
+    for name in dict.fromkeys(name for unit in units for name in unit.tasks):
+        photos, info, note = settings.photos_of(name), PHOTO_SETS.get(name), ""
+        try:
+            found = find_photos(name, root, incomplete=incomplete)
+            classes, train, test = len(found.classes), len(found.train.files), len(found.test.files)
+            present = len(set(found.train.labels))
+        except (DataMissing, InputError) as error:
+            if info is None:
+                raise
+            classes, train, test, present, note = info.classes, info.train, info.test, info.classes, f". {error}"
+        train = min(train, photos.images or train)
+        validation = max(present, round(photos.held_out * train))
+        if validation >= train:
+            raise InputError(
+                f"{name}: of {train:,} training images {validation:,} would be held out for validation, and none is "
+                "left. Take more images."
+            )
+        crops[name] = (train - validation) * (photos.versions if photos.augment == "fixed" else 1)
+        stored += (train + test) * 3 * photos.stored**2
+        sizes = f"{crops[name]:,} training crops an epoch, {validation:,} validation and {test:,} test images"
+        images.append((name, f"{classes:,} classes; {sizes}{note}"))
+    runs = [steps_of(unit, settings, crops) for unit in units]
+    learned = {unit.start for unit in units if unit.start[0] != PRETRAINED_ON or settings.weights == "none"}
+    epochs = sum(settings.train.stages(0).values())
+    first = sum(epochs * math.ceil(crops[name] / settings.train.batch_size) for name, _ in learned)
+    steps = [
+        ("first sets", f"{first:,}" if first else "none: the pretrained network is taken over"),
+        ("runs", f"{sum(runs):,} in {len(runs)} runs, {min(runs):,} to {max(runs):,} each"),
+    ]
+    place = expanded(root, "root") / "ebll-cache" if cache is None else expanded(cache, "cache")
+    size = f"{stored / 1e9:.3g} GB" if stored >= 1e8 else f"{stored / 1e6:.3g} MB"
+    return {"Images": images, "Optimiser steps": steps, "Bytes": [("resized images", f"{size} in {place}")]}
 
 
 @dataclass(eq=False)
@@ -258,9 +308,7 @@ class Workspace:
         found = []
         for unit in units:
             with contextlib.suppress(OSError, ValueError):
-                result = json.loads((self.folder(unit) / RESULT).read_text(encoding="utf-8"))
-                whole = isinstance(result, dict) and {"facts", "failure", *ROWS} <= result.keys()
-                found += [result] if whole and _is_result(result) else []
+                found.append(json.loads((self.folder(unit) / RESULT).read_text(encoding="utf-8")))
         return found
 
     def folder(self, unit: Unit) -> Path:
@@ -303,13 +351,6 @@ class Workspace:
                 yield
         finally:
             torch.set_float32_matmul_precision(before)
-
-
-def _is_result(held: Mapping[str, Any]) -> bool:
-    """Whether what a file holds has the facts and rows of a run."""
-    rows = [held[name] for name in ROWS]
-    tables = all(isinstance(table, list) and all(isinstance(row, dict) for row in table) for table in rows)
-    return isinstance(held["facts"], dict) and tables and bool(held["failure"] or rows[0])
 
 
 def _stopped() -> KeyboardInterrupt:

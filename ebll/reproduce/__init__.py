@@ -27,7 +27,7 @@ from ebll.executors import completed, default_workers
 from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.methods import METHODS, method_from
 from ebll.reproduce import report
-from ebll.reproduce.jobs import Job, Tables, jobs_of, run_job
+from ebll.reproduce.jobs import Tables, jobs_of, run_job
 from ebll.reproduce.plan import EXPERIMENTS, MAIN, PROFILES, Experiment
 from ebll.settings import MAIN_METHODS
 
@@ -41,10 +41,6 @@ __getattr__, _, _ = lazy_loader.attach(
     submod_attrs={"claims": ["claims_of", "curve_shapes", "seed_outcomes"], "verdicts": ["Claim", "Part"]},
 )
 __all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Outcome", "conclude", "reproduce", "versions"]
-
-DRAWING = 700.0
-"""Work of the tables, claims and figures of one more sequence, as `Job.work` counts it; what does not grow with their
-number, imports and tables for the most part, is five times as much."""
 
 
 @dataclass
@@ -71,8 +67,7 @@ def reproduce(
     device: str = "cpu",
     methods: str | Sequence[str] | None = None,
     workers: int | None = None,
-    on_start: Callable[[Sequence[Job], int], None] | None = None,
-    on_progress: Callable[[int, int, str, float], None] | None = None,
+    on_progress: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Run a profile and write its results.
 
@@ -82,25 +77,19 @@ def reproduce(
     device        "auto", "cpu" or "cuda"
     methods       one name, or several, to run in place of `MAIN_METHODS`; close claims have no more seeds then
     workers       processes; as many as cores (at most 8) unless given, or one on a GPU
-    on_start      called once all is checked, before anything is trained, with the jobs and the number of processes
-    on_progress   called a few times a second with runs done, runs in all, the job finished last, and the share of the
-                  work that is done, in optimiser steps and, at the end, tables and figures
+    on_progress   called with the share of the runs that are done: 0 once all is checked, 1 before figures are made
     returns       an `Outcome`; if interrupted, the tables of finished jobs are in the folder `unfinished` of `out`, and
                   what an earlier run has left in `out` stays
     """
     chosen = PROFILES[check_choice(profile, PROFILES, "Profile")]
     more = chosen.more if seeds is None and not methods else ()
     seeds = check_count(chosen.seeds if seeds is None else seeds, "seeds")
-    first_seed = check_count(first_seed, "first_seed", low=0)
+    first_seed = check_count(first_seed, "first_seed", low=0, high=2**31)
     several = range(first_seed, first_seed + seeds)
     methods = [methods] if isinstance(methods, str) else methods or MAIN_METHODS
     names = list(dict.fromkeys(check_choice(name, METHODS, "Method") for name in methods))
     device = choose_device(device)
-    from ebll.reproduce.claims import check_plan
-
     jobs = jobs_of(chosen, names, several, more, device)
-    if set(names) >= set(MAIN_METHODS):  # whoever leaves some out leaves out claims
-        check_plan(chosen.experiments, [run for job in jobs for run in job.runs], chosen.claims)
     for name in dict.fromkeys(name for e in chosen.experiments for name in e.tasks):
         here, how = TASKS[name].available()
         if not here:  # told before anything is trained
@@ -108,24 +97,20 @@ def reproduce(
     folder = prepare_folder(out)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
-    if on_start:
-        on_start(jobs, workers)
-    tables, done, name = Tables(), 0, "learning the first tasks"
-    runs, work = sum(len(job.runs) for job in jobs), sum(job.work for job in jobs)
-    whole = work + workers * DRAWING * (5 + len(chosen.experiments))
+    tables, done, work = Tables(), 0, sum(job.work for job in jobs)
 
-    def tell(so_far: float) -> None:
+    def tell(counted: float) -> None:
         if on_progress:
-            on_progress(done, runs, name, so_far / whole)
+            on_progress(counted / work)
 
+    tell(0)
     try:
         with contextlib.closing(completed(run_job, jobs, workers=workers, on_count=tell)) as results:
             for job, result in results:
                 tables.add(result)
-                done, name = done + len(job.runs), f"{job.net}, {job.first} first, seed {job.seed}"
+                done += job.runs
         if not tables.parts["accuracy"]:
             raise TrainingDiverged("Every run diverged. " + " ".join(f"{failure}." for failure in tables.failures))
-        name = "tables and figures"
         tell(work)
         about = {
             "profile": profile,

@@ -7,7 +7,7 @@ part of the lesson. `ebll.reproduce.verdicts` says how a claim is decided.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,13 +15,12 @@ import pandas as pd
 
 from ebll import metrics
 from ebll.comparison import SINGLE_TASK
-from ebll.errors import InputError
 from ebll.methods import METHODS
 from ebll.networks import NETS
 from ebll.reproduce.plan import Experiment, headline, regimes_of
 from ebll.reproduce.verdicts import Claim, Part
 
-__all__ = ["by_gap", "check_plan", "claims_of", "curve_shapes", "seed_outcomes"]
+__all__ = ["by_gap", "claims_of", "curve_shapes", "seed_outcomes"]
 
 #: Methods that train F on the new task without the old task's data, so that keeping the old one is their own merit.
 TRAINED = ("finetune", "lwf", "l2", "ewc", "input-moments", "kfac", "code-only", "ebll", "ebll-separate")
@@ -33,37 +32,10 @@ def claims_of(
     """All claims that the tables can decide, regime by regime: a net and the old task that its pairs share.
 
     outcomes   as `seed_outcomes` makes them: a run that ended early decides nothing
-    The plain ids C1 ... C12 stand for the regime that `plan.headline` names; the others, after them, carry theirs, as in
-    "C4 (cnn, letters first)". Claims that lack a method or a pair are left out.
+    The plain ids C1 ... C12 stand for the regime that `plan.headline` names; the others, after them, carry theirs, as
+    in "C4 (cnn, letters first)". Claims that lack a method or a pair are left out.
     """
-    ended = outcomes[["sequence", "method", "seed"]]
-    return _decided(experiments, outcomes, curve_shapes(curves).merge(ended), gaps)
-
-
-def check_plan(experiments: Sequence[Experiment], runs: Iterable[Mapping[str, object]], claims: Iterable[str]) -> None:
-    """Refuse a plan whose runs leave one of these claims open, before any of them is made.
-
-    runs     dicts {sequence, method, seed, measured}: whether curves and gaps are recorded
-    raises   `InputError`
-    """
-    outcomes = pd.DataFrame(runs).reindex(columns=[*OUTCOME_COLUMNS, "measured"]).fillna(0.0)
-    shapes, found = outcomes[outcomes["measured"] > 0].assign(ratio=0.0, when=0.0, dip=0.0), set(claims)
-    for far in experiments:  # which task is the farthest is not known before it is measured
-        gaps = shapes.assign(gap=(shapes["sequence"] == far.id).astype(float))
-        found &= {claim.id for claim in _decided(experiments, outcomes, shapes, gaps)}
-    if missing := [name for name in claims if name not in found]:
-        raise InputError(f"The plan makes no runs that {', '.join(missing)} could be decided by.")
-
-
-def by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
-    """Pairs from the nearest domain to the farthest, by the measured gap (M8); as they come where none was."""
-    mean = gaps.groupby("sequence")["gap"].mean()
-    return sorted(pairs, key=lambda e: mean.get(e.id, 0.0))
-
-
-def _decided(
-    experiments: Sequence[Experiment], outcomes: pd.DataFrame, shapes: pd.DataFrame, gaps: pd.DataFrame
-) -> list[Claim]:
+    shapes = curve_shapes(curves).merge(outcomes[["sequence", "method", "seed"]])
     plain, others = [], []
     for regime, group in regimes_of(experiments).items():
         for claim in _claims_of(group, outcomes, shapes, gaps):
@@ -78,6 +50,12 @@ def _decided(
 
 def _number(claim: Claim) -> int:
     return int(claim.id.split()[0].removeprefix("C"))
+
+
+def by_gap(pairs: Sequence[Experiment], gaps: pd.DataFrame) -> list[Experiment]:
+    """Pairs from the nearest domain to the farthest, by the measured gap (M8); as they come where none was."""
+    mean = gaps.groupby("sequence")["gap"].mean()
+    return sorted(pairs, key=lambda e: mean.get(e.id, 0.0))
 
 
 def _claims_of(
@@ -165,8 +143,7 @@ def _claims_of(
             yield Claim(
                 "C8",
                 "After the far new task LwF has forgotten more than after nearer ones, and EBLL saves a part of it.",
-                f"{net}; {first} first, then {_either(new)}; the far one has the largest gap, the fraction of "
-                f"variance in the new task's features that the autoencoder of {first} leaves unexplained: {told}",
+                f"{net}; {first} first, then {_either(new)}",
                 (
                     Part(
                         f"forgetting of LwF, {new[-1]} minus {_either(new[:-1])}" + " (mean)" * (len(near) > 1),
@@ -177,6 +154,8 @@ def _claims_of(
                         Evidence(outcomes, (far,)).difference("forgetting", "lwf", "ebll"),
                     ),
                 ),
+                "; the far one has the largest gap, the fraction of variance in the new task's features that the "
+                f"autoencoder of {first} leaves unexplained: {told}",
             )
     for e in group:
         if len(e.tasks) > 2:

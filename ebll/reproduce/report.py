@@ -73,24 +73,19 @@ def final_table(accuracy: pd.DataFrame, e: Experiment) -> pd.DataFrame:
 def final_numbers(accuracy: pd.DataFrame, e: Experiment) -> tuple[dict[str, dict[str, pd.Series]], dict[str, float]]:
     """Method -> task -> accuracy in % at the end of a sequence, a number a seed; and task -> the mean reference."""
     rows = accuracy[accuracy["sequence"] == e.id]
-    reference = {
-        task: _seeds(rows, "finetune" if i else None, after=task, task=task).mean() for i, task in enumerate(e.tasks)
-    }
-    numbers = {}
-    for name in [m for m in LABELS if m in set(rows["method"])]:
-        numbers[name] = {
-            t: _seeds(rows, name, after=t if name == SINGLE_TASK else e.tasks[-1], task=t) for t in e.tasks
-        }
-        if name == SINGLE_TASK:
-            numbers[name][e.tasks[0]] = _seeds(rows, None, after=e.tasks[0], task=e.tasks[0])
+    runs = {name: rows[rows["method"] == name] for name in LABELS if name in set(rows["method"])}
+
+    def seeds(rows: pd.DataFrame, after: str, task: str) -> pd.Series:
+        found = rows[(rows["after"] == after) & (rows["task"] == task)].drop_duplicates("seed")
+        return 100 * found.set_index("seed")["accuracy"]
+
+    first, *later = e.tasks
+    start = seeds(rows[rows["method"] != SINGLE_TASK], first, first)  # of the network that all methods branch from
+    reference = {first: start.mean()} | {t: seeds(runs.get("finetune", rows[:0]), t, t).mean() for t in later}
+    numbers = {name: {t: seeds(run, e.tasks[-1], t) for t in e.tasks} for name, run in runs.items()}
+    if SINGLE_TASK in runs:
+        numbers[SINGLE_TASK] = {first: start} | {t: seeds(runs[SINGLE_TASK], t, t) for t in later}
     return numbers, reference
-
-
-def _seeds(rows: pd.DataFrame, method: str | None, after: str, task: str) -> pd.Series:
-    """Accuracy in %, a number a seed; without a method, of the network that all methods start from."""
-    rows = rows[(rows["after"] == after) & (rows["task"] == task)]
-    rows = rows[rows["method"] == method] if method else rows[rows["method"] != SINGLE_TASK].drop_duplicates("seed")
-    return 100 * rows.set_index("seed")["accuracy"]
 
 
 def cell(values: pd.Series, reference: float) -> str:
@@ -125,12 +120,10 @@ def claims_text(claims: Sequence[Claim]) -> str:
     for claim in claims:
         name, _, regime = claim.id.partition(" ")
         if regime:
-            where = claim.where.partition("; the far one")[0]
-            elsewhere.append(
-                {"claim": name, "where": where, "verdict": claim.verdict, "decided by": _told(claim.deciding)}
-            )
+            facts = {"claim": name, "where": claim.where, "verdict": claim.verdict}
+            elsewhere.append(facts | {"decided by": _told(claim.deciding)})
             continue
-        lines = [f"**{claim.id}: {claim.verdict}.** {claim.statement}", f"Where: {claim.where}."]
+        lines = [f"**{claim.id}: {claim.verdict}.** {claim.statement}", f"Where: {claim.where}{claim.remark}."]
         lines += [f"Measured: {_told(part)}." for part in (claim.parts if len(claim.parts) <= 3 else [claim.deciding])]
         paragraphs.append("\n".join(textwrap.fill(line, 120, break_on_hyphens=False) for line in lines))
     if elsewhere:

@@ -57,12 +57,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, where it was tried (a net and its tasks), and what decides it."""
+    """A statement, where it was tried (a net and its tasks, and a remark on these), and what decides it."""
 
     id: str
     statement: str
     where: str
     parts: tuple[Part, ...]
+    remark: str = ""
 
     @property
     def verdict(self) -> str:
@@ -87,7 +88,7 @@ class Claim:
         return {
             "id": self.id,
             "statement": self.statement,
-            "where": self.where,
+            "where": self.where + self.remark,
             "measured": part.what,
             **{name: None if np.isnan(value) else round(value, 4) for name, value in numbers.items()},
             "unit": part.unit,

@@ -26,7 +26,7 @@ from ebll.widgets.config import keywords_of
 
 __all__ = ["SweepExplorer", "front", "sweep_explorer"]
 
-POLL = 2.0  # seconds between two looks at a folder that grows
+POLL = 5.0  # seconds between two looks at a folder that grows
 
 
 def front(name: str) -> str:
@@ -115,7 +115,7 @@ class SweepExplorer(Widget):
 
     def look(self) -> bool:
         """Take what has come into the folder since; whether there was anything. What the reader has chosen stays."""
-        found = load_sweep(self.store, known=self._sweep)
+        found = load_sweep(self.store)
         if len(found.configs) == len(self._sweep.configs) and len(found.results) == len(self._sweep.results):
             return False
         self._sweep, self.maps = found, maps_of(found)

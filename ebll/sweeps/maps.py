@@ -105,11 +105,11 @@ class Maps:
                     found[cell][other] = reference
         return found
 
-    def ranges(self, tasks: str, method: str, data: str) -> dict[str, tuple[float, float]]:
-        """Quantity -> ends of its colour scale, the same for all maps of a method on these tasks.
+    def ranges(self, tasks: str, method: str, data: str) -> dict[str, list[float] | None]:
+        """Quantity -> ends of its colour scale in %, the same for all maps of a method on these tasks.
 
         From the best mean of a cell to that which a fifth of the cells is worse than, so that settings that went wrong
-        do not take all colours; at least two points apart. NaN where nothing ended.
+        do not take all colours; at least two points apart. None where nothing ended.
         """
         rows = self.cells[(self.cells["tasks"] == tasks) & (self.cells["method"] == method)]
         old, new, lost = (rows[f"{name}_{data}"] for name in QUANTITIES)
@@ -117,7 +117,11 @@ class Maps:
             name: (min(values.quantile(0.2), values.max() - _APART), values.max())
             for name, values in (("old", old), ("new", new))
         }
-        return ends | {"forgetting": (lost.min(), max(lost.quantile(0.8), lost.min() + _APART))}
+        ends["forgetting"] = lost.min(), max(lost.quantile(0.8), lost.min() + _APART)
+        return {
+            name: None if math.isnan(low) else [round(100 * low, 4), round(100 * high, 4)]
+            for name, (low, high) in ends.items()
+        }
 
 
 def maps_of(source: Any = None) -> Maps:

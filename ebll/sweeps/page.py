@@ -24,10 +24,8 @@ from ebll.sweeps.sweep import plain
 from ebll.sweeps.view import content
 from ebll.widgets.chart import spec_of
 
-__all__ = ["MAX_BYTES", "document", "export", "size_text"]
+__all__ = ["document", "export"]
 
-MAX_BYTES = 3_000_000
-"""More than this loads slowly on a phone."""
 TITLE = "What is kept of an old task, setting by setting"
 
 
@@ -49,15 +47,6 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     data = document(maps_of(sweep), title.strip() or TITLE, source).encode(errors="replace")
     write_files({path: data})
     return path
-
-
-def size_text(path: Path) -> str:
-    """How large a page is, and what to do where that is too much."""
-    size = path.stat().st_size
-    told = f"{path}: {size / 1e6:.1f} MB"
-    if size <= MAX_BYTES:
-        return told
-    return f"{told}, more than the {MAX_BYTES / 1e6:g} MB that load well on a phone. Export a sweep of fewer runs."
 
 
 def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:

@@ -9,6 +9,7 @@ Files are written whole or not at all; several processes may write into one fold
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -116,7 +117,7 @@ def _scalars(run: Run, tasks: list[Task]) -> dict[str, float]:
 
 def run_key(config: RunConfig) -> str:
     """A hash of the settings of a run that act, and of the version of the results."""
-    text = json.dumps([config.canonical().as_dict(), RESULTS_VERSION], sort_keys=True)
+    text = json.dumps([dataclasses.asdict(config.canonical()), RESULTS_VERSION], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -147,13 +148,13 @@ class Store:
 
     def plan(self, configs: Iterable[RunConfig]) -> None:
         """Note which runs there will be, so that others can say how far the sweep is."""
-        write_text(json.dumps([config.as_dict() for config in configs]), self.folder / "planned.json")
+        write_text(json.dumps([dataclasses.asdict(config) for config in configs]), self.folder / "planned.json")
 
     def planned(self) -> list[RunConfig]:
         """The runs of the sweep that was begun last."""
         try:
             held = json.loads((self.folder / "planned.json").read_text(encoding="utf-8"))
-            return [RunConfig.from_dict(one) for one in held]
+            return [RunConfig.of(**one) for one in held]
         except (FileNotFoundError, ValueError, TypeError, AttributeError):  # a damaged plan counts as none
             return []
 
@@ -166,35 +167,27 @@ class Store:
 
         raises  `OutputError` where it cannot be written
         """
-        held = vars(result) | {"config": result.config.canonical().as_dict()}
+        held = vars(result) | {"config": dataclasses.asdict(result.config.canonical())}
         write_text(json.dumps(held), self.path(result.config))
 
     def get(self, config: RunConfig) -> RunResult | None:
         """The result of a config; None where there is none, or a damaged file."""
         return self._read(self.path(config))
 
-    def read(self, but: Iterable[Path] = ()) -> list[RunResult]:
-        """The results in all files but those whose paths are given."""
-        paths = sorted({*(self.folder / "runs").glob("*.json")} - set(but))
+    def read(self) -> list[RunResult]:
+        """The results in all files."""
+        paths = sorted((self.folder / "runs").glob("*.json"))
         return [result for path in paths if (result := self._read(path)) is not None]
 
     def _read(self, path: Path) -> RunResult | None:
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
-            result = RunResult(**held | {"config": RunConfig.from_dict(held["config"])})
+            result = RunResult(**held | {"config": RunConfig.of(**held["config"])})
             if run_key(result.config) != path.stem:
                 raise ValueError("the result of another run")
-            if not isinstance(result.scalars, dict) or not all(isinstance(row, dict) for row in result.curves):
-                raise ValueError("no result")
             return result
         except FileNotFoundError:  # it never was there, or somebody has removed it meanwhile
             return None
-        except (
-            OSError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-        ):  # or settings that this version does not know
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # or settings that are not known here
             self.damaged.append(path.name)
             return None

@@ -99,12 +99,11 @@ def run_into(config: RunConfig, folder: Path | None, device: str, version: int) 
     return result
 
 
-def load_sweep(store: str | Path, grid: Grid | None = None, *, known: Sweep | None = None) -> Sweep:
+def load_sweep(store: str | Path, grid: Grid | None = None) -> Sweep:
     """The results in a store, without running any.
 
     store      the folder, or that in which `ebll sweep` has left it
     grid       what to look for, as in `sweep`; None for all that is there and all that was planned
-    known      what was loaded before, when the folder is looked at again; its results are not read again
     returns    a `Sweep`, whose `missing` has what was not run yet
     raises     `InputError` where there is no store, or one of another version
     """
@@ -112,10 +111,8 @@ def load_sweep(store: str | Path, grid: Grid | None = None, *, known: Sweep | No
     kept = Store(inner if (inner / "format.json").exists() else store, make=False)
     if grid is not None:
         return _known(configs_of(grid), kept)
-    before = known or Sweep()
-    results = {result.config: result for result in kept.read(but=map(kept.path, before.results))}
-    configs = dict.fromkeys([*before.configs, *kept.planned(), *sorted(results, key=repr)])
-    return Sweep(list(configs), before.results | results, kept.damaged)
+    results = {result.config: result for result in kept.read()}
+    return Sweep(list(dict.fromkeys([*kept.planned(), *sorted(results, key=repr)])), results, kept.damaged)
 
 
 @dataclass(repr=False)

@@ -87,7 +87,7 @@ def content(maps: Maps) -> dict[str, Any]:
             name: {"label": _with_symbol(name), "hint": RunConfig.metadata()[name]["doc"]} for name in axes
         },
         "ranges": {
-            tasks: {method: {data: _ranges(maps, tasks, method, data) for data in DATA} for method in maps.methods}
+            tasks: {method: {data: maps.ranges(tasks, method, data) for data in DATA} for method in maps.methods}
             for tasks in maps.tasks
         },
         **{name: table.astype(object).where(table.notna(), None).to_dict("list") for name, table in tables.items()},
@@ -129,7 +129,7 @@ def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -
         "rows_shown": [plain(row) for row in rows[::-1]],
         "kinds": list(compared) or [view["method"]],  # an empty legend has no size
     }
-    for name, ends in _ranges(maps, view["tasks"], view["method"], view["data"]).items():
+    for name, ends in maps.ranges(view["tasks"], view["method"], view["data"]).items():
         settings[f"{name}_range"] = ends or [0.0, 100.0]
     words = f"words_{view['data']}"
     heading, images = f"{view['tasks']}: {_name(maps, view)}", f"{view['data'].capitalize()} images"
@@ -181,14 +181,6 @@ def _words(cell: Mapping[str, Any], seeds: str, data: str) -> str:
     values = {unit: cell[f"{name}_{data}"] for name, unit in units.items()}
     numbers = [f"{100 * value:.1f} {unit}" for unit, value in values.items() if not math.isnan(value)]
     return f"{', '.join(numbers) or 'no numbers'} ({seeds})"
-
-
-def _ranges(maps: Maps, tasks: str, method: str, data: str) -> dict[str, list[float] | None]:
-    """Quantity -> ends of its colour scale in %, None where nothing was measured."""
-    ends = maps.ranges(tasks, method, data).items()
-    return {
-        name: None if math.isnan(low) else [round(100 * low, 4), round(100 * high, 4)] for name, (low, high) in ends
-    }
 
 
 def _label(method: str) -> str:
