@@ -94,8 +94,8 @@ def compare(
                {"alpha 1": EBLL(alpha=1.0), "alpha 10": EBLL(alpha=10.0)}. The name "single-task" trains a fresh
                network on each task instead, for as many epochs as the others see it, warm-up included
     net, settings, device, seeds   as in `run_sequence`; all methods of a seed branch from the same first task
-    log_every, dense, samples, log_predictions   as in `Recorder`: when to measure, on how many held-out images, and whether
-               to keep what is predicted for each of them
+    log_every, dense, samples, log_predictions   as in `Recorder`: when to measure, on how many held-out images,
+               and whether to keep what is predicted for each of them
     progress   called after each run with: runs done, runs in all, name
     into       collects the runs as they end: pass your own `Comparison()` to keep them if you stop in the middle
     starts     networks that have learned the first task, by seed, such as `.starts` of an earlier comparison with the

@@ -5,7 +5,21 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from claim_rig import CURVES, FAR, GAPS, LONG, NEAR, PLAN, SEEDS, STORY, accuracy_table, changed, curve_table, gap_table
+from claim_rig import (
+    CURVES,
+    DIPS,
+    FAR,
+    GAPS,
+    LONG,
+    NEAR,
+    PLAN,
+    SEEDS,
+    STORY,
+    accuracy_table,
+    changed,
+    curve_table,
+    gap_table,
+)
 
 from ebll import METHODS
 from ebll.comparison import SINGLE_TASK
@@ -19,10 +33,11 @@ from ebll.settings import MAIN_METHODS
 YES, NO, OPEN = "supported", "not supported", "undecided"
 
 
-def claims(table=None, curves=CURVES, gaps=GAPS, seeds=SEEDS, plan=PLAN):
+def claims(table=None, curves=CURVES, gaps=GAPS, seeds=SEEDS, plan=PLAN, dips=DIPS):
     table = accuracy_table(STORY, seeds) if table is None else table
-    outcomes, tables = seed_outcomes(table, plan), (curve_table(curves, seeds), gap_table(gaps, seeds))
-    return {claim.id: claim for claim in claims_of(outcomes, *tables, plan)}
+    outcomes, gaps = seed_outcomes(table, plan), gap_table(gaps, seeds)
+    curves = pd.concat([curve_table(curves, seeds, e, dips) for e in (NEAR, FAR)])
+    return {claim.id: claim for claim in claims_of(outcomes, curves, gaps, plan)}
 
 
 def verdicts(story=STORY, seeds=SEEDS, **more):
@@ -33,7 +48,7 @@ CURVE = "C7 (mlp, letters first)"  # its plain id stands for another net
 
 
 def test_in_a_world_made_for_them_all_claims_hold():
-    assert verdicts() == {CURVE if n == 7 else f"C{n}": YES for n in range(1, 10)}
+    assert verdicts() == {CURVE if n == 7 else f"C{n}": YES for n in range(1, 13)}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +70,11 @@ def test_in_a_world_made_for_them_all_claims_hold():
         ("C8", {"story": changed("lwf", forgets=0.05, only=[FAR])}),
         ("C8", {"story": changed("ebll", forgets=0.25, only=[FAR])}),  # LwF forgets more, but EBLL saves none of it
         ("C9", {"story": changed("ebll", forgets=0.2, only=[LONG])}),
+        ("C10", {"dips": {**DIPS, "joint": 0.03}}),
+        ("C10", {"dips": {**DIPS, "ebll": 0.3}}),
+        ("C11", {"story": changed("kfac", forgets=0.12)}),
+        ("C11", {"story": changed("kfac", new=0.73)}),
+        ("C12", {"story": changed("kfac", new=0.7)}),
     ],
 )
 def test_no_verdict_is_written_in(claim, world):
@@ -106,9 +126,9 @@ def test_claims_that_lack_a_method_are_left_out():
 @pytest.mark.parametrize(
     ("method", "e", "lost"),
     [
-        ("joint", NEAR, ["C1", "C2", "C6"]),
+        ("joint", NEAR, ["C1", "C10", "C2", "C6"]),
         ("ebll", LONG, ["C9"]),
-        ("ebll", FAR, ["C1", "C2", "C4", "C5", "C6", "C8"]),
+        ("ebll", FAR, ["C1", "C10", "C12", "C2", "C4", "C5", "C6", "C8"]),
     ],
 )
 def test_claims_that_lack_a_methods_runs_on_a_sequence_are_left_out(method, e, lost):
@@ -117,7 +137,7 @@ def test_claims_that_lack_a_methods_runs_on_a_sequence_are_left_out(method, e, l
     assert sorted(set(verdicts()) - set(verdicts(story))) == lost
 
 
-@pytest.mark.parametrize(("name", "numbers"), [("full", range(1, 10)), ("fast", (1, 2, 3, 4, 5, 6, 8, 9))])
+@pytest.mark.parametrize(("name", "numbers"), [("full", range(1, 13)), ("fast", (1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12))])
 def test_the_runs_of_a_profile_suffice_for_its_claims_whichever_task_is_far(name, numbers):
     chosen = PROFILES[name]
     jobs = jobs_of(chosen, MAIN_METHODS, range(chosen.seeds), chosen.more)
@@ -125,7 +145,7 @@ def test_the_runs_of_a_profile_suffice_for_its_claims_whichever_task_is_far(name
             for job in jobs for e in job.experiments for m in job.methods]  # fmt: skip
     measures = ["forgetting", "new", "average"]
     outcomes = pd.DataFrame([run | dict.fromkeys(measures, 0.0) for _, run in runs])
-    facts = {"stage": "train", "training": "new", "task": "old", "step": 0, "feature_distance": 1.0}
+    facts = {"stage": "train", "training": "new", "task": "old", "step": 0, "feature_distance": 1.0, "accuracy": 0.5}
     curves = pd.DataFrame([run | facts for job, run in runs if run["method"] in job.curves])
     gaps = pd.DataFrame([run | {"gap": 0.0} for job, run in runs if job.gaps])
     for far in chosen.experiments:
@@ -214,7 +234,9 @@ def test_curve_shapes_by_hand():
     later = table.assign(training="later", feature_distance=99.0)  # another training of the sequence is not looked at
     warm_up = table.assign(stage="warm-up", feature_distance=99.0)
     shapes = curve_shapes(pd.concat([warm_up, table, later])).set_index("method")
-    assert shapes.loc["ebll", ["peak", "end", "when", "ratio"]].tolist() == pytest.approx([10, 3, 0.25, 0.3])
+    assert shapes.loc["ebll", ["peak", "end", "when", "ratio", "dip"]].tolist() == pytest.approx(
+        [10, 3, 0.25, 0.3, 0.04]
+    )
     assert shapes.loc["feature-extraction", ["peak", "end", "ratio"]].tolist() == [0, 0, 1]
 
 

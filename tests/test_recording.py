@@ -18,12 +18,14 @@ from ebll.seeds import generator, seeded
 
 WEIGHTS = {"lwf": {"distill": 0.5}, "ewc": {"penalty": 30}, "ebll": {"distill": 0.5, "code": 0.8}}
 WEIGHTS |= {"code-only": {"code": 0.8}, "ebll-separate": {"code": 0.8}, "replay": {"replay": 0.6}}
+WEIGHTS |= {"l2": {"penalty": 0.3}, "input-moments": {"penalty": 0.02}, "kfac": {"penalty": 5.0}}
 FACTS = ["sequence", "net", "method", "seed"]
-KNOBS = {"distill": "distill_weight", "code": "alpha", "penalty": "ewc_strength", "replay": "replay_weight"}
+KNOBS = {"distill": "distill_weight", "code": "alpha", "replay": "replay_weight"}
 
 
 def weighted(name):
-    return method(name, **{KNOBS[term]: value for term, value in WEIGHTS.get(name, {}).items()})
+    knobs = KNOBS | {"penalty": METHODS[name].weighs_only}
+    return method(name, **{knobs[term]: value for term, value in WEIGHTS.get(name, {}).items()})
 
 
 @pytest.fixture(scope="module")

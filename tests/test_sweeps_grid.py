@@ -21,6 +21,9 @@ METHOD_SETTINGS = (
     "temperature",
     "distill_weight",
     "ewc_strength",
+    "l2_strength",
+    "moments_strength",
+    "kfac_strength",
     "replay_weight",
     "code_size",
     "recon_weight",
@@ -30,9 +33,7 @@ VALUES = {
     "tasks": st.permutations(sorted(TASKS)).map(lambda names: tuple(names[:2])),
     "net": st.sampled_from(["mlp", "cnn"]),
     "alpha": POSITIVE | st.tuples(POSITIVE),
-    **dict.fromkeys(
-        ("temperature", "distill_weight", "ewc_strength", "replay_weight", "recon_weight", "learning_rate"), POSITIVE
-    ),
+    **dict.fromkeys((*METHOD_SETTINGS[1:7], "replay_weight", "recon_weight", "learning_rate"), POSITIVE),
     **dict.fromkeys(("code_size", "epochs"), st.integers(1, 90)),
     **dict.fromkeys(("warmup_epochs", "seed", "images", "log_every"), st.integers(0, 900)),
 }

@@ -120,8 +120,8 @@ def _claims_of(
         )
         yield Claim(
             "C11",
-            "A penalty with Kronecker factors forgets less than EWC's diagonal, at a cost of less than one point on the "
-            "new tasks.",
+            "A penalty with Kronecker factors forgets less than EWC's diagonal, at a cost of less than one point on "
+            "the new tasks.",
             where,
             (
                 Part("forgetting, EWC minus K-FAC", difference("forgetting", "ewc", "kfac")),
