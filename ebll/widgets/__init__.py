@@ -16,11 +16,10 @@ from typing import Any
 
 from .chart import Chart, Drawing
 from .config import Change, LabConfig, SubmanifoldConfig
-from .explorer import SubmanifoldExplorer, submanifold_explorer
+from .explorer import Plane, SubmanifoldExplorer, plane, submanifold_explorer
 from .forgetting import ForgettingLab, forgetting_lab
 from .lab import LabRun, run, training
 from .lab_view import lab_drawing
-from .plane_lab import Plane, plane
 from .planes import PlaneConfig, PlaneRun, plane_drawing, plane_run, plane_training
 from .submanifold import Explored, explore, explored_drawing, exploring
 

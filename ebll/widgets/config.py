@@ -63,10 +63,15 @@ class WidgetConfig(Settings):
         """
         if isinstance(text, cls):
             return text.replace(**settings) if settings else text
-        given = keywords_of(text, cls.call, cls.widget, cls.__name__) | settings
+        given = cls.keywords(text) | settings
         for name in given:
             check_choice(name, cls.__dataclass_fields__, f"Setting of {cls.__name__}")
         return cls(**given)
+
+    @classmethod
+    def keywords(cls, text: str) -> dict[str, Any]:
+        """What a line gives by name."""
+        return keywords_of(text, cls.call, cls.widget, cls.__name__)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ class PlaneRun:
     shifts: list[dict[str, Any]] = field(default_factory=list)
     marks: list[pd.DataFrame] = field(default_factory=list)  #: what is drawn, for each method and step
     scene: Scene | None = None
+    share: float = 0.0  #: of the steps, how many have been made
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -128,6 +129,7 @@ def plane_training(made: PlaneRun) -> Iterator[Step | bool]:
         for step, *_ in zip(*going, strict=True):
             measured = step.stage == "train" and recorder.due(step.index, last=step.index == step.total)
             if measured:
+                made.share = step.index / step.total
                 for name, run in made.runs.items():
                     made.shifts.append({"method": name, "step": step.index, **scene.shift(run.net)})
                     made.marks.append(scene.marks(run).assign(method=name, step=step.index))
