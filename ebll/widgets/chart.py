@@ -1,6 +1,6 @@
 """A chart that the browser draws: data go there as bytes, and Vega makes the picture; a static twin without a browser.
 
-    drawing = lab_drawing(made.curves, old="letters", new="mnist", heading="letters → mnist")
+    drawing = lab_drawing(made)                # of what `run` has made
     chart = Chart(drawing)                     # the last value of a cell
     drawing.save("figures/lab")                # the same as PNG and SVG, its tables, its text
 

@@ -151,10 +151,8 @@ class ForgettingLab(SettingsWidget):
 
     def _line(self) -> str:
         """The line of code that does what the widget does now; in mid-run mode, that makes the run on show again."""
-        made = self.made
-        if self.mode == "mid-run" and made.steps:
-            return made.made_again.line()
-        return self.config.line()
+        in_mid_run = self.mode == "mid-run" and self.made.measured
+        return (self.made.made_again if in_mid_run else self.config).line()
 
     # Runs
 
@@ -165,7 +163,7 @@ class ForgettingLab(SettingsWidget):
         """
         if self.made.measured:
             self.before = self.made
-        self.made = LabRun(self.config, every_step=held)
+        self.made = LabRun(self.config, steps=self._steps(), every_step=held)
         self._show_state(held)
         self._draw()  # at once: what is to be run, and the run before
         return training(self.made, self.tasks, reuse=reuse and self.mode != "mid-run")
@@ -175,7 +173,7 @@ class ForgettingLab(SettingsWidget):
         return 1 / self.speed if self.speed < FASTEST and self.made.measured else 0.0
 
     def _where(self) -> tuple[str, float]:
-        return lab_view.going_on(self.made, self.held), self.made.step / max(1, self.made.steps)
+        return lab_view.going_on(self.made, self.held), self.made.step / self.made.steps
 
     def _words(self) -> str:
         now = " The settings have changed since." if self.made.now != self.config.replace(changes=()) else ""
@@ -205,22 +203,14 @@ class ForgettingLab(SettingsWidget):
         return self.pinned | ({} if self.made in self.pinned.values() else {"now": self.made})
 
     def _drawing(self, with_alt: bool) -> Drawing:
-        made, config = self.made, self.made.config
-        terms_of = self._terms_method(config)
-        same = (config.old, config.new, config.net)
-        beside = {name: one for name, one in self.pinned.items() if one is not made}
+        def same(one: LabRun) -> tuple[str, ...]:
+            return one.config.old, one.config.new, one.config.net
+
+        beside = {name: one for name, one in self.pinned.items() if one is not self.made}
         if self.before is not None and self.before not in beside.values():
             beside["before"] = self.before
-        beside = {n: b for n, b in beside.items() if (b.config.old, b.config.new, b.config.net) == same and b.measured}
-        return lab_view.lab_drawing(
-            made.shown, old=config.old, new=config.new, methods=config.methods, terms_of=terms_of,
-            answers=lab_view.answers_of(made.recorders.get(terms_of)),
-            steps=made.steps or steps_of(config, self.offered[config.new]()),
-            beside=lab_view.rows_beside(tuple(beside.items())),
-            changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,
-            alt=lab_view.lab_alt(made) if with_alt else "", heading=lab_view.lab_title(made),
-            caption=lab_view.lab_caption(made, beside),
-        )  # fmt: skip
+        beside = {name: one for name, one in beside.items() if same(one) == same(self.made) and one.measured}
+        return lab_view.lab_drawing(self.made, self._terms_method(self.made.config), beside, with_alt)
 
     def _show_state(self, held: bool) -> None:
         """Show the table of results, and what the button Pause does now."""

@@ -93,7 +93,6 @@ class LabRun:
 
     def __post_init__(self):
         self.planned, self.now = self.config.changes, self.config.replace(changes=())
-        self._shown: pd.DataFrame | None = None
         self.at(0)
 
     def change(self, name: str, value: float) -> None:
@@ -134,13 +133,10 @@ class LabRun:
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The columns of `curves` that the chart shows; made from the rows only after a measurement."""
-        if self._shown is None or len(self._shown) != self.measured:
-            rows = [(name, row) for name, recorder in self.recorders.items() for row in recorder.curve_rows]
-            losses = [name for name in LOSSES if any(name in row for _, row in rows)]
-            columns = {name: [row.get(name, math.nan) for _, row in rows] for name in ["step", *SHOWN, *losses]}
-            self._shown = pd.DataFrame({"method": [name for name, _ in rows], **columns})
-        return self._shown
+        """The columns of `curves` that the chart shows."""
+        rows = [{"method": name, **row} for name, recorder in self.recorders.items() for row in recorder.curve_rows]
+        table = pd.DataFrame(rows, columns=["method", "step", *SHOWN, *LOSSES])
+        return table.astype({"step": int} | dict.fromkeys([*SHOWN, *LOSSES], float))
 
     @property
     def curves(self) -> pd.DataFrame:
