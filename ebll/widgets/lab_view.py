@@ -27,7 +27,7 @@ HEADS = {
     "method": "method",
     "before": "old task before, %",
     "old": "old task after, %",
-    "forgetting": "forgotten, points",
+    "forgetting": "forgetting, points",
     "new": "new task, %",
     "distance": "feature distance",
     "settings": "set differently",
@@ -187,7 +187,8 @@ def changes_in_words(changes: Iterable[Change]) -> list[str]:
 def lab_title(made: LabRun) -> str:
     """Tasks, net, seed and settings of a run."""
     config, changed = made.config, ", changed in mid-run" if made.changes else ""
-    return f"{' → '.join(_tasks(config))} ({config.net.upper()}, seed {config.seed}): {differences(config, title=True)}{changed}"
+    about = f"{config.net.upper()}, seed {config.seed}"
+    return f"{' → '.join(_tasks(config))} ({about}): {differences(config, title=True)}{changed}"
 
 
 def lab_caption(made: LabRun, beside: Iterable[str]) -> str:

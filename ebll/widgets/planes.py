@@ -83,7 +83,6 @@ class PlaneRun:
 
     config: PlaneConfig
     runs: dict[str, Run] = field(default_factory=dict)
-    shifts: list[dict[str, Any]] = field(default_factory=list)
     marks: list[pd.DataFrame] = field(default_factory=list)  #: what is drawn, for each method and step
     scene: Scene | None = None
     share: float = 0.0  #: of the steps, how many have been made
@@ -91,10 +90,9 @@ class PlaneRun:
     @property
     def curves(self) -> pd.DataFrame:
         """The curves table (see `ebll.recording`) with `across` and `along`, M10 of the moons' held-out features."""
-        parts = [run.curves[run.curves["stage"] == "train"] for run in self.runs.values() if run.recorder.curve_rows]
-        shifts = pd.DataFrame(self.shifts, columns=["method", "step", "across", "along"])
-        curves = pd.concat(parts) if parts else pd.DataFrame(columns=["method", *CURVE_COLUMNS])
-        return curves.merge(shifts, on=["method", "step"])
+        parts = [run.curves.query("stage == 'train'") for run in self.runs.values() if self.marks]
+        columns = ["method", *CURVE_COLUMNS, "across", "along"]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def plane_run(config: PlaneConfig | str = "", **settings: Any) -> PlaneRun:
@@ -114,9 +112,9 @@ def plane_training(made: PlaneRun) -> Iterator[Step | bool]:
     """As `plane_run`, step by step: the loop's steps for the moons, then whether what was made next was measured."""
     config = made.config
     tasks = plane_tasks(config.distance, seed=config.seed)
-    start = yield from first_task(tasks[0], _net(config.features), TRAIN, config.seed)
-    weights = {"alpha": config.alpha, "distill_weight": config.distill_weight, "code_size": config.code_size}
-    methods = {name: method_from(name, weights | {"recon_weight": config.recon_weight}) for name in SHOWN}
+    start = yield from first_task(tasks[0], NETS[config.features], TRAIN, config.seed)
+    names = ("alpha", "distill_weight", "code_size", "recon_weight")
+    methods = {name: method_from(name, {one: getattr(config, one) for one in names}) for name in SHOWN}
     ebll = methods["ebll"] = methods["ebll"].replace(autoencoder=methods["ebll"].autoencoder.replace(**FIT))
     fit = fit_to_task(start.net, 0, tasks[0], ebll.autoencoder, config.seed)
     start.memories[shared_key(ebll, config.seed, torch.device("cpu"))] = ebll.keep(fit)
@@ -131,17 +129,13 @@ def plane_training(made: PlaneRun) -> Iterator[Step | bool]:
             if measured:
                 made.share = step.index / step.total
                 for name, run in made.runs.items():
-                    made.shifts.append({"method": name, "step": step.index, **scene.shift(run.net)})
+                    run.recorder.curve_rows[-1].update(scene.shift(run.net))
                     made.marks.append(scene.marks(run).assign(method=name, step=step.index))
             yield measured
 
 
 FIT = {"epochs": 40, "learning_rate": 1e-2}
-_nets = {count: partial(toy, features=count) for count in (2, 3)}
-
-
-def _net(features: int) -> Any:
-    return _nets[features]  # the very object, by which a first task is found again
+NETS = {count: partial(toy, features=count) for count in (2, 3)}  # the very objects find a first task again
 
 
 class Scene:
@@ -253,16 +247,16 @@ def plane_drawing(made: PlaneRun, with_alt: bool = True, still: bool = False) ->
     marks = pd.concat(made.marks) if made.marks else pd.DataFrame(columns=MARKS)
     marks = marks[marks["step"].isin(moments)] if moments else marks
     settings: dict[str, Any] = {"moments": moments, "steps": max([1, *steps])}
-    for axis, kinds, columns in (
-        ("x", ["cell"], ["x", "x2"]), ("y", ["cell"], ["y", "y2"]),
-        ("free", ["move", "made"], ["x", "x2"]), ("held", ["move", "made"], ["y", "y2"]),
+    cells, moves = marks[marks["kind"] == "cell"], marks[marks["kind"].isin(["move", "made"])]
+    for axis, rows, columns in (
+        ("x", cells, ["x", "x2"]), ("y", cells, ["y", "y2"]), ("free", moves, ["x", "x2"]), ("held", moves, ["y", "y2"]),
     ):  # fmt: skip
-        values = marks.loc[marks["kind"].isin(kinds), columns].to_numpy()
-        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+        low, high = (rows[columns].min().min(), rows[columns].max().max()) if len(rows) else (0.0, 1.0)
         settings[f"{axis}_range"] = [low - 0.04 * (high - low), high + 0.04 * (high - low)]
     tables = {"marks": marks, "curves": curves[["method", "step", *MEASURED]]}
-    alt = plane_alt(made) if with_alt else ""
-    return Drawing(spec_of("plane"), tables, settings, alt=alt, heading=plane_title(made.config), caption=CAPTION)
+    title = plane_title(made.config)
+    alt = sentences(title, plane_words(made)) if with_alt else ""
+    return Drawing(spec_of("plane"), tables, settings, alt=alt, heading=title, caption=CAPTION)
 
 
 def plane_title(config: PlaneConfig) -> str:
@@ -281,8 +275,3 @@ def plane_words(made: PlaneRun) -> str:
         f"the moons' features moved {row.across:.1f} across the level lines, {row.along:.1f} along them."
         for name, row in last.iterrows()
     )
-
-
-def plane_alt(made: PlaneRun) -> str:
-    """What is seen of three runs, in words."""
-    return sentences(plane_title(made.config), plane_words(made))

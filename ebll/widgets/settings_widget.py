@@ -265,7 +265,8 @@ class SettingsWidget(Widget):
             name: setting_slider(
                 name, rules[name], on(lambda event, n=name: self._change(**{n: self.sliders[n].number(event["new"])}))
             )
-            for name in rules if name in GRIDS
+            for name in rules
+            if name in GRIDS
         }
         tip = "This setting as a line of Python: copy it, or paste another and press Enter."
         made = ipywidgets.Text(
