@@ -91,23 +91,24 @@ def test_the_data_that_come_in_are_those_of_the_chart_in_a_file_and_on_a_page(dr
 
 
 def test_answers_are_told_when_they_change_and_images_of_a_class_stand_together():
-    """Seven images of a, one of b: a has two columns of at most five; b comes 0.4 of a column later."""
+    """Seven images of a, one of b: a has two columns of at most five."""
     answers = {0: "abbaaaaa", 3: "abaaaaab", 6: "aabaaaab"}
     rows = [{"step": at, "label": list("aabaaaaa"), "predicted": list(said)} for at, said in answers.items()]
     found = answers_of(Recorder(prediction_rows=rows))
     first, later = found[:8], found[8:]
-    assert first[["x", "y"]].to_numpy().tolist() == [[0, 0], [0, 1], [2.4, 0], [0, 2], [0, 3], [0, 4], [1, 0], [1, 1]]
+    assert first["column"].tolist() == ["a 0", "a 0", "b 0", "a 0", "a 0", "a 0", "a 1", "a 1"]
+    assert first["row"].tolist() == [0, 1, 0, 2, 3, 4, 0, 1]
     assert first["state"].tolist() == ["right", "wrong", *6 * ["right"]]
     assert later.to_numpy().tolist() == [
-        [3, 2.4, 0, "b", "a", "lost"], [3, 1, 1, "a", "b", "lost"],
-        [6, 0, 1, "a", "a", "right"], [6, 2.4, 0, "b", "b", "right"],
+        [3, "b 0", 0, "b", "a", "lost"], [3, "a 1", 1, "a", "b", "lost"],
+        [6, "a 0", 1, "a", "a", "right"], [6, "b 0", 0, "b", "b", "right"],
     ]  # fmt: skip
     drawn = lab(curves().replace({"step": {10: 3, 20: 6}}), predictions=rows, terms_of="lwf")
     shown = {}
     for drawn.moment in (0.0, 3.0, None):
         root = ElementTree.fromstring(drawn.svg())
         group = next(one for one in root.iter() if "answers_layer_1_marks" in one.get("class", ""))
-        shown[drawn.moment] = ["".join(one.itertext()) for one in group]
+        shown[drawn.moment] = [text for one in group if (text := "".join(one.itertext()))]
     assert shown == {0.0: ["b"], 3.0: ["b", "a", "b"], None: ["b"]}
     assert answers_of(None).empty
     assert answers_of(Recorder()).empty

@@ -17,7 +17,7 @@ from ebll.plots import METHODS
 from ebll.plots.style import Style
 
 from .controls import FRONT
-from .lab import DEEP, LOSSES
+from .lab import LOSSES
 from .look import (
     CROSS,
     INK,
@@ -195,38 +195,37 @@ def _bars(labels: dict[str, str], method: Parts) -> alt.LayerChart:
 
 def _answers() -> alt.LayerChart:
     """Held-out images of the old task, class by class, as the method in detail answers them at the step on show."""
+    axis = alt.Axis(
+        orient="top", title=None, ticks=False, domain=False, grid=False, labelAngle=0, labelOverlap=True,
+        labelExpr="slice(datum.value, -2) === ' 0' ? slice(datum.value, 0, -2) : ''",  # over the first of a class
+        labelLimit=alt.ExprRef("3 * answers_width / columns"),
+    )  # fmt: skip
     now = (
         alt.Chart(alt.NamedData("answers"))
         .transform_filter("datum.step <= at")
-        .transform_joinaggregate(last="max(step)", groupby=["x", "y"])
+        .transform_joinaggregate(last="max(step)", groupby=["column", "row"])
         .transform_filter("datum.step === datum.last")
-        .transform_joinaggregate(left="min(x)", most="max(x)", groupby=["label"])
-        .transform_calculate(right="datum.x + 0.9", bottom="datum.y + 0.9", method="terms_of")
+        .transform_calculate(
+            method="terms_of", text="datum.state === 'right' ? '' : slice(datum.answer, 0, answers_width / columns / 7)"
+        )
+        .encode(
+            x=alt.X("column:N", axis=axis, scale=alt.Scale(padding=0.1)),
+            y=alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.1)),
+        )
     )
-    x = alt.X("x:Q", axis=None, scale=alt.Scale(nice=False, domain=alt.ExprRef("[0, columns]")))
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(nice=False, domain=[DEEP, -1.1]))  # with a line for the names
     look, wrong = channels("method:N", METHODS), "datum.state === 'wrong'"
     cells = now.mark_rect(strokeWidth=1).encode(
-        x=x, y=y, x2="right", y2="bottom",
         fill=alt.condition(wrong, alt.value("#ececec"), look["fill"]),
         stroke=alt.condition(wrong, alt.value("#ececec"), look["stroke"]),
         fillOpacity=alt.condition("datum.state === 'lost'", alt.value(0.08), alt.value(1)),
-    )  # fmt: skip
-    fits = "slice(datum.{}, 0, floor(answers_width / columns * {} / 7))"
-    middle = {"x": "datum.x + 0.45", "y": "datum.y + 0.5", "text": fits.format("answer", 1)}
-    above = {"y": "-0.5", "text": fits.format("label", "(datum.most - datum.left + 1)")}
-    answers = now.transform_filter("datum.state !== 'right'").transform_calculate(**middle).mark_text(fontSize=10)
-    names = now.transform_filter("datum.y === 0 && datum.x === datum.left").transform_calculate(**above)
-    ink = alt.condition(wrong, alt.value(SOFT), alt.value(INK))
-    layers = [
-        cells,
-        answers.encode(x=x, y=y, text="text:N", color=ink),
-        names.mark_text(align="left", fontSize=11, color=INK).encode(x=x, y=y, text="text:N"),
-    ]
-    what = "'images of ' + old_task + ' by class, ' + terms_label + ' at step ' + at"
+    )
+    texts = now.mark_text(fontSize=10).encode(
+        text="text:N", color=alt.condition(wrong, alt.value(SOFT), alt.value(INK))
+    )
     key = "filled: right; framed: forgotten, with the new answer; grey: wrong at first"
+    title = "'images of ' + old_task + ' by class, ' + terms_label + ' at step ' + at"
     more = {"subtitle": key, "subtitleColor": SOFT, "limit": alt.ExprRef("available - 80")}
-    return panel("answers", what, *layers, width=600, height=106, **more)
+    return panel("answers", title, cells, texts, width=600, height=95, **more)
 
 
 # The submanifold explorer

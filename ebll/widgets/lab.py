@@ -34,8 +34,6 @@ __all__ = ["LabRun", "run", "training"]
 LOG_EVERY = 15
 SAMPLES = 128
 """Held-out images of each task that the curves look at: half as many as in the course's figures, since one waits."""
-DEEP = 5
-"""Images of a class that the chart shows below each other."""
 FAR = 10
 """Features that have moved by this many times their own length have not been learned: the steps overshoot."""
 

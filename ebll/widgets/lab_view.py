@@ -16,12 +16,13 @@ from ebll.recording import Recorder
 
 from .chart import Drawing, spec_of, write_files
 from .config import Change, LabConfig, acts_on
-from .lab import DEEP, LOSSES, SAMPLES, LabRun
+from .lab import LOSSES, SAMPLES, LabRun
 
 __all__ = ["lab_drawing"]
 
 LONGEST = 30  # letters of a task's name in a chart
-ANSWERS = ["step", "x", "y", "label", "answer", "state"]
+ANSWERS = ["step", "column", "row", "label", "answer", "state"]
+DEEP = 5  # images of a class below each other
 HEADS = {
     "run": "run",
     "method": "method",
@@ -65,7 +66,7 @@ def lab_drawing(
         "terms": list(losses.dropna(axis=1, how="all")) or LOSSES,
         "old_range": _zoomed(table["accuracy"]),
         "new_range": _zoomed(table["accuracy_new"]),
-        "columns": float(answers["x"].max() + 1) if len(answers) else 1.0,
+        "columns": max(1, answers["column"].nunique()),
     }
     tables = {
         "curves": table,
@@ -80,7 +81,7 @@ def lab_drawing(
 def answers_of(recorder: Recorder | None) -> pd.DataFrame:
     """A row for each held-out image of the old task at the first measurement, and one whenever its answer changes.
 
-    x, y    place of the image: those of a class stand together, `DEEP` below each other
+    column, row     place of the image: a class has columns of its own, the first "A 0", of `DEEP` images each
     label, answer   its class and the class that is answered
     state   "right"; "lost" where it was right at first; "wrong" where it was wrong at first
     """
@@ -88,14 +89,13 @@ def answers_of(recorder: Recorder | None) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame(columns=ANSWERS)
     label, answers = np.array(rows[0]["label"]), np.array([row["predicted"] for row in rows])
-    _, kind, counts = np.unique(label, return_inverse=True, return_counts=True)
-    x, y = np.divmod(pd.Series(kind).groupby(kind).cumcount().to_numpy(), DEEP)
-    x = x + kind * (-(-counts.max() // DEEP) + 0.4)
+    across, down = np.divmod(pd.Series(label).groupby(label).cumcount().to_numpy(), DEEP)
+    column = np.array([f"{name} {number}" for name, number in zip(label, across, strict=True)])
+    state = np.where(answers == label, "right", np.where(answers[0] == label, "lost", "wrong"))
     changed = np.vstack([np.full(len(label), True), answers[1:] != answers[:-1]])
     moment, image = changed.nonzero()
-    state = np.where(answers == label, "right", np.where(answers[0] == label, "lost", "wrong"))
     step = np.array([row["step"] for row in rows])[moment]
-    columns = (step, x[image], y[image], label[image], answers[changed], state[changed])
+    columns = (step, column[image], down[image], label[image], answers[changed], state[changed])
     return pd.DataFrame(dict(zip(ANSWERS, columns, strict=True)))
 
 
@@ -212,7 +212,7 @@ def lab_alt(made: LabRun) -> str:
             f"{task} {percent(100 * rows[column].iloc[0])} to {percent(100 * rows[column].iloc[-1])} %"
             for task, column in zip(tasks, ("accuracy", "accuracy_new"), strict=True)
         )
-        answers = answers_of(recorder).drop_duplicates(["x", "y"], keep="last")
+        answers = answers_of(recorder).drop_duplicates(["column", "row"], keep="last")
         lost = answers["label"][answers["state"] == "lost"]
         most = f", most of {listed(lost.value_counts().index[:3])}" if len(lost) else ""
         gone = f"{len(lost)} of {len(answers)} images of {tasks[0]} are forgotten{most}"
