@@ -18,7 +18,15 @@ from PIL import Image
 from ebll.errors import InputError, OutputError
 from ebll.recording import Recorder
 from ebll.widgets import (
-    Change, Chart, Drawing, Explored, LabConfig, LabRun, SubmanifoldConfig, explored_drawing, lab_drawing,
+    Change,
+    Chart,
+    Drawing,
+    Explored,
+    LabConfig,
+    LabRun,
+    SubmanifoldConfig,
+    explored_drawing,
+    lab_drawing,
 )  # fmt: skip
 from ebll.widgets.chart import packed, spec_of
 from ebll.widgets.charts import CHARTS, compiled

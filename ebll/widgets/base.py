@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import re
 import threading
 import time
 import weakref
@@ -13,12 +16,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets
+from IPython import get_ipython
 
 from ebll.errors import EbllError, InputError, check_choice, expanded
 
-from .chart import Drawing
+from .chart import Drawing, with_picture
 from .controls import Status, all_in
-from .kernel import cell_key, event_loop, is_static
 
 __all__ = ["Widget"]
 
@@ -85,16 +88,23 @@ class Widget(ABC):
         return listen
 
     def _attempt(self, act: Callable[[Any], None], event: Any) -> None:
-        """Errors that ebll raises on purpose (a value that may not be) are only shown; others are kept in `errors`."""
+        """Errors that ebll raises on purpose (a value that may not be) are only shown; others are kept in `errors`.
+
+        Then every control shows what the widget holds, also where a value was refused.
+        """
         if self.closed:
             return
         self.complain("")  # the user does something: an earlier complaint is taken back
-        try:
-            act(event)
-        except EbllError as error:
-            self.complain(str(error))
-        except Exception as error:
-            self.fault(error)
+        for go in (lambda: act(event), self._write):
+            try:
+                go()
+            except EbllError as error:
+                self.complain(str(error))
+            except Exception as error:
+                self.fault(error)
+
+    def _write(self) -> None:  # noqa: B027 - a widget may have no controls of its own
+        """Bring every control in step with what the widget holds."""
 
     @contextlib.contextmanager
     def _setting(self) -> Iterator[None]:
@@ -144,9 +154,49 @@ class Widget(ABC):
         return frozenset(check_choice(name, self.controls, f"{what}, a control") for name in names)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        data, metadata = self.drawing()._repr_mimebundle_()
-        if self.root is not None and not self.closed:
-            bundle = self.root._repr_mimebundle_()
-            data |= {kind: part for kind, part in (bundle[0] if isinstance(bundle, tuple) else bundle).items()
-                     if kind.startswith("application/")}  # fmt: skip
-        return data, metadata
+        live = self.root._repr_mimebundle_() if self.root is not None and not self.closed else {}
+        return with_picture(live, self.drawing())
+
+
+# Where a widget is shown
+
+
+def is_static() -> bool:
+    """Whether to leave a picture in place of a widget; the environment variable EBLL_STATIC, 1 or 0, decides first.
+
+    True without a kernel, and when a notebook is executed by a program (nbconvert, nbclient, papermill): those number
+    their messages in a way that front ends for people do not.
+    """
+    switch = os.environ.get("EBLL_STATIC", "").strip()
+    if switch not in {"", "0", "1"}:
+        raise InputError(f"EBLL_STATIC is 1 (pictures only) or 0 (widgets always); got {switch!r}.")
+    request = _request()
+    program = re.fullmatch(r".+_\d+_\d+", str(request.get("header", {}).get("msg_id", "")))
+    return switch == "1" if switch else not request or bool(program and not _cell_id(request))
+
+
+def event_loop() -> asyncio.AbstractEventLoop | None:
+    """The kernel's event loop, on which runs go on between cells; None outside a kernel."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def cell_key() -> str:
+    """What tells the cell that is being executed from others, the same when it is executed again; "" without one."""
+    request = _request()
+    return _cell_id(request) or request.get("content", {}).get("code", "")
+
+
+def _request() -> dict[str, Any]:
+    """The message that asked for the cell's execution; empty outside a kernel."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    try:
+        return dict(kernel.get_parent("shell")) if kernel is not None else {}
+    except (AttributeError, LookupError, TypeError):
+        return {}
+
+
+def _cell_id(request: dict[str, Any]) -> str:
+    return str((request.get("metadata") or {}).get("cellId", ""))

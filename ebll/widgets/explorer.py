@@ -137,10 +137,8 @@ class Plane(SettingsWidget):
 
     def drawing(self) -> Drawing:
         """For a file: three moments side by side, or the one that was chosen."""
-        chosen = self.chart.moment if self.root is not None else None
-        made = plane_drawing(self.made, still=chosen is None)
-        made.moment = chosen
-        return made
+        made = super().drawing()
+        return made if made.moment is not None else plane_drawing(self.made, still=True)
 
 
 submanifold_explorer, plane = SubmanifoldExplorer, Plane

@@ -46,15 +46,8 @@ _runs: dict[Any, tuple[Run, Snapshot, Task]] = {}
 _ENDED = object()
 
 
-@dataclass
 class LabRecorder(Recorder):
-    """Records the training of the new task only, and every step while its lab run says so."""
-
-    made: LabRun | None = None
-
-    def due(self, step: int, last: bool = False) -> bool:
-        """As a `Recorder`, and also where every step is asked for."""
-        return super().due(step, last) or self.made.every_step
+    """Records the training of the new task only."""
 
     def measure(self, *args: Any, **facts: Any) -> None:
         """As a `Recorder`, apart from the warm-up."""
@@ -201,7 +194,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     made.steps = steps_of(config, second)
     reuse = reuse and not made.planned and not made.changes
     with contextlib.ExitStack() as stack:
-        going = []
+        going, own = [], {}
         for name in config.methods:
             key = (id(start), id(second), settings, config.seed, config.run(name).made_method())
             if reuse and key in _runs:
@@ -209,10 +202,12 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
                 made.recorders[name] = made.runs[name].recorder
                 _finish(made, name, both)
             else:
-                made.recorders[name] = LabRecorder(LOG_EVERY, SAMPLES, log_predictions=True, made=made)
+                made.recorders[name] = own[name] = LabRecorder(LOG_EVERY, SAMPLES, log_predictions=True)
                 going.append(stack.enter_context(contextlib.closing(_train_one(made, name, both, start, key))))
         while going:
             measured, made.stepped = made.measured, made.stepped or made.every_step
+            for recorder in own.values():
+                recorder.log_every = 1 if made.every_step else LOG_EVERY
             going = [one for one in going if next(one, _ENDED) is not _ENDED]
             yield made.measured > measured
     for step, name, _ in made.planned:

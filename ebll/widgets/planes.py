@@ -248,10 +248,9 @@ def plane_drawing(made: PlaneRun, with_alt: bool = True, still: bool = False) ->
     marks = marks[marks["step"].isin(moments)] if moments else marks
     settings: dict[str, Any] = {"moments": moments, "steps": max([1, *steps])}
     cells, moves = marks[marks["kind"] == "cell"], marks[marks["kind"].isin(["move", "made"])]
-    for axis, rows, columns in (
-        ("x", cells, ["x", "x2"]), ("y", cells, ["y", "y2"]), ("free", moves, ["x", "x2"]), ("held", moves, ["y", "y2"]),
-    ):  # fmt: skip
-        low, high = (rows[columns].min().min(), rows[columns].max().max()) if len(rows) else (0.0, 1.0)
+    for axis, rows, column in (("x", cells, "x"), ("y", cells, "y"), ("free", moves, "x"), ("held", moves, "y")):
+        columns = [column, f"{column}2"]
+        low, high = (float(rows[columns].min().min()), float(rows[columns].max().max())) if len(rows) else (0.0, 1.0)
         settings[f"{axis}_range"] = [low - 0.04 * (high - low), high + 0.04 * (high - low)]
     tables = {"marks": marks, "curves": curves[["method", "step", *MEASURED]]}
     title = plane_title(made.config)

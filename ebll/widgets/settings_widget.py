@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -228,14 +228,6 @@ class SettingsWidget(Widget):
             self.progress("Waiting: a cell is being run, and this run goes on after it.", self.status.done)
 
     # Controls
-
-    def _attempt(self, act: Callable[[Any], None], event: Any) -> None:
-        """As a `Widget`; then every control shows what the widget holds, also where a value was refused."""
-        super()._attempt(act, event)
-        try:
-            self._write()
-        except Exception as error:
-            self.fault(error)
 
     def _build(self) -> None:
         """Make the controls and put those that are not hidden around the chart."""
