@@ -24,9 +24,10 @@ from .planes import PlaneConfig, PlaneRun, plane_drawing, plane_run, plane_train
 from .submanifold import Explored, explore, explored_drawing, exploring
 
 __all__ = [
-    "Change", "Chart", "Drawing", "Explored", "ForgettingLab", "LabConfig", "LabRun", "Plane", "PlaneConfig", "PlaneRun",
-    "SubmanifoldConfig", "SubmanifoldExplorer", "explore", "explored_drawing", "exploring", "forgetting_lab",
-    "lab_drawing", "plane", "plane_drawing", "plane_run", "plane_training", "run", "submanifold_explorer", "training",
+    "Change", "Chart", "Drawing", "Explored", "ForgettingLab", "LabConfig", "LabRun", "Plane", "PlaneConfig",
+    "PlaneRun", "SubmanifoldConfig", "SubmanifoldExplorer", "explore", "explored_drawing", "exploring",
+    "forgetting_lab", "lab_drawing", "plane", "plane_drawing", "plane_run", "plane_training", "run",
+    "submanifold_explorer", "training",
 ]  # fmt: skip
 
 

@@ -84,11 +84,12 @@ class ForgettingLab(SettingsWidget):
         self.made, self.before, self.pinned, self.terms_of = LabRun(config), None, {}, ""
 
     def _first_run(self) -> None:
-        if self.static or not self._by_hand or self._steps() * len(self.config.methods) <= PATIENCE:
+        steps = self.made.steps = self._steps()
+        if self.static or not self._by_hand or steps * len(self.config.methods) <= PATIENCE:
             super()._first_run()
         else:
             self._draw()
-            self.tell(f"Nothing has been trained yet. A run has {self._steps()} steps a method: press Run.")
+            self.tell(f"Nothing has been trained yet. A run has {steps} steps a method: press Run.")
 
     # The controls
 

@@ -129,7 +129,6 @@ def plane_training(made: PlaneRun) -> Iterator[Step | bool]:
             if measured:
                 made.share = step.index / step.total
                 for name, run in made.runs.items():
-                    run.recorder.curve_rows[-1].update(scene.shift(run.net))
                     made.marks.append(scene.marks(run).assign(method=name, step=step.index))
             yield measured
 
@@ -189,28 +188,23 @@ class Scene:
         places = self._placed(autoencoder.decode(corners))
         return _rows("made", torch.cat([places[:-1], places[1:]], dim=1))
 
-    def shift(self, net: Network) -> dict[str, float]:
-        """M10 of the moons' held-out features."""
-        with torch.no_grad():
-            across, along = feature_shift(net.features(self.inputs), self.before, self.encoder.weight)
-        return {"across": across, "along": along}
-
     def marks(self, run: Run) -> pd.DataFrame:
-        """All that is drawn of a run: kind, x, y, x2, y2, value, group."""
-        net, measured = run.net, run.recorder.curve_rows[-1]
+        """All that is drawn of a run: kind, x, y, x2, y2, value, group; M10 goes into its newest curve row."""
+        net, measured, some = run.net, run.recorder.curve_rows[-1], slice(POINTS)
         with torch.no_grad():
+            features = net.features(self.inputs)
+            across, along = feature_shift(features, self.before, self.encoder.weight)
+            measured |= {"across": across, "along": along}
+            right = (net.heads[0](net.operator(features[some])).argmax(dim=1) == self.labels[some]).float()
+            moves = torch.cat([self._placed(self.before[some]), self._placed(features[some])], dim=1)
             half = torch.stack([self.x[1] - self.x[0], self.y[1] - self.y[0]]) / 2
             cells = torch.cat([self.grid - half, self.grid + half], dim=1)
-            features = net.features(self.inputs[:POINTS])
-            logits = net.heads[0](net.operator(features))
-            right = (logits.argmax(dim=1) == self.labels[:POINTS]).float()
-            moves = torch.cat([self._placed(self.before[:POINTS]), self._placed(features)], dim=1)
             points = {"value": right, "group": self.classes}
-            corner = [float(self.x[0]), float(self.y[0]), measured["accuracy_new"]]
+            corner = [float(self.x[0]), float(self.y[0]), measured["accuracy_new"], 0.0]
             return pd.concat([
                 _rows("cell", cells, value=self._divided(net).flatten()), self.still,
-                _rows("old", self.inputs[:POINTS], **points), _rows("move", moves, **points),
-                _rows("read", [[*corner, 0.0]], value=[measured["accuracy"]]),
+                _rows("old", self.inputs[some], **points), _rows("move", moves, **points),
+                _rows("read", [corner], value=[measured["accuracy"]]),
             ])  # fmt: skip
 
 
