@@ -41,7 +41,7 @@ __all__ = ["Chart", "Drawing", "spec_of"]
 
 @functools.cache
 def spec_of(name: str) -> dict[str, Any]:
-    """The Vega specification of a chart: "lab", "submanifold" or "sweep"; `ebll.widgets.charts` writes them."""
+    """The Vega specification of a chart, by its name in `ebll.widgets.charts.CHARTS`; that module writes the files."""
     return json.loads(source(f"{name}.json"))
 
 

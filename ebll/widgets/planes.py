@@ -171,15 +171,12 @@ class Scene:
 
     def _levels(self) -> pd.DataFrame:
         """Lines in the plane of features on which an entry of the code has one value."""
-        rows = []
-        for weight, offset in zip(self.encoder.weight, self.encoder(self.middle[None])[0].logit(), strict=True):
-            a, b = (self.axes @ weight).tolist()
-            for level in LEVELS:
-                c = float(torch.tensor(level).logit() - offset)  # a x + b y = c
-                foot, along = np.array([a, b]) * c / (a * a + b * b), np.array([-b, a]) / np.hypot(a, b)
-                rows.append([*(foot - FAR * along), *(foot + FAR * along), level])
-        table = np.array(rows)
-        return _rows("level", table[:, :4], value=table[:, 4])
+        slope = self.encoder.weight @ self.axes.T  # (code, 2): an entry is sigmoid(slope x + offset)
+        offset = self.encoder(self.middle[None])[0].logit()
+        foot = (torch.tensor(LEVELS).logit()[:, None] - offset)[..., None] * slope / slope.square().sum(1, keepdim=True)
+        along = FAR * torch.stack([-slope[:, 1], slope[:, 0]], dim=1) / slope.norm(dim=1, keepdim=True)
+        ends = torch.cat([foot - along, foot + along], dim=2).transpose(0, 1).reshape(-1, 4)
+        return _rows("level", ends, value=np.tile(LEVELS, len(slope)))
 
     def _made(self, autoencoder: Autoencoder) -> pd.DataFrame:
         """The edges of all that the decoder can make: a line for a code of one, a patch for a code of two."""
