@@ -233,7 +233,7 @@ def plane_drawing(made: PlaneRun, with_alt: bool = True, still: bool = False) ->
     still      show the moments `STILL` beside each other, for a picture that nobody moves
     """
     curves = made.curves
-    steps = sorted(curves["step"].unique())
+    steps = sorted(curves["step"].unique().tolist())
     moments = [float(min(steps, key=lambda step: abs(step - share * steps[-1]))) for share in STILL if still and steps]
     marks = pd.concat(made.marks) if made.marks else pd.DataFrame(columns=MARKS)
     marks = marks[marks["step"].isin(moments)] if moments else marks
