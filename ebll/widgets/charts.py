@@ -199,6 +199,7 @@ def _answers() -> alt.LayerChart:
         orient="top", title=None, ticks=False, domain=False, grid=False, labelAngle=0, labelOverlap=True,
         labelExpr="slice(datum.value, -2) === ' 0' ? slice(datum.value, 0, -2) : ''",  # over the first of a class
         labelLimit=alt.ExprRef("3 * answers_width / columns"),
+        minExtent=16, maxExtent=16,  # also before there are answers, so that the chart keeps its height
     )  # fmt: skip
     now = (
         alt.Chart(alt.NamedData("answers"))
