@@ -20,8 +20,8 @@ from ebll.errors import InputError
 from ebll.sweeps.maps import CELL_SETTINGS, maps_of
 from ebll.sweeps.sweep import load_sweep
 from ebll.sweeps.view import VIEW, complete_view, content, drawing_of
-from ebll.widgets.base import Widget, free_stem
-from ebll.widgets.chart import Drawing, Runtime, spec_of
+from ebll.widgets.base import Widget
+from ebll.widgets.chart import Drawing, Runtime, free_stem, spec_of
 from ebll.widgets.config import keywords_of
 
 __all__ = ["SweepExplorer", "front", "sweep_explorer"]
@@ -81,7 +81,6 @@ class SweepExplorer(Widget):
         self._follower: asyncio.Task | None = None
         if not self.static:
             self._build()
-        self._ready()
 
     def drawing(self) -> Drawing:
         """What the widget shows now, for a file."""
