@@ -59,8 +59,7 @@ class Widget(ABC):
     def drawing(self) -> Drawing:
         """What the widget shows now, for a file."""
 
-    @abstractmethod
-    def halt(self) -> None:
+    def halt(self) -> None:  # noqa: B027 - some have nothing to stop
         """Stop what is going on, if anything, without a word about its end."""
 
     def close(self) -> None:
