@@ -19,11 +19,10 @@ from ebll.course.distances import (
     autoencoder_loss,
     code_distance,
     pca_reconstruction,
-    reconstruction_error,
 )
 from ebll.course.exercise import CheckFailed
 from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
-from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
+from ebll.course.sizes import converted_weight, encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.steps import ebll_training, feature_shift
 from ebll.course.suspects import find_the_bug
 from ebll.course.targets import distillation, recorded_targets, soften, window_targets
@@ -33,6 +32,7 @@ __all__ = [
     "autoencoder_loss",
     "backward_transfer",
     "code_distance",
+    "converted_weight",
     "distillation",
     "ebll_training",
     "encoder_bytes",
@@ -46,7 +46,6 @@ __all__ = [
     "pareto_front",
     "pca_reconstruction",
     "recon_weight",
-    "reconstruction_error",
     "recorded_bytes",
     "recorded_targets",
     "replay_loss",

@@ -35,10 +35,16 @@ def _softened(z: Tensor, theta: float) -> Wrong:
     }
 
 
-@exercise("E3a", losses.soften, lambda: [(NOW, 2.0), (normal(0, 4, 5), 3.5), (normal(0, 7, 4), 1.25)], read=tensor)
+LARGE = torch.tensor([[3000.0, 2880, 1500], [-3000, -2880, -1500]])  # exp is infinite, or a probability 0
+
+
+@exercise("E3a", losses.soften, lambda: [(NOW, 2.0), (normal(0, 4, 5), 3.5), (LARGE, 30.0)], read=tensor)
 def soften(z: Tensor, theta: float) -> Wrong:
     """Turn logits (batch, classes) into probabilities, softened by the temperature."""
-    return _softened(z, theta)
+    powers, probabilities = torch.exp(z / theta), torch.softmax(z, dim=1) ** (1 / theta)
+    return _softened(z, theta) | {
+        "out-of-range": [rows / rows.sum(dim=1, keepdim=True) for rows in (powers, probabilities)]
+    }
 
 
 def _answers() -> list[tuple]:
