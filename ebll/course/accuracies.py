@@ -1,4 +1,4 @@
-"""Exercises on accuracies: nearest class means, M5 and M6, the front of a sweep, a winner's shrinkage, alpha."""
+"""Exercises on accuracies: nearest class means, M5, the front of a sweep, a winner's shrinkage, alpha."""
 
 from __future__ import annotations
 
@@ -42,23 +42,6 @@ def forgetting(m: Array) -> Wrong:
         "stage-before": [(m[-2] - m[-1])[:-1].mean()],
         "first-task": [drops[1:].mean(), drops[1:].sum() / (len(m) - 1)],
         "sum": [drops.sum()],
-    }
-
-
-@exercise("M6", metrics.backward_transfer, _matrices)
-def backward_transfer(m: Array) -> Wrong:
-    """For each old task the accuracy at the end minus the accuracy just after learning, then the mean."""
-    drops, _, learned = _lost(m)
-    return {
-        "sign": [learned.mean(), learned.sum() / len(m), learned.sum()],
-        "all-tasks": [-learned.sum() / len(m)],
-        "best": [-drops.mean()],
-        "forgetting": [drops.mean()],
-        "percent": [-100 * learned.mean()],
-        "size": [np.abs(learned).mean()],
-        "stage-before": [(m[-1] - m[-2])[:-1].mean()],
-        "first-task": [-learned[1:].mean(), -learned[1:].sum() / (len(m) - 1)],
-        "sum": [-learned.sum()],
     }
 
 

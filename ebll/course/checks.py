@@ -7,7 +7,6 @@ right spelling passes; random state and modes are left as they were.
 """
 
 from ebll.course.accuracies import (
-    backward_transfer,
     forgetting,
     nearest_mean,
     pareto_front,
@@ -25,12 +24,11 @@ from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
 from ebll.course.sizes import converted_weight, encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.steps import ebll_training, feature_shift
 from ebll.course.suspects import find_the_bug
-from ebll.course.targets import distillation, recorded_targets, soften, window_targets
+from ebll.course.targets import distillation, original_targets, recorded_targets, soften, window_targets
 
 __all__ = [
     "CheckFailed",
     "autoencoder_loss",
-    "backward_transfer",
     "code_distance",
     "converted_weight",
     "distillation",
@@ -43,6 +41,7 @@ __all__ = [
     "largest_strength",
     "least_alpha",
     "nearest_mean",
+    "original_targets",
     "pareto_front",
     "pca_reconstruction",
     "recon_weight",

@@ -103,6 +103,34 @@ def recorded_targets(net: Network, inputs: Tensor, t: int, theta: float) -> Wron
     return _softened(_logits(net, inputs, t), theta) | {"other-head": others}
 
 
+def _side_by_side(nets: list[Network], inputs: Tensor, temperature: float) -> Tensor:
+    return torch.cat([_recorded(net, inputs, i, temperature) for i, net in enumerate(nets)], dim=1)
+
+
+def _checkpoints() -> list[tuple]:
+    """Networks just after one task to three, in eval mode."""
+    heads, cases = (2, 3, 4), []
+    for count, theta in ((2, 2.0), (3, 1.5), (1, 3.0)):
+        nets = [small_network(i, 3, heads[: i + 1]).eval() for i in range(count)]
+        cases.append((nets, normal(count, 3 + count, 3), theta))
+    return cases
+
+
+@exercise("E3a", _side_by_side, _checkpoints, read=tensor, constant=True)
+def original_targets(nets: list[Network], inputs: Tensor, theta: float) -> Wrong:
+    """The softened answers of each old head, from the network just after its task, side by side."""
+    logits = torch.cat([_logits(net, inputs, i) for i, net in enumerate(nets)], dim=1)
+    newest = [_logits(nets[-1], inputs, i) for i in range(len(nets))]
+    return {
+        "newest-teacher": [torch.cat([losses.soften(one, theta) for one in newest], dim=1)],
+        "own-head": [torch.cat([_recorded(net, inputs, 0, theta) for net in nets], dim=1)],
+        "across-heads": [losses.soften(logits, theta), torch.softmax(logits, dim=1)],
+        "plain": [_side_by_side(nets, inputs, 1.0)],
+        "sharpened": [_side_by_side(nets, inputs, 1 / theta)],
+        "logits": [logits, logits / theta],
+    }
+
+
 def _cut(stored: Tensor, size: int, top: Tensor, left: Tensor) -> Tensor:
     corners = zip(stored, top.tolist(), left.tolist(), strict=True)
     return torch.stack([image[:, y : y + size, x : x + size] for image, y, x in corners])
