@@ -19,6 +19,7 @@ assert 1.8 < files["step.safetensors"] / files["stage.safetensors"] < 2.2, "twic
 # %% long-figure
 without, whole = (curves[name].set_index("step")["feature_distance"] for name in (names[3], names[0]))
 assert abs(without[last] - whole[last]) < 1e-6 * whole[last], "the same weights"
+assert curves["resumed"]["apart"].abs().max() < 1e-3 * whole.max(), "follows the uninterrupted one"
 assert abs(without - whole[without.index]).max() > 0.02 * whole.max(), "and then another run"
 
 # %% paper-plan
