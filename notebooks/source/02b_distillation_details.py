@@ -197,6 +197,7 @@ variants = {f"{kind}, θ {theta:g}": ebll.LwF(temperature=theta, distill_weight=
             for (kind, theta), weight in settings.items() if theta != 2.0}  # fmt: skip
 sweep = ebll.compare([letters, mnist], variants, starts=starts, **lesson.options("mlp"))
 
+
 # %% matched-rows tags=["hidden"]
 def both_right(net):  # on validation images: this explores a setting
     pair = {"old": letters, "new": mnist}

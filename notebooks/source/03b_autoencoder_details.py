@@ -63,7 +63,8 @@ def measure(seed, reconstructed):
 # smallest squared error (the theorem of Eckart and Young), namely $\tfrac1{2n}\sum_{j>k} s_j^2$ with the singular values
 # $s_j$ that are cut off. So the error cannot get below that number.
 #
-# **Exercise 1.** PCA, with the eigenvectors of the covariance matrix (`torch.linalg.eigh`) in place of the singular value decomposition.
+# **Exercise 1.** PCA, with the eigenvectors of the covariance matrix (`torch.linalg.eigh`) in place of the singular value
+# decomposition.
 
 
 # %% pca-exercise tags=["exercise"]
@@ -325,10 +326,10 @@ assert torch.isclose(ours, 256 / 2 * theirs)
 ebll.course.source(ebll.losses.reconstruction_error)
 
 # %% scale-saw [markdown]
-# **What we saw.** $\lambda = 2w/m$ with $m$ features, so the term is 256/2 times weaker. The curve of `MSELoss` is that of E2a, moved
-# to the right by this factor: at 0.01 the port has a higher FVU. At weight 1 its accuracy is higher, which is no merit: there E2a
-# outweighs the task's loss, and its code no longer keeps what the head reads; the port has yet to get there. For codes it is
-# the same, with the size of the code for $m$ (E4). Weights in other code, converted:
+# **What we saw.** $\lambda = 2w/m$ with $m$ features, so the term is 256/2 times weaker. The curve of `MSELoss` is that of
+# E2a, moved to the right by this factor: at 0.01 the port has a higher FVU. At weight 1 its accuracy is higher, which is no
+# merit: there E2a outweighs the task's loss, and its code no longer keeps what the head reads; the port has yet to get there.
+# For codes it is the same, with the size of the code for $m$ (E4). Weights in other code, converted:
 
 # %% scale-table tags=["hidden"]
 as_written = [("authors' PyTorch notebooks; CLsurvey", 0.1, 9216), ("CLsurvey", 0.01, 9216)]

@@ -52,7 +52,8 @@ ebll.plots.task_images(ebll.course.examples(*tasks))
 # \sum_{t<\mathcal T} \tfrac{\alpha_t}{2} \lVert \sigma(W_{enc,t} F(x)) - \sigma(W_{enc,t} F^*(x)) \rVert_2^2$$
 #
 # So a longer sequence adds nothing but sums: one distillation term and one code term per old task. Each old task has an
-# encoder $W_{enc,t}$ (with a bias, left out here) and may have an $\alpha_t$ of its own. But there is only one star: $F^*$, $T^*$ and $T_t^*$ are the
+# encoder $W_{enc,t}$ (with a bias, left out here) and may have an $\alpha_t$ of its own. But there is only one star: $F^*$,
+# $T^*$ and $T_t^*$ are the
 # **teacher**, the network just before the current task, for all old tasks alike.
 #
 # The loop below is the whole protocol. It also keeps a **checkpoint** after each task, for us to look at; a learner would
@@ -172,8 +173,8 @@ ebll.course.source(ebll.methods.ebll.code_term)
 # | M7 | forward transfer | $\frac1{N-1} \sum_{j>1} (A_{jj} - a_j)$ | what did old tasks do to new ones? (not GEM's definition, see the references) |
 #
 # **Predict first.** Which method will have the best forward transfer: one that protects the old tasks, or the baseline that
-# does not (fine-tuning)? And with LwF and EBLL, will the third and fourth task cost as many letters as the second one did, fewer, or
-# more?
+# does not (fine-tuning)? And with LwF and EBLL, will the third and fourth task cost as many letters as the second one did,
+# fewer, or more?
 
 # %% matrices
 # A fresh network for each task but the first, trained as long as the others see it.
@@ -201,9 +202,9 @@ means + " ± " + spread  # points; mean and standard deviation over the seeds
 # %% summaries-saw [markdown]
 # **What we saw.** Fine-tuning, which protects nothing, has the best mean of forward transfer and the worst average
 # accuracy: the **stability-plasticity trade-off** in two columns. EBLL with separate operators forgets least. The
-# columns do not order the methods alike. Forgetting (M5) would be perfect for a network that never learns again. Average accuracy (M4)
-# mixes stability, plasticity and the difficulty of the tasks. M5 $\ge$ $-$M6; they differ only where an old task was, at some
-# stage before the end, better than when it had just been learned. So show the matrix.
+# columns do not order the methods alike. Forgetting (M5) would be perfect for a network that never learns again. Average
+# accuracy (M4) mixes stability, plasticity and the difficulty of the tasks. M5 $\ge$ $-$M6; they differ only where an old
+# task was, at some stage before the end, better than when it had just been learned. So show the matrix.
 
 # %% accumulate [markdown]
 # ### Does forgetting stop after the second task?
@@ -239,9 +240,10 @@ ebll.course.say(
 
 # %% accumulate-saw [markdown]
 # **What we saw.** It does not stop: LwF loses about as many letters with digits as with mnist, and more with textures; EBLL's
-# losses are uneven, and smaller in all. Its price is plasticity: mnist, learned while letters are held, is worse at the end than with
-# LwF, and the matrix says why: not forgotten, but learned less well. If the loss of letters is largest at the last stage, is that
-# because it is the last, or because textures are least like letters? This order cannot tell; *What to try next* has another one.
+# losses are uneven, and smaller in all. Its price is plasticity: mnist, learned while letters are held, is worse at the end
+# than with LwF, and the matrix says why: not forgotten, but learned less well. If the loss of letters is largest at the last
+# stage, is that because it is the last, or because textures are least like letters? This order cannot tell; *What to try
+# next* has another one.
 
 # %% drift-text [markdown]
 # ## 3. Where does the forgetting come from?
@@ -390,8 +392,8 @@ ebll.course.checks.encoder_bytes(my_encoder_bytes)
 
 # %% bytes-predict [markdown]
 # **Predict first.** For the small network of this course: is an encoder worth 8, 80 or 800 images of 28 x 28 pixels, at
-# one byte a pixel? Do the separate operators cost less than their encoders, or more? And which keeps more letters: EBLL, or replay of
-# three images of each class, about as many bytes?
+# one byte a pixel? Do the separate operators cost less than their encoders, or more? And which keeps more letters: EBLL, or
+# replay of three images of each class, about as many bytes?
 
 # %% bytes
 encoder = 4 * (256 * 64 + 64)

@@ -258,7 +258,7 @@ ebll.course.say(
 # %% trade-saw [markdown]
 # So a large alpha nearly makes up for distillation, and on every pair alpha brings less where distillation is on: in part they
 # stand in for each other. (On digits and textures it brings more at $\lambda_o = 2$ than at 1, as $\lambda_o = 2$ alone is
-# much the worse of the two.) But both together keep more than either alone: the code term protects $F$ in the directions that
+# much worse.) But both together keep more than either alone: the code term protects $F$ in the directions that
 # the code sees. The operator $T$ above it is shared and goes on learning the new task, and distillation is the only term of
 # E5 that protects $T$. And the row of $\lambda_o = 5$ lies below all others: more is not safer.
 
@@ -374,8 +374,8 @@ ebll.course.say(
 
 # %% limit-saw [markdown]
 # **What we saw.** While the steps are small enough, a larger alpha leaves a *smaller* code loss. Above the computed limit it
-# leaves a larger one; a batch that is steeper than all images together may bring the sign earlier. A learner without old data
-# can see this sign, as it is measured on new images. A longer code has a lower limit. But the limit of $\lambda_o$ is
+# leaves a larger one; a batch that is steeper than all images together may bring the sign earlier. A learner can see
+# this sign: it is measured on new images. A longer code has a lower limit. But the limit of $\lambda_o$ is
 # optimistic.
 #
 # ### The domain gap

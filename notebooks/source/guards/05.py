@@ -59,7 +59,9 @@ assert 5 * encoder < kept_bytes["LwF, original teachers"][0], "a small part of t
 
 # %% worth
 stages = 100 * kept.groupby(["method", "learned"])["accuracy"].mean()
-assert all(stages[name, n] > stages["replay", n] + 1 for name in ("ebll", "lwf") for n in (2, 3, 4)), "keep more letters"
+assert all(stages[name, n] > stages["replay", n] + 1 for name in ("ebll", "lwf") for n in (2, 3, 4)), (
+    "keep more letters"
+)
 assert all(0.4 < kept_bytes["replay"][n] / kept_bytes["ebll"][n] < 1.2 for n in range(3)), "about as many bytes"
 
 # %% alexnet-bytes
