@@ -82,8 +82,8 @@ ebll.plots.over_setting(
 # %% mode-half tags=["hidden"]
 half = modes[modes["rate"] == 0.5]["differ"].mean()
 ebll.course.say(
-    f"**What we saw.** At a rate of one half two answers name different letters for {half:.0f} % of the images. (This network "
-    "never learned with dropout; one that did would contradict itself less.)"
+    f"**What we saw.** At a rate of one half two answers name different letters for {half:.0f} % of the images. (This "
+    "network never learned with dropout; one that did would contradict itself less.)"
 )
 
 # %% mode-saw [markdown]

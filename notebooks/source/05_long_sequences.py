@@ -234,8 +234,8 @@ table.assign(mean=table.mean(axis=1)).rename_axis(columns="EBLL minus LwF at the
 # %% accumulate-claim tags=["hidden"]
 claim = ebll.course.main_job("claims").set_index("id").loc["C9"]
 ebll.course.say(
-    f"With more seeds (claim C9 of the main job): {claim.statement} **{claim.verdict.capitalize()}**. Its alpha is that of "
-    "this notebook, and it was chosen with this very sequence among others, on other seeds."
+    f"With more seeds (claim C9 of the main job): {claim.statement} **{claim.verdict.capitalize()}**. Its alpha is "
+    "that of this notebook, and it was chosen with this very sequence among others, on other seeds."
 )
 
 # %% accumulate-saw [markdown]
@@ -398,8 +398,7 @@ ebll.course.checks.encoder_bytes(my_encoder_bytes)
 # %% bytes
 encoder = 4 * (256 * 64 + 64)
 operator = sum(parameter.nbytes for parameter in learner.operator.parameters())
-first = starts[0].net
-ewc = ebll.EWC(fisher_samples=8).consolidate(first, 0, tasks[0], None, 0).bytes()  # any Fisher will do: its size counts
+ewc = ebll.EWC(fisher_samples=8).consolidate(starts[0].net, 0, tasks[0], None, 0).bytes()  # its size alone counts
 pixels = pd.Series([task.train.inputs[:, 0].numel() for task in tasks[:3]])
 kept_bytes = {
     "lwf": [0, 0, 0],
@@ -437,7 +436,8 @@ kept = pd.concat([results.accuracy.query("method in ('lwf', 'ebll')"), *replay_r
 kept = kept.assign(learned=kept["after"].map({task.name: i for i, task in enumerate(tasks, start=1)}))
 ebll.plots.over_setting(
     kept.assign(percent=100 * kept["accuracy"]), "learned", {"percent": "letters, %"}, by="method", log=False,
-    xlabel="tasks learned", title="Letters kept by encoders, and by three stored images of each class (MLP)", caption="Test data",
+    xlabel="tasks learned", caption="Test data",
+    title="Letters kept by encoders, and by three stored images of each class (MLP)",
 )  # fmt: skip
 
 # %% bytes-saw [markdown]

@@ -361,8 +361,8 @@ pd.DataFrame({"without further options": rows})
 # AlexNet on the paper's sets, which do not come with it; its settings there are the published ones and were not tuned by us.
 # Here is that layout with the runs of this notebook. A pair goes by its new task: *old* is the accuracy on pictures once
 # letters was learned, *new* that on letters. In brackets stands the difference to the best that the column can have (ref.):
-# feature extraction for the old task, fine-tuning for the new one. After ± stands half of a 95 % interval (M9), wide with
-# three seeds, beyond 100 % in places: what EBLL loses to the reference is undecided.
+# feature extraction for the old task, fine-tuning for the new one. After ± stands half of an
+# interval (M9), wide with three seeds, in places beyond the scale: what EBLL loses to the reference is undecided.
 
 # %% unknown-layout
 pair = ebll.reproduce.plan.Experiment("own", ("pictures", "letters"))
