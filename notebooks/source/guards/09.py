@@ -26,3 +26,8 @@ assert abs(without - whole[without.index]).max() > 0.02 * whole.max(), "and then
 assert plan.exit_code == 0, "the plan goes on"
 for name in ("imagenet", "flowers"):
     assert ebll.paper.PHOTO_SETS[name].source in plan.output.replace("\n", ""), "and names the place to get them"
+
+# %% unknown-layout
+kept = results.accuracy.query("after == 'letters' and task == 'pictures'").set_index(["method", "seed"])["accuracy"]
+_, low, high = ebll.metrics.confidence_interval(kept["ebll"] - kept["feature-extraction"])
+assert low < 0 < high, "undecided"
