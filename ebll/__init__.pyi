@@ -11,7 +11,6 @@ from . import (
     config as config,
     course as course,
     data as data,
-    environment as environment,
     errors as errors,
     executors as executors,
     fisher as fisher,

@@ -19,6 +19,7 @@ __all__ = [
     "check_choice",
     "check_count",
     "check_number",
+    "choose_device",
     "expanded",
 ]
 
@@ -124,3 +125,14 @@ def check_count(value: object, name: str, *, low: int = 1, high: float = math.in
 
 def _next(hint: str) -> str:
     return f" {hint}" if hint else ""
+
+
+def choose_device(name: str) -> str:
+    """ "auto" is the GPU where torch sees one, else the processor; "cuda", or "cuda:1", without a GPU is refused."""
+    kind = name if name.startswith("auto") else name.partition(":")[0]
+    check_choice(kind, ("auto", "cpu", "cuda"), "Device")
+    import torch
+
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError("Device: 'cuda' was asked for, but torch sees no GPU here. Use 'cpu', or 'auto'.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -16,18 +16,16 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ebll.errors import EbllError, InputError
 
-__all__ = ["completed", "count", "dask_executor", "default_workers", "preload"]
+__all__ = ["completed", "default_workers", "preload"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 START = "forkserver" if sys.platform == "linux" else "spawn"
-LOOK = 0.2  # seconds between two looks at what processes have counted
-REACH = 10.0  # seconds after which a Dask scheduler that does not answer counts as unreachable
 _LOST = ("BrokenProcessPool", "BrokenThreadPool", "BrokenExecutor", "CancelledError", "KilledWorker", "CommClosedError")
 _IN_A_SCRIPT = (
     'In a script, start processes under `if __name__ == "__main__":`, since the processes read the script too.'
@@ -60,7 +58,6 @@ def completed(
     *,
     executor: Executor | None = None,
     workers: int | None = None,
-    on_count: Callable[[float], object] | None = None,
 ) -> Generator[tuple[Item, Result], None, None]:
     """Yield (item, function(item)) as they are done, in no fixed order.
 
@@ -69,8 +66,6 @@ def completed(
         executor: anything whose `submit` returns a `concurrent.futures.Future`, such as a Dask client's
             `get_executor()`; None for processes of this machine.
         workers: how many processes; as many as cores, at most 8, if None; 1 runs everything in this process.
-        on_count: called in this thread, as items count or a few times a second, with the sum of what they have passed
-            to `count`. On an executor of the caller's nothing is counted.
 
     Closing the generator, or Ctrl-C inside it, cancels what has not begun and ends local processes at once. Where the
     caller's own work may be interrupted between two results, use `with contextlib.closing(completed(...)) as results`:
@@ -83,7 +78,8 @@ def completed(
     """
     items, workers = list(items), workers or default_workers()
     if executor is None and workers == 1:
-        yield from _in_this_process(function, items, on_count)
+        for item in items:
+            yield item, function(item)
         return
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise InputError(
@@ -91,12 +87,10 @@ def completed(
             f"Dask client; got {type(executor).__name__}."
         )
     lost: BaseException | None = None
-    came = False
+    came, local = False, executor is None
     with contextlib.ExitStack() as stack:
-        total = None
-        if executor is None and items:
-            total = multiprocessing.get_context(START).Value("d", 0.0)
-            executor = stack.enter_context(_processes(min(workers, len(items)), total))
+        if local and items:
+            executor = stack.enter_context(_processes(min(workers, len(items))))
         futures: dict[Future, Item] = {}
         try:
             try:
@@ -107,9 +101,7 @@ def completed(
                 lost = error
             pending = set(futures)
             while pending:
-                done, pending = wait(pending, timeout=LOOK if on_count else None, return_when=FIRST_COMPLETED)
-                if on_count and total is not None:
-                    on_count(total.value)
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
                     error = CancelledError() if future.cancelled() else future.exception()
                     if error is None:
@@ -123,71 +115,18 @@ def completed(
             for future in futures:
                 future.cancel()
     if lost is not None:
-        raise EbllError(_words_for(lost, workers if total is not None else None, came)) from lost
-
-
-def count(amount: float = 1.0) -> None:
-    """In a function that `completed` runs: add to the number that `on_count` is called with."""
-    _add(amount)
+        raise EbllError(_words_for(lost, workers if local else None, came)) from lost
 
 
 @contextlib.contextmanager
-def dask_executor(address: str) -> Iterator[Executor]:
-    """The executor of a Dask cluster, by the address of its scheduler, such as tcp://10.0.0.1:8786.
-
-    Raises:
-        EbllError: Dask is not installed, or the scheduler does not answer.
-        InputError: this is no address.
-    """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise EbllError('Dask is not installed. It comes with: pip install "ebll[scale]"') from None
-    try:
-        client = Client(address, timeout=REACH, set_as_default=False)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"The address of a Dask scheduler looks like tcp://10.0.0.1:8786; got {address!r}.") from error
-    except OSError as error:  # TimeoutError is one
-        raise EbllError(f"The Dask scheduler at {address} does not answer. Is it running, at this address?") from error
-    try:
-        yield client.get_executor()
-    finally:
-        with contextlib.suppress(Exception):  # the cluster may be gone
-            client.close(timeout=1)
-
-
-_add: Callable[[float], None] = lambda amount: None  # noqa: E731 - replaced while something counts
-
-
-def _in_this_process(
-    function: Callable[[Item], Result], items: Iterable[Item], on_count: Callable[[float], object] | None
-) -> Generator[tuple[Item, Result], None, None]:
-    global _add
-    total = 0.0
-
-    def add(amount: float) -> None:
-        nonlocal total
-        total += amount
-        if on_count:
-            on_count(total)
-
-    before, _add = _add, add
-    try:
-        for item in items:
-            yield item, function(item)
-    finally:
-        _add = before
-
-
-@contextlib.contextmanager
-def _processes(workers: int, total: Any) -> Iterator[Executor]:
+def _processes(workers: int) -> Iterator[Executor]:
     """A pool whose processes end at once when the block ends, whatever they do."""
     context = multiprocessing.get_context(START)
     if START == "forkserver":  # its imports take seconds: wait for them here, where Ctrl-C is heard
         first = context.Process()
         first.start()
         first.join()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(total,))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
         yield pool
     finally:
@@ -196,20 +135,13 @@ def _processes(workers: int, total: Any) -> Iterator[Executor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(total: Any) -> None:
+def _start_worker() -> None:
     """Ctrl-C is the parent's to handle; one thread a worker, so that two workers use two cores and numbers repeat."""
     import torch  # here, so that workers can be started before their parent has imported it
 
-    global _add
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def add(amount: float) -> None:
-        with total.get_lock():
-            total.value += amount
-
-    _add = add
 
 
 def _end_with_parent() -> None:

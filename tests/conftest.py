@@ -100,8 +100,8 @@ def live(monkeypatch):
 
     monkeypatch.setenv("EBLL_STATIC", "0")
     monkeypatch.setattr("ebll.widgets.base.event_loop", lambda: LOOP)
-    monkeypatch.setattr("ebll.widgets.base.SLICE", 0.0)
-    monkeypatch.setattr("ebll.widgets.forgetting.FRAME", 0.0)
+    monkeypatch.setattr("ebll.widgets.settings_widget.SLICE", 0.0)
+    monkeypatch.setattr("ebll.widgets.settings_widget.FRAME", 0.0)
     monkeypatch.setattr("ebll.widgets.chart._converted", plain_picture)
 
 

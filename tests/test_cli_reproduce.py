@@ -12,8 +12,7 @@ from tiny_plan import SEQUENCES, SETTINGS, profile, reproduce, tiny
 
 from ebll import reproduce as main_job
 from ebll.errors import DataMissing, TrainingDiverged
-from ebll.executors import completed
-from ebll.reproduce.jobs import jobs_of, run_job
+from ebll.reproduce.jobs import jobs_of
 from ebll.reproduce.plan import PROFILES
 from ebll.settings import MAIN_METHODS
 
@@ -124,7 +123,7 @@ def test_a_job_that_stops_keeps_its_own_tables_beside_an_earlier_result(tmp_path
         (tmp_path / name).write_text("earlier")
 
     def stop(share):
-        if share > 0.5:  # the first of two jobs has come to its end
+        if share >= 0.5:  # the first of two jobs has come to its end
             raise KeyboardInterrupt
 
     with tiny(), pytest.raises(KeyboardInterrupt):
@@ -165,18 +164,6 @@ def test_where_every_run_diverges_they_are_told(tmp_path, monkeypatch):
     monkeypatch.setitem(PROFILES, "hot", hot)
     with pytest.raises(TrainingDiverged, match="all runs that begin with letters"):
         main_job.reproduce("hot", out=tmp_path, workers=1)
-
-
-@pytest.mark.parametrize("changes", [{}, {"ewc_strength": 1e12}], ids=["all end", "EWC diverges"])
-def test_the_runs_of_a_job_are_counted_one_by_one_also_those_that_a_longer_run_begins_with(changes):
-    own = dataclasses.replace(profile(**changes), experiments=SEQUENCES)
-    (job,) = jobs_of(own, ["finetune", "ewc"], range(90, 91))
-    counted = []
-    ((_, tables),) = completed(run_job, [job], workers=1, on_count=counted.append)
-    # Three methods, of which one is the reference, on letters-mnist; and on the sequence, of which a pair is read off.
-    assert counted == [1, 2, 3, 5, 7, 9]
-    assert job.runs == 9
-    assert bool(tables.failures) == bool(changes)
 
 
 def test_the_costliest_jobs_are_begun_first():

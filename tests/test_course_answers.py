@@ -270,22 +270,11 @@ def train_mode(net, inputs, t, temperature):
         return torch.softmax(net(inputs, t) / temperature, dim=1)
 
 
-def eval_left_on(net, inputs, t, temperature):
-    net.eval()
-    with torch.no_grad():
-        return torch.softmax(net(inputs, t) / temperature, dim=1)
-
-
 def gradient_kept(net, inputs, t, temperature):
     net.eval()
     answer = torch.softmax(net(inputs, t) / temperature, dim=1)
     net.train()
     return answer
-
-
-def flags_left_off(net, inputs, t, temperature):
-    net.requires_grad_(False)
-    return gradient_kept(net, inputs, t, temperature)
 
 
 def fisher_of_the_batch(net, parameters, inputs):

@@ -5,20 +5,21 @@ from IPython.core.interactiveshell import InteractiveShell
 from messages import raises
 
 import ebll
-from ebll import course, environment
+from ebll import course
 from ebll.config import NEW_TASK_IMAGES
+from ebll.course import notebook
 from ebll.errors import EbllError
 
 
 def test_what_is_missing_or_unfit_is_said_with_the_way_on(monkeypatch):
-    environment.check_environment()
+    notebook.check_environment()
     listed = ["no-such-package>=1", "numpy>=900", "pandas", 'gone>=1; extra == "test"', 'gone; python_version < "3"']
-    monkeypatch.setattr(environment.metadata, "requires", lambda name: listed)
-    version = environment.metadata.version("numpy")
+    monkeypatch.setattr(notebook.metadata, "requires", lambda name: listed)
+    version = notebook.metadata.version("numpy")
     with raises(
         EbllError, "no-such-package is not installed", f"numpy is {version}", "numpy>=900", "make lab"
     ) as caught:
-        environment.check_environment()
+        notebook.check_environment()
     assert [name for name in ("pandas", "gone") if name in str(caught.value)] == []
 
 

@@ -1,9 +1,8 @@
-"""Items mapped over processes and executors: equal results, counting, lost workers, and an end that leaves nothing."""
+"""Items mapped over processes and executors: equal results, lost workers, and an end that leaves nothing."""
 
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,16 +14,13 @@ import pytest
 import torch
 from messages import raises
 
-from ebll import executors
 from ebll.errors import EbllError, InputError
-from ebll.executors import completed, count, dask_executor
+from ebll.executors import completed
 
 WAIT = 60  # seconds after which something hangs
 
 
 def squared(item):
-    for _ in range(item):
-        count(0.5)
     return item * item
 
 
@@ -59,25 +55,9 @@ def test_every_item_comes_with_its_result_wherever_it_runs():
 
 
 @pytest.mark.slow
-def test_processes_have_one_thread_ignore_ctrl_c_and_are_counted():
-    told = []
-    assert dict(completed(squared, range(20), workers=2, on_count=told.append)) == {i: i * i for i in range(20)}
-    assert told == sorted(told)
-    assert told[-1] == 0.5 * sum(range(20))
+def test_processes_have_one_thread_and_ignore_ctrl_c():
+    assert dict(completed(squared, range(20), workers=2)) == {i: i * i for i in range(20)}
     assert dict(completed(threads, range(2), workers=2)) == {0: (1, True), 1: (1, True)}
-
-
-def test_counting_in_this_process_stops_with_what_the_callback_raises():
-    told = []
-    list(completed(squared, range(4), workers=1, on_count=told.append))
-    assert told == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
-
-    def stop(total):
-        if total >= 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        list(completed(squared, range(100), workers=1, on_count=stop))
 
 
 @pytest.mark.parametrize("options", [{"workers": 1}, {"executor": ThreadPoolExecutor(1)}], ids=["here", "threads"])
@@ -171,18 +151,3 @@ def test_processes_end_with_their_parent(tmp_path, how):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(parent.pid, signal.SIGKILL)
-
-
-@pytest.mark.slow
-def test_a_dask_scheduler_that_is_not_there_is_told_in_words(monkeypatch):
-    with pytest.MonkeyPatch.context() as patch, raises(EbllError, 'pip install "ebll[scale]"'):
-        patch.setitem(sys.modules, "distributed", None)
-        dask_executor("tcp://127.0.0.1:1").__enter__()
-    pytest.importorskip("distributed")
-    monkeypatch.setattr(executors, "REACH", 1.0)
-    with socket.socket() as taken:  # bound, and nobody listens
-        taken.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        for kind, given in ((EbllError, address), (InputError, "foo://127.0.0.1:3"), (InputError, "")):
-            with pytest.raises(kind, match=given or "got ''"), dask_executor(given):
-                pass

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "ebll"
 # Lowest first: a module, or a folder of modules, imports only from lines above its own, or from its own folder.
 LEVELS = [
     {"errors", "losses"},
-    {"data", "environment", "executors", "files", "metrics", "seeds", "settings"},
+    {"data", "executors", "files", "metrics", "seeds", "settings"},
     {"autoencoder", "networks", "plots"},
     {"fisher"},
     {"methods"},
@@ -71,7 +71,6 @@ IMAGES = "torchvision sklearn skimage mlxtend matplotlib"
 SPARED = {  # code -> packages that it does not load
     "import ebll.data; ebll.data.task_table()": f"torch {IMAGES}",
     "import ebll; [ebll.load_task(name) for name in ('mnist', 'digits', 'letters', 'textures')]": f"pandas {IMAGES}",
-    "import ebll; ebll.environment.check_environment()": "torch",
     "import ebll; ebll.run_sequence": "pandas matplotlib seaborn",
     "import ebll; ebll.plots": "seaborn matplotlib.pyplot",
     "import ebll; ebll.widgets.run": "altair seaborn",

@@ -49,6 +49,7 @@ def test_numbers_in_words():
     for made, text in [
         (words.seeds_words([5, 5]), "5 seeds"),
         (words.seeds_words([1, 1]), "one seed"),
+        (words.seeds_words([0]), ""),
         (words.seeds_words([1, 5, 0]), "1 to 5 seeds"),
         (words.course(pd.Series([0.0, 2, 4])), "0 at 0, 4.00 at 2"),
         (words.course(pd.Series([0, 17.2, 3.1])), "0 at 0, highest 17.2 at 1, 3.10 at 2"),
@@ -255,6 +256,10 @@ def test_over_setting_by_hand():
     assert drawn["value"].tolist() == pytest.approx([5, 10, 11, 12, 20, np.nan, 1, 1, 1, 2], nan_ok=True)
     assert "over code: EBLL 5.00 at 2; mine 11.0 at 2, 20.0 at 8; Joint training, level: 90.0." in figure.alt
     assert " Validation data; 1 to 3 seeds and their mean. " in figure.alt
+    computed = over(table.groupby(["code", "kind"], as_index=False).mean().assign(seed=None), caption="Means.")
+    assert computed.table["mean"].tolist() == [5, 11, 20, 1, 2]
+    assert len(computed.axes[0].lines) == 2, "no line for a seed"
+    assert " Means. " in computed.alt
     figure = over(table, ["accuracy"], references={"4 x": {"accuracy": {2: 8.0, 4: 16.0}}})
     assert figure.table.query("kind == '4 x'")[["code", "mean"]].to_numpy().tolist() == [[2, 8], [4, 16]]
     line = figure.axes[0].lines[-1]

@@ -1,16 +1,15 @@
 """The sweep explorer without a front end: its view, lines of code, a folder that grows, and what must not leak."""
 
-import asyncio
 import gc
 
 import pytest
 from messages import raises, review
 from sweep_rig import PAIR, result, swept, whole
-from widget_rig import LOOP, until, wait, widgets_alive
+from widget_rig import wait, widgets_alive
 
 import ebll
 from ebll.errors import InputError
-from ebll.sweeps import Store, Sweep, SweepTables, explorer, maps as maps_module
+from ebll.sweeps import Store, Sweep, SweepTables, maps as maps_module
 from ebll.sweeps.view import complete_view, content
 
 NEAR = 'tasks="letters-mnist"'
@@ -81,42 +80,19 @@ def test_a_line_of_code_is_taken_and_one_that_cannot_be_is_told(build):
         build(hide=["recon_wieght"])
 
 
-def test_a_folder_that_grows_is_followed_to_its_end_and_the_choice_stays(build, found, tmp_path, monkeypatch):
-    monkeypatch.setattr(explorer, "POLL", 0.0)
+def test_a_folder_that_is_being_filled_shows_what_is_there(build, found, tmp_path):
     store = Store(tmp_path / "out" / "store")
     store.plan(found.configs)
     widget = build(tmp_path / "out")
     assert (len(widget.maps.runs), widget.maps.planned) == (0, 90)
-    widget.root.view = widget.view | {"alpha": 10.0}
     for config in found.configs[:60]:
         store.put(found.results[config])
-    until(lambda: len(widget.maps.runs) == 60, "60 runs")
-    assert len(widget.root.content["runs"]["seed"]) == 60
-    assert "60 of 90 runs so far" in widget.drawing().caption
-    assert widget.view["alpha"] == widget.root.view["alpha"] == 10.0
-    assert not widget.look()
+    half = build(tmp_path / "out")
+    assert len(half.root.content["runs"]["seed"]) == len(half.maps.runs) == 60
+    assert "60 of 90 runs so far" in half.drawing().caption
     for config in found.configs[60:]:
         store.put(found.results[config])
-    LOOP.run_until_complete(asyncio.wait_for(widget._follower, 60))
-    assert widget.root.content == build(view=widget.view).root.content
-    assert build()._follower is None
-    assert build(tmp_path / "out")._follower is None, "nothing is missing"
-    store.plan([*found.configs, *swept({"tasks": [PAIR], "alpha": [3.0], "seed": [0]}).configs])
-    assert widget.look()
-    assert widget.maps.planned == 91
-
-
-def test_a_fault_while_it_grows_is_told_once_and_kept(live, found, tmp_path, monkeypatch):
-    monkeypatch.setattr(explorer, "POLL", 0.0)
-    store = Store(tmp_path)
-    store.plan(found.configs)
-    widget = ebll.widgets.sweep_explorer(tmp_path)
-    monkeypatch.setattr(explorer, "content", lambda maps: 1 / 0)
-    store.put(next(iter(found.results.values())))
-    until(lambda: widget._follower.done(), "the fault")
-    assert [type(error) for error in widget.errors] == [ZeroDivisionError]
-    assert "ZeroDivisionError" in widget.root.wrong
-    widget.close()
+    assert build(tmp_path / "out").root.content == build().root.content
 
 
 def test_widgets_that_are_closed_leave_nothing_behind(live, found, tmp_path):
@@ -128,7 +104,6 @@ def test_widgets_that_are_closed_leave_nothing_behind(live, found, tmp_path):
         widget = ebll.widgets.sweep_explorer(sweep)
         widget.close()
     wait()
-    assert widget._follower.cancelled()
     gc.collect()
     assert widgets_alive() == before
 

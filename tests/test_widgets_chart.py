@@ -1,5 +1,6 @@
 """The interactive charts without a browser: specifications, data sets, texts, and the static twin."""
 
+import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -16,7 +17,17 @@ from PIL import Image
 
 from ebll.errors import InputError, OutputError
 from ebll.recording import Recorder
-from ebll.widgets import Chart, Drawing, Explored, SubmanifoldConfig, explored_drawing, lab_drawing
+from ebll.widgets import (
+    Change,
+    Chart,
+    Drawing,
+    Explored,
+    LabConfig,
+    LabRun,
+    SubmanifoldConfig,
+    explored_drawing,
+    lab_drawing,
+)  # fmt: skip
 from ebll.widgets.chart import packed, spec_of
 from ebll.widgets.charts import CHARTS, compiled
 from ebll.widgets.lab_view import answers_of
@@ -35,14 +46,24 @@ def curves(*methods, **more):
     return pd.concat(parts, ignore_index=True).assign(**more)
 
 
-def lab(rows=None, **more):
-    texts = {"alt": "Two tasks & three methods.", "heading": "letters → mnist", "caption": "One run a method."}
-    return lab_drawing(curves() if rows is None else rows, **{"old": "letters", "new": "mnist", **texts, **more})
+def made_of(rows, predictions=(), old="letters", new="mnist", **more):
+    """A lab run that has these rows."""
+    made = LabRun(LabConfig(old=old, new=new, methods=tuple(rows["method"].unique()) or "lwf"), **more)
+    for method, own in rows.groupby("method", sort=False):
+        recorder = made.recorders[method] = Recorder(curve_rows=own.drop(columns="method").to_dict("records"))
+        recorder.prediction_rows += predictions
+    return made
+
+
+def lab(rows=None, *, terms_of="", beside=None, **more):
+    made = made_of(curves() if rows is None else rows, **more)
+    return lab_drawing(made, terms_of, {name: made_of(one) for name, one in (beside or {}).items()})
 
 
 @pytest.fixture(scope="module")
 def drawing():
-    return lab(terms_of="ebll", changes=[(10, "alpha 0")], diverged=["lwf"])
+    made = lab(terms_of="ebll", changes=[Change(10, "alpha", 0.0)], diverged={"lwf"})
+    return dataclasses.replace(made, alt="Two tasks & three methods.", caption="One run a method.")
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -78,31 +99,31 @@ def test_the_data_that_come_in_are_those_of_the_chart_in_a_file_and_on_a_page(dr
 
 
 def test_answers_are_told_when_they_change_and_images_of_a_class_stand_together():
-    """Seven images of a, one of b: a has two columns of at most five; b comes 0.4 of a column later."""
-    recorder = Recorder()
-    for step, predicted in {0: "abbaaaaa", 3: "abaaaaab", 6: "aabaaaab"}.items():
-        recorder.prediction_rows.append({"step": step, "label": list("aabaaaaa"), "predicted": list(predicted)})
-    found = answers_of(recorder)
+    """Seven images of a, one of b: a has two columns of at most five."""
+    answers = {0: "abbaaaaa", 3: "abaaaaab", 6: "aabaaaab"}
+    rows = [{"step": at, "label": list("aabaaaaa"), "predicted": list(said)} for at, said in answers.items()]
+    found = answers_of(Recorder(prediction_rows=rows))
     first, later = found[:8], found[8:]
-    assert first[["x", "y"]].to_numpy().tolist() == [[0, 0], [0, 1], [2.4, 0], [0, 2], [0, 3], [0, 4], [1, 0], [1, 1]]
+    assert first["column"].tolist() == ["a 0", "a 0", "b 0", "a 0", "a 0", "a 0", "a 1", "a 1"]
+    assert first["row"].tolist() == [0, 1, 0, 2, 3, 4, 0, 1]
     assert first["state"].tolist() == ["right", "wrong", *6 * ["right"]]
     assert later.to_numpy().tolist() == [
-        [3, 2.4, 0, "b", "a", "lost"], [3, 1, 1, "a", "b", "lost"],
-        [6, 0, 1, "a", "a", "right"], [6, 2.4, 0, "b", "b", "right"],
+        [3, "b 0", 0, "b", "a", "lost"], [3, "a 1", 1, "a", "b", "lost"],
+        [6, "a 0", 1, "a", "a", "right"], [6, "b 0", 0, "b", "b", "right"],
     ]  # fmt: skip
-    drawn = lab(curves().replace({"step": {10: 3, 20: 6}}), answers=found, terms_of="lwf")
+    drawn = lab(curves().replace({"step": {10: 3, 20: 6}}), predictions=rows, terms_of="lwf")
     shown = {}
     for drawn.moment in (0.0, 3.0, None):
         root = ElementTree.fromstring(drawn.svg())
         group = next(one for one in root.iter() if "answers_layer_1_marks" in one.get("class", ""))
-        shown[drawn.moment] = ["".join(one.itertext()) for one in group]
+        shown[drawn.moment] = [text for one in group if (text := "".join(one.itertext()))]
     assert shown == {0.0: ["b"], 3.0: ["b", "a", "b"], None: ["b"]}
     assert answers_of(None).empty
     assert answers_of(Recorder()).empty
 
 
 def test_axes_are_those_of_the_run_on_show_not_of_one_that_ran_away():
-    made = lab(beside=curves("lwf", run="before", feature_distance=1e9))
+    made = lab(beside={"before": curves("lwf", feature_distance=1e9)})
     assert made.settings["top"] == 10.0
     assert set(made.data["curves"]["run"]) == {"", "before"}
     settings = lab(curves(feature_distance=[np.inf] + 8 * [3.0]), steps=50).settings
@@ -114,7 +135,7 @@ def test_accuracies_are_zoomed_to_whole_tens_around_all_that_is_drawn():
     rows = curves("lwf", accuracy=[0.85, 0.72, 0.651], accuracy_new=[np.nan, 0.99, 0.3])
     settings = lab(rows).settings
     assert (settings["old_range"], settings["new_range"]) == ([60.0, 90.0], [20.0, 100.0])
-    beside = curves("lwf", run="before", accuracy=0.649, accuracy_new=0.04)
+    beside = {"before": curves("lwf", accuracy=0.649, accuracy_new=0.04)}
     settings = lab(rows, beside=beside).settings
     assert (settings["old_range"], settings["new_range"]) == ([50.0, 90.0], [0.0, 100.0])
     assert lab(rows.iloc[:0]).settings["old_range"] == [0.0, 100.0]

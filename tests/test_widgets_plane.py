@@ -1,10 +1,13 @@
 """The plane: three runs as the library makes them, axes along which the code stands still, and the widget around it."""
 
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from messages import refused
+from PIL import Image
 from tiny import same, state
 from widget_rig import move, settle, wait
 
@@ -106,6 +109,7 @@ def test_a_still_drawing_has_three_moments_and_a_live_one_all(made):
     assert sorted(still.data["marks"]["step"].unique()) == [0, 4, 20]
     assert sorted(live.data["marks"]["step"].unique()) == steps
     assert live.settings["moments"] == []
+    assert Image.open(BytesIO(still.png())).width > 500
     last = made.curves.query("method == 'lwf'").iloc[-1]
     assert f"LwF: {100 * last.accuracy:.0f} % of the moons" in live.alt
 

@@ -24,8 +24,7 @@ from ebll.cli.options import (
 )
 from ebll.config import RunConfig
 from ebll.data.catalog import TASKS, load_task, task_table
-from ebll.environment import choose_device
-from ebll.errors import OutputError, TrainingDiverged, check_choice
+from ebll.errors import OutputError, TrainingDiverged, check_choice, choose_device
 from ebll.executors import default_workers, preload
 from ebll.files import prepare_folder
 from ebll.paper.plan import SEQUENCES, PaperSettings, units_of
@@ -192,16 +191,14 @@ def _show(made: Run, single_task: Sequence[float]) -> None:
         "ebll sweep alphas.toml",
         "ebll sweep alphas.toml --dry-run",
         "ebll sweep alphas.toml --out results --workers 4",
-        "ebll sweep alphas.toml --dask tcp://10.0.0.1:8786",
     )
 )
 @click.argument("file", type=click.Path(), metavar="FILE.toml")
 @click.option("--out", metavar="DIR", help="Folder for table.csv, curves.csv and the store.  [default: out/FILE]")
 @workers_option
 @device_option
-@click.option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster, to be used in place of processes.")
 @click.option("--dry-run", is_flag=True, help="Say how many runs there are and how many are done, and do nothing.")
-def sweep(file: str, out: str | None, dask: str | None, dry_run: bool, **options: Any) -> None:
+def sweep(file: str, out: str | None, dry_run: bool, **options: Any) -> None:
     """Run a grid of hyperparameters from a TOML file.
 
     Every combination of the settings in the file is run once; a table of numbers and one of curves are written.
@@ -216,7 +213,6 @@ def sweep(file: str, out: str | None, dask: str | None, dry_run: bool, **options
     Any setting of a run can stand in the table [grid], alone or as a list. Every run is kept in DIR/store as it ends:
     after Ctrl-C, a crash or an added value, the same command does only what is missing.
     """
-    from ebll.executors import dask_executor
     from ebll.sweeps import Sweep, configs_of, load_sweep, sweep as run_all
 
     folder, configs = Path("out", Path(file).stem) if out is None else Path(out), configs_of(Path(file))
@@ -228,15 +224,13 @@ def sweep(file: str, out: str | None, dask: str | None, dry_run: bool, **options
         click.echo(f"damaged, so its run counted as not done: {store / 'runs' / name}", err=True)
     if dry_run:
         return
-    with contextlib.ExitStack() as stack:
-        executor = stack.enter_context(dask_executor(dask)) if dask is not None else None
-        progress = stack.enter_context(Progress())
+    with Progress() as progress:
 
         def step(now: int, total: int) -> None:
             progress.at(now / max(1, total), f"{now} of {total} runs")
 
         try:
-            found = run_all(configs, store=store, executor=executor, progress=step, **options)
+            found = run_all(configs, store=store, progress=step, **options)
         except KeyboardInterrupt as error:
             error.add_note(f"Finished runs are kept in {store}; the same command goes on.")
             raise

@@ -1,4 +1,4 @@
-"""Exercises on accuracies: nearest class means, M5 and M6, the front of a sweep, a winner's shrinkage, alpha."""
+"""Exercises on accuracies: nearest class means, M5, the front of a sweep, a winner's shrinkage, alpha."""
 
 from __future__ import annotations
 
@@ -39,20 +39,6 @@ def forgetting(m: Array) -> Wrong:
         "sign": [-drops.mean(), -drops.sum() / len(m)],
         "percent": [100 * drops.mean()],
         "sum": [drops.sum()],
-    }
-
-
-@exercise("M6", metrics.backward_transfer, _matrices)
-def backward_transfer(m: Array) -> Wrong:
-    """For each old task the accuracy at the end minus the accuracy just after learning, then the mean."""
-    drops, _, learned = _lost(m)
-    return {
-        "sign": [learned.mean(), learned.sum() / len(m), learned.sum()],
-        "all-tasks": [-learned.sum() / len(m)],
-        "best": [-drops.mean()],
-        "forgetting": [drops.mean()],
-        "percent": [-100 * learned.mean()],
-        "sum": [-learned.sum()],
     }
 
 

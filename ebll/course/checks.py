@@ -7,7 +7,6 @@ right spelling passes; random state and modes are left as they were.
 """
 
 from ebll.course.accuracies import (
-    backward_transfer,
     forgetting,
     nearest_mean,
     pareto_front,
@@ -19,19 +18,25 @@ from ebll.course.distances import (
     autoencoder_loss,
     code_distance,
     pca_reconstruction,
-    reconstruction_error,
 )
 from ebll.course.exercise import CheckFailed
 from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
-from ebll.course.sizes import encoder_bytes, recon_weight, recorded_bytes
+from ebll.course.sizes import converted_weight, encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.steps import ebll_training, feature_shift
-from ebll.course.targets import distillation, find_the_bug, recorded_targets, soften, window_targets
+from ebll.course.targets import (
+    distillation,
+    find_the_bug,
+    original_targets,
+    recorded_targets,
+    soften,
+    window_targets,
+)
 
 __all__ = [
     "CheckFailed",
     "autoencoder_loss",
-    "backward_transfer",
     "code_distance",
+    "converted_weight",
     "distillation",
     "ebll_training",
     "encoder_bytes",
@@ -42,10 +47,10 @@ __all__ = [
     "largest_strength",
     "least_alpha",
     "nearest_mean",
+    "original_targets",
     "pareto_front",
     "pca_reconstruction",
     "recon_weight",
-    "reconstruction_error",
     "recorded_bytes",
     "recorded_targets",
     "replay_loss",

@@ -1,4 +1,4 @@
-"""Exercises on squared distances (E2a, E4), the objective of the autoencoder (E2), and PCA."""
+"""Exercises on squared distances (E4), the objective of the autoencoder (E2), and PCA."""
 
 from __future__ import annotations
 
@@ -34,12 +34,6 @@ def _half_square(now: Tensor, before: Tensor) -> Wrong:
         "absolute": [sizes.mean(), sizes.mean() / 2, d.abs().mean(), sizes.sum()],
         "axes": [d.square().mean(dim=1).sum() / 2, d.square().mean(dim=1).sum()],
     }
-
-
-@exercise("E2a", losses.reconstruction_error, lambda: _pairs(ROWS), gradient=("reconstructed",))
-def reconstruction_error(now: Tensor, before: Tensor) -> Wrong:
-    """Half the squared distance of each row, and the mean over the rows."""
-    return _half_square(now, before)
 
 
 @exercise("E4", losses.code_distance, lambda: _pairs(CODES), gradient=("code_now",))

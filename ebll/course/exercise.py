@@ -245,15 +245,6 @@ class Exercise:
                 self._fail("part-of-gradient", argument=name)
         if self.constant and call.carries:
             self._fail("keeps-gradient")
-        kept = [
-            [one for name, one in zip(self.takes, some, strict=True) if name not in self.changes]
-            for some in (call.arguments, case)
-        ]
-        modes, flags = zip(*map(_left, kept), strict=True)
-        if modes[0] != modes[1]:
-            self._fail("mode-left")
-        if flags[0] != flags[1]:
-            self._fail("flags-left")
 
 
 def exercise(*arguments: Any, **options: Any) -> Callable[[Callable[..., Wrong]], Exercise]:
@@ -302,13 +293,6 @@ def _unchanged(now: object, before: object) -> bool:
         alike = isinstance(now, type(before)) and (now.shape, now.dtype) == (before.shape, before.dtype)
         return alike and bool(((now == before) | (now != now) & (before != before)).all())  # NaN does not equal itself
     return now == before
-
-
-def _left(arguments: Sequence) -> tuple[list, list]:
-    """Mode of each part of the networks and the share that a dropout drops; which parameters take gradient."""
-    networks = [argument for argument in arguments if isinstance(argument, nn.Module)]
-    modes = [(part.training, getattr(part, "p", None)) for net in networks for part in net.modules()]
-    return modes, [parameter.requires_grad for net in networks for parameter in net.parameters()]
 
 
 def _only(parts: list) -> Any:

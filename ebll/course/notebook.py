@@ -8,20 +8,20 @@ import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from packaging.requirements import Requirement
 
 from ebll.comparison import Comparison, compare
 from ebll.config import NEW_TASK_IMAGES
 from ebll.data import Task
 from ebll.data.catalog import load_cut
-from ebll.environment import check_environment
-from ebll.errors import DataMissing, InputError, check_choice
+from ebll.errors import DataMissing, EbllError, InputError, check_choice
 from ebll.methods import Method
 from ebll.protocol import learn_first
 from ebll.recording import Snapshot
@@ -74,6 +74,26 @@ class Lesson:
         return compare(tasks, methods, settings=config.train, starts=starts, **options)
 
 
+def check_environment() -> None:
+    """Raise `EbllError` with what is missing or too old, and the command that installs it."""
+    problems = []
+    for wanted in map(Requirement, metadata.requires("ebll") or []):
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+            try:
+                here = metadata.version(wanted.name)
+            except metadata.PackageNotFoundError:
+                here = "not installed"
+            if here == "not installed" or not wanted.specifier.contains(here, prereleases=True):
+                problems.append(f"{wanted.name} is {here}; ebll needs {wanted}.")
+    if problems:
+        listed = "\n  ".join(problems)
+        raise EbllError(
+            f"This Python lacks something that the notebooks need:\n  {listed}\n"
+            "In the folder of the kit, `make lab` sets up a Python that has it all; or install it into this one with "
+            "`python -m pip install -e .` there, and restart the kernel."
+        )
+
+
 def setup(profile: str = "fast") -> Lesson:
     """Check the installed packages, fix the number of threads, and print versions and profile.
 
@@ -86,7 +106,7 @@ def setup(profile: str = "fast") -> Lesson:
     full = profile == "full"
     device = "cuda" if full and torch.cuda.is_available() else "cpu"
     names = ("ebll", "torch", "torchvision", "pandas", "matplotlib", "ipykernel")
-    print(", ".join(f"{name} {version(name)}" for name in names), f"on Python {platform.python_version()}")
+    print(", ".join(f"{name} {metadata.version(name)}" for name in names), f"on Python {platform.python_version()}")
     print(f"profile {profile}: {count} seeds on the {'GPU' if device == 'cuda' else 'processor'}")
     return Lesson(profile, range(count), device, None if full else NEW_TASK_IMAGES)
 

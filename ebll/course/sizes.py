@@ -43,6 +43,26 @@ def recorded_bytes(n: int, classes: list[int], sizes: list[int]) -> Wrong:
     }
 
 
+def _converted(weight: float, images: int, features: int, reduction: str) -> float:
+    return 2 * weight / features if reduction == "mean" else 2 * weight * images
+
+
+@exercise("E2a", _converted, lambda: [(0.3, 2, 4, "mean"), (0.3, 2, 4, "sum"), (0.1, 8, 256, "mean")])
+def converted_weight(w: float, n: int, m: int, reduction: str) -> Wrong:
+    """The lambda before E2a that weighs as much as the weight before MSELoss with this reduction."""
+    right, mean = _converted(w, n, m, reduction), reduction == "mean"
+    return {
+        "no-half": [right / 2],
+        "half-wrong-way": [right / 4],
+        "inverse": [w**2 / right],
+        "one-reduction": [2 * w / m, 2 * w * n],
+        "other-way-round": [_converted(w, n, m, "sum" if mean else "mean")],
+        "sum-per-image": [right if mean else 2 * w],
+        "mean-of-rows": [2 * w if mean else right],
+        "as-it-is": [w],
+    }
+
+
 def _weight(recon_weight: float, known: Tensor, other: Tensor) -> float:
     return recon_weight * (known.square().sum(dim=1).mean() / other.square().sum(dim=1).mean()).item()
 

@@ -33,10 +33,16 @@ def _softened(z: Tensor, theta: float) -> Wrong:
     }
 
 
-@exercise("E3a", losses.soften, lambda: [(NOW, 2.0), (normal(0, 4, 5), 3.5), (normal(0, 7, 4), 1.25)], read=tensor)
+LARGE = torch.tensor([[3000.0, 2880, 1500], [-3000, -2880, -1500]])  # exp is infinite, or a probability 0
+
+
+@exercise("E3a", losses.soften, lambda: [(NOW, 2.0), (normal(0, 4, 5), 3.5), (LARGE, 30.0)], read=tensor)
 def soften(z: Tensor, theta: float) -> Wrong:
     """Turn logits (batch, classes) into probabilities, softened by the temperature."""
-    return _softened(z, theta)
+    powers, probabilities = torch.exp(z / theta), torch.softmax(z, dim=1) ** (1 / theta)
+    return _softened(z, theta) | {
+        "out-of-range": [rows / rows.sum(dim=1, keepdim=True) for rows in (powers, probabilities)]
+    }
 
 
 def _answers() -> list[tuple]:
@@ -89,6 +95,34 @@ def recorded_targets(net: Network, inputs: Tensor, t: int, theta: float) -> Wron
     """The softened answers of head t to the inputs, from the network as it is, without dropout and gradient."""
     others = [_recorded(net, inputs, head, theta) for head in (-1, t + 1, t - 1, 0)]
     return _softened(_logits(net, inputs, t), theta) | {"other-head": others}
+
+
+def _side_by_side(nets: list[Network], inputs: Tensor, temperature: float) -> Tensor:
+    return torch.cat([_recorded(net, inputs, i, temperature) for i, net in enumerate(nets)], dim=1)
+
+
+def _checkpoints() -> list[tuple]:
+    """Networks just after one task to three, in eval mode."""
+    heads, cases = (2, 3, 4), []
+    for count, theta in ((2, 2.0), (3, 1.5), (1, 3.0)):
+        nets = [small_network(i, 3, heads[: i + 1]).eval() for i in range(count)]
+        cases.append((nets, normal(count, 3 + count, 3), theta))
+    return cases
+
+
+@exercise("E3a", _side_by_side, _checkpoints, read=tensor, constant=True)
+def original_targets(nets: list[Network], inputs: Tensor, theta: float) -> Wrong:
+    """The softened answers of each old head, from the network just after its task, side by side."""
+    logits = torch.cat([_logits(net, inputs, i) for i, net in enumerate(nets)], dim=1)
+    newest = [_logits(nets[-1], inputs, i) for i in range(len(nets))]
+    return {
+        "newest-teacher": [torch.cat([losses.soften(one, theta) for one in newest], dim=1)],
+        "own-head": [torch.cat([_recorded(net, inputs, 0, theta) for net in nets], dim=1)],
+        "across-heads": [losses.soften(logits, theta), torch.softmax(logits, dim=1)],
+        "plain": [_side_by_side(nets, inputs, 1.0)],
+        "sharpened": [_side_by_side(nets, inputs, 1 / theta)],
+        "logits": [logits, logits / theta],
+    }
 
 
 def _cut(stored: Tensor, size: int, top: Tensor, left: Tensor) -> Tensor:

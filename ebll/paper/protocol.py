@@ -29,8 +29,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ebll.data import Task
-from ebll.environment import choose_device
-from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, check_number, expanded
+from ebll.errors import DataMissing, InputError, RunStopped, TrainingDiverged, check_number, choose_device, expanded
 from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.paper.backbones import Backbone, load_backbone
 from ebll.paper.checkpoint import STAGE, STEP, load_checkpoint, save_checkpoint, write_tensors

@@ -274,7 +274,8 @@ def over_setting(
 ) -> Figure:  # fmt: skip
     """Draw quantities over a setting, such as accuracy over code size: a panel each, one above the other.
 
-    table       a row per setting, kind and seed, with columns `x`, `by`, `seed` and those in `ys`
+    table       a row per setting, kind and seed, with columns `x`, `by`, `seed` and those in `ys`; the seed is None for
+                what is computed without one, or is a mean
     ys          for each column its axis label, with the unit: {"accuracy": "accuracy, %", "share": "share missed"}
     by          column that tells lines apart; their styles are those of `styles`, numbers count as a setting's values
     references  lines to compare with: {"joint": {"accuracy": 91.2}} a level, {"1 / x": {"share": {1: 1.0, 8: 0.125}}}
@@ -288,7 +289,7 @@ def over_setting(
     drawn = _over_setting(table, x, ys, by, references)
     if log_y and not (drawn["mean"] > 0).all():
         raise InputError(f"log_y takes values above 0; the smallest given is {drawn['mean'].min():g}.")
-    looks = styles(drawn.loc[drawn["seed"].notna(), by])
+    looks = styles(drawn.loc[drawn["value"].notna(), by])
     for place, name in enumerate(references):
         grey = Style(name, SOFT, (0, (1 + 3 * place, 2)))
         looks.setdefault(name, dataclasses.replace(METHODS.get(name, grey), marker=""))

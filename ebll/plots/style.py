@@ -59,7 +59,7 @@ TERMS = {
 SPARE = (  # for methods that a reader adds, and other kinds of lines that have no order
     Style("", "#7f6a00", (0, (4, 1, 2, 1)), "p"),
     Style("", "#8a2f1b", (0, (7, 1, 1, 1, 1, 1)), "h"),
-    Style("", "#00757a", (0, (1, 1, 4, 1)), ">"),
+    Style("", "#5f7a00", (0, (1, 1, 4, 1)), "<"),
     Style("", "#a3123f", (0, (2, 2)), "d"),
     Style("", "#3d6b1f", (0, (8, 1.5, 2, 1.5)), "H"),
     Style("", "#1f4e5f", (0, (1, 1, 1, 1, 5, 1)), "8"),

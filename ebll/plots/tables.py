@@ -142,7 +142,7 @@ def by_seed(rows: pd.DataFrame, by: list[str], *values: str, **orders: Iterable[
     groups, names = rows.groupby(by), {value: f"{value}_mean" if len(values) > 1 else "mean" for value in values}
     means = {name: groups[value].transform("mean") for value, name in names.items()}
     rows = rows.rename(columns={values[0]: "value"}) if len(values) == 1 else rows
-    return in_order(rows.assign(**means, seeds=groups["seed"].transform("size")), [*by, "seed"], **orders)
+    return in_order(rows.assign(**means, seeds=groups["seed"].transform("count")), [*by, "seed"], **orders)
 
 
 def in_order(table: pd.DataFrame, by: list[str], **orders: Iterable[str]) -> pd.DataFrame:

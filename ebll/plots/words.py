@@ -59,7 +59,9 @@ def sentences(*parts: str) -> str:
 def seeds_words(counts: Iterable[int]) -> str:
     """Return of how many seeds a mean is: '5 seeds', '1 to 5 seeds' where some have none there, or 'one seed'."""
     found = sorted({int(n) for n in counts if n > 0})
-    if not found or found[-1] == 1:
+    if not found:  # means over seeds, or computed
+        return ""
+    if found[-1] == 1:
         return "one seed"
     return f"{found[0]} seeds" if len(found) == 1 else f"{found[0]} to {found[-1]} seeds"
 

@@ -21,8 +21,7 @@ import pandas as pd
 import torch
 
 from ebll.data import TASKS
-from ebll.environment import choose_device
-from ebll.errors import DataMissing, TrainingDiverged, check_choice, check_count
+from ebll.errors import DataMissing, TrainingDiverged, check_choice, check_count, choose_device
 from ebll.executors import completed, default_workers
 from ebll.files import prepare_folder, write_json, write_table, write_text
 from ebll.methods import METHODS, method_from
@@ -77,7 +76,7 @@ def reproduce(
     device        "auto", "cpu" or "cuda"
     methods       one name, or several, to run in place of `MAIN_METHODS`; close claims have no more seeds then
     workers       processes; as many as cores (at most 8) unless given, or one on a GPU
-    on_progress   called with the share of the runs that are done: 0 once all is checked, 1 before figures are made
+    on_progress   called with the share of the work that is done: 0 once all is checked, 1 before figures are made
     returns       an `Outcome`; if interrupted, the tables of finished jobs are in the folder `unfinished` of `out`, and
                   what an earlier run has left in `out` stays
     """
@@ -97,21 +96,18 @@ def reproduce(
     folder = prepare_folder(out)
     usual = default_workers() if device == "cpu" else 1
     workers = min(usual if workers is None else check_count(workers, "workers"), len(jobs))
-    tables, done, work = Tables(), 0, sum(job.work for job in jobs)
-
-    def tell(counted: float) -> None:
-        if on_progress:
-            on_progress(counted / work)
-
+    tables, done, worked, work = Tables(), 0, 0.0, sum(job.work for job in jobs)
+    tell = on_progress or (lambda share: None)
     tell(0)
     try:
-        with contextlib.closing(completed(run_job, jobs, workers=workers, on_count=tell)) as results:
+        with contextlib.closing(completed(run_job, jobs, workers=workers)) as results:
             for job, result in results:
                 tables.add(result)
                 done += job.runs
+                worked += job.work
+                tell(worked / work)
         if not tables.parts["accuracy"]:
             raise TrainingDiverged("Every run diverged. " + " ".join(f"{failure}." for failure in tables.failures))
-        tell(work)
         about = {
             "profile": profile,
             "seeds": list(several),

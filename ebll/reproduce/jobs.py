@@ -16,7 +16,6 @@ from ebll.config import NEW_TASK_IMAGES
 from ebll.data import Task
 from ebll.data.catalog import load_cut
 from ebll.errors import TrainingDiverged, check_choice
-from ebll.executors import count
 from ebll.methods import METHODS, method_from
 from ebll.methods.base import record
 from ebll.methods.ebll import fit_to_task
@@ -137,7 +136,7 @@ def jobs_of(
 
 
 def run_job(job: Job) -> Tables:
-    """Run a job in one thread; `ebll.executors.count` is called with the work of each run that is done."""
+    """Run a job in one thread."""
     tables = Tables()
     try:
         with cpu_threads(1):
@@ -166,7 +165,6 @@ def _steps(job: Job, tables: Tables) -> Generator[Step, None, None]:
             method = None if name == SINGLE_TASK else method_from(name, job.weights)
             record = {"log_every": LOG_EVERY if name in job.curves else 0, "dense": DENSE}
             yield from learn_with(made, name, method, tasks, start, net=job.net, **record, **options)
-            count(len(beginnings) * job.work / job.runs)
         tables.failures += [f"{e.id}: {failure}" for failure in made.failures]
         for part in beginnings:
             _add(tables, made, part)

@@ -1,12 +1,10 @@
-"""The sweep explorer: maps of a finished or growing sweep in a notebook; nothing is trained.
+"""The sweep explorer: maps of a sweep in a notebook; nothing is trained.
 
 Controls, chart and words are `front/explorer.js`, the same as in the page of `ebll export`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,13 +18,11 @@ from ebll.errors import InputError
 from ebll.sweeps.maps import CELL_SETTINGS, maps_of
 from ebll.sweeps.sweep import load_sweep
 from ebll.sweeps.view import VIEW, complete_view, content, drawing_of
-from ebll.widgets.base import Widget, free_stem
-from ebll.widgets.chart import Drawing, Runtime, spec_of
+from ebll.widgets.base import Widget
+from ebll.widgets.chart import Drawing, Runtime, free_stem, spec_of
 from ebll.widgets.config import keywords_of
 
 __all__ = ["SweepExplorer", "front", "sweep_explorer"]
-
-POLL = 5.0  # seconds between two looks at a folder that grows
 
 
 def front(name: str) -> str:
@@ -58,8 +54,8 @@ class SweepExplorer(Widget):
 
     As the last value of a cell it shows itself; without a front end, a picture of its first state.
 
-    sweep    what `ebll.sweep` returned, or anything with `.table` and `.curves`; the folder of a store, which may still
-             be filled by another process; None for the precomputed sweep
+    sweep    what `ebll.sweep` returned, or anything with `.table` and `.curves`; the folder of a store, with what is in
+             it by now; None for the precomputed sweep
     view     where it begins: settings by name, or a line such as 'tasks="letters-mnist", alpha=10.0'; then what is
              looked at: tasks, method, data, columns, rows, and the value of each setting that varies
     hide, lock, folder   as in `ForgettingLab`; `SweepExplorer.controls` lists the controls
@@ -74,58 +70,24 @@ class SweepExplorer(Widget):
         lock: Iterable[str] = (), folder: str | Path = "widget-results",
     ) -> None:  # fmt: skip
         super().__init__(hide, lock, folder)
-        self.store = sweep if isinstance(sweep, str | Path) else None
-        self._sweep = sweep if self.store is None else load_sweep(self.store)
-        self.maps = maps_of(self._sweep)
+        stored = isinstance(sweep, str | Path)
+        self._source = f"{str(sweep)!r}, " if stored else "" if sweep is None else "found, "
+        self.maps = maps_of(load_sweep(sweep) if stored else sweep)
         self.view = complete_view(self.maps, _read(view))
-        self._follower: asyncio.Task | None = None
         if not self.static:
             self._build()
-        self._ready()
 
     def drawing(self) -> Drawing:
         """What the widget shows now, for a file."""
         return drawing_of(self.maps, self.view, self.root.pinned if self.root is not None else None)
 
-    def halt(self) -> None:
-        """Look for new runs no more."""
-        if getattr(self, "_follower", None) is not None:
-            self._follower.cancel()
-
     def _build(self) -> None:
-        source = "" if self._sweep is None else "found, " if self.store is None else f"{str(self.store)!r}, "
         self.root = self.status = _Front(
             runtime=Runtime.shared(), content=content(self.maps), spec=spec_of("sweep"), view=self.view,
-            hidden=sorted(self.hidden), locked=sorted(self.locked), source=source,
+            hidden=sorted(self.hidden), locked=sorted(self.locked), source=self._source,
         )  # fmt: skip
         self.root.observe(self.listener(lambda event: setattr(self, "view", event["new"])), names="view")
         self.root.on_msg(lambda _, message, buffers: self.listener(self._on_message)(message))
-        if self.store is not None and self._sweep.missing and self._loop is not None:
-            self._follower = self._loop.create_task(self._follow())
-
-    async def _follow(self) -> None:
-        """Show what another process puts into the folder, until all that was planned is there."""
-        while not self.closed and self._sweep.missing:
-            await asyncio.sleep(POLL)
-            try:
-                self.look()
-            except Exception as error:
-                self.fault(error)
-                return
-
-    def look(self) -> bool:
-        """Take what has come into the folder since; whether there was anything. What the reader has chosen stays."""
-        found = load_sweep(self.store)
-        if len(found.configs) == len(self._sweep.configs) and len(found.results) == len(self._sweep.results):
-            return False
-        self._sweep, self.maps = found, maps_of(found)
-        with contextlib.suppress(InputError):
-            self.view = complete_view(self.maps, self.view)
-        if self.root is None:
-            return True
-        with self._setting(), self.root.hold_sync():
-            self.root.content, self.root.view = content(self.maps), self.view
-        return True
 
     def _on_message(self, message: dict[str, Any]) -> None:
         """A figure is taken, or a line of code was entered."""

@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ebll.config import RunConfig
-from ebll.environment import choose_device
-from ebll.errors import EbllError, check_count
+from ebll.errors import EbllError, check_count, choose_device
 from ebll.executors import completed, default_workers
 from ebll.files import write_table
 from ebll.recording import CURVE_COLUMNS

@@ -143,7 +143,7 @@ def drawing_of(maps: Maps, view: Mapping[str, Any], pinned: int | None = None) -
     caption = (
         f"{f'{done:,} of {maps.planned:,} runs so far. ' if done < maps.planned else ''}{images}; means over the "
         "seeds that ended. Brighter is better; frame and ring: the chosen cell; small dots: its seeds; filled and "
-        "joined: the Pareto front. Lines: mean distance; bands: lowest to highest seed. ×n: n seeds failed."
+        "joined: the Pareto front. Lines: mean distance; thin: lowest and highest seed. ×n: n seeds failed."
     )
     return Drawing(spec_of("sweep"), data, settings, f"{'. '.join(told)}.", heading, caption)
 

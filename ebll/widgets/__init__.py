@@ -16,40 +16,19 @@ from typing import Any
 
 from .chart import Chart, Drawing
 from .config import Change, LabConfig, SubmanifoldConfig
-from .explorer import SubmanifoldExplorer, submanifold_explorer
+from .explorer import Plane, SubmanifoldExplorer, plane, submanifold_explorer
 from .forgetting import ForgettingLab, forgetting_lab
 from .lab import LabRun, run, training
 from .lab_view import lab_drawing
-from .plane_lab import Plane, plane
 from .planes import PlaneConfig, PlaneRun, plane_drawing, plane_run, plane_training
 from .submanifold import Explored, explore, explored_drawing, exploring
 
 __all__ = [
-    "Change",
-    "Chart",
-    "Drawing",
-    "Explored",
-    "ForgettingLab",
-    "LabConfig",
-    "LabRun",
-    "Plane",
-    "PlaneConfig",
-    "PlaneRun",
-    "SubmanifoldConfig",
-    "SubmanifoldExplorer",
-    "explore",
-    "explored_drawing",
-    "exploring",
-    "forgetting_lab",
-    "lab_drawing",
-    "plane",
-    "plane_drawing",
-    "plane_run",
-    "plane_training",
-    "run",
-    "submanifold_explorer",
-    "training",
-]
+    "Change", "Chart", "Drawing", "Explored", "ForgettingLab", "LabConfig", "LabRun", "Plane", "PlaneConfig",
+    "PlaneRun", "SubmanifoldConfig", "SubmanifoldExplorer", "explore", "explored_drawing", "exploring",
+    "forgetting_lab", "lab_drawing", "plane", "plane_drawing", "plane_run", "plane_training", "run",
+    "submanifold_explorer", "training",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

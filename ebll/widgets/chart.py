@@ -1,6 +1,6 @@
 """A chart that the browser draws: data go there as bytes, and Vega makes the picture; a static twin without a browser.
 
-    drawing = lab_drawing(made.curves, old="letters", new="mnist", heading="letters → mnist")
+    drawing = lab_drawing(made)                # of what `run` has made
     chart = Chart(drawing)                     # the last value of a cell
     drawing.save("figures/lab")                # the same as PNG and SVG, its tables, its text
 
@@ -41,7 +41,7 @@ __all__ = ["Chart", "Drawing", "spec_of"]
 
 @functools.cache
 def spec_of(name: str) -> dict[str, Any]:
-    """The Vega specification of a chart: "lab", "submanifold" or "sweep"; `ebll.widgets.charts` writes them."""
+    """The Vega specification of a chart, by its name in `ebll.widgets.charts.CHARTS`; that module writes the files."""
     return json.loads(source(f"{name}.json"))
 
 
@@ -120,12 +120,12 @@ class Drawing:
         spec, reading = copy.deepcopy(self.spec), self.spec["usermeta"]["ebll"]
         rows = self.data.get(reading["table"], pd.DataFrame(columns=[reading["time"]]))
         times = rows[rows["run"] == ""][reading["time"]] if "run" in rows else rows[reading["time"]]
-        end = times.max() if len(times) else 0
+        end = float(times.max()) if len(times) else 0.0
         values = {**self.settings, "held": self.moment is not None, "at": end if self.moment is None else self.moment}
         values |= {name: textwrap.wrap(getattr(self, name), 110) or [""] for name in ("heading", "caption")}
         for one in spec["signals"]:
             if one["name"] in values:
-                one["value"] = _plain(values[one["name"]])
+                one["value"] = values[one["name"]]
         for one in spec["data"]:
             if one["name"] in self.data:
                 rows = self.data[one["name"]]
@@ -184,9 +184,14 @@ class Chart(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
         """The widget, and a picture for readers without a kernel."""
-        made = super()._repr_mimebundle_(**kwargs) or {}
-        data, metadata = made if isinstance(made, tuple) else (made, {})
-        return {**data, **self.drawing._repr_mimebundle_()[0]}, metadata
+        return with_picture(super()._repr_mimebundle_(**kwargs), self.drawing)
+
+
+def with_picture(live: Any, drawing: Drawing) -> tuple[dict, dict]:
+    """What a widget's `_repr_mimebundle_` gave (nothing without a front end), beside a picture for other readers."""
+    data = (live[0] if isinstance(live, tuple) else live) or {}
+    own = {kind: part for kind, part in data.items() if kind.startswith("application/")}
+    return own | drawing._repr_mimebundle_()[0], {}
 
 
 def free_stem(folder: Path, kind: str) -> Path:
@@ -249,10 +254,6 @@ def _converted(spec: dict[str, Any], kind: str, scale: float = 1.0) -> bytes:
     By a process of its own: a kernel would keep more than 100 MB of a JavaScript engine.
     """
     fonts = Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
-    given = json.dumps({"spec": spec, "kind": kind, "scale": scale, "fonts": str(fonts)})
+    given = {"spec": spec, "kind": kind, "scale": scale, "fonts": str(fonts)}
     command = [sys.executable, "-c", _CONVERT]
-    return subprocess.run(command, input=given.encode(), stdout=subprocess.PIPE, check=True).stdout
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    return subprocess.run(command, input=json.dumps(given).encode(), stdout=subprocess.PIPE, check=True).stdout

@@ -1,6 +1,6 @@
-"""The charts of the forgetting lab and of the submanifold explorer, written with Altair.
+"""The charts of the forgetting lab and of the submanifold explorer, written with Altair; and the file of each chart.
 
-    python -m ebll.widgets.charts        # after a change here, in sweep_chart.py or in look.py
+    python -m ebll.widgets.charts        # after a change here, in plane_chart.py, sweep_chart.py or look.py
 
 writes all charts as Vega reads them: to import Altair and to compile them takes seconds, and showing one needs neither.
 """
@@ -14,16 +14,34 @@ from typing import Any
 import altair as alt
 
 from ebll.plots import METHODS
+from ebll.plots.style import Style
 
 from .controls import FRONT
-from .lab import DEEP, LOSSES
-from .look import CROSS, INK, SOFT, TERMS, channels, compiled, framed, scales, words
+from .lab import LOSSES
+from .look import (
+    CROSS,
+    INK,
+    OVER_STEPS,
+    SOFT,
+    STROKE,
+    TERMS,
+    channels,
+    compiled,
+    framed,
+    legend_of,
+    over_steps,
+    panel,
+    quantity,
+    step,
+    words,
+)  # fmt: skip
 from .plane_chart import plane_chart
 from .sweep_chart import sweep_chart
 
 __all__ = ["CHARTS", "lab_chart", "submanifold_chart", "write"]
 
 Parts = dict[str, Any]
+DOTTED = {"color": SOFT, "strokeDash": [2, 3], "strokeWidth": 1.2, "clip": True}
 
 # The forgetting lab
 
@@ -31,7 +49,7 @@ NOW = "datum.run == ''"
 
 
 def lab_chart() -> alt.TopLevelMixin:
-    """Bars of both accuracies on top, which are the legend too, four panels over optimiser steps, and a map of images.
+    """Bars of both accuracies, with the legend of the methods; four panels over optimiser steps; a map of images.
 
     data   "curves", "changes", "methods" and "answers", as `lab_drawing` makes them
     """
@@ -42,7 +60,7 @@ def lab_chart() -> alt.TopLevelMixin:
         "old": _method_panel(method, "old", "'accuracy on ' + old_task + ' (old task), %'"),
         "new": _method_panel(method, "new", "'accuracy on ' + new_task + ' (new task), %'"),
     }
-    apart = {channel: "independent" for channel in method}
+    apart = dict.fromkeys(("color", "strokeDash", "shape"), "independent")
     grid = alt.concat(*panels.values(), columns=2, spacing={"row": 14, "column": 18}).resolve_scale(**apart)
     columns = [["feature_distance", "feature distance", 1], ["accuracy", "{old_task}, %", 100]]
     columns += [["accuracy_new", "{new_task}, %", 100]]
@@ -60,13 +78,12 @@ def lab_chart() -> alt.TopLevelMixin:
     chart = framed(
         alt.vconcat(_bars(labels, method), grid, _answers(), spacing=14).properties(data=alt.NamedData("curves")),
         reading,
-        across=alt.ExprRef("available < 560 ? 1 : 2"),
+        two=560,
         narrow=alt.ExprRef("available < 440"),
         lead=alt.ExprRef("narrow ? 70 : 160"),
-        **{"old_task": "old task", "new_task": "new task", "methods": list(METHODS), "steps": 1, "top": 1.0},
+        **{"old_task": "old task", "new_task": "new task", "methods": list(METHODS), "top": 1.0},
         **{"columns": 1.0, "old_range": [0, 100], "new_range": [0, 100]},
-        **{"loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES},
-        **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]")},
+        **{"loss_top": 1.0, "terms_of": "", "terms_label": "", "terms": LOSSES, **OVER_STEPS},
     )
     # The curves with what several panels need: percent, and which points get a marker (about five of a line).
     marked = "datum.run === '' && (datum.n === datum.count || datum.n % ceil(datum.count / 5) === 1)"
@@ -81,21 +98,26 @@ def _method_panel(method: Parts, name: str, title: str) -> alt.LayerChart:
     """One quantity of all methods over steps; "distance" is the upper one, with the texts of changes in mid-run."""
     upper = name == "distance"
     x_title, domain = (None, "[0, top]") if upper else ("optimiser step", f"{name}_range")
-    y = alt.Y(
-        f"{'feature_distance' if upper else name}:Q",
-        scale=alt.Scale(domain=alt.ExprRef(domain), clamp=True),
-        axis=_up(),
-    )
-    base = alt.Chart().encode(x=_step(x_title), y=y, color=method["color"])
+    y = alt.Y(f"{'feature_distance' if upper else name}:Q", **_up(domain))
+    base = alt.Chart().encode(x=step(x_title), y=y, color=method["color"])
     now, held = base.transform_filter(NOW), base.transform_filter(f"{NOW} && held && datum.step === at")
     points = now.transform_filter("datum.marked").mark_point(filled=True, size=32, opacity=1, clip=True)
+    changes = alt.Chart(alt.NamedData("changes")).encode(x=step(x_title))
     layers = [
+        _shade(changes),
         *_lines(base.encode(strokeDash=method["strokeDash"])),
         points.encode(shape=method["shape"]),
         now.transform_filter("datum.diverged").mark_point(shape=CROSS, size=90, strokeWidth=2, opacity=1),
         held.mark_point(filled=True, size=60, opacity=1, stroke="white", strokeWidth=1, clip=True),
     ]
-    return _panel(name, title, x_title, layers, with_text=upper)
+    if upper:  # what was changed, on the freer side of the rule
+        late = "datum.step > (visible[0] + visible[1]) / 2"
+        text = changes.transform_window(n="row_number()").mark_text(
+            fontSize=10, color=INK, baseline="top", clip=True, align=alt.ExprRef(f"{late} ? 'right' : 'left'"),
+            dx=alt.ExprRef(f"{late} ? -4 : 4"), dy=alt.ExprRef("12 * ((datum.n - 1) % 4)"),
+        )  # fmt: skip
+        layers.append(text.encode(y=alt.value(2), text="text:N"))
+    return over_steps(name, title, x_title, *layers)
 
 
 def _terms_panel() -> alt.LayerChart:
@@ -104,27 +126,28 @@ def _terms_panel() -> alt.LayerChart:
     The uppermost decade, two in a narrow panel, is kept free for the legend.
     """
     looks = {f"loss_{term}": look for term, look in TERMS.items()}
-    labels = words({name: look.label for name, look in looks.items()})
-    legend = alt.Legend(
-        orient="top-left", offset=2, symbolOpacity=1, values=alt.ExprRef("terms"), labelExpr=labels,
-        symbolType="stroke", symbolSize=400, symbolStrokeWidth=2, rowPadding=1,
+    legend = legend_of(
+        looks, **STROKE, orient="top-left", offset=2, values=alt.ExprRef("terms"), rowPadding=1,
+        fillColor="white", zindex=1,  # in front of the rule of a change
         columns=alt.ExprRef("concat_1_childWidth < 280 ? 2 : 4"), columnPadding=8,
     )  # fmt: skip
+    y = _up("[0.001, (concat_1_childWidth < 280 ? 100 : 10) * loss_top]", type="log", format="~g")
     term = channels("term:N", looks, legend)
-    domain = alt.ExprRef("[0.001, (concat_1_childWidth < 280 ? 100 : 10) * loss_top]")
     base = (
         alt.Chart()
         .transform_filter("datum.method === terms_of && (datum.run === '' || datum.run === 'before')")
         .transform_fold(LOSSES, as_=["term", "loss"])
         .transform_calculate(loss="datum.loss > 0 ? datum.loss : null")
-        .encode(
-            x=_step(None),
-            y=alt.Y("loss:Q", scale=alt.Scale(type="log", domain=domain, clamp=True), axis=_up(format="~g")),
-            color=term["color"],
-            strokeDash=term["strokeDash"],
-        )
+        .encode(x=step(None), y=alt.Y("loss:Q", **y), color=term["color"], strokeDash=term["strokeDash"])
     )
-    return _panel("terms", "'weighted loss terms of ' + terms_label + ', nats'", None, _lines(base))
+    changes = _shade(alt.Chart(alt.NamedData("changes")).encode(x=step(None)))
+    title = "'weighted loss terms of ' + terms_label + ', nats'"
+    return over_steps("terms", title, None, changes, *_lines(base))
+
+
+def _shade(changes: alt.Chart) -> alt.Chart:
+    """From where on a setting was changed in mid-run."""
+    return changes.mark_rect(color=SOFT, opacity=0.12, clip=True).encode(x2=alt.value("width"))
 
 
 def _lines(base: alt.Chart) -> list[alt.Chart]:
@@ -133,37 +156,9 @@ def _lines(base: alt.Chart) -> list[alt.Chart]:
     return [pale.encode(detail="run:N"), base.transform_filter(NOW).mark_line(strokeWidth=2, clip=True)]
 
 
-def _step(title: str | None, at: str = "") -> alt.X | alt.XDatum:
-    """The axis of steps; a rule stands where the parameter `at` says."""
-    axis = alt.Axis(tickCount=5, tickMinStep=1, grid=False, format="d")
-    parts = {"title": title, "axis": axis, "scale": alt.Scale(domain=alt.ExprRef("visible"), nice=False)}
-    return alt.XDatum(alt.ExprRef(at), type="quantitative", **parts) if at else alt.X("step:Q", **parts)
-
-
-def _up(**more: Any) -> alt.Axis:
-    return alt.Axis(tickCount=4, title=None, minExtent=36, maxExtent=36, **more)
-
-
-def _panel(name: str, title: str, x_title: str | None, layers: list, with_text: bool = False) -> alt.LayerChart:
-    """A panel over steps: a rule at the step on show, and a shade from where on a setting was changed.
-
-    with_text   whether to write what was changed, on the freer side of the rule
-    """
-    here = alt.Chart(alt.InlineData([{}])).mark_rule(
-        color=INK, strokeWidth=1, opacity=alt.ExprRef("held ? 1 : 0"), clip=True
-    )
-    changes = alt.Chart(alt.NamedData("changes")).encode(x=_step(x_title))
-    shade = changes.mark_rect(color=SOFT, opacity=0.12, clip=True).encode(x2=alt.value("width"))
-    layers = [shade, *layers, here.encode(x=_step(x_title, "at"))]
-    if with_text:
-        late = "datum.step > (visible[0] + visible[1]) / 2"
-        layers.append(
-            changes.transform_window(n="row_number()").mark_text(
-                fontSize=10, color=INK, baseline="top", clip=True, align=alt.ExprRef(f"{late} ? 'right' : 'left'"),
-                dx=alt.ExprRef(f"{late} ? -4 : 4"), dy=alt.ExprRef("12 * ((datum.n - 1) % 4)"),
-            ).encode(y=alt.value(2), text="text:N")
-        )  # fmt: skip
-    return alt.layer(*layers).properties(name=name, title=alt.Title(alt.ExprRef(title)), width=300, height=120)
+def _up(domain: str, type: str = "linear", **axis: Any) -> Parts:
+    parts = quantity(domain, grid=True, minExtent=36, maxExtent=36, **axis)
+    return parts | {"scale": alt.Scale(type=type, domain=alt.ExprRef(domain), clamp=True)}
 
 
 def _bars(labels: dict[str, str], method: Parts) -> alt.LayerChart:
@@ -189,11 +184,10 @@ def _bars(labels: dict[str, str], method: Parts) -> alt.LayerChart:
         )
     )
     full = alt.condition("datum.which === 'old'", alt.value(1), alt.value(0.25))
-    edge = alt.Stroke("method:N", scale=scales(METHODS)["color"], legend=None)
     sample = alt.Chart(alt.NamedData("methods")).encode(y=y, color=method["color"])
     left, right = alt.value(alt.ExprRef("lead + 4")), alt.value(alt.ExprRef("lead + (narrow ? 4 : 40)"))
     layers = [
-        bars.mark_bar(strokeWidth=1).encode(color=method["color"], stroke=edge, fillOpacity=full),
+        bars.mark_bar(strokeWidth=1).encode(color=method["color"], stroke=method["stroke"], fillOpacity=full),
         bars.mark_text(align="left", dx=4, fontSize=11, color=INK).encode(text="told:N"),
         sample.mark_rule(strokeWidth=2).encode(x=left, x2=right, strokeDash=method["strokeDash"]),
         sample.mark_point(filled=True, size=alt.ExprRef("narrow ? 0 : 36"), opacity=1).encode(
@@ -201,44 +195,43 @@ def _bars(labels: dict[str, str], method: Parts) -> alt.LayerChart:
         ),
     ]
     what = "'accuracy, %, on ' + old_task + ' (full) and ' + new_task + ' (pale), at step ' + at"
-    title = alt.Title(alt.ExprRef(what), limit=alt.ExprRef("available - 70"))
-    return alt.layer(*layers).properties(name="bars", title=title, width=600, height=100)
+    return panel("bars", what, *layers, width=600, height=100, limit=alt.ExprRef("available - 70"))
 
 
 def _answers() -> alt.LayerChart:
     """Held-out images of the old task, class by class, as the method in detail answers them at the step on show."""
+    axis = alt.Axis(
+        orient="top", title=None, ticks=False, domain=False, grid=False, labelAngle=0, labelOverlap=True,
+        labelExpr="slice(datum.value, -2) === ' 0' ? slice(datum.value, 0, -2) : ''",  # over the first of a class
+        labelLimit=alt.ExprRef("3 * answers_width / columns"),
+        minExtent=16, maxExtent=16,  # also before there are answers, so that the chart keeps its height
+    )  # fmt: skip
     now = (
         alt.Chart(alt.NamedData("answers"))
         .transform_filter("datum.step <= at")
-        .transform_joinaggregate(last="max(step)", groupby=["x", "y"])
+        .transform_joinaggregate(last="max(step)", groupby=["column", "row"])
         .transform_filter("datum.step === datum.last")
-        .transform_joinaggregate(left="min(x)", most="max(x)", groupby=["label"])
-        .transform_calculate(right="datum.x + 0.9", bottom="datum.y + 0.9", method="terms_of")
+        .transform_calculate(
+            method="terms_of", text="datum.state === 'right' ? '' : slice(datum.answer, 0, answers_width / columns / 7)"
+        )
+        .encode(
+            x=alt.X("column:N", axis=axis, scale=alt.Scale(padding=0.1)),
+            y=alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.1)),
+        )
     )
-    x = alt.X("x:Q", axis=None, scale=alt.Scale(nice=False, domain=alt.ExprRef("[0, columns]")))
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(nice=False, domain=[DEEP, -1.1]))  # with a line for the names
-    look, wrong = {"scale": scales(METHODS)["color"], "legend": None}, "datum.state === 'wrong'"
+    look, wrong = channels("method:N", METHODS), "datum.state === 'wrong'"
     cells = now.mark_rect(strokeWidth=1).encode(
-        x=x, y=y, x2="right", y2="bottom",
-        fill=alt.condition(wrong, alt.value("#ececec"), alt.Fill("method:N", **look)),
-        stroke=alt.condition(wrong, alt.value("#ececec"), alt.Stroke("method:N", **look)),
+        fill=alt.condition(wrong, alt.value("#ececec"), look["fill"]),
+        stroke=alt.condition(wrong, alt.value("#ececec"), look["stroke"]),
         fillOpacity=alt.condition("datum.state === 'lost'", alt.value(0.08), alt.value(1)),
-    )  # fmt: skip
-    fits = "slice(datum.{}, 0, floor(answers_width / columns * {} / 7))"
-    middle = {"x": "datum.x + 0.45", "y": "datum.y + 0.5", "text": fits.format("answer", 1)}
-    above = {"y": "-0.5", "text": fits.format("label", "(datum.most - datum.left + 1)")}
-    answers = now.transform_filter("datum.state !== 'right'").transform_calculate(**middle).mark_text(fontSize=10)
-    names = now.transform_filter("datum.y === 0 && datum.x === datum.left").transform_calculate(**above)
-    ink = alt.condition(wrong, alt.value(SOFT), alt.value(INK))
-    layers = [
-        cells,
-        answers.encode(x=x, y=y, text="text:N", color=ink),
-        names.mark_text(align="left", fontSize=11, color=INK).encode(x=x, y=y, text="text:N"),
-    ]
-    what = "'images of ' + old_task + ' by class, ' + terms_label + ' at step ' + at"
+    )
+    texts = now.mark_text(fontSize=10).encode(
+        text="text:N", color=alt.condition(wrong, alt.value(SOFT), alt.value(INK))
+    )
     key = "filled: right; framed: forgotten, with the new answer; grey: wrong at first"
-    title = alt.Title(alt.ExprRef(what), subtitle=key, subtitleColor=SOFT, limit=alt.ExprRef("available - 80"))
-    return alt.layer(*layers).properties(name="answers", title=title, width=600, height=106)
+    title = "'images of ' + old_task + ' by class, ' + terms_label + ' at step ' + at"
+    more = {"subtitle": key, "subtitleColor": SOFT, "limit": alt.ExprRef("available - 80")}
+    return panel("answers", title, cells, texts, width=600, height=95, **more)
 
 
 # The submanifold explorer
@@ -246,19 +239,19 @@ def _answers() -> alt.LayerChart:
 BARS = {"direct": "features themselves", "autoencoder": "through the autoencoder", "pca": "through PCA of that size"}
 COLORS = {"direct": "#1f3d73", "autoencoder": "#c2571a", "pca": "#14866d"}
 POINTS = {
-    "features of a held-out image": (COLORS["direct"], "circle"),
-    "their reconstruction": (COLORS["autoencoder"], "square"),
-    "other classes": ("#a8a8a8", "circle"),
+    "features of a held-out image": Style("", COLORS["direct"], "-", "o"),
+    "their reconstruction": Style("", COLORS["autoencoder"], "-", "s"),
+    "other classes": Style("", "#a8a8a8", "-", "o"),
 }
 AT = "datum.epoch === at"
 
 
 def submanifold_chart() -> alt.TopLevelMixin:
-    """The plane on the left; the hold along the principal directions, accuracy and missed share on the right.
+    """The plane on the left; the hold along the principal directions, accuracy and unexplained variance on the right.
 
     data   "shares", "points", "others", "holds" and "field", as `explored_drawing` makes them
     """
-    columns = {"accuracy": "images read right, %", "missed": "spread missed, %"}
+    columns = {"accuracy": "accuracy, %", "missed": "variance not explained, %"}
     shares = [_shares(name, title) for name, title in columns.items()]
     right = alt.vconcat(_holds(), *shares, spacing=12).resolve_scale(color="independent", shape="independent")
     chart = alt.concat(_plane(), right, columns=2, spacing={"row": 14, "column": 24})
@@ -273,68 +266,60 @@ def submanifold_chart() -> alt.TopLevelMixin:
         },
     }
     settings = {"x_range": [0, 1], "y_range": [0, 1], "half_cell": [0.1, 0.1], "e4_top": 1.0}
-    settings |= {"directions": 10, "code_size": 1}
-    return framed(chart, reading, across=alt.ExprRef("available < 620 ? 1 : 2"), **settings)
+    return framed(chart, reading, two=620, directions=10, code_size=1, **settings)
 
 
 def _plane() -> alt.LayerChart:
     """Features, their reconstructions and the other classes, over E4 of a move to each place."""
-    axes = {}
-    for name, title in {"x": "first component, feature units", "y": "second component, feature units"}.items():
-        scale = alt.Scale(domain=alt.ExprRef(f"{name}_range"), nice=False, zero=False)
-        axes[name] = {"title": title, "scale": scale, "axis": alt.Axis(tickCount=5, grid=False)}
-    color, shape = (alt.Scale(domain=list(POINTS), range=list(each)) for each in zip(*POINTS.values(), strict=True))
+    axes = {name: quantity(f"{name}_range", f"{word} component, feature units", 5)
+            for name, word in (("x", "first"), ("y", "second"))}  # fmt: skip
     legend = alt.Legend(orient="top", columns=alt.ExprRef("across === 2 ? 2 : 1"), symbolOpacity=1, symbolSize=50)
+    look = channels("kind:N", POINTS, legend)
 
     def placed(chart: alt.Chart, x: str, y: str, **more: Any) -> alt.Chart:
         return chart.encode(x=alt.X(f"{x}:Q", **axes["x"]), y=alt.Y(f"{y}:Q", **axes["y"]), **more)
 
     def dots(chart: alt.Chart, kind: str, x: str, y: str, size: int, opacity: float = 1) -> alt.Chart:
-        marks = chart.transform_calculate(kind=repr(kind)).mark_point(
-            filled=True, size=size, opacity=opacity, clip=True
-        )
-        kinds = {"color": alt.Color("kind:N", scale=color, legend=legend)}
-        return placed(marks, x, y, shape=alt.Shape("kind:N", scale=shape, legend=legend), **kinds)
+        named = chart.transform_calculate(kind=repr(kind))
+        marks = named.mark_point(filled=True, size=size, opacity=opacity, clip=True)
+        return placed(marks, x, y, color=look["color"], shape=look["shape"])
 
     here, back, other = POINTS
     edges = {f"{name}{i}": f"datum.{name} {'-+'[i]} half_cell[{c}]" for c, name in enumerate("xy") for i in (0, 1)}
     cells = alt.Chart(alt.NamedData("field")).transform_filter(AT).transform_calculate(**edges)
     e4 = alt.Scale(range=["#ffffff", TERMS["code"].color], domain=alt.ExprRef("[0, e4_top]"), clamp=True)
+    cells = cells.mark_rect(opacity=0.45, clip=True).encode(fill=alt.Fill("e4:Q", legend=None, scale=e4))
     points = alt.Chart(alt.NamedData("points")).transform_filter(AT)
     lines = points.mark_rule(color=SOFT, strokeWidth=0.7, opacity=0.6, clip=True)
-    layers = [
-        placed(cells.mark_rect(opacity=0.45, clip=True), "x0", "y0", x2="x1", y2="y1").encode(
-            fill=alt.Fill("e4:Q", legend=None, scale=e4)
-        ),
+    return panel(
+        "plane", "'plane of two principal components'",
+        placed(cells, "x0", "y0", x2="x1", y2="y1"),
         dots(alt.Chart(alt.NamedData("others")), other, "x", "y", 6, 0.6),
         placed(lines, "x", "y", x2="x_back", y2="y_back"),
         dots(points, back, "x_back", "y_back", 24),
         dots(points, here, "x", "y", 32),
-    ]
-    return alt.layer(*layers).properties(name="plane", title="plane of two principal components", width=300, height=320)
+        height=320,
+    )  # fmt: skip
 
 
 def _holds() -> alt.LayerChart:
     """E4 along each principal direction; a dotted rule where the code's size is, if that is among them."""
-    x = alt.X(
-        "direction:Q", title="principal direction, by falling spread", axis=alt.Axis(tickCount=5, grid=False),
-        scale=alt.Scale(domain=alt.ExprRef("[0, directions + 1]"), nice=False),
-    )  # fmt: skip
+    x = alt.X("direction:Q", **quantity("[0, directions + 1]", "principal direction, by falling variance", 5))
     y = alt.Y(
         "shown:Q", title=None, scale=alt.Scale(type="log", domain=[1e-7, 1], clamp=True),
-        axis=alt.Axis(values=[1e-7, 1e-5, 1e-3, 1e-1], format="~g", minExtent=36),
+        axis=alt.Axis(values=[1e-7, 1e-5, 1e-3, 1e-1], format=".0e", minExtent=36),
     )  # fmt: skip
     base = alt.Chart(alt.NamedData("holds")).transform_filter(AT).transform_calculate(shown="max(datum.hold, 1e-7)")
     inside = alt.ExprRef("code_size <= directions ? 1 : 0")
     size = alt.Chart(alt.InlineData([{}])).encode(x=alt.XDatum(alt.ExprRef("code_size"), type="quantitative"))
     text = size.mark_text(align="left", baseline="top", dx=4, fontSize=10, color=INK, opacity=inside)
-    layers = [
+    return panel(
+        "holds", "'E4 for a move by one standard deviation'",
         base.mark_line(color=COLORS["autoencoder"], strokeWidth=1.6, clip=True).encode(x=x, y=y),
-        size.mark_rule(color=SOFT, strokeDash=[2, 3], strokeWidth=1.2, opacity=inside, clip=True),
+        size.mark_rule(**DOTTED, opacity=inside),
         text.encode(y=alt.value(0), text=alt.value("code size")),
-    ]
-    title = alt.Title("E4 for a move by one standard deviation", limit=alt.ExprRef("available / across - 130"))
-    return alt.layer(*layers).properties(name="holds", title=title, width=300, height=110)
+        height=110, limit=alt.ExprRef("available / across - 130"),
+    )  # fmt: skip
 
 
 def _shares(column: str, title: str) -> alt.LayerChart:
@@ -354,7 +339,7 @@ def _shares(column: str, title: str) -> alt.LayerChart:
     )
     color = alt.Color("name:N", scale=alt.Scale(domain=list(COLORS), range=list(COLORS.values())), legend=None)
     layers = [base.mark_bar().encode(color=color), base.mark_text(align="left", dx=4, color=INK).encode(text="told:N")]
-    return alt.layer(*layers).properties(name=column, title=title, width=190, height=20 * len(names))
+    return panel(column, repr(title), *layers, width=190, height=20 * len(names))
 
 
 # As Vega reads them

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 from ebll.config import NEW_TASK_IMAGES, RunConfig
-from ebll.data import TASKS, Task, load_task
+from ebll.data import TASKS, Task
+from ebll.data.catalog import load_cut
 from ebll.errors import InputError, check_choice, check_count
 from ebll.methods import METHODS, settings_of
 from ebll.settings import Settings, TrainSettings, as_in, setting
@@ -63,10 +64,15 @@ class WidgetConfig(Settings):
         """
         if isinstance(text, cls):
             return text.replace(**settings) if settings else text
-        given = keywords_of(text, cls.call, cls.widget, cls.__name__) | settings
+        given = cls.keywords(text) | settings
         for name in given:
             check_choice(name, cls.__dataclass_fields__, f"Setting of {cls.__name__}")
         return cls(**given)
+
+    @classmethod
+    def keywords(cls, text: str) -> dict[str, Any]:
+        """What a line gives by name."""
+        return keywords_of(text, cls.call, cls.widget, cls.__name__)
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,7 @@ def own_tasks(tasks: Task | Iterable[Task]) -> tuple[Task, ...]:
 
 def offered_tasks(own: Iterable[Task] = ()) -> dict[str, Callable[[], Task]]:
     """Name -> how to load it: the tasks that are on this machine, and the user's own."""
-    known = {name: functools.partial(_loaded, name) for name, info in TASKS.items() if info.available()[0]}
+    known = {name: functools.partial(load_cut, name) for name, info in TASKS.items() if info.available()[0]}
     return known | {task.name: lambda task=task: task for task in own_tasks(own)}
 
 
@@ -213,9 +219,6 @@ def offered_task(name: str, own: Iterable[Task] = ()) -> Task:
     """A task that is offered, by its name."""
     offered = offered_tasks(own)
     return offered[check_choice(name, offered, "Task")]()
-
-
-_loaded = functools.lru_cache(maxsize=8)(load_task)
 
 
 @functools.lru_cache(maxsize=8)

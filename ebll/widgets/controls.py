@@ -26,12 +26,12 @@ def source(name: str) -> str:
 
 CSS = source("widgets.css")
 GRIDS: dict[str, tuple[float, ...]] = {
-    "alpha": (0, *(m * 10.0**p for p in range(-2, 4) for m in (1, 2, 3, 5)), 1e4),
+    "alpha": (0, *(float(f"{m}e{p}") for p in range(-2, 4) for m in (1, 2, 3, 5)), 1e4),
     "temperature": (0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.5, 2, 3, 4, 5, 7, 10, 20),
-    "distill_weight": (0, *(m * 10.0**p for p in range(-1, 2) for m in (1, 2, 3, 5)), 100),
-    "ewc_strength": (0, *(m * 10.0**p for p in range(0, 4) for m in (1, 3)), 1e4, 1e5),
+    "distill_weight": (0, *(float(f"{m}e{p}") for p in range(-1, 2) for m in (1, 2, 3, 5)), 100),
+    "ewc_strength": (0, *(float(f"{m}e{p}") for p in range(0, 4) for m in (1, 3)), 1e4, 1e5),
     "code_size": (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 255, 300),
-    "recon_weight": (0, *(10.0**p for p in range(-6, -2)), *(m * 10.0**p for p in range(-2, 1) for m in (1, 3)), 10),
+    "recon_weight": (0, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
     "learning_rate": (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     "epochs": (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30),
     "features": (2, 3),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, ClassVar, final
@@ -13,22 +12,20 @@ import ipywidgets
 import pandas as pd
 
 from ebll.data import Task
-from ebll.errors import EbllError, InputError, check_choice, check_number
+from ebll.errors import InputError, check_choice, check_number
 from ebll.plots import METHODS as LOOKS
-from ebll.settings import NET_NAMES
 
 from . import lab_view
-from .base import SettingsWidget, free_stem
-from .chart import Drawing
+from .chart import Drawing, free_stem
 from .config import LAB_METHODS, MID_RUN, LabConfig, acts_on
 from .controls import GRIDS, Slider, arranged, button, choice, listening, row
 from .lab import LabRun, steps_of, training
+from .settings_widget import SettingsWidget
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
 
 SLIDERS = tuple(name for name in GRIDS if name in LabConfig.__dataclass_fields__)
 STAYS = 2.5  # seconds for which a sentence about a change stays while a run goes on
-FRAME = 0.09  # seconds from one picture to the next
 PATIENCE = 2000  # optimiser steps of all methods up to which the cell itself makes the first run
 MODES = {"run": "start a run", "mid-run": "act in mid-run", "wait": "wait for Run"}
 FASTEST, WATCHED = 1000.0, 30.0  # steps a second
@@ -68,35 +65,37 @@ class ForgettingLab(SettingsWidget):
         *("buttons", "mode", "terms", "code", "take", "table"),
     )
     drawn, figure = "lab", "figure"
+    kind, lists = LabConfig, ("old", "new", "net")
 
     def __init__(
         self, config: LabConfig | str = "", *, mode: str = "run",
         speed: float | None = None, tasks: Iterable[Task] = (), hide: Iterable[str] = (), lock: Iterable[str] = (),
         folder: str | Path = "widget-results", **settings: Any,
     ) -> None:  # fmt: skip
-        super().__init__(tasks, hide, lock, folder)
-        self.config = LabConfig.read(config, **settings)
         self.mode = check_choice(mode, MODES, "mode")
         speed = (WATCHED if mode == "mid-run" else FASTEST) if speed is None else speed
         self.speed = check_number(speed, "speed", low=0.5, high=1e6, hint="30 steps a second can be followed.")
-        self._begin = (self.config, self.mode, self.speed)
-        self._check_tasks(self.config)
-        self.made, self.before, self.pinned, self.terms_of = LabRun(self.config), None, {}, ""
-        self._drawn = self._begun = 0.0
-        self._open(self._first_run)
+        self._opened = self.mode, self.speed
+        self._clear(self.kind.read(config, **settings))
+        super().__init__(self.made.config, tasks=tasks, hide=hide, lock=lock, folder=folder)
+
+    def _clear(self, config: LabConfig) -> None:
+        """Nothing has been run."""
+        self.made, self.before, self.pinned, self.terms_of = LabRun(config), None, {}, ""
 
     def _first_run(self) -> None:
-        if self.static or not self._by_hand or self._steps() * len(self.config.methods) <= PATIENCE:
-            self._start(here=True)
+        steps = self.made.steps = self._steps()
+        if self.static or not self._by_hand or steps * len(self.config.methods) <= PATIENCE:
+            super()._first_run()
         else:
             self._draw()
-            self.tell(f"Nothing has been trained yet. A run has {self._steps()} steps a method: press Run.")
+            self.tell(f"Nothing has been trained yet. A run has {steps} steps a method: press Run.")
 
     # The controls
 
     def _build(self) -> None:
         on = self.listener
-        self._add_settings({"old": self.offered, "new": self.offered, "net": NET_NAMES}, SLIDERS)
+        self._add_settings()
         self.boxes = {name: self._box(name) for name in LAB_METHODS}
         tip = f"Optimiser steps a second, at most; {FASTEST:g} is as fast as it goes."
         self.pace = listening(Slider(grid=list(SPEEDS), label="speed, steps/s", tip=tip), on(self._set_speed))
@@ -153,56 +152,39 @@ class ForgettingLab(SettingsWidget):
 
     def _line(self) -> str:
         """The line of code that does what the widget does now; in mid-run mode, that makes the run on show again."""
-        made = self.made
-        if self.mode == "mid-run" and made.steps:
-            return made.made_again.line()
-        return self.config.line()
+        in_mid_run = self.mode == "mid-run" and self.made.measured
+        return (self.made.made_again if in_mid_run else self.config).line()
 
     # Runs
 
-    def _start(self, *, held: bool = False, reuse: bool = True, here: bool = False) -> None:
-        """Begin a run; one that is on stops.
+    def _training(self, *, held: bool = False, reuse: bool = True) -> Generator[Any, None, None]:
+        """A run of all methods.
 
-        held    stop at the first measurement
         reuse   take results that are known already, of methods on which a changed setting does not act
-        here    take it to its end before anything else is done
         """
-        self.halt()
         if self.made.measured:
             self.before = self.made
-        made = self.made = LabRun(self.config, every_step=held)
-        self._begun = time.monotonic()
-        self.tell("Training.")
+        self.made = LabRun(self.config, steps=self._steps(), every_step=held)
         self._show_state(held)
-        if not here:
-            self._draw()  # at once: what is to be run, and the run before
-        steps = training(made, self.tasks, reuse=reuse and self.mode != "mid-run")
-        self._drive(steps, made.config.train.threads, here=here, held=held)
+        self._draw()  # at once: what is to be run, and the run before
+        return training(self.made, self.tasks, reuse=reuse and self.mode != "mid-run")
 
     def _pace(self) -> float:
         """Seconds between two steps; the old task, the encoder and the warm-up are not watched."""
         return 1 / self.speed if self.speed < FASTEST and self.made.measured else 0.0
 
-    def _on_slice(self) -> None:
-        if self.held or time.monotonic() - self._drawn >= FRAME:
-            made, self._drawn = self.made, time.monotonic()
-            self._draw()
-            self.progress(lab_view.going_on(made, self.held), made.step / made.steps if made.steps else 0.0)
+    def _where(self) -> tuple[str, float]:
+        return lab_view.going_on(self.made, self.held), self.made.step / self.made.steps
+
+    def _words(self) -> str:
+        now = " The settings have changed since." if self.made.now != self.config.replace(changes=()) else ""
+        return f"{lab_view.ended(self.made)}{now}"
 
     def _on_end(self) -> None:
-        self._draw()
-        how = {"stopped": "Stopped", "failed": "Failed"}.get(self.state, "Done")
-        now = " The settings have changed since." if self.made.now != self.config.replace(changes=()) else ""
-        self.tell(f"{how} after {time.monotonic() - self._begun:.1f} s. {lab_view.ended(self.made)}{now}")
-        if self.error is not None:
-            kind = "" if isinstance(self.error, EbllError) else f"{type(self.error).__name__}: "
-            self.complain(f"The run failed: {kind}{self.error}")
-        elif self.made.notes:
+        self._show_state(False)
+        super()._on_end()
+        if self.error is None and self.made.notes:
             self.complain("\n".join(self.made.notes))
-        if self.root is not None:
-            self._show_state(False)
-            self.status.done = 1.0 if self.state == "done" else self.status.done
-            self._write()
 
     @property
     def _by_hand(self) -> bool:
@@ -222,22 +204,14 @@ class ForgettingLab(SettingsWidget):
         return self.pinned | ({} if self.made in self.pinned.values() else {"now": self.made})
 
     def _drawing(self, with_alt: bool) -> Drawing:
-        made, config = self.made, self.made.config
-        terms_of = self._terms_method(config)
-        same = (config.old, config.new, config.net)
-        beside = {name: one for name, one in self.pinned.items() if one is not made}
+        def same(one: LabRun) -> tuple[str, ...]:
+            return one.config.old, one.config.new, one.config.net
+
+        beside = {name: one for name, one in self.pinned.items() if one is not self.made}
         if self.before is not None and self.before not in beside.values():
             beside["before"] = self.before
-        beside = {n: b for n, b in beside.items() if (b.config.old, b.config.new, b.config.net) == same and b.measured}
-        return lab_view.lab_drawing(
-            made.shown, old=config.old, new=config.new, methods=config.methods, terms_of=terms_of,
-            answers=lab_view.answers_of(made.recorders.get(terms_of)),
-            steps=made.steps or steps_of(config, self.offered[config.new]()),
-            beside=lab_view.rows_beside(tuple(beside.items())),
-            changes=[(c.step, f"{c.name} {c.value:g}".replace("_", " ")) for c in made.changes], diverged=made.diverged,
-            alt=lab_view.lab_alt(made) if with_alt else "", heading=lab_view.lab_title(made),
-            caption=lab_view.lab_caption(made, beside),
-        )  # fmt: skip
+        beside = {name: one for name, one in beside.items() if same(one) == same(self.made) and one.measured}
+        return lab_view.lab_drawing(self.made, self._terms_method(self.made.config), beside, with_alt)
 
     def _show_state(self, held: bool) -> None:
         """Show the table of results, and what the button Pause does now."""
@@ -246,9 +220,6 @@ class ForgettingLab(SettingsWidget):
             self.results.value = lab_view.results_html(self.table())
 
     # What the user does
-
-    def _with(self, settings: dict[str, Any]) -> LabConfig:
-        return self.config.replace(**settings)
 
     def _apply(self, config: LabConfig) -> None:
         """In mid-run mode a change acts at the next step, otherwise it starts a run, or waits for the button."""
@@ -291,13 +262,14 @@ class ForgettingLab(SettingsWidget):
     def _set_speed(self, event: Any) -> None:
         self.speed = check_number(event["new"], "speed", low=0.5, high=1e6)
 
-    def _check_tasks(self, config: LabConfig) -> None:
+    def _read(self, line: LabConfig | str, **settings: Any) -> LabConfig:
+        config = super()._read(line, **settings)
         for name in (config.old, config.new):
             check_choice(name, self.offered, "Task")
+        return config
 
     def _load(self, line: str) -> None:
-        config = LabConfig.read(line)
-        self._check_tasks(config)
+        config = self._read(line)
         self.keep_locked(config)
         for _, name, _ in set(config.changes) - set(self.config.changes):
             if name in self.locked:
@@ -330,9 +302,8 @@ class ForgettingLab(SettingsWidget):
         self.task.cancel()
 
     def _press_reset(self) -> None:
-        self.halt()
-        self.config, self.mode, self.speed = self._begin
-        self.made, self.before, self.pinned, self.terms_of = LabRun(self.config), None, {}, ""
+        self.config, (self.mode, self.speed) = self._begin, self._opened
+        self._clear(self.config)
         self.chart.moment = None
         self._start()
 

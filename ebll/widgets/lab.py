@@ -34,8 +34,6 @@ __all__ = ["LabRun", "run", "training"]
 LOG_EVERY = 15
 SAMPLES = 128
 """Held-out images of each task that the curves look at: half as many as in the course's figures, since one waits."""
-DEEP = 5
-"""Images of a class that the chart shows below each other."""
 FAR = 10
 """Features that have moved by this many times their own length have not been learned: the steps overshoot."""
 
@@ -48,15 +46,8 @@ _runs: dict[Any, tuple[Run, Snapshot, Task]] = {}
 _ENDED = object()
 
 
-@dataclass
 class LabRecorder(Recorder):
-    """Records the training of the new task only, and every step while its lab run says so."""
-
-    made: LabRun | None = None
-
-    def due(self, step: int, total: int) -> bool:
-        """As a `Recorder`, and also where every step is asked for."""
-        return super().due(step, total) or self.made.every_step
+    """Records the training of the new task only."""
 
     def measure(self, *args: Any, **facts: Any) -> None:
         """As a `Recorder`, apart from the warm-up."""
@@ -93,7 +84,6 @@ class LabRun:
 
     def __post_init__(self):
         self.planned, self.now = self.config.changes, self.config.replace(changes=())
-        self._shown: pd.DataFrame | None = None
         self.at(0)
 
     def change(self, name: str, value: float) -> None:
@@ -134,13 +124,10 @@ class LabRun:
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The columns of `curves` that the chart shows; made from the rows only after a measurement."""
-        if self._shown is None or len(self._shown) != self.measured:
-            rows = [(name, row) for name, recorder in self.recorders.items() for row in recorder.curve_rows]
-            losses = [name for name in LOSSES if any(name in row for _, row in rows)]
-            columns = {name: [row.get(name, math.nan) for _, row in rows] for name in ["step", *SHOWN, *losses]}
-            self._shown = pd.DataFrame({"method": [name for name, _ in rows], **columns})
-        return self._shown
+        """The columns of `curves` that the chart shows."""
+        rows = [{"method": name, **row} for name, recorder in self.recorders.items() for row in recorder.curve_rows]
+        table = pd.DataFrame(rows, columns=["method", "step", *SHOWN, *LOSSES])
+        return table.astype({"step": int} | dict.fromkeys([*SHOWN, *LOSSES], float))
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -207,7 +194,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     made.steps = steps_of(config, second)
     reuse = reuse and not made.planned and not made.changes
     with contextlib.ExitStack() as stack:
-        going = []
+        going, own = [], {}
         for name in config.methods:
             key = (id(start), id(second), settings, config.seed, config.run(name).made_method())
             if reuse and key in _runs:
@@ -215,10 +202,12 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
                 made.recorders[name] = made.runs[name].recorder
                 _finish(made, name, both)
             else:
-                made.recorders[name] = LabRecorder(LOG_EVERY, SAMPLES, log_predictions=True, made=made)
+                made.recorders[name] = own[name] = LabRecorder(LOG_EVERY, SAMPLES, log_predictions=True)
                 going.append(stack.enter_context(contextlib.closing(_train_one(made, name, both, start, key))))
         while going:
             measured, made.stepped = made.measured, made.stepped or made.every_step
+            for recorder in own.values():
+                recorder.log_every = 1 if made.every_step else LOG_EVERY
             going = [one for one in going if next(one, _ENDED) is not _ENDED]
             yield made.measured > measured
     for step, name, _ in made.planned:

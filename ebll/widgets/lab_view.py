@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +11,24 @@ import pandas as pd
 
 from ebll.errors import InputError
 from ebll.plots import METHODS as LOOKS
-from ebll.plots.style import styles
 from ebll.plots.words import course, listed, percent, sentences, shortened
 from ebll.recording import Recorder
 
 from .chart import Drawing, spec_of, write_files
 from .config import Change, LabConfig, acts_on
-from .lab import DEEP, LOSSES, SAMPLES, SHOWN, LabRun
+from .lab import LOSSES, SAMPLES, LabRun
 
 __all__ = ["lab_drawing"]
 
 LONGEST = 30  # letters of a task's name in a chart
-ANSWERS = ["step", "x", "y", "label", "answer", "state"]
+ANSWERS = ["step", "column", "row", "label", "answer", "state"]
+DEEP = 5  # images of a class below each other
 HEADS = {
     "run": "run",
     "method": "method",
     "before": "old task before, %",
     "old": "old task after, %",
-    "forgetting": "forgotten, points",
+    "forgetting": "forgetting, points",
     "new": "new task, %",
     "distance": "feature distance",
     "settings": "set differently",
@@ -38,59 +37,51 @@ HEADS = {
 
 
 def lab_drawing(
-    curves: pd.DataFrame, *, old: str, new: str, methods: Iterable[str] = (), terms_of: str = "", steps: int = 0,
-    beside: pd.DataFrame | None = None, changes: Sequence[tuple[int, str]] = (), diverged: Collection[str] = (),
-    answers: pd.DataFrame | None = None, **texts: str,
-) -> Drawing:  # fmt: skip
+    made: LabRun, terms_of: str = "", beside: Mapping[str, LabRun] | None = None, with_alt: bool = True
+) -> Drawing:
     """Feature distance, loss terms and accuracies over optimiser steps, bars of the accuracies, answers image by image.
 
-    curves    rows of one old task, as the record has them, with a column `method`; accuracies are shares, losses nats
-    old, new  names of the tasks
-    methods   those that have a row of bars, also before they have begun; those of the table if empty
-    terms_of  the method whose weighted loss terms and answers are shown; the last of the table if empty
-    steps     where the horizontal axes end, in optimiser steps; the last step of the table if 0
-    beside    runs to compare with, drawn faintly: such rows with a column `run` that names each run
-    changes   (step, text) of what was changed in mid-run
-    diverged  methods whose last point gets a cross
-    answers   what that method answers to images of the old task, as `answers_of` makes them
-    texts     alt, heading and caption of the drawing
+    terms_of  the method whose weighted loss terms and answers are shown; the last of the run if empty
+    beside    runs to compare with, drawn faintly, by name
+    with_alt  whether to put into words what is seen
     """
-    losses = [name for name in LOSSES if name in curves]
-    # Arrays instead of pandas' own operations, since this is done ten times a second while a run goes on.
-    held = {n: curves[n].to_numpy() if n in curves else np.array([]) for n in ["method", "step", *SHOWN, *losses]}
-    method, broken = held["method"], np.zeros(len(curves), bool)
-    for name in diverged:
-        broken[np.flatnonzero(method == name)[-1:]] = True
-    terms_of = terms_of or (method[-1] if len(method) else "")
-    mine = {name: held[name][method == terms_of].astype(float) for name in losses}
-    highest = max([1.0, *(_largest(values) for values in mine.values())])
-    names = list(styles(tuple(methods) or dict.fromkeys(method)))
+    config, now, beside = made.config, made.shown.assign(run="", diverged=False), beside or {}
+    terms_of = terms_of or config.methods[-1]
+    for name in made.diverged:  # its last point gets a cross
+        now.loc[now.index[now["method"] == name][-1:], "diverged"] = True
+    losses = now.loc[now["method"] == terms_of, LOSSES]
+    others = [one.shown.assign(run=name, diverged=False) for name, one in beside.items()]
+    table = pd.concat([now, *others], ignore_index=True)
+    answers = answers_of(made.recorders.get(terms_of))
+    changes = [(step, f"{name} {value:g}".replace("_", " ")) for step, name, value in made.changes]
     settings = {
-        "old_task": shortened(old, LONGEST),
-        "new_task": shortened(new, LONGEST),
-        "methods": names,
-        "steps": int(steps or held["step"].max(initial=1)),
-        "top": _round_up(_largest(held["feature_distance"].astype(float))),
-        "loss_top": float(10 ** np.ceil(np.log10(1.01 * highest))),
+        **dict(zip(("old_task", "new_task"), _tasks(config), strict=True)),
+        "methods": list(config.methods),
+        "steps": int(made.steps or (now["step"].max() if len(now) else 1)),
+        "top": _round_up(_largest(now["feature_distance"])),
+        "loss_top": float(10 ** np.ceil(np.log10(1.01 * max(1.0, _largest(losses))))),
         "terms_of": terms_of,
-        "terms_label": styles([terms_of])[terms_of].label if terms_of else "",
+        "terms_label": LOOKS[terms_of].label,
         # A legend without entries would have no size, and the chart none either.
-        "terms": [name for name, values in mine.items() if not np.isnan(values).all()] or LOSSES,
+        "terms": list(losses.dropna(axis=1, how="all")) or LOSSES,
+        "old_range": _zoomed(table["accuracy"]),
+        "new_range": _zoomed(table["accuracy_new"]),
+        "columns": max(1, answers["column"].nunique()),
     }
-    table = pd.DataFrame({**held, "run": "", "diverged": broken})
-    if beside is not None and len(beside):
-        table = pd.concat([table, beside.reindex(columns=list(table)).assign(diverged=False)], ignore_index=True)
-    settings |= {"old_range": _zoomed(table["accuracy"]), "new_range": _zoomed(table["accuracy_new"])}
-    answers = pd.DataFrame(columns=ANSWERS) if answers is None else answers
-    settings["columns"] = float(answers["x"].max() + 1) if len(answers) else 1.0
-    tables = {"curves": table, "changes": pd.DataFrame(changes, columns=["step", "text"]), "answers": answers}
-    return Drawing(spec_of("lab"), tables | {"methods": pd.DataFrame({"method": names})}, settings, **texts)
+    tables = {
+        "curves": table,
+        "changes": pd.DataFrame(changes, columns=["step", "text"]),
+        "methods": pd.DataFrame({"method": settings["methods"]}),
+        "answers": answers,
+    }
+    texts = {"heading": lab_title(made), "caption": lab_caption(made, beside), "alt": lab_alt(made) if with_alt else ""}
+    return Drawing(spec_of("lab"), tables, settings, **texts)
 
 
 def answers_of(recorder: Recorder | None) -> pd.DataFrame:
     """A row for each held-out image of the old task at the first measurement, and one whenever its answer changes.
 
-    x, y    place of the image: those of a class stand together, `DEEP` below each other
+    column, row     place of the image: a class has columns of its own, the first "A 0", of `DEEP` images each
     label, answer   its class and the class that is answered
     state   "right"; "lost" where it was right at first; "wrong" where it was wrong at first
     """
@@ -98,26 +89,19 @@ def answers_of(recorder: Recorder | None) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame(columns=ANSWERS)
     label, answers = np.array(rows[0]["label"]), np.array([row["predicted"] for row in rows])
-    _, kind, counts = np.unique(label, return_inverse=True, return_counts=True)
-    x, y = np.divmod(pd.Series(kind).groupby(kind).cumcount().to_numpy(), DEEP)
-    x = x + kind * (-(-counts.max() // DEEP) + 0.4)
+    across, down = np.divmod(pd.Series(label).groupby(label).cumcount().to_numpy(), DEEP)
+    column = np.array([f"{name} {number}" for name, number in zip(label, across, strict=True)])
+    state = np.where(answers == label, "right", np.where(answers[0] == label, "lost", "wrong"))
     changed = np.vstack([np.full(len(label), True), answers[1:] != answers[:-1]])
     moment, image = changed.nonzero()
-    state = np.where(answers == label, "right", np.where(answers[0] == label, "lost", "wrong"))
     step = np.array([row["step"] for row in rows])[moment]
-    columns = (step, x[image], y[image], label[image], answers[changed], state[changed])
+    columns = (step, column[image], down[image], label[image], answers[changed], state[changed])
     return pd.DataFrame(dict(zip(ANSWERS, columns, strict=True)))
 
 
-@functools.lru_cache(maxsize=4)
-def rows_beside(runs: tuple[tuple[str, LabRun], ...]) -> pd.DataFrame | None:
-    """The rows of runs by name that are over, as `lab_drawing` takes them in `beside`."""
-    return pd.concat([made.shown.assign(run=name) for name, made in runs]) if runs else None
-
-
-def _largest(values: np.ndarray) -> float:
+def _largest(values: pd.Series | pd.DataFrame) -> float:
     """The largest finite value, or 0."""
-    return float(np.max(values, where=np.isfinite(values), initial=0.0))
+    return float(np.max(values.to_numpy(), where=np.isfinite(values.to_numpy()), initial=0.0))
 
 
 def _round_up(value: float) -> float:
@@ -179,6 +163,10 @@ def save_results(runs: Mapping[str, LabRun], folder: Path) -> list[Path]:
 # In words
 
 
+def _tasks(config: LabConfig) -> tuple[str, str]:
+    return shortened(config.old, LONGEST), shortened(config.new, LONGEST)
+
+
 def differences(config: LabConfig, title: bool = False) -> str:
     """What a config sets differently from the defaults, in short; for a title alpha is always told."""
     apart = ("changes", *(("old", "new", "net", "seed", "methods", "alpha") if title else ()))
@@ -199,35 +187,35 @@ def changes_in_words(changes: Iterable[Change]) -> list[str]:
 def lab_title(made: LabRun) -> str:
     """Tasks, net, seed and settings of a run."""
     config, changed = made.config, ", changed in mid-run" if made.changes else ""
-    tasks = f"{shortened(config.old, LONGEST)} → {shortened(config.new, LONGEST)}"
-    return f"{tasks} ({config.net.upper()}, seed {config.seed}): {differences(config, title=True)}{changed}"
+    about = f"{config.net.upper()}, seed {config.seed}"
+    return f"{' → '.join(_tasks(config))} ({about}): {differences(config, title=True)}{changed}"
 
 
 def lab_caption(made: LabRun, beside: Iterable[str]) -> str:
     """What the numbers are, and which runs are drawn faintly beside them."""
     names = ["the run before" if name == "before" else f"pinned {name}" for name in beside]
     faint = f" Faint: {listed(names)}." if names else ""
-    old, new = (shortened(name, LONGEST) for name in (made.config.old, made.config.new))
+    old, new = _tasks(made.config)
     return f"One run a method, no interval; {SAMPLES} held-out images of {old} and of {new}.{faint}"
 
 
 def lab_alt(made: LabRun) -> str:
     """What is seen, in words: how far the features move, and what becomes of both accuracies."""
-    told = []
+    told, tasks, shown = [], _tasks(made.config), made.shown
     for name, recorder in made.recorders.items():
-        rows = made.shown[made.shown["method"] == name]
+        rows = shown[shown["method"] == name]
         if rows.empty:
             told.append(f"{LOOKS[name].label}: nothing measured")
             continue
         distance = course(rows.set_index("step")["feature_distance"])
         kept, won = (
             f"{task} {percent(100 * rows[column].iloc[0])} to {percent(100 * rows[column].iloc[-1])} %"
-            for task, column in ((made.config.old, "accuracy"), (made.config.new, "accuracy_new"))
+            for task, column in zip(tasks, ("accuracy", "accuracy_new"), strict=True)
         )
-        answers = answers_of(recorder).drop_duplicates(["x", "y"], keep="last")
+        answers = answers_of(recorder).drop_duplicates(["column", "row"], keep="last")
         lost = answers["label"][answers["state"] == "lost"]
         most = f", most of {listed(lost.value_counts().index[:3])}" if len(lost) else ""
-        gone = f"{len(lost)} of {len(answers)} images of {made.config.old} are forgotten{most}"
+        gone = f"{len(lost)} of {len(answers)} images of {tasks[0]} are forgotten{most}"
         told.append(f"{LOOKS[name].label}: feature distance by step {distance}; accuracy on {kept}, on {won}; {gone}")
     return sentences(lab_title(made), *told, *changes_in_words(made.changes), *made.notes)
 
@@ -238,7 +226,7 @@ def ended(made: LabRun) -> str:
         return "No method has come to its end."
     rows = made.table().dropna(subset="old").iterrows()
     parts = [f"{LOOKS[name].label} {row['old']:.1f} / {row['new']:.1f}" for name, row in rows]
-    old, new = (shortened(name, LONGEST) for name in (made.config.old, made.config.new))
+    old, new = _tasks(made.config)
     return f"Validation images right, % of {old} (before: {100 * made.before:.1f}) / {new}: {'; '.join(parts)}."
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 import altair as alt
 
 from ebll.plots import METHODS
+from ebll.plots.style import Style
 
-from .look import INK, SOFT, channels, framed, words
+from .look import INK, OVER_STEPS, SOFT, STROKE, channels, framed, legend_of, over_steps, quantity, step, words
 from .planes import SHOWN
 
 __all__ = ["CLASSES", "plane_chart"]
 
-CLASSES = {"upper moon": ("#b0571a", "circle"), "lower moon": ("#00757a", "square"), "blob": ("#8c8c8c", "triangle-up")}
+CLASSES = {
+    "upper moon": Style("", "#b0571a", "-", "o"),
+    "lower moon": Style("", "#00757a", "-", "s"),
+    "blob": Style("", "#8c8c8c", "-", "^"),
+}
+LOOKS = {name: METHODS[name] for name in SHOWN}
+STEP = "optimiser step on the blobs"
 SHADES = ["#f6dcc6", "#ffffff", "#cbe7e6"]
 """Of the regions: sure of the upper moon, undecided, sure of the lower one."""
 
@@ -21,29 +28,23 @@ def plane_chart() -> alt.TopLevelMixin:
 
     data   "marks" and "curves", as `plane_drawing` makes them
     """
-    color, shape = (list(each) for each in zip(*CLASSES.values(), strict=True))
     legend = alt.Legend(orient="top", symbolOpacity=1, symbolSize=50, symbolStrokeWidth=0)
-    scale = {"domain": list(CLASSES)}
-    scales = alt.Scale(range=color, **scale), alt.Scale(range=shape, **scale)
     left, right = (
-        {
-            "fill": alt.Fill("group:N", scale=scales[0], legend=one),
-            "shape": alt.Shape("group:N", scale=scales[1], legend=one),
-        }
-        for one in (legend, None)
+        {name: one for name, one in channels("group:N", CLASSES, shown).items() if name in ("fill", "shape")}
+        for shown in (legend, None)
     )
-    panels = alt.concat(_inputs(left), _features(right), columns=2, spacing={"row": 14, "column": 18})
-    panels = panels.resolve_scale(fill="independent", shape="independent")
+    grid = {"columns": 2, "spacing": {"row": 14, "column": 18}}
+    panels = alt.concat(_inputs(left), _features(right), **grid).resolve_scale(fill="independent", shape="independent")
     lines = alt.concat(
         _over_steps("accuracy", "'accuracy on the moons, %'", 100),
         _over_steps("across", "'movement of their features across the level lines'", 1),
-        columns=2, spacing={"row": 14, "column": 18},
-    )  # fmt: skip
+        **grid,
+    )
     side = "max(110, (available - 60) / across - 50)"
     panel = "max(60, (available - 78 * across) / across / length(shown))"
     reading = {
         **{"table": "curves", "time": "step", "rows": "method", "panels": ["accuracy", "across"]},
-        "labels": {name: METHODS[name].label for name in SHOWN},
+        "labels": {name: look.label for name, look in LOOKS.items()},
         "columns": [
             ["accuracy", "moons, %", 100], ["accuracy_new", "blobs, %", 100], ["feature_distance", "movement", 1],
             ["across", "across the level lines", 1], ["along", "along them", 1],
@@ -53,35 +54,27 @@ def plane_chart() -> alt.TopLevelMixin:
     return framed(
         alt.vconcat(panels, lines, spacing=14).resolve_scale(fill="independent"),
         reading,
-        across=alt.ExprRef("available < 560 ? 1 : 2"),
-        **{"moments": [], "shown": alt.ExprRef("length(moments) ? moments : [at]"), "steps": 1},
+        two=560,
+        **{"moments": [], "shown": alt.ExprRef("length(moments) ? moments : [at]"), **OVER_STEPS},
         **{f"{name}_range": [0, 1] for name in ("x", "y", "free", "held")},
-        **{"zoomed": None, "visible": alt.ExprRef("zoomed || [0, steps]")},
     )
-
-
-def _axes(x: str, y: str) -> dict[str, dict]:
-    """Two axes whose ranges are the chart's parameters x_range and y_range; their titles stand once, at the facets."""
-    axis = alt.Axis(tickCount=4, grid=False)
-    scales = {name: alt.Scale(domain=alt.ExprRef(f"{name}_range"), nice=False, zero=False) for name in (x, y)}
-    return {channel: {"scale": scales[name], "axis": axis, "title": None} for channel, name in (("x", x), ("y", y))}
 
 
 def _of(kind: str) -> alt.Chart:
     return alt.Chart().transform_filter(f"datum.kind === '{kind}'")
 
 
-def _placed(chart: alt.Chart, axes: dict[str, dict], both: bool = False, last: bool = False, **more) -> alt.Chart:
-    """At x and y; from there to x2 and y2; or where it leads to."""
-    ends = {"x2": "x2", "y2": "y2"} if both else {}
-    end = "2" if last else ""
-    return chart.encode(x=alt.X(f"x{end}:Q", **axes["x"]), y=alt.Y(f"y{end}:Q", **axes["y"]), **ends, **more)
+def _placed(chart: alt.Chart, ends: tuple[str, str], both: bool = False, last: bool = False, **more) -> alt.Chart:
+    """At x and y, whose ranges are these parameters; from there to x2 and y2; or where it leads to."""
+    axes, end = [quantity(f"{name}_range") for name in ends], "2" if last else ""
+    more |= {"x2": "x2", "y2": "y2"} if both else {}
+    return chart.encode(x=alt.X(f"x{end}:Q", **axes[0]), y=alt.Y(f"y{end}:Q", **axes[1]), **more)
 
 
 def _faceted(name: str, layers: list[alt.Chart], x: str, y: str, names: bool) -> alt.FacetChart:
     """A row for each method, a column for each moment on show; titles of the axes, and whether methods are named."""
     text = {"labelColor": INK, "labelFontSize": 12, "titleColor": INK, "titleFontSize": 12, "titleFontWeight": "normal"}
-    labels = words({name: look.label for name, look in METHODS.items()})
+    labels = words({name: look.label for name, look in LOOKS.items()})
     row = alt.Header(labelExpr=labels, title=y or None, labels=names, labelAngle=-90, titlePadding=2, **text)
     above = {"labelExpr": "'step ' + shown[datum.value]", "labelPadding": 2}
     column = alt.Header(title=x or None, titleOrient="bottom", **above, **text)
@@ -94,7 +87,7 @@ def _faceted(name: str, layers: list[alt.Chart], x: str, y: str, names: bool) ->
 
 def _inputs(group: dict) -> alt.FacetChart:
     """The plane of the inputs: how the old head divides it now and before, and points of both tasks."""
-    axes = _axes("x", "y")
+    axes = "x", "y"
     shade = alt.Color("value:Q", scale=alt.Scale(domain=[0, 0.5, 1], range=SHADES), legend=None)
     wrong = alt.condition("datum.kind === 'old' && datum.value === 0", alt.value(INK), alt.value("white"))
     points = {"filled": True, "opacity": 1, "strokeWidth": 1, "clip": True}
@@ -115,7 +108,7 @@ def _inputs(group: dict) -> alt.FacetChart:
 
 def _features(group: dict) -> alt.FacetChart:
     """The plane of the features: level lines of the code, what the decoder can make, and where points have moved."""
-    axes = _axes("free", "held")
+    axes = "free", "held"
     level = _of("level").mark_rule(color="#9a9a9a", strokeWidth=1, clip=True)
     move = _of("move")
     wrong = alt.condition("datum.value === 0", alt.value(INK), alt.value("white"))
@@ -131,18 +124,10 @@ def _features(group: dict) -> alt.FacetChart:
 
 def _over_steps(name: str, title: str, factor: int) -> alt.LayerChart:
     """One column of the curves over steps, a line a method, and a rule at the step on show."""
-    axis = alt.Axis(tickCount=5, tickMinStep=1, grid=False, format="d")
-    step = {"title": "optimiser step on the blobs", "axis": axis}
-    step |= {"scale": alt.Scale(domain=alt.ExprRef("visible"), nice=False)}
-    looks = {name: METHODS[name] for name in SHOWN}
-    labels = words({name: look.label for name, look in looks.items()})
-    legend = alt.Legend(orient="top", symbolType="stroke", symbolSize=400, symbolStrokeWidth=2, labelExpr=labels)
-    method = channels("method:N", looks, legend if name == "accuracy" else None)
-    base = alt.Chart(alt.NamedData("curves")).transform_calculate(shown=f"{factor} * datum.{name}")
+    method = channels("method:N", LOOKS, legend_of(LOOKS, **STROKE) if name == "accuracy" else None)
     up = {"axis": alt.Axis(tickCount=4, minExtent=36), "scale": alt.Scale(zero=False, nice=True), "title": None}
-    lines = base.mark_line(strokeWidth=2, clip=True).encode(
-        x=alt.X("step:Q", **step), y=alt.Y("shown:Q", **up), color=method["color"], strokeDash=method["strokeDash"]
-    )
-    here = alt.Chart(alt.InlineData([{}])).mark_rule(color=INK, opacity=alt.ExprRef("held ? 1 : 0"), clip=True)
-    rule = here.encode(x=alt.XDatum(alt.ExprRef("at"), type="quantitative", **step))
-    return alt.layer(lines, rule).properties(name=name, title=alt.Title(alt.ExprRef(title)), width=300, height=90)
+    lines = alt.Chart(alt.NamedData("curves")).mark_line(strokeWidth=2, clip=True).encode(
+        x=step(STEP), y=alt.Y("shown:Q", **up), color=method["color"], strokeDash=method["strokeDash"]
+    )  # fmt: skip
+    shown = lines.transform_calculate(shown=f"{factor} * datum.{name}")
+    return over_steps(name, title, STEP, shown, height=90)

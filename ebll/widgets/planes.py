@@ -83,17 +83,16 @@ class PlaneRun:
 
     config: PlaneConfig
     runs: dict[str, Run] = field(default_factory=dict)
-    shifts: list[dict[str, Any]] = field(default_factory=list)
     marks: list[pd.DataFrame] = field(default_factory=list)  #: what is drawn, for each method and step
     scene: Scene | None = None
+    share: float = 0.0  #: of the steps, how many have been made
 
     @property
     def curves(self) -> pd.DataFrame:
         """The curves table (see `ebll.recording`) with `across` and `along`, M10 of the moons' held-out features."""
-        parts = [run.curves[run.curves["stage"] == "train"] for run in self.runs.values() if run.recorder.curve_rows]
-        shifts = pd.DataFrame(self.shifts, columns=["method", "step", "across", "along"])
-        curves = pd.concat(parts) if parts else pd.DataFrame(columns=["method", *CURVE_COLUMNS])
-        return curves.merge(shifts, on=["method", "step"])
+        parts = [run.curves.query("stage == 'train'") for run in self.runs.values() if self.marks]
+        columns = ["method", *CURVE_COLUMNS, "across", "along"]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def plane_run(config: PlaneConfig | str = "", **settings: Any) -> PlaneRun:
@@ -113,9 +112,9 @@ def plane_training(made: PlaneRun) -> Iterator[Step | bool]:
     """As `plane_run`, step by step: the loop's steps for the moons, then whether what was made next was measured."""
     config = made.config
     tasks = plane_tasks(config.distance, seed=config.seed)
-    start = yield from first_task(tasks[0], _net(config.features), TRAIN, config.seed)
-    weights = {"alpha": config.alpha, "distill_weight": config.distill_weight, "code_size": config.code_size}
-    methods = {name: method_from(name, weights | {"recon_weight": config.recon_weight}) for name in SHOWN}
+    start = yield from first_task(tasks[0], NETS[config.features], TRAIN, config.seed)
+    names = ("alpha", "distill_weight", "code_size", "recon_weight")
+    methods = {name: method_from(name, {one: getattr(config, one) for one in names}) for name in SHOWN}
     ebll = methods["ebll"] = methods["ebll"].replace(autoencoder=methods["ebll"].autoencoder.replace(**FIT))
     fit = fit_to_task(start.net, 0, tasks[0], ebll.autoencoder, config.seed)
     start.memories[shared_key(ebll, config.seed, torch.device("cpu"))] = ebll.keep(fit)
@@ -128,18 +127,14 @@ def plane_training(made: PlaneRun) -> Iterator[Step | bool]:
         for step, *_ in zip(*going, strict=True):
             measured = step.stage == "train" and recorder.due(step.index, step.total)
             if measured:
+                made.share = step.index / step.total
                 for name, run in made.runs.items():
-                    made.shifts.append({"method": name, "step": step.index, **scene.shift(run.net)})
                     made.marks.append(scene.marks(run).assign(method=name, step=step.index))
             yield measured
 
 
 FIT = {"epochs": 40, "learning_rate": 1e-2}
-_nets = {count: partial(toy, features=count) for count in (2, 3)}
-
-
-def _net(features: int) -> Any:
-    return _nets[features]  # the very object, by which a first task is found again
+NETS = {count: partial(toy, features=count) for count in (2, 3)}  # the very objects find a first task again
 
 
 class Scene:
@@ -176,15 +171,12 @@ class Scene:
 
     def _levels(self) -> pd.DataFrame:
         """Lines in the plane of features on which an entry of the code has one value."""
-        rows = []
-        for weight, offset in zip(self.encoder.weight, self.encoder(self.middle[None])[0].logit(), strict=True):
-            a, b = (self.axes @ weight).tolist()
-            for level in LEVELS:
-                c = float(torch.tensor(level).logit() - offset)  # a x + b y = c
-                foot, along = np.array([a, b]) * c / (a * a + b * b), np.array([-b, a]) / np.hypot(a, b)
-                rows.append([*(foot - FAR * along), *(foot + FAR * along), level])
-        table = np.array(rows)
-        return _rows("level", table[:, :4], value=table[:, 4])
+        slope = self.encoder.weight @ self.axes.T  # (code, 2): an entry is sigmoid(slope x + offset)
+        offset = self.encoder(self.middle[None])[0].logit()
+        foot = (torch.tensor(LEVELS).logit()[:, None] - offset)[..., None] * slope / slope.square().sum(1, keepdim=True)
+        along = FAR * torch.stack([-slope[:, 1], slope[:, 0]], dim=1) / slope.norm(dim=1, keepdim=True)
+        ends = torch.cat([foot - along, foot + along], dim=2).transpose(0, 1).reshape(-1, 4)
+        return _rows("level", ends, value=np.tile(LEVELS, len(slope)))
 
     def _made(self, autoencoder: Autoencoder) -> pd.DataFrame:
         """The edges of all that the decoder can make: a line for a code of one, a patch for a code of two."""
@@ -193,28 +185,23 @@ class Scene:
         places = self._placed(autoencoder.decode(corners))
         return _rows("made", torch.cat([places[:-1], places[1:]], dim=1))
 
-    def shift(self, net: Network) -> dict[str, float]:
-        """M10 of the moons' held-out features."""
-        with torch.no_grad():
-            across, along = feature_shift(net.features(self.inputs), self.before, self.encoder.weight)
-        return {"across": across, "along": along}
-
     def marks(self, run: Run) -> pd.DataFrame:
-        """All that is drawn of a run: kind, x, y, x2, y2, value, group."""
-        net, measured = run.net, run.recorder.curve_rows[-1]
+        """All that is drawn of a run: kind, x, y, x2, y2, value, group; M10 goes into its newest curve row."""
+        net, measured, some = run.net, run.recorder.curve_rows[-1], slice(POINTS)
         with torch.no_grad():
+            features = net.features(self.inputs)
+            across, along = feature_shift(features, self.before, self.encoder.weight)
+            measured |= {"across": across, "along": along}
+            right = (net.heads[0](net.operator(features[some])).argmax(dim=1) == self.labels[some]).float()
+            moves = torch.cat([self._placed(self.before[some]), self._placed(features[some])], dim=1)
             half = torch.stack([self.x[1] - self.x[0], self.y[1] - self.y[0]]) / 2
             cells = torch.cat([self.grid - half, self.grid + half], dim=1)
-            features = net.features(self.inputs[:POINTS])
-            logits = net.heads[0](net.operator(features))
-            right = (logits.argmax(dim=1) == self.labels[:POINTS]).float()
-            moves = torch.cat([self._placed(self.before[:POINTS]), self._placed(features)], dim=1)
             points = {"value": right, "group": self.classes}
-            corner = [float(self.x[0]), float(self.y[0]), measured["accuracy_new"]]
+            corner = [float(self.x[0]), float(self.y[0]), measured["accuracy_new"], 0.0]
             return pd.concat([
                 _rows("cell", cells, value=self._divided(net).flatten()), self.still,
-                _rows("old", self.inputs[:POINTS], **points), _rows("move", moves, **points),
-                _rows("read", [[*corner, 0.0]], value=[measured["accuracy"]]),
+                _rows("old", self.inputs[some], **points), _rows("move", moves, **points),
+                _rows("read", [corner], value=[measured["accuracy"]]),
             ])  # fmt: skip
 
 
@@ -246,21 +233,20 @@ def plane_drawing(made: PlaneRun, with_alt: bool = True, still: bool = False) ->
     still      show the moments `STILL` beside each other, for a picture that nobody moves
     """
     curves = made.curves
-    steps = sorted(curves["step"].unique())
+    steps = sorted(curves["step"].unique().tolist())
     moments = [float(min(steps, key=lambda step: abs(step - share * steps[-1]))) for share in STILL if still and steps]
     marks = pd.concat(made.marks) if made.marks else pd.DataFrame(columns=MARKS)
     marks = marks[marks["step"].isin(moments)] if moments else marks
     settings: dict[str, Any] = {"moments": moments, "steps": max([1, *steps])}
-    for axis, kinds, columns in (
-        ("x", ["cell"], ["x", "x2"]), ("y", ["cell"], ["y", "y2"]),
-        ("free", ["move", "made"], ["x", "x2"]), ("held", ["move", "made"], ["y", "y2"]),
-    ):  # fmt: skip
-        values = marks.loc[marks["kind"].isin(kinds), columns].to_numpy()
-        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    cells, moves = marks[marks["kind"] == "cell"], marks[marks["kind"].isin(["move", "made"])]
+    for axis, rows, column in (("x", cells, "x"), ("y", cells, "y"), ("free", moves, "x"), ("held", moves, "y")):
+        columns = [column, f"{column}2"]
+        low, high = (float(rows[columns].min().min()), float(rows[columns].max().max())) if len(rows) else (0.0, 1.0)
         settings[f"{axis}_range"] = [low - 0.04 * (high - low), high + 0.04 * (high - low)]
     tables = {"marks": marks, "curves": curves[["method", "step", *MEASURED]]}
-    alt = plane_alt(made) if with_alt else ""
-    return Drawing(spec_of("plane"), tables, settings, alt=alt, heading=plane_title(made.config), caption=CAPTION)
+    title = plane_title(made.config)
+    alt = sentences(title, plane_words(made)) if with_alt else ""
+    return Drawing(spec_of("plane"), tables, settings, alt=alt, heading=title, caption=CAPTION)
 
 
 def plane_title(config: PlaneConfig) -> str:
@@ -279,8 +265,3 @@ def plane_words(made: PlaneRun) -> str:
         f"the moons' features moved {row.across:.1f} across the level lines, {row.along:.1f} along them."
         for name, row in last.iterrows()
     )
-
-
-def plane_alt(made: PlaneRun) -> str:
-    """What is seen of three runs, in words."""
-    return sentences(plane_title(made.config), plane_words(made))

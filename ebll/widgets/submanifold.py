@@ -184,7 +184,7 @@ def _field(
 
 
 def explored_drawing(history: Sequence[Explored], with_alt: bool = True) -> Drawing:
-    """The plane, E4 along the principal directions, accuracy and missed share at each epoch of a fit.
+    """The plane, E4 along the principal directions, accuracy and unexplained variance at each epoch of a fit.
 
     history    what was found at each epoch of one fit, the newest last; to those before it the scrubber goes back
     with_alt   whether to put into words what is seen
@@ -229,12 +229,12 @@ def explored_title(found: Explored) -> str:
 
 
 def explored_words(found: Explored) -> str:
-    """What an autoencoder keeps: accuracy through it, and what it misses."""
-    read, missed, size = found.accuracy, found.missed, found.config.code_size
+    """What an autoencoder keeps: accuracy through it, and the variance that it does not explain."""
+    share, missed, size = found.accuracy, found.missed, found.config.code_size
     return (
-        f"Held-out images read right: {100 * read['direct']:.1f} %, through the autoencoder "
-        f"{100 * read['autoencoder']:.1f} %, through PCA of size {size} {100 * read['pca']:.1f} %. Of the spread the "
-        f"autoencoder misses {100 * missed['autoencoder']:.1f} %, PCA {100 * missed['pca']:.1f} %."
+        f"Accuracy on held-out images: {100 * share['direct']:.1f} %, through the autoencoder "
+        f"{100 * share['autoencoder']:.1f} %, through PCA of size {size} {100 * share['pca']:.1f} %. Variance not "
+        f"explained: autoencoder {100 * missed['autoencoder']:.1f} %, PCA {100 * missed['pca']:.1f} %."
     )
 
 

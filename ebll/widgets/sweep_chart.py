@@ -9,17 +9,22 @@ import warnings
 
 import altair as alt
 
-from ebll.plots.style import BAND, HEAT, METHODS, Style
+from ebll.plots.style import HEAT, METHODS, PALE, Style
 
-from .look import INK, framed, scales, words
+from .look import INK, STROKE, channels, framed, legend_of, panel
 
 __all__ = ["PINNED", "sweep_chart"]
 
 PINNED = Style("pinned cell", "#a3123f", (0, (2, 1.5)), "D")
 _LOOKS = {**METHODS, "pinned": PINNED}
 _LABELS = {name: look.label for name, look in _LOOKS.items()}
+_KINDS = {"values": alt.ExprRef("kinds"), "columns": 2}
 _MISSING = "#ededed"
-_MAPS = {"old": "old task: accuracy, %", "new": "new task: accuracy, %", "forgetting": "forgotten, points"}
+_MAPS = {
+    "old": "accuracy on the old task, %",
+    "new": "accuracy on the new task, %",
+    "forgetting": "forgetting, points",
+}
 _MEASURED = [f"{name}_{images}" for images in ("validation", "test") for name in (*_MAPS, "words")]
 _OF_IMAGES = {name: f"datum['{name}_' + images]" for name in _MAPS}
 
@@ -45,7 +50,7 @@ def sweep_chart() -> alt.ConcatChart:
         chart,
         # the five views have one width
         {"table": "cells", "time": "cell", "sizes": {"childWidth": "max(120, (available - 30) / across - 75)"}},
-        available=900, across=alt.ExprRef("available < 460 ? 1 : available < 760 ? 2 : 3"),
+        two=460, available=900, across=alt.ExprRef("available < 460 ? 1 : available < 760 ? 2 : 3"),
         x_title="", y_title="", columns_shown=[], rows_shown=[], kinds=[], method="ebll", images="validation",
         near=True, chosen=-1, pinned=-1, old_range=[0, 1], new_range=[0, 1], forgetting_range=[0, 1],
     )  # fmt: skip
@@ -115,36 +120,34 @@ def _map(name: str, hovered: alt.Parameter) -> alt.LayerChart:
     return _of_cells(*layers).properties(name=name, title=alt.Title(alt.ExprRef(text)), width=200, height=170)
 
 
-def _legend(**more: object) -> alt.Legend:
-    return alt.Legend(
-        orient="top", values=alt.ExprRef("kinds"), labelExpr=words(_LABELS), columns=2, symbolOpacity=1, **more
-    )  # fmt: skip
-
-
 def _curves() -> alt.LayerChart:
-    scale = scales(_LOOKS)
-    legend = _legend(symbolType="stroke", symbolSize=400, symbolStrokeWidth=2, symbolFillColor="transparent")
-    base = _compared("curves").encode(
-        x=alt.X(
-            "step:Q", title="optimiser step of the last task", axis=alt.Axis(tickCount=4, grid=False),
-            scale=alt.Scale(nice=False),
-        ),
-        color=alt.Color("kind:N", scale=scale["color"], legend=legend),
+    """The mean over the seeds, and as thin lines the lowest and the highest of them."""
+    kinds = channels("kind:N", _LOOKS, legend_of(_LOOKS, **_KINDS, **STROKE, symbolFillColor="transparent"))
+    x = alt.X(
+        "step:Q", title="optimiser step of the last task", axis=alt.Axis(tickCount=4, grid=False),
+        scale=alt.Scale(nice=False),
     )  # fmt: skip
+    base = _compared("curves").encode(x=x, color=kinds["color"], strokeDash=kinds["strokeDash"])
     y = {"title": None, "axis": alt.Axis(tickCount=4)}
-    band = base.mark_area(opacity=BAND, clip=True).encode(y=alt.Y("low:Q", **y), y2="high:Q")
-    line = base.mark_line(strokeWidth=2, clip=True).encode(
-        y=alt.Y("mean:Q", **y), strokeDash=alt.StrokeDash("kind:N", scale=scale["strokeDash"], legend=legend)
-    )
-    return alt.layer(band, line).properties(
-        name="curves", title="feature distance, feature units", width=200, height=190
-    )
+    width = {"mean": 2, "low": PALE["linewidth"], "high": PALE["linewidth"]}
+    layers = [
+        base.mark_line(strokeWidth=width[name], opacity=1 if name == "mean" else 0.5, clip=True).encode(
+            y=alt.Y(f"{name}:Q", **y)
+        )
+        for name in ("low", "high", "mean")
+    ]
+    title = "'feature distance, feature units'"
+    return panel("curves", title, *layers, width=200, height=190)
 
 
 def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
-    scale, legend = scales(_LOOKS), _legend(symbolSize=70)
+    look = channels("kind:N", _LOOKS, legend_of(_LOOKS, **_KINDS, symbolSize=70))
     axes = {
-        name: {"title": f"{name} task, %", "axis": alt.Axis(tickCount=4), "scale": alt.Scale(zero=False, padding=10)}
+        name: {
+            "title": f"accuracy on the {name} task, %",
+            "axis": alt.Axis(tickCount=4),
+            "scale": alt.Scale(zero=False, padding=10),
+        }
         for name in ("new", "old")
     }
     place = {"x": alt.X("new:Q", **axes["new"]), "y": alt.Y("old:Q", **axes["old"]), "tooltip": "tooltip:N"}
@@ -153,10 +156,7 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
     seeds = seeds.transform_calculate(kind="method", tooltip="'seed ' + datum.seed", **_OF_IMAGES)
     means = _compared("cells").transform_filter("datum.kind !== method")
     means = means.transform_calculate(tooltip=f"({_LABELS!r})[datum.kind]", **_OF_IMAGES)
-    kinds = {
-        "color": alt.Color("kind:N", scale=scale["color"], legend=legend),
-        "shape": alt.Shape("kind:N", scale=scale["shape"], legend=legend),
-    }
+    kinds = {"color": look["color"], "shape": look["shape"]}
     seeds, means = (
         one.transform_filter("isValid(datum.old)")
         .transform_calculate(tooltip=f"datum.tooltip{told}")
@@ -192,8 +192,5 @@ def _tradeoff(hovered: alt.Parameter) -> alt.LayerChart:
     )
     near = near.transform_joinaggregate(low_old="min(least_old)", low_new="min(least_new)")
     near = near.transform_filter("datum.old >= datum.low_old && datum.new >= datum.low_new")
-    return alt.layer(
-        near,
-        seeds.mark_point(size=12, filled=True, opacity=0.9),
-        means.mark_point(size=90, filled=True, opacity=1),
-    ).properties(name="tradeoff", title="stability-plasticity trade-off", width=200, height=190)
+    points = seeds.mark_point(size=12, filled=True, opacity=0.9), means.mark_point(size=90, filled=True, opacity=1)
+    return panel("tradeoff", "'stability-plasticity trade-off'", near, *points, width=200, height=190)

@@ -15,7 +15,7 @@
 # After this notebook you can
 #
 # 1. **record** soft targets in the right mode, and say what goes wrong in the other one;
-# 2. **explain** why the temperature of distillation is above 1, and **match** the weight when you change it;
+# 2. **explain** what the temperature does to soft targets and to their gradient, and **match** the weight when you change it;
 # 3. **judge** when it helps to train the new head alone first.
 #
 # Ids such as E3 and M1 lead to formula, function and test: see [the equations](../docs/equations.md), and
@@ -79,8 +79,15 @@ ebll.plots.over_setting(
     title="Two answers of one teacher in train mode", caption="The letters' head on training images of mnist",
 )  # fmt: skip
 
+# %% mode-half tags=["hidden"]
+half = modes[modes["rate"] == 0.5]["differ"].mean()
+ebll.course.say(
+    f"**What we saw.** At a rate of one half two answers name different letters for {half:.0f} % of the images. (This "
+    "network never learned with dropout; one that did would contradict itself less.)"
+)
+
 # %% mode-saw [markdown]
-# **What we saw.** A teacher in train mode contradicts itself, more with every unit that is dropped. Recorded once, its targets
+# A teacher in train mode contradicts itself, more with every unit that is dropped. Recorded once, its targets
 # are noise that LwF then learns by heart; asked in every step, it says something else each time. So it answers in eval mode. The
 # network in training may keep its dropout. (Notebook 02 shows what the bug costs.)
 #
@@ -117,9 +124,8 @@ ebll.course.source(ebll.networks.frozen)
 #
 # $$\frac{\partial\,\ell_{dist}}{\partial\,\text{logits}} = \frac{\hat Z - Z^*}{\theta}$$
 #
-# There is one $\theta$ in the denominator, and for large $\theta$ the difference $\hat Z - Z^*$ shrinks like $1/\theta$ as
-# well. Hinton's distillation multiplies the loss by $\theta^2$ to make up for it. E3 does not, and neither do LwF nor EBLL.
-# Some descriptions of EBLL ask for a temperature below 1, in order to make the small probabilities larger.
+# Hinton's distillation multiplies the loss by $\theta^2$. E3 does not, and neither do LwF nor EBLL. Some descriptions of EBLL
+# ask for a temperature below 1, in order to make the small probabilities larger.
 #
 # **Predict first.** Does a temperature below 1 make them larger? And from temperature 8 to 16, by what factor does the
 # gradient shrink: 1.4, 2 or 4?
@@ -150,24 +156,24 @@ ebll.plots.over_setting(
 # %% temperature-table tags=["hidden"]
 mean = strength.query("kind == 'E3'").groupby("theta")[["others", "gradient"]].mean()
 table = mean.rename(columns={"others": "not on the first choice, %", "gradient": "length of the gradient"}).T
-table.rename_axis(columns="temperature θ").round(3)
+table.rename_axis(columns="temperature θ").map("{:.4g}".format)
 
 # %% temperature-saw [markdown]
 # **What we saw.** A temperature below 1 sharpens: what the old network knows of the other classes is lost, so asking for one is a
 # mistake. Above 1 the small probabilities count. And the gradient of E3 falls with the temperature, in the end about as
-# $1/\theta^2$; Hinton's factor makes up for just that.
+# $1/\theta^2$: besides the $\theta$ in the denominator, the difference $\hat Z - Z^*$ shrinks like $1/\theta$. Hinton's factor
+# makes up for just that.
 #
-# **Exercise 2.** The library softens logits, not the probabilities $Y$ of E3a. Show that this can be done: write E3a
-# for logits. Probabilities of large nets underflow, so do not go through them.
+# **Exercise 2.** Write E3a for logits, without any `softmax` of PyTorch. Logits may be as large as 3,000, of either sign.
 
 
 # %% soften-exercise tags=["exercise"]
 def my_soften(logits, temperature):
     """E3a: logits (batch, classes) -> softened probabilities (batch, classes)."""
-    # An image's logits are the logarithms of its probabilities, up to a constant.
+    # float32 holds no number above 3e38, and takes e^-110 for 0. What may be added to all logits of an image?
     # solution
     powers = torch.exp((logits - logits.amax(dim=1, keepdim=True)) / temperature)
-    return powers / powers.sum(dim=1, keepdim=True)  # or torch.softmax(logits / temperature, dim=1)
+    return powers / powers.sum(dim=1, keepdim=True)
 
 
 # %% soften-check tags=["check"]
@@ -179,41 +185,47 @@ ebll.course.checks.soften(my_soften)
 # A plain sweep over $\theta$ mixes two things, the shape of the targets and the strength of the term. So LwF is trained twice:
 # with its weight $\lambda_o$ left at 1, and with a weight that gives the term the gradient that it has at temperature 2.
 #
-# **Predict first.** Of the five settings (temperature 0.5 or 8 with the weight fixed or matched, and temperature 2), which will
-# keep fewest letters?
+# **Predict first.** Of the seven settings (temperature 0.5, 1 or 8 with the weight fixed or matched, and temperature 2), which
+# will keep fewest letters?
 
 # %% matched-run
 gradient = strength.query("kind == 'E3'").groupby("theta")["gradient"].mean()
 settings = {}
-for theta in (0.5, 2.0, 8.0):
+for theta in (0.5, 1.0, 2.0, 8.0):
     settings |= {("weight 1", theta): 1.0, ("matched weight", theta): gradient[2.0] / gradient[theta]}
 variants = {f"{kind}, θ {theta:g}": ebll.LwF(temperature=theta, distill_weight=round(weight, 2))
             for (kind, theta), weight in settings.items() if theta != 2.0}  # fmt: skip
 sweep = ebll.compare([letters, mnist], variants, starts=starts, **lesson.options("mlp"))
 
+
 # %% matched-rows tags=["hidden"]
+def both_right(net):  # on validation images: this explores a setting
+    pair = {"old": letters, "new": mnist}
+    right = [ebll.recording.measure_accuracy(net, t, task.validation) for t, task in enumerate(pair.values())]
+    return {name: 100 * share for name, share in zip(pair, right, strict=True)}
+
+
 rows = []
 for kind, theta in settings:
-    for seed in lesson.seeds:  # validation images: this explores a setting
+    for seed in lesson.seeds:
         run = runs.runs["lwf", seed] if theta == 2.0 else sweep.runs[f"{kind}, θ {theta:g}", seed]
-        right = [
-            ebll.recording.measure_accuracy(run.net, t, task.validation) for t, task in enumerate([letters, mnist])
-        ]
-        rows.append({"theta": theta, "kind": kind, "seed": seed, "old": 100 * right[0], "new": 100 * right[1]})
+        rows.append({"theta": theta, "kind": kind, "seed": seed} | both_right(run.net))
 temperatures = pd.DataFrame(rows)
+unprotected = pd.DataFrame([both_right(runs.runs["finetune", seed].net) for seed in lesson.seeds]).mean()
 
 # %% matched-figure
 ebll.plots.over_setting(
     temperatures, "theta", {"old": "letters (old), %", "new": "mnist (new), %"}, xlabel="temperature θ of LwF",
-    title="Accuracy with LwF over the temperature: letters, then mnist",
+    title="Accuracy with LwF over the temperature: letters, then mnist", references={"finetune": dict(unprotected)},
     caption="Validation images; at θ = 2 both weights are the same",
 )  # fmt: skip
 
 # %% matched-saw [markdown]
-# **What we saw.** Sharp targets keep fewer letters even where the term is as strong. For soft ones the differences are small, even at
-# a fixed weight, where their term is many times weaker. And a low temperature at a fixed weight does worse than protect
-# little: its gradient is several times as large, and the steps are too large for it (notebook 06 derives that limit). Whoever copies
-# a temperature without its weight, or a weight from code that multiplies by $\theta^2$, changes the method.
+# **What we saw.** Sharp targets keep fewer letters even where the term is as strong. For soft ones the differences are
+# small, even at a fixed weight, where their term is many times weaker. And temperature 0.5 at weight 1 keeps fewer than
+# fine-tuning: its gradient is several times as large, and weight 1 is near the limit above which the steps overshoot (notebook
+# 07), which is probably the reason. The lower panel spans few points, and its differences are noise. Whoever copies a temperature
+# without its weight, or a weight from code that multiplies by $\theta^2$, changes the method.
 
 # %% warmup-text [markdown]
 # ## 3. Does it help to train the new head alone first?
@@ -266,10 +278,17 @@ gain = {method.label: kept[name] - kept[f"{method.label}, no warm-up"] for name,
 table = pd.DataFrame(gain).stack().unstack("seed").rename_axis(["new task", "method"])
 table.assign(mean=table.mean(axis=1)).rename_axis(columns="letters kept with warm-up minus without, points").round(1)
 
+# %% warmup-count tags=["hidden"]
+count = {name: f"{(points > 0).to_numpy().sum()} of {points.size}" for name, points in table.groupby("method")}
+ebll.course.say(
+    f"**What we saw.** The warm-up keeps more letters in {count['LwF']} runs of LwF and in {count['Fine-tuning']} of "
+    "fine-tuning."
+)
+
 # %% warmup-saw [markdown]
-# **What we saw.** Fine-tuning before mnist gains from the warm-up in every seed: nothing else protects its letters. LwF gains
-# less, perhaps because its own gradient sets in as soon as the answers move. Before textures the picture is not as clear, although
-# the first gradient is even larger there. So the first gradient alone does not say what will be forgotten.
+# Fine-tuning before mnist gains most: nothing else protects its letters. Before textures its seeds lie far apart, although the
+# first gradient is even larger there. So the first gradient alone does not say what will be forgotten. LwF gains less, perhaps
+# because its own gradient sets in as soon as the answers move.
 #
 # A run with warm-up has also seen its task for two more epochs. Are they the reason? Fine-tuning for ten epochs, cold:
 
@@ -294,8 +313,8 @@ pd.DataFrame(table, index=[f"seed {seed}" for seed in lesson.seeds]).T.rename_ax
 #    asked in every step, the numbers are the same.
 # 2. **Temperature.** Above 1 the small probabilities count; below 1 it sharpens, and keeps less at an equal gradient. The gradient
 #    is $(\hat Z - Z^*)/\theta$ and falls about as $1/\theta^2$; E3 has no factor to make up for it, so the weight must be matched.
-# 3. **Warm-up** takes away the first gradient of a random head. Fine-tuning before mnist keeps more letters with it; for LwF, and
-#    for textures, the table says how far the seeds agree.
+# 3. **Warm-up** takes away the first gradient of a random head. LwF keeps a little more with it, fine-tuning before mnist much
+#    more; before textures the seeds of fine-tuning disagree.
 #
 # ## What to try next
 #

@@ -1,4 +1,4 @@
-"""The sweep explorer under a student's hands: sliders and cells, keys, a folder that grows, a screen reader's view."""
+"""The sweep explorer under a student's hands: sliders and cells, keys, a screen reader's view."""
 
 import re
 import shutil
@@ -10,15 +10,6 @@ from tests.browser import lab
 from tests.browser.test_widgets import SOON, serious
 
 RIG = Path(__file__).parents[1] / "sweep_rig.py"
-GROW = """
-store = ebll.sweeps.Store("growing")
-store.plan(found.configs)
-ebll.widgets.sweep_explorer("growing")
-"""
-FILL = """
-for config in found.configs:
-    store.put(found.results[config])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +19,7 @@ def book(executed, folder):
         folder / "sweep.ipynb",
         "import ebll\nfrom sweep_rig import whole\nfound = whole()",
         "ebll.widgets.sweep_explorer(found, 'tasks=\"letters-mnist\"')",
-        GROW.strip(),
         "ebll.widgets.sweep_explorer()",
-        FILL.strip(),
     )
     return executed("sweep.ipynb")
 
@@ -86,16 +75,12 @@ def test_a_click_on_a_cell_chooses_it_and_a_pinned_one_is_compared(book):
 
 
 def test_the_precomputed_sweep_is_there_at_once(book, keep):
-    panel = widget(book, 2)
+    panel = widget(book, 1)
     says(panel, "EBLL with alpha 3, ")
     panel.get_by_label("Tasks").select_option("letters-textures")
     panel.get_by_label("Rows").select_option("distill_weight")
     says(panel, "on letters-textures")
     keep(panel, "sweep-explorer")
-
-
-def test_a_folder_that_grew_is_shown_as_it_is(book):
-    says(widget(book, 1), re.compile(r"79\.0 % on the old task.*\(3 seeds\)"))
 
 
 def test_no_serious_fault_and_nothing_is_cut_in_a_narrow_window(book, keep):

@@ -107,6 +107,7 @@ async function render({ model, el }) {
     return lines;
   }
   function pin(moment, speak = false) {
+    if (moment === undefined) return;  // a run has begun anew, and nothing has been measured yet
     hovered = null;
     speaking ||= speak;
     model.set("moment", moment === last() ? null : moment);
@@ -164,25 +165,21 @@ async function render({ model, el }) {
     const [low, high] = visible();
     look(step + factor * (low - step), step + factor * (high - step));
   }
-  /** Where an event is on a panel over steps: the step, its nearest moment, and the steps of a pixel; null elsewhere. */
+  /** Where an event is on a panel over steps: the step, its nearest moment, and the ends of the axis; null elsewhere. */
   function place(event) {
     const canvas = view?.container().querySelector("canvas")?.getBoundingClientRect();
-    if (!canvas || !moments.length || !reading.panels.length) return null;
+    if (!canvas || !moments.length) return null;
     const [left, top] = view.origin(), padding = view.padding(), [low, high] = visible();
-    const within = (item, x, y) => {
-      for (const mark of item.items) for (const group of mark.marktype === "group" ? mark.items : []) {
-        const across = x - group.x, down = y - group.y;
-        const inside = across >= 0 && across <= group.width && down >= 0 && down <= group.height;
-        if (inside && reading.panels.some((panel) => mark.name === `${panel}_group`)) return across / group.width;
-        const deeper = within(group, across, down);
-        if (deeper !== null) return deeper;
-      }
-      return null;
-    };
-    const root = view.scenegraph().root.items[0];
-    const share = within(root, event.clientX - canvas.left - left - padding.left, event.clientY - canvas.top - top - padding.top);
-    if (share === null) return null;
-    const step = low + (high - low) * share, far = (moment) => Math.abs(moment - step);
+    const x = event.clientX - canvas.left - left - padding.left, y = event.clientY - canvas.top - top - padding.top;
+    /** The groups of all panels, with their places. */
+    const groups = (item, across, down) => item.items.flatMap((mark) => (mark.marktype !== "group" ? [] : mark.items
+      .flatMap((one) => [{ one, name: mark.name, left: across + one.x, top: down + one.y },
+        ...groups(one, across + one.x, down + one.y)])));
+    const found = groups(view.scenegraph().root.items[0], 0, 0).find(({ one, name, ...at }) => (
+      reading.panels.some((panel) => name === `${panel}_group`)
+      && x >= at.left && x <= at.left + one.width && y >= at.top && y <= at.top + one.height));
+    if (!found) return null;
+    const step = low + ((high - low) * (x - found.left)) / found.one.width, far = (moment) => Math.abs(moment - step);
     return { step, low, high, moment: moments.reduce((best, one) => (far(one) < far(best) ? one : best)) };
   }
   function hover(moment) {
@@ -224,7 +221,6 @@ async function render({ model, el }) {
   slider.addEventListener("input", () => pin(moments[slider.value]));
   play.addEventListener("click", playOn);
 
-  model.on("change:spec", embed);
   model.on("change:alt", describe);
   model.on("change:tables change:settings change:heading change:caption", () => { stale = true; refresh(); });
   model.on("change:moment", refresh);

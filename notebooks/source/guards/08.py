@@ -15,6 +15,8 @@ if backbone.pretrained:
     assert loaded.loc[backbone.cut, "letters"] > drawn.loc[backbone.cut, "letters"] + 20, (
         "random features know far less"
     )
+    assert drawn.loc[backbone.cut, "letters"] < 30, "next to nothing of letters"
+    assert drawn.loc[backbone.cut, "pictures"] > 35, "some of the pictures"
     assert (loaded.loc["features.8"] < loaded.loc[backbone.cut]).all(), "the late stages know less again"
 
 # %% cut-table
@@ -32,3 +34,4 @@ assert 0.5 < weighs.iloc[0] / weighs.iloc[1] < 2, "about the same"
 mean = drift.groupby(["kind", "batches"])["right"].mean()
 assert mean["frozen"].nunique() == 1
 assert not backbone.pretrained or mean["free to follow", 32] < mean["frozen", 32] - 5
+assert not backbone.pretrained or mean["free to follow", 2] > mean["frozen", 2] - 5, "it comes late"

@@ -19,9 +19,15 @@ assert 1.8 < files["step.safetensors"] / files["stage.safetensors"] < 2.2, "twic
 # %% long-figure
 without, whole = (curves[name].set_index("step")["feature_distance"] for name in (names[3], names[0]))
 assert abs(without[last] - whole[last]) < 1e-6 * whole[last], "the same weights"
+assert curves["resumed"]["apart"].abs().max() < 1e-3 * whole.max(), "follows the uninterrupted one"
 assert abs(without - whole[without.index]).max() > 0.02 * whole.max(), "and then another run"
 
 # %% paper-plan
 assert plan.exit_code == 0, "the plan goes on"
 for name in ("imagenet", "flowers"):
     assert ebll.paper.PHOTO_SETS[name].source in plan.output.replace("\n", ""), "and names the place to get them"
+
+# %% unknown-layout
+kept = results.accuracy.query("after == 'letters' and task == 'pictures'").set_index(["method", "seed"])["accuracy"]
+_, low, high = ebll.metrics.confidence_interval(kept["ebll"] - kept["feature-extraction"])
+assert low < 0 < high, "undecided"
