@@ -127,8 +127,8 @@ def kronecker_factors(
     labels       (n,)  read only for "empirical"
     kind         which labels count in G, as in `fisher_diagonal_loop`
     returns      A (in, in) and G (out, out) of each layer; means over the samples. Where a layer has a bias, 1 is
-                 appended to its input. For a convolution the inputs are patches, in = channels * kernel: A is summed
-                 over the positions, G is their mean
+                 appended to its input. For a convolution the inputs are patches, in = channels * kernel: A is their
+                 mean over the positions, G a sum
     raises       `InputError` if a layer runs more than once in a forward pass
     source       Martens and Grosse 2015 (linear layers), Grosse and Martens 2016 (convolutions)
     """
@@ -148,14 +148,11 @@ def kronecker_factors(
             columns = given[:, :, None] if isinstance(layer, nn.Linear) else _patches(layer, given)
             if layer.bias is not None:
                 columns = torch.cat([columns, torch.ones_like(columns[:, :1])], dim=1)
-            columns = columns.transpose(1, 2).flatten(0, 1)
-            of_inputs[layer] += share * columns.T @ columns
+            of_inputs[layer] += share / columns.shape[2] * torch.einsum("nip,njp->ij", columns, columns)
         for gradients, weight in _output_gradients(log_p, seen, weights[rows]):
             for layer, gradient in zip(seen, gradients, strict=True):
                 gradient = gradient.flatten(2) if gradient.ndim > 2 else gradient[:, :, None]
-                scaled = gradient * (share * weight / gradient.shape[2]).sqrt()[:, None, None]
-                scaled = scaled.transpose(1, 2).flatten(0, 1)
-                of_gradients[layer] += scaled.T @ scaled
+                of_gradients[layer] += share * torch.einsum("n,nop,nqp->oq", weight, gradient, gradient)
     return list(of_inputs.values()), list(of_gradients.values())
 
 

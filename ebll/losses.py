@@ -139,7 +139,7 @@ def kronecker_penalty(moved: Tensor, outputs: Tensor | None = None) -> Tensor:
     returns  ()           factor 1/2, sum over the layer; add it up over the layers
     source   Martens and Grosse 2015; as a penalty against forgetting: Ritter et al. 2018
     note     A = G = 1 is L2 regularisation towards the old weights; with G = 1 it is half the mean squared change of
-             the layer's answers to the inputs that A is the second moment of
+             the layer's answers to the inputs (patches of a convolution) that A is the second moment of
     """
     return 0.5 * (moved * (moved if outputs is None else outputs @ moved)).sum()
 

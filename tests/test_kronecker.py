@@ -136,12 +136,12 @@ def test_E9_equals_a_loop_over_samples_and_labels(name, kind):
                 places, columns = [()], [given[0]]
             for column in columns:
                 column = column if layer.bias is None else torch.cat([column, torch.ones(1, dtype=column.dtype)])
-                a += torch.outer(column, column).detach() / len(inputs)
+                a += torch.outer(column, column).detach() / len(inputs) / len(places)
             for y in range(CLASSES):
                 gradient = torch.autograd.grad(log_p[y], output, retain_graph=True)[0][0]
                 for place in places:
                     one = gradient[(slice(None), *place)]
-                    g += weights[y] * torch.outer(one, one) / len(inputs) / len(places)
+                    g += weights[y] * torch.outer(one, one) / len(inputs)
     found = factors_of(net, inputs, labels, kind)
     for (a, g), found_a, found_g in zip(wanted, *found, strict=True):
         close(found_a, a)
