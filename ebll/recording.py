@@ -150,15 +150,15 @@ class Recorder:
 
     log_every   optimiser steps between two measurements, and five times as often in the first `2 * log_every` steps,
                 where the curves turn; 0 measures nothing but the accuracies after each task
-    dense       share of a stage, from its beginning, in which every step is measured: short dips are seen there
     samples     held-out inputs a task that each measurement looks at; all of them where there are fewer
     log_predictions   whether to keep what each measurement saw: the label predicted for every one of these inputs
+    dense       share of a stage, from its beginning, in which every step is measured: short dips are seen there
     """
 
     log_every: int = 20
-    dense: float = 0.0
     samples: int = 256
     log_predictions: bool = False
+    dense: float = 0.0
     curve_rows: list[dict[str, Any]] = field(default_factory=list)
     accuracy_rows: list[dict[str, Any]] = field(default_factory=list)
     memory_rows: list[dict[str, Any]] = field(default_factory=list)

@@ -17,6 +17,7 @@ LEVELS = [
     {"methods"},
     {"recording", "training"},
     {"config", "protocol"},
+    {"dynamics"},
     {"comparison", "widgets"},
     {"course", "reproduce", "sweeps"},
     {"paper"},
@@ -27,7 +28,7 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 KEPT_TO = {
     "matplotlib": {"plots"}, "seaborn": {"plots"}, "click": {"cli", "reproduce"},
     "tqdm": {"cli", "reproduce"}, "ipywidgets": {"sweeps", "widgets"}, "anywidget": {"sweeps", "widgets"},
-    "distributed": {"executors"}, "altair": {"widgets"}, "vl_convert": {"sweeps", "widgets"}, "pylab": set(),
+    "distributed": set(), "altair": {"widgets"}, "vl_convert": {"sweeps", "widgets"}, "pylab": set(),
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem not in ("__main__",) and path.parent != PACKAGE)
 MODULES += sorted(path for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
