@@ -44,6 +44,9 @@ AUTOENCODER = AutoencoderSettings(code_size=3, recon_weight=0.01, epochs=4, batc
 WEIGHTS = {
     "lwf": {"distill_weight": 1.5, "temperature": 2.0},
     "ewc": {"ewc_strength": 30.0},
+    "l2": {"l2_strength": 1.0},
+    "input-moments": {"moments_strength": 0.1},
+    "kfac": {"kfac_strength": 10.0},
     "replay": {"images_per_class": 3, "replay_weight": 0.5},  # 1.5 is unstable here, and magnifies last bits
     "code-only": {"alpha": (10.0, 20.0), "autoencoder": AUTOENCODER},
     "ebll": {"alpha": (10.0, 20.0), "distill_weight": 1.5, "temperature": 2.0, "autoencoder": AUTOENCODER},
