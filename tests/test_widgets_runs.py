@@ -35,6 +35,9 @@ CHANGES = [
     (0, "ewc_strength", 0.0),
     (3, "alpha", 50.0),
     (3, "ewc_strength", 9e3),
+    (4, "l2_strength", 3.0),
+    (4, "moments_strength", 0.3),
+    (4, "kfac_strength", 0.0),
     (5, "distill_weight", 30.0),
     (9, "alpha", 0.0),
 ]

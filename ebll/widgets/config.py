@@ -24,9 +24,13 @@ from ebll.settings import Settings, TrainSettings, as_in, setting
 
 __all__ = ["LAB_METHODS", "MID_RUN", "Change", "LabConfig", "SubmanifoldConfig", "WidgetConfig"]
 
-LAB_METHODS = ("finetune", "feature-extraction", "lwf", "ewc", "replay", "ebll", "ebll-separate")
+LAB_METHODS = (
+    *("finetune", "feature-extraction", "lwf", "l2", "ewc", "input-moments", "kfac", "replay", "ebll", "ebll-separate"),
+)
 """The methods that the forgetting lab offers: those that learn without the old data, or with a few images of it."""
-MID_RUN = ("alpha", "distill_weight", "ewc_strength")
+MID_RUN = (
+    *("alpha", "distill_weight", "l2_strength", "ewc_strength", "moments_strength", "kfac_strength", "replay_weight"),
+)
 """The settings that may change in mid-run: the weights of the loss terms."""
 
 
@@ -92,7 +96,11 @@ class LabConfig(WidgetConfig):
     alpha: float = as_in(RunConfig, "alpha", high=1e6)
     temperature: float = as_in(RunConfig, "temperature", high=1e3)
     distill_weight: float = as_in(RunConfig, "distill_weight", high=1e6)
+    l2_strength: float = as_in(RunConfig, "l2_strength", high=1e6)
     ewc_strength: float = as_in(RunConfig, "ewc_strength", high=1e9)
+    moments_strength: float = as_in(RunConfig, "moments_strength", high=1e6)
+    kfac_strength: float = as_in(RunConfig, "kfac_strength", high=1e9)
+    replay_weight: float = as_in(RunConfig, "replay_weight", high=1e6)
     code_size: int = as_in(RunConfig, "code_size", high=100_000)
     recon_weight: float = as_in(RunConfig, "recon_weight", high=1e6)
     learning_rate: float = as_in(RunConfig, "learning_rate", high=1e3)

@@ -29,7 +29,11 @@ GRIDS: dict[str, tuple[float, ...]] = {
     "alpha": (0, *(float(f"{m}e{p}") for p in range(-2, 4) for m in (1, 2, 3, 5)), 1e4),
     "temperature": (0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.5, 2, 3, 4, 5, 7, 10, 20),
     "distill_weight": (0, *(float(f"{m}e{p}") for p in range(-1, 2) for m in (1, 2, 3, 5)), 100),
+    "l2_strength": (0, *(float(f"{m}e{p}") for p in range(-2, 1) for m in (1, 3)), 10.0),
     "ewc_strength": (0, *(float(f"{m}e{p}") for p in range(0, 4) for m in (1, 3)), 1e4, 1e5),
+    "moments_strength": (0, *(float(f"{m}e{p}") for p in range(-4, 0) for m in (1, 3)), 1.0),
+    "kfac_strength": (0, *(float(f"{m}e{p}") for p in range(-1, 3) for m in (1, 3)), 1e3),
+    "replay_weight": (0, *(float(f"{m}e{p}") for p in range(-1, 1) for m in (1, 3)), 10.0),
     "code_size": (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 255, 300),
     "recon_weight": (0, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
     "learning_rate": (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
@@ -42,7 +46,11 @@ GRIDS: dict[str, tuple[float, ...]] = {
 
 NAMES = {
     "distill_weight": "distillation weight",
+    "l2_strength": "L2 strength",
     "ewc_strength": "EWC strength",
+    "moments_strength": "input moments strength",
+    "kfac_strength": "K-FAC strength",
+    "replay_weight": "replay weight",
     "code_size": "code size",
     "recon_weight": "reconstruction weight",
     "learning_rate": "learning rate",

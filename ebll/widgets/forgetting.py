@@ -134,10 +134,11 @@ class ForgettingLab(SettingsWidget):
         return listening(made, self.listener(lambda event: self._tick(name, event["new"])))
 
     def _show_config(self) -> None:
-        """Set every control to what the widget holds; sliders that act on no method cannot be moved."""
+        """Set every control to what the widget holds; sliders that act on no ticked method are hidden."""
         super()._show_config()
         for name, slider in self.sliders.items():
-            slider.locked = name in self.locked or not acts_on(name, self.config.methods)
+            acts = acts_on(name, self.config.methods)
+            slider.locked, slider.layout.display = name in self.locked or not acts, "" if acts else "none"
         for name, box in self.boxes.items():
             box.value = name in self.config.methods
         options = tuple((LOOKS[name].label, name) for name in self.config.methods)
