@@ -90,8 +90,9 @@ Written by `python -m benchmarks.choose_settings`; the rows behind it are in `se
 tasks with {images} training images each; the {count} seeds {low} to {high}, which the main job does not use.
 Everything is read on validation images; no test accuracy was used.
 
-One set of values serves both nets and all variants of EBLL. Beside it stands what the rule below takes for each net,
-and what it would take by the three pairs alone, without the sequence of all four tasks. In brackets: the points of
+One set of values serves both nets and all variants of EBLL: where the rule takes two, one of them is used, of two
+strengths of a penalty the smaller, as the larger may diverge with the other net. Beside it stands what the rule below
+takes for each net, and what it would take by the three pairs alone, without the sequence of all four tasks. In brackets: the points of
 {first} that are forgotten with that value, mean over the three pairs.
 
 {used}
@@ -109,9 +110,8 @@ largest is taken, the firmest constraint; of good learning rates the smallest; o
 the best, since they cost time.
 
 The rules were settled on these seeds, after a look at tables like this one. Not chosen so: temperature 2 is LwF's;
-the autoencoder's size, weight and start were set by looking at its fit on earlier settings; the weight of Replay is
-not tuned, but 1, with which all images stored are joint training; the epochs of the new tasks and their number of
-images are such that the main job stays within minutes. All of it is for {first} as the first
+the autoencoder's size, weight and start were set by looking at its fit on earlier settings; the number of images that
+Replay stores; the epochs of the new tasks and their number of images are such that the main job stays within minutes. All of it is for {first} as the first
 task; where the main job begins with another, the settings are used as they are.
 
 ## Every candidate

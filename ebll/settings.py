@@ -207,12 +207,10 @@ class MethodSettings(Settings):
     )
     distill_weight: float = setting(1.0, "Weight of the distillation of each old head.", symbol="λo")
     ewc_strength: float = setting(1000.0, "Weight of the quadratic penalty; not portable between nets.", symbol="λ")
-    l2_strength: float = setting(1.0, "Weight of the L2 pull towards the old weights.", symbol="λ")
-    moments_strength: float = setting(0.03, "Weight of the pull on each layer's answers to old inputs.", symbol="λ")
-    kfac_strength: float = setting(
-        10.0, "Weight of the Kronecker-factored pull; not portable between nets.", symbol="λ"
-    )
-    rank: int = setting(64, "Directions of each layer's input that the pull sees, the strongest ones.", low=1)
+    l2_strength: float = setting(1.0, "Weight of L2 regularisation towards the old weights.", symbol="λ")
+    moments_strength: float = setting(0.01, "Weight of the penalty on each layer's answers to old inputs.", symbol="λ")
+    kfac_strength: float = setting(30.0, "Weight of the penalty with Kronecker factors.", symbol="λ")
+    rank: int = setting(64, "Directions of each layer's input that the penalty sees, the strongest ones.", low=1)
     replay_weight: float = setting(1.0, "Weight of the loss on each old task's stored images.", symbol="λr")
     fisher: str = setting("exact", "Which labels the Fisher information is taken over.", choices=FISHER_KINDS)
     fisher_samples: int = setting(512, "Training samples that it is estimated from.", low=1)
