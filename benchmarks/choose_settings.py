@@ -111,8 +111,8 @@ the best, since they cost time.
 
 The rules were settled on these seeds, after a look at tables like this one. Not chosen so: temperature 2 is LwF's;
 the autoencoder's size, weight and start were set by looking at its fit on earlier settings; the number of images that
-Replay stores; the epochs of the new tasks and their number of images are such that the main job stays within minutes. All of it is for {first} as the first
-task; where the main job begins with another, the settings are used as they are.
+Replay stores; the epochs of the new tasks and their number of images are such that the main job stays within minutes.
+All of it is for {first} as the first task; where the main job begins with another, the settings are used as they are.
 
 ## Every candidate
 
