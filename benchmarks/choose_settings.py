@@ -92,8 +92,8 @@ Everything is read on validation images; no test accuracy was used.
 
 One set of values serves both nets and all variants of EBLL: where the rule takes two, one of them is used, of two
 strengths of a penalty the smaller, as the larger may diverge with the other net. Beside it stands what the rule below
-takes for each net, and what it would take by the three pairs alone, without the sequence of all four tasks. In brackets: the points of
-{first} that are forgotten with that value, mean over the three pairs.
+takes for each net, and what it would take by the three pairs alone, without the sequence of all four tasks. In
+brackets: the points of {first} that are forgotten with that value, mean over the three pairs.
 
 {used}
 

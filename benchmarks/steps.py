@@ -28,7 +28,7 @@ from ebll.training import batches_of
 __all__ = ["CASES", "TITLE", "BareProducts", "figures_of", "operations", "run", "with_products"]
 
 TITLE = "What a training step costs"
-METHODS_TIMED = ("finetune", "lwf", "ebll", "code-only", "ewc")
+METHODS_TIMED = ("finetune", "lwf", "ebll", "code-only", "ewc", "l2", "input-moments", "kfac")
 CASES: dict[str, tuple[NetSpec, int]] = {
     "mlp, batch 64": ("mlp", 64),
     "784-256-256, batch 128": (wide_mlp, 128),
