@@ -37,7 +37,7 @@ class WeightPenalty(Method):
         """The penalty before its strength, ()."""
 
     def loss_terms(self, net: Network, batches: Sequence[Batch], memory: Any) -> dict[str, Term]:
-        """task: E1; penalty: once there is a memory."""
+        """task: E1; penalty: E6, or E8 on layers, once there is a memory."""
         (batch,) = batches
         terms = {"task": Term(class_loss(net(batch.inputs, batch.task), batch.labels))}
         if memory is not None:
