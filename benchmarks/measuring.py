@@ -1,4 +1,4 @@
-"""What it costs to log: the same run with measurements never, as often as is default, and at every step.
+"""What it costs to log: the same run with measurements never, by default, at every step, and with gradients and drift.
 
 A run is what a user starts: the second of two real tasks with EBLL's default settings, from a network that has learned
 the first. What its text says of measurements is counted in the records that the runs leave.
@@ -14,7 +14,8 @@ import torch
 from benchmarks.results import table_of
 from benchmarks.rounds import Figure, figure, interleaved, ratio_of
 from ebll.data import Task, load_task
-from ebll.protocol import learn_first, run_sequence
+from ebll.dynamics import along, competition, drift
+from ebll.protocol import begin, learn_first, run_sequence
 from ebll.recording import Recorder, Snapshot
 from ebll.training import TrainSettings
 
@@ -26,11 +27,13 @@ NETS = ("mlp", "cnn")
 ROUNDS = 5  # at most
 NEVER, DEFAULT, ALWAYS = "never", f"every {Recorder.log_every} steps (default)", "every step"
 LOG_EVERY = {NEVER: 0, DEFAULT: Recorder.log_every, ALWAYS: 1}
+INSIDE = f"gradients and drift, every {Recorder.log_every} steps"
 
 TEXT = """A run of {tasks} with `ebll` and default settings, from the network that has learned {first}, with the
 recorder's `log_every` at three values. It measures at every so many steps, five times as often at the beginning of each
 stage, and after the last step: by default {default} times in {steps} steps, at every step {always} times; each time
-{samples} held-out inputs of either task go through the network.
+{samples} held-out inputs of either task go through the network. *Gradients and drift*: `ebll.dynamics.along` with
+`competition` (M13) and `drift` (M14) on as many inputs, and nothing else recorded.
 
 {table}"""
 
@@ -44,7 +47,7 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
         options = {"settings": settings, "device": device, "recorder": Recorder(log_every=0)}
         start = learn_first(tasks, net=net, **options)
         times, counts = timed(tasks, start, settings, min(rounds, ROUNDS), device)
-        figures += [ratio_of(times, name, NEVER, case, f"{name} to {NEVER}") for name in (DEFAULT, ALWAYS)]
+        figures += [ratio_of(times, name, NEVER, case, f"{name} to {NEVER}") for name in (DEFAULT, ALWAYS, INSIDE)]
         share = 100 * (1 - times[NEVER] / times[DEFAULT])
         figures.append(figure(case, "share of a run spent measuring at the default", "%", share))
     words = {"tasks": " -> ".join(TASKS), "first": TASKS[0], "samples": Recorder.samples, "table": table_of(figures)}
@@ -63,7 +66,17 @@ def timed(
         options = {"settings": settings, "device": device, "recorder": made[name]}
         run_sequence(tasks, "ebll", start=start, consolidate_last=False, **options)
 
-    cases = {name: lambda name=name: learn(name) for name in LOG_EVERY}
+    def look_inside() -> None:
+        options = {"start": start, "recorder": Recorder(log_every=0), "device": device}
+        run, old, new = begin(tasks, "ebll", **options), tasks[0].validation, tasks[1].validation.inputs
+        some = old.take(torch.arange(min(Recorder.samples, len(old)), device=old.labels.device))
+        inputs = {"old": some.inputs, "new": new[: Recorder.samples]}
+        measures = [competition(some), drift(start.net, encoder, inputs)]
+        along(run, tasks, settings, measures, Recorder.log_every)
+
+    fitted = run_sequence(tasks, "ebll", start=start, settings=settings, recorder=Recorder(log_every=0), device=device)
+    encoder = fitted.memory.encoder(0)
+    cases = {name: lambda name=name: learn(name) for name in LOG_EVERY} | {INSIDE: look_inside}
     times = interleaved(cases, rounds, ready=torch.cuda.synchronize if device == "cuda" else None)
     return times, {name: _counted(recorder.curves()) for name, recorder in made.items()}
 
