@@ -178,7 +178,7 @@ def page(found: dict[str, dict[str, pd.DataFrame]]) -> tuple[str, pd.DataFrame]:
     """docs/verdicts.md, and the table of all repetitions' claims behind it."""
     rows = [{"repetition": name, **claim.as_dict()} for name, tables in found.items() for claim in decided(tables)]
     table, lines = pd.DataFrame(rows), {}
-    for name, claims in table.groupby("id"):
+    for name, claims in table.groupby("id", sort=False):
         verdicts = ", ".join(f"{verdict} {times}" for verdict, times in Counter(claims["verdict"]).most_common())
         cells = {"claim": claims["statement"].iloc[0], "verdicts": f"{verdicts} of {len(claims)}"}
         for what, some in claims.groupby("measured", sort=False):  # which part decides may differ
