@@ -140,14 +140,14 @@ ebll.widgets.plane("seed=9")
 # %% saw-arrows [markdown]
 # **What we saw.** With fine-tuning the features go wherever the blobs send them, and the moons' head (shaded) divides the plane
 # elsewhere. With EBLL they move mostly *along* the level lines, which the code term does not penalise. Some moons are lost all the
-# same: $T$ and head move, too, and only blobs are looked at. That a term on blobs holds moons is observed, not guaranteed.
+# same: $T$ and head move, too, and only blobs are looked at.
 #
 # Press *Play*, or move a slider. At *distance* 0, where the blobs lie on the moons, LwF is nearly enough.
 
 # %% seeds-text [markdown]
 # ## 3. Is longer worse?
 #
-# One run is one draw, so we take ten. The feature distance (M2) is the mean of $\lVert F(x) - F^{\ast}(x) \rVert_2$ over
+# We take ten runs. The feature distance (M2) is the mean of $\lVert F(x) - F^{\ast}(x) \rVert_2$ over
 # held-out moons; M10 splits each move into its parts across the level lines and along them.
 #
 # **Predict first.** Order the methods by how far the moons' features move, and by the moons they keep. Is it the same order?
@@ -187,8 +187,7 @@ ebll.course.say(
 # %% images-text [markdown]
 # ## And with images?
 #
-# The course uses images: capital letters first, then digits or textures. The lab is a demonstration, too. Before step 0 the new
-# head alone has been trained (warm-up).
+# The course uses images: letters first, then digits or textures. Before step 0 the new head alone has been trained (warm-up).
 #
 # **Predict first.** Will EBLL's features move farthest here, too?
 

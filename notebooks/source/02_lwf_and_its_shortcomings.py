@@ -232,8 +232,7 @@ gap = gaps.mean().sort_values()  # from near to far
 gap.round(2).to_frame("gap").transpose()
 
 # %% gap-figure-text [markdown]
-# The figure has the gaps from above, and forgetting (M5) from the main job (`make reproduce`): tuned methods, five seeds or
-# more.
+# Forgetting (M5) is from the main job (`make reproduce`): tuned methods, five seeds or more.
 
 # %% gap-figure
 main_job = pd.read_csv("../figures/accuracy.csv")
@@ -259,7 +258,7 @@ ebll.course.say(
 # ## 4. Is it the loss, or the images?
 #
 # The new images on which LwF distils are **proxy data**: they stand in for the letters, which are gone. We measure the
-# drift of the letters' head (E3 above its floor) on held-out images of both. A learner can do the first, never the second.
+# drift of the letters' head (E3 above its floor) on held-out images of both.
 #
 # **Predict first.** LwF makes the drift on new images smaller by some factor. Is the factor on letters about the same?
 
@@ -294,7 +293,7 @@ means = drifts.groupby(["answers to", "task", "method"])["nats"].mean().unstack(
 
 # %% proxy-text [markdown]
 # **What we saw.** LwF keeps its promise where it was given: on the new images it nearly stops the drift. On letters, which are
-# what counts, it does so far less, the least with textures. Is the loss to blame, or the images?
+# what counts, it does so far less, the least with textures.
 #
 # An **ablation** exchanges one part and leaves the rest. Instead of the new images, E3 gets
 #
@@ -302,7 +301,7 @@ means = drifts.groupby(["answers to", "task", "method"])["nats"].mean().unstack(
 # - *five letters a class*, without labels: **replay** with soft targets (dark experience replay);
 # - random *noise*.
 #
-# Beside them stands Replay, which learns five stored letters a class with their labels (E1), and no teacher.
+# Beside them: Replay, which learns five stored letters a class with their labels (E1).
 #
 # **Predict first.** Put them in order, with fine-tuning and LwF among them. Does the same order hold for mnist and textures?
 

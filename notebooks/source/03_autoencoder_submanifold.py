@@ -156,8 +156,8 @@ drawn(panels, *points)
 # %% aware-text [markdown]
 # ## 2. Which number does the head need?
 #
-# So the classifier is asked. EBLL's autoencoder is **task-aware** (supervised): its objective (E2) adds the task's own loss
-# (E1), taken *through* the reconstruction by the frozen $T^*$ and head.
+# EBLL's autoencoder is **task-aware** (supervised): its objective (E2) adds the task's own loss (E1), taken *through* the
+# reconstruction by the frozen $T^*$ and head.
 #
 # $$\lambda\,\tfrac12\lVert r(F^*(x)) - F^*(x)\rVert_2^2 + \ell\big(T_t^*(T^*(r(F^*(x)))), y\big)$$
 #
@@ -201,7 +201,7 @@ for ours, theirs in zip(fits[0.1].parameters(), library.parameters(), strict=Tru
 ebll.course.source(ebll.losses.autoencoder_loss)
 
 # %% aware-saw [markdown]
-# **What we saw.** The lower $\lambda$, the more of the variance stays unexplained and the more of the points are classified
+# **What we saw.** The lower $\lambda$, the more variance stays unexplained and the more points are classified
 # correctly: the reconstructions slide along until each lies in its own region. At $\lambda = 0$ they explain less than the mean of all
 # features would (an FVU above 1).
 #
@@ -222,8 +222,7 @@ accuracies.rename_axis("accuracy through one number, %")
 # %% sizes [markdown]
 # ## 3. How many numbers does a letter need?
 #
-# Now a network that has learned letters, with 256 features. FVU (M8) and accuracy (M1) are measured on validation
-# images; E2 has the kit's $\lambda$ of 0.01, random directions are the baseline.
+# Now a network that has learned letters, with 256 features. FVU (M8) and accuracy (M1) are of validation images; E2 has the kit's $\lambda$ of 0.01, random directions are the baseline.
 #
 # **Predict first.** PCA and the task-aware autoencoder get 8 numbers each. Which has the lower FVU? With which does the
 # head read more letters, and by how much?
