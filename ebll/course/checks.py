@@ -20,7 +20,7 @@ from ebll.course.distances import (
     pca_reconstruction,
 )
 from ebll.course.exercise import CheckFailed
-from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
+from ebll.course.networks import largest_strength, layer_penalty, replay_loss
 from ebll.course.sizes import converted_weight, encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.steps import ebll_training, feature_shift
 from ebll.course.targets import (
@@ -42,9 +42,9 @@ __all__ = [
     "encoder_bytes",
     "feature_shift",
     "find_the_bug",
-    "fisher_diagonal",
     "forgetting",
     "largest_strength",
+    "layer_penalty",
     "least_alpha",
     "nearest_mean",
     "original_targets",

@@ -555,7 +555,7 @@ in_plane[["moons", "blobs"]].round(1)
 
 # %% identity-saw [markdown]
 # **What we saw.** On images feature distillation, at its better strengths, keeps as many letters as EBLL, at no cost that we
-# can see. So on this pair the autoencoder is not what protects the letters; holding features is. (Notebook 06 finds the same.)
+# can see. So on this pair the autoencoder is not what protects the letters; holding features is.
 #
 # In the plane with two features it is otherwise. Feature distillation strong enough to keep the moons holds both directions,
 # and the blobs pay for it. EBLL holds one direction and leaves the other free. With three features there is room for all,
