@@ -53,8 +53,7 @@ def stability_gap(curves: pd.DataFrame, sequence: str | None = None, methods: Na
     headings = ["", "Lost at the end, points", "Dip: how far below its end it has been, points (M12)"]
     title, note = f"Accuracy on {task} while {training} is learned ({net})", "Held-out inputs; circles: lowest mean"
     figure, axes = new_figure(pd.concat([lines, gaps]), title, note, headings, [2.4, *[0.2 * len(looks) + 0.2] * 2])
-    panel = Panel(f"accuracy on {task}, %", lines, looks)
-    draw_lines(axes[0], panel, "step")
+    draw_lines(axes[0], panel := Panel(f"accuracy on {task}, %", lines, looks), "step")
     axes[0].set(xlabel="optimiser step", ylabel=panel.ylabel)
     legend_beside(axes[0], looks.values())
     describe(figure, in_words(panel, "step"))
@@ -155,6 +154,7 @@ def landscape(surface: pd.DataFrame, paths: pd.DataFrame) -> Figure:
         levels = np.geomspace(surface[loss].min(), surface[loss].max(), 13)
         filled = one.contourf(grid.columns, grid.index, grid, levels, cmap=HEAT)
         figure.colorbar(filled, ax=one, ticks=levels[2::4], format="%.2g", location="bottom", aspect=30)
+        one.tick_params(pad=6)  # names in a corner stand apart
         for name, look in looks.items():
             x, y = paths.loc[paths["method"] == name, ["x", "y"]].to_numpy().T
             one.plot(x, y, ".-", color="white", markeredgecolor=look.color, linewidth=1)
