@@ -80,10 +80,10 @@ def test_norms_and_cosines_are_drawn_apart():
     wanted = {tuple(TERMS.groupby("step")[f"norm_{term}"].mean()) for term in ("task", "distill", "old")}
     assert {tuple(np.round(line, 9)) for line in means if line} == {tuple(np.round(line, 9)) for line in wanted}
     assert set(figure.table.query("quantity == 'with_old'")["term"]) == {"task", "distill"}
-    assert set(figure.table.query("quantity == 'between'")["term"]) == {"task and distill"}
+    assert set(figure.table.query("quantity == 'between'")["term"]) == {"distillation and task"}
     assert norm.get_ylim()[0] == 0
     assert between.get_ylim()[0] < 0 < with_old.get_ylim()[1]
-    assert "task and distill 0.100 at 0" in figure.alt
+    assert "distillation and task 0.100 at 0" in figure.alt
     alone = plots.competition(TERMS[["seed", "step", "norm_task", "norm_old", "cosine_task_old"]])
     assert len(alone.axes) == 2, "a term alone has no other"
 

@@ -77,8 +77,9 @@ def competition(table: pd.DataFrame) -> Figure:
     terms = [name.removeprefix("norm_") for name in table if name.startswith("norm_") and name != "norm_old"]
     rows = [table[key].assign(term=t, norm=table[f"norm_{t}"], with_old=table[f"cosine_{t}_old"]) for t in terms]
     rows += [table[key].assign(term="old task, an oracle", norm=table["norm_old"])]
-    for pair in combinations(terms, 2):
-        rows += [table[key].assign(term=" and ".join(pair), between=table["cosine_" + "_".join(pair)])]
+    for a, b in combinations(terms, 2):
+        pair = " and ".join(look.label for look in styles([a, b]).values())
+        rows += [table[key].assign(term=pair, between=table[f"cosine_{a}_{b}"])]
     ys = {"norm": "norm", "with_old": "cosine with the old task's", "between": "cosine between terms"}
     title, caption = "Gradients of the weighted terms in the weights of F", "Mini-batches of the new task"
     names = {"by": "term", "xlabel": "optimiser step", "title": title, "caption": caption}
@@ -178,7 +179,7 @@ def signals(table: pd.DataFrame) -> Figure:
     rows[["mean", "low", "high"]] = [means[quantity] for quantity in rows["quantity"]]
     bounded = np.clip([*means.values()], -1, 1)  # which an interval of t need not be
     headings = [f"ρ = {words.between(*mean, '{:.2f}'.format)}".replace("-", "−") for mean in bounded]
-    title, note = "Which quantity warns of forgetting?", "ρ: rank correlation over methods, 95 % interval over seeds"
+    title, note = "Which quantity warns of forgetting?", "Rank correlation ρ over methods, 95 % interval over seeds"
     figure, axes = new_figure(rows, title, note, headings, 2.0, columns=2, sharey=True)
     for one, heading, (quantity, own) in zip(axes, headings, rows.groupby("quantity", sort=False), strict=True):
         for name, look in looks.items():
