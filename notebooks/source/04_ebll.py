@@ -431,6 +431,17 @@ operators.groupby("method").mean().loc[["finetune", "lwf", "code-only", "ebll", 
 # The code term looks at the new images only, and there it holds what the code sees: compare *across* for the new task
 # with LwF's. On letters, which it never looks at, the hold is weaker.
 
+# %% old-operator-probe tags=["hidden"]
+from ebll import dynamics
+
+few = letters.subset(1500)
+probes = [dynamics.probes(demo.runs["finetune", s].net, 0, few, ["features"])["features"] for s in lesson.seeds]
+back = operators.xs("finetune")["old T put back"].mean()
+ebll.course.say(
+    f"And fine-tuning's features, which serve the old $T$ for only {back:.0f} % of the letters? A *new* linear head, fitted to them with "
+    f"letters (M15), gets {100 * sum(probes) / len(probes):.0f} % right: see [notebook 09](09_what_forgetting_is_made_of.ipynb)."
+)
+
 # %% operators-cost tags=["hidden"]
 operator, encoder = starts[0].net.operator, memories[0].encoder(0)
 sizes = {"operator": operator, "encoder": encoder}
@@ -439,13 +450,6 @@ ebll.course.say(
     f"Separate operators have a price: {counts['operator']:,} weights for every task, beside the "
     f"{counts['encoder']:,} of its "
     "encoder. And tasks can no longer share what they have learned above $F$."
-)
-few = letters.subset(1500)
-probes = [ebll.dynamics.probes(demo.runs["finetune", s].net, 0, few, ["features"])["features"] for s in lesson.seeds]
-back = operators.xs("finetune")["old T put back"].mean()
-ebll.course.say(
-    f"And fine-tuning's features, which serve the old $T$ for {back:.0f} % of the letters? A *new* linear head, fitted to them with "
-    f"letters (M15), gets {100 * sum(probes) / len(probes):.0f} % right: see [notebook 09](09_what_forgetting_is_made_of.ipynb)."
 )
 
 # %% alpha [markdown]

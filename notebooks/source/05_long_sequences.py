@@ -274,10 +274,12 @@ ebll.plots.over_setting(
 )  # fmt: skip
 
 # %% drift-probe tags=["hidden"]
+from ebll import dynamics
+
 few, right = tasks[0].subset(1500), {}
 for t in (0, 3):  # after the first task, and after the last
     nets = [checkpoints["ebll", seed][t][0] for seed in lesson.seeds]
-    found = [ebll.dynamics.probes(net, 0, few, ["features"])["features"] for net in nets]
+    found = [dynamics.probes(net, 0, few, ["features"])["features"] for net in nets]
     own = [ebll.recording.measure_accuracy(net, 0, few.validation) for net in nets]
     right[t] = [100 * sum(values) / len(values) for values in (own, found)]
 ebll.course.say(
@@ -291,8 +293,8 @@ ebll.course.say(
 # the distance grows at every stage, with EBLL less than with LwF.
 #
 # With separate operators the features move almost as far as with EBLL, and yet fewer letters are forgotten.
-# Distance is not forgetting. This suggests that EBLL loses a part above $F$, in the operator that its tasks share; but the two
-# methods differ in more than that. Notebook 04 puts the old operator back, which tests it.
+# Distance is not forgetting. What EBLL loses, it loses above $F$, in the operator that its tasks share: the refitted head finds
+# as much in $F$ as before. (Notebook 04 puts the old operator back.)
 #
 # ### How much is due to teacher drift?
 #
