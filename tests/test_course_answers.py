@@ -46,6 +46,13 @@ def pca_lowrank(features, size):
     return u[:, :size] @ torch.diag(s[:size]) @ v[:, :size].T + features.mean(0)
 
 
+def cka_of_kernels(x, y):
+    """With the matrices of inner products between images, centred on both sides."""
+    h = torch.eye(len(x)) - 1 / len(x)
+    k, m = h @ x @ x.T @ h, h @ y @ y.T @ h
+    return torch.trace(k @ m) / torch.sqrt(torch.trace(k @ k) * torch.trace(m @ m))
+
+
 def training(
     code=lambda now, before: 0.5 * (now - before).square().sum(1).mean(), soften=lambda z, t: F.softmax(z / t, 1),
     star=copy.deepcopy, learns=lambda net, encoder: net.parameters(), clear=lambda optimizer: optimizer.zero_grad(),

@@ -12,10 +12,12 @@ from ebll.course.accuracies import (
     pareto_front,
     selected_alpha,
     shrinkage,
+    stability_gap,
 )
 from ebll.course.demonstrations import least_alpha
 from ebll.course.distances import (
     autoencoder_loss,
+    cka,
     code_distance,
     pca_reconstruction,
 )
@@ -35,6 +37,7 @@ from ebll.course.targets import (
 __all__ = [
     "CheckFailed",
     "autoencoder_loss",
+    "cka",
     "code_distance",
     "converted_weight",
     "distillation",
@@ -57,5 +60,6 @@ __all__ = [
     "selected_alpha",
     "shrinkage",
     "soften",
+    "stability_gap",
     "window_targets",
 ]  # fmt: skip
