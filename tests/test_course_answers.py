@@ -13,13 +13,11 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid  # noqa: F401 - named in the table
 from torch import nn  # noqa: F401 - named in the table, as other imports are
-from torch.func import functional_call, jacrev, vmap
 from torch.nn import functional as F
 
 import ebll
 from ebll.autoencoder import Encoder
 from ebll.course import checks
-from ebll.fisher import fisher_diagonal
 from ebll.methods.ebll import EncoderMemory
 
 TABLE = Path(__file__).with_name("course_answers.txt")
@@ -46,6 +44,13 @@ def pca_sklearn(features, size):
 def pca_lowrank(features, size):
     u, s, v = torch.pca_lowrank(features, q=min(features.shape), niter=4)
     return u[:, :size] @ torch.diag(s[:size]) @ v[:, :size].T + features.mean(0)
+
+
+def cka_of_kernels(x, y):
+    """With the matrices of inner products between images, centred on both sides."""
+    h = torch.eye(len(x)) - 1 / len(x)
+    k, m = h @ x @ x.T @ h, h @ y @ y.T @ h
+    return torch.trace(k @ m) / torch.sqrt(torch.trace(k @ k) * torch.trace(m @ m))
 
 
 def training(
@@ -119,36 +124,6 @@ def encoder_bytes_built(feature_size, code_size, old_tasks):
     return EncoderMemory(encoders, {}).bytes()
 
 
-def fisher_backward(net, parameters, inputs):
-    totals = [torch.zeros_like(p) for p in parameters]
-    for x in inputs:
-        classes = net(x.unsqueeze(0)).shape[1]
-        for y in range(classes):
-            net.zero_grad()
-            log_p = F.log_softmax(net(x.unsqueeze(0)), dim=1)[0]
-            log_p[y].backward()
-            for total, p in zip(totals, parameters, strict=True):
-                total += log_p[y].exp().item() * p.grad**2 / len(inputs)
-    return totals
-
-
-def fisher_vmap(net, parameters, inputs):
-    names = [next(name for name, p in net.named_parameters() if p is wanted) for wanted in parameters]
-    chosen = {name: p.detach() for name, p in zip(names, parameters, strict=True)}
-
-    def log_p(values, x):
-        return F.log_softmax(functional_call(net, values, (x[None],)), dim=1)[0]
-
-    jacobian = vmap(jacrev(log_p), in_dims=(None, 0))(chosen, inputs)
-    p = F.softmax(net(inputs), dim=1)
-    parts = (torch.einsum("nc,nc...->...", p, jacobian[name] ** 2) / len(inputs) for name in names)
-    return (part.double().detach().numpy() for part in parts)
-
-
-def fisher_library(net, parameters, inputs):
-    return fisher_diagonal(net, net, parameters, inputs, torch.zeros(len(inputs), dtype=torch.int64))
-
-
 def strength_by_trial(fisher, learning_rate, momentum):
     """Bisect for the strength at which the recursion's matrix gets an eigenvalue of size 1."""
     largest, low, high = max(part.max().item() for part in fisher), 0.0, 1e4
@@ -158,6 +133,28 @@ def strength_by_trial(fisher, learning_rate, momentum):
         grows = np.abs(np.linalg.eigvals(step)).max() > 1 + 1e-9
         low, high = (low, strength) if grows else (strength, high)
     return low
+
+
+def layer_by_loops(weight, bias, inputs, gradients):
+    """Half the mean over all pairs of samples (one input, one gradient) of the squared change along the gradient."""
+    total = 0.0
+    for x in inputs:
+        for g in gradients:
+            total = total + (g * (weight @ x + bias)).sum() ** 2
+    return total / len(inputs) / len(gradients) / 2
+
+
+def layer_by_factors(weight, bias, inputs, gradients, product=lambda A, G, moved: G @ moved @ A @ moved.T):
+    read = F.pad(inputs, (0, 1), value=1.0)
+    A, G = (torch.einsum("ni,nj->ij", rows, rows) / len(rows) for rows in (read, gradients))
+    return 0.5 * product(A, G, torch.column_stack([weight, bias])).trace()
+
+
+def layer_by_the_library(weight, bias, inputs, gradients):
+    read = F.pad(inputs, (0, 1), value=1.0)
+    root = ebll.losses.moment_root(read.T @ read / len(read), rank=len(weight))
+    moved = torch.column_stack([weight, bias]) @ root
+    return ebll.losses.kronecker_penalty(moved, gradients.T @ gradients / len(gradients))
 
 
 def replay_in_a_loop(net, t, inputs, labels, old_inputs, old_labels, weight, head=None):
@@ -275,24 +272,6 @@ def gradient_kept(net, inputs, t, temperature):
     answer = torch.softmax(net(inputs, t) / temperature, dim=1)
     net.train()
     return answer
-
-
-def fisher_of_the_batch(net, parameters, inputs):
-    log_p = F.log_softmax(net(inputs), dim=1)
-    loss = F.nll_loss(log_p, log_p.argmax(dim=1))
-    return [g**2 for g in torch.autograd.grad(loss, parameters)]
-
-
-def fisher_piled_up(net, parameters, inputs):
-    totals = [torch.zeros_like(p) for p in parameters]
-    for x in inputs:
-        for y in range(net(x[None]).shape[1]):
-            log_p = F.log_softmax(net(x[None]), dim=1)[0, y]
-            log_p.backward()
-            totals = [
-                t + log_p.detach().exp() * p.grad**2 / len(inputs) for t, p in zip(totals, parameters, strict=True)
-            ]
-    return totals
 
 
 def windows_mislaid(teacher, stored, top, left, size, temperature):

@@ -177,16 +177,16 @@ BEHAVIOUR = [
     ("forgetting", lambda m: "0.3"),
     ("forgetting", lambda m: (0.3, 0.1)),
     ("soften", lambda z, t: {"z": z}),
-    ("fisher_diagonal", lambda net, ps, x: torch.zeros(3)),
+    ("ebll_training", lambda net, encoder, x, y, alpha, weight, theta, rate: torch.zeros(3)),
     ("replay_loss", torch.no_grad()(checks.replay_loss.right)),
     ("forgetting", lambda m: m[-1]),
     ("distillation", lambda z, p, t: -(p * torch.log_softmax(z / t, 1)).sum(1)),
-    ("fisher_diagonal", lambda net, ps, x: [torch.zeros(3)]),
+    ("ebll_training", lambda net, encoder, x, y, alpha, weight, theta, rate: [torch.zeros(3)]),
     ("code_distance", torch.no_grad()(losses.code_distance)),
     ("code_distance", lambda a, b: 0.5 * a.sub_(b).square().sum(1).mean()),
     ("largest_strength", list_emptied),
     ("forgetting", lambda m: checks.forgetting.right(np.nan_to_num(m, copy=False))),
-    ("fisher_diagonal", lambda net, ps, x: checks.fisher_diagonal.right(net.double(), ps, x.double())),
+    ("recorded_targets", lambda net, x, t, theta: checks.recorded_targets.right(net.double(), x.double(), t, theta)),
     ("largest_strength", first_replaced),
     ("soften", switched(torch.set_grad_enabled, False)),
     ("soften", switched(torch.set_default_dtype, torch.float64)),
@@ -223,7 +223,7 @@ def test_an_exception_is_told_with_its_line_and_the_arguments(name, function, na
 
 
 LOSSES = [name for name, exercise in EXERCISES.items() if exercise.gradient]
-assert len(LOSSES) == 4
+assert len(LOSSES) == 5
 
 
 @pytest.mark.parametrize("name", LOSSES)

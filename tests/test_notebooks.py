@@ -343,7 +343,7 @@ def test_a_section_has_equation_prediction_code_and_figure(path):
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         code = [cell for cell in cells if cell.cell_type == "code"]
         lines = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code]
-        assert re.search(r"\b[EM][1-8]a?\b", text), f"{where}: an equation or a measure, with its id"
+        assert re.search(r"\b[EM]\d{1,2}a?\b", text), f"{where}: an equation or a measure, with its id"
         assert "**Predict first.**" in text, where
         assert any(5 <= count <= 15 for count in lines), where
         assert any(build.is_picture(output) for cell in code for output in cell.outputs), f"{where}: a figure"

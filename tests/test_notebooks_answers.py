@@ -161,7 +161,7 @@ def test_07_the_cases_for_paper_are_those_of_the_text(exercise):
 
 
 @pytest.mark.parametrize("draws", [False, True])
-def test_09_what_is_in_a_checkpoint_and_what_is_not(draws, tmp_path):
+def test_10_what_is_in_a_checkpoint_and_what_is_not(draws, tmp_path):
     tasks = [blobs("one", 0), blobs("two", 1)]
     run = begin(tasks, method("ebll"), net=noisy if draws else small, recorder=ebll.Recorder(log_every=1))
     for step in learn(run, tasks, SETTINGS):

@@ -13,6 +13,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from test_plots_dynamics import FIGURES as OF_DYNAMICS
 
 from ebll import Task, plots
 from ebll.plots import METHODS, TERMS, ordered, style, styles
@@ -84,7 +85,7 @@ FIGURES = {
     "confusion": lambda: plots.confusion_matrix(inputs.predictions()),
     "confusion, long names": lambda: plots.confusion_matrix(inputs.predictions(PLACES)),
     "claims": lambda: plots.claims_overview([*CLAIMS, CLAIMS[0] | {"id": "C5", "unit": "ratio", "reference": 1}]),
-}
+} | OF_DYNAMICS
 
 
 @pytest.fixture(scope="module")

@@ -198,6 +198,12 @@ def test_settings_of_a_method_by_hand():
     told = "Fine-tuning 30.0 % old, 80.0 % new; LwF at 1 51.0 (50.0 to 52.0) % old, 70.0 % new"
     assert told in figure.alt
     assert "Validation data" in figure.alt
+    means = (
+        pd.concat([strong, weak]).groupby(["method", "strength", "after", "task"], as_index=False)["accuracy"].mean()
+    )
+    means = means.assign(sequence=weak["sequence"].iloc[0], net="mlp", seed=None)
+    drawn = plots.stability_plasticity(means).table
+    assert drawn["old_mean"].tolist() == drawn["old"].tolist() == pytest.approx([51, 72])
 
 
 def test_a_setting_that_did_not_end_is_left_out_and_seeds_that_ended_are_counted():

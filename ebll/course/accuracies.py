@@ -1,4 +1,4 @@
-"""Exercises on accuracies: nearest class means, M5, the front of a sweep, a winner's shrinkage, alpha."""
+"""Exercises on accuracies: nearest class means, M5, M12, the front of a sweep, a winner's shrinkage, alpha."""
 
 from __future__ import annotations
 
@@ -162,4 +162,29 @@ def selected_alpha(a: Array, loss: Array, new: Array, reference: float, toleranc
         "kept-share": [_largest(holds & (new >= tolerance * reference), a)],
         "every-smaller": [_largest((loss <= np.minimum.accumulate(loss)) & learns, a)],
         "upwards": [a[max(stop - 1, 0)]],
+    }
+
+
+def _readings() -> list[tuple]:
+    """Two seeds that are lowest at different steps; three, of which one only falls."""
+    small = [[90, 70, 80, 85], [88, 84, 72, 81]]
+    more = [[83, 60, 71, 75, 79], [80, 78, 75, 73, 70], [85, 66, 64, 80, 88]]
+    return [(np.array(readings) / 100,) for readings in (small, more)]
+
+
+def _depth(readings: Array) -> float:
+    return float(np.mean([metrics.stability_gap(run)[1] for run in readings]))
+
+
+@exercise("M12", _depth, _readings)
+def stability_gap(a: Array) -> Wrong:
+    """For each seed the accuracy at the end minus the lowest on the way, then the mean over the seeds."""
+    start, lowest, end = a[:, 0], a.min(axis=1), a[:, -1]
+    return {
+        "mean-first": [metrics.stability_gap(a.mean(axis=0))[1]],
+        "of-all": [end.mean() - a.min()],
+        "from-start": [(start - lowest).mean(), (a.max(axis=1) - lowest).mean()],
+        "lost": [(start - end).mean()],
+        "sign": [(lowest - end).mean()],
+        "lowest": [lowest.mean()],
     }

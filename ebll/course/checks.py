@@ -12,15 +12,17 @@ from ebll.course.accuracies import (
     pareto_front,
     selected_alpha,
     shrinkage,
+    stability_gap,
 )
 from ebll.course.demonstrations import least_alpha
 from ebll.course.distances import (
     autoencoder_loss,
+    cka,
     code_distance,
     pca_reconstruction,
 )
 from ebll.course.exercise import CheckFailed
-from ebll.course.networks import fisher_diagonal, largest_strength, replay_loss
+from ebll.course.networks import largest_strength, layer_penalty, replay_loss
 from ebll.course.sizes import converted_weight, encoder_bytes, recon_weight, recorded_bytes
 from ebll.course.steps import ebll_training, feature_shift
 from ebll.course.targets import (
@@ -35,6 +37,7 @@ from ebll.course.targets import (
 __all__ = [
     "CheckFailed",
     "autoencoder_loss",
+    "cka",
     "code_distance",
     "converted_weight",
     "distillation",
@@ -42,9 +45,9 @@ __all__ = [
     "encoder_bytes",
     "feature_shift",
     "find_the_bug",
-    "fisher_diagonal",
     "forgetting",
     "largest_strength",
+    "layer_penalty",
     "least_alpha",
     "nearest_mean",
     "original_targets",
@@ -57,5 +60,6 @@ __all__ = [
     "selected_alpha",
     "shrinkage",
     "soften",
+    "stability_gap",
     "window_targets",
 ]  # fmt: skip

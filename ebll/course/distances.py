@@ -1,4 +1,4 @@
-"""Exercises on squared distances (E4), the objective of the autoencoder (E2), and PCA."""
+"""Exercises on squared distances (E4), the objective of the autoencoder (E2), PCA, and likeness (M16)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ebll import losses
+from ebll import losses, metrics
 from ebll.course.exercise import Unreadable, Wrong, exercise, normal, tensor
 
 ROWS = [[[1.0, 2, 0], [0, 1, 1]], [[0, 2, 2], [0, 1, 4]]]
@@ -112,4 +112,25 @@ def pca_reconstruction(v: Tensor, k: int) -> Wrong:
         "mean-missing": [_through(centred, own[:k])],
         "one-more": [_through(centred, own[:end]) + mean for end in (k + 1, k - 1)],
         "unchanged": [v],
+    }
+
+
+def _views() -> list[tuple]:
+    small = torch.tensor([[1.0, 0.0], [3.0, 0.0], [2.0, 3.0]]), torch.tensor([[0.0], [2.0], [1.0]])
+    return [small, *((normal(0, n, a) + 1, normal(1, n, b)) for n, a, b in ((6, 4, 3), (9, 3, 5)))]
+
+
+@exercise("M16", metrics.cka, _views)
+def cka(x: Tensor, y: Tensor) -> Wrong:
+    """Centre each column, then the squared norm of Y'X over the product of the norms of X'X and Y'Y."""
+
+    def ratio(a: Tensor, b: Tensor, power: float = 2.0) -> Tensor:
+        return (b.T @ a).norm() ** power / ((a.T @ a).norm() * (b.T @ b).norm()) ** (power / 2)
+
+    a, b = (side - side.mean(dim=0) for side in (x, y))
+    return {
+        "not-centred": [ratio(x, y)],
+        "rows": [ratio(*(side - side.mean(dim=1, keepdim=True) for side in (x, y))), ratio(x - x.mean(), y - y.mean())],
+        "root": [ratio(a, b, 1.0), (b.T @ a).norm() / ((a.T @ a).norm() * (b.T @ b).norm())],
+        "length": [((b.T @ a).norm() / (a.norm() * b.norm())) ** 2, (b.T @ a).norm() / (a.norm() * b.norm())],
     }

@@ -1,16 +1,14 @@
-"""Exercises on a whole network: the loss of replay (E1), how much each parameter matters (E7), and how firmly (E6)."""
+"""Exercises on a whole network: the loss of replay (E1), and how firmly its parameters may be held (E6, E8)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ebll.course.exercise import Wrong, exercise, normal, tensors
+from ebll.course.exercise import Wrong, exercise, normal
 from ebll.networks import Network
 from ebll.seeds import seeded
 
@@ -66,73 +64,6 @@ def replay_loss(
     }
 
 
-def _nets() -> list[tuple]:
-    """One that says 3/4 and 1/4 to every input, then others; of the last one only two parameters are asked for."""
-    cases = []
-    for rows, sizes, only in ((2, (1, 2), 2), (5, (3, 4, 3), 4), (7, (4, 5), 2), (4, (2, 3, 4), 2)):
-        with seeded(rows, "checks"), torch.no_grad():
-            layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.Tanh())][:-1]
-            layers[-1].weight.mul_(3)
-        net = nn.Sequential(*layers).eval()
-        cases.append((net, list(net.parameters())[:only], 2 * normal(0, rows, sizes[0])))
-    with torch.no_grad():
-        flat, inputs = cases[0][0][0], cases[0][2]
-        flat.weight.zero_()
-        flat.bias.copy_(torch.tensor([3.0, 1.0]).log())
-        inputs.copy_(torch.tensor([[1.0], [2.0]]))
-    return cases
-
-
-def _gradients(values: Tensor, parameters: list[Tensor]) -> list[Tensor]:
-    """Gradients of values (n, classes): for each parameter (n, classes, *its shape)."""
-    found = [torch.autograd.grad(value, parameters, retain_graph=True) for value in values.flatten()]
-    return [torch.stack(parts).unflatten(0, values.shape) for parts in zip(*found, strict=True)]
-
-
-def _fisher(net: nn.Module, parameters: list[Tensor], inputs: Tensor) -> list[Tensor]:
-    log_p = torch.log_softmax(net(inputs), dim=1)
-    p = log_p.detach().exp()
-    return [torch.einsum("nc,nc...->...", p, g.square()) / len(inputs) for g in _gradients(log_p, parameters)]
-
-
-@exercise("E7", _fisher, _nets, read=tensors)
-def fisher_diagonal(net: nn.Module, parameters: list[Tensor], inputs: Tensor) -> Wrong:
-    """For each sample and class the squared gradient of log p, weighted by p, then the mean over the samples."""
-    logits = net(inputs)
-    (n, c), p = logits.shape, torch.softmax(logits, dim=1).detach()
-    one, best = torch.ones_like(p), (p == p.amax(dim=1, keepdim=True)).to(p.dtype)
-    of_logits, of_log_p = _gradients(logits, parameters), _gradients(torch.log_softmax(logits, dim=1), parameters)
-
-    def mean(value: Callable, weight: Tensor = p, scale: float = 1.0, of: list[Tensor] = of_log_p) -> list[Tensor]:
-        """Sum over the classes of weight times value(gradient), mean over the samples, scaled."""
-        return [scale * torch.einsum("nc,nc...->...", weight, value(g)) / n for g in of]
-
-    def mixed(weight: Tensor, power: int, outside: Tensor | None = None) -> list[Tensor]:
-        """Mean over the samples of weight times gradient, then squared; times n**power."""
-        means = [torch.einsum("nc,nc...->c...", weight, g) / n for g in of_log_p]
-        outside = torch.ones(c) if outside is None else outside
-        return [n**power * torch.einsum("c,c...->...", outside, g.square()) for g in means]
-
-    return {
-        "whole-batch": [
-            *(mixed(one, power, p.mean(dim=0)) for power in range(4)),
-            *(mixed(weight, power) for weight in (p, one) for power in (0, 2)),
-            *([n**power * g.square() for g in mean(torch.clone, best)] for power in range(3)),
-        ],
-        "sum": [mean(torch.square, scale=n)],
-        "unweighted": [mean(torch.square, one, scale) for scale in (1, 1 / c, n)],
-        "likeliest": [mean(torch.square, best, scale) for scale in (1, n)],
-        "unsquared": [mean(torch.clone, weight) for weight in (best, one, -best)],
-        "half": [mean(torch.square, scale=0.5)],
-        "piled-up": [
-            mean(lambda g: g.flatten(0, 1).cumsum(dim=0).unflatten(0, (n, c)).square()),
-            mean(lambda g: g.cumsum(dim=1).square()),
-        ],
-        # The gradient of p is p times that of log p.
-        "not-of-log": [mean(torch.square, p**3), mean(torch.square, of=of_logits)],
-    }
-
-
 def _largest_strength(fisher: list[Tensor], learning_rate: float, momentum: float) -> float:
     return 2 * (1 + momentum) / (learning_rate * max(part.max().item() for part in fisher))
 
@@ -157,4 +88,34 @@ def largest_strength(fisher: list[Tensor], learning_rate: float, momentum: float
         "importance": [limit / other.item() for other in others],
         "curvature": [limit, limit / (1 + momentum)],
         "penalty-half": [2 * right],
+    }
+
+
+def _layer(weight: Tensor, bias: Tensor, inputs: Tensor, gradients: Tensor) -> Tensor:
+    moved = nn.functional.linear(inputs, weight, bias)
+    return 0.5 * (gradients @ moved.T).square().mean()
+
+
+def _moved_layers() -> list[tuple]:
+    """As many outputs as inputs with the bias's, so that A and G could change places; the first is for paper."""
+    small = ([[1.0], [0.0]], [1.0, 2.0], [[1.0], [3.0]], [[1.0, 0.0], [1.0, 2.0]])
+    drawn = [(normal(0, k + 1, k), normal(1, k + 1), normal(2, n, k), normal(3, n, k + 1)) for n, k in ((5, 3), (4, 2))]
+    return [tuple(map(torch.tensor, small)), *drawn]
+
+
+@exercise("E8", _layer, _moved_layers, gradient=("weight", "bias"))
+def layer_penalty(weight: Tensor, bias: Tensor, inputs: Tensor, gradients: Tensor) -> Wrong:
+    """Half the trace of G dW A dW^T, with the changes of weight and bias side by side in dW."""
+    right, n = _layer(weight, bias, inputs, gradients), len(inputs)
+    moved, read = torch.cat([weight, bias[:, None]], dim=1), torch.cat([inputs, torch.ones(n, 1)], dim=1)
+    a, g = read.T @ read / n, gradients.T @ gradients / n
+    return {
+        "half": [2 * right],
+        "bias": [_layer(weight, 0 * bias, inputs, gradients)],
+        "swapped": [0.5 * (a @ moved @ g * moved).sum()],
+        "sum": [n**2 * right, n * right],
+        "no-gradients": [0.5 * (moved @ a * moved).sum()],
+        "no-inputs": [0.5 * (g @ moved * moved).sum()],
+        "diagonal": [0.5 * (g.diagonal()[:, None] * moved.square() * a.diagonal()).sum()],
+        "per-sample": [0.5 * (gradients * (read @ moved.T)).sum(dim=1).square().mean()],
     }

@@ -20,6 +20,7 @@ methods    which methods (default: all in the table)
 from ebll.metrics import pareto_front
 
 from .accuracy import accuracy_matrix, forgetting_bars, forgetting_by_gap, stability_plasticity
+from .dynamics import competition, drift_parts, landscape, probes, signals, stability_gap
 from .figure import save
 from .forgotten import class_recall, confusion, confusion_matrix, forgotten_images, lost_images
 from .lines import accuracy_over_steps, average_along_sequence, feature_distance, loss_terms, over_setting
@@ -29,7 +30,8 @@ from .tables import outcomes
 
 __all__ = [
     "METHODS", "TERMS", "Style", "accuracy_matrix", "accuracy_over_steps", "average_along_sequence", "claims_overview",
-    "class_recall", "confusion", "confusion_matrix", "drawing", "feature_distance", "forgetting_bars",
-    "forgetting_by_gap", "forgotten_images", "loss_terms", "lost_images", "ordered", "outcomes", "over_setting",
-    "pareto_front", "save", "stability_plasticity", "styles", "submanifold", "task_images",
+    "class_recall", "competition", "confusion", "confusion_matrix", "drawing", "drift_parts", "feature_distance",
+    "forgetting_bars", "forgetting_by_gap", "forgotten_images", "landscape", "loss_terms", "lost_images", "ordered",
+    "outcomes", "over_setting", "pareto_front", "probes", "save", "signals", "stability_gap", "stability_plasticity",
+    "styles", "submanifold", "task_images",
 ]  # fmt: skip

@@ -141,7 +141,8 @@ def stability_plasticity(
     """Draw old-task accuracy (kept, at the end) against new-task accuracy (when just learned), a panel per sequence.
 
     accuracy  may have a column `strength`, that of the method in a run, such as EBLL's alpha; empty for one without:
-              then a line runs from a method's weakest to its strongest setting, where its arrow points
+              then a line runs from a method's weakest to its strongest setting, where its arrow points; the seed is
+              None for what is a mean over seeds
     split     which data the accuracies are of, for the caption; settings are explored on "validation"
 
     A marker is a mean, pale dots are its seeds. The lines through 'one network per task' and 'joint training' mark what

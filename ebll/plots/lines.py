@@ -99,7 +99,7 @@ def _log_upwards(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(LogFormatter())
 
 
-def _steps(curves, sequence, quantities, what, methods=None, training=None, task=None, warm_up=False) -> tuple:
+def steps_of(curves, sequence, quantities, what, methods=None, training=None, task=None, warm_up=False) -> tuple:
     """Return a row per quantity, method, seed and step with its `value`, of one old task while a new one is learned.
 
     With it come the names of the new task, of the old one and of the network. Empty values are left out, and those of a
@@ -133,7 +133,7 @@ def _steps(curves, sequence, quantities, what, methods=None, training=None, task
     return rows, training, task, net
 
 
-def _over_steps(rows: pd.DataFrame) -> pd.DataFrame:
+def over_steps(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a row per seed, with the means over the seeds; distillation counts from its value at a seed's first step.
 
     Nothing has moved there, so that value is the least that E3 can be, the entropy of the recorded answers. Later
@@ -164,12 +164,12 @@ def feature_distance(
     feature_norm (first and last step) or a weighted loss term as in `loss_terms` (methods in `panels`)
     """
     quantities = ["feature_distance", "feature_norm", *LOSSES]
-    rows, training, task, net = _steps(curves, sequence, quantities, "feature distance", methods, **which)
+    rows, training, task, net = steps_of(curves, sequence, quantities, "feature distance", methods, **which)
     names, steps = ordered(rows["method"]), rows.groupby("method")["step"]
     below = _usual(names) if panels is None else [check_choice(panel, names, "panel") for panel in panels]
     within = (rows["step"] > steps.transform("min")) & (rows["step"] < steps.transform("max"))
     hidden = (rows["quantity"] == "feature_norm") & within
-    table = _over_steps(rows[~hidden & (rows["method"].isin(below) | ~rows["quantity"].isin(LOSSES))])
+    table = over_steps(rows[~hidden & (rows["method"].isin(below) | ~rows["quantity"].isin(LOSSES))])
     distance, norm = (table[table["quantity"] == f"feature_{what}"] for what in ("distance", "norm"))
     looks, losses = styles(distance["method"]), _loss_panels(table)
     title = f"How far the features of {task} move while {training} is learned ({net})"
@@ -189,8 +189,8 @@ def loss_terms(curves: pd.DataFrame, sequence: str | None = None, methods: Names
     which  training, task, warm_up as in `feature_distance`
     table: a row per seed: quantity (a weighted loss term), method, step, seed, value, mean, seeds
     """
-    rows, training, _, net = _steps(curves, sequence, LOSSES, "loss terms", methods, **which)
-    table = _over_steps(rows if methods else rows[rows["method"].isin(_usual(ordered(rows["method"])))])
+    rows, training, _, net = steps_of(curves, sequence, LOSSES, "loss terms", methods, **which)
+    table = over_steps(rows if methods else rows[rows["method"].isin(_usual(ordered(rows["method"])))])
     losses, title = _loss_panels(table), f"Loss terms in competition while {training} is learned ({net})"
     note, height = "Training batches; each term with its weight", 1.6 if len(losses) > 1 else 2.8
     figure, axes = line_figure(losses, "step", table, title, note, "optimiser step", height)
@@ -227,10 +227,10 @@ def accuracy_over_steps(
     table: a row per seed: quantity (accuracy, of the old task, or accuracy_new), method, step, seed, value, mean, seeds
     """
     quantities = ("accuracy", "accuracy_new")
-    rows, training, task, net = _steps(curves, sequence, quantities, "accuracy on an old task", methods, **which)
+    rows, training, task, net = steps_of(curves, sequence, quantities, "accuracy on an old task", methods, **which)
     for quantity, values in rows.groupby("quantity")["value"]:
         tables.check_fractions(values, f"The column {quantity} of the curves table")
-    table = _over_steps(rows.assign(value=100 * rows["value"]))
+    table = over_steps(rows.assign(value=100 * rows["value"]))
     labels = {"accuracy": f"accuracy on {task} (old task), %", "accuracy_new": f"accuracy on {training} (new task), %"}
     note = "Held-out inputs" + ("; before step 0 only the new head learns" if table["step"].min() < 0 else "")
     panels, title = _panels(table, labels, styles(table["method"])), f"Accuracy while {training} is learned ({net})"

@@ -126,7 +126,10 @@ def outcomes(accuracy: pd.DataFrame, sequences: Names = None, more: tuple[str, .
         learned = rows[(rows["after"] == rows["task"]) & (rows["task"] != first)]
         best = rows[~ended & ~single].groupby([*run, "task"])["percent"].max()
         lost = (best - end.set_index([*run, "task"])["percent"]).dropna()
-        means = {"old": end.groupby(run)["percent"].mean(), "new": learned.groupby(run)["percent"].mean()}
+        means = {
+            "old": end.groupby(run, dropna=False)["percent"].mean(),
+            "new": learned.groupby(run, dropna=False)["percent"].mean(),
+        }
         out = pd.DataFrame(means | {"forgetting": lost.groupby(level=run).mean()}).reset_index()
         out.insert(0, "sequence", sequence)
         parts.append(out.assign(words=sequence_words(rows)))

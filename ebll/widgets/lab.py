@@ -202,7 +202,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
                 made.recorders[name] = made.runs[name].recorder
                 _finish(made, name, both)
             else:
-                made.recorders[name] = own[name] = LabRecorder(LOG_EVERY, SAMPLES, log_predictions=True)
+                made.recorders[name] = own[name] = LabRecorder(LOG_EVERY, samples=SAMPLES, log_predictions=True)
                 going.append(stack.enter_context(contextlib.closing(_train_one(made, name, both, start, key))))
         while going:
             measured, made.stepped = made.measured, made.stepped or made.every_step

@@ -423,13 +423,24 @@ operators.groupby("method").mean().loc[["finetune", "lwf", "code-only", "ebll", 
 
 # %% old-operator-saw [markdown]
 # **What we saw.** (Validation letters that are classified correctly, in per cent, and M10.) With the code term alone, most of
-# the loss is the operator's: the features still serve the old $T$. With fine-tuning nearly nothing comes back; there the
-# features themselves are lost. Where separate operators are used the two columns are equal, as the old $T$ has not moved.
+# the loss is the operator's: the features still serve the old $T$. With fine-tuning nearly nothing comes back: its features
+# have left the old $T$. Where separate operators are used the two columns are equal, as the old $T$ has not moved.
 #
 # Has LwF's $T$ followed its features? Then the old $T$ would do worse on them than the new one. It does not.
 #
 # The code term looks at the new images only, and there it holds what the code sees: compare *across* for the new task
 # with LwF's. On letters, which it never looks at, the hold is weaker.
+
+# %% old-operator-probe tags=["hidden"]
+from ebll import dynamics
+
+few = letters.subset(1500)
+probes = [dynamics.probes(demo.runs["finetune", s].net, 0, few, ["features"])["features"] for s in lesson.seeds]
+back = operators.xs("finetune")["old T put back"].mean()
+ebll.course.say(
+    f"And fine-tuning's features, which serve the old $T$ for only {back:.0f} % of the letters? A *new* linear head, fitted to them with "
+    f"letters (M15), gets {100 * sum(probes) / len(probes):.0f} % right: see [notebook 09](09_what_forgetting_is_made_of.ipynb)."
+)
 
 # %% operators-cost tags=["hidden"]
 operator, encoder = starts[0].net.operator, memories[0].encoder(0)
@@ -555,7 +566,7 @@ in_plane[["moons", "blobs"]].round(1)
 
 # %% identity-saw [markdown]
 # **What we saw.** On images feature distillation, at its better strengths, keeps as many letters as EBLL, at no cost that we
-# can see. So on this pair the autoencoder is not what protects the letters; holding features is. (Notebook 06 finds the same.)
+# can see. So on this pair the autoencoder is not what protects the letters; holding features is.
 #
 # In the plane with two features it is otherwise. Feature distillation strong enough to keep the moons holds both directions,
 # and the blobs pay for it. EBLL holds one direction and leaves the other free. With three features there is room for all,

@@ -417,7 +417,7 @@ ebll.course.source(ebll.networks.Network.freeze_statistics)
 # - Alpha 30 or 0.1 in section 1. Notebook 07 says how to choose without old data; which warning sign do you see first?
 # - T without its `LayerNorm`, and then `backbone.network()`, the backbone's own T: which learning rates do they bear?
 # - `load_backbone("resnet18@layer3")`, whose weights are fetched once: where does the figure of section 2 peak?
-# - Next: `09_paper_scale.ipynb`, for augmentation, runs of hours, and the paper's own experiments.
+# - Next: `09_what_forgetting_is_made_of.ipynb` looks inside a run; `10_paper_scale.ipynb` is for runs of hours.
 #
 # ## References
 #

@@ -73,3 +73,6 @@ assert in_plane["blobs"][2, strong] < in_plane["blobs"][2, "ebll"] - 5, "the blo
 assert in_plane["moons"][2, strong] > in_plane["moons"][2, "ebll"]
 assert in_plane["moons"][3, strong] > in_plane["moons"][3, "ebll"], "the advantage is gone"
 assert in_plane["blobs"][3, strong] > 90
+
+# %% old-operator-probe
+assert 100 * sum(probes) / len(probes) > back + 12, "the letters can still be told apart"

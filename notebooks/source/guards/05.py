@@ -48,6 +48,9 @@ assert (mean["ebll"] < mean["lwf"]).all()
 assert mean["ebll-separate"][4] > 0.75 * mean["ebll"][4], "almost as far"
 assert (end["ebll-separate", "letters"] - end["ebll", "letters"]).mean() > 1, "and yet more is kept"
 
+# %% drift-probe
+assert abs(right[3][1] - right[0][1]) < 3 < right[0][0] - right[3][0] + 1, "what EBLL loses is above F"
+
 # %% original-teachers-run
 assert recovery["recovered by the original teachers"].mean() < 0.4 * recovery["lost by LwF"].mean()
 

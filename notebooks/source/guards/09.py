@@ -1,33 +1,64 @@
-# %% pixels-figure
-mean = changes.groupby(["kind", "pixels"])["changed"].mean()
-assert mean["shifted", 0] < 1e-3, "the same crop: the same answer"
-assert mean["shifted", 4] > mean["shifted", 1] > 0
-assert not backbone.pretrained or mean["shifted", 4] > 0.2 * sum(finetuned) / len(finetuned), "a good part"
+# %% gap-claim
+lost = 100 * gaps["accuracy"].agg(lambda run: run.iloc[0] - run.iloc[-1]).groupby("method").mean()
+dip_means = dips.mean(axis=1)
+assert lost["joint"] < 3, "hardly anything"
+assert dip_means["joint"] > 3, "several points"
+assert dip_means[constrained].min() > 1.5, "they dip, too"
+assert lost[shown].idxmax() == "finetune"
+assert dip_means["finetune"] < min(3.5, dip_means["joint"]), "hardly comes back"
 
-# %% cost-figure
-crossing = sizes[sizes["MB"] > 244.4].groupby("kind")["crops"].min()
-assert crossing.max() == 50, "some tens of crops of Flowers"
-assert sizes.query("kind.str.startswith('Flowers') and crops == 20")["MB"].item() > 200, "twenty or so"
+# %% competition-claim
+means = growth.groupby("method")["difference"].mean()
+assert means.min() > 0.05, "the share grows"
+assert peak.max() <= 0.4 * measured["step"].max(), "largest early"
+ebll_terms = measured.query("method == 'ebll'").set_index("step").groupby("step").mean(numeric_only=True)
+assert ebll_terms.loc[0, ["norm_distill", "norm_code"]].max() < 1e-3 * ebll_terms.loc[0, "norm_task"]
+assert abs(first["cosine_task_old"].mean().mean()) < 0.15, "nearly orthogonal"
+assert first[["cosine_distill_old", "cosine_code_old"]].mean().mean().min() > 0.04, "some way along"
+end = ebll_terms.iloc[-4:-1][["cosine_distill_old", "cosine_code_old"]].mean()
+assert end.abs().max() < 0.1, "later not at all"
 
-# %% cost-operations
-shares = operations["share of a step, %"]
-assert 25 < shares["asking the teacher"] < 45, "about a third"
+# %% slow-claim
+assert largest < 0.4 * limits["unstable above"]["size"], "well below the limit"
+assert sizes["size"].min() > limits["swings above"]["size"]
+by_step = sizes.groupby("step")["size"].mean()
+assert by_step.iloc[-1] < 0.3 * by_step.iloc[0], "it falls with the step size"
+assert saved.mean() > 1, "less"
+assert dips.loc["joint, slow"].mean() > 0.3, "a small gap remains"
 
-# %% long-stop
-assert 1.8 < files["step.safetensors"] / files["stage.safetensors"] < 2.2, "twice as large"
+# %% drift-table
+by_chance = 100 * chance[0] / sum(chance)
+assert shares["new"].loc["finetune", "code"] > by_chance + 10, "far more than chance"
+assert shares["new"].loc["ebll", "code"] < by_chance - 2, "below chance"
+parts_of = {
+    name: measured.query("method == @name").groupby("step").mean(numeric_only=True) for name in ("finetune", "ebll")
+}
+moved = parts_of["finetune"].iloc[-1] / parts_of["ebll"].iloc[-1]
+assert moved[["code_old", "head_old", "free_old"]].min() > 3, "many times smaller"
+for images in ("old", "new"):
+    whole = parts_of["ebll"][[f"{part}_{images}" for part in ("code", "head", "free")]]
+    share = whole[f"code_{images}"] / whole.sum(axis=1)
+    assert share.iloc[-1] < share.iloc[1:4].mean() - 0.03, "it shrinks as training goes on"
 
-# %% long-figure
-without, whole = (curves[name].set_index("step")["feature_distance"] for name in (names[3], names[0]))
-assert abs(without[last] - whole[last]) < 1e-6 * whole[last], "the same weights"
-assert curves["resumed"]["apart"].abs().max() < 1e-3 * whole.max(), "follows the uninterrupted one"
-assert abs(without - whole[without.index]).max() > 0.02 * whole.max(), "and then another run"
+# %% cka-table
+mean_parts = parts.groupby("method").mean()
+assert mean_parts["lost by the head"]["finetune"] > 10, "more than ten points"
+assert mean_parts["in the readout"]["finetune"] > 0.6 * mean_parts["lost by the head"]["finetune"], "most of it"
+assert mean_parts["representation, % of what was learned"].max() < 12, "little by either"
+assert mean_parts["CKA of F"].min() > 0.9
 
-# %% paper-plan
-assert plan.exit_code == 0, "the plan goes on"
-for name in ("imagenet", "flowers"):
-    assert ebll.paper.PHOTO_SETS[name].source in plan.output.replace("\n", ""), "and names the place to get them"
+# %% lines-claim
+assert hills.loc["the straight line"].max() < 0.05, "no hill"
+assert higher.mean() > 0.1, "the path does not take it"
+assert hills.drop("the path").max().max() < 0.15, "hardly a hill"
+mean_lines = lines.groupby(["method", "share"])["old"].mean()
+assert mean_lines["joint"].iloc[-1] - mean_lines["joint"].iloc[0] < 0.25
+assert mean_lines["finetune"].iloc[-1] - mean_lines["finetune"].iloc[0] > 0.5
 
-# %% unknown-layout
-kept = results.accuracy.query("after == 'letters' and task == 'pictures'").set_index(["method", "seed"])["accuracy"]
-_, low, high = ebll.metrics.confidence_interval(kept["ebll"] - kept["feature-extraction"])
-assert low < 0 < high, "undecided"
+# %% signals-claim
+by = seen.groupby("method")[[*names, "forgetting"]].mean()
+assert (by.idxmax() == "finetune").all(), "worst, and largest on every axis"
+assert by["code"].idxmin() in ("ebll", "ebll-separate", "l2")
+assert by["weights"].idxmin() == "l2"
+placed = by.rank().loc["lwf"]
+assert placed["kl"] < placed["features"], "LwF looks better by what it holds"
