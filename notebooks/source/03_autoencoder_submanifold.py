@@ -222,7 +222,8 @@ accuracies.rename_axis("accuracy through one number, %")
 # %% sizes [markdown]
 # ## 3. How many numbers does a letter need?
 #
-# Now a network that has learned letters, with 256 features. FVU (M8) and accuracy (M1) are of validation images; E2 has the kit's $\lambda$ of 0.01, random directions are the baseline.
+# Now a network that has learned letters, with 256 features. FVU (M8) and accuracy (M1) are of validation images; E2 has the kit's
+# $\lambda$ of 0.01, random directions are the baseline.
 #
 # **Predict first.** PCA and the task-aware autoencoder get 8 numbers each. Which has the lower FVU? With which does the
 # head read more letters, and by how much?
@@ -295,8 +296,8 @@ directions = torch.linalg.qr((means[1:] - means[0]).T).Q.T  # of the plane throu
 drawn(panels, held_out, labels, classify, shown, means[0], directions)
 
 # %% plane-saw [markdown]
-# **What we saw.** PCA moves many letters towards the middle of the plane, between the regions: its directions were spent
-# elsewhere. E2 keeps the three apart with a worse reconstruction. FVU and accuracy are those of all letters.
+# **What we saw.** PCA moves many letters between the regions: its directions were spent elsewhere. E2 keeps the three apart with
+# a worse reconstruction. FVU and accuracy are those of all letters.
 
 # %% code [markdown]
 # ## 4. What does the code see?
@@ -316,8 +317,7 @@ ebll.widgets.plane("seed=2, distill_weight=0.5", hide=["alpha", "distill_weight"
 # %% level-lines-saw [markdown]
 # **What we saw.** No: level lines are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
-# lines, which is free, and little across them. And yet it keeps hardly more moons than LwF in this run: the code was held, $T$
-# was not.
+# lines, and little across them. And yet it keeps hardly more moons than LwF in this run: the code was held, $T$ was not.
 #
 # **Exercise 2.** Movement across the level lines and along them (M10): mean lengths of the part of $F(x) - F^*(x)$ that a code sees,
 # and of the rest. On paper: with $W_{enc} = (0, 2)$, a move of $(3, 4)$ goes 4 across and 3 along.
@@ -340,7 +340,7 @@ ebll.course.checks.feature_shift(my_feature_shift)
 # %% explorer-text [markdown]
 # ### The same with images
 #
-# The explorer fits the autoencoder anew when you move a control. In its plane, darker means a larger E4 of a move there.
+# In the plane of the explorer, darker means a larger E4 of a move there.
 #
 # **Predict first.** Its curve is E4 for a move of a letter's features by one standard deviation along each principal direction.
 # Where does it fall off, and where when the code shrinks from 64 to 8?
@@ -353,8 +353,8 @@ ebll.widgets.submanifold_explorer()
 #
 # ### Does lambda matter for what is kept?
 #
-# A **demonstration**, where the effect is large: digits after letters, a small code, no distillation. (With distillation and a
-# code of 64, as claims are tested, $\lambda$ hardly matters.)
+# A **demonstration**: digits after letters, a small code, no distillation. (With distillation and a code of 64 $\lambda$ hardly
+# matters.)
 #
 # **Predict first.** $\lambda$ from 0 to 10: which end keeps more letters, the faithful reconstruction or the useful one?
 
