@@ -87,13 +87,15 @@ def learn(name, seed, *measures):
 
 # %% runs
 shown, constrained = ["joint", "finetune", "lwf", "ewc", "ebll"], ["lwf", "ewc", "ebll"]
+drifting = ["finetune", "lwf", "ebll"]
 held_out = {"old": letters.validation.inputs, "new": mnist.validation.inputs}
 runs, tables, paths, progress = {}, [], {}, ebll.course.progress()
 pairs = [(name, seed) for seed in lesson.seeds for name in [*shown, "l2", "kfac", "ebll-separate"]]
 for done, (name, seed) in enumerate(pairs, start=1):
-    drift = [dynamics.drift(starts[seed].net, encoders[seed], held_out)] if name in shown else []
+    drift = [dynamics.drift(starts[seed].net, encoders[seed], held_out)] if name in drifting else []
     gradients = [dynamics.competition(letters.validation)] if name in constrained else []
-    runs[name, seed], table, paths[name, seed] = learn(name, seed, *drift, *gradients)
+    runs[name, seed], table, way = learn(name, seed, *drift, *gradients)
+    paths[name, seed] = way if seed == 0 or name == "joint" else [way[0], way[-1]]  # a point takes a megabyte
     tables.append(table)
     progress(done, len(pairs), name)
 measured, curves = pd.concat(tables), pd.concat([run.curves for run in runs.values()])
@@ -218,7 +220,7 @@ ebll.course.say(
 rows = []
 for seed in lesson.seeds:
     run = ebll.protocol.begin(tasks, "ebll", seed=seed, start=starts[seed], device=lesson.device)
-    rows.append(dynamics.along(run, tasks, ebll.USUAL, [dynamics.curvatures], every=30).assign(seed=seed))
+    rows.append(dynamics.along(run, tasks, ebll.USUAL, [dynamics.curvatures], every=50).assign(seed=seed))
 sizes = pd.concat(rows).melt(
     ["seed", "step"], ["curvature_task", "curvature_distill", "curvature_code"], "term", "size"
 )
@@ -271,7 +273,7 @@ ebll.course.say(
 # 256: a quarter. With fine-tuning: more than that, or less? And with EBLL, on images of the new task, and of the old one?
 
 # %% drift-figure
-ebll.plots.drift_parts(measured[measured["method"].isin(["finetune", "lwf", "ebll"])])
+ebll.plots.drift_parts(measured[measured["method"].isin(drifting)])
 
 # %% drift-table tags=["hidden"]
 last = measured[measured["step"] == measured["step"].max()].groupby("method").mean(numeric_only=True)
@@ -281,7 +283,7 @@ chance = [seen_, read_ - seen_, code.shape[1] - read_]
 parts = ["code", "head", "free"]
 shares = {}
 for images in held_out:
-    own = last.loc[["finetune", "lwf", "ewc", "ebll"], [f"{part}_{images}" for part in parts]]
+    own = last.loc[drifting, [f"{part}_{images}" for part in parts]]
     own = own.set_axis(parts, axis=1)
     own.loc["by chance"] = chance  # as many as there are such directions
     shares[images] = 100 * own.div(own.sum(axis=1), axis=0)
@@ -311,16 +313,16 @@ pd.concat(shares, axis=1).rename_axis(columns=["images", "share, %"]).round()
 # %% probes-run
 last_layer = f"layer {len(dynamics.representations(starts[0].net, 0, letters.validation.inputs[:2])) - 1}"
 readers = {last_layer: "probe of the last layer", "features": "probe of F"}
-few_letters = letters.subset(1800)  # enough for a probe of 128 or 256 features, and half of the time
+probing = ["joint", "finetune", "lwf", "ebll"]
 rows, untrained = [], []
 for seed, start in starts.items():
     torch.manual_seed(seed)
     fresh = ebll.build_network("mlp", letters.input_shape).to(lesson.device)
     fresh.add_head(letters.class_count)
-    nets = {"before": start.net, "untrained": fresh} | {name: runs[name, seed].net for name in shown}
+    nets = {"before": start.net, "untrained": fresh} | {name: runs[name, seed].net for name in probing}
     for name, net in nets.items():
         found = {"its own head": ebll.recording.measure_accuracy(net, 0, letters.validation)}
-        probed = dynamics.probes(net, 0, few_letters, list(readers))
+        probed = dynamics.probes(net, 0, letters, list(readers))
         found |= {readers[layer]: right for layer, right in probed.items()}
         rows += [(name, seed, reader, 100 * right) for reader, right in found.items()]
 probed = pd.DataFrame(rows, columns=["method", "seed", "reader", "accuracy"])
@@ -357,11 +359,11 @@ parts = pd.DataFrame({"lost by the head": lost["its own head"], "in the represen
 parts["in the readout"] = parts["lost by the head"] - parts["in the representation"]
 learned = (before - zero)[probe]
 parts["representation, % of what was learned"] = 100 * lost[probe].div(learned, level="seed")
-for name in shown:
+for name in probing:
     for seed in lesson.seeds:
         features = [net.features(held_out["old"]).detach() for net in (runs[name, seed].net, starts[seed].net)]
         parts.loc[(seed, name), "CKA of F"] = ebll.metrics.cka(*features)
-parts.groupby("method").mean().loc[shown].round(2)
+parts.groupby("method").mean().loc[probing].round(2)
 
 # %% probes-claim tags=["hidden"]
 tuned = parts.xs("finetune", level="method")
@@ -402,7 +404,7 @@ sides = [torch.linspace(places[axis].min() - 0.6, places[axis].max() + 0.6, 15) 
 grid = torch.cartesian_prod(*sides).to(lesson.device)
 few = {t: ebll.data.Split(task.validation.inputs[:128], task.validation.labels[:128]) for t, task in enumerate(tasks)}
 structure = runs["joint", 0].net  # its layers alone count: the weights are those of the grid
-losses = dynamics.losses_at(structure, plane.weights(grid), few)
+losses = torch.cat([dynamics.losses_at(structure, plane.weights(row), few) for row in grid.split(15)])
 surface = pd.DataFrame(torch.cat([grid.cpu(), losses], dim=1), columns=["x", "y", "old", "new"])
 ebll.plots.landscape(surface, places)
 
