@@ -37,10 +37,7 @@ class KroneckerMemory(Memory):
 
 @dataclass(frozen=True)
 class _LayerPenalty(WeightPenalty):
-    """E8 on each linear and convolutional layer of F and T; one for all old tasks, towards the newest weights.
-
-    Parameters of other layers, such as BatchNorm's, are not held.
-    """
+    """E8 on each linear and convolutional layer of F and T, towards the newest weights; other layers are not held."""
 
     measures: ClassVar[tuple[bool, bool]] = (False, False)  #: A, G; what is not measured is the identity
 
@@ -55,9 +52,7 @@ class _LayerPenalty(WeightPenalty):
         moved = [weight_matrix(*of) - before for *of, before in zip(layers, roots, memory.before, strict=True)]
         return torch.stack([kronecker_penalty(*pair) for pair in zip(moved, outputs, strict=True)]).sum()
 
-    def consolidate(
-        self, net: Network, t: int, task: Task, memory: KroneckerMemory | None, seed: int
-    ) -> KroneckerMemory:
+    def consolidate(self, net: Network, t: int, task: Task, memory: KroneckerMemory | None, seed: int) -> Memory:
         """Measure the factors on this task's data and let the penalty begin at the weights as they are now."""
         layers, roots, outputs = linear_layers(net.features, net.operator), [], []
         if any(self.measures):

@@ -244,8 +244,8 @@ learned = ebll.plots.outcomes(main_job, [f"mlp:letters-{name}" for name in gap.i
 learned = learned.groupby(["sequence", "method"])["new"].mean().unstack("method")
 price = (learned["lwf"] - learned["ebll"]).sort_values()
 ebll.course.say(
-    f"Claim C8 of the main job: {claim.statement} **{claim.verdict.capitalize()}**. EBLL pays for it: it learns these new "
-    f"tasks {price.iloc[0]:.1f} to {price.iloc[-1]:.1f} points less well than LwF."
+    f"Claim C8 of the main job: {claim.statement} **{claim.verdict.capitalize()}**. EBLL pays for it: it learns these "
+    f"new tasks {price.iloc[0]:.1f} to {price.iloc[-1]:.1f} points less well than LwF."
 )
 
 # %% gap-saw [markdown]
@@ -283,8 +283,8 @@ drifts = pd.DataFrame(rows)
 # %% drift-figure
 lines = drifts.assign(gap=drifts["task"].map(gap.round(2)), line=drifts["method"] + ", " + drifts["answers to"])
 ebll.plots.over_setting(
-    lines, "gap", {"nats": "drift, nats"}, by="line", xlabel="gap of the new task (mnist, textures)", log=False, log_y=True,
-    title="How far the answers of the letters' head drift", caption="Validation images",
+    lines, "gap", {"nats": "drift, nats"}, by="line", xlabel="gap of the new task (mnist, textures)", log=False,
+    log_y=True, title="How far the answers of the letters' head drift", caption="Validation images",
 )  # fmt: skip
 
 # %% drift-factor tags=["hidden"]

@@ -124,7 +124,8 @@ for size in (1, 128):
 
 # %% bug-say tags=["hidden"]
 ebll.course.say(
-    "A common bug calls `loss.backward()` on a batch and squares what it finds: average first, square then. With sampled "
+    "A common bug calls `loss.backward()` on a batch and squares what it finds: average first, square then. With "
+    "sampled "
     f"labels and batches of 128 the first layer's total is then **{totals[1] / totals[128]:.0f} times** too small."
 )
 
@@ -348,7 +349,8 @@ low, high = (on_textures.groupby("images").agg(how).map("{:+.1f}".format) for ho
 level, count = mean.loc["ewc", "textures"].mean() / 100, len(textures.validation)
 ebll.course.say(
     "Textures, means of the seeds: the others lie "
-    f"{low['validation']} to {high['validation']} points beside EWC on validation images, {low['test']} to {high['test']} "
+    f"{low['validation']} to {high['validation']} points beside EWC on validation images, {low['test']} to "
+    f"{high['test']} "
     f"on test images. The standard error of one accuracy on {count} images is "
     f"**{100 * (level * (1 - level) / count) ** 0.5:.1f}** points."
 )
