@@ -41,7 +41,7 @@ for images in ("old", "new"):
     assert share.iloc[-1] < share.iloc[1:4].mean() - 0.03, "it shrinks as training goes on"
 
 # %% cka-table
-mean_parts = parts.groupby("method").mean()
+mean_parts = parts.groupby("method").mean().loc[probing]
 assert mean_parts["lost by the head"]["finetune"] > 10, "more than ten points"
 assert mean_parts["in the readout"]["finetune"] > 0.6 * mean_parts["lost by the head"]["finetune"], "most of it"
 assert mean_parts["representation, % of what was learned"].max() < 12, "little by either"
