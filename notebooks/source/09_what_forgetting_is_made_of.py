@@ -1,9 +1,8 @@
 # %% title [markdown]
 # # What forgetting is made of: measures along the run
 #
-# The other notebooks ask how much is forgotten at the end. Here you look inside a run while it forgets: how deep accuracy falls
-# on the way, which term pulls where, in which directions the features go, whether the readout or the representation is lost,
-# and whether there was a way without it. Last you ask which of all this a learner could see for itself.
+# The other notebooks ask how much is forgotten at the end. Here you look inside a run while it forgets: how deep accuracy falls on
+# the way, which term pulls where, where the features go, what is lost, and whether there was a way without it.
 #
 # - **What for**: to find out *why* a method forgets, and not only that it does.
 # - **For whom**: anyone who knows LwF, EBLL and EWC, and wants to analyse a method of their own.
@@ -78,7 +77,7 @@ def learn(name, seed, *measures):
     run = ebll.protocol.begin(tasks, name, recorder=recorder, **options)
 
     def keep(step):
-        path.append(dynamics.weights_of(step.net))
+        path.append(dynamics.weights_of(step.net).half())  # half precision takes half the memory
         return {}
 
     table = dynamics.along(run, tasks, ebll.USUAL, [keep, *measures], every=10)
@@ -95,7 +94,8 @@ for done, (name, seed) in enumerate(pairs, start=1):
     drift = [dynamics.drift(starts[seed].net, encoders[seed], held_out)] if name in drifting else []
     gradients = [dynamics.competition(letters.validation)] if name in constrained else []
     runs[name, seed], table, way = learn(name, seed, *drift, *gradients)
-    paths[name, seed] = way if seed == 0 or name == "joint" else [way[0], way[-1]]  # a point takes a megabyte
+    if name in shown:
+        paths[name, seed] = way if seed == 0 or name == "joint" else [way[0], way[-1]]
     tables.append(table)
     progress(done, len(pairs), name)
 measured, curves = pd.concat(tables), pd.concat([run.curves for run in runs.values()])
@@ -386,8 +386,7 @@ ebll.course.say(
 # been learned about a task in the first place, and a few points are then most of it; a longer sequence or a nearer task may show
 # that. And CKA stays near 1 throughout: **likeness is not accuracy**; the directions of largest variance dominate it.
 #
-# What does this say of EBLL? It holds the features so that the old readout still fits. A method may as well let the features go and
-# repair the readout, if it has a few old images: replay.
+# EBLL holds the features so that the old readout still fits. With a few old images a method may as well repair the readout.
 
 # %% plane [markdown]
 # ## 6. Was there a way without forgetting?
@@ -401,9 +400,10 @@ ebll.course.say(
 # flat? Does the path of joint training follow that line?
 
 # %% plane-run
-ways = {name: paths[name, 0] for name in [*shown, "kfac"]}
-plane = dynamics.plane_through(ways["joint"][0], ways["joint"][-1], ways["finetune"][-1])
-rows = [(name, 10 * i, *plane.place(point)) for name, way in ways.items() for i, point in enumerate(way)]
+ways = {name: paths[name, 0] for name in shown}
+corners = (ways["joint"][0], ways["joint"][-1], ways["finetune"][-1])
+plane = dynamics.plane_through(*(corner.float() for corner in corners))
+rows = [(name, 10 * i, *plane.place(point.float())) for name, way in ways.items() for i, point in enumerate(way)]
 places = pd.DataFrame(rows, columns=["method", "step", "x", "y"])
 sides = [torch.linspace(places[axis].min() - 0.6, places[axis].max() + 0.6, 15) for axis in "xy"]
 grid = torch.cartesian_prod(*sides).to(lesson.device)
@@ -417,13 +417,13 @@ ebll.plots.landscape(surface, places)
 # %% lines-run tags=["hidden"]
 def along_line(one, other, count=11):
     """Both losses on the straight line between two points: rows of share, old, new."""
+    one, other = one.float(), other.float()
     points = torch.stack([one + share * (other - one) for share in torch.linspace(0, 1, count)])
     table = dynamics.losses_at(structure, points, few)
     return pd.DataFrame(table, columns=["old", "new"]).assign(share=[i / (count - 1) for i in range(count)])
 
 
-ways = {pair: path for pair, path in paths.items() if pair[0] in shown}
-rows = [along_line(way[0], way[-1]).assign(method=name, seed=seed) for (name, seed), way in ways.items()]
+rows = [along_line(way[0], way[-1]).assign(method=name, seed=seed) for (name, seed), way in paths.items()]
 lines = pd.concat(rows)
 ebll.plots.over_setting(
     lines, "share", {"old": "loss of\nletters, nats", "new": "loss of\nmnist, nats"}, by="method", log=False,
@@ -441,7 +441,7 @@ def hill(old):
 joint = {seed: paths["joint", seed] for seed in lesson.seeds}
 hills = {"the straight line": [hill([*along_line(way[0], way[-1])["old"]]) for way in joint.values()]}
 hills["the path"] = [
-    hill(dynamics.losses_at(structure, torch.stack(way), few)[:, 0].tolist()) for way in joint.values()
+    hill(dynamics.losses_at(structure, torch.stack(way).float(), few)[:, 0].tolist()) for way in joint.values()
 ]
 for name in shown[1:]:
     ends = [(way[-1], paths[name, seed][-1]) for seed, way in joint.items()]
@@ -466,7 +466,7 @@ ebll.course.say(
 #
 # The ends of joint training and of the methods that hold something are joined by straight lines with hardly a hill, as Mirzadeh et al. (2021)
 # report of networks that share their start (**mode connectivity**). So the forgetting on the way was *avoidable*: a matter of the
-# path, not of where one can go. Note what the figure hides: two dimensions of very many, in which EBLL's end is a shadow.
+# path, not of where one can go.
 #
 # **Open question.** Which change to the optimiser would keep joint training on the straight line: a learning rate that rises
 # slowly, no momentum, larger batches, a projection of the first steps? Predict for one of them the path in this plane, the dip (M12)
@@ -481,8 +481,7 @@ ebll.course.say(
 # $$\operatorname{mean}_x \sum_k p^*_k(x)\,\big(\log p^*_k(x) - \log p_k(x)\big)$$
 #
 # the code distance (E4), the feature distance (M2); and how far the weights of $F$ have moved. A study of large language models
-# (Shenfeld et al. 2025) finds that a divergence on the *new* task predicts forgetting, and weights do not. That one compares one
-# model's ways of fine-tuning; does it hold across methods that each hold something else?
+# (Shenfeld et al. 2025) finds that a divergence on the *new* task predicts forgetting, and weights do not. Does it here?
 #
 # **Predict first.** Order the seven methods without old data by forgetting. Which of the four quantities orders them best?
 
@@ -542,9 +541,8 @@ ebll.course.say(
 #   single weights are too coarse, as a weight serves many features; EWC is a special case of its loss, and it keeps a mask of features in
 #   place of old data.
 #
-# The family resemblance is plain: an encoder, frozen, its code held. The differences are, too: over-complete and sparse against
-# narrow and sigmoid, and fitted once for all tasks against once for each. What this notebook asks can be asked of them: which share
-# of the drift does the code see, what is lost in the readout, and how deep is the dip?
+# The resemblance is plain: an encoder, frozen, its code held; and so is a difference: sparse autoencoders are over-complete, EBLL's
+# is narrow. What this notebook asks can be asked of them: which share of the drift does the code see, and how deep is the dip?
 
 # %% summary [markdown]
 # ## Summary
