@@ -27,7 +27,6 @@ import pandas as pd
 import torch
 
 import ebll
-from ebll import dynamics
 
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
@@ -41,7 +40,7 @@ lesson = ebll.course.setup(PROFILE)
 # $$\min_s a_s \qquad\text{and}\qquad a_S - \min_s a_s$$
 #
 # **Exercise 1.** Write the second for several seeds. A case for paper: readings 90, 70, 80, 85 and 88, 84, 72, 81 per cent. The
-# answer is 12 points, as a fraction 0.12.
+# answer is 0.12.
 
 
 # %% gap-exercise tags=["exercise"]
@@ -60,6 +59,8 @@ ebll.course.checks.stability_gap(my_stability_gap)
 # tenth step of the library's loop to functions that measure; later sections read what they leave. Measuring changes no weight.
 
 # %% along
+from ebll import dynamics
+
 ebll.course.source(dynamics.along)
 
 # %% starts
