@@ -342,8 +342,10 @@ outcomes = outcomes[["forgetting", "new"]].mean().unstack("method")
 saved, price = ((outcomes[name]["lwf"] - outcomes[name]["ebll"]).sort_values() for name in ("forgetting", "new"))
 behind = end["mnist", "mean"]["lwf"] - end["mnist", "mean"]["ebll"]
 ebll.course.say(
-    f"Nor is the code term free: EBLL learns mnist {behind:.1f} points less well than LwF. With the MLP, over three pairs of "
-    f"tasks and more seeds, it forgets {saved.iloc[0]:.1f} to {saved.iloc[-1]:.1f} points less than LwF, and learns the new "
+    f"Nor is the code term free: EBLL learns mnist {behind:.1f} points less well than LwF. With the MLP, over "
+    "three pairs of "
+    f"tasks and more seeds, it forgets {saved.iloc[0]:.1f} to {saved.iloc[-1]:.1f} points less than LwF, and "
+    "learns the new "
     f"task {price.iloc[0]:.1f} to {price.iloc[-1]:.1f} points less well."
 )
 
@@ -438,8 +440,10 @@ few = letters.subset(1500)
 probes = [dynamics.probes(demo.runs["finetune", s].net, 0, few, ["features"])["features"] for s in lesson.seeds]
 back = operators.xs("finetune")["old T put back"].mean()
 ebll.course.say(
-    f"And fine-tuning's features, which serve the old $T$ for only {back:.0f} % of the letters? A *new* linear head, fitted to them with "
-    f"letters (M15), gets {100 * sum(probes) / len(probes):.0f} % right: see [notebook 09](09_what_forgetting_is_made_of.ipynb)."
+    f"And fine-tuning's features, which serve the old $T$ for only {back:.0f} % of the letters? A *new* "
+    "linear head, fitted to them with "
+    f"letters (M15), gets {100 * sum(probes) / len(probes):.0f} % right: see [notebook "
+    "09](09_what_forgetting_is_made_of.ipynb)."
 )
 
 # %% operators-cost tags=["hidden"]

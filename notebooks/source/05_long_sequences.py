@@ -283,8 +283,10 @@ for t in (0, 3):  # after the first task, and after the last
     own = [ebll.recording.measure_accuracy(net, 0, few.validation) for net in nets]
     right[t] = [100 * sum(values) / len(values) for values in (own, found)]
 ebll.course.say(
-    f"Is it in $F$ that EBLL forgets? Of the letters its head names {right[0][0]:.1f} % right after task 1 and {right[3][0]:.1f} % "
-    f"after four tasks; a *new* linear head on $F$, fitted to letters each time (M15), {right[0][1]:.1f} % and {right[3][1]:.1f} %."
+    f"Is it in $F$ that EBLL forgets? Of the letters its head names {right[0][0]:.1f} % right after task 1 "
+    f"and {right[3][0]:.1f} % "
+    f"after four tasks; a *new* linear head on $F$, fitted to letters each time (M15), {right[0][1]:.1f} % "
+    f"and {right[3][1]:.1f} %."
 )
 
 # %% drift-saw [markdown]
