@@ -117,8 +117,8 @@ ebll.course.say(
     f"**What we saw.** On letters fine-tuning falls from {curve.iloc[0]:.1f} to {curve.iloc[-1]:.1f} % (validation "
     "images: the matrices of this notebook have test images, so their numbers differ a little), and "
     f"half of that is lost after **{8 * half / curve.index[-1]:.1f} of eight** epochs. Joint training dips, too, "
-    f"{dip:.1f} points below its own end (M12), and recovers, since it has letters in every batch: the **stability gap** "
-    "([notebook 09](09_what_forgetting_is_made_of.ipynb)). Fine-tuning cannot. (Digits begin far above "
+    f"{dip:.1f} points below its own end (M12), and recovers, since it has letters in every batch: the "
+    "**stability gap** ([notebook 09](09_what_forgetting_is_made_of.ipynb)). Fine-tuning cannot. (Digits begin far above "
     "guessing because of the warm-up: before step 0, their head alone has been trained for two epochs.)"
 )
 

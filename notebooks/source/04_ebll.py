@@ -342,10 +342,8 @@ outcomes = outcomes[["forgetting", "new"]].mean().unstack("method")
 saved, price = ((outcomes[name]["lwf"] - outcomes[name]["ebll"]).sort_values() for name in ("forgetting", "new"))
 behind = end["mnist", "mean"]["lwf"] - end["mnist", "mean"]["ebll"]
 ebll.course.say(
-    f"Nor is the code term free: EBLL learns mnist {behind:.1f} points less well than LwF. With the MLP, over "
-    "three pairs of "
-    f"tasks and more seeds, it forgets {saved.iloc[0]:.1f} to {saved.iloc[-1]:.1f} points less than LwF, and "
-    "learns the new "
+    f"Nor is the code term free: EBLL learns mnist {behind:.1f} points less well than LwF. With the MLP, over three pairs of "
+    f"tasks and more seeds, it forgets {saved.iloc[0]:.1f} to {saved.iloc[-1]:.1f} points less than LwF, and learns the new "
     f"task {price.iloc[0]:.1f} to {price.iloc[-1]:.1f} points less well."
 )
 
