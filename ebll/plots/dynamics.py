@@ -144,8 +144,7 @@ def landscape(surface: pd.DataFrame, paths: pd.DataFrame) -> Figure:
     """Draw the losses of two tasks in a plane of weights (M17), with the paths of methods through it.
 
     surface  x, y as of `Plane.place`, and the losses `old` and `new` there
-    paths    method, step, x, y: a dot each
-    table: that of the paths
+    paths    method, step, x, y: a dot each; the figure's table
     """
     looks, columns = styles(paths["method"]), {"old": "Loss of the old task, nats", "new": "Loss of the new task, nats"}
     note, layout = "Held-out images; large marks: ends", {"columns": 2, "sharex": True, "sharey": True}
