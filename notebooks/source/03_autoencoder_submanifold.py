@@ -102,10 +102,9 @@ def fit(features, labels, classify, objective, code_size, seed, epochs=8, learni
     return autoencoder.requires_grad_(False)
 
 
-# %% plane-figure tags=["hidden"]
-def drawn(panels, features, labels, classify, classes, origin=0.0, directions=None):
-    """Features, reconstructions and what the head says, in the plane of two directions; none: the two features."""
-    directions = torch.eye(2).to(features) if directions is None else directions
+# %% plane-points tags=["hidden"]
+def in_plane(panels, features, labels, classify, classes, origin, directions):
+    """Features and reconstructions of some inputs of these classes, with FVU and accuracy of all: a row an input."""
     rows = torch.cat([(labels == label).nonzero()[:20, 0] for label in classes])
     parts = []
     for panel, back in panels.items():
@@ -114,7 +113,14 @@ def drawn(panels, features, labels, classify, classes, origin=0.0, directions=No
         part["label"] = [classes[int(label)] for label in labels[rows]]
         part["share"] = ebll.metrics.unexplained_variance(back, features)
         parts.append(part.assign(accuracy=ebll.metrics.accuracy(classify(back), labels)))
-    points = pd.concat(parts)
+    return pd.concat(parts)
+
+
+# %% plane-figure tags=["hidden"]
+def drawn(panels, features, labels, classify, classes, origin=0.0, directions=None):
+    """Features, reconstructions and what the head says, in the plane of two directions; none: the two features."""
+    directions = torch.eye(2).to(features) if directions is None else directions
+    points = in_plane(panels, features, labels, classify, classes, origin, directions)
     edges = []
     for side in (points[["x", "x_back"]], points[["y", "y_back"]]):
         low, high = side.min().min(), side.max().max()
