@@ -120,24 +120,27 @@ def competition(old: Split, t: int = 0) -> Measure:
     def measure(step: Step) -> dict[str, float]:
         if not step.terms:
             return {}
-        parameters = list(step.net.features.parameters())
-        loss = class_loss(step.net(old.inputs, t), old.labels)
+        parameters = [parameter for parameter in step.net.features.parameters() if parameter.requires_grad]
+        if not parameters:
+            return {}
+        with evaluating(step.net):
+            loss = class_loss(step.net(old.inputs, t), old.labels)
         return gradient_cosines(term_gradients({**step.terms, "old": Term(loss)}, parameters))
 
     return measure
 
 
 def curvatures(step: Step) -> dict[str, float]:
-    """Step size times M11 of each weighted term on F: SGD with momentum mu overshoots above 2 (1 + mu).
+    """Step size times M11 of each weighted term on F; where the curvature is positive, SGD diverges above 2 (1 + mu).
 
     Dear: 40 products with the Hessian a term.
     """
-    parameters = list(step.net.features.parameters())
+    parameters = [parameter for parameter in step.net.features.parameters() if parameter.requires_grad]
     values = {name: term.weighted() for name, term in step.terms.items()}
     return {
         f"curvature_{name}": step.learning_rate * metrics.largest_curvature(value, parameters)
         for name, value in values.items()
-        if value.requires_grad
+        if parameters and value.requires_grad
     }
 
 
@@ -179,7 +182,8 @@ def _reader(net: Network, t: int) -> nn.Linear:
 def representations(net: Network, t: int, inputs: Tensor) -> dict[str, Tensor]:
     """What each linear or convolutional layer on the way to a head is given: name -> (n, size).
 
-    The first are the images themselves, `features` are F(x), the last is what the head reads.
+    The first are the images, the last is what the head reads; `features` are what the first linear layer after F is given,
+    which is F(x) unless T begins with another layer.
     """
     layers = linear_layers(net.features, net.operator, net.heads[t])
     given: dict[str, Tensor] = {}

@@ -120,7 +120,7 @@ def kronecker_factors(
     r"""E9: second moments of each layer's input and of its output gradient.   $A = E[h h^\top]$, $G = E[g g^\top]$
 
     $g$ is the gradient of $\log p(y\mid x)$ at the layer's output. The layer's Fisher information is about
-    $A \otimes G$, and exactly that for one sample and label.
+    $A \otimes G$, and exactly that at a linear layer for one sample.
 
     layers       from `linear_layers`
     inputs       (n, ...)

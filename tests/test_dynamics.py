@@ -95,6 +95,14 @@ def test_measuring_changes_nothing_of_a_run(name, start):
     assert table["curvature_task"].iloc[:-1].gt(0).all()
 
 
+def test_frozen_features_have_no_gradients_to_compare(start):
+    table = dynamics.along(
+        begin(TASKS, method("feature-extraction"), start=start),
+        TASKS, SETTINGS, [dynamics.competition(TASKS[0].validation), dynamics.curvatures],
+    )  # fmt: skip
+    assert list(table) == ["training", "step"]
+
+
 def test_M14_parts_of_the_drift_by_hand():
     """Three directions: the code sees the first, the head the first two."""
     now, before = torch.tensor([[1.0, 2.0, 3.0], [3.0, 0.0, 1.0]]), torch.zeros(2, 3)

@@ -27,7 +27,7 @@ __all__ = ["KFAC", "L2", "InputMoments", "KroneckerMemory"]
 class KroneckerMemory(Memory):
     """Of each layer W* R after the newest task, all that E8 needs of the old weights, and R and G where measured.
 
-    A = R R^T is a sum over the tasks, G a mean: together what one penalty a task would add up to if all A were alike.
+    A = R R^T is a sum over the tasks, cut to `rank` after each, and G a mean: as if all tasks had one A.
     """
 
     before: list[Tensor]
