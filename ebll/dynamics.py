@@ -182,8 +182,8 @@ def _reader(net: Network, t: int) -> nn.Linear:
 def representations(net: Network, t: int, inputs: Tensor) -> dict[str, Tensor]:
     """What each linear or convolutional layer on the way to a head is given: name -> (n, size).
 
-    The first are the images, the last is what the head reads; `features` are what the first linear layer after F is given,
-    which is F(x) unless T begins with another layer.
+    The first are the images, the last is what the head reads. `features` are what the first linear layer after F is
+    given, which is F(x) unless T begins with another layer.
     """
     layers = linear_layers(net.features, net.operator, net.heads[t])
     given: dict[str, Tensor] = {}
