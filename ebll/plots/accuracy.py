@@ -43,12 +43,12 @@ def accuracy_matrix(accuracy: pd.DataFrame, sequence: str | None = None, methods
     cells, earlier = table.drop_duplicates(by).set_index(by)["mean"], np.tri(len(tasks), k=-1, dtype=bool)
     names, title = styles(table["method"]), f"Accuracy after each task: {named}"
     note = f"Test data after each task (row); below: change since learned; mean of {words.seeds_words(table['seeds'])}"
-    columns = min(len(names), max(15 // len(tasks), 1), 3)  # a cell is wide enough for its numbers
+    columns = min(len(names), max(14 // len(tasks), 1), 3)  # a cell is wide enough for its numbers
     headings, layout = [style.label for style in names.values()], {"columns": columns, "sharex": True, "sharey": True}
     figure, axes = new_figure(table.drop(columns="seeds"), title, note, headings, len(order) * 0.42 + 0.3, **layout)
     look = {"vmin": 0, "vmax": 100, "cbar": False, "fmt": "", "linewidths": 1}
     look |= {"cmap": seaborn.light_palette("#2f94d1", as_cmap=True), "annot_kws": {"color": "black", "size": 9}}
-    wide = {"width": max(60 // (columns * len(tasks)), 5), "max_lines": 2, "placeholder": "…"}
+    wide = {"width": max(60 // (columns * len(tasks)), 8), "max_lines": 2, "placeholder": "…"}
     short = [textwrap.fill(task, **wide) for task in tasks]
     look |= {"xticklabels": short, "yticklabels": order}
     for one, (name, style) in zip(axes, names.items(), strict=True):
