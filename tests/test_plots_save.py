@@ -54,6 +54,18 @@ def test_any_figure_with_a_name_words_and_numbers_can_be_saved(tmp_path, monkeyp
     assert (tmp_path / "x.csv").read_bytes() == b"a\n1.5\n"
 
 
+def test_the_last_bit_of_a_layout_changes_no_file(tmp_path):
+    """The solver of matplotlib's layouts leaves it to chance."""
+    written = []
+    for left in (0.1, np.nextafter(0.1, 1)):
+        figure = Figure()
+        figure.add_axes((left, 0.1, 0.8, 0.8)).plot([0, 1], [0, 1])
+        figure.table, figure.alt = pd.DataFrame({"a": [1.5]}), "A line."
+        written.append([path.read_bytes() for path in plots.save(figure, tmp_path / "line").values()])
+    assert written[0] == written[1]
+    assert written[0][1].count(b"clip-path") > 0
+
+
 def test_a_folder_that_cannot_be_written_is_named_and_old_files_stay(figure, tmp_path, monkeypatch):
     old = plots.save(figure, tmp_path / "claims")["csv"].read_bytes()
     with raises(OutputError, tmp_path / "claims.csv"):
