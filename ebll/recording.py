@@ -101,9 +101,7 @@ class Probe:
     def of(cls, net: Network, t: int, task: Task, samples: int, still: bool = False) -> Probe:
         """Record F*(x) on up to `samples` inputs of the validation split."""
         split = task.validation
-        count = min(samples, len(split))
-        # Evenly spread: a split may be sorted by class, and its first rows would show the first classes only.
-        rows = torch.arange(count, device=split.labels.device) * len(split) // count
+        rows = split.spread(samples)
         inputs, labels = split.inputs[rows], split.labels[rows]
         with evaluating(net), torch.no_grad():
             features = net.features(inputs)

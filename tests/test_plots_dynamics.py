@@ -36,6 +36,8 @@ READERS = pd.DataFrame(
 GRID = pd.DataFrame(itertools.product(np.linspace(-1, 2, 7), np.linspace(-1, 1, 5)), columns=["x", "y"])
 SURFACE = GRID.assign(old=0.5 + GRID["x"] ** 2 + GRID["y"] ** 2, new=0.2 + (GRID["x"] - 2) ** 2 + GRID["y"] ** 2)
 PATHS = moving(x=0.05, y=0.01).query("seed == 0").drop(columns="seed")
+LINES = pd.DataFrame(itertools.product(METHODS, (0.0, 0.5, 1.0)), columns=["method", "share"])
+LINES = LINES.assign(old=LINES["share"] ** 2, new=1 - LINES["share"])
 SEEN = RUNS.assign(forgetting=[3, 4, 5, 9, 8, 7, 1, 2, 2.5], kl=RUNS.index, code=[2, 2, 2, 3, 3, 3, 1, 1, 1])
 SEEN = SEEN.assign(features=-SEEN["code"], weights=[1, 2, 1, 2, 3, 3, 3, 1, 2])
 FIGURES = {
@@ -43,7 +45,7 @@ FIGURES = {
     "competition": lambda: plots.competition(TERMS),
     "drift": lambda: plots.drift_parts(PARTS),
     "probes": lambda: plots.probes(READERS),
-    "landscape": lambda: plots.landscape(SURFACE, PATHS),
+    "landscape": lambda: plots.landscape(SURFACE, PATHS, LINES),
     "signals": lambda: plots.signals(SEEN),
 }
 
@@ -113,7 +115,7 @@ def test_each_reader_has_the_accuracies_of_every_method_and_the_level_from_befor
 
 
 def test_paths_lead_to_their_ends_over_the_losses():
-    figure = plots.landscape(SURFACE, PATHS)
+    figure = plots.landscape(SURFACE, PATHS, LINES)
     old, new = figure.axes[:2]
     for axes, loss in ((old, "old"), (new, "new")):
         for name, path, end in zip(METHODS, axes.lines[::2], axes.lines[1::2], strict=True):
@@ -122,6 +124,9 @@ def test_paths_lead_to_their_ends_over_the_losses():
             assert points(end) == wanted[-1:]
         levels = axes.collections[0].levels
         assert levels[[0, -1]] == pytest.approx(SURFACE[loss].agg(["min", "max"]))
+    for axes, loss in zip(figure.axes[2:4], ("old", "new"), strict=True):
+        for name, line in zip(METHODS, axes.lines, strict=True):
+            assert points(line) == LINES.loc[LINES["method"] == name, ["share", loss]].to_numpy().tolist()
     assert "EBLL ends at (1.0, 0.2)." in figure.alt
     assert "Loss of the old task, nats: 0.500 to 5.50 in the plane." in figure.alt
 

@@ -16,6 +16,7 @@ from widget_rig import first_learned
 
 from ebll import InputError, Recorder
 from ebll.config import NEW_TASK_IMAGES
+from ebll.losses import class_loss
 from ebll.plots import lost_images
 from ebll.protocol import begin, learn, learn_first
 from ebll.seeds import cpu_threads
@@ -329,3 +330,37 @@ def test_a_change_that_is_asked_for_at_any_time_acts_on_all_methods_alike_and_is
         found.change("alpha", -1)
     with raises(InputError, "setting", "'recon_weight'"):
         found.change("recon_weight", 1.0)
+
+
+def test_the_landscape_holds_the_losses_of_the_ends_and_the_paths_begin_where_the_new_task_does(made):
+    """The plane goes through three networks: their losses there are those that they have."""
+    surface, paths, lines = made.landscape("lwf")
+    start, end = (paths[paths["method"] == name].iloc[[0, -1]] for name in ("joint", "lwf"))
+    assert start[["x", "y"]].to_numpy()[0] == pytest.approx([0, 0], abs=1e-3)
+    assert start["y"].iloc[-1] == pytest.approx(0, abs=1e-3)  # the first axis leads to joint training's end
+    assert start["step"].tolist() == [0, STEPS]
+    few = [task.validation.take(task.validation.spread(lab.SAMPLES)) for task in made.tasks]
+    for column, (t, split) in zip(("old", "new"), enumerate(few), strict=True):
+        with torch.no_grad():
+            own = class_loss(made.runs["lwf"].net(split.inputs, t), split.labels).item()
+        assert lines[lines["method"] == "lwf"][column].iloc[-1] == pytest.approx(own, rel=2e-3)  # kept in half precision
+        near = (surface[["x", "y"]] - end[["x", "y"]].to_numpy()[-1]).pow(2).sum(axis=1).nsmallest(4).index
+        low, high = surface.loc[near, column].agg(["min", "max"])
+        assert 0.5 * low < own < 2 * high
+    starts = lines[lines["share"] == 0]
+    assert starts["old"].nunique() == starts["new"].nunique() == 1
+    assert "ebll-separate" not in set(paths["method"])  # its operators are weights more than the others have
+    assert set(paths["method"]) == {"joint", *made.runs} - {"ebll-separate"}
+
+
+def test_a_landscape_needs_a_run_that_has_ended_and_a_plane(made):
+    with raises(InputError, "The landscape needs a run of LwF", "Fine-tuning"):
+        run(CONFIG, tasks=TASKS, methods=["finetune"]).landscape("lwf")
+    with raises(InputError, "three networks of one structure"):
+        made.landscape("ebll-separate")
+
+
+def test_measuring_the_landscape_changes_no_run(made):
+    before = state(made.runs["lwf"].net)
+    made.landscape("lwf")
+    assert same(made.runs["lwf"].net, before)

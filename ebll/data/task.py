@@ -65,6 +65,11 @@ class Split:
         """The rows `indices` (int64, (m,)) as a split of their own (a copy)."""
         return Split(self.inputs[indices], self.labels[indices])
 
+    def spread(self, count: int) -> Tensor:
+        """Up to `count` rows, evenly spread: a split may be sorted by class, and its first rows be of the first ones."""
+        count = min(count, len(self))
+        return torch.arange(count, device=self.labels.device) * len(self) // count
+
     def to(self, device: torch.device | str) -> Split:
         """The split on `device`; itself where it is there already."""
         inputs, labels = self.inputs.to(device), self.labels.to(device)

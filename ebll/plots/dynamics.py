@@ -140,16 +140,22 @@ def probes(table: pd.DataFrame) -> Figure:
 
 
 @drawing()
-def landscape(surface: pd.DataFrame, paths: pd.DataFrame) -> Figure:
-    """Draw the losses of two tasks in a plane of weights (M17), with the paths of methods through it.
+def landscape(surface: pd.DataFrame, paths: pd.DataFrame, lines: pd.DataFrame) -> Figure:
+    """Draw the losses of two tasks in a plane of weights (M17), with the paths of methods; below, on straight lines.
 
     surface  x, y as of `Plane.place`, and the losses `old` and `new` there
     paths    method, step, x, y: a dot each; the figure's table
+    lines    method, share of the straight line from the start to the method's end, `old` and `new` there
     """
     looks, columns = styles(paths["method"]), {"old": "Loss of the old task, nats", "new": "Loss of the new task, nats"}
-    note, layout = "Held-out images; large marks: ends", {"columns": 2, "sharex": True, "sharey": True}
-    figure, axes = new_figure(paths, "Paths in a plane of the weights", note, [*columns.values()], 3.0, **layout)
-    for one, (loss, heading) in zip(axes, columns.items(), strict=True):
+    headings, title = [*columns.values(), "Straight to each end, nats", ""], "Paths in a plane of the weights"
+    note = "Held-out images; a path shows the nearest points of the plane; large marks: ends"
+    figure, axes = new_figure(paths, title, note, headings, [3.0, 1.1], columns=2)
+    for one, loss in zip(axes[2:], columns, strict=True):
+        for name, look in looks.items():
+            one.plot("share", loss, data=lines[lines["method"] == name], color=look.color, linestyle=look.line)
+        one.set(xlabel="share of the way to the end", ylim=(0, None))
+    for one, (loss, heading) in zip(axes[:2], columns.items(), strict=True):
         grid = surface.pivot(index="y", columns="x", values=loss)
         levels = np.geomspace(surface[loss].min(), surface[loss].max(), 13)
         filled = one.contourf(grid.columns, grid.index, grid, levels, cmap=HEAT)

@@ -10,16 +10,19 @@ from typing import Any, ClassVar, final
 
 import ipywidgets
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ebll.data import Task
+from ebll import plots
 from ebll.errors import InputError, check_choice, check_number
 from ebll.plots import METHODS as LOOKS
+from ebll.plots.figure import picture, png
 
 from . import lab_view
 from .chart import Drawing, free_stem
 from .config import LAB_METHODS, MID_RUN, LabConfig, acts_on
 from .controls import GRIDS, Slider, arranged, button, choice, listening, row
-from .lab import LabRun, steps_of, training
+from .lab import LabRun, looking_around, steps_of, training
 from .settings_widget import SettingsWidget
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
@@ -58,11 +61,12 @@ class ForgettingLab(SettingsWidget):
 
     made, before   the run on show, and the run before it
     pinned         name -> run that was kept
+    landscape      the figure below the table, or None
     """
 
     controls: ClassVar[tuple[str, ...]] = (
         *("old", "new", "net", "methods", *SLIDERS, "speed"),
-        *("buttons", "mode", "terms", "code", "take", "table"),
+        *("buttons", "mode", "terms", "code", "take", "table", "landscape"),
     )
     drawn, figure = "lab", "figure"
     kind, lists = LabConfig, ("old", "new", "net")
@@ -82,6 +86,8 @@ class ForgettingLab(SettingsWidget):
     def _clear(self, config: LabConfig) -> None:
         """Nothing has been run."""
         self.made, self.before, self.pinned, self.terms_of = LabRun(config), None, {}, ""
+        self.landscape: Figure | None = None
+        self._around: float | None = None  # share of the landscape that is done, while it is computed
 
     def _first_run(self) -> None:
         steps = self.made.steps = self._steps()
@@ -111,6 +117,10 @@ class ForgettingLab(SettingsWidget):
         ]
         self.results = ipywidgets.HTML()
         self.results.add_class("ebll-table")
+        tip = "Losses of both tasks in the plane of weights through the start, joint training's end, and the end of the "
+        look = button("Landscape", f"{tip}method in detail.", on(self._press_landscape))
+        self.scene = ipywidgets.HTML()
+        self.scene.add_class("ebll-scene")
         self.parts |= {
             "methods": row(self.boxes.values()),
             "speed": self.pace,
@@ -119,12 +129,13 @@ class ForgettingLab(SettingsWidget):
             "terms": self.terms,
             "take": row(self.take),
             "table": self.results,
+            "landscape": ipywidgets.VBox([row([look]), self.scene]),
         }
         self.root = arranged(
             head=[row(self._shown(*self.choices)), *self._shown("methods")],
             left=self._shown(*self.sliders, "speed", "buttons", "mode", "terms"),
             right=[self.chart, self.status],
-            foot=self._shown("code", "take", "table"),
+            foot=self._shown("code", "take", "table", "landscape"),
         )
 
     def _box(self, name: str) -> ipywidgets.Checkbox:
@@ -158,11 +169,15 @@ class ForgettingLab(SettingsWidget):
 
     # Runs
 
-    def _training(self, *, held: bool = False, reuse: bool = True) -> Generator[Any, None, None]:
+    def _training(self, *, held: bool = False, reuse: bool = True, around: bool = False) -> Generator[Any, None, None]:
         """A run of all methods.
 
-        reuse   take results that are known already, of methods on which a changed setting does not act
+        reuse    take results that are known already, of methods on which a changed setting does not act
+        around   look at the landscape around the run on show instead
         """
+        self._show_landscape(None)
+        if around:
+            return self._looking_around()
         if self.made.measured:
             self.before = self.made
         self.made = LabRun(self.config, steps=self._steps(), every_step=held)
@@ -170,11 +185,26 @@ class ForgettingLab(SettingsWidget):
         self._draw()  # at once: what is to be run, and the run before
         return training(self.made, self.tasks, reuse=reuse and self.mode != "mid-run")
 
+    def _looking_around(self) -> Generator[None, None, None]:
+        """The landscape of the method in detail."""
+        try:
+            for found in looking_around(self.made, self._terms_method(self.made.config)):
+                if isinstance(found, tuple):
+                    self._show_landscape(plots.landscape(*found))
+                else:
+                    self._around = found
+                    yield
+        finally:
+            self._around = None
+
     def _pace(self) -> float:
         """Seconds between two steps; the old task, the encoder and the warm-up are not watched."""
-        return 1 / self.speed if self.speed < FASTEST and self.made.measured else 0.0
+        watched = self.speed < FASTEST and self.made.measured and self._around is None
+        return 1 / self.speed if watched else 0.0
 
     def _where(self) -> tuple[str, float]:
+        if self._around is not None:
+            return "Training on both tasks, then asking for losses all over the plane.", self._around
         return lab_view.going_on(self.made, self.held), self.made.step / self.made.steps
 
     def _words(self) -> str:
@@ -219,6 +249,12 @@ class ForgettingLab(SettingsWidget):
         if self.root is not None:
             self.buttons["pause"].description = "Resume" if held else "Pause"
             self.results.value = lab_view.results_html(self.table())
+
+    def _show_landscape(self, figure: Figure | None) -> None:
+        """Show the landscape of the run on show below the table, or take away that of another."""
+        self.landscape = figure
+        if self.root is not None:
+            self.scene.value = picture(png(figure), figure.alt)["text/html"] if figure is not None else ""
 
     # What the user does
 
@@ -322,10 +358,17 @@ class ForgettingLab(SettingsWidget):
         self._draw()
         self.tell(f"Pinned as {name}: it stays in the picture and in the table below.")
 
+    def _press_landscape(self, _: Any) -> None:
+        if self.running:
+            raise InputError("The run is still on: wait until it has ended, and look around then.")
+        self._start(around=True)
+
     def _take_figure(self, event: Any) -> None:
         if not self.made.measured:
             raise InputError("There is no picture to take yet: press Run, and let it come to its first measurement.")
         super()._take_figure(event)
+        if self.landscape is not None:
+            plots.save(self.landscape, free_stem(self.folder, "landscape"))
 
     def _take_data(self, _: Any) -> None:
         files = lab_view.save_results(self._listed(), free_stem(self.folder, "data"))

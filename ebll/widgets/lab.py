@@ -3,6 +3,7 @@
     made = ebll.widgets.run(new="mnist", alpha=1.0)
     made.table()                      # accuracy before, old and new task after, forgetting, distance
     ebll.plots.feature_distance(made.curves)
+    ebll.plots.landscape(*made.landscape("lwf"))
 
 All methods branch from one network that has learned the old task. They are trained side by side, a step of each in
 turn, so that a weight that is changed in mid-run changes for all of them at the same step.
@@ -17,8 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+import torch
 
 from ebll.data import Task
+from ebll.dynamics import losses_at, plane_through, weights_of
 from ebll.errors import InputError, TrainingDiverged
 from ebll.methods import METHODS
 from ebll.protocol import begin, first_task, learn
@@ -34,6 +37,10 @@ __all__ = ["LabRun", "run", "training"]
 LOG_EVERY = 15
 SAMPLES = 128
 """Held-out images of each task that the curves look at: half as many as in the course's figures, since one waits."""
+DOTS = 16
+"""Of a path through the space of weights, at most; a usual run has one each ten steps."""
+POINTS = 15
+"""Of the landscape, along each side."""
 FAR = 10
 """Features that have moved by this many times their own length have not been learned: the steps overshoot."""
 
@@ -41,8 +48,8 @@ SHOWN = ["feature_distance", "accuracy", "accuracy_new"]
 LOSSES = [f"loss_{term}" for term in TERMS]
 """With `SHOWN`, the columns of the curves table that the chart shows."""
 
-_KEPT = 32
-_runs: dict[Any, tuple[Run, Snapshot, Task]] = {}
+_KEPT = 16
+_runs: dict[Any, tuple[Run, dict[int, torch.Tensor], Snapshot, Task]] = {}
 _ENDED = object()
 
 
@@ -59,7 +66,9 @@ class LabRecorder(Recorder):
 class LabRun:
     """The runs of one config, one a method: finished, or as far as they have come.
 
+    tasks, start  the old task and the new one, and the network that has learned the old one
     recorders    method -> its record so far, also where the run was stopped or diverged
+    paths        method -> step, every ten or so -> weights (n,) of its network, of half precision
     validation   method -> accuracy on all validation images of the old and of the new task at its end, 0..1
     notes        sentences about what did not go as asked
     planned      changes still to be made in mid-run, at first those of the config
@@ -68,7 +77,10 @@ class LabRun:
     """
 
     config: LabConfig
+    tasks: list[Task] = field(default_factory=list)
+    start: Snapshot | None = None
     recorders: dict[str, Recorder] = field(default_factory=dict)
+    paths: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     validation: dict[str, tuple[float, float]] = field(default_factory=dict)
     diverged: set[str] = field(default_factory=set)
@@ -155,6 +167,16 @@ class LabRun:
             rows[name] = 100 * self.before, old, new, 100 * self.before - old, distance
         return pd.DataFrame.from_dict(rows, orient="index", columns=["before", "old", "new", "forgetting", "distance"])
 
+    def landscape(self, method: str = "") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Losses in a plane of weights, paths, losses on straight lines: what `ebll.plots.landscape` draws.
+
+        method   whose end is in the plane, with that of joint training; the last of the run if empty
+        raises   `InputError` where this method has not come to its end, or has more weights than joint training
+        """
+        with cpu_threads(self.config.train.threads):
+            *_, tables = looking_around(self, method)
+        return tables
+
     def _together(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         config = self.config
         facts = {"sequence": sequence_id(config.net, [config.old, config.new]), "net": config.net, "seed": config.seed}
@@ -190,6 +212,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
     first, second = offered_task(config.old, tasks), cut(offered_task(config.new, tasks))
     start = yield from first_task(first, config.net, USUAL, config.seed)
     both, settings = [first, second], config.train
+    made.tasks, made.start = both, start
     made.before = measure_accuracy(start.net, 0, first.validation)
     made.steps = steps_of(config, second)
     reuse = reuse and not made.planned and not made.changes
@@ -198,7 +221,7 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
         for name in config.methods:
             key = (id(start), id(second), settings, config.seed, config.run(name).made_method())
             if reuse and key in _runs:
-                made.runs[name], made.reused = _runs[key][0], True
+                (made.runs[name], made.paths[name], *_), made.reused = _runs[key], True
                 made.recorders[name] = made.runs[name].recorder
                 _finish(made, name, both)
             else:
@@ -218,13 +241,14 @@ def training(made: LabRun, tasks: Iterable[Task] = (), *, reuse: bool = False) -
 
 def _train_one(made: LabRun, name: str, both: list[Task], start: Snapshot, key: Any) -> Generator[None, None, None]:
     """Train the new task with one method; yields after each step."""
-    config, settings = made.config, made.config.train
+    config, settings, path = made.config, made.config.train, made.paths.setdefault(name, {})
     try:
         now = made.at(0)
         options = {"start": start, "seed": config.seed}
         run = begin(both, now.run(name).made_method(), recorder=made.recorders[name], **options)
         for step in learn(run, both, settings):
             learning = step.stage == "train"
+            _keep(path, step)
             made.step = step.index if learning else 0
             made.coming = coming = step.index + 1 if learning else 0
             yield
@@ -244,7 +268,7 @@ def _train_one(made: LabRun, name: str, both: list[Task], start: Snapshot, key: 
         made.runs[name] = run
         _finish(made, name, both)
         if not made.changes and not made.stepped:
-            _runs[key] = (run, start, both[1])  # with what its key's ids belong to
+            _runs[key] = (run, path, start, both[1])  # with what its key's ids belong to
             while len(_runs) > _KEPT:
                 _runs.pop(next(iter(_runs)))
 
@@ -259,6 +283,51 @@ def _finish(made: LabRun, name: str, both: list[Task]) -> None:
             f"their own length was {rows[0]['feature_norm']:.3g}. The steps were too large for these weights: try a "
             "smaller learning rate, or a smaller weight."
         )
+
+
+def _keep(path: dict[int, torch.Tensor], step: Step) -> None:
+    """Add the weights to a path; half precision takes half the memory."""
+    if step.stage == "train" and (step.index % max(10, step.total // DOTS) == 0 or step.index == step.total):
+        path[step.index] = weights_of(step.net).half()
+
+
+def looking_around(made: LabRun, method: str = "") -> Iterator[Any]:
+    """M17, in the plane through the network before the new task, joint training's end, and that of a method.
+
+    Joint training is run for it, from the same start. Arguments, result and errors as in `LabRun.landscape`.
+    yields  the share of the work that is done; at the end the result
+    """
+    method, config = method or made.config.methods[-1], made.config
+    if method not in made.runs:
+        raise InputError(
+            f"The landscape needs a run of {METHODS[method].label} that has come to its end; "
+            f"ended here: {', '.join(METHODS[name].label for name in made.runs) or 'none'}."
+        )
+    joint: dict[int, torch.Tensor] = {}
+    run = begin(made.tasks, METHODS["joint"](), recorder=Recorder(log_every=0), start=made.start, seed=config.seed)
+    for step in learn(run, made.tasks, config.train):
+        _keep(joint, step)
+        yield 0.5 * step.index / step.total if step.stage == "train" else 0.0
+    ways = {"joint": joint} | {name: made.paths[name] for name in made.runs}
+    ways = {name: (list(way), torch.stack([*way.values()]).float()) for name, way in ways.items()}
+    before, end = ways["joint"][1][[0, -1]]
+    plane = plane_through(before, end, ways[method][1][-1])
+    ways = {name: way for name, way in ways.items() if way[1].shape[1] == len(end)}
+    rows = [(name, step, *plane.place(point)) for name, way in ways.items() for step, point in zip(*way, strict=True)]
+    paths = pd.DataFrame(rows, columns=["method", "step", "x", "y"])
+    few = {t: task.validation.take(task.validation.spread(SAMPLES)) for t, task in enumerate(made.tasks)}
+    sides = [torch.linspace(paths[axis].min() - 0.6, paths[axis].max() + 0.6, POINTS) for axis in "xy"]
+    grid, losses = torch.cartesian_prod(*sides), []
+    for row in grid.split(POINTS):
+        losses.append(losses_at(run.net, plane.weights(row), few))
+        yield 0.5 + 0.4 * len(losses) / POINTS
+    surface = pd.DataFrame(torch.cat([grid, torch.cat(losses)], dim=1).numpy(), columns=["x", "y", "old", "new"])
+    shares, lines = torch.linspace(0, 1, POINTS), []
+    for name, (_, path) in ways.items():
+        along = losses_at(run.net, torch.lerp(before, path[-1], shares[:, None]), few)
+        lines.append(pd.DataFrame(along.numpy(), columns=["old", "new"]).assign(share=shares.numpy(), method=name))
+        yield 0.9 + 0.1 * len(lines) / len(ways)
+    yield surface, paths, pd.concat(lines)
 
 
 def steps_of(config: LabConfig, new: Task) -> int:
