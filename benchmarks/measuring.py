@@ -6,6 +6,7 @@ the first. What its text says of measurements is counted in the records that the
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 import pandas as pd
@@ -27,13 +28,15 @@ NETS = ("mlp", "cnn")
 ROUNDS = 5  # at most
 NEVER, DEFAULT, ALWAYS = "never", f"every {Recorder.log_every} steps (default)", "every step"
 LOG_EVERY = {NEVER: 0, DEFAULT: Recorder.log_every, ALWAYS: 1}
-INSIDE = f"gradients and drift, every {Recorder.log_every} steps"
+EVERY = inspect.signature(along).parameters["every"].default
+GRADIENTS, DRIFT = (f"{name}, every {EVERY} steps (default)" for name in ("gradients", "drift"))
 
 TEXT = """A run of {tasks} with `ebll` and default settings, from the network that has learned {first}, with the
 recorder's `log_every` at three values. It measures at every so many steps, five times as often at the beginning of each
 stage, and after the last step: by default {default} times in {steps} steps, at every step {always} times; each time
-{samples} held-out inputs of either task go through the network. *Gradients and drift*: `ebll.dynamics.along` with
-`competition` (M13) and `drift` (M14) on as many inputs, and nothing else recorded.
+{samples} held-out inputs of either task go through the network. *Gradients*: `ebll.dynamics.along` with
+`competition` (M13), its old images as many as a batch has; *drift*: with `drift` (M14) on as many inputs as above; in
+both nothing else is recorded.
 
 {table}"""
 
@@ -47,7 +50,9 @@ def run(rounds: int, device: str) -> tuple[str, list[Figure]]:
         options = {"settings": settings, "device": device, "recorder": Recorder(log_every=0)}
         start = learn_first(tasks, net=net, **options)
         times, counts = timed(tasks, start, settings, min(rounds, ROUNDS), device)
-        figures += [ratio_of(times, name, NEVER, case, f"{name} to {NEVER}") for name in (DEFAULT, ALWAYS, INSIDE)]
+        for name in times.columns.drop(NEVER):
+            bar = 1.1 if name in (GRADIENTS, DRIFT) else None
+            figures.append(ratio_of(times, name, NEVER, case, f"{name} to {NEVER}", bar))
         share = 100 * (1 - times[NEVER] / times[DEFAULT])
         figures.append(figure(case, "share of a run spent measuring at the default", "%", share))
     words = {"tasks": " -> ".join(TASKS), "first": TASKS[0], "samples": Recorder.samples, "table": table_of(figures)}
@@ -66,17 +71,20 @@ def timed(
         options = {"settings": settings, "device": device, "recorder": made[name]}
         run_sequence(tasks, "ebll", start=start, consolidate_last=False, **options)
 
-    def look_inside() -> None:
+    def look_inside(name: str) -> None:
         options = {"start": start, "recorder": Recorder(log_every=0), "device": device}
-        run, old, new = begin(tasks, "ebll", **options), tasks[0].validation, tasks[1].validation.inputs
-        some = old.take(torch.arange(min(Recorder.samples, len(old)), device=old.labels.device))
-        inputs = {"old": some.inputs, "new": new[: Recorder.samples]}
-        measures = [competition(some), drift(start.net, encoder, inputs)]
-        along(run, tasks, settings, measures, Recorder.log_every)
+        old, new = (task.validation for task in tasks)
+        if name == GRADIENTS:
+            measure = competition(old.take(old.spread(settings.batch_size)))
+        else:
+            inputs = {"old": old.inputs[old.spread(Recorder.samples)], "new": new.inputs[new.spread(Recorder.samples)]}
+            measure = drift(start.net, encoder, inputs)
+        along(begin(tasks, "ebll", **options), tasks, settings, [measure])
 
     fitted = run_sequence(tasks, "ebll", start=start, settings=settings, recorder=Recorder(log_every=0), device=device)
     encoder = fitted.memory.encoder(0)
-    cases = {name: lambda name=name: learn(name) for name in LOG_EVERY} | {INSIDE: look_inside}
+    cases = {name: lambda name=name: learn(name) for name in LOG_EVERY}
+    cases |= {name: lambda name=name: look_inside(name) for name in (GRADIENTS, DRIFT)}
     times = interleaved(cases, rounds, ready=torch.cuda.synchronize if device == "cuda" else None)
     return times, {name: _counted(recorder.curves()) for name, recorder in made.items()}
 

@@ -55,13 +55,14 @@ Measure = Callable[[Step], Mapping[str, float]]
 
 
 def along(
-    run: Run, tasks: Sequence[Task], settings: TrainSettings, measures: Iterable[Measure], every: int = 20
+    run: Run, tasks: Sequence[Task], settings: TrainSettings, measures: Iterable[Measure], every: int = 40
 ) -> pd.DataFrame:
     """Take a run that was begun to its end, and measure the training of its tasks after the first as it goes on.
 
     run       from `ebll.protocol.begin`, most often with a `start`
     measures  functions of the step; `competition` and `drift` make some
-    every     steps between two measurements; the last step, which has no terms any more, is measured too
+    every     steps between two measurements; the last step, which has no terms any more, is measured too. At the
+              default, `competition` and `drift` each take less than a tenth of a run's time (benchmarks/RESULTS.md)
     returns   training (the task), step, and the columns of the measures
     """
     import pandas as pd
@@ -104,10 +105,13 @@ def gradient_cosines(gradients: Mapping[str, Tensor]) -> dict[str, float]:
     gradients  name -> (n,)
     returns    norm_NAME, and cosine_NAME_OTHER in -1..1: below 0 the two pull against each other; NaN where one is zero
     """
-    norms = {name: gradient.norm() for name, gradient in gradients.items()}
-    cosines = {(a, b): gradients[a] @ gradients[b] / (norms[a] * norms[b]) for a, b in combinations(gradients, 2)}
-    return {f"norm_{name}": norm.item() for name, norm in norms.items()} | {
-        f"cosine_{a}_{b}": cosine.item() for (a, b), cosine in cosines.items()
+    vectors = torch.stack([*gradients.values()])
+    products = vectors @ vectors.T
+    norms = products.diagonal().sqrt()
+    cosines = products / torch.outer(norms, norms)
+    pairs = combinations(enumerate(gradients), 2)
+    return {f"norm_{name}": norm for name, norm in zip(gradients, norms.tolist(), strict=True)} | {
+        f"cosine_{a}_{b}": cosines[i, j].item() for (i, a), (j, b) in pairs
     }
 
 
@@ -155,13 +159,14 @@ def drift(before: Network, encoder: Encoder, inputs: Mapping[str, Tensor], t: in
     measures  code_NAME, head_NAME, free_NAME, in squared units of the features
     """
     code, head = encoder.weight.detach(), _reader(before, t).weight.detach()
+    code, both = metrics.row_basis(code), metrics.row_basis(torch.cat([code, head]))
     with evaluating(before), torch.no_grad():
         kept = {name: before.features(given) for name, given in inputs.items()}
 
     def measure(step: Step) -> dict[str, float]:
         with evaluating(step.net), torch.no_grad():
             now = {name: step.net.features(given) for name, given in inputs.items()}
-        parts = {name: metrics.drift_parts(now[name], kept[name], code, head) for name in inputs}
+        parts = {name: metrics.drift_parts(now[name], kept[name], code, both) for name in inputs}
         return {
             f"{part}_{name}": value
             for name, values in parts.items()

@@ -34,6 +34,7 @@ __all__ = [
     "kl_divergence",
     "largest_curvature",
     "pareto_front",
+    "row_basis",
     "stability_gap",
     "unexplained_variance",
 ]
@@ -75,32 +76,33 @@ def feature_shift(now: Tensor, before: Tensor, weight: Tensor) -> tuple[float, f
     weight       (code, features)   of the encoder
     returns      across, along: mean norms over the batch, in units of the features
     """
-    move = now - before
-    across = _onto_rows(move, weight)
+    move, basis = now - before, row_basis(weight)
+    across = move @ basis.T @ basis
     return across.norm(dim=1).mean().item(), (move - across).norm(dim=1).mean().item()
 
 
-def drift_parts(now: Tensor, before: Tensor, code: Tensor, head: Tensor) -> tuple[float, float, float]:
+def drift_parts(now: Tensor, before: Tensor, code: Tensor, both: Tensor) -> tuple[float, float, float]:
     r"""M14: the squared feature distance in parts: seen by the code, read by the old head beyond that, free.
 
     Means of $\lVert P_c v\rVert_2^2$, $\lVert (P_{ch} - P_c) v\rVert_2^2$ and $\lVert (I - P_{ch}) v\rVert_2^2$ with
     $v = F(x) - F^*(x)$, $P_c$ onto the rows of the encoder, $P_{ch}$ onto those of encoder and head together.
 
     now, before  (batch, features)  F(x) and F*(x)
-    code         (code, features)   weight of the old task's encoder
-    head         (out, features)    weight of the first layer that reads the features on the way to the old head
+    code         (rank, features)   `row_basis` of the old task's encoder
+    both         (rank, features)   of the encoder's rows and those of the first layer on the way to the old head
     returns      three means over the batch, in squared units of the features; they add up to that of ||v||^2
     note         a direction that both see counts as seen by the code
     """
     move = now - before
-    parts = (move, _onto_rows(move, code), _onto_rows(move, torch.cat([code, head])))
-    whole, coded, both = (part.square().sum(dim=1).mean().item() for part in parts)
-    return coded, both - coded, whole - both
+    parts = (move, move @ code.T, move @ both.T)
+    whole, coded, read = (part.square().sum(dim=1).mean().item() for part in parts)
+    return coded, read - coded, whole - read
 
 
-def _onto_rows(vectors: Tensor, rows: Tensor) -> Tensor:
-    """Each of the vectors (batch, size), projected onto what the rows (count, size) span, whatever their rank."""
-    return vectors @ torch.linalg.pinv(rows) @ rows
+def row_basis(rows: Tensor) -> Tensor:
+    """Orthonormal rows (rank, size) that span those of a matrix (count, size), whatever its rank."""
+    _, values, basis = torch.linalg.svd(rows, full_matrices=False)
+    return basis[values > values[0] * max(rows.shape) * torch.finfo(rows.dtype).eps]
 
 
 def cka(now: Tensor, before: Tensor) -> float:

@@ -92,7 +92,7 @@ def test_measuring_counts_in_the_records():
     pair = [blobs(name, seed, shape=(1, 28, 28)) for seed, name in enumerate(("old", "newer"))]
     begin = learn_first(pair, settings=SETTINGS, recorder=Recorder(log_every=0))
     times, counts = measuring.timed(pair, begin, SETTINGS, 1, "cpu")
-    assert list(times.columns) == [measuring.NEVER, measuring.DEFAULT, measuring.ALWAYS, measuring.INSIDE]
+    assert list(times.columns) == [*measuring.LOG_EVERY, measuring.GRADIENTS, measuring.DRIFT]
     assert counts[measuring.NEVER] == (0, 0)
     measured, count = counts[measuring.ALWAYS]
     assert measured == count + 2  # in warm-up and training, before each step and after the last

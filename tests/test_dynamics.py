@@ -107,18 +107,20 @@ def test_M14_parts_of_the_drift_by_hand():
     """Three directions: the code sees the first, the head the first two."""
     now, before = torch.tensor([[1.0, 2.0, 3.0], [3.0, 0.0, 1.0]]), torch.zeros(2, 3)
     code, head = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[1.0, 1.0, 0.0], [5.0, 0.0, 0.0]])
-    assert metrics.drift_parts(now, before, code, head) == pytest.approx((5.0, 2.0, 5.0))
+    bases = metrics.row_basis(code), metrics.row_basis(torch.cat([code, head]))
+    assert metrics.drift_parts(now, before, *bases) == pytest.approx((5.0, 2.0, 5.0))
 
 
 @given(SEEDS, st.integers(1, 7))
 def test_M14_parts_add_up_whatever_the_ranks(seed, rank):
     now, before = random(seed, 9, 8), random(seed + 1, 9, 8)
     code = random(seed + 2, 7, rank) @ random(seed + 3, rank, 8)
-    parts = metrics.drift_parts(now, before, code, code[:2])  # the head reads nothing that the code does not see
-    assert sum(parts) == pytest.approx((now - before).square().sum(dim=1).mean().item())
-    assert parts[1] == pytest.approx(0, abs=1e-9)
-    projected = (now - before) @ torch.linalg.pinv(code, rtol=1e-9) @ code
-    assert parts[0] == pytest.approx(projected.square().sum(dim=1).mean().item(), abs=1e-9)
+    both = torch.cat([code, random(seed + 4, 1, 8)])
+    parts = metrics.drift_parts(now, before, metrics.row_basis(code), metrics.row_basis(both))
+    projected = [(now - before) @ torch.linalg.pinv(rows, rtol=1e-9) @ rows for rows in (code, both)]
+    coded, read = (part.square().sum(dim=1).mean().item() for part in projected)
+    free = (now - before - projected[1]).square().sum(dim=1).mean().item()  # what is left, measured by itself
+    assert parts == pytest.approx((coded, read - coded, free), abs=1e-6)
 
 
 def test_M15_a_probe_finds_what_is_linear_and_nothing_in_noise():

@@ -343,7 +343,9 @@ def test_the_landscape_holds_the_losses_of_the_ends_and_the_paths_begin_where_th
     for column, (t, split) in zip(("old", "new"), enumerate(few), strict=True):
         with torch.no_grad():
             own = class_loss(made.runs["lwf"].net(split.inputs, t), split.labels).item()
-        assert lines[lines["method"] == "lwf"][column].iloc[-1] == pytest.approx(own, rel=2e-3)  # kept in half precision
+        assert lines[lines["method"] == "lwf"][column].iloc[-1] == pytest.approx(
+            own, rel=2e-3
+        )  # kept in half precision
         near = (surface[["x", "y"]] - end[["x", "y"]].to_numpy()[-1]).pow(2).sum(axis=1).nsmallest(4).index
         low, high = surface.loc[near, column].agg(["min", "max"])
         assert 0.5 * low < own < 2 * high

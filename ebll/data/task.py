@@ -66,7 +66,7 @@ class Split:
         return Split(self.inputs[indices], self.labels[indices])
 
     def spread(self, count: int) -> Tensor:
-        """Up to `count` rows, evenly spread: a split may be sorted by class, and its first rows be of the first ones."""
+        """Up to `count` rows, evenly spread: a split may be sorted by class, and its first rows be of one."""
         count = min(count, len(self))
         return torch.arange(count, device=self.labels.device) * len(self) // count
 

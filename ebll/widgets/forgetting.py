@@ -12,8 +12,8 @@ import ipywidgets
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ebll.data import Task
 from ebll import plots
+from ebll.data import Task
 from ebll.errors import InputError, check_choice, check_number
 from ebll.plots import METHODS as LOOKS
 from ebll.plots.figure import picture, png
@@ -117,7 +117,9 @@ class ForgettingLab(SettingsWidget):
         ]
         self.results = ipywidgets.HTML()
         self.results.add_class("ebll-table")
-        tip = "Losses of both tasks in the plane of weights through the start, joint training's end, and the end of the "
+        tip = (
+            "Losses of both tasks in the plane of weights through the start, joint training's end, and the end of the "
+        )
         look = button("Landscape", f"{tip}method in detail.", on(self._press_landscape))
         self.scene = ipywidgets.HTML()
         self.scene.add_class("ebll-scene")
