@@ -9,11 +9,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import vector_to_parameters
 
 from ebll import metrics
 from ebll.autoencoder import Encoder
@@ -34,13 +34,14 @@ if TYPE_CHECKING:  # pandas is imported where a table is made
 
 __all__ = [
     "Measure",
-    "Plane",
     "along",
     "competition",
     "curvatures",
     "drift",
     "gradient_cosines",
+    "landscape",
     "learner_signals",
+    "line_between",
     "losses_at",
     "plane_through",
     "probe_accuracy",
@@ -88,7 +89,7 @@ def term_gradients(terms: Mapping[str, Term], parameters: Sequence[Tensor]) -> d
     values = {name: term.weighted() for name, term in terms.items()}
     options = {"retain_graph": True, "materialize_grads": True}
     return {
-        name: parameters_to_vector(
+        name: _vector(
             torch.autograd.grad(value, parameters, **options)
             if value.requires_grad
             else [torch.zeros_like(parameter) for parameter in parameters]
@@ -116,9 +117,10 @@ def gradient_cosines(gradients: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def competition(old: Split, t: int = 0) -> Measure:
-    """M13 on F: of the method's weighted terms, and of `old`, E1 on held-out images of old task t.
+    """M13 on F: of the method's weighted terms, and of `old`, E1 on images of old task t.
 
-    The gradient of the old task's own loss is an oracle: a learner without old data could not compute it.
+    The gradient of the old task's own loss is an oracle: a learner without old data could not compute it. On training
+    images it is that of what was learned; on held-out ones much of it is the gap of generalisation.
     """
 
     def measure(step: Step) -> dict[str, float]:
@@ -254,23 +256,8 @@ def probes(net: Network, t: int, task: Task, layers: Sequence[str] | None = None
 # ---- the landscape of the losses
 
 
-class Plane(NamedTuple):
-    """A plane through three points in the space of a network's weights."""
-
-    origin: Tensor  #: (n,)
-    axes: Tensor  #: (2, n), orthonormal
-
-    def place(self, weights: Tensor) -> tuple[float, float]:
-        """Coordinates of the point of the plane that is nearest to some weights, in units of the weights."""
-        return tuple((self.axes @ (weights - self.origin)).tolist())
-
-    def weights(self, points: Tensor) -> Tensor:
-        """Weights at points (m, 2) of the plane: (m, n)."""
-        return self.origin + points @ self.axes
-
-
-def plane_through(origin: Tensor, one: Tensor, other: Tensor) -> Plane:
-    """M17: the plane through three weight vectors; the first axis leads from the origin to `one`.
+def plane_through(origin: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """M17: orthonormal axes (2, n) of the plane through three weight vectors (n,); the first leads to `one`.
 
     raises   `InputError` where they have different lengths or lie on a line: two are equal
     """
@@ -286,19 +273,19 @@ def plane_through(origin: Tensor, one: Tensor, other: Tensor) -> Plane:
         raise InputError(
             "A plane needs three ends that do not lie on a line; here two of them are equal, or all three."
         )
-    return Plane(origin, torch.stack([first, second / second.norm()]))
+    return torch.stack([first, second / second.norm()])
 
 
 def weights_of(net: Network) -> Tensor:
     """All weights of a network as one vector, a copy."""
-    return parameters_to_vector(net.parameters()).detach()
+    return _vector(net.parameters()).detach()
 
 
-def losses_at(net: Network, weights: Tensor, splits: Mapping[int, Split]) -> Tensor:
+def losses_at(net: Network, weights: Iterable[Tensor], splits: Mapping[int, Split]) -> Tensor:
     """E1 of some tasks at other weights of a network, for M17.
 
     net      its structure and, where it has BatchNorm, its statistics; it is not changed
-    weights  (m, n)  such as those of a plane, or of a straight line between two networks
+    weights  m times (n,), such as those of a plane, or of a straight line between two networks
     splits   task -> images and labels
     returns  (m, tasks)
     source   planes: Garipov et al. 2018; lines between the ends of joint and continual learning: Mirzadeh et al. 2021
@@ -310,6 +297,48 @@ def losses_at(net: Network, weights: Tensor, splits: Mapping[int, Split]) -> Ten
             vector_to_parameters(point, probe.parameters())
             losses.append([class_loss(probe(split.inputs, t), split.labels) for t, split in splits.items()])
     return torch.tensor(losses)
+
+
+def line_between(one: Tensor, other: Tensor, points: int = 15) -> Tensor:
+    """Weights (points, n) on the straight line from one vector (n,) to another, both ends among them."""
+    return torch.lerp(one, other, torch.linspace(0, 1, points, device=one.device)[:, None])
+
+
+def landscape(
+    net: Network, paths: Mapping[str, Mapping[int, Tensor]], through: Sequence[str], old: Split, new: Split,
+    points: int = 15,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """M17 as tables for `ebll.plots.landscape`: both losses in a plane of weights, paths in it, losses on lines.
+
+    net      as in `losses_at`; it has learned the old task as its first, and the new one as its second
+    paths    method -> step -> weights (n,); all begin at one point
+    through  two methods, whose ends are in the plane with that point
+    points   along each side of the plane and each line
+    returns  (x, y, old, new), (method, step, x, y: the nearest point of the plane), (method, share, old, new: on the
+             straight line from the beginning of a path to its end)
+    raises   as `plane_through`
+    """
+    import pandas as pd
+
+    ways = {name: torch.stack([*path.values()]).float() for name, path in paths.items()}
+    start, ends = ways[through[0]][0], [ways[name][-1] for name in through]
+    axes, splits, names = plane_through(start, *ends), {0: old, 1: new}, ["old", "new"]
+    at = {name: ((way - start) @ axes.T).tolist() for name, way in ways.items()}
+    rows = [(name, step, *place) for name in ways for step, place in zip(paths[name], at[name], strict=True)]
+    places = pd.DataFrame(rows, columns=["method", "step", "x", "y"])
+    sides = [torch.linspace(places[axis].min() - 0.6, places[axis].max() + 0.6, points) for axis in "xy"]
+    grid = torch.cartesian_prod(*sides)
+    surface = pd.DataFrame(grid.numpy(), columns=["x", "y"])
+    surface[names] = losses_at(net, (start + row.to(start) @ axes for row in grid), splits).numpy()
+    lines = {name: losses_at(net, line_between(start, way[-1], points), splits) for name, way in ways.items()}
+    share = torch.linspace(0, 1, points).numpy()
+    lines = [pd.DataFrame(line.numpy(), columns=names).assign(method=n, share=share) for n, line in lines.items()]
+    return surface, places, pd.concat(lines)
+
+
+def _vector(tensors: Iterable[Tensor]) -> Tensor:
+    """Tensors as one vector, row by row whatever their memory format."""
+    return torch.cat([tensor.flatten() for tensor in tensors])
 
 
 # ---- what a learner without old data could see
@@ -326,7 +355,7 @@ def learner_signals(before: Network, now: Network, encoder: Encoder, inputs: Ten
     with evaluating(before), evaluating(now), torch.no_grad():
         features = [net.features(inputs) for net in (before, now)]
         answers = [net(inputs, t) for net in (before, now)]
-        moved = parameters_to_vector(now.features.parameters()) - parameters_to_vector(before.features.parameters())
+        moved = _vector(now.features.parameters()) - _vector(before.features.parameters())
         return {
             "kl": metrics.kl_divergence(*answers),
             "code": code_distance(encoder(features[1]), encoder(features[0])).item(),

@@ -177,10 +177,10 @@ def test_M16_cka_is_blind_to_rotation_and_scale_and_equals_its_formula(seed):
 @given(SEEDS)
 def test_M17_a_plane_holds_the_three_ends_it_was_made_of(seed):
     ends = random(seed, 3, 10)
-    plane = dynamics.plane_through(*ends)
-    torch.testing.assert_close(plane.axes @ plane.axes.T, torch.eye(2, dtype=torch.double))
-    places = torch.tensor([plane.place(end) for end in ends], dtype=torch.double)
-    torch.testing.assert_close(plane.weights(places), ends)
+    axes = dynamics.plane_through(*ends)
+    torch.testing.assert_close(axes @ axes.T, torch.eye(2, dtype=torch.double))
+    places = (ends - ends[0]) @ axes.T
+    torch.testing.assert_close(ends[0] + places @ axes, ends)
     assert places[0].abs().max() == 0
     assert abs(places[1, 1]) < 1e-9
 
@@ -194,6 +194,30 @@ def test_M17_losses_at_a_networks_own_weights_are_its_losses():
     wanted = [[class_loss(one(s.inputs, t), s.labels).item() for t, s in splits.items()] for one in (net, other)]
     torch.testing.assert_close(found, torch.tensor(wanted))
     assert same(net, before)
+
+
+def test_M17_the_landscape_holds_the_losses_of_the_three_ends():
+    nets = [network(2) for _ in range(3)]
+    for seed, net in enumerate(nets):
+        move(net, 0.3, seed)
+    start, *ends = (dynamics.weights_of(net) for net in nets)
+    middle = 0.5 * (start + ends[0]) + 0.25 * ends[1]
+    paths = {"joint": {0: start, 7: ends[0]}, "lwf": {0: start, 7: ends[1]}, "ewc": {0: start, 3: middle, 7: ends[0]}}
+    old, new = (task.validation for task in TASKS)
+    surface, places, lines = dynamics.landscape(nets[0], paths, ("joint", "lwf"), old, new, points=5)
+    wanted = [
+        class_loss(net(split.inputs, t), split.labels).item() for t, split in enumerate((old, new)) for net in nets
+    ]
+    own = [line[line["share"].isin([0, 1])] for _, line in lines.groupby("method", sort=False)]
+    assert own[0]["old"].tolist() + own[1]["old"].tolist() == pytest.approx([wanted[i] for i in (0, 1, 0, 2)])
+    assert own[0]["new"].tolist() + own[1]["new"].tolist() == pytest.approx([wanted[i] for i in (3, 4, 3, 5)])
+    axes = dynamics.plane_through(start, *ends)
+    assert places[places["method"] == "ewc"]["step"].tolist() == [0, 3, 7]
+    assert places[["x", "y"]].to_numpy()[5].tolist() == pytest.approx(((middle - start) @ axes.T).tolist(), abs=1e-5)
+    point = surface.iloc[8]  # any of the grid
+    direct = dynamics.losses_at(nets[1], [start + point["x"] * axes[0] + point["y"] * axes[1]], {0: old, 1: new})
+    assert direct[0].tolist() == pytest.approx(point[["old", "new"]].tolist(), rel=1e-4)
+    assert len(surface) == 25
 
 
 def test_M17_a_plane_needs_three_ends_of_one_structure():

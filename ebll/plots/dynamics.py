@@ -143,7 +143,7 @@ def probes(table: pd.DataFrame) -> Figure:
 def landscape(surface: pd.DataFrame, paths: pd.DataFrame, lines: pd.DataFrame) -> Figure:
     """Draw the losses of two tasks in a plane of weights (M17), with the paths of methods; below, on straight lines.
 
-    surface  x, y as of `Plane.place`, and the losses `old` and `new` there
+    surface  x, y in a plane of weights, and the losses `old` and `new` there (all three: `ebll.dynamics.landscape`)
     paths    method, step, x, y: a dot each; the figure's table
     lines    method, share of the straight line from the start to the method's end, `old` and `new` there
     """

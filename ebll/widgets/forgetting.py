@@ -22,7 +22,7 @@ from . import lab_view
 from .chart import Drawing, free_stem
 from .config import LAB_METHODS, MID_RUN, LabConfig, acts_on
 from .controls import GRIDS, Slider, arranged, button, choice, listening, row
-from .lab import LabRun, looking_around, steps_of, training
+from .lab import LabRun, steps_of, training
 from .settings_widget import SettingsWidget
 
 __all__ = ["ForgettingLab", "forgetting_lab"]
@@ -87,7 +87,6 @@ class ForgettingLab(SettingsWidget):
         """Nothing has been run."""
         self.made, self.before, self.pinned, self.terms_of = LabRun(config), None, {}, ""
         self.landscape: Figure | None = None
-        self._around: float | None = None  # share of the landscape that is done, while it is computed
 
     def _first_run(self) -> None:
         steps = self.made.steps = self._steps()
@@ -171,15 +170,12 @@ class ForgettingLab(SettingsWidget):
 
     # Runs
 
-    def _training(self, *, held: bool = False, reuse: bool = True, around: bool = False) -> Generator[Any, None, None]:
+    def _training(self, *, held: bool = False, reuse: bool = True) -> Generator[Any, None, None]:
         """A run of all methods.
 
-        reuse    take results that are known already, of methods on which a changed setting does not act
-        around   look at the landscape around the run on show instead
+        reuse   take results that are known already, of methods on which a changed setting does not act
         """
         self._show_landscape(None)
-        if around:
-            return self._looking_around()
         if self.made.measured:
             self.before = self.made
         self.made = LabRun(self.config, steps=self._steps(), every_step=held)
@@ -187,26 +183,11 @@ class ForgettingLab(SettingsWidget):
         self._draw()  # at once: what is to be run, and the run before
         return training(self.made, self.tasks, reuse=reuse and self.mode != "mid-run")
 
-    def _looking_around(self) -> Generator[None, None, None]:
-        """The landscape of the method in detail."""
-        try:
-            for found in looking_around(self.made, self._terms_method(self.made.config)):
-                if isinstance(found, tuple):
-                    self._show_landscape(plots.landscape(*found))
-                else:
-                    self._around = found
-                    yield
-        finally:
-            self._around = None
-
     def _pace(self) -> float:
         """Seconds between two steps; the old task, the encoder and the warm-up are not watched."""
-        watched = self.speed < FASTEST and self.made.measured and self._around is None
-        return 1 / self.speed if watched else 0.0
+        return 1 / self.speed if self.speed < FASTEST and self.made.measured else 0.0
 
     def _where(self) -> tuple[str, float]:
-        if self._around is not None:
-            return "Training on both tasks, then asking for losses all over the plane.", self._around
         return lab_view.going_on(self.made, self.held), self.made.step / self.made.steps
 
     def _words(self) -> str:
@@ -290,6 +271,7 @@ class ForgettingLab(SettingsWidget):
     def _choose_terms(self, event: Any) -> None:
         if event["new"]:
             self.terms_of = event["new"]
+            self._show_landscape(None)  # that of another method
             self._draw()
 
     def _set_mode(self, event: Any) -> None:
@@ -363,7 +345,10 @@ class ForgettingLab(SettingsWidget):
     def _press_landscape(self, _: Any) -> None:
         if self.running:
             raise InputError("The run is still on: wait until it has ended, and look around then.")
-        self._start(around=True)
+        method = self._terms_method(self.made.config)
+        self.tell("Training on both tasks, then asking for losses all over the plane.")
+        self._show_landscape(plots.landscape(*self.made.landscape(method)))
+        self.tell(f"Below: the plane through the start, joint training's end and that of {LOOKS[method].label}.")
 
     def _take_figure(self, event: Any) -> None:
         if not self.made.measured:

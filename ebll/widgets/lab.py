@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from ebll.data import Task
-from ebll.dynamics import losses_at, plane_through, weights_of
+from ebll.dynamics import landscape, weights_of
 from ebll.errors import InputError, TrainingDiverged
 from ebll.methods import METHODS
 from ebll.protocol import begin, first_task, learn
@@ -39,8 +39,6 @@ SAMPLES = 128
 """Held-out images of each task that the curves look at: half as many as in the course's figures, since one waits."""
 DOTS = 16
 """Of a path through the space of weights, at most; a usual run has one each ten steps."""
-POINTS = 15
-"""Of the landscape, along each side."""
 FAR = 10
 """Features that have moved by this many times their own length have not been learned: the steps overshoot."""
 
@@ -168,14 +166,32 @@ class LabRun:
         return pd.DataFrame.from_dict(rows, orient="index", columns=["before", "old", "new", "forgetting", "distance"])
 
     def landscape(self, method: str = "") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Losses in a plane of weights, paths, losses on straight lines: what `ebll.plots.landscape` draws.
+        """Losses in a plane of weights, paths, losses on lines: `ebll.dynamics.landscape` on validation images.
 
-        method   whose end is in the plane, with that of joint training; the last of the run if empty
+        The plane goes through the start, the end of joint training, which is run for it once, and that of a method.
+        Methods with more weights than joint training (EBLL with separate operators) are left out.
+
+        method   the last of the run if empty
         raises   `InputError` where this method has not come to its end, or has more weights than joint training
         """
-        with cpu_threads(self.config.train.threads):
-            *_, tables = looking_around(self, method)
-        return tables
+        method, settings = method or self.config.methods[-1], self.config.train
+        if method not in self.runs:
+            raise InputError(
+                f"The landscape needs a run of {METHODS[method].label} that has come to its end; "
+                f"ended here: {', '.join(METHODS[name].label for name in self.runs) or 'none'}."
+            )
+        options = {"start": self.start, "seed": self.config.seed, "recorder": Recorder(log_every=0)}
+        with cpu_threads(settings.threads):
+            if "joint" not in self.paths:
+                path: dict[int, torch.Tensor] = {}
+                for step in learn(begin(self.tasks, METHODS["joint"](), **options), self.tasks, settings):
+                    _keep(path, step)
+                self.paths["joint"] = path
+            size = len(self.paths["joint"][0])
+            paths = {name: path for name, path in self.paths.items() if name in ("joint", method, *self.runs)}
+            paths = {name: path for name, path in paths.items() if name == method or len(path[0]) == size}
+            old, new = (task.validation.take(task.validation.spread(SAMPLES)) for task in self.tasks)
+            return landscape(next(iter(self.runs.values())).net, paths, ("joint", method), old, new)
 
     def _together(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         config = self.config
@@ -289,45 +305,6 @@ def _keep(path: dict[int, torch.Tensor], step: Step) -> None:
     """Add the weights to a path; half precision takes half the memory."""
     if step.stage == "train" and (step.index % max(10, step.total // DOTS) == 0 or step.index == step.total):
         path[step.index] = weights_of(step.net).half()
-
-
-def looking_around(made: LabRun, method: str = "") -> Iterator[Any]:
-    """M17, in the plane through the network before the new task, joint training's end, and that of a method.
-
-    Joint training is run for it, from the same start. Arguments, result and errors as in `LabRun.landscape`.
-    yields  the share of the work that is done; at the end the result
-    """
-    method, config = method or made.config.methods[-1], made.config
-    if method not in made.runs:
-        raise InputError(
-            f"The landscape needs a run of {METHODS[method].label} that has come to its end; "
-            f"ended here: {', '.join(METHODS[name].label for name in made.runs) or 'none'}."
-        )
-    joint: dict[int, torch.Tensor] = {}
-    run = begin(made.tasks, METHODS["joint"](), recorder=Recorder(log_every=0), start=made.start, seed=config.seed)
-    for step in learn(run, made.tasks, config.train):
-        _keep(joint, step)
-        yield 0.5 * step.index / step.total if step.stage == "train" else 0.0
-    ways = {"joint": joint} | {name: made.paths[name] for name in made.runs}
-    ways = {name: (list(way), torch.stack([*way.values()]).float()) for name, way in ways.items()}
-    before, end = ways["joint"][1][[0, -1]]
-    plane = plane_through(before, end, ways[method][1][-1])
-    ways = {name: way for name, way in ways.items() if way[1].shape[1] == len(end)}
-    rows = [(name, step, *plane.place(point)) for name, way in ways.items() for step, point in zip(*way, strict=True)]
-    paths = pd.DataFrame(rows, columns=["method", "step", "x", "y"])
-    few = {t: task.validation.take(task.validation.spread(SAMPLES)) for t, task in enumerate(made.tasks)}
-    sides = [torch.linspace(paths[axis].min() - 0.6, paths[axis].max() + 0.6, POINTS) for axis in "xy"]
-    grid, losses = torch.cartesian_prod(*sides), []
-    for row in grid.split(POINTS):
-        losses.append(losses_at(run.net, plane.weights(row), few))
-        yield 0.5 + 0.4 * len(losses) / POINTS
-    surface = pd.DataFrame(torch.cat([grid, torch.cat(losses)], dim=1).numpy(), columns=["x", "y", "old", "new"])
-    shares, lines = torch.linspace(0, 1, POINTS), []
-    for name, (_, path) in ways.items():
-        along = losses_at(run.net, torch.lerp(before, path[-1], shares[:, None]), few)
-        lines.append(pd.DataFrame(along.numpy(), columns=["old", "new"]).assign(share=shares.numpy(), method=name))
-        yield 0.9 + 0.1 * len(lines) / len(ways)
-    yield surface, paths, pd.concat(lines)
 
 
 def steps_of(config: LabConfig, new: Task) -> int:
