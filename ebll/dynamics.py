@@ -18,8 +18,7 @@ from torch.nn.utils import vector_to_parameters
 from ebll import metrics
 from ebll.autoencoder import Encoder
 from ebll.data import Split, Task
-from ebll.errors import InputError, check_choice, check_count
-from ebll.fisher import linear_layers
+from ebll.errors import InputError, TrainingDiverged, check_choice, check_count
 from ebll.losses import class_loss, code_distance
 from ebll.methods import Term
 from ebll.networks import Network, evaluating
@@ -65,16 +64,21 @@ def along(
     every     steps between two measurements; the last step, which has no terms any more, is measured too. At the
               default, `competition` and `drift` each take less than a tenth of a run's time (benchmarks/RESULTS.md)
     returns   training (the task), step, and the columns of the measures
+    raises    `TrainingDiverged` for a bad loss; its `table` has the rows up to there
     """
     import pandas as pd
 
     check_count(every, "every")
     rows, measures = [], list(measures)
-    with cpu_threads(settings.threads):
-        for step in learn(run, tasks, settings):
-            if step.task and step.stage == "train" and (step.index % every == 0 or step.index == step.total):
-                values = {name: value for measure in measures for name, value in measure(step).items()}
-                rows.append({"training": tasks[step.task].name, "step": step.index, **values})
+    try:
+        with cpu_threads(settings.threads):
+            for step in learn(run, tasks, settings):
+                if step.task and step.stage == "train" and (step.index % every == 0 or step.index == step.total):
+                    values = {name: value for measure in measures for name, value in measure(step).items()}
+                    rows.append({"training": tasks[step.task].name, "step": step.index, **values})
+    except TrainingDiverged as error:
+        error.table = pd.DataFrame(rows)
+        raise
     return pd.DataFrame(rows)
 
 
@@ -190,9 +194,10 @@ def representations(net: Network, t: int, inputs: Tensor) -> dict[str, Tensor]:
     """What each linear or convolutional layer on the way to a head is given: name -> (n, size).
 
     The first are the images, the last is what the head reads. `features` are what the first linear layer after F is
-    given, which is F(x) unless T begins with another layer.
+    given, which is F(x) unless T begins with another layer; there are no `images` where F has none of these layers.
     """
-    layers = linear_layers(net.features, net.operator, net.heads[t])
+    parts = dict.fromkeys(part for module in (net.features, net.operator, net.heads[t]) for part in module.modules())
+    layers = [part for part in parts if isinstance(part, nn.Linear | nn.modules.conv._ConvNd)]
     given: dict[str, Tensor] = {}
     names = ["images", *(f"layer {i}" for i in range(1, len(layers)))]
     reader = layers.index(_reader(net, t))
@@ -213,15 +218,18 @@ def representations(net: Network, t: int, inputs: Tensor) -> dict[str, Tensor]:
 def probe_accuracy(known: Tensor, labels: Tensor, asked: Tensor, answers: Tensor, decay: float = 1e-3) -> float:
     """M15: accuracy of a linear classifier that is fitted to frozen features.
 
-    known, labels    (n, size), (n,)  what it is fitted to, by E1 + decay / 2 * squared norm of its weight (L-BFGS)
+    known, labels    (n, size), (n,)  what it is fitted to, by E1 + decay / 2 * squared norm of its weight
     asked, answers   (m, size), (m,)  what it is tried on
     returns    0..1
+    fit        L-BFGS from zero, cut at 100 iterations. Both sets are shifted by the mean of each column of `known` and
+               divided by one number, the standard deviation of all its entries, so `decay` weighs the same at any scale
     raises     `InputError` for labels of one class
     source     probes: Alain and Bengio 2017 (arXiv 1610.01644); of forgetting: Davari et al. 2022 (arXiv 2203.13381)
     """
     if len(labels.unique()) < 2:
         raise InputError("A linear probe needs labels of two classes or more; all of these are of one class.")
     centre, scale = known.mean(dim=0), known.std()
+    scale = scale if scale > 1e-6 * known.abs().max() else 1.0  # of features that are all one number
     known, asked = (known - centre) / scale, (asked - centre) / scale
     probe = nn.Linear(known.shape[1], int(labels.max()) + 1).to(known)
     nn.init.zeros_(probe.weight)

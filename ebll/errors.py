@@ -52,15 +52,16 @@ class RunStopped(EbllError):
 class TrainingDiverged(EbllError, ArithmeticError):
     """A loss became NaN or infinite.
 
-    `run` holds what was recorded up to that step (an `ebll.recording.Run`), or None.
+    `run` holds what was recorded up to that step (an `ebll.recording.Run`), and `table` what `ebll.dynamics.along` had
+    measured by then (a `pandas.DataFrame`); each may be None.
     """
 
     def __init__(self, message: str, run: object | None = None):
         super().__init__(message)
-        self.run = run
+        self.run, self.table = run, None
 
     def __reduce__(self):
-        return type(self), (self.args[0], self.run)
+        return type(self), (self.args[0],), vars(self)
 
 
 def expanded(path: object, name: str) -> Path:

@@ -29,6 +29,7 @@ __all__ = [
     "fisher_diagonal_loop",
     "kronecker_factors",
     "linear_layers",
+    "traced",
     "weight_matrix",
 ]
 
@@ -93,12 +94,10 @@ def fisher_diagonal(
     for large inputs, as a convolution's patches of all samples lie in memory at once. A compiled network is asked
     uncompiled, since compiled code passes the layers by.
     """
-    if len(inputs) == 0:
-        raise InputError("The Fisher information needs at least one sample; got none.")
-    layers = _layers_of(network, parameters)
+    usual, layers = _batch_size(inputs), _layers_of(network, parameters)
     if layers is None:
         return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
-    batch_size = batch_size or _batch_size(inputs)
+    batch_size = batch_size or usual
     totals = {parameter: torch.zeros_like(parameter) for parameter in parameters}
     with frozen(network), torch.no_grad():
         weights = _label_weights(_answers(forward, inputs, batch_size), labels, kind, seed)
@@ -127,9 +126,9 @@ def kronecker_factors(
     labels       (n,)  read only for "empirical"
     kind         which labels count in G, as in `fisher_diagonal_loop`
     returns      A (in, in) and G (out, out) of each layer; means over the samples. Where a layer has a bias, 1 is
-                 appended to its input. For a convolution the inputs are patches, in = channels * kernel: A is their
-                 mean over the positions, G a sum
-    raises       `InputError` if a layer runs more than once in a forward pass
+                 appended to its input. For a convolution the inputs are patches, in = channels * kernel: A is a mean
+                 over the positions of an image too, G a sum over them
+    raises       `InputError` without samples, or if a layer is used otherwise than `traced` can tell
     source       Martens and Grosse 2015 (linear layers), Grosse and Martens 2016 (convolutions)
     """
     size, share = _batch_size(inputs), 1 / len(inputs)
@@ -138,12 +137,7 @@ def kronecker_factors(
     with frozen(network), torch.no_grad():
         weights = _label_weights(_answers(forward, inputs, size), labels, kind, seed)
     for rows in torch.arange(len(inputs), device=inputs.device).split(size):
-        traced = _trace(network, forward, layers, inputs[rows])
-        if traced is None:
-            raise InputError(
-                "Kronecker factors need layers that run once in a forward pass, on (batch, size) if linear."
-            )
-        log_p, seen = traced
+        log_p, seen = traced(network, forward, layers, inputs[rows])
         for layer, (given, _) in seen.items():
             columns = given[:, :, None] if isinstance(layer, nn.Linear) else _patches(layer, given)
             if layer.bias is not None:
@@ -157,13 +151,12 @@ def kronecker_factors(
 
 
 def linear_layers(*modules: nn.Module) -> list[nn.Module]:
-    """The linear and convolutional layers inside, in their order.
+    """The linear and convolutional layers inside, each once, in their order.
 
     raises   `InputError` if there are none, or one of a kind that the factors of `kronecker_factors` do not cover
     """
-    layers = [
-        part for module in modules for part in module.modules() if isinstance(part, nn.Linear | nn.modules.conv._ConvNd)
-    ]
+    parts = dict.fromkeys(part for module in modules for part in module.modules())
+    layers = [part for part in parts if isinstance(part, nn.Linear | nn.modules.conv._ConvNd)]
     odd = [type(layer).__name__ for layer in layers if not _is_plain(layer)]
     if odd or not layers:
         raise InputError(
@@ -189,6 +182,8 @@ def _answers(forward: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: in
 
 
 def _batch_size(inputs: Tensor) -> int:
+    if len(inputs) == 0:
+        raise InputError("The Fisher information needs at least one sample; got none.")
     return max(1, min(512, _VALUES // max(1, inputs[0].numel())))
 
 
@@ -233,11 +228,11 @@ def _add_batch(
     inputs: Tensor,
     weights: Tensor,
 ) -> bool:
-    """Add one batch's weighted squared gradients; False if a layer ran twice, which the closed form does not cover."""
-    traced = _trace(network, forward, layers, inputs)
-    if traced is None:
+    """Add one batch's weighted squared gradients; False if a layer is used as the closed form does not cover."""
+    try:
+        log_p, seen = traced(network, forward, layers, inputs)
+    except InputError:
         return False
-    log_p, seen = traced
     if not log_p.requires_grad:
         return True  # the answer depends on none of them
     squares = [_input_squares(layer, given) for layer, (given, _) in seen.items()]
@@ -250,15 +245,20 @@ def _add_batch(
 _Seen = dict[nn.Module, tuple[Tensor, Tensor]]
 
 
-def _trace(
+def traced(
     network: nn.Module, forward: Callable[[Tensor], Tensor], layers: list[nn.Module], inputs: Tensor
-) -> tuple[Tensor, _Seen] | None:
-    """log p(label | x) of a batch and each layer's input and output on the way; None if a layer ran twice."""
+) -> tuple[Tensor, _Seen]:
+    """log p(label | x) of a batch, with gradient, and each layer's input and output on the way.
+
+    raises   `InputError` for a layer that runs twice, or a linear one on other than (batch, size)
+    """
     seen: _Seen = {}
-    repeated = []
 
     def remember(layer, arguments, output):
-        repeated.extend([layer] if layer in seen else [])
+        if layer in seen or (type(layer) is nn.Linear and arguments[0].ndim != 2):
+            how = "was used a second time" if layer in seen else f"was given {tuple(arguments[0].shape)}"
+            wanted = "Kronecker factors need layers that run once in a forward pass, linear ones on (batch, size)"
+            raise InputError(f"{wanted}; {layer} {how}.")
         seen[layer] = (arguments[0].detach().to(layer.weight.dtype), output)  # autocast may have halved it
         return output.clone()  # so that an in-place activation after it leaves the remembered output alone
 
@@ -270,10 +270,7 @@ def _trace(
             stack.callback(hook.remove)
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         log_p = torch.log_softmax(forward(inputs), dim=1)
-    used = {layer: seen[layer] for layer in layers if layer in seen}
-    if repeated or any(type(layer) is nn.Linear and given.ndim != 2 for layer, (given, _) in used.items()):
-        return None
-    return log_p, used
+    return log_p, {layer: seen[layer] for layer in layers if layer in seen}
 
 
 def _output_gradients(log_p: Tensor, seen: _Seen, weights: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:

@@ -167,9 +167,7 @@ def largest_curvature(value: Tensor, parameters: Sequence[Tensor], steps: int = 
     returns     in units of the value per squared unit of the parameters
     """
     gradients = torch.autograd.grad(value, parameters, create_graph=True)
-    draw = torch.Generator().manual_seed(
-        0
-    )  # a plain direction, such as that of ones, may lie where the Hessian is zero
+    draw = torch.Generator().manual_seed(0)  # a plain direction, as that of ones, may lie where the Hessian is zero
     product = [torch.randn(p.shape, generator=draw, dtype=p.dtype).to(p.device) for p in parameters]
     for _ in range(steps):
         length = torch.cat([part.flatten() for part in product]).norm().clamp_min(1e-30)  # of a Hessian that is zero

@@ -192,8 +192,8 @@ def diverged(step: Step, settings: TrainSettings) -> TrainingDiverged:
     what = (
         f"the loss is not finite ({', '.join(bad) or 'the sum of its terms'})" if weighted else "weights are not finite"
     )
-    smaller = "or a smaller weight (alpha, distill_weight, ewc_strength, replay_weight) on the term that grew"
-    weights = f", {smaller}" if len(weighted) != 1 else ""
+    names = [name for name, of in type(step.method).metadata().items() if of["doc"].startswith("Weight of")]
+    weights = f", or a smaller {' or '.join(names)}" if names and len(weighted) != 1 else ""
     return TrainingDiverged(
         f"training diverged: {what} at step {step.index} of {step.total}. Try a learning_rate below "
         f"{settings.learning_rate:g}{weights}."

@@ -118,6 +118,16 @@ def test_one_seed_decides_nothing_that_varies_and_has_no_interval():
     }  # fmt: skip
 
 
+def test_joint_training_that_only_gains_has_not_forgotten_on_the_way():
+    """It ends far above its lowest accuracy, but that is where it began."""
+    curves = pd.concat([curve_table(CURVES, e=e) for e in (NEAR, FAR)])
+    curves.loc[(curves["method"] == "joint") & (curves["step"] == 0), "accuracy"] = 0.3
+    found = claims_of(seed_outcomes(accuracy_table(STORY), PLAN), curves, gap_table(), PLAN)
+    (claim,) = [claim for claim in found if claim.id == "C10"]
+    assert [part.verdict for part in claim.parts] == [NO, YES, YES]
+    assert claim.verdict == NO
+
+
 def test_claims_that_lack_a_method_are_left_out():
     story = {name: STORY[name] for name in ("finetune", "lwf")}
     assert verdicts(story, curves={"lwf": CURVES["lwf"]}) == {"C3": YES}
@@ -234,8 +244,8 @@ def test_curve_shapes_by_hand():
     later = table.assign(training="later", feature_distance=99.0)  # another training of the sequence is not looked at
     warm_up = table.assign(stage="warm-up", feature_distance=99.0)
     shapes = curve_shapes(pd.concat([warm_up, table, later])).set_index("method")
-    assert shapes.loc["ebll", ["peak", "end", "when", "ratio", "dip"]].tolist() == pytest.approx(
-        [10, 3, 0.25, 0.3, 0.04]
+    assert shapes.loc["ebll", ["peak", "end", "when", "ratio", "dip", "fall"]].tolist() == pytest.approx(
+        [10, 3, 0.25, 0.3, 0.04, 0.04]
     )
     assert shapes.loc["feature-extraction", ["peak", "end", "ratio"]].tolist() == [0, 0, 1]
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -10,11 +11,11 @@ from messages import raises
 from tiny import FEATURES, HIDDEN, SETTINGS, method, move, same, sequence, small
 from torch import nn
 
-from ebll import InputError, build_network, dynamics, metrics
+from ebll import InputError, TrainingDiverged, build_network, dynamics, metrics
 from ebll.autoencoder import encoder_of
 from ebll.losses import class_loss
 from ebll.methods import Term
-from ebll.networks import cnn
+from ebll.networks import cnn, toy
 from ebll.protocol import begin, complete, learn_first
 from ebll.recording import measure_accuracy
 
@@ -95,6 +96,19 @@ def test_measuring_changes_nothing_of_a_run(name, start):
     assert table["curvature_task"].iloc[:-1].gt(0).all()
 
 
+def test_what_was_measured_before_a_run_diverged_is_kept(start):
+    def read(step):
+        return {"loss": step.terms["task"].raw.item()}
+
+    settings = SETTINGS.replace(learning_rate=1e20, warmup_epochs=0)
+    with pytest.raises(TrainingDiverged) as caught:
+        dynamics.along(begin(TASKS, method("finetune"), start=start), TASKS, settings, [read], every=1)
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert error.table["step"].tolist() == [*range(len(error.table))] != []
+        assert error.table["loss"].map(math.isfinite).all()
+        assert error.run.curves.equals(caught.value.run.curves)
+
+
 def test_frozen_features_have_no_gradients_to_compare(start):
     table = dynamics.along(
         begin(TASKS, method("feature-extraction"), start=start),
@@ -132,6 +146,18 @@ def test_M15_a_probe_finds_what_is_linear_and_nothing_in_noise():
         dynamics.probe_accuracy(features, torch.zeros(400, dtype=torch.long), features, labels)
 
 
+def test_M15_features_of_any_scale_are_probed_alike_and_constant_ones_say_nothing():
+    features = random(0, 90, 3)
+    labels = (features[:, 0] > 0).long()
+    plain = dynamics.probe_accuracy(features, labels, features, labels)
+    assert dynamics.probe_accuracy(1e4 * features + 1e5, labels, 1e4 * features + 1e5, labels) == plain > 0.9
+    with_constant = torch.cat([features, torch.full((90, 1), 0.1)], dim=1)
+    assert dynamics.probe_accuracy(with_constant, labels, with_constant, labels) > 0.9
+    constant, share = torch.full((90, 3), 0.1), labels.double().mean().item()
+    found = dynamics.probe_accuracy(constant, labels, constant, labels)
+    assert found == pytest.approx(max(share, 1 - share))
+
+
 def test_M15_a_probe_regains_what_only_the_head_has_lost(start):
     net, task = copy.deepcopy(start.net), TASKS[0]
     nn.init.zeros_(net.heads[0].weight)
@@ -153,6 +179,18 @@ def test_representations_are_what_the_layers_are_given():
     net.separate_operators()
     again = dynamics.representations(net, 0, inputs)
     assert all(torch.equal(again[name], value) for name, value in found.items())
+    plane = build_network(toy, (2,))
+    plane.add_head(2)
+    points = torch.randn(5, 2)
+    read = dynamics.representations(plane, 0, points)
+    assert [*read] == ["images", "layer 1", "features", "layer 3"]  # T begins with a tanh
+    torch.testing.assert_close(read["features"], torch.tanh(plane.features(points)))
+    grouped = build_network((nn.Conv2d(2, 2, 3, groups=2), nn.Sequential(nn.Flatten(), nn.Linear(72, 3))), (2, 8, 8))
+    grouped.add_head(2)
+    assert [*dynamics.representations(grouped, 0, torch.zeros(2, 2, 8, 8))] == ["images", "features", "layer 2"]
+    bare = build_network((nn.Flatten(), nn.Identity()), (12,))
+    bare.add_head(2)
+    assert [*dynamics.representations(bare, 0, inputs)] == ["features"]  # what the head reads: the images themselves
     images = build_network(cnn, (1, 8, 8))
     images.add_head(2)
     assert [*dynamics.representations(images, 0, torch.zeros(2, 1, 8, 8))] == [

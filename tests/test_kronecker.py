@@ -6,14 +6,16 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 from messages import raises
-from tiny import method, move, sequence, small
+from tiny import FEATURES, HIDDEN, blobs, method, move, noisy, sequence, small
 from torch import nn
 from torch.testing import assert_close as close
 
+import ebll.fisher
 from ebll import InputError, build_network
 from ebll.fisher import FISHER_KINDS, kronecker_factors, linear_layers, weight_matrix
 from ebll.losses import kronecker_penalty, moment_root, quadratic_penalty
 from ebll.methods.base import drawn_samples
+from ebll.protocol import begin, run_sequence
 
 CLASSES = 3
 SEEDS = st.integers(0, 2**31)
@@ -87,10 +89,20 @@ def network(features):
     torch.manual_seed(1)
     net = build_network((features, nn.Sequential(nn.Linear(6, 4), nn.Tanh())), (2, 4, 4)).double()
     net.add_head(CLASSES)
-    return net.double()
+    return net.double().eval()
+
+
+def normalised():
+    """A batch norm after the first layer, with statistics of its own."""
+    norm = nn.BatchNorm1d(6)
+    nn.init.uniform_(norm.weight)
+    nn.init.uniform_(norm.running_mean)
+    nn.init.uniform_(norm.running_var)
+    return nn.Sequential(nn.Flatten(), nn.Linear(32, 6), norm, nn.Tanh())
 
 
 NETS = {
+    "batch norm": normalised,
     "mlp": lambda: nn.Sequential(nn.Flatten(), nn.Linear(32, 6, bias=False), nn.ReLU()),
     "cnn": lambda: nn.Sequential(nn.Conv2d(2, 3, 3, stride=2, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(12, 6)),
 }
@@ -148,9 +160,20 @@ def test_E9_equals_a_loop_over_samples_and_labels(name, kind):
         close(found_g, g)
 
 
+@pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("kind", FISHER_KINDS)
-def test_E9_of_one_sample_is_the_whole_fisher_information_of_each_linear_layer(kind):
-    net, (inputs, labels) = network(NETS["mlp"]()), batch(1)
+def test_E9_over_several_batches_is_that_of_one(name, kind, monkeypatch):
+    net, (inputs, labels) = network(NETS[name]()), batch()
+    whole = factors_of(net, inputs, labels, kind)
+    monkeypatch.setattr(ebll.fisher, "_VALUES", 4 * inputs[0].numel())
+    for found, wanted in zip(factors_of(net, inputs, labels, kind), whole, strict=True):
+        close(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["mlp", "batch norm"])
+@pytest.mark.parametrize("kind", FISHER_KINDS)
+def test_E9_of_one_sample_is_the_whole_fisher_information_of_each_linear_layer(kind, name):
+    net, (inputs, labels) = network(NETS[name]()), batch(1)
     layers = linear_layers(net.features, net.operator)
     moments, outputs = factors_of(net, inputs, labels, kind, seed=3)
     log_p = net(inputs, 0).log_softmax(dim=1)[0]
@@ -201,31 +224,131 @@ def test_weight_matrix_times_a_root_is_what_the_layer_answers_to_its_columns():
     close(weight_matrix(plain, root[:4]), plain.weight.flatten(1) @ root[:4])
 
 
-@pytest.mark.parametrize("name", ["l2", "input-moments", "kfac"])
-def test_factors_add_up_over_tasks_and_the_penalty_begins_at_the_newest_weights(name):
-    """Against factors measured here task by task: A is their sum and G their mean, at full rank."""
-    tasks, ladder = sequence(), method(name) if name == "l2" else method(name, rank=1000)
-    net, memory, measured = build_network(small, (12,)), None, []
+def convolving(input_shape):
+    return NETS["cnn"](), nn.Sequential(nn.Linear(6, HIDDEN), nn.Tanh())
+
+
+WORLDS = {  # network, tasks
+    "small": (small, sequence(2)),
+    "batch norm": (noisy, sequence(2)),
+    "cnn": (convolving, [blobs(f"task{i}", i, shape=(2, 4, 4), classes=3 + i) for i in range(2)]),
+}
+
+
+def consolidated(ladder, net_function, tasks):
+    """A network that moves before each task, the memory after the last one, and factors measured here task by task."""
+    torch.manual_seed(3)  # of the heads
+    net, memory, measured = build_network(net_function, tasks[0].input_shape), None, []
+    net.freeze_statistics()
+    layers = linear_layers(net.features, net.operator)
     for t, task in enumerate(tasks):
         net.add_head(task.class_count)
         move(net, 0.1, seed=t)
         memory = ladder.consolidate(net, t, task, memory, seed=7)
-        some, layers = drawn_samples(task, 512, 7, t), linear_layers(net.features, net.operator)
-        forward = partial(net, task=t)
-        measured.append(kronecker_factors(net, forward, layers, some.inputs, some.labels))
+        some = drawn_samples(task, 512, 7, t)
+        measured.append(kronecker_factors(net, partial(net, task=t), layers, some.inputs, some.labels))
+    return net, layers, memory, measured
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", ["l2", "input-moments", "kfac"])
+def test_factors_add_up_over_tasks_and_the_penalty_begins_at_the_newest_weights(name, world):
+    """A is their sum and G their mean, at full rank; L2 is the case of neither."""
+    ladder = method(name) if name == "l2" else method(name, rank=1000)
+    net, layers, memory, measured = consolidated(ladder, *WORLDS[world])
     assert ladder.penalty(net, memory).item() == 0
     old, wanted = [weight_matrix(layer).clone() for layer in layers], 0
     move(net, 0.1)
     for i, layer in enumerate(layers):
         moved = weight_matrix(layer) - old[i]
-        a, g = sum(moments[i] for moments, _ in measured), sum(outputs[i] for _, outputs in measured) / len(tasks)
+        a, g = sum(moments[i] for moments, _ in measured), sum(outputs[i] for _, outputs in measured) / len(measured)
         a = a if name != "l2" else torch.eye(len(a))
         g = g if name == "kfac" else torch.eye(len(g))
         wanted += 0.5 * torch.trace(g @ moved @ a @ moved.T)
     close(ladder.penalty(net, memory), wanted)
     again = type(memory).from_tensors(memory.tensors(), {})
     close(ladder.penalty(net, again), ladder.penalty(net, memory), rtol=0, atol=0)
-    assert memory.bytes() == sum(tensor.nbytes for several in vars(memory).values() for tensor in several)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", ["input-moments", "kfac"])
+def test_low_rank_is_cut_after_each_task_and_holds_no_more_than_full_rank(name, world):
+    rank, ladder = 3, method(name, rank=3)
+    net, layers, memory, measured = consolidated(ladder, *WORLDS[world])
+    for i, layer in enumerate(layers):
+        kept = torch.zeros(())
+        for moments, _ in measured:
+            u, s, v = torch.linalg.svd(moments[i] + kept)
+            kept = u[:, :rank] * s[:rank] @ v[:rank]
+        close(memory.roots[i] @ memory.roots[i].T, kept, rtol=1e-4, atol=1e-5)
+        close(memory.before[i], weight_matrix(layer) @ memory.roots[i])
+    *_, whole = consolidated(ladder.replace(rank=1000), *WORLDS[world])[:3]
+    move(net, 0.1)
+    assert 0 < ladder.penalty(net, memory) < ladder.penalty(net, whole)
+
+
+def test_bytes_of_a_memory_by_hand():
+    """Layers of 8 x 13 and 6 x 9 with their biases, in numbers of four bytes."""
+    assert [FEATURES, HIDDEN] == [8, 6]
+    kept = {"l2": 8 * 13 + 6 * 9, "input-moments": (8 + 13 + 6 + 9) * 3, "kfac": (8 + 13 + 6 + 9) * 3 + 64 + 36}
+    for name, numbers in kept.items():
+        ladder = method(name) if name == "l2" else method(name, rank=3)
+        assert consolidated(ladder, *WORLDS["small"])[2].bytes() == 4 * numbers
+
+
+class Tokens(nn.Module):
+    """What E8 is not written for: attention, and a linear layer on tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.TransformerEncoderLayer(4, 2, 5, dropout=0.0, batch_first=True)
+        self.top = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.top(self.attention(x.unflatten(1, (3, 4)))).flatten(1)
+
+
+def test_L2_holds_every_weight_but_those_of_normalisation_layers_whatever_the_network():
+    tasks, l2 = sequence(2), method("l2")
+    run = run_sequence(tasks, l2, net=(Tokens(), nn.Identity()))
+    wanted = 0
+    for name, parameter in run.net.features.named_parameters():
+        with torch.no_grad():
+            parameter += 0.5
+        wanted += 0.0 if "norm" in name else 0.5 * 0.5**2 * parameter.numel()
+    assert any("norm" in name for name, _ in run.net.features.named_parameters())
+    close(l2.penalty(run.net, run.memory).item(), wanted)
+
+
+class OnTokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.layer(x.unflatten(1, (3, 4)))
+
+
+def test_layers_used_as_E8_does_not_cover_are_refused_before_training():
+    layer = nn.Linear(12, 12)
+    for net, why in {
+        (OnTokens(), nn.Identity()): "(1, 3, 4)",
+        (layer, layer): "second",
+    }.items():
+        for name in ("input-moments", "kfac"):
+            with raises(InputError, "once", why):
+                begin(sequence(2), name, net=net)
+
+
+def test_a_layer_in_two_places_is_one_layer():
+    shared = nn.Linear(4, 4)
+    assert linear_layers(nn.Sequential(shared, shared), nn.Sequential(shared, nn.Linear(4, 2)))[:-1] == [shared]
+
+
+def test_E9_needs_a_sample():
+    net, (inputs, labels) = network(NETS["mlp"]()), batch()
+    with raises(InputError, "one sample"):
+        factors_of(net, inputs[:0], labels[:0])
 
 
 def test_networks_without_linear_or_plain_convolutional_layers_are_refused():

@@ -330,6 +330,9 @@ def test_every_method_learns_what_can_be_learned():
         ("ewc", "ewc_strength"),
         ("ebll", "alpha"),
         ("replay", "replay_weight"),
+        ("l2", "l2_strength"),
+        ("input-moments", "moments_strength"),
+        ("kfac", "kfac_strength"),
     ],
 )
 def test_divergence_says_where_and_what_to_try_and_keeps_the_tables_of_the_tasks_before(name, weight):
@@ -343,6 +346,7 @@ def test_divergence_says_where_and_what_to_try_and_keeps_the_tables_of_the_tasks
     steps = math.ceil(len(tasks[1].train) / 16) * (SETTINGS.epochs if weight else SETTINGS.warmup_epochs)
     assert re.match(rf"{METHODS[name].label}, seed 0: .*\(.* = -?(inf|nan).* step [0-9]+ of {steps}\b", text)
     assert (weight or "learning_rate below 1e+30") in text
+    assert not weight or all(knob in METHODS[name].metadata() for knob in re.findall(r"\w+_(?:weight|strength)", text))
     assert run.curves.query("training == 'task0'").shape[0] == start.recorder.curves().shape[0] > 0
     assert run.curves.query("training == 'task1'").shape[0] > 0  # up to the step that failed
     assert run.recorder.accuracy().equals(start.recorder.accuracy())

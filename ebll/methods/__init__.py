@@ -14,8 +14,8 @@ from ebll.errors import check_choice
 from ebll.methods.base import Batch, Memory, Method, Targets, Term
 from ebll.methods.baselines import FeatureExtraction, Finetune, Joint
 from ebll.methods.ebll import EBLL, CodeOnly, EBLLSeparate, EncoderMemory
-from ebll.methods.ewc import EWC, EWCMemory
-from ebll.methods.kronecker import KFAC, L2, InputMoments, KroneckerMemory
+from ebll.methods.ewc import EWC, L2, EWCMemory
+from ebll.methods.kronecker import KFAC, InputMoments, KroneckerMemory
 from ebll.methods.lwf import LwF
 from ebll.methods.replay import Replay, ReplayMemory
 from ebll.settings import AutoencoderSettings
@@ -26,21 +26,9 @@ __all__ = [
     "ReplayMemory", "Targets", "Term", "method_from", "settings_of",
 ]  # fmt: skip
 
-_IN_ORDER = (
-    Joint,
-    Finetune,
-    FeatureExtraction,
-    LwF,
-    L2,
-    EWC,
-    InputMoments,
-    KFAC,
-    Replay,
-    CodeOnly,
-    EBLL,
-    EBLLSeparate,
-)  # as in `METHOD_NAMES`
-METHODS: dict[str, type[Method]] = {method.name: method for method in _IN_ORDER}
+# In the order of `METHOD_NAMES`.
+_ALL = (Joint, Finetune, FeatureExtraction, LwF, L2, EWC, InputMoments, KFAC, Replay, CodeOnly, EBLL, EBLLSeparate)
+METHODS: dict[str, type[Method]] = {method.name: method for method in _ALL}
 
 
 @functools.cache

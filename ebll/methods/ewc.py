@@ -1,4 +1,4 @@
-"""Elastic Weight Consolidation: keep the parameters that mattered to the old tasks (E6, E7)."""
+"""Penalties on each parameter by itself (E6): all alike (L2), or by how much they matter to old tasks (EWC, E7)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from ebll.data import Task
 from ebll.fisher import fisher_diagonal
@@ -18,12 +19,12 @@ from ebll.networks import Network
 from ebll.seeds import derive_seed
 from ebll.settings import MethodSettings, as_in, setting
 
-__all__ = ["EWC", "EWCMemory", "WeightPenalty"]
+__all__ = ["EWC", "L2", "EWCMemory", "WeightPenalty"]
 
 
 @dataclass(frozen=True)
 class EWCMemory(Memory):
-    """The shared parameters after the last task and the importance of each, summed over the tasks."""
+    """The shared parameters after the last task and the importance of each, summed over the tasks; none with L2."""
 
     anchors: list[Tensor]
     fisher: list[Tensor]
@@ -43,6 +44,27 @@ class WeightPenalty(Method):
         if memory is not None:
             terms["penalty"] = Term(self.penalty(net, memory), getattr(self, self.weighs_only))
         return terms
+
+
+@final
+@dataclass(frozen=True)
+class L2(WeightPenalty):
+    """E1 of the new task + l2_strength * E6 with importances of 1: stay near the old weights (arXiv 1802.01483).
+
+    All parameters of F and T are held, but for those of normalisation layers, which E8 does not hold either.
+    """
+
+    name, label, weighs_only = "l2", "L2", "l2_strength"
+    l2_strength: float = as_in(MethodSettings, "l2_strength")
+
+    def penalty(self, net: Network, memory: EWCMemory) -> Tensor:
+        """E6 with importances of 1."""
+        held = _without_norms(net)
+        return quadratic_penalty(held, memory.anchors, [torch.ones(())] * len(held))
+
+    def consolidate(self, net: Network, t: int, task: Task, memory: EWCMemory | None, seed: int) -> EWCMemory:
+        """Move the anchor to the parameters as they are now."""
+        return EWCMemory([p.detach().clone(memory_format=torch.contiguous_format) for p in _without_norms(net)], [])
 
 
 @final
@@ -88,5 +110,11 @@ class EWC(WeightPenalty):
         return EWCMemory(*([value.clone(memory_format=torch.contiguous_format) for value in part] for part in kept))
 
 
-def _shared(net: Network) -> list[torch.nn.Parameter]:
-    return [*net.features.parameters(), *net.operator.parameters()]
+def _shared(net: Network) -> list[nn.Parameter]:
+    return list(dict.fromkeys([*net.features.parameters(), *net.operator.parameters()]))
+
+
+def _without_norms(net: Network) -> list[nn.Parameter]:
+    norms = [part for part in net.modules() if isinstance(part, _NormBase | nn.LayerNorm | nn.GroupNorm)]
+    left_out = {parameter for part in norms for parameter in part.parameters()}
+    return [parameter for parameter in _shared(net) if parameter not in left_out]

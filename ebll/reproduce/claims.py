@@ -111,17 +111,18 @@ def _claims_of(
         chosen = "; its layers were chosen among those that show this, on other seeds" * (group[0].net == "cnn")
         yield _curve(shapes[shapes["sequence"] == pairs[0].id], f"{net}; {first} first, then {new[0]}{chosen}")
         dips = Evidence(shapes, evidence.sequences)
+        fall = Part("old-task accuracy, Joint training, first minus lowest", tuple(dips.per_seed("joint", "fall")))
         yield Claim(
             "C10",
             "Joint training, too, forgets on the way: its accuracy on the old task dips deeper below its own end than "
             "that of LwF and EBLL.",
             where,
-            dips.against("dip", ["lwf", "ebll"], more="joint"),
+            (fall, *dips.against("dip", ["lwf", "ebll"], more="joint")),
         )
         yield Claim(
             "C11",
-            "A penalty with Kronecker factors forgets less than EWC's diagonal, at a cost of less than one point on "
-            "the new tasks.",
+            "A penalty with Kronecker factors forgets less than EWC's diagonal, both at the kit's strengths, at a "
+            "cost of less than one point on the new tasks.",
             where,
             (
                 Part("forgetting, EWC minus K-FAC", difference("forgetting", "ewc", "kfac")),
@@ -270,16 +271,17 @@ def curve_shapes(curves: pd.DataFrame) -> pd.DataFrame:
     """Curves -> per sequence, method and seed: how the first task's feature distance and accuracy went.
 
     Looks at the first new task's training: peak (largest distance), end (last distance), when (step of the peak as a
-    share of the training), ratio (end / peak; 1 where nothing moved), dip (the depth of M12).
+    share of the training), ratio (end / peak; 1 where nothing moved), dip (the depth of M12), fall (first accuracy
+    minus the lowest).
     """
     rows = curves[(curves["stage"] == "train") & (curves["task"] != "")]
     shapes = []
     for (sequence, method, seed), run in rows.groupby(["sequence", "method", "seed"], sort=False):
         run = run[(run["training"] == run["training"].iloc[0]) & (run["task"] == run["task"].iloc[0])]
         run = run.set_index("step").sort_index()
-        distance, (_, dip) = run["feature_distance"], metrics.stability_gap(run["accuracy"])
+        distance, (lowest, dip) = run["feature_distance"], metrics.stability_gap(run["accuracy"])
         peak, end = distance.max(), distance.iloc[-1]
         facts = {"peak": peak, "end": end, "when": distance.idxmax() / max(1, distance.index[-1]), "dip": dip}
-        facts["ratio"] = end / peak if peak > 0 else 1.0
+        facts |= {"ratio": end / peak if peak > 0 else 1.0, "fall": run["accuracy"].iloc[0] - lowest}
         shapes.append({"sequence": sequence, "method": method, "seed": seed, **facts})
-    return pd.DataFrame(shapes, columns=["sequence", "method", "seed", "peak", "end", "when", "ratio", "dip"])
+    return pd.DataFrame(shapes, columns=["sequence", "method", "seed", "peak", "end", "when", "ratio", "dip", "fall"])
