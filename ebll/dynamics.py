@@ -128,10 +128,7 @@ def competition(old: Split, t: int = 0) -> Measure:
     """
 
     def measure(step: Step) -> dict[str, float]:
-        if not step.terms:
-            return {}
-        parameters = [parameter for parameter in step.net.features.parameters() if parameter.requires_grad]
-        if not parameters:
+        if not step.terms or not (parameters := _learning(step.net.features)):
             return {}
         with evaluating(step.net):
             loss = class_loss(step.net(old.inputs, t), old.labels)
@@ -145,13 +142,18 @@ def curvatures(step: Step) -> dict[str, float]:
 
     Dear: 40 products with the Hessian a term.
     """
-    parameters = [parameter for parameter in step.net.features.parameters() if parameter.requires_grad]
+    parameters = _learning(step.net.features)
     values = {name: term.weighted() for name, term in step.terms.items()}
     return {
         f"curvature_{name}": step.learning_rate * metrics.largest_curvature(value, parameters)
         for name, value in values.items()
         if parameters and value.requires_grad
     }
+
+
+def _learning(part: nn.Module) -> list[nn.Parameter]:
+    """Parameters that are not frozen."""
+    return [parameter for parameter in part.parameters() if parameter.requires_grad]
 
 
 # ---- where the features go

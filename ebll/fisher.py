@@ -1,4 +1,4 @@
-"""E7: the diagonal of the Fisher information, which tells EWC how much each parameter matters to a task.
+"""E7 and E9: the Fisher information of a task, as its diagonal (for EWC) or in Kronecker factors of layers (K-FAC).
 
 Three labels can stand in the gradient of log p(label | x): every class weighted by its probability ("exact"), one class
 drawn from the network's own answer ("sampled"), or the data's label ("empirical"). In all three the gradient is squared
@@ -97,13 +97,15 @@ def fisher_diagonal(
     usual, layers = _batch_size(inputs), _layers_of(network, parameters)
     if layers is None:
         return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
-    batch_size = batch_size or usual
     totals = {parameter: torch.zeros_like(parameter) for parameter in parameters}
-    with frozen(network), torch.no_grad():
-        weights = _label_weights(_answers(forward, inputs, batch_size), labels, kind, seed)
-    for rows in torch.arange(len(inputs), device=inputs.device).split(batch_size):
-        if not _add_batch(totals, network, forward, layers, inputs[rows], weights[rows]):
-            return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
+    try:
+        for seen, passes in _batches(network, forward, layers, inputs, labels, kind, seed, batch_size or usual):
+            squares = [_input_squares(layer, given) for layer, (given, _) in seen.items()]
+            for gradients, weight in passes:
+                for layer, prepared, gradient in zip(seen, squares, gradients, strict=True):
+                    _add_layer(totals, layer, prepared, gradient, weight)
+    except InputError:  # a layer is used as the closed form does not cover
+        return fisher_diagonal_loop(network, forward, parameters, inputs, labels, kind, seed)
     return [totals[parameter] / len(inputs) for parameter in parameters]
 
 
@@ -134,16 +136,13 @@ def kronecker_factors(
     size, share = _batch_size(inputs), 1 / len(inputs)
     of_inputs = {layer: layer.weight.new_zeros(2 * [weight_matrix(layer).shape[1]]) for layer in layers}
     of_gradients = {layer: layer.weight.new_zeros(2 * [len(layer.weight)]) for layer in layers}
-    with frozen(network), torch.no_grad():
-        weights = _label_weights(_answers(forward, inputs, size), labels, kind, seed)
-    for rows in torch.arange(len(inputs), device=inputs.device).split(size):
-        log_p, seen = traced(network, forward, layers, inputs[rows])
+    for seen, passes in _batches(network, forward, layers, inputs, labels, kind, seed, size):
         for layer, (given, _) in seen.items():
             columns = given[:, :, None] if isinstance(layer, nn.Linear) else _patches(layer, given)
             if layer.bias is not None:
                 columns = torch.cat([columns, torch.ones_like(columns[:, :1])], dim=1)
             of_inputs[layer] += share / columns.shape[2] * torch.einsum("nip,njp->ij", columns, columns)
-        for gradients, weight in _output_gradients(log_p, seen, weights[rows]):
+        for gradients, weight in passes:
             for layer, gradient in zip(seen, gradients, strict=True):
                 gradient = gradient.flatten(2) if gradient.ndim > 2 else gradient[:, :, None]
                 of_gradients[layer] += share * torch.einsum("n,nop,nqp->oq", weight, gradient, gradient)
@@ -175,10 +174,6 @@ def weight_matrix(layer: nn.Module, root: Tensor | None = None) -> Tensor:
     if root is None:
         return weight if bias is None else torch.cat([weight, bias[:, None]], dim=1)
     return weight @ root if bias is None else torch.addr(weight @ root[:-1], bias, root[-1])
-
-
-def _answers(forward: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: int) -> Tensor:
-    return torch.cat([forward(part) for part in inputs.split(batch_size)])
 
 
 def _batch_size(inputs: Tensor) -> int:
@@ -220,28 +215,6 @@ def _is_plain(module: nn.Module) -> bool:
     return type(module) is nn.Linear
 
 
-def _add_batch(
-    totals: dict[nn.Parameter, Tensor],
-    network: nn.Module,
-    forward: Callable[[Tensor], Tensor],
-    layers: list[nn.Module],
-    inputs: Tensor,
-    weights: Tensor,
-) -> bool:
-    """Add one batch's weighted squared gradients; False if a layer is used as the closed form does not cover."""
-    try:
-        log_p, seen = traced(network, forward, layers, inputs)
-    except InputError:
-        return False
-    if not log_p.requires_grad:
-        return True  # the answer depends on none of them
-    squares = [_input_squares(layer, given) for layer, (given, _) in seen.items()]
-    for gradients, weight in _output_gradients(log_p, seen, weights):
-        for layer, prepared, gradient in zip(seen, squares, gradients, strict=True):
-            _add_layer(totals, layer, prepared, gradient, weight)
-    return True
-
-
 _Seen = dict[nn.Module, tuple[Tensor, Tensor]]
 
 
@@ -273,10 +246,22 @@ def traced(
     return log_p, {layer: seen[layer] for layer in layers if layer in seen}
 
 
+def _batches(
+    network: nn.Module, forward: Callable[[Tensor], Tensor], layers: list[nn.Module], inputs: Tensor, labels: Tensor,
+    kind: str, seed: int, size: int,
+) -> Iterator[tuple[_Seen, Iterator[tuple[list[Tensor], Tensor]]]]:  # fmt: skip
+    """Of each batch what `traced` has seen, and the passes of `_output_gradients` through it."""
+    with frozen(network), torch.no_grad():
+        weights = _label_weights(torch.cat([forward(part) for part in inputs.split(size)]), labels, kind, seed)
+    for rows in torch.arange(len(inputs), device=inputs.device).split(size):
+        log_p, seen = traced(network, forward, layers, inputs[rows])
+        yield seen, _output_gradients(log_p, seen, weights[rows])
+
+
 def _output_gradients(log_p: Tensor, seen: _Seen, weights: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
     """For each label that counts: the gradient of its log p at each layer's output, and the weight of each sample."""
     outputs = [output for _, output in seen.values()]
-    for answer, weight in _passes(log_p, weights):
+    for answer, weight in _passes(log_p, weights) if log_p.requires_grad else ():
         gradients = torch.autograd.grad(answer, outputs, retain_graph=True, materialize_grads=True)
         yield [g.to(layer.weight.dtype) for layer, g in zip(seen, gradients, strict=True)], weight
 

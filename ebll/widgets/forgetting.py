@@ -10,7 +10,6 @@ from typing import Any, ClassVar, final
 
 import ipywidgets
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ebll import plots
 from ebll.data import Task
@@ -86,7 +85,7 @@ class ForgettingLab(SettingsWidget):
     def _clear(self, config: LabConfig) -> None:
         """Nothing has been run."""
         self.made, self.before, self.pinned, self.terms_of = LabRun(config), None, {}, ""
-        self.landscape: Figure | None = None
+        self.landscape: Any = None  # a matplotlib Figure
 
     def _first_run(self) -> None:
         steps = self.made.steps = self._steps()
@@ -233,7 +232,7 @@ class ForgettingLab(SettingsWidget):
             self.buttons["pause"].description = "Resume" if held else "Pause"
             self.results.value = lab_view.results_html(self.table())
 
-    def _show_landscape(self, figure: Figure | None) -> None:
+    def _show_landscape(self, figure: Any) -> None:
         """Show the landscape of the run on show below the table, or take away that of another."""
         self.landscape = figure
         if self.root is not None:
