@@ -22,6 +22,9 @@ PARTS = {"code": "seen by the code", "head": "read by the head", "free": "free"}
 SHADES = ("#a87800", "#1f4e5f", "#b9c2c6")  # of the parts
 SIGNALS = {"kl": "KL of answers", "code": "code distance", "features": "feature distance", "weights": "weight distance"}
 
+# A scale on which small values beside a large one are told apart, and 0 and negative ones have a place.
+ROOT = (lambda v: np.sign(v) * np.abs(v) ** 0.5, lambda v: np.sign(v) * v**2)
+
 
 def _dots(axes: Axes, table: pd.DataFrame, looks: dict[str, Style], what: str) -> None:
     """Draw a row for each method, from above: its mean, and its seeds as dots below that."""
@@ -51,15 +54,18 @@ def stability_gap(curves: pd.DataFrame, sequence: str | None = None, methods: Na
     gaps = pd.DataFrame(gaps).reset_index().melt(["method", "seed"], var_name="quantity")
     gaps = tables.by_seed(gaps, ["quantity", "method"], "value", quantity=["lost", "dip"])
     headings = ["", "Lost at the end, points", "Dip: how far below its end it has been, points (M12)"]
-    title, note = f"Accuracy on {task} while {training} is learned ({net})", "Held-out inputs; circles: lowest mean"
+    title, note = (
+        f"Accuracy on {task} while {training} is learned ({net})",
+        "Held-out inputs; circles: the lowest of each seed",
+    )
     figure, axes = new_figure(pd.concat([lines, gaps]), title, note, headings, [2.4, *[0.2 * len(looks) + 0.2] * 2])
     draw_lines(axes[0], panel := Panel(f"accuracy on {task}, %", lines, looks), "step")
     axes[0].set(xlabel="optimiser step", ylabel=panel.ylabel)
     legend_beside(axes[0], looks.values())
     describe(figure, in_words(panel, "step"))
-    lowest = lines.loc[lines.groupby("method")["mean"].idxmin()]
+    lowest = lines.loc[lines.groupby(["method", "seed"])["value"].idxmin()]
     edges = [looks[name].color for name in lowest["method"]]
-    axes[0].scatter("step", "mean", 80, data=lowest, facecolors="none", edgecolors=edges, linewidths=1.5, zorder=4)
+    axes[0].scatter("step", "value", 30, data=lowest, facecolors="none", edgecolors=edges, linewidths=1.2, zorder=4)
     for one, heading, (_, own) in zip(axes[1:], headings[1:], gaps.groupby("quantity", sort=False), strict=True):
         _dots(one, own, looks, heading)
         one.set_xlim(min(0, one.get_xlim()[0]))
@@ -148,13 +154,16 @@ def landscape(surface: pd.DataFrame, paths: pd.DataFrame, lines: pd.DataFrame) -
     lines    method, share of the straight line from the start to the method's end, `old` and `new` there
     """
     looks, columns = styles(paths["method"]), {"old": "Loss of the old task, nats", "new": "Loss of the new task, nats"}
-    headings, title = [*columns.values(), "Straight to each end, nats", ""], "Paths in a plane of the weights"
+    headings, title = (
+        [*columns.values(), "Straight to each end, loss over the share of the way", ""],
+        "Paths in a plane of the weights",
+    )
     note = "Held-out images; a path shows the nearest points of the plane; large marks: ends"
     figure, axes = new_figure(paths, title, note, headings, [3.0, 1.1], columns=2)
     for one, loss in zip(axes[2:], columns, strict=True):
         for name, look in looks.items():
             one.plot("share", loss, data=lines[lines["method"] == name], color=look.color, linestyle=look.line)
-        one.set(xlabel="share of the way to the end", ylim=(0, None))
+        one.set_ylim(bottom=0)
     for one, (loss, heading) in zip(axes[:2], columns.items(), strict=True):
         grid = surface.pivot(index="y", columns="x", values=loss)
         levels = np.geomspace(surface[loss].min(), surface[loss].max(), 13)
@@ -184,12 +193,15 @@ def signals(table: pd.DataFrame) -> Figure:
     rows[["mean", "low", "high"]] = [means[quantity] for quantity in rows["quantity"]]
     bounded = np.clip([*means.values()], -1, 1)  # which an interval of t need not be
     headings = [f"ρ = {words.between(*mean, '{:.2f}'.format)}".replace("-", "−") for mean in bounded]
-    title, note = "Which quantity warns of forgetting?", "Rank correlation ρ over methods, 95 % interval over seeds"
+    title = "Which quantity warns of forgetting?"
+    note = "Rank correlation ρ over methods, 95 % interval over seeds; axes by square roots"
     figure, axes = new_figure(rows, title, note, headings, 2.0, columns=2, sharey=True)
     for one, heading, (quantity, own) in zip(axes, headings, rows.groupby("quantity", sort=False), strict=True):
         for name, look in looks.items():
             one.plot("value", "forgetting", look.marker or "o", data=own[own["method"] == name], color=look.color)
         one.set(xlabel=SIGNALS[quantity])
+        one.set_xscale("function", functions=ROOT)
+        one.set_yscale("function", functions=ROOT)
         describe(figure, f"{SIGNALS[quantity]}: {heading}")
     figure.supylabel("forgetting, points")
     legend_beside(axes[1], [dataclasses.replace(look, line="") for look in looks.values()])

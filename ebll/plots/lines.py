@@ -87,9 +87,10 @@ def in_words(panel: Panel, x: str) -> str:
 
 
 def _panels(table: pd.DataFrame, labels: Mapping[str, str], looks: Mapping[str, Style], by: str = "method") -> list:
-    """Return a panel for each quantity in `table`."""
-    parts = table.groupby("quantity", sort=False)
-    return [Panel(textwrap.fill(labels[quantity], 22), part, looks, by) for quantity, part in parts]
+    """Return a panel for each quantity in `table`, with the styles of the lines that it has."""
+    parts = {textwrap.fill(labels[quantity], 22): part for quantity, part in table.groupby("quantity", sort=False)}
+    own = [{name: look for name, look in looks.items() if name in set(part[by])} for part in parts.values()]
+    return [Panel(label, part, look, by) for (label, part), look in zip(parts.items(), own, strict=True)]
 
 
 def _log_upwards(axes: Axes) -> None:

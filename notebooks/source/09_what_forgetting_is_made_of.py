@@ -17,7 +17,7 @@
 # 2. **test** by gradients (M13) and curvature (M11) whether terms compete, and whether steps are too long;
 # 3. **split** a drift of features into what the code sees, what the head reads, and what is free (M14);
 # 4. **separate** a lost readout from a lost representation by probes (M15) and CKA (M16);
-# 5. **judge** by planes of weights (M17) and rank correlations (M18) what was avoidable, and what a learner could see.
+# 5. **judge** by planes of weights (M17) and rank correlations what was avoidable, and what a learner could see.
 #
 # Ids such as M12 and E4 lead to formula, function and test: see [the equations](../docs/equations.md) and
 # [the glossary](../docs/glossary.md).
@@ -57,8 +57,8 @@ def my_stability_gap(readings):
 ebll.course.checks.stability_gap(my_stability_gap)
 
 # %% runs-text [markdown]
-# All runs branch from the same networks that have learned letters, and are measured as they go. `dynamics.along` hands every
-# tenth step of the library's loop to functions that measure; later sections read what they leave. Measuring changes no weight.
+# All runs branch from the same networks that have learned letters. `dynamics.along` hands every tenth step of the library's loop
+# to functions that measure; later sections read what they leave. Measuring changes no weight.
 
 # %% along
 from ebll import dynamics
@@ -70,6 +70,7 @@ letters, mnist = tasks = lesson.load("letters", "mnist")
 starts = {seed: ebll.learn_first(tasks, seed=seed, device=lesson.device) for seed in lesson.seeds}
 memories = {s: ebll.EBLL().consolidate(start.net, 0, letters, None, s) for s, start in starts.items()}
 encoders = {seed: memory.encoder(0) for seed, memory in memories.items()}  # the code of letters, for all methods
+some = [task.validation.take(task.validation.spread(128)) for task in tasks]  # evenly, as they are sorted by class
 
 
 # %% learn
@@ -80,8 +81,9 @@ def learn(name, seed, *measures):
     run = ebll.protocol.begin(tasks, name, recorder=recorder, **options)
 
     def keep(step):
-        path.append(dynamics.weights_of(step.net).half())  # half precision takes half the memory
-        return {}
+        weights = dynamics.weights_of(step.net)
+        path.append(weights.half())  # half precision takes half the memory
+        return {"letters": dynamics.losses_at(step.net, [weights], {0: some[0]}).item()}
 
     table = dynamics.along(run, tasks, ebll.USUAL, [keep, *measures], every=10)
     return run, table.assign(method=name, seed=seed), path
@@ -99,7 +101,7 @@ for done, (name, seed) in enumerate(pairs, start=1):
     gradients = [] if name == "joint" else [dynamics.competition(learned)]
     runs[name, seed], table, way = learn(name, seed, *drift, *gradients)
     if name in shown:
-        paths[name, seed] = way
+        paths[name, seed] = way if seed == 0 else [way[0], way[-1]]
     tables.append(table)
     progress(done, len(pairs), name)
 measured, curves = pd.concat(tables), pd.concat([run.curves for run in runs.values()])
@@ -201,6 +203,8 @@ ebll.course.say(
     f"{measured['step'].max():g}. Cosine with the old task's gradient (EBLL, first third): "
     f"class loss {pulls['task']}, distillation {pulls['distill']}, code {pulls['code']}."
 )
+
+# %% competition-finetune tags=["hidden"]
 whole = measured[measured["method"] == "finetune"]
 against = {
     "first third": with_interval(first["finetune"]["cosine_task_old"].mean()),
@@ -220,22 +224,30 @@ ebll.course.say(
 
 
 # %% order-run tags=["hidden"]
-def rise(name, seed):
-    """How much the loss of letters rises up to its highest, and the part of first order, in nats."""
-    seen = []
+def first_order(losses, orders, last=None):
+    """A measure that adds up gradient of the letters' loss times step, over the steps."""
 
     def measure(step):
+        nonlocal last
         net = copy.deepcopy(step.net).requires_grad_(True)
-        loss = ebll.losses.class_loss(net(learned.inputs, 0), learned.labels)
-        gradients = torch.autograd.grad(loss, list(net.parameters()), materialize_grads=True)
-        seen.append((loss.item(), torch.cat([g.flatten() for g in gradients]), dynamics.weights_of(net)))
+        loss, now = ebll.losses.class_loss(net(learned.inputs, 0), learned.labels), dynamics.weights_of(net)
+        orders.append(orders[-1] + (last[0] @ (now - last[1])).item() if last else 0.0)
+        gradient = torch.autograd.grad(loss, list(net.parameters()), materialize_grads=True)
+        last = torch.cat([g.flatten() for g in gradient]), now
+        losses.append(loss.item())
         return {}
 
+    return measure
+
+
+# %% order-rise tags=["hidden"]
+def rise(name, seed):
+    """How much the loss of letters rises up to its highest, and the part of first order, in nats."""
+    losses, orders = [], []
     run = ebll.protocol.begin(tasks, name, recorder=ebll.Recorder(log_every=0), seed=seed, start=starts[seed])
-    dynamics.along(run, tasks, ebll.USUAL, [measure], every=1)
-    losses, gradients, weights = zip(*seen, strict=True)
+    dynamics.along(run, tasks, ebll.USUAL, [first_order(losses, orders)], every=1)
     top = losses.index(max(losses))
-    return losses[top] - losses[0], sum((gradients[i] @ (weights[i + 1] - weights[i])).item() for i in range(top))
+    return losses[top] - losses[0], orders[top]
 
 
 # %% order-table tags=["hidden"]
@@ -252,8 +264,8 @@ spread.rename_axis(columns="loss of letters, nats (mean, 95 % interval)")
 # gap by that.
 #
 # The cosines are the surprise: the class loss hardly pulls *against* the old task, not even with fine-tuning; noise of mini-batches
-# draws a cosine to 0, too. With fine-tuning about half of the rise is of first order. With joint training and EBLL the steps go *down* the
-# loss of letters on the whole, and yet it rises: by curvature, since steps have a length.
+# draws a cosine to 0, too. With fine-tuning most of the rise is of first order. With joint training and EBLL none is, in the mean,
+# and yet the loss rises: by curvature, since steps have a length.
 
 # %% curvature [markdown]
 # ## 3. Are the first steps too long?
@@ -347,6 +359,8 @@ for seed, start in starts.items():
     for images, inputs in held_out.items():
         features = start.net.features(inputs).detach()
         varied[images].append(ebll.metrics.drift_parts(features, features.mean(dim=0), *bases))
+
+# %% drift-shares tags=["hidden"]
 for images in held_out:
     own = last.loc[drifting, [f"{part}_{images}" for part in parts]]
     own = own.set_axis(parts, axis=1)
@@ -377,7 +391,7 @@ pd.concat(shares, axis=1).rename_axis(columns=["images", "share, %"]).round()
 # **Predict first.** Fine-tuning loses more than ten points of letters. How much of that does a probe of the last layer regain:
 # a quarter, half, nearly all? And do the two readings disagree?
 
-# %% probes-run
+# %% probes-run tags=["hidden"]
 last_layer = f"layer {len(dynamics.representations(starts[0].net, 0, letters.validation.inputs[:2])) - 1}"
 readers = {last_layer: "probe of the last layer", "features": "probe of F"}
 probing = ["joint", "finetune", "lwf", "ebll"]
@@ -468,7 +482,6 @@ ebll.course.say(
 
 # %% plane-figure
 first = {name: {10 * i: weights for i, weights in enumerate(paths[name, 0])} for name in shown}
-some = [task.validation.take(task.validation.spread(128)) for task in tasks]  # evenly, as they are sorted by class
 structure = runs["joint", 0].net  # its layers alone count: the weights are those of the plane
 surface, places, lines = dynamics.landscape(structure, first, ("joint", "finetune"), *some)
 ebll.plots.landscape(surface, places, lines)
@@ -476,9 +489,9 @@ ebll.plots.landscape(surface, places, lines)
 # %% lines-rises tags=["hidden"]
 rows = []
 for (name, seed), path in paths.items():
-    way = torch.stack(path).float()
-    straight = dynamics.line_between(way[0], way[-1])
-    walked, line = (dynamics.losses_at(structure, points, {0: some[0]})[:, 0] for points in (way, straight))
+    straight = dynamics.line_between(path[0].float(), path[-1].float())
+    line = dynamics.losses_at(structure, straight, {0: some[0]})[:, 0]
+    walked = measured.query("method == @name and seed == @seed")["letters"].to_numpy()
     rises = {"its path, highest": walked.max(), "straight line, highest": line.max(), "its end": walked[-1]}
     rows.append({"method": name, "seed": seed} | {where: float(loss - walked[0]) for where, loss in rises.items()})
 rises = pd.DataFrame(rows).set_index(["method", "seed"])
