@@ -131,6 +131,11 @@ def test_paths_lead_to_their_ends_over_the_losses():
     assert "Loss of the old task, nats: 0.500 to 5.50 in the plane." in figure.alt
 
 
+@pytest.mark.parametrize("loss", [0.0, 2.0])
+def test_a_loss_that_is_the_same_all_over_has_a_picture(loss):
+    assert plots.landscape(SURFACE.assign(new=loss), PATHS, LINES).axes[1].collections
+
+
 def test_a_signal_is_ranked_against_forgetting_seed_by_seed():
     figure = plots.signals(SEEN)
     found = figure.table.drop_duplicates("quantity").set_index("quantity")

@@ -463,6 +463,24 @@ def test_taken_files_agree_with_the_picture_and_the_tables(lab, tmp_path):
         assert LabConfig.read(about["configs"]["now"]) == widget.config
 
 
+def test_the_landscape_stands_below_its_run_is_taken_with_the_figure_and_goes_with_the_next_run(lab, tmp_path):
+    made = lab(BOTH, folder=tmp_path)
+    settle(made)
+    press(made, "landscape")
+    surface, paths, lines = made.made.landscape("ebll")
+    pd.testing.assert_frame_equal(made.landscape.table, paths)
+    assert f'alt="{made.landscape.alt}"' in made.scene.value
+    assert "EBLL" in made.status.text
+    made.take[0].click()
+    assert (tmp_path / "landscape-1.csv").exists()
+    made.terms.value = "lwf"
+    assert made.scene.value == "", "a landscape belongs to the method in detail"
+    press(made, "landscape", "run", "landscape")
+    review(made.status.wrong)
+    assert made.landscape is None
+    settle(made)
+
+
 def test_a_folder_that_cannot_be_written_is_told_and_a_home_folder_is_meant_by_its_sign(lab, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for folder, named in ((tmp_path / "file", tmp_path / "file"), ("x" * 5000, "x" * 80)):

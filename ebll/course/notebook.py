@@ -139,13 +139,20 @@ def examples(*tasks: Task, count: int = 10) -> dict[str, tuple[np.ndarray, list[
 
 
 def progress() -> Callable[[int, int, str], None]:
-    """A callback for `ebll.compare` that keeps one line below the cell: runs done, and the time left."""
-    begun, handle = time.monotonic(), None
+    """A callback for `ebll.compare` that keeps one line below the cell: runs done, and the time left.
+
+    After the last run it starts anew, so that the next comparison has a line below its own cell.
+    """
+    begun, before, handle = time.monotonic(), 0, None
 
     def show(done: int, total: int, name: str) -> None:
-        nonlocal handle
-        left = (time.monotonic() - begun) * (total - done) / done
-        handle = _show(f"{done} of {total} runs" + (f", about {left:.0f} s left" if done < total else ""), handle)
+        nonlocal begun, before, handle
+        if begun is None:
+            begun, before = time.monotonic(), done
+        left = (time.monotonic() - begun) * (total - done) / (done - before) if done > before else 0
+        handle = _show(f"{done} of {total} runs" + (f", about {left:.0f} s left" if left else ""), handle)
+        if done == total:
+            begun = handle = None
 
     return show
 

@@ -166,8 +166,9 @@ def landscape(surface: pd.DataFrame, paths: pd.DataFrame, lines: pd.DataFrame) -
         one.set_ylim(bottom=0)
     for one, (loss, heading) in zip(axes[:2], columns.items(), strict=True):
         grid = surface.pivot(index="y", columns="x", values=loss)
-        levels = np.geomspace(surface[loss].min(), surface[loss].max(), 13)
-        filled = one.contourf(grid.columns, grid.index, grid, levels, cmap=HEAT)
+        top = max(surface[loss].max(), 1e-9)  # a loss may be 0 somewhere, or all over
+        levels = np.geomspace(np.clip(surface[loss].min(), 1e-3 * top, 0.9 * top), top, 13)
+        filled = one.contourf(grid.columns, grid.index, grid, levels, cmap=HEAT, extend="min")
         figure.colorbar(filled, ax=one, ticks=levels[2::4], format="%.2g", location="bottom", aspect=30)
         one.tick_params(pad=6)  # names in a corner stand apart
         for name, look in looks.items():

@@ -118,18 +118,18 @@ class ForgettingLab(SettingsWidget):
         tip = (
             "Losses of both tasks in the plane of weights through the start, joint training's end, and the end of the "
         )
-        look = button("Landscape", f"{tip}method in detail.", on(self._press_landscape))
+        self.buttons["landscape"] = button("Landscape", f"{tip}method in detail.", on(self._press_landscape))
         self.scene = ipywidgets.HTML()
         self.scene.add_class("ebll-scene")
         self.parts |= {
             "methods": row(self.boxes.values()),
             "speed": self.pace,
-            "buttons": row(self.buttons.values()),
+            "buttons": row(self.buttons[name] for name in BUTTONS),
             "mode": self.mode_list,
             "terms": self.terms,
             "take": row(self.take),
             "table": self.results,
-            "landscape": ipywidgets.VBox([row([look]), self.scene]),
+            "landscape": ipywidgets.VBox([row([self.buttons["landscape"]]), self.scene]),
         }
         self.root = arranged(
             head=[row(self._shown(*self.choices)), *self._shown("methods")],

@@ -111,6 +111,17 @@ def test_run_pause_step_stop(executed):
     panel.get_by_role("alert").filter(has_text="Nothing is running").wait_for()
 
 
+def test_the_landscape_of_a_run_stands_below_it(executed, keep):
+    panel = executed("panels.ipynb").widget(0)
+    settled(panel)
+    press(panel, "Landscape")
+    until(panel, "^Below")
+    picture = panel.get_by_role("img", name=re.compile("^Paths in a plane of the weights"))
+    assert picture.evaluate("e => e.complete && e.naturalWidth") > 500
+    picture.scroll_into_view_if_needed()
+    keep(picture, "landscape")
+
+
 def test_a_change_that_is_made_in_mid_run_is_marked(executed, keep):
     panel = executed("panels.ipynb").widget(1)
     settled(panel)
