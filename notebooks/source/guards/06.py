@@ -25,7 +25,6 @@ assert tops[rungs_of_four].min() > tops[["lwf", "ebll"]].max() + 0.5, "the four 
 for name in ("lwf", "ebll"):
     own = mean.loc[name]
     assert own["letters"].iloc[-1] < own["letters"].max() - 20, "they turn back"
-    assert own["textures"].iloc[-1] > own["textures"].max() - 10 or name == "lwf", "the new task does not show it"
 best = mean[["letters", "textures"]].mean(axis=1).groupby("method").max()[rungs_of_four]
 assert best.max() - best.min() < 2, "the upper ends lie close together"
 weak = mean[mean["key"].str.endswith(" x 0.1")].droplevel("strength")["letters"]
@@ -34,17 +33,13 @@ assert weak["ewc"] < weak[["l2", "input-moments", "kfac"]].min(), "the lowest of
 # %% price-table
 kept, products = price["kept between tasks, kB"], price["products a step"]
 assert kept["ewc"] > kept["kfac"] > kept["input-moments"] > kept["ebll"] > 0 == kept["lwf"]
-assert products["ewc"] == products["l2"] == 1.7 < products["input-moments"] < products["kfac"] < 2.5, "it doubles them"
+assert products["ewc"] == products["l2"] == 1
+assert 1.7 < products["input-moments"] < products["kfac"] < 2.5, "it doubles them"
 
 # %% choose-say
 assert on_textures["validation"].abs().max() < 1.4, "none by more than that error"
 assert on_textures["test"].max() > on_textures["validation"].max() + 1, "on other images they fall apart"
 assert on_textures["test", "kfac"] > 1
-strong = [
-    values["ewc x 10"].xs("textures", level=1).mean() - values["ewc x 1"].xs("textures", level=1).mean()
-    for values in splits.values()
-]
-assert strong[0] > -1 > strong[1], "a strong EWC looks free on validation images, and pays on others"
 
 # %% forecast-table
 assert not any(diverged[f"{name} at 0.7", seed] for name in rungs for seed in lesson.seeds)
@@ -74,3 +69,7 @@ assert all(row["low"] > 0 for row in rows if row["id"] == "K-FAC"), "it need not
 verdicts = {row["id"]: row["verdict"] for row in rows}
 assert verdicts["L2"] == "undecided", "level with EWC"
 assert verdicts["Input moments"] == "above", "the gain begins with A"
+
+# %% verdict-say
+by_claim = parts.set_index("claim")["verdict"]
+assert by_claim["C11 (cnn, letters first)"] != "supported", "on the CNN no gain is seen"
