@@ -426,7 +426,7 @@ for seed in lesson.seeds:
         limit, of_short = (largest_stable(curvatures_of(name, memory)) for memory in memories)
         rows.append((name, seed, limit, of_short))
         tried |= {f"{name} at {share:g}": usual[name].replace(**{names[name]: share * limit}) for share in (0.7, 1.4)}
-    ebll.compare([letters, textures], tried, into=forecasts, **options | {"seeds": [seed]})
+    ebll.compare([letters, textures], tried, into=forecasts, **options | {"seeds": [seed], "progress": None})
 limits = pd.DataFrame(rows, columns=["rung", "seed", "usual", "a quarter of the training"])
 
 # %% forecast-table tags=["hidden"]
