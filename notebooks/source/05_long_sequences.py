@@ -240,7 +240,7 @@ ebll.course.say(
 
 # %% accumulate-saw [markdown]
 # **What we saw.** It does not stop: LwF loses about as many letters with digits as with mnist, and more with textures; EBLL's
-# losses are uneven, and smaller in all. Its price is plasticity: mnist, learned while letters are held, is worse at the end
+# losses are smaller in all. Its price is plasticity: mnist, learned while letters are held, is worse at the end
 # than with LwF, and the matrix says why: not forgotten, but learned less well. If the loss of letters is largest at the last
 # stage, is that because it is the last, or because textures are least like letters? This order cannot tell; *What to try
 # next* has another one.

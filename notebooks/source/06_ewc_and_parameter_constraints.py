@@ -546,9 +546,7 @@ for name in [name for name in [*names, "ebll-separate"] if name != "ewc" and nam
     rows.append(row | {"estimate": estimate, "low": low, "high": high, "verdict": verdict})
 ebll.plots.claims_overview(rows)
 
-# %% verdict-say tags=["hidden"]
-above = ", ".join(row["id"] for row in rows if row["verdict"] == "above") or "none"
-highest = max(rows, key=lambda row: row["estimate"])["id"]
+# %% verdict-claims tags=["hidden"]
 claims = ebll.course.main_job("claims").set_index("id")
 told = [
     f"Claim {name} of the main job: {claims.statement[name]} **{claims.verdict[name].capitalize()}.**"
@@ -562,6 +560,10 @@ absent = (
     "The tables in `figures` were made without L2, input moments and K-FAC, and lack the two claims about K-FAC, C11 "
     "and C12. `ebll reproduce --out figures` writes them."
 )
+
+# %% verdict-say tags=["hidden"]
+above = ", ".join(row["id"] for row in rows if row["verdict"] == "above") or "none"
+highest = max(rows, key=lambda row: row["estimate"])["id"]
 ebll.course.say(f"Above EWC: {above}. Highest mean: {highest}. {' '.join(told) or absent}")
 
 # %% verdict-saw [markdown]

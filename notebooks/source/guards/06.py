@@ -70,6 +70,6 @@ verdicts = {row["id"]: row["verdict"] for row in rows}
 assert verdicts["L2"] == "undecided", "level with EWC"
 assert verdicts["Input moments"] == "above", "the gain begins with A"
 
-# %% verdict-say
+# %% verdict-claims
 by_claim = parts.set_index("claim")["verdict"]
 assert by_claim["C11 (cnn, letters first)"] != "supported", "on the CNN no gain is seen"
