@@ -73,11 +73,13 @@ def _names(source: str) -> tuple[set[str], set[str]]:
     )
 
 
-def run(pipe: Connection, folder: str, nonce: str, cells: Sequence[str], exercise: str, name: str) -> None:
+def run(
+    pipe: Connection, folder: str, nonce: str, seconds: float, cells: Sequence[str], exercise: str, name: str
+) -> None:
     """Write b"+" when the answer begins, and [nonce, verdict, mistake, detail] as a line of JSON when it has ended."""
     torch.set_num_threads(1)
     check, told = getattr(checks, exercise), pipe.fileno()
-    restrict(folder, told)
+    restrict(folder, told, seconds)
     os.write(told, b"+")
     verdict = [part[:200] for part in _verdict(check, cells, name)]
     os.write(told, json.dumps([nonce, *verdict]).encode() + b"\n")

@@ -140,7 +140,8 @@ class _Running:
     def __post_init__(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="ebll-answer-", ignore_cleanup_errors=True)
         self.pipe, far = multiprocessing.Pipe(duplex=False)
-        given = (far, self.folder.name, self.nonce, self.line.cells, self.line.exercise, self.line.name)
+        given = (far, self.folder.name, self.nonce, self.seconds)
+        given += (self.line.cells, self.line.exercise, self.line.name)
         self.process = multiprocessing.get_context(START).Process(target=run, args=given)
         self.process.start()
         far.close()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import struct
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,11 @@ CHANGES = (
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def restrict(folder: str, kept: int) -> None:
+def restrict(folder: str, kept: int, seconds: float) -> None:
     """Close all files but `kept`, silence the output, empty the environment, and allow writing in `folder` alone.
 
-    It cannot be undone; the process becomes the leader of a session.
+    It cannot be undone; the process becomes the leader of a session. One that leaves it still ends after so many
+    seconds of processor time, rounded up.
     """
     os.setsid()
     os.closerange(3, kept)
@@ -46,16 +49,16 @@ def restrict(folder: str, kept: int) -> None:
     os.environ.update(PATH=os.defpath, HOME=folder, TMPDIR=folder, LC_ALL="C.UTF-8", MPLBACKEND="Agg", **threads)
     os.chdir(folder)
     tempfile.tempdir = folder
-    _limit()
+    _limit(math.ceil(time.process_time() + seconds) + 1)
     if sys.platform == "linux":
         _ask_kernel(folder)
     _hook(os.path.realpath(folder))
 
 
-def _limit() -> None:
+def _limit(seconds: int) -> None:
     import resource
 
-    limits = {resource.RLIMIT_FSIZE: FILE, resource.RLIMIT_CORE: 0}
+    limits = {resource.RLIMIT_CPU: seconds, resource.RLIMIT_FSIZE: FILE, resource.RLIMIT_CORE: 0}
     with contextlib.suppress(OSError):  # elsewhere than on Linux, where memory cannot be limited so
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
         limits[resource.RLIMIT_AS] = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY
