@@ -72,8 +72,8 @@ screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/wid
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
 	$(PY) -m notebooks.source.build --links '$(REPO)'
 
-handout: $(READY)  ## write student copies without solutions to handout/, for a course
-	$(PY) -m notebooks.source.build --handout handout
+handout: $(READY)  ## write student copies without solutions to handout/, for a course (NBGRADER=1: for nbgrader)
+	$(PY) -m notebooks.source.build --handout handout $(if $(NBGRADER),--nbgrader)
 
 bench: $(READY)  ## how fast it is, to benchmarks/RESULTS.md; about half an hour (BENCH_FLAGS="steps --rounds 3")
 	$(PY) -m benchmarks $(BENCH_FLAGS)

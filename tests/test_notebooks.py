@@ -452,6 +452,7 @@ def test_the_run_sheet_fills_three_hours_without_a_gap():
         (["--links", "../.."], "OWNER/REPO"),
         (["--links", "me/kit", "--handout", "there"], "not allowed with"),
         (["--handout", ""], "an empty name"),
+        (["--nbgrader"], "goes with --handout"),
         (["--handout", str(FOLDER.parent / "README.md" / "there")], "name a folder"),
         (["00", "zz"], "no notebook begins with zz"),
         (["--handout", str(FOLDER / "solutions")], "inside notebooks/"),
@@ -476,3 +477,24 @@ def test_a_handout_has_neither_outputs_nor_solutions(tmp_path, monkeypatch):
     assert "<details>" not in prose(notebook)
     assert "Open in" not in prose(notebook), "the links would lead to copies with solutions"
     assert sum("NotImplementedError" in cell.source for cell in code_cells(notebook)) == 2
+
+
+def test_nbgrader_finds_an_answer_and_a_locked_check_of_one_point_for_each_exercise():
+    for source in SOURCES:
+        plain = build.student(build.make(source), answers=False)
+        marked = build.nbgrader(build.student(build.make(source), answers=False))
+        for cell, before in zip(marked.cells, plain.cells, strict=True):
+            kinds = {"exercise", "check"} & set(tags(before))
+            assert bool(kinds) == ("nbgrader" in cell.metadata)
+            assert re.sub(r"\n *### (BEGIN|END) SOLUTION", "", cell.source) == before.source
+            if kinds == {"check"}:
+                wanted = {"grade": True, "solution": False, "locked": True, "points": 1}
+            elif kinds:
+                wanted = {"grade": False, "solution": True, "locked": False}
+                *kept, region = cell.source.split("### BEGIN SOLUTION\n")
+                assert region.strip().endswith("### END SOLUTION")
+                stays = "def " in kept[0] or (" = ..." in kept[0] and MAY_FAIL in tags(cell))
+                assert stays, "what nbgrader puts there, a `raise`, may not stop Run All"
+            if kinds:
+                wanted |= {"grade_id": cell.id, "schema_version": 3, "task": False}
+                assert cell.metadata["nbgrader"] == wanted

@@ -26,7 +26,7 @@ from ebll.config import RunConfig
 from ebll.data.catalog import TASKS, load_task, task_table
 from ebll.errors import OutputError, TrainingDiverged, check_choice, choose_device
 from ebll.executors import default_workers, preload
-from ebll.files import prepare_folder
+from ebll.files import prepare_folder, write_table
 from ebll.paper.plan import SEQUENCES, PaperSettings, units_of
 from ebll.settings import USUAL
 
@@ -280,6 +280,50 @@ def export(file: str, store: str | None, title: str) -> None:
     click.echo(f"{file}: {size:.1f} MB; more than 3 MB load slowly on a phone")
 
 
+@click.command(
+    epilog=examples(
+        "ebll grade submitted",
+        "ebll grade submitted --out week2.csv --seconds 20",
+        "ebll grade submitted --workers 4",
+    )
+)
+@click.argument("folder", type=click.Path(), metavar="FOLDER")
+@click.option("--out", default="grades.csv", show_default=True, metavar="FILE.csv", help="A file there is replaced.")
+@click.option("--seconds", type=float, default=60, show_default=True, help="Limit for an answer with its check.")
+@workers_option
+def grade(folder: str, out: str, seconds: float, workers: int | None) -> None:
+    """Check the exercises in all submitted copies of the notebooks.
+
+    \b
+    FOLDER/STUDENT/01_joint_training.ipynb
+    FOLDER/STUDENT_01_joint_training.ipynb
+
+    Both are found. A line of the CSV is an exercise of a copy: student, exercise, verdict, mistake, detail, file. The
+    verdict is right, wrong, not attempted, error, time limit or no such cell; the mistake is the id of a hint in
+    hints.ini. Each answer runs in a process without network that may write in a temporary folder only. That is no
+    sandbox: use a container for strangers' answers. Ctrl-C keeps the lines so far.
+    """
+    preload("ebll.course.answer")  # while this process imports torch, too
+    from ebll.course.grade import graded, submissions, summary, table
+
+    lines, file = submissions(folder), Path(out)
+    prepare_folder(file.parent)
+    rows: dict[int, dict[str, str]] = {}
+    try:
+        with Progress() as progress, contextlib.closing(graded(lines, seconds, workers)) as results:
+            for number, row in results:
+                rows[number] = row
+                progress.at(len(rows) / len(lines), f"{len(rows)} of {len(lines)} answers")
+    except KeyboardInterrupt as error:
+        error.add_note(f"{len(rows)} of {len(lines)} answers are graded; they are in {file}.")
+        raise
+    finally:
+        if rows:
+            write_table(table(rows), file)
+    click.echo(summary(table(rows)).to_string(index=False))
+    click.echo(f"\n{len(rows)} answers are in {file}.")
+
+
 PAPER = PaperSettings()
 
 
@@ -358,4 +402,4 @@ def tasks(as_csv: bool) -> None:
     click.echo("\nYour own images: give the path of a folder with one subfolder a class, such as ./leaves.")
 
 
-COMMANDS = (reproduce, run, sweep, export, paper, tasks)
+COMMANDS = (reproduce, run, sweep, export, grade, paper, tasks)

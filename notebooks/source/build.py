@@ -4,6 +4,7 @@
     python -m notebooks.source.build 03 04            # those whose names begin so
     python -m notebooks.source.build --links OWNER/REPO       # only the web links, for a fork
     python -m notebooks.source.build --handout FOLDER         # student copies without outputs and without solutions
+    python -m notebooks.source.build --handout FOLDER --nbgrader   # with the metadata of nbgrader
 
 A source is a Python file in jupytext's percent format. `# %% name [markdown]` begins a cell, and the name becomes its
 id. In a cell tagged "exercise" all lines after `# solution` are replaced in the student's copy, and shown folded after
@@ -46,6 +47,7 @@ FOLDER = SOURCES.parent
 SOLUTIONS = FOLDER / "solutions"
 TIMINGS = SOURCES / "timings.csv"
 MARK = re.compile(r"^(?P<indent> *)# solution *$")
+PLACEHOLDER = re.compile(r"^( +)raise NotImplementedError\(.*\)$", re.M)
 FOLDED = re.compile(r"\s*<details><summary>[^<]*\b[Aa]nswer\b.*?</details>", re.S)  # of a question to think about
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -135,6 +137,27 @@ def student(notebook: NotebookNode, answers: bool = True) -> NotebookNode:
             waiting = ""
     made.cells = cells
     return made
+
+
+def nbgrader(notebook: NotebookNode) -> NotebookNode:
+    """Mark, in place, each exercise of a student's copy as an answer to be graded by its check, a point each.
+
+    nbgrader writes its own placeholder between the marks of a solution, which raises an exception when it runs.
+    """
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "exercise" in tags:
+            marks = r"\1### BEGIN SOLUTION\n\g<0>\n\1### END SOLUTION"
+            cell.source, functions = PLACEHOLDER.subn(marks, cell.source)
+            if not functions:
+                cell.source += "\n### BEGIN SOLUTION\n### END SOLUTION"
+                cell.metadata["tags"] = [*tags, "raises-exception"]
+        if {"exercise", "check"} & set(tags):
+            check = "check" in tags
+            kind = {"grade": check, "solution": not check, "locked": check, "task": False}
+            points = {"points": 1} if check else {}
+            cell.metadata["nbgrader"] = {"grade_id": cell.id, "schema_version": 3, **kind, **points}
+    return notebook
 
 
 class Client(NotebookClient):
@@ -301,6 +324,7 @@ def main() -> None:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--links", nargs="?", const="", metavar="OWNER/REPO", help="only rewrite the web links")
     only.add_argument("--handout", type=str.strip, metavar="FOLDER", help="only write student copies there")
+    parser.add_argument("--nbgrader", action="store_true", help="with --handout: add the metadata of nbgrader")
     options = parser.parse_args()
     chosen = [s for s in sources() if not options.names or s.stem.startswith(tuple(options.names))]
     if not chosen:
@@ -313,6 +337,8 @@ def main() -> None:
         if not any(source.stem.startswith(name) for source in chosen):
             parser.error(f"no notebook begins with {name}; there are: {', '.join(s.stem for s in sources())}")
     handout = None if options.handout is None else Path(options.handout)
+    if options.nbgrader and handout is None:
+        parser.error("--nbgrader goes with --handout FOLDER")
     if handout:
         if not options.handout:
             parser.error("--handout takes a folder; got an empty name")
@@ -325,6 +351,8 @@ def main() -> None:
         if handout:
             row = timings().set_index("notebook").loc[source.stem].astype(int)
             copied = student(make(source), answers=False)
+            if options.nbgrader:
+                nbgrader(copied)
             # Without links: those to the kept copies would lead to the solutions.
             fill(copied, None, source.stem, row.iloc[0], row.iloc[1])
             write(copied, handout / f"{source.stem}.ipynb")

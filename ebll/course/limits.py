@@ -1,0 +1,106 @@
+"""Limits of the process of a submitted answer: network, files, programs, memory.
+
+They are against accidents and simple hostility and are no sandbox: what a process may read is not limited, and where
+the kernel enforces nothing (macOS, old kernels) code that is not Python passes the audit hook.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+import struct
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+__all__ = ["restrict"]
+
+MEMORY, FILE = 2 << 30, 16 << 20
+"""Bytes that an answer may take beside what is loaded before it, and that a file of it may have."""
+DENIED = (
+    "socket.bind", "socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.send", "subprocess.Popen",
+    "os.exec", "os.fork", "os.kill", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty.spawn",
+)  # fmt: skip
+CHANGES = (
+    "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate",
+    "os.utime", "shutil.",
+)  # fmt: skip
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def restrict(folder: str, kept: int, seconds: float) -> None:
+    """Close all files but `kept`, silence the output, empty the environment, and allow writing in `folder` alone.
+
+    It cannot be undone; the process becomes the leader of a session. One that leaves it still ends after so many
+    seconds of processor time, rounded up.
+    """
+    os.setsid()
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 4096)
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(null, stream)
+    os.environ.clear()
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+    os.environ.update(PATH=os.defpath, HOME=folder, TMPDIR=folder, LC_ALL="C.UTF-8", MPLBACKEND="Agg", **threads)
+    os.chdir(folder)
+    tempfile.tempdir = folder
+    _limit(math.ceil(time.process_time() + seconds) + 1)
+    if sys.platform == "linux":
+        _ask_kernel(folder)
+    _hook(os.path.realpath(folder))
+
+
+def _limit(seconds: int) -> None:
+    import resource
+
+    limits = {resource.RLIMIT_CPU: seconds, resource.RLIMIT_FSIZE: FILE, resource.RLIMIT_CORE: 0}
+    with contextlib.suppress(OSError):  # elsewhere than on Linux, where memory cannot be limited so
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        limits[resource.RLIMIT_AS] = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY
+    for kind, limit in limits.items():
+        with contextlib.suppress(ValueError, OSError):  # it is lower already
+            resource.setrlimit(kind, (limit, limit))
+
+
+def _ask_kernel(folder: str) -> None:
+    """By the kernel, as far as it can: no network, programs, signals, no writing outside (namespaces, Landlock)."""
+    libc = ctypes.CDLL(None)
+    libc.unshare(0x10000000 | 0x40000000)  # user, network
+    version = libc.syscall(444, None, 0, 1)
+    if version < 1:
+        return
+    # All rights of this version but reading; then connecting and binding, then signals and abstract sockets.
+    rights = (1 << 12 + min(version, 3)) - 1 & ~(1 << 2 | 1 << 3)
+    attributes = struct.pack("QQQ", rights, 3, 3)[: 8 if version < 4 else 16 if version < 6 else 24]
+    ruleset = libc.syscall(444, attributes, len(attributes), 0)
+    for path, allowed in ((folder, rights), (os.devnull, 1 << 1)):
+        place = os.open(path, os.O_PATH)
+        libc.syscall(445, ruleset, 1, struct.pack("=Qi", allowed, place), 0)
+        os.close(place)
+    libc.prctl(38, 1, 0, 0, 0)  # no program gives new privileges
+    libc.syscall(446, ruleset, 0)
+    os.close(ruleset)
+
+
+def _hook(root: str) -> None:
+    """The same for what goes through Python, on every system."""
+
+    def outside(path: Any) -> bool:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return False  # a file that is open
+        real = os.path.realpath(os.fsdecode(path))
+        return real not in (root, os.devnull) and not real.startswith(root + os.sep)
+
+    def hook(event: str, given: tuple) -> None:
+        if event.startswith(DENIED):
+            raise PermissionError(f"an answer may not use {event}")
+        writes = event == "open" and isinstance(given[2], int) and given[2] & WRITES
+        if (writes and outside(given[0])) or (event.startswith(CHANGES) and any(map(outside, given))):
+            raise PermissionError("an answer may write in its own folder only")
+
+    sys.addaudithook(hook)
