@@ -467,7 +467,7 @@ def test_the_landscape_stands_below_its_run_is_taken_with_the_figure_and_goes_wi
     made = lab(BOTH, folder=tmp_path)
     settle(made)
     press(made, "landscape")
-    surface, paths, lines = made.made.landscape("ebll")
+    _, paths, _ = made.made.landscape("ebll")
     pd.testing.assert_frame_equal(made.landscape.table, paths)
     assert f'alt="{made.landscape.alt}"' in made.scene.value
     assert "EBLL" in made.status.text

@@ -293,7 +293,8 @@ mu = ebll.USUAL.momentum
 limits = {"unstable above": {"size": 2 * (1 + mu)}, "swings above": {"size": (1 - mu**0.5) ** 2}}
 ebll.plots.over_setting(
     sizes, "step", {"size": "step size × curvature"}, by="term", xlabel="optimiser step", log=False, log_y=True,
-    references=limits, title="Step size times curvature of weighted terms", caption="Mini-batches, those of joint training of both tasks",
+    references=limits, title="Step size times curvature of weighted terms",
+    caption="Mini-batches, those of joint training of both tasks",
 )  # fmt: skip
 
 # %% slow-run
