@@ -1,6 +1,6 @@
 """The course as a static site: every notebook with its outputs, the documents and the API, without server or network.
 
-    ebll.site.build("site")  # in the folder of the kit; the same as `ebll site site`
+ebll.site.build("site")  # in the folder of the kit; the same as `ebll site site`
 """
 
 from __future__ import annotations

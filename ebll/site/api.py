@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import importlib
 import inspect
@@ -11,13 +12,14 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 import ebll
 
-__all__ = ["modules", "of_module", "overview"]
+__all__ = ["contents", "modules"]
 
 INTERNAL = {"cli", "files", "site"}  # of no use in a program of one's own
 
@@ -28,18 +30,24 @@ def modules() -> dict[str, ModuleType]:
     return {name: importlib.import_module(f"ebll.{name}") for name in names if name not in INTERNAL}
 
 
-def overview() -> str:
-    """HTML: what ebll says of itself, and a line a module."""
+def contents(modules: dict[str, ModuleType]) -> Iterator[str]:
+    """HTML of the page on all of ebll, then of one page a module."""
+    yield _overview(modules)
+    for name, module in modules.items():
+        yield _of_module(name, module)
+
+
+def _overview(modules: dict[str, ModuleType]) -> str:
     rows = "".join(
         f'<tr><td><a href="ebll/{name}.py"><code>ebll.{name}</code></a></td><td>{_text(_first(module))}</td></tr>'
-        for name, module in modules().items()
+        for name, module in modules.items()
     )
     head = "<thead><tr><th>module</th><th>what it holds</th></tr></thead>"
     return f"<h1>The library</h1>{_doc(ebll)}<table>{head}<tbody>{rows}</tbody></table>"
 
 
-def of_module(name: str, module: ModuleType) -> str:
-    """HTML: each public name with its signature, its docstring and its folded source."""
+def _of_module(name: str, module: ModuleType) -> str:
+    """Each public name with its signature, its docstring and its folded source."""
     parts, elsewhere = [f"<h1><code>ebll.{name}</code></h1>", _doc(module)], []
     for key in getattr(module, "__all__", ()):
         value = getattr(module, key)
@@ -69,10 +77,9 @@ def _entry(level: int, name: str, value: Any) -> Iterator[str]:
         listed = ", ".join(map(str, value)) if isinstance(value, dict | tuple | list | frozenset) else ""
         yield f'<div class="doc">{type(value).__name__}{": " if listed else ""}{_text(listed)}</div>'
         return
-    try:
-        yield _code(f"{name.rpartition('.')[2]}{inspect.signature(value)}")
-    except ValueError:  # no signature, such as that of an exception
-        yield _code(name)
+    with contextlib.suppress(ValueError):  # no signature, such as that of an exception
+        shown = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(value)))  # no quotes around types
+        yield f'<div class="signature">{_code(name.rpartition(".")[2] + shown)}</div>'
     yield _doc(value)
     yield f"<details><summary>Source of <code>{name}</code></summary>{_code(inspect.getsource(value))}</details>"
 
@@ -83,7 +90,14 @@ def _code(source: str) -> str:
 
 
 def _doc(value: Any) -> str:
-    return f'<div class="doc">{_text(inspect.getdoc(value) or "")}</div>'
+    """A docstring: prose as Markdown, and what is aligned in columns, or indented, as it stands."""
+    parts = []
+    text = re.sub(r" {2,}(?=\$)", " ", inspect.getdoc(value) or "")
+    text = re.sub(r"\$[^$]+\$", lambda formula: " ".join(formula[0].split()), text)  # each on a line
+    for block in re.split(r"\n{2,}", text):
+        aligned = re.search(r"\S {2,}\S|^ {3}", block, re.M)
+        parts.append(f'<div class="doc">{_text(block)}</div>' if aligned else markdown2html_mistune(block))
+    return "".join(parts)
 
 
 def _first(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -36,12 +35,12 @@ class Site:
     notes: Sequence[str]
 
 
-def build(folder: str | Path, source: str | Path = ".", sweep: bool = True) -> Site:
+def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> Site:
     """Write the course as web pages that work from disk, from a stick and from any web server, without network.
 
     folder   of the site; files of an older one are replaced, others stay
     source   the folder of the kit, with notebooks/, docs/ and README.md
-    sweep    add the sweep explorer's page
+    whole    with the library's pages and the sweep explorer's, which take half of the time
     returns  `Site`; its notes name notebooks without outputs, and pictures and links that lead nowhere
     raises   `DataMissing` where the kit's files are not in `source`; `InputError` for a notebook that cannot be read;
              `OutputError` where the folder cannot be written
@@ -58,8 +57,8 @@ def build(folder: str | Path, source: str | Path = ".", sweep: bool = True) -> S
     out = prepare_folder(folder)
     notebooks = [Page(f"notebooks/{Path(name).stem}.html", f"notebooks/{name}", "Notebooks") for name in names]
     index = Page("index.html", "index.md", "Start", title="Encoder Based Lifelong Learning")
-    modules = api.modules()
-    library = [Page("api/index.html", "index.md", "Reference")]
+    modules = api.modules() if whole else {}
+    library = [Page("api/index.html", "index.md", "Reference")] if whole else []
     library += [Page(f"api/{name}.html", "index.md", "Library") for name in modules]
     listed = [path.relative_to(source).as_posix() for pattern in MORE for path in sorted(source.glob(pattern))]
     documents = [
@@ -67,10 +66,10 @@ def build(folder: str | Path, source: str | Path = ".", sweep: bool = True) -> S
         for name in [*REFERENCE, *(name for name in listed if name not in REFERENCE)]
         if name in listed
     ]
-    pages = [index, *notebooks, *documents[:2], library[0], *documents[2:], *library[1:]]
+    pages = [index, *notebooks, *documents, *library]
     places = {page.source: page.path for page in [*notebooks, *documents]}
-    places |= {LIVE: LIVE} if sweep else {}
-    anchors: dict[str, str] = {}
+    places |= {LIVE: LIVE} if whole else {}
+    anchors: set[str] = set()
     copied: set[str] = set()
 
     def target(path: str, text: str) -> str | None:
@@ -78,58 +77,59 @@ def build(folder: str | Path, source: str | Path = ".", sweep: bool = True) -> S
             return places[path]
         if found := re.match(r"ebll/(\w+)(?:\.py|/.*)?$", path):
             page = f"api/{found[1]}.html"
-            return f"{page}#{text}" if f"{page}#{text}" in anchors else page if found[1] in modules else None
-        if (source / path).is_dir() or (path == LIVE and not sweep):
+            return f"{page}#{text}" if f"{page}#{text}" in anchors else page if found[1] in modules else ""
+        if path.startswith("..") or not (source / path).exists():
+            return "" if path == LIVE else None
+        if (source / path).is_dir():
             return ""
-        if not (source / path).is_file() or path.startswith(".."):
-            return None
         copied.add(path)
         return path
 
-    library[0].fill(api.overview(), target, notes)
-    for page, (name, module) in zip(library[1:], modules.items(), strict=True):
-        page.fill(api.of_module(name, module), target, notes)
-        anchors |= {section["address"]: page.path for section in page.sections}
+    for page, content in zip(library, api.contents(modules), strict=False):
+        page.fill(content, target, notes)
+        anchors.update(section["address"] for section in page.sections)
     for page in notebooks:
         page.fill(_cells(source, page, notes), target, notes)
     for page in documents:
         page.fill(from_markdown((source / page.source).read_text(encoding="utf-8")), target, notes)
     index.fill(from_markdown(_start(source, notebooks)), target, notes)
-
-    groups: dict[str, list[Page]] = {}
-    for page in pages:
-        groups.setdefault(page.group, []).append(page)
-    frame = jinja2.Environment(loader=jinja2.FileSystemLoader(FRONT), autoescape=False, trim_blocks=True)
-    template, files = frame.get_template("page.html.j2"), {}
-    for page in pages:
-        at = notebooks.index(page) if page in notebooks else None
-        files[out / page.path] = template.render(
-            page=page,
-            root="../" * page.path.count("/"),
-            groups=groups,
-            before=notebooks[at - 1] if at else None,
-            after=notebooks[at + 1] if at is not None and at + 1 < len(notebooks) else None,
-            version=version("ebll"),
-        )
-    sections = [section for page in pages for section in page.sections]
-    words = json.dumps(sections, ensure_ascii=False, separators=(",", ":"))
-    files |= {out / "assets" / name: (FRONT / name).read_bytes() for name in ("site.css", "site.js")}
-    files |= {
-        out / "assets" / "search.js": f"window.SEARCH = {words};\n",  # a script, as pages from disk may not fetch
-        out / "assets" / "code.css": _colours(),
-        out / ".nojekyll": "",  # else GitHub Pages leaves out what it takes for drafts
-    }
-    files |= {out / path: (source / path).read_bytes() for path in sorted(copied)}
-    write_files(files)
-    try:
-        shutil.copytree(VENDOR, out / "assets", dirs_exist_ok=True)
-    except (OSError, shutil.Error) as error:
-        raise OutputError(f"{out / 'assets'} cannot be written: {error}. Choose another folder.") from error
-    if sweep:
+    files = {out / path: text for path, text in _framed(pages, notebooks).items()}
+    write_files(files | {out / path: (source / path).read_bytes() for path in sorted(copied)})
+    _assets(out / "assets", pages)
+    write_files({out / ".nojekyll": ""})  # else GitHub Pages leaves out what it takes for drafts
+    if whole:
         from ebll.sweeps.page import export
 
         export(out / LIVE)
     return Site(out, pages, notes)
+
+
+def _framed(pages: Sequence[Page], notebooks: Sequence[Page]) -> dict[str, str]:
+    """path -> the whole HTML of a page."""
+    groups: dict[str, list[Page]] = {}
+    for page in pages:
+        groups.setdefault(page.group, []).append(page)
+    before = dict(zip((page.path for page in notebooks[1:]), notebooks, strict=False))
+    after = dict(zip((page.path for page in notebooks), notebooks[1:], strict=False))
+    frame = jinja2.Environment(loader=jinja2.FileSystemLoader(FRONT), autoescape=True, trim_blocks=True)
+    template, made = frame.get_template("page.html.j2"), {}
+    for page in pages:
+        turn = {"before": before.get(page.path), "after": after.get(page.path)}
+        given = {"page": page, "groups": groups, "root": "../" * page.path.count("/"), "version": version("ebll")}
+        made[page.path] = template.render(**given, **turn)
+    return made
+
+
+def _assets(folder: Path, pages: Sequence[Page]) -> None:
+    """Write what the pages share: style, scripts, the words for the search, and the vendored libraries."""
+    sections = [section for page in pages for section in page.sections]
+    words = json.dumps(sections, ensure_ascii=False, separators=(",", ":"))
+    write_files(
+        {folder / name: (FRONT / name).read_bytes() for name in ("site.css", "site.js")}
+        | {folder / "search.js": f"window.SEARCH = {words};\n"}  # a script, as pages from disk may not fetch
+        | {folder / "code.css": _colours()}
+        | {folder / path.relative_to(VENDOR): path.read_bytes() for path in sorted(VENDOR.rglob("*")) if path.is_file()}
+    )
 
 
 def _cells(source: Path, page: Page, notes: list[str]) -> str:
@@ -145,7 +145,7 @@ def _cells(source: Path, page: Page, notes: list[str]) -> str:
         return from_notebook(notebook, page.source)
     notes.append(f"{page.source} is kept without outputs, so its page shows none: `make notebooks` runs it.")
     told = '<p class="notice">This notebook was kept without outputs, so no figure is shown below.</p>'
-    return from_notebook(notebook, page.source) + told
+    return told + from_notebook(notebook, page.source)
 
 
 def _start(source: Path, notebooks: Sequence[Page]) -> str:

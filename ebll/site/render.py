@@ -76,6 +76,10 @@ class Page:
                 tag.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
             elif tag.name == "th" and not tag.get_text(strip=True):
                 tag.name = "td"  # an empty heading says nothing to those who listen
+            elif tag.name == "code" and tag.get_text().endswith(".ipynb") and not tag.find_parent("a"):
+                named = posixpath.join("notebooks", tag.get_text())  # a text names a notebook so
+                if found := target(named, ""):
+                    tag.wrap(soup.new_tag("a", href=relative(self.path, found)))
             elif tag.name == "h2":
                 self.toc.append((str(tag["id"]), tag.get_text()))
             for key in ("href", "src", "srcset"):
@@ -169,5 +173,11 @@ def _sections(soup: BeautifulSoup, codes: list[str]) -> Iterator[tuple[str, str,
 
     walk(soup)
     for anchor, heading, texts in found:
-        yield anchor, heading, " ".join(html.unescape("".join(texts)).replace("$", "").split())
+        yield anchor, _plain(heading), _plain(html.unescape("".join(texts)))
 
+
+def _plain(text: str) -> str:
+    """Text without displayed formulas, with the letters of the others: what a result of the search shows."""
+    text = re.sub(r"\$\$.*?\$\$", " ", text, flags=re.S)
+    text = re.sub(r"\$[^$\n]+\$", lambda formula: re.sub(r"\\[,;! ]|[\\{}$]", "", formula[0]), text)
+    return " ".join(text.split())

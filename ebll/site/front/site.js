@@ -9,7 +9,10 @@ renderMathInElement(document.body, {
 
 const contents = document.querySelector("#contents details");
 const wide = matchMedia("(min-width: 68rem)");
-const unfold = () => { contents.open = wide.matches; };
+const unfold = () => {
+  contents.open = wide.matches;
+  if (contents.open) contents.parentElement.scrollTop = contents.querySelector("[aria-current]").offsetTop - 120;
+};
 wide.addEventListener("change", unfold);
 unfold();
 
@@ -59,7 +62,7 @@ function made(name, text, more = {}) {
 
 function around(text, terms) {
   const at = Math.max(0, Math.min(...terms.map((term) => text.toLowerCase().indexOf(term)).filter((at) => at >= 0), text.length) - 60);
-  const from = at >= text.length - 60 ? 0 : at;
+  const from = at >= text.length - 60 || at === 0 ? 0 : text.indexOf(" ", at) + 1;
   return `${from ? "… " : ""}${text.slice(from, from + 180).trim()} …`;
 }
 
