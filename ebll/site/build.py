@@ -56,10 +56,10 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
         raise OutputError(f"The site is written to a folder, and {folder} is a file. Name another folder.")
     out = prepare_folder(folder)
     notebooks = [Page(f"notebooks/{Path(name).stem}.html", f"notebooks/{name}", "Notebooks") for name in names]
-    index = Page("index.html", "index.md", "Start", title="Encoder Based Lifelong Learning")
+    index = Page("index.html", "README.md", "Start", title="Encoder Based Lifelong Learning")
     modules = api.modules() if whole else {}
-    library = [Page("api/index.html", "index.md", "Reference")] if whole else []
-    library += [Page(f"api/{name}.html", "index.md", "Library") for name in modules]
+    library = [Page("api/index.html", "ebll", "Reference")] if whole else []
+    library += [Page(f"api/{name}.html", f"ebll.{name}", "Library") for name in modules]
     listed = [path.relative_to(source).as_posix() for pattern in MORE for path in sorted(source.glob(pattern))]
     documents = [
         Page(name.removesuffix(".md") + ".html", name, "Reference" if name in REFERENCE else "More")
@@ -167,8 +167,8 @@ def _start(source: Path, notebooks: Sequence[Page]) -> str:
             first,
             picture[0] if picture else "",
             "## The notebooks",
-            "Each page shows a notebook with the outputs that it is kept with. To run one, and to move its sliders, open "
-            "the kit in JupyterLab: `make lab`.",
+            "Each page shows a notebook with the outputs that it is kept with. To run one, and to move its sliders, "
+            "open the kit in JupyterLab: `make lab`.",
             "".join(table),
         ]
     )

@@ -1,4 +1,4 @@
-"""From a notebook, a Markdown file or a module to the inside of a page, with its links, headings and words for search."""
+"""From a notebook, or Markdown, to the inside of a page with its links, its headings and its words for the search."""
 
 from __future__ import annotations
 

@@ -83,6 +83,7 @@ function show() {
 field.addEventListener("input", show);
 list.addEventListener("click", (event) => { if (event.target.closest("a")) dialog.close(); });
 field.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") dialog.close(); // at once; the field itself would only be emptied
   if (event.key !== "Enter") return;
   event.preventDefault(); // Enter goes to the first result
   list.querySelector("a")?.click();
