@@ -17,16 +17,16 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-import ebll
-
 __all__ = ["contents", "modules"]
+
+EBLL = importlib.import_module("ebll")
 
 INTERNAL = {"cli", "files", "site"}  # of no use in a program of one's own
 
 
 def modules() -> dict[str, ModuleType]:
     """name -> module, of those that a program of one's own may use; without the packages that one of them lacks."""
-    names = [made.name for made in pkgutil.iter_modules(ebll.__path__) if not made.name.startswith("_")]
+    names = [made.name for made in pkgutil.iter_modules(EBLL.__path__) if not made.name.startswith("_")]
     return {name: importlib.import_module(f"ebll.{name}") for name in names if name not in INTERNAL}
 
 
@@ -43,7 +43,7 @@ def _overview(modules: dict[str, ModuleType]) -> str:
         for name, module in modules.items()
     )
     head = "<thead><tr><th>module</th><th>what it holds</th></tr></thead>"
-    return f"<h1>The library</h1>{_doc(ebll)}<table>{head}<tbody>{rows}</tbody></table>"
+    return f"<h1>The library</h1>{_doc(EBLL)}<table>{head}<tbody>{rows}</tbody></table>"
 
 
 def _of_module(name: str, module: ModuleType) -> str:

@@ -143,6 +143,8 @@ def _exporter() -> HTMLExporter:
 
 
 def _name_headings(soup: BeautifulSoup) -> None:
+    for tag in soup.find_all("h1")[1:]:
+        tag.name = "h2"  # a page has one title
     taken: set[str] = {str(tag["id"]) for tag in soup.find_all(id=True)}
     for tag in soup.find_all(HEADINGS):
         base = anchor = str(tag.get("id") or slug(tag.get_text()))

@@ -7,13 +7,14 @@ from ebll.site import build
 from tests.browser.conftest import ROOT
 
 SIZES = {"light": (1400, 1000), "dark": (1920, 1080), "phone": (360, 740)}
-PAGES = (
-    "index.html", "notebooks/00_first_look.html", "notebooks/06_ewc_and_parameter_constraints.html",
-    "notebooks/07_hyperparameter_explorer.html", "docs/equations.html", "docs/glossary.html", "api/methods.html",
-)  # fmt: skip
+LOOKED_AT = [  # each kind of page, and each size and scheme twice at least: axe takes seconds
+    ("index.html", "phone"), ("notebooks/00_first_look.html", "dark"), ("notebooks/00_first_look.html", "phone"),
+    ("notebooks/06_ewc_and_parameter_constraints.html", "light"), ("docs/equations.html", "light"),
+    ("docs/equations.html", "dark"), ("docs/glossary.html", "phone"), ("api/losses.html", "dark"),
+]  # fmt: skip
 # Without `preload`, which asks for style sheets in a way that pages from disk may not; and axe does not count a
 # formula (MathML) as the text of a table's heading.
-LOOKED = {"preload": False, "rules": {"empty-table-header": {"enabled": False}}}
+RULES = {"preload": False, "rules": {"empty-table-header": {"enabled": False}}}
 
 
 @pytest.fixture(scope="module")
@@ -26,49 +27,46 @@ def visit(chromium, site):
     """Open a page offline; nothing but files may be asked for, each has to be there, and no error may be said."""
     visits = []
 
-    def open_(name, size="light"):
+    def open_(name, size="light", lacks="nothing"):
         width, height = SIZES[size]
         scheme = "light" if size == "light" else "dark"
         shape = {"width": width, "height": height}
         context = chromium.new_context(viewport=shape, offline=True, color_scheme=scheme)
         context.set_default_timeout(15_000)
         page, told = context.new_page(), []
-        page.on("console", lambda message: told.append(message.text))
+        page.on("console", lambda message: told.append(f"{message.text} {message.location['url']}"))
         page.on("pageerror", lambda error: told.append(str(error)))
         page.on("requestfailed", lambda request: told.append(f"not there: {request.url}"))
         page.on(
             "request", lambda request: None if request.url.startswith(("file:", "data:")) else told.append(request.url)
         )
-        visits.append((context, told))
+        visits.append((context, told, lacks))
         page.goto((site / name).as_uri())
         return page
 
     yield open_
-    for context, told in visits:
+    for context, told, lacks in visits:
         context.close()
-        assert told == []
+        assert [words for words in told if lacks not in words] == []
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("name", "size"), LOOKED_AT)
 def test_nothing_shuts_people_out_nothing_sticks_out_and_formulas_are_set(visit, name, size):
     page = visit(name, size)
     for folded in page.locator("main details:not([open]) > summary").all()[:3]:
         folded.click()
     page.evaluate("document.fonts.ready")
-    found = Axe().run(page, options=LOOKED).response["violations"]
+    found = Axe().run(page, options=RULES).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator(".katex-error").count() == 0
-    left = """[...document.querySelectorAll("main :not(pre, code, .katex *)")].flatMap((tag) => [...tag.childNodes])
-        .filter((node) => node.nodeType === 3 && node.data.includes("$") && !node.parentElement.closest("pre, code, .katex"))
-        .map((node) => node.data)"""
-    assert page.evaluate(left) == []
     if name == "docs/equations.html":
         assert page.locator("main .katex").count() > 50
-        assert page.evaluate(
-            "[...document.fonts].some((font) => font.family === 'KaTeX_Math' && font.status === 'loaded')"
-        )
+        loaded = "[...document.fonts].some((font) => font.family === 'KaTeX_Math' && font.status === 'loaded')"
+        assert page.evaluate(loaded)
+    bare = """document.querySelectorAll("main :is(pre, code, .katex)").forEach((tag) => tag.remove());
+        document.querySelector("main").textContent.match(/.{0,20}[$].*/g)"""
+    assert page.evaluate(bare) is None, "every formula is set"
 
 
 def test_search_by_keys_finds_a_section_and_goes_there(visit):
@@ -79,7 +77,7 @@ def test_search_by_keys_finds_a_section_and_goes_there(visit):
     page.get_by_role("searchbox").fill("catastrophic forgetting")
     shown = page.get_by_role("dialog").get_by_role("link").all_inner_texts()
     assert any(text.startswith("Glossary") for text in shown)
-    assert [one["id"] for one in Axe().run(page, options=LOOKED).response["violations"]] == []
+    assert [one["id"] for one in Axe().run(page, options=RULES).response["violations"]] == []
     page.get_by_role("searchbox").fill("code_distance")
     assert page.get_by_role("dialog").get_by_role("link").first.inner_text() == "ebll.losses: code_distance"
     page.keyboard.press("Enter")
@@ -92,8 +90,7 @@ def test_search_by_keys_finds_a_section_and_goes_there(visit):
 
 
 def test_without_its_index_the_search_says_so(visit, site):
-    page = visit("index.html")
-    page.evaluate("document.querySelector('dialog').dataset.root = ''")
+    page = visit("index.html", lacks="search.js")
     kept = (site / "assets" / "search.js").read_bytes()
     (site / "assets" / "search.js").unlink()
     try:
@@ -108,7 +105,7 @@ def test_one_turns_pages_and_the_explorer_is_alive(visit):
     page.locator("[rel=next]").click()
     page.get_by_role("link", name="Open this explorer").first.click()
     page.locator(".plot[data-drawn]").wait_for()
-    assert page.get_by_role("slider").count() == 3
+    assert page.get_by_role("slider").count() > 2
 
 
 def test_on_a_phone_the_contents_are_folded_and_on_paper_they_are_gone(visit):
