@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint \
-	notebooks diagrams screenshots links site handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
+	notebooks diagrams screenshots links site slides handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
 	FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
@@ -74,6 +74,8 @@ links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for th
 
 site: $(READY)  ## write the course as web pages to site/, for a stick or a server (.github/workflows/pages.yml: GitHub Pages)
 	.venv/bin/ebll site site
+
+slides: site  ## the same; each notebook's slides, to be shown in a browser, are in site/slides/
 
 handout: $(READY)  ## write student copies without solutions to handout/, for a course
 	$(PY) -m notebooks.source.build --handout handout

@@ -135,6 +135,16 @@ def test_the_same_kit_gives_the_same_site(site, source, tmp_path):
     assert [page.path for page in again.pages] == [page.path for page in site.pages]
 
 
+def test_slides_are_the_title_the_sections_the_pictures_and_what_was_seen(site, first):
+    page = (site.folder / "slides" / "00_first.html").read_text(encoding="utf-8")
+    told = [Read(part).text.strip() for part in re.findall(r"<section>(?!\s*<section>)(.*?)</section>", page, re.S)]
+    begins = ["A first look: what is lost", "What moves?", "", "", "moons", "What we saw. $F$ moves, see 04"]
+    assert [text.startswith(begin) for text, begin in zip(told, begins, strict=True)] == [True] * 6
+    assert Read(page).all("img") == first.all("img")
+    for word in ("print", "secret", "answer", "written"):
+        assert word not in page.partition("<main")[2]
+
+
 def test_what_cannot_be_shown_is_told_and_the_rest_is_built(tmp_path):
     kit(tmp_path)
     write(

@@ -17,6 +17,7 @@ from ebll.errors import DataMissing, InputError, OutputError
 from ebll.files import prepare_folder, write_files
 from ebll.site import api
 from ebll.site.render import FRONT, LIVE, Page, from_markdown, from_notebook
+from ebll.site.slides import slides_of
 
 __all__ = ["Site", "build"]
 
@@ -112,10 +113,13 @@ def _framed(pages: Sequence[Page], notebooks: Sequence[Page]) -> dict[str, str]:
     before = dict(zip((page.path for page in notebooks[1:]), notebooks, strict=False))
     after = dict(zip((page.path for page in notebooks), notebooks[1:], strict=False))
     frame = jinja2.Environment(loader=jinja2.FileSystemLoader(FRONT), autoescape=True, trim_blocks=True)
-    template, made = frame.get_template("page.html.j2"), {}
+    template, deck, made = frame.get_template("page.html.j2"), frame.get_template("slides.html.j2"), {}
     for page in pages:
         turn = {"before": before.get(page.path), "after": after.get(page.path)}
         given = {"page": page, "groups": groups, "root": "../" * page.path.count("/"), "version": version("ebll")}
+        if page in notebooks:
+            turn["slides"] = page.path.replace("notebooks/", "slides/")
+            made[turn["slides"]] = deck.render(page=page, sections=slides_of(page.body))
         made[page.path] = template.render(**given, **turn)
     return made
 
@@ -125,7 +129,7 @@ def _assets(folder: Path, pages: Sequence[Page]) -> None:
     sections = [section for page in pages for section in page.sections]
     words = json.dumps(sections, ensure_ascii=False, separators=(",", ":"))
     write_files(
-        {folder / name: (FRONT / name).read_bytes() for name in ("site.css", "site.js")}
+        {folder / path.name: path.read_bytes() for path in FRONT.glob("*.[cj]s*")}
         | {folder / "search.js": f"window.SEARCH = {words};\n"}  # a script, as pages from disk may not fetch
         | {folder / "code.css": _colours()}
         | {folder / path.relative_to(VENDOR): path.read_bytes() for path in sorted(VENDOR.rglob("*")) if path.is_file()}

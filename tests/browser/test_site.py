@@ -1,5 +1,7 @@
 """The site of this kit in a browser, from disk and without a network: mathematics, search, keys, words for the ear."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -11,6 +13,7 @@ LOOKED_AT = [  # each kind of page, and each size and scheme twice at least: axe
     ("index.html", "phone"), ("notebooks/00_first_look.html", "dark"), ("notebooks/00_first_look.html", "phone"),
     ("notebooks/06_ewc_and_parameter_constraints.html", "light"), ("docs/equations.html", "light"),
     ("docs/equations.html", "dark"), ("docs/glossary.html", "phone"), ("api/losses.html", "dark"),
+    ("slides/04_ebll.html", "light"), ("slides/04_ebll.html", "phone"),
 ]  # fmt: skip
 # Without `preload`, which asks for style sheets in a way that pages from disk may not; and axe does not count a
 # formula (MathML) as the text of a table's heading.
@@ -119,3 +122,19 @@ def test_on_a_phone_the_contents_are_folded_and_on_paper_they_are_gone(visit):
     assert not page.locator("header, #contents, .turn").first.is_visible()
     assert page.locator("main img").first.is_visible()
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(34, 34, 34)", "dark ink on paper"
+
+
+@pytest.mark.parametrize("name", ["04_ebll", "05_long_sequences", "09_what_forgetting_is_made_of"])
+def test_slides_turn_by_keys_and_hold_all_that_is_on_them(visit, name):
+    page = visit(f"slides/{name}.html", "dark")
+    page.locator(".reveal.ready").wait_for()
+    before = page.locator("section.present:not(.stack)").inner_text()
+    page.keyboard.press("Space")
+    page.wait_for_url(re.compile(r"#/(1|0/1)$"))
+    assert page.locator("section.present:not(.stack)").inner_text() != before
+    beyond = """[...document.querySelectorAll(".slides section section")].filter((slide) => {
+        slide.hidden = false;
+        slide.parentElement.style.display = slide.style.display = "block";
+        return slide.scrollHeight > 760 || slide.scrollWidth > 1280;
+    }).map((slide) => slide.textContent)"""
+    assert page.evaluate(beyond) == []
