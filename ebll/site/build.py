@@ -69,7 +69,8 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
     ]
     pages = [index, *notebooks, *documents, *library]
     places = {page.source: page.path for page in [*notebooks, *documents]}
-    places |= {LIVE: LIVE} if whole else {}
+    live = {page for page, _ in LIVE.values()}
+    places |= {page: page for page in live if whole}
     anchors: set[str] = set()
     copied: set[str] = set()
 
@@ -80,7 +81,7 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
             page = f"api/{found[1]}.html"
             return f"{page}#{text}" if f"{page}#{text}" in anchors else page if found[1] in modules else ""
         if path.startswith("..") or not (source / path).exists():
-            return "" if path == LIVE else None
+            return "" if path in live else None
         if (source / path).is_dir():
             return ""
         copied.add(path)
@@ -101,7 +102,7 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
     if whole:
         from ebll.sweeps.page import export
 
-        export(out / LIVE)
+        export(out / "sweep.html")
     return Site(out, pages, notes)
 
 

@@ -20,7 +20,8 @@ from nbconvert import HTMLExporter
 __all__ = ["FRONT", "Page", "from_markdown", "from_notebook", "relative", "slug"]
 
 FRONT = Path(__file__).with_name("front")
-LIVE = "sweep.html"  # the page of `ebll export`, beside which a picture of the sweep explorer is a still
+# What a cell calls -> page of the site on which that works, and the words of the link below the picture.
+LIVE = {"sweep_explorer(": ("sweep.html", "Open this explorer: its sliders and charts work in the page")}
 CODE = re.compile(r'<div class="highlight[^>]*>.*?</pre>\s*</div>', re.S)
 HEADINGS = re.compile("h[1-6]")
 
@@ -123,9 +124,9 @@ def slug(text: str) -> str:
 def from_notebook(notebook: Any, path: str = "") -> str:
     """HTML of the cells with the outputs that they are kept with; nothing is executed.
 
-    path  that of the notebook in the kit, for the link beside an explorer
+    path  that of the notebook in the kit, for the links below pictures of widgets
     """
-    live = relative(path, LIVE)
+    live = {call: (relative(path, page), words) for call, (page, words) in LIVE.items()}
     return _exporter().from_notebook_node(notebook, resources={"live": live})[0]
 
 
