@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint \
-	notebooks diagrams screenshots links handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
+	notebooks diagrams screenshots links site slides handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
 	FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
@@ -72,6 +72,11 @@ screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/wid
 links: $(READY)  ## write the notebooks' Colab, Binder and nbviewer links for this repository (REPO=owner/name)
 	$(PY) -m notebooks.source.build --links '$(REPO)'
 
+site: $(READY)  ## write the course as web pages to site/, for a stick or a server (.github/workflows/pages.yml: GitHub Pages)
+	.venv/bin/ebll site site
+
+slides: site  ## the same; each notebook's slides, to be shown in a browser, are in site/slides/
+
 handout: $(READY)  ## write student copies without solutions to handout/, for a course (NBGRADER=1: for nbgrader)
 	$(PY) -m notebooks.source.build --handout handout $(if $(NBGRADER),--nbgrader)
 
@@ -101,7 +106,7 @@ precomputed: $(READY)  ## run and pack the sweep that comes with the package; go
 	$(PY) -m benchmarks.precomputed
 
 clean:  ## remove .venv, .venv-peers, caches and build products; figures/ stays
-	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist handout ebll.egg-info
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist handout site ebll.egg-info
 	find ebll tests benchmarks notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 # Leaves the first Python that is new enough and can make environments in $found, or says in words why there is none.

@@ -21,6 +21,7 @@ LEVELS = [
     {"comparison", "widgets"},
     {"course", "reproduce", "sweeps"},
     {"paper"},
+    {"site"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -29,6 +30,7 @@ KEPT_TO = {
     "matplotlib": {"plots"}, "seaborn": {"plots"}, "click": {"cli", "reproduce"},
     "tqdm": {"cli", "reproduce"}, "ipywidgets": {"sweeps", "widgets"}, "anywidget": {"sweeps", "widgets"},
     "distributed": set(), "altair": {"widgets"}, "vl_convert": {"sweeps", "widgets"}, "pylab": set(),
+    "nbconvert": {"site"}, "bs4": {"site"},
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem not in ("__main__",) and path.parent != PACKAGE)
 MODULES += sorted(path for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))

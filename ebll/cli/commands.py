@@ -24,7 +24,7 @@ from ebll.cli.options import (
 )
 from ebll.config import RunConfig
 from ebll.data.catalog import TASKS, load_task, task_table
-from ebll.errors import OutputError, TrainingDiverged, check_choice, choose_device
+from ebll.errors import InputError, OutputError, TrainingDiverged, check_choice, choose_device
 from ebll.executors import default_workers, preload
 from ebll.files import prepare_folder, write_table
 from ebll.paper.plan import SEQUENCES, PaperSettings, units_of
@@ -324,6 +324,28 @@ def grade(folder: str, out: str, seconds: float, workers: int | None) -> None:
     click.echo(f"\n{len(rows)} answers are in {file}.")
 
 
+@click.command(epilog=examples("ebll site site", "ebll site public/course --source ../ebll"))
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.option("--source", type=click.Path(), default=".", metavar="DIR", help="Folder of the kit.  [default: this one]")
+def site(folder: str, source: str) -> None:
+    """Write the course as web pages: notebooks, documents, library.
+
+    They work from disk, from a stick and from any web server, without a network; open DIR/index.html. Nothing is run:
+    the notebooks are shown with the outputs that they are kept with. Needs pip install 'ebll[site]'.
+    """
+    try:
+        from ebll.site import build
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"`ebll site` needs the package {error.name}, which is not installed: pip install 'ebll[site]'."
+        ) from error
+    made = build(folder, source)
+    for note in made.notes:
+        click.echo(note, err=True)
+    size = sum(path.stat().st_size for path in made.folder.rglob("*") if path.is_file()) / 1e6
+    click.echo(f"{made.folder / 'index.html'}: {len(made.pages)} pages, {size:.0f} MB in all")
+
+
 PAPER = PaperSettings()
 
 
@@ -402,4 +424,4 @@ def tasks(as_csv: bool) -> None:
     click.echo("\nYour own images: give the path of a folder with one subfolder a class, such as ./leaves.")
 
 
-COMMANDS = (reproduce, run, sweep, export, grade, paper, tasks)
+COMMANDS = (reproduce, run, sweep, export, site, grade, paper, tasks)

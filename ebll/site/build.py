@@ -1,0 +1,189 @@
+"""Builds the site: which pages there are, what they share, and where their links lead."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+import nbformat
+from pygments.formatters import HtmlFormatter
+
+from ebll.errors import DataMissing, InputError, OutputError
+from ebll.files import prepare_folder, write_files
+from ebll.site import api
+from ebll.site.render import FRONT, LIVE, Page, from_markdown, from_notebook
+from ebll.site.slides import slides_of
+
+__all__ = ["Site", "build"]
+
+VENDOR = Path(__file__).with_name("vendor")
+REFERENCE = ("docs/equations.md", "docs/glossary.md")
+MORE = ("notebooks/README.md", "docs/*.md", "benchmarks/RESULTS.md")
+STYLES = (("xcode", ""), ("lightbulb", "screen and (prefers-color-scheme: dark)"))  # each colour has a contrast of 4.5
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was built: the folder, its pages, and a sentence for whatever could not be shown."""
+
+    folder: Path
+    pages: Sequence[Page]
+    notes: Sequence[str]
+
+
+def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> Site:
+    """Write the course as web pages that work from disk, from a stick and from any web server, without network.
+
+    folder   of the site; files of an older one are replaced, others stay
+    source   the folder of the kit, with notebooks/, docs/ and README.md
+    whole    with the library's pages and the sweep explorer's, which take half of the time
+    returns  `Site`; its notes name notebooks without outputs, and pictures and links that lead nowhere
+    raises   `DataMissing` where the kit's files are not in `source`; `InputError` for a notebook that cannot be read;
+             `OutputError` where the folder cannot be written
+    """
+    source, notes = Path(source).expanduser(), []
+    names = sorted(path.name for path in source.glob("notebooks/*.ipynb"))
+    if not names or not (source / "README.md").is_file():
+        raise DataMissing(
+            f"A site is made of README.md, notebooks/*.ipynb and docs/*.md, which are not all in {source.absolute()}. "
+            "Run `ebll site` in the folder of the kit, or name that folder with --source."
+        )
+    if Path(folder).expanduser().is_file():
+        raise OutputError(f"The site is written to a folder, and {folder} is a file. Name another folder.")
+    out = prepare_folder(folder)
+    notebooks = [Page(f"notebooks/{Path(name).stem}.html", f"notebooks/{name}", "Notebooks") for name in names]
+    index = Page("index.html", "README.md", "Start", title="Encoder Based Lifelong Learning")
+    modules = api.modules() if whole else {}
+    library = [Page("api/index.html", "ebll", "Reference")] if whole else []
+    library += [Page(f"api/{name}.html", f"ebll.{name}", "Library") for name in modules]
+    listed = [path.relative_to(source).as_posix() for pattern in MORE for path in sorted(source.glob(pattern))]
+    documents = [
+        Page(name.removesuffix(".md") + ".html", name, "Reference" if name in REFERENCE else "More")
+        for name in [*REFERENCE, *(name for name in listed if name not in REFERENCE)]
+        if name in listed
+    ]
+    pages = [index, *notebooks, *documents, *library]
+    places = {page.source: page.path for page in [*notebooks, *documents]}
+    live = {page for page, _ in LIVE.values()}
+    places |= {page: page for page in live if whole}
+    anchors: set[str] = set()
+    copied: set[str] = set()
+
+    def target(path: str, text: str) -> str | None:
+        if path in places:
+            return places[path]
+        if found := re.match(r"ebll/(\w+)(?:\.py|/.*)?$", path):
+            page = f"api/{found[1]}.html"
+            return f"{page}#{text}" if f"{page}#{text}" in anchors else page if found[1] in modules else ""
+        if path.startswith("..") or not (source / path).exists():
+            return "" if path in live else None
+        if (source / path).is_dir():
+            return ""
+        copied.add(path)
+        return path
+
+    for page, content in zip(library, api.contents(modules), strict=False):
+        page.fill(content, target, notes)
+        anchors.update(section["address"] for section in page.sections)
+    for page in notebooks:
+        page.fill(_cells(source, page, notes), target, notes)
+    for page in documents:
+        page.fill(from_markdown((source / page.source).read_text(encoding="utf-8")), target, notes)
+    index.fill(from_markdown(_start(source, notebooks)), target, notes)
+    files = {out / path: text for path, text in _framed(pages, notebooks).items()}
+    write_files(files | {out / path: (source / path).read_bytes() for path in sorted(copied)})
+    _assets(out / "assets", pages)
+    write_files({out / ".nojekyll": ""})  # else GitHub Pages leaves out what it takes for drafts
+    if whole:
+        from ebll.sweeps.page import export
+
+        export(out / "sweep.html")
+    return Site(out, pages, notes)
+
+
+def _framed(pages: Sequence[Page], notebooks: Sequence[Page]) -> dict[str, str]:
+    """path -> the whole HTML of a page."""
+    groups: dict[str, list[Page]] = {}
+    for page in pages:
+        groups.setdefault(page.group, []).append(page)
+    before = dict(zip((page.path for page in notebooks[1:]), notebooks, strict=False))
+    after = dict(zip((page.path for page in notebooks), notebooks[1:], strict=False))
+    frame = jinja2.Environment(loader=jinja2.FileSystemLoader(FRONT), autoescape=True, trim_blocks=True)
+    template, deck, made = frame.get_template("page.html.j2"), frame.get_template("slides.html.j2"), {}
+    for page in pages:
+        turn = {"before": before.get(page.path), "after": after.get(page.path)}
+        given = {"page": page, "groups": groups, "root": "../" * page.path.count("/"), "version": version("ebll")}
+        if page in notebooks:
+            turn["slides"] = page.path.replace("notebooks/", "slides/")
+            made[turn["slides"]] = deck.render(page=page, sections=slides_of(page.body))
+        made[page.path] = template.render(**given, **turn)
+    return made
+
+
+def _assets(folder: Path, pages: Sequence[Page]) -> None:
+    """Write what the pages share: style, scripts, the words for the search, and the vendored libraries."""
+    sections = [section for page in pages for section in page.sections]
+    words = json.dumps(sections, ensure_ascii=False, separators=(",", ":"))
+    write_files(
+        {folder / path.name: path.read_bytes() for path in FRONT.glob("*.[cj]s*")}
+        | {folder / "search.js": f"window.SEARCH = {words};\n"}  # a script, as pages from disk may not fetch
+        | {folder / "code.css": _colours()}
+        | {folder / path.relative_to(VENDOR): path.read_bytes() for path in sorted(VENDOR.rglob("*")) if path.is_file()}
+    )
+
+
+def _cells(source: Path, page: Page, notes: list[str]) -> str:
+    """HTML of a notebook; one without outputs says so."""
+    try:
+        notebook = nbformat.read(source / page.source, as_version=4)
+    except Exception as error:  # nbformat raises what its parts raise
+        raise InputError(
+            f"{page.source} is no notebook that can be read ({type(error).__name__}). Take the kit's own again, or "
+            "write it with `make notebooks`."
+        ) from error
+    if any(cell.get("outputs") for cell in notebook.cells):
+        return from_notebook(notebook, page.source)
+    notes.append(f"{page.source} is kept without outputs, so its page shows none: `make notebooks` runs it.")
+    told = '<p class="notice">This notebook was kept without outputs, so no figure is shown below.</p>'
+    return told + from_notebook(notebook, page.source)
+
+
+def _start(source: Path, notebooks: Sequence[Page]) -> str:
+    """The first page as Markdown: the README's first paragraph and diagram, and the table of the notebooks."""
+    readme = (source / "README.md").read_text(encoding="utf-8")
+    first = readme.partition("\n\n")[2].partition("\n\n")[0]
+    picture = re.search(r"<picture>.*?</picture>", readme, re.S)
+    path = source / "notebooks" / "README.md"
+    rows = re.findall(r"^\|.*\|$\n?", path.read_text(encoding="utf-8") if path.exists() else "", re.M)
+    table = []
+    for row in rows[: len(notebooks) + 2]:
+        for page in notebooks:
+            name = Path(page.source).name
+            row = row.replace(f"[`{name}`]({name})", f"[{page.name}]({page.source})")
+        table.append(row)
+    return "\n\n".join(
+        [
+            "# Encoder Based Lifelong Learning",
+            first,
+            picture[0] if picture else "",
+            "## The notebooks",
+            "Each page shows a notebook with the outputs that it is kept with. To run one, and to move its sliders, "
+            "open the kit in JupyterLab: `make lab`.",
+            "".join(table),
+        ]
+    )
+
+
+def _colours() -> str:
+    """The style sheet of highlighted code, light and dark."""
+    sheets = []
+    for style, medium in STYLES:
+        rules = HtmlFormatter(style=style, nobackground=True).get_style_defs(".highlight")
+        rules = "\n".join(line for line in rules.splitlines() if line.startswith(".highlight ."))
+        sheets.append(f"@media {medium} {{\n{rules}\n}}\n" if medium else f"{rules}\n")
+    return "".join(sheets)

@@ -1,0 +1,140 @@
+"""The site of this kit in a browser, from disk and without a network: mathematics, search, keys, words for the ear."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from ebll.site import build
+from tests.browser.conftest import ROOT
+
+SIZES = {"light": (1400, 1000), "dark": (1920, 1080), "phone": (360, 740)}
+LOOKED_AT = [  # each kind of page, and each size and scheme twice at least: axe takes seconds
+    ("index.html", "phone"), ("notebooks/00_first_look.html", "dark"), ("notebooks/00_first_look.html", "phone"),
+    ("notebooks/06_ewc_and_parameter_constraints.html", "light"), ("docs/equations.html", "light"),
+    ("docs/equations.html", "dark"), ("docs/glossary.html", "phone"), ("api/losses.html", "dark"),
+    ("slides/04_ebll.html", "light"), ("slides/04_ebll.html", "phone"),
+]  # fmt: skip
+# Without `preload`, which asks for style sheets in a way that pages from disk may not; and axe does not count a
+# formula (MathML) as the text of a table's heading.
+RULES = {"preload": False, "rules": {"empty-table-header": {"enabled": False}}}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("site"), ROOT).folder
+
+
+@pytest.fixture
+def visit(chromium, site):
+    """Open a page offline; nothing but files may be asked for, each has to be there, and no error may be said."""
+    visits = []
+
+    def open_(name, size="light", lacks="nothing"):
+        width, height = SIZES[size]
+        scheme = "light" if size == "light" else "dark"
+        shape = {"width": width, "height": height}
+        context = chromium.new_context(viewport=shape, offline=True, color_scheme=scheme)
+        context.set_default_timeout(15_000)
+        page, told = context.new_page(), []
+        page.on("console", lambda message: told.append(f"{message.text} {message.location['url']}"))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("requestfailed", lambda request: told.append(f"not there: {request.url}"))
+        page.on(
+            "request", lambda request: None if request.url.startswith(("file:", "data:")) else told.append(request.url)
+        )
+        visits.append((context, told, lacks))
+        page.goto((site / name).as_uri())
+        return page
+
+    yield open_
+    for context, told, lacks in visits:
+        context.close()
+        assert [words for words in told if lacks not in words] == []
+
+
+@pytest.mark.parametrize(("name", "size"), LOOKED_AT)
+def test_nothing_shuts_people_out_nothing_sticks_out_and_formulas_are_set(visit, name, size):
+    page = visit(name, size)
+    for folded in page.locator("main details:not([open]) > summary").all()[:3]:
+        folded.click()
+    page.evaluate("document.fonts.ready")
+    found = Axe().run(page, options=RULES).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator(".katex-error").count() == 0
+    if name == "docs/equations.html":
+        assert page.locator("main .katex").count() > 50
+        loaded = "[...document.fonts].some((font) => font.family === 'KaTeX_Math' && font.status === 'loaded')"
+        assert page.evaluate(loaded)
+    bare = """document.querySelectorAll("main :is(pre, code, .katex)").forEach((tag) => tag.remove());
+        document.querySelector("main").textContent.match(/.{0,20}[$].*/g)"""
+    assert page.evaluate(bare) is None, "every formula is set"
+
+
+def test_search_by_keys_finds_a_section_and_goes_there(visit):
+    page = visit("notebooks/05_long_sequences.html")
+    page.keyboard.press("/")
+    page.get_by_role("searchbox").press_sequentially("code_distance")
+    page.get_by_role("status").filter(has_text="sections").wait_for()
+    page.get_by_role("searchbox").fill("catastrophic forgetting")
+    shown = page.get_by_role("dialog").get_by_role("link").all_inner_texts()
+    assert any(text.startswith("Glossary") for text in shown)
+    assert [one["id"] for one in Axe().run(page, options=RULES).response["violations"]] == []
+    page.get_by_role("searchbox").fill("code_distance")
+    assert page.get_by_role("dialog").get_by_role("link").first.inner_text() == "ebll.losses: code_distance"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/api/losses.html#code_distance")
+    page.keyboard.press("/")
+    page.get_by_role("searchbox").fill("zzzz")
+    page.get_by_role("status").filter(has_text="zzzz").wait_for()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_without_its_index_the_search_says_so(visit, site):
+    page = visit("index.html", lacks="search.js")
+    kept = (site / "assets" / "search.js").read_bytes()
+    (site / "assets" / "search.js").unlink()
+    try:
+        page.get_by_role("button", name="Search").click()
+        page.get_by_role("status").filter(has_text="assets").wait_for()
+    finally:
+        (site / "assets" / "search.js").write_bytes(kept)
+
+
+def test_one_turns_pages_and_the_explorer_is_alive(visit):
+    page = visit("notebooks/06_ewc_and_parameter_constraints.html")
+    page.locator("[rel=next]").click()
+    page.get_by_role("link", name="Open this explorer").first.click()
+    page.locator(".plot[data-drawn]").wait_for()
+    assert page.get_by_role("slider").count() > 2
+
+
+def test_on_a_phone_the_contents_are_folded_and_on_paper_they_are_gone(visit):
+    page = visit("notebooks/00_first_look.html", "phone")
+    link = page.locator("#contents").get_by_role("link", name="05 Long task sequences")
+    assert not link.is_visible()
+    page.get_by_text("Contents", exact=True).click()
+    link.click()
+    page.wait_for_url("**/05_long_sequences.html")
+    page.emulate_media(media="print")
+    assert not page.locator("header, #contents, .turn").first.is_visible()
+    assert page.locator("main img").first.is_visible()
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(34, 34, 34)", "dark ink on paper"
+
+
+@pytest.mark.parametrize("name", ["04_ebll", "05_long_sequences", "09_what_forgetting_is_made_of"])
+def test_slides_turn_by_keys_and_hold_all_that_is_on_them(visit, name):
+    page = visit(f"slides/{name}.html", "dark")
+    page.locator(".reveal.ready").wait_for()
+    before = page.locator("section.present:not(.stack)").inner_text()
+    page.keyboard.press("Space")
+    page.wait_for_url(re.compile(r"#/(1|0/1)$"))
+    assert page.locator("section.present:not(.stack)").inner_text() != before
+    beyond = """[...document.querySelectorAll(".slides section section")].filter((slide) => {
+        slide.hidden = false;
+        slide.parentElement.style.display = slide.style.display = "block";
+        return slide.scrollHeight > 760 || slide.scrollWidth > 1280;
+    }).map((slide) => slide.textContent)"""
+    assert page.evaluate(beyond) == []
