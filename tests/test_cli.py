@@ -48,7 +48,7 @@ for line in ("run --alpha -1", "run --tasks mnits,letters", "paper --root x --me
 print(codes, found, {"torch", "pandas", "numpy", "matplotlib", "scipy"} & set(sys.modules))
 """
     out = python(code)
-    assert out.stdout.decode() == f"{[0] * 8 + [2] * 4} ['ewc', 'ebll', 'ebll-separate'] set()\n", out.stderr
+    assert out.stdout.decode() == f"{[0] * 9 + [2] * 4} ['ewc', 'ebll', 'ebll-separate'] set()\n", out.stderr
 
 
 def test_names_that_need_no_torch_are_those_of_what_they_stand_for():
