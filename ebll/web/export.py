@@ -84,7 +84,11 @@ def _setting(name: str, of: dict[str, Any]) -> dict[str, Any]:
     symbol = f" {of['symbol']}" if of["symbol"] else ""
     grid = CODE_SIZES if name == "code_size" else of["choices"] or GRIDS[name]
     label = "new task" if name == "new" else NAMES.get(name, name.replace("_", " "))
-    return {"label": f"{label}{symbol}", "doc": of["doc"], "default": of["default"], "grid": grid}
+    listed, rules = grid == CODE_SIZES or bool(of["choices"]), {rule: of[rule] for rule in ("low", "high", "above")}
+    if listed:
+        rules["high"] = 0  # infinity is not JSON
+    kind = {"listed": listed, "whole": isinstance(of["default"], int), **rules}
+    return {"label": f"{label}{symbol}", "doc": of["doc"], "default": of["default"], "grid": grid, **kind}
 
 
 def _look(style: Style) -> dict[str, Any]:
@@ -102,7 +106,7 @@ def write_page(path: str | Path) -> Path:
     """Write a page with the lab, module and data inside, that works from disk without a network; returns the file."""
     path = Path(path).expanduser()
     page = (HERE / "page.html").read_text(encoding="utf-8")
-    script = (HERE / "lab.js").read_text(encoding="utf-8").replace("export default { render };", "")
+    script = (HERE / "lab.js").read_text(encoding="utf-8").partition("\nexport default")[0]
     for name, text in {"version": version("ebll"), "data": _json(lab_data()), "script": script}.items():
         page = page.replace(f"{{{{{name}}}}}", text)
     write_text(page, path)

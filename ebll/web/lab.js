@@ -16,8 +16,9 @@
 /** @typedef {{task: number, distill?: number, code?: number}} Terms */
 /** @typedef {{method: string, step: number, total: number, distance: number, old: number, new: number} & Partial<Terms>} Row */
 /** @typedef {{new: string, alpha: number, distill_weight: number, temperature: number, learning_rate: number,
- *   code_size: number, epochs: number, seed: number}} Settings */
-/** @typedef {{label: string, doc: string, default: any, grid: any[]}} Setting */
+ *   code_size: number, epochs: number, seed: number} & Record<string, any>} Settings */
+/** @typedef {{label: string, doc: string, default: any, grid: any[], listed: boolean, whole: boolean, low: number,
+ *   high: number, above: boolean}} Setting */
 /** @typedef {{label: string, color: string, dash: number[]}} Look */
 /** @typedef {{version: string, side: number, old: string, batch_size: number, warmup_epochs: number, momentum: number,
  *   weight_decay: number, drop_at: number, settings: Record<string, Setting>, demonstration: Partial<Settings>,
@@ -64,18 +65,22 @@ function engine() {
     return y;
   }
 
-  /** out[r, :] += sum over j < count of a[r * step + j * stride] * b[j, :]; four j at a time.
+  /** out[r, :] += sum over j < count of a[r * step + j * stride] * b[j, :]; two rows and four j at a time.
    *  @param {Float64Array} out @param {number} rows @param {number} width @param {number} count
    *  @param {Float64Array} a @param {number} step @param {number} stride @param {Float64Array} b */
   function addProducts(out, rows, width, count, a, step, stride, b) {
     for (let j = 0; j < count; j += 4) {
-      const j1 = j + 1 < count, j2 = j + 2 < count, j3 = j + 3 < count;
-      const b0 = j * width, b1 = j1 ? b0 + width : b0, b2 = j2 ? b0 + 2 * width : b0, b3 = j3 ? b0 + 3 * width : b0;
-      for (let r = 0; r < rows; r++) {
-        const at = r * step + j * stride, to = r * width;
-        const a0 = a[at], a1 = j1 ? a[at + stride] : 0, a2 = j2 ? a[at + 2 * stride] : 0, a3 = j3 ? a[at + 3 * stride] : 0;
-        if (a0 === 0 && a1 === 0 && a2 === 0 && a3 === 0) continue;
-        for (let k = 0; k < width; k++) out[to + k] += a0 * b[b0 + k] + a1 * b[b1 + k] + a2 * b[b2 + k] + a3 * b[b3 + k];
+      const [b0, b1, b2, b3] = [0, 1, 2, 3].map((more) => min(j + more, count - 1) * width);
+      const of = (/** @type {number} */ r, /** @type {number} */ i) => (r < rows && i < count ? a[r * step + i * stride] : 0);
+      for (let r = 0; r < rows; r += 2) {
+        const u0 = of(r, j), u1 = of(r, j + 1), u2 = of(r, j + 2), u3 = of(r, j + 3);
+        const v0 = of(r + 1, j), v1 = of(r + 1, j + 1), v2 = of(r + 1, j + 2), v3 = of(r + 1, j + 3);
+        const to = r * width, next = to + width;
+        for (let k = 0; k < width; k++) {
+          const c0 = b[b0 + k], c1 = b[b1 + k], c2 = b[b2 + k], c3 = b[b3 + k];
+          out[to + k] += u0 * c0 + u1 * c1 + u2 * c2 + u3 * c3;
+          out[next + k] += v0 * c0 + v1 * c1 + v2 * c2 + v3 * c3;  // beyond the last row: nothing is written there
+        }
       }
     }
   }
@@ -447,3 +452,443 @@ function engine() {
 
   return { layer, linear, soften, crossEntropy, encode, codeDistance, objective, record, warmUp, train, orders, randoms, open, serve };
 }
+
+// ---- a task drawn by hand: four signs, a few examples each, moved and turned for more
+
+const PAD = 28, SIGNS = 4, EACH = { train: 200, held: 40 };
+
+/** @param {Uint8Array[][]} signs examples of each sign, PAD x PAD of 0 and 1 @param {number} side @returns {Task} */
+function drawnTask(signs, side) {
+  const random = engine().randoms(1), between = (/** @type {number} */ a, /** @type {number} */ b) => a + (b - a) * random();
+  const part = (/** @type {number} */ each) => {
+    const images = new Uint8Array(signs.length * each * side * side), labels = new Uint8Array(signs.length * each);
+    for (let i = 0; i < labels.length; i++) {
+      const label = i % signs.length, of = signs[label][Math.floor(i / signs.length) % signs[label].length];
+      const turn = between(-0.35, 0.35), zoom = between(0.85, 1.2), dx = between(-3, 3), dy = between(-3, 3);
+      const [cos, sin, middle, fine] = [Math.cos(turn) * zoom, Math.sin(turn) * zoom, (PAD - 1) / 2, 4];
+      for (let pixel = 0; pixel < side * side; pixel++) {
+        let ink = 0;
+        for (let sub = 0; sub < fine * fine; sub++) {
+          const x = ((pixel % side) + (sub % fine + 0.5) / fine) * PAD / side - 0.5 - middle - dx;
+          const y = (Math.floor(pixel / side) + (Math.floor(sub / fine) + 0.5) / fine) * PAD / side - 0.5 - middle - dy;
+          const column = Math.round(cos * x - sin * y + middle), row = Math.round(sin * x + cos * y + middle);
+          if (column >= 0 && column < PAD && row >= 0 && row < PAD) ink += of[row * PAD + column];
+        }
+        images[i * side * side + pixel] = Math.round(255 * ink / (fine * fine));
+      }
+      labels[i] = label;
+    }
+    return { images, labels };
+  };
+  const [train, held] = [part(EACH.train), part(EACH.held)], size = train.images.length;
+  const mean = train.images.reduce((sum, grey) => sum + grey, 0) / size / 255;
+  const std = Math.sqrt(train.images.reduce((sum, grey) => sum + (grey / 255 - mean) ** 2, 0) / size) || 1;
+  return { classes: signs.map((_, i) => `sign ${i + 1}`), mean, std, train, held };
+}
+
+/** Examples as text for an address, a bit a pixel, and back. @param {Uint8Array[][]} signs */
+function packed(signs) {
+  const one = (/** @type {Uint8Array} */ pixels) => {
+    const bytes = new Uint8Array(pixels.length / 8);
+    pixels.forEach((ink, i) => { bytes[i >> 3] |= ink << (i & 7); });
+    return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+  };
+  return signs.map((examples) => examples.map(one).join(".")).join("~");
+}
+/** @param {string} text @returns {Uint8Array[][]} */
+function unpacked(text) {
+  return text.split("~").map((examples) => examples.split(".").filter(Boolean).map((code) => {
+    const bytes = atob(code.replace(/-/g, "+").replace(/_/g, "/"));
+    return Uint8Array.from({ length: PAD * PAD }, (_, i) => (bytes.charCodeAt(i >> 3) >> (i & 7)) & 1);
+  }));
+}
+
+// ---- settings as a line of Python and as an address
+
+/** @param {Data} data @param {Settings} settings */
+function pythonLine(data, settings) {
+  const given = Object.entries(data.settings).filter(([name, known]) => settings[name] !== known.default);
+  const text = (/** @type {any} */ value) => (typeof value === "string" ? `"${value}"` : `${value}`);
+  return `ebll.web.run(${given.map(([name]) => `${name}=${text(settings[name])}`).join(", ")})`;
+}
+
+/** Name -> text of what a line such as 'ebll.web.run(new="mnist", alpha=1.0)', or just 'alpha=1.0', gives.
+ *  @param {string} line @returns {Record<string, string>} */
+function readLine(line) {
+  const inside = line.trim().replace(/^[\w.\s=]*\(([^()]*)\)$/, "$1").trim().replace(/,$/, "");
+  /** @type {Record<string, string>} */
+  const given = {};
+  for (const part of inside ? inside.split(",") : []) {
+    const found = /^\s*(\w+)\s*=\s*(?:"([\w-]+)"|'([\w-]+)'|([-+.\de]+))\s*$/.exec(part);
+    if (!found) throw new Error(`Paste a line such as ebll.web.run(new="mnist", alpha=1.0), or just alpha=1.0; got '${line.trim().slice(0, 80)}'.`);
+    given[found[1]] = found[2] ?? found[3] ?? found[4];
+  }
+  return given;
+}
+
+/** Settings with those given as text; what cannot be is a sentence in `wrong`, and stays as it was.
+ *  @param {Data} data @param {Settings} from @param {Record<string, string>} given */
+function applied(data, from, given) {
+  /** @type {[Settings, string[]]} */
+  const [settings, wrong] = [{ ...from }, []];
+  for (const [name, text] of Object.entries(given)) {
+    const known = Object.hasOwn(data.settings, name) ? data.settings[name] : null;
+    if (!known) {
+      wrong.push(`'${name}' is no setting of this page; there are ${Object.keys(data.settings).join(", ")}.`);
+      continue;
+    }
+    const value = /** @type {any} */ (typeof known.default === "string" ? text : text.trim() ? Number(text) : NaN);
+    const { listed, grid, whole, above, low, high, label } = known;
+    const fits = listed ? grid.includes(value) : value >= low && value <= high && !(above && value === low) && !(whole && value % 1);
+    const wanted = listed ? `one of ${grid.join(", ")}` : `a ${whole ? "whole " : ""}number ${above ? "above" : "from"} ${low} to ${high}`;
+    if (fits) settings[name] = value;
+    else wrong.push(`${label} must be ${wanted}; got '${text}'. It is still ${from[name]}.`);
+  }
+  return { settings, wrong };
+}
+
+// ---- the picture
+
+/** @param {string} tag @param {Record<string, any>} [with_] @param {...(Node | string)} children @returns {any} */
+function make(tag, with_ = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(with_)) {
+    if (name in node && !name.includes("-")) /** @type {any} */ (node)[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+/** @param {string} text */
+const escaped = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+/** @param {number | undefined} value */
+const short = (value) => (value === undefined ? "" : value === 0 ? "0" : Math.abs(value) < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(3))));
+/** @param {Look} look */
+const stroke = ({ color, dash }) => `class="line" style="--line: ${color}" stroke-dasharray="${dash.map((d) => 1.8 * d).join(" ")}"`;
+
+/** A line of a panel. @typedef {{look: Look, points: [number, number][], faint?: boolean}} Line */
+/** One panel as SVG. @param {string} title @param {Line[]} lines @param {number} total steps
+ *  @param {number | null} at where the scrubber is @param {boolean} percent */
+function panel(title, lines, total, at, percent) {
+  const [width, height, left, right, top, bottom] = [420, 216, 44, 8, 28, 34];
+  const values = lines.flatMap(({ points }) => points.map(([, y]) => y)).filter(Number.isFinite);
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const low = percent && values.length ? Math.max(0, Math.floor(least / 10) * 10) : 0;
+  const rough = ((percent ? 100 : values.length ? most : 1) - low) / 4 || 0.25, power = 10 ** Math.floor(Math.log10(rough));
+  const tick = [1, 2, 2.5, 5, 10].map((m) => m * power).find((one) => one >= rough) ?? rough;
+  const high = percent ? 100 : low + tick * Math.max(1, Math.ceil(((values.length ? most : 1) - low) / tick));
+  const x = (/** @type {number} */ step) => left + (width - left - right) * step / Math.max(1, total);
+  const y = (/** @type {number} */ value) => height - bottom - (height - top - bottom) * (value - low) / (high - low);
+  const ticks = [];
+  for (let value = low; value <= high * (1 + 1e-9); value += tick) ticks.push(value);
+  const words = lines.filter(({ points, faint }) => points.length && !faint)
+    .map(({ look, points }) => `${look.label}: ${short(points[0][1])} at first, ${short(points[points.length - 1][1])} at step ${points[points.length - 1][0]}`);
+  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(`${title}, over ${total} steps. ${words.join("; ") || "Nothing yet"}.`)}">
+<text x="0" y="14" class="title">${escaped(title)}</text>
+${ticks.map((value) => `<path class="grid" d="M${left} ${y(value)}H${width - right}"/><text x="${left - 6}" y="${y(value) + 4}" text-anchor="end">${short(value)}</text>`).join("")}
+${[0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * total)).map((step) => `<text x="${x(step)}" y="${height - bottom + 16}" text-anchor="middle">${step}</text>`).join("")}
+<text x="${(left + width - right) / 2}" y="${height - 3}" text-anchor="middle">step</text>
+${lines.map(({ look, points, faint }) => `<path ${stroke(look)} ${faint ? 'opacity="0.3"' : ""} d="${points.filter(([, value]) => Number.isFinite(value)).map(([step, value], i) => `${i ? "L" : "M"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join("")}"/>`).join("")}
+${at === null ? "" : `<path class="now" d="M${x(at)} ${top}V${height - bottom}"/>`}
+</svg>`;
+}
+
+const STYLE = `
+.ebll-lab { --ink: #222; --paper: #fff; --soft: #5a5a5a; --rule: #e4e4e4; --edge: #767676; --accent: #0173b2; color-scheme: light;
+  color: var(--ink); background: var(--paper); font: 15px/1.4 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; padding: 8px 12px; }
+.ebll-lab .line { stroke: var(--line); fill: none; stroke-width: 1.8; stroke-linejoin: round; }
+@media (prefers-color-scheme: dark) {
+  .ebll-lab { --ink: #eee; --paper: #1b1b1b; --soft: #b4b4b4; --rule: #3c3c3c; --edge: #8c8c8c; --accent: #5cb2e8; color-scheme: dark; }
+  .ebll-lab .line { stroke: color-mix(in srgb, var(--line) 60%, white); }
+}
+.ebll-lab :is(fieldset, details) { border: 1px solid var(--rule); border-radius: 4px; padding: 4px 10px 8px; margin: 8px 0; min-width: 0; }
+.ebll-lab legend, .ebll-lab summary { font-weight: 600; }
+.ebll-lab .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20em, 100%), 1fr)); gap: 2px 24px; }
+.ebll-lab .setting { display: grid; grid-template-columns: 10.5em minmax(4em, 1fr) 3.2em; gap: 8px; align-items: center; }
+.ebll-lab .setting select { grid-column: 2 / 4; }
+.ebll-lab input[type=range] { width: 100%; margin: 0; accent-color: var(--accent); }
+.ebll-lab :is(button, select, input[type=text]) { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--edge); border-radius: 4px; padding: 3px 10px; }
+.ebll-lab button[aria-pressed=true] { outline: 2px solid var(--accent); }
+.ebll-lab :focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
+.ebll-lab .row { display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; margin: 6px 0; }
+.ebll-lab .row > .wide { flex: 1 1 16em; min-width: 0; }
+.ebll-lab .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22em, 100%), 1fr)); gap: 8px 16px; }
+.ebll-lab svg { width: 100%; height: auto; } .ebll-lab svg text { fill: var(--soft); font-size: 12px; }
+.ebll-lab svg .title { fill: var(--ink); font-size: 13px; font-weight: 600; }
+.ebll-lab svg .grid { stroke: var(--rule); } .ebll-lab svg .now { stroke: var(--soft); stroke-dasharray: 2 2; }
+.ebll-lab table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.ebll-lab :is(th, td) { padding: 2px 10px 2px 0; text-align: right; border-bottom: 1px solid var(--rule); font-weight: normal; }
+.ebll-lab :is(th:first-child) { text-align: left; white-space: nowrap; } .ebll-lab table svg { width: 36px; height: 10px; }
+.ebll-lab .values { overflow-x: auto; } .ebll-lab caption { text-align: left; color: var(--soft); }
+.ebll-lab .wrong { border-left: 4px solid #c8405f; padding-left: 8px; } .ebll-lab .wrong:empty { display: none; }
+.ebll-lab canvas { background: #000; image-rendering: pixelated; border: 1px solid var(--edge); }
+.ebll-lab .pad { width: 196px; height: 196px; touch-action: none; } .ebll-lab .example { width: 42px; height: 42px; }
+`;
+
+// ---- the page
+
+/** @param {{model: any, el: HTMLElement}} given */
+function render({ model, el }) {
+  const given = model.get("data");
+  /** @type {Data} */
+  const data = typeof given === "string" ? JSON.parse(given) : given;
+  const names = Object.keys(data.settings), methods = Object.keys(data.methods);
+  const tuned = /** @type {Settings} */ (Object.fromEntries(names.map((name) => [name, data.settings[name].default])));
+  const demonstration = { ...tuned, ...data.demonstration };
+  let settings = demonstration, detail = "ebll", at = /** @type {number | null} */ (null), id = 0, held = false, total = 1;
+  /** @type {Uint8Array[][]} */
+  let signs = Array.from({ length: SIGNS }, () => []);
+  /** @type {Row[]} */
+  let rows = [], before = /** @type {Row[]} */ ([]);
+  let finished = false, saving = 0, frame = 0;
+
+  const say = make("p", { role: "status" }), wrong = make("p", { className: "wrong", role: "alert" });
+  const regime = make("p"), panels = make("div", { className: "panels" }), values = make("div", { className: "values", tabIndex: 0, role: "region", "aria-label": "Values at the step" });
+  const line = make("input", { type: "text", className: "wide", "aria-label": "The line of Python that does the same in the kit", spellcheck: false });
+  const scrubber = make("input", { type: "range", min: 0, className: "wide", "aria-label": "Step of the run to read" });
+  const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ onclick) => make("button", { type: "button", title, onclick }, text);
+
+  // The worker; where there may be none, the page computes in its place.
+  /** @type {any} */
+  let port;
+  function connect(inPage = false) {
+    let ready = false;
+    const failed = (/** @type {string} */ text) => {
+      if (inPage) return complain(`Nothing can be trained here: ${text}`);
+      port?.terminate?.();
+      complain(ready ? `The training stopped (${text}) and was begun again.` : "This browser allows no worker: the page trains by itself and answers later.");
+      connect(!ready);
+      start();
+    };
+    try {
+      if (inPage) {
+        const channel = new MessageChannel();
+        engine().serve(channel.port2);
+        port = channel.port1;
+      } else {
+        const url = URL.createObjectURL(new Blob([`(${engine})().serve(self)`], { type: "text/javascript" }));
+        port = new Worker(url);
+        port.onerror = (/** @type {ErrorEvent} */ event) => { event.preventDefault?.(); failed(event.message || "no reason was given"); };
+      }
+    } catch (error) { return failed(String(error)); }
+    port.onmessage = (/** @type {MessageEvent} */ { data: news }) => {
+      ready = true;
+      if (news.kind === "wrong") failed(news.text);
+      if (news.id !== id) return;
+      if (news.kind === "diverged") complain(`${data.methods[news.method].label} diverged at ${news.where}: its loss is not finite. Try a learning rate below ${settings.learning_rate}.`);
+      if (news.kind !== "rows") return;
+      rows.push(...news.rows);
+      if (news.rows.length) total = news.rows[0].total;
+      finished = news.done;
+      draw();
+    };
+    port.postMessage({ kind: "open", data });
+  }
+
+  const complain = (/** @type {string} */ text) => { wrong.textContent = text; };
+
+  /** Begin a run with the settings there are. */
+  function start(hold = false) {
+    if (rows.length) before = rows;
+    [rows, finished, held, at] = [[], false, hold, null];
+    const own = settings.new === "own" ? drawnTask(signs, data.side) : undefined;
+    port.postMessage({ kind: "run", id: ++id, settings, methods, own, held });
+    show();
+  }
+
+  /** @param {Partial<Settings>} changes */
+  function change(changes) {
+    const lacking = signs.findIndex((examples) => !examples.length);
+    if (changes.new === "own" && lacking >= 0) {
+      complain(`Draw at least one example of each of the ${SIGNS} signs first: sign ${lacking + 1} has none.`);
+      drawing.open = true;
+      return show();
+    }
+    complain("");
+    if (changes.new && changes.new !== settings.new) [rows, before] = [[], []];
+    settings = /** @type {Settings} */ ({ ...settings, ...changes });
+    start();
+  }
+
+  // Controls
+  /** @type {Record<string, () => void>} */
+  const shown = {};
+  const grid = names.map((name) => {
+    const { label, doc, grid } = data.settings[name], key = `ebll-${name}-${Math.random().toString(36).slice(2)}`;
+    const head = make("label", { htmlFor: key, title: doc }, label);
+    if (name === "new") {
+      const list = make("select", { id: key, title: doc, onchange: () => change({ new: list.value }) });
+      list.append(...grid.map((one) => make("option", { value: one }, one === "own" ? "your own four signs" : one)));
+      shown[name] = () => { list.value = settings.new; };
+      return make("div", { className: "setting" }, head, list);
+    }
+    const number = make("output", { htmlFor: key });
+    const slider = make("input", { type: "range", id: key, title: doc, min: 0, max: grid.length - 1, oninput: () => change({ [name]: grid[slider.value] }) });
+    shown[name] = () => {
+      const value = settings[name], distances = grid.map((one) => Math.abs(one - value));
+      slider.value = distances.indexOf(Math.min(...distances));
+      number.textContent = slider.ariaValueText = String(value);
+    };
+    return make("div", { className: "setting" }, head, slider, number);
+  });
+  const hold = (/** @type {boolean} */ on) => { held = on; port.postMessage({ kind: "hold", held }); show(); };
+  const play = button("Pause", "Hold the run, let it go on, or run again.", () => (finished ? start() : hold(!held)));
+  const step = button("Step", "One step of each method, measured, and hold there.", () => {
+    if (finished) return start(true);
+    hold(true);
+    port.postMessage({ kind: "step" });
+  });
+  const reset = button("Reset", "Back to step 0, and hold there.", () => start(true));
+  const asDemonstration = button("Demonstration setting", "Where the effect is large.", () => change({ ...demonstration, new: settings.new, seed: settings.seed }));
+  const asTuned = button("Tuned setting", "Chosen on validation images.", () => change({ ...tuned, new: settings.new, seed: settings.seed }));
+  const details = make("select", { "aria-label": "Method whose loss terms are drawn", onchange: () => { detail = details.value; show(); } },
+    ...methods.map((name) => make("option", { value: name }, data.methods[name].label)));
+  scrubber.oninput = () => { at = Number(scrubber.value) >= total ? null : Number(scrubber.value); show(); };
+  line.onchange = () => take(() => readLine(line.value));
+  const copy = button("Copy as Python", "Copy the line that does the same in the kit.", async () => {
+    try {
+      await navigator.clipboard.writeText(line.value);
+      say.textContent = "The line is on the clipboard.";
+    } catch {
+      line.select();
+      say.textContent = "The line is selected: copy it with the keyboard.";
+    }
+  });
+  /** @param {() => Record<string, string>} read */
+  function take(read) {
+    try {
+      const { settings: wanted, wrong: told } = applied(data, tuned, read());
+      if (told.length) throw new Error(told.join(" "));
+      change(wanted);
+    } catch (error) {
+      complain(/** @type {Error} */ (error).message);
+      show();
+    }
+  }
+
+  // The pad
+  const pixels = new Uint8Array(PAD * PAD), pen = { x: PAD / 2, y: PAD / 2, down: false };
+  const pad = make("canvas", { width: PAD, height: PAD, className: "pad", tabIndex: 0, role: "img",
+    "aria-label": "Drawing pad of 28 by 28 pixels. Draw with the mouse or a finger; or move the pen with the arrow keys, and lower or lift it with Space." });
+  const paint = (/** @type {any} */ canvas, /** @type {Uint8Array} */ from, cursor = false) => {
+    const context = canvas.getContext("2d"), image = context.createImageData(PAD, PAD);
+    from.forEach((ink, i) => image.data.set([ink * 255, ink * 255, ink * 255, 255], 4 * i));
+    if (cursor) image.data.set(pen.down ? [230, 120, 30, 255] : [60, 150, 220, 255], 4 * (PAD * Math.round(pen.y) + Math.round(pen.x)));
+    context.putImageData(image, 0, 0);
+  };
+  const ink = (/** @type {number} */ x, /** @type {number} */ y) => {
+    for (let i = 0; i < pixels.length; i++) if (Math.hypot((i % PAD) - x, Math.floor(i / PAD) - y) <= 1.3) pixels[i] = 1;
+  };
+  const toPad = (/** @type {PointerEvent} */ event) => {
+    const box = pad.getBoundingClientRect(), [x, y] = [(event.clientX - box.left) / box.width * PAD - 0.5, (event.clientY - box.top) / box.height * PAD - 0.5];
+    const parts = event.type === "pointerdown" ? 1 : Math.ceil(Math.hypot(x - pen.x, y - pen.y)) || 1, from = { ...pen };
+    for (let i = 1; i <= parts; i++) ink(from.x + (x - from.x) * i / parts, from.y + (y - from.y) * i / parts);
+    [pen.x, pen.y] = [x, y];
+    paint(pad, pixels);
+  };
+  pad.onpointerdown = (/** @type {PointerEvent} */ event) => { pad.setPointerCapture(event.pointerId); [pen.x, pen.y] = [0, 0]; toPad(event); };
+  pad.onpointermove = (/** @type {PointerEvent} */ event) => { if (event.buttons) toPad(event); };
+  pad.onkeydown = (/** @type {KeyboardEvent} */ event) => {
+    const [dx, dy] = /** @type {Record<string, number[]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] })[event.key] ?? [];
+    if (dx === undefined) return;
+    event.preventDefault();
+    if (event.key === " ") pen.down = !pen.down;
+    [pen.x, pen.y] = [pen.x + dx, pen.y + dy].map((value) => Math.min(PAD - 1, Math.max(0, Math.round(value))));
+    if (pen.down) ink(pen.x, pen.y);
+    paint(pad, pixels, true);
+  };
+  const wipe = () => { pixels.fill(0); pen.down = false; paint(pad, pixels); };
+  const examples = make("div"), drawing = make("details", {}, make("summary", {}, "Draw your own task"),
+    make("p", {}, `Four signs, a few examples each: draw one, and add it to its sign. They are moved, turned and resized to ${EACH.train} images each; the network learns them, and forgets the letters.`),
+    make("div", { className: "row" }, pad, examples),
+    make("div", { className: "row" }, button("Learn these signs", "Train with the signs as the new task.", () => change({ new: "own" })),
+      button("Wipe the pad", "Begin the drawing again.", wipe),
+      button("Remove all", "Remove all examples.", () => { signs = signs.map(() => []); if (settings.new === "own") change({ new: tuned.new }); else show(); })));
+  function showSigns() {
+    examples.replaceChildren(...signs.map((several, i) => make("div", { className: "row" },
+      button(`Add to sign ${i + 1} (${several.length})`, "Add the drawing as an example of this sign.", () => {
+        if (pixels.reduce((a, b) => a + b, 0) < 8) return complain("The pad is empty: draw a sign first.");
+        complain("");
+        several.push(pixels.slice());
+        wipe();
+        if (settings.new === "own") start(); else show();
+        examples.querySelectorAll("button")[i].focus();
+      }),
+      ...several.slice(-4).map((one) => { const small = make("canvas", { width: PAD, height: PAD, className: "example", role: "img", "aria-label": `An example of sign ${i + 1}` }); paint(small, one); return small; }))));
+  }
+
+  // What is shown
+  const draw = () => { frame ||= requestAnimationFrame(() => { frame = 0; drawNow(); }); };
+  function drawNow() {
+    const lines = (/** @type {"old" | "new" | "distance"} */ key, scale = 1) => [[before, true], [rows, false]].flatMap(([some, faint]) => methods.map((name) => ({
+      look: data.methods[name], faint: /** @type {boolean} */ (faint),
+      points: /** @type {Row[]} */ (some).filter((row) => row.method === name).map((row) => /** @type {[number, number]} */ ([row.step * total / row.total, scale * row[key]])),
+    })));
+    const weights = /** @type {Record<string, number>} */ ({ task: 1, distill: settings.distill_weight, code: settings.alpha });
+    const terms = Object.entries(data.terms).map(([name, look]) => ({ look, points: rows.filter((row) => row.method === detail && /** @type {any} */ (row)[name] !== undefined)
+      .map((row) => /** @type {[number, number]} */ ([row.step, weights[name] * /** @type {any} */ (row)[name]])) })).filter(({ points }) => points.length);
+    const task = settings.new === "own" ? "your signs" : settings.new;
+    panels.innerHTML = [panel(`Accuracy on ${data.old}, %`, lines("old", 100), total, at, true), panel(`Accuracy on ${task}, %`, lines("new", 100), total, at, true),
+      panel(`Feature distance on ${data.old}`, lines("distance"), total, at, false), panel(`Weighted loss terms of ${data.methods[detail].label}`, terms, total, at, false)].join("");
+    const last = rows.length ? rows[rows.length - 1].step : 0, where = at ?? last;
+    [scrubber.max, scrubber.value, scrubber.ariaValueText] = [total, where, `step ${where} of ${total}`];
+    const found = methods.map((name) => rows.filter((row) => row.method === name && row.step <= where).pop());
+    values.innerHTML = `<table><caption>Step ${where} of ${total}; held-out images; loss terms of the batch, before their weights</caption><thead><tr><th scope="col">method</th>${
+      [`${data.old}, %`, `${task}, %`, "distance", ...Object.values(data.terms).map(({ label }) => label)].map((head) => `<th scope="col">${escaped(head)}</th>`).join("")}</tr></thead><tbody>${
+      methods.map((name, i) => `<tr><th scope="row"><svg viewBox="0 0 36 10" aria-hidden="true"><path ${stroke(data.methods[name])} d="M0 5H36"/></svg> ${escaped(data.methods[name].label)}</th>${
+        (found[i] ? [(100 * found[i].old).toFixed(1), (100 * found[i].new).toFixed(1), ...[found[i].distance, found[i].task, found[i].distill, found[i].code].map(short)] : Array(6).fill(""))
+          .map((text) => `<td>${text}</td>`).join("")}</tr>`).join("")}</tbody></table>`;
+    play.textContent = finished ? "Run again" : held ? "Play" : "Pause";
+    if (finished) say.textContent = `${total} steps are done. Move a slider: the run before stays as faint lines.`;
+    else say.textContent = held ? `Held at step ${last}.` : "Training in this page.";
+  }
+  function show() {
+    for (const name of names) shown[name]();
+    line.value = pythonLine(data, settings);
+    details.value = detail;
+    const is = (/** @type {Settings} */ one) => names.every((name) => ["new", "seed"].includes(name) || settings[name] === one[name]);
+    asDemonstration.setAttribute("aria-pressed", is(demonstration));
+    asTuned.setAttribute("aria-pressed", is(tuned));
+    regime.textContent = is(demonstration) ? "A demonstration: weak distillation, larger steps and more epochs, chosen on validation images so that the effect is large in one run. It ranks no method."
+      : is(tuned) ? "The tuned setting: the weights were chosen on validation images, and the methods lie closer together." : "A setting of your own.";
+    showSigns();
+    draw();
+    clearTimeout(saving);
+    saving = window.setTimeout(() => { model.set("state", state()); model.save_changes(); }, 150);
+  }
+
+  // The address
+  function state() {
+    const text = new URLSearchParams(names.filter((name) => settings[name] !== demonstration[name]).map((name) => [name, String(settings[name])]));
+    if (detail !== "ebll") text.set("detail", detail);
+    if (at !== null) text.set("at", String(at));
+    if (signs.some((several) => several.length)) text.set("signs", packed(signs));
+    return text.toString();
+  }
+  function recall() {
+    const { signs: drawn = "", detail: chosen = detail, at: step, ...rest } = Object.fromEntries(new URLSearchParams(model.get("state") ?? ""));
+    const told = [];
+    try { if (drawn) signs = unpacked(drawn); } catch { told.push("The drawings in the address are damaged and were left out."); }
+    if (signs.length !== SIGNS) signs = Array.from({ length: SIGNS }, () => []);
+    if (methods.includes(chosen)) detail = chosen; else told.push(`'${chosen}' is none of the methods ${methods.join(", ")}.`);
+    const { settings: wanted, wrong: bad } = applied(data, demonstration, rest);
+    change(wanted);
+    if (Number(step) >= 0) at = Number(step);
+    if (told.length + bad.length) complain([wrong.textContent, ...told, ...bad].join(" "));
+  }
+
+  el.classList.add("ebll-lab");
+  el.append(make("style", {}, STYLE), regime, make("div", { className: "row" }, asDemonstration, asTuned),
+    make("fieldset", {}, make("legend", {}, "Settings"), make("div", { className: "settings" }, ...grid)),
+    make("div", { className: "row" }, play, step, reset, scrubber), say, wrong, panels,
+    make("label", { className: "row" }, "Loss terms of ", details), values,
+    make("div", { className: "row" }, line, copy), drawing);
+  wipe();
+  connect();
+  recall();
+  model.on?.("change:state", () => { if (model.get("state") !== state()) recall(); });
+  return () => { port.terminate?.(); clearTimeout(saving); cancelAnimationFrame(frame); };
+}
+
+export default { render, engine, pythonLine, readLine, applied, drawnTask, packed, unpacked };
