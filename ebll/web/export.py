@@ -21,6 +21,7 @@ from ebll.data import Split, Task
 from ebll.files import write_text
 from ebll.methods.ebll import fit_to_task
 from ebll.plots.style import METHODS as LOOKS, TERMS, Style
+from ebll.seeds import cpu_threads
 from ebll.settings import USUAL, AutoencoderSettings
 from ebll.widgets.controls import GRIDS, NAMES
 
@@ -39,7 +40,8 @@ def lab_data() -> dict[str, Any]:
     blob     the arrays one after the other, little-endian, by zlib, in base64
     tasks    classes, and mean and standard deviation of the training images' grey values in 0..1
     """
-    arrays = dict(_arrays())
+    with cpu_threads(1):  # their number decides the last bits
+        arrays = dict(_arrays())
     parts = [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values()]
     tasks = {name: small(name) for name in (FIRST, *NEW_TASKS)}
     return {

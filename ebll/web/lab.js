@@ -567,11 +567,14 @@ const short = (value) => (value === undefined ? "" : value === 0 ? "0" : Math.ab
 /** @param {Look} look */
 const stroke = ({ color, dash }) => `class="line" style="--line: ${color}" stroke-dasharray="${dash.map((d) => 1.8 * d).join(" ")}"`;
 
+/** @param {Look} look */
+const sample = (look) => `<svg viewBox="0 0 36 10" aria-hidden="true"><path ${stroke(look)} d="M0 5H36"/></svg>`;
+
 /** A line of a panel. @typedef {{look: Look, points: [number, number][], faint?: boolean}} Line */
 /** One panel as SVG. @param {string} title @param {Line[]} lines @param {number} total steps
  *  @param {number | null} at where the scrubber is @param {boolean} percent */
 function panel(title, lines, total, at, percent) {
-  const [width, height, left, right, top, bottom] = [420, 216, 44, 8, 28, 34];
+  const [width, height, left, right, top, bottom] = [420, 216, 44, 16, 28, 34];
   const values = lines.flatMap(({ points }) => points.map(([, y]) => y)).filter(Number.isFinite);
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const low = percent && values.length ? Math.max(0, Math.floor(least / 10) * 10) : 0;
@@ -613,7 +616,7 @@ const STYLE = `
 .ebll-lab :focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
 .ebll-lab .row { display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; margin: 6px 0; }
 .ebll-lab .row > .wide { flex: 1 1 16em; min-width: 0; }
-.ebll-lab .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22em, 100%), 1fr)); gap: 8px 16px; }
+.ebll-lab .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26em, 100%), 1fr)); gap: 8px 24px; }
 .ebll-lab svg { width: 100%; height: auto; } .ebll-lab svg text { fill: var(--soft); font-size: 12px; }
 .ebll-lab svg .title { fill: var(--ink); font-size: 13px; font-weight: 600; }
 .ebll-lab svg .grid { stroke: var(--rule); } .ebll-lab svg .now { stroke: var(--soft); stroke-dasharray: 2 2; }
@@ -833,11 +836,12 @@ function render({ model, el }) {
       panel(`Feature distance on ${data.old}`, lines("distance"), total, at, false), panel(`Weighted loss terms of ${data.methods[detail].label}`, terms, total, at, false)].join("");
     const last = rows.length ? rows[rows.length - 1].step : 0, where = at ?? last;
     [scrubber.max, scrubber.value, scrubber.ariaValueText] = [total, where, `step ${where} of ${total}`];
-    const found = methods.map((name) => rows.filter((row) => row.method === name && row.step <= where).pop());
-    values.innerHTML = `<table><caption>Step ${where} of ${total}; held-out images; loss terms of the batch, before their weights</caption><thead><tr><th scope="col">method</th>${
-      [`${data.old}, %`, `${task}, %`, "distance", ...Object.values(data.terms).map(({ label }) => label)].map((head) => `<th scope="col">${escaped(head)}</th>`).join("")}</tr></thead><tbody>${
-      methods.map((name, i) => `<tr><th scope="row"><svg viewBox="0 0 36 10" aria-hidden="true"><path ${stroke(data.methods[name])} d="M0 5H36"/></svg> ${escaped(data.methods[name].label)}</th>${
-        (found[i] ? [(100 * found[i].old).toFixed(1), (100 * found[i].new).toFixed(1), ...[found[i].distance, found[i].task, found[i].distill, found[i].code].map(short)] : Array(6).fill(""))
+    const found = methods.map((name) => Object.assign({}, ...rows.filter((row) => row.method === name && row.step <= where)));
+    values.innerHTML = `<table><caption>Step ${where} of ${total}; held-out images; loss terms of the last batch, before their weights</caption><thead><tr><th scope="col">method</th>${
+      [`${data.old}, %`, `${task}, %`, "distance"].map((head) => `<th scope="col">${escaped(head)}</th>`).join("")}${
+      Object.values(data.terms).map((look) => `<th scope="col">${sample(look)} ${escaped(look.label)}</th>`).join("")}</tr></thead><tbody>${
+      methods.map((name, i) => `<tr><th scope="row">${sample(data.methods[name])} ${escaped(data.methods[name].label)}</th>${
+        (found[i].method ? [(100 * found[i].old).toFixed(1), (100 * found[i].new).toFixed(1), ...[found[i].distance, found[i].task, found[i].distill, found[i].code].map(short)] : Array(6).fill(""))
           .map((text) => `<td>${text}</td>`).join("")}</tr>`).join("")}</tbody></table>`;
     play.textContent = finished ? "Run again" : held ? "Play" : "Pause";
     if (finished) say.textContent = `${total} steps are done. Move a slider: the run before stays as faint lines.`;

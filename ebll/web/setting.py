@@ -23,7 +23,19 @@ from ebll.recording import Recorder, Snapshot
 from ebll.settings import TrainSettings, as_in, setting
 from ebll.widgets.config import WidgetConfig
 
-__all__ = ["CODE_SIZES", "DEMONSTRATION", "FIRST", "METHODS", "NEW_TASKS", "SIDE", "WebConfig", "first", "run", "small", "small_net"]
+__all__ = [
+    "CODE_SIZES",
+    "DEMONSTRATION",
+    "FIRST",
+    "METHODS",
+    "NEW_TASKS",
+    "SIDE",
+    "WebConfig",
+    "first",
+    "run",
+    "small",
+    "small_net",
+]
 
 FIRST, NEW_TASKS, METHODS = "letters", ("mnist", "digits", "textures"), ("finetune", "lwf", "ebll", "ebll-separate")
 SIDE, LEVELS = 14, 16  # pixels, and grey values, which halve the file and leave the accuracies where they are
@@ -97,4 +109,3 @@ def run(config: str | WebConfig = "", *, log_every: int = 5, **settings: float |
     pair, starts = [small(FIRST), small(config.new)], {config.seed: first()}
     options = {"settings": base.train, "seeds": [config.seed], "log_every": log_every}
     return compare(pair, methods, net=small_net, starts=starts, **options)
-
