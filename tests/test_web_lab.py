@@ -148,7 +148,7 @@ def test_the_first_20_steps_are_those_of_the_kits_own_loop(node, name):
         images=images.reshape(200, -1).tolist(), labels=labels.tolist(),
         task={"mean": new.offset[0], "std": new.scale[0]},
         order=[torch.randperm(200, generator=stream).tolist() for _ in range(6)],
-        data={key: getattr(USUAL, key) for key in ("batch_size", "warmup_epochs", "momentum", "weight_decay", "drop_at")},
+        data={k: getattr(USUAL, k) for k in ("batch_size", "warmup_epochs", "momentum", "weight_decay", "drop_at")},
     )  # fmt: skip
     assert len(said["terms"]) == steps
     for ours, theirs in zip(said["terms"], expected, strict=True):

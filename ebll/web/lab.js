@@ -12,7 +12,8 @@
  *  @typedef {{F: Layer, T: [Layer, Layer], heads: [Layer, Layer], encoder: Weights}} Net */
 /** @typedef {{n: number, inputs: Float64Array, labels: Uint8Array, soft?: Float64Array, codes?: Float64Array}} Batch */
 /** @typedef {{images: Uint8Array, labels: Uint8Array}} Images */
-/** @typedef {{classes: string[], mean: number, std: number, train?: Images, held: Images}} Task */
+/** `key` tells drawn tasks apart. @typedef {{classes: string[], mean: number, std: number, key?: string, train?: Images,
+ *   held: Images}} Task */
 /** @typedef {{task: number, distill?: number, code?: number}} Terms */
 /** @typedef {{method: string, step: number, total: number, distance: number, old: number, new: number} & Partial<Terms>} Row */
 /** @typedef {{new: string, alpha: number, distill_weight: number, temperature: number, learning_rate: number,
@@ -343,8 +344,8 @@ function engine() {
   /** @param {Data} data @returns {Promise<(settings: Settings, method: string, own?: Task) => Generator<Row, void, boolean>>}
    *  a function that begins a run: told true, it measures at the next step, otherwise where it is due */
   async function open(data) {
-    const packed = Uint8Array.from(atob(data.blob), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const bytes = Uint8Array.from(atob(data.blob), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     const buffer = await new Response(stream).arrayBuffer();
     /** @type {Record<string, any>} */
     const arrays = {};
@@ -363,16 +364,14 @@ function engine() {
     const start = { F: weights("F"), T: weights("T"), head: weights("head") };
     /** @type {Map<string, any>} */
     const kept = new Map();
-    /** @template V @param {string} key @param {() => V} make @returns {V} */
-    const once = (key, make) => kept.get(key) ?? (kept.set(key, make()), kept.get(key));
+    /** @template V @param {string} key @param {() => V} compute @returns {V} */
+    const once = (key, compute) => kept.get(key) ?? (kept.set(key, compute()), kept.get(key));
     /** @param {string} name @param {"train" | "held"} part @param {Task} [own] */
-    const recorded = (name, part, own) => {
-      const make = () => record(start, own ?? data.tasks[name], /** @type {Images} */ ((own ?? { [part]: images(`${name}.${part}`) })[part]));
-      return own ? make() : once(`${name}.${part}`, make);
-    };
+    const recorded = (name, part, own) => once(`${name} ${part}`, () =>
+      record(start, own ?? data.tasks[name], /** @type {Images} */ (own ? own[part] : images(`${name}.${part}`))));
 
     return function* begin(settings, method, own) {
-      const { new: name, seed, learning_rate: rate } = settings, separate = method === "ebll-separate";
+      const { seed, learning_rate: rate } = settings, separate = method === "ebll-separate", name = own?.key ?? settings.new;
       const train_ = recorded(name, "train", own), heldNew = recorded(name, "held", own), heldOld = recorded(data.old, "held");
       const order = orders(train_.count, seed, max(settings.epochs, data.warmup_epochs));
       const classes = (own ?? data.tasks[name]).classes.length;
@@ -382,7 +381,7 @@ function engine() {
         warmUp(data, net, method, train_, settings, order);
         return { T, head };
       };
-      const { T, head } = own ? warm() : once(`${name} ${seed} ${rate} ${separate}`, warm);
+      const { T, head } = once(`${name} ${seed} ${rate} ${separate}`, warm);
       const operator = layer(start.T);
       /** @type {Net} */
       const net = {
@@ -391,7 +390,7 @@ function engine() {
       };
       let asked = true;
       for (const { step, total, terms } of train(data, net, method, train_, settings, order.slice(0, settings.epochs))) {
-        if (terms && !Object.values(terms).every(Number.isFinite)) throw new Error(`step ${step} of ${total}`);
+        if (terms && !Object.values(terms).every(Number.isFinite)) throw Object.assign(new Error(`step ${step} of ${total}`), { diverged: true });
         const every = max(1, round(total / 24)), early = step < every && (step & (step - 1)) === 0;
         if (!asked && step < total && step % every && !early) {
           asked = yield /** @type {Row} */ (/** @type {unknown} */ (null));
@@ -420,8 +419,10 @@ function engine() {
           if (done) runs.delete(method);
           else if (value) rows.push(value);
         } catch (error) {
+          const { diverged, message } = /** @type {any} */ (error);
+          if (!diverged) throw error;
           runs.delete(method);
-          port.postMessage({ kind: "diverged", id, method, where: /** @type {Error} */ (error).message });
+          port.postMessage({ kind: "diverged", id, method, where: message });
         }
       }
       return rows;
@@ -434,10 +435,13 @@ function engine() {
       if (runs.size) bell.port2.postMessage(0);
     };
     port.onmessage = async (/** @type {{data: any}} */ { data: { kind, id, settings, methods, own, data, held } }) => {
-      if (kind === "open") lab = open(data);
-      if (kind === "open") lab.catch((error) => port.postMessage({ kind: "wrong", text: String(error) }));
+      if (kind === "open") {
+        lab = open(data);
+        lab.catch((error) => port.postMessage({ kind: "wrong", text: String(error) }));
+        return;
+      }
+      const begin = await lab;
       if (kind === "run") {
-        const begin = await lab;
         /** @type {[string, any][]} */
         const runs = methods.map((/** @type {string} */ method) => [method, begin(settings, method, own)]);
         job = { id, runs: new Map(runs), held };
@@ -483,7 +487,7 @@ function drawnTask(signs, side) {
   const [train, held] = [part(EACH.train), part(EACH.held)], size = train.images.length;
   const mean = train.images.reduce((sum, grey) => sum + grey, 0) / size / 255;
   const std = Math.sqrt(train.images.reduce((sum, grey) => sum + (grey / 255 - mean) ** 2, 0) / size) || 1;
-  return { classes: signs.map((_, i) => `sign ${i + 1}`), mean, std, train, held };
+  return { classes: signs.map((_, i) => `sign ${i + 1}`), key: packed(signs), mean, std, train, held };
 }
 
 /** Examples as text for an address, a bit a pixel, and back. @param {Uint8Array[][]} signs */
@@ -499,6 +503,7 @@ function packed(signs) {
 function unpacked(text) {
   return text.split("~").map((examples) => examples.split(".").filter(Boolean).map((code) => {
     const bytes = atob(code.replace(/-/g, "+").replace(/_/g, "/"));
+    if (8 * bytes.length !== PAD * PAD) throw new Error("not a drawing");
     return Uint8Array.from({ length: PAD * PAD }, (_, i) => (bytes.charCodeAt(i >> 3) >> (i & 7)) & 1);
   }));
 }
@@ -644,7 +649,7 @@ function render({ model, el }) {
   let signs = Array.from({ length: SIGNS }, () => []);
   /** @type {Row[]} */
   let rows = [], before = /** @type {Row[]} */ ([]);
-  let finished = false, saving = 0, frame = 0;
+  let finished = false, saving = 0, frame = 0, drawn = /** @type {Task | undefined} */ (undefined);
 
   const say = make("p", { role: "status" }), wrong = make("p", { className: "wrong", role: "alert" });
   const regime = make("p"), panels = make("div", { className: "panels" }), values = make("div", { className: "values", tabIndex: 0, role: "region", "aria-label": "Values at the step" });
@@ -654,11 +659,11 @@ function render({ model, el }) {
 
   // The worker; where there may be none, the page computes in its place.
   /** @type {any} */
-  let port;
+  let port, deaths = 0;
   function connect(inPage = false) {
     let ready = false;
     const failed = (/** @type {string} */ text) => {
-      if (inPage) return complain(`Nothing can be trained here: ${text}`);
+      if (inPage || ++deaths > 3) return complain(`Nothing can be trained here: ${text}. Reload the page, or try another browser.`);
       port?.terminate?.();
       complain(ready ? `The training stopped (${text}) and was begun again.` : "This browser allows no worker: the page trains by itself and answers later.");
       connect(!ready);
@@ -677,7 +682,7 @@ function render({ model, el }) {
     } catch (error) { return failed(String(error)); }
     port.onmessage = (/** @type {MessageEvent} */ { data: news }) => {
       ready = true;
-      if (news.kind === "wrong") failed(news.text);
+      if (news.kind === "wrong") complain(`Nothing can be trained here: ${news.text}. Reload the page, or try another browser.`);
       if (news.id !== id) return;
       if (news.kind === "diverged") complain(`${data.methods[news.method].label} diverged at ${news.where}: its loss is not finite. Try a learning rate below ${settings.learning_rate}.`);
       if (news.kind !== "rows") return;
@@ -695,7 +700,8 @@ function render({ model, el }) {
   function start(hold = false) {
     if (rows.length) before = rows;
     [rows, finished, held, at] = [[], false, hold, null];
-    const own = settings.new === "own" ? drawnTask(signs, data.side) : undefined;
+    if (settings.new === "own" && drawn?.key !== packed(signs)) drawn = drawnTask(signs, data.side);
+    const own = settings.new === "own" ? drawn : undefined;
     port.postMessage({ kind: "run", id: ++id, settings, methods, own, held });
     show();
   }
@@ -717,7 +723,7 @@ function render({ model, el }) {
   // Controls
   /** @type {Record<string, () => void>} */
   const shown = {};
-  const grid = names.map((name) => {
+  const controls = names.map((name) => {
     const { label, doc, grid } = data.settings[name], key = `ebll-${name}-${Math.random().toString(36).slice(2)}`;
     const head = make("label", { htmlFor: key, title: doc }, label);
     if (name === "new") {
@@ -834,7 +840,7 @@ function render({ model, el }) {
     const task = settings.new === "own" ? "your signs" : settings.new;
     panels.innerHTML = [panel(`Accuracy on ${data.old}, %`, lines("old", 100), total, at, true), panel(`Accuracy on ${task}, %`, lines("new", 100), total, at, true),
       panel(`Feature distance on ${data.old}`, lines("distance"), total, at, false), panel(`Weighted loss terms of ${data.methods[detail].label}`, terms, total, at, false)].join("");
-    const last = rows.length ? rows[rows.length - 1].step : 0, where = at ?? last;
+    const last = rows.length ? rows[rows.length - 1].step : 0, where = Math.min(at ?? last, total);
     [scrubber.max, scrubber.value, scrubber.ariaValueText] = [total, where, `step ${where} of ${total}`];
     const found = methods.map((name) => Object.assign({}, ...rows.filter((row) => row.method === name && row.step <= where)));
     values.innerHTML = `<table><caption>Step ${where} of ${total}; held-out images; loss terms of the last batch, before their weights</caption><thead><tr><th scope="col">method</th>${
@@ -871,27 +877,30 @@ function render({ model, el }) {
     return text.toString();
   }
   function recall() {
-    const { signs: drawn = "", detail: chosen = detail, at: step, ...rest } = Object.fromEntries(new URLSearchParams(model.get("state") ?? ""));
-    const told = [];
-    try { if (drawn) signs = unpacked(drawn); } catch { told.push("The drawings in the address are damaged and were left out."); }
-    if (signs.length !== SIGNS) signs = Array.from({ length: SIGNS }, () => []);
+    const { signs: code = "", detail: chosen = detail, at: place, ...rest } = Object.fromEntries(new URLSearchParams(model.get("state") ?? ""));
+    const told = wrong.textContent ? [wrong.textContent] : [];  // that there is no worker, say
+    try {
+      const found = code ? unpacked(code) : signs;
+      if (found.length !== SIGNS) throw new Error("not four signs");
+      signs = found;
+    } catch { told.push("The drawings in the address are damaged and were left out."); }
     if (methods.includes(chosen)) detail = chosen; else told.push(`'${chosen}' is none of the methods ${methods.join(", ")}.`);
     const { settings: wanted, wrong: bad } = applied(data, demonstration, rest);
     change(wanted);
-    if (Number(step) >= 0) at = Number(step);
-    if (told.length + bad.length) complain([wrong.textContent, ...told, ...bad].join(" "));
+    if (Number(place) >= 0) at = Number(place);
+    if (told.length + bad.length) complain([...told, wrong.textContent, ...bad].filter(Boolean).join(" "));
   }
 
   el.classList.add("ebll-lab");
   el.append(make("style", {}, STYLE), regime, make("div", { className: "row" }, asDemonstration, asTuned),
-    make("fieldset", {}, make("legend", {}, "Settings"), make("div", { className: "settings" }, ...grid)),
+    make("fieldset", {}, make("legend", {}, "Settings"), make("div", { className: "settings" }, ...controls)),
     make("div", { className: "row" }, play, step, reset, scrubber), say, wrong, panels,
     make("label", { className: "row" }, "Loss terms of ", details), values,
     make("div", { className: "row" }, line, copy), drawing);
   wipe();
   connect();
   recall();
-  model.on?.("change:state", () => { if (model.get("state") !== state()) recall(); });
+  model.on?.("change:state", () => { if (model.get("state") !== state()) { complain(""); recall(); } });
   return () => { port.terminate?.(); clearTimeout(saving); cancelAnimationFrame(frame); };
 }
 

@@ -6,6 +6,7 @@ run('new="mnist", alpha=1.0').curves      # the line that the page shows
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,8 @@ from torch.nn import functional
 from ebll.comparison import Comparison, compare
 from ebll.config import NEW_TASK_IMAGES, RunConfig
 from ebll.data import Task
-from ebll.data.task import SPLITS
 from ebll.data.catalog import load_cut
+from ebll.data.task import SPLITS
 from ebll.errors import InputError
 from ebll.protocol import learn_first
 from ebll.recording import Recorder, Snapshot
@@ -89,10 +90,13 @@ def first() -> Snapshot:
     return learn_first([small(FIRST)], net=small_net, settings=LEARNED, recorder=Recorder(log_every=0))
 
 
-def run(config: str | WebConfig = "", *, log_every: int = 5, **settings: float | str) -> Comparison:
+def run(
+    config: str | WebConfig = "", *, methods: Iterable[str] = METHODS, log_every: int = 5, **settings: float | str
+) -> Comparison:
     """Learn the page's new task with fine-tuning, LwF and both forms of EBLL, from the page's first network.
 
     config    a `WebConfig`, or a line such as the page shows
+    methods   of the kit by name
     settings  of `WebConfig` by name
     returns   their tables; they differ from the page's as seeds do, since the page has random numbers of its own and
               its encoders are those of seed 0
@@ -105,7 +109,7 @@ def run(config: str | WebConfig = "", *, log_every: int = 5, **settings: float |
         temperature=config.temperature, code_size=config.code_size, learning_rate=config.learning_rate,
         epochs=config.epochs, seed=config.seed,
     )  # fmt: skip
-    methods = {name: base.replace(method=name).made_method() for name in METHODS}
+    named = {name: base.replace(method=name).made_method() for name in methods}
     pair, starts = [small(FIRST), small(config.new)], {config.seed: first()}
     options = {"settings": base.train, "seeds": [config.seed], "log_every": log_every}
-    return compare(pair, methods, net=small_net, starts=starts, **options)
+    return compare(pair, named, net=small_net, starts=starts, **options)
