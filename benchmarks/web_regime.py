@@ -1,6 +1,8 @@
 """The two settings of the lab in the page, found on validation images: the tuned one, and that of the demonstration.
 
 python -m benchmarks.web_regime     # writes docs/web-regime.csv and the section "settings" of docs/web.md
+
+Runs that the file has are not made again: delete it after a change of what is trained.
 """
 
 from __future__ import annotations
@@ -45,14 +47,16 @@ Written by `python -m benchmarks.web_regime`; every run is a row of `web-regime.
 images, in %. Settings were chosen on the seeds {chosen}; the tables are of the seeds {reported}, by which nothing was
 chosen, mean over the three new tasks, ± half of the 95 % t-interval over the seeds.
 
-**Tuned**: {tuned}. First learning rate and distillation weight with the best mean of old and new accuracy of LwF over
-the new tasks, then alpha with the best mean of both forms of EBLL. Candidates: {tried}.
+**Tuned**: {tuned}. First learning rate and distillation weight with the best mean
+of old and new accuracy of LwF over the new tasks, then alpha with the best mean of both forms of EBLL. Candidates:
+{tried}.
 
 {tuned_table}
 
-**Demonstration**, which ranks nothing: {shown}. The setting with the largest score. The score is the smallest
-gap in points of the old task, over the new tasks, between fine-tuning and LwF, and between LwF and each form of EBLL;
-the methods' means on the new tasks lie within {cost:g} points. Candidates: {tried_shown}.
+**Demonstration**, which ranks nothing: {shown}.
+The setting with the largest score. The score is the smallest gap in points of the old task, over the new tasks, between
+fine-tuning and LwF, and between LwF and each form of EBLL; the methods' means on the new tasks lie within {cost:g}
+points. Candidates: {tried_shown}.
 
 {shown_table}
 """

@@ -557,6 +557,7 @@ function applied(data, from, given) {
 /** @param {string} tag @param {Record<string, any>} [with_] @param {...(Node | string)} children @returns {any} */
 function make(tag, with_ = {}, ...children) {
   const node = document.createElement(tag);
+  node.setAttribute("data-lm-suppress-shortcuts", "true");  // or JupyterLab takes the arrow keys of a slider
   for (const [name, value] of Object.entries(with_)) {
     if (name in node && !name.includes("-")) /** @type {any} */ (node)[name] = value;
     else node.setAttribute(name, value);
@@ -630,6 +631,7 @@ const STYLE = `
 .ebll-lab :is(th:first-child) { text-align: left; white-space: nowrap; } .ebll-lab table svg { width: 36px; height: 10px; }
 .ebll-lab .values { overflow-x: auto; } .ebll-lab caption { text-align: left; color: var(--soft); }
 .ebll-lab .wrong { border-left: 4px solid #c8405f; padding-left: 8px; } .ebll-lab .wrong:empty { display: none; }
+.ebll-lab details .row { align-items: flex-start; min-height: 46px; }
 .ebll-lab canvas { background: #000; image-rendering: pixelated; border: 1px solid var(--edge); }
 .ebll-lab .pad { width: 196px; height: 196px; touch-action: none; } .ebll-lab .example { width: 42px; height: 42px; }
 `;

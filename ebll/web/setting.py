@@ -41,19 +41,22 @@ __all__ = [
 FIRST, NEW_TASKS, METHODS = "letters", ("mnist", "digits", "textures"), ("finetune", "lwf", "ebll", "ebll-separate")
 SIDE, LEVELS = 14, 16  # pixels, and grey values, which halve the file and leave the accuracies where they are
 CODE_SIZES = (4, 8, 16, 32)
-DEMONSTRATION = {"alpha": 3.0, "distill_weight": 0.3, "learning_rate": 0.05, "epochs": 12}
+DEMONSTRATION = {"learning_rate": 0.05, "epochs": 12, "distill_weight": 0.1, "alpha": 10.0}
 """Where the page opens: an effect large enough to be seen in one run (`python -m benchmarks.web_regime`)."""
 LEARNED = TrainSettings(first_epochs=16, learning_rate=0.05)  # the first task
 
 
 @dataclass(frozen=True)
 class WebConfig(WidgetConfig):
-    """The settings of the lab in the page; `ebll.web.run` does with them in the kit what the page does."""
+    """The settings of the lab in the page; `ebll.web.run` does with them in the kit what the page does.
+
+    The defaults are the tuned setting (`python -m benchmarks.web_regime`).
+    """
 
     call, widget = "ebll.web.run", "lab"
 
     new: str = setting("textures", "Task that is learned second.", choices=(*NEW_TASKS, "own"))
-    alpha: float = as_in(RunConfig, "alpha", high=1e6)
+    alpha: float = as_in(RunConfig, "alpha", 30.0, high=1e6)
     distill_weight: float = as_in(RunConfig, "distill_weight", high=1e6)
     temperature: float = as_in(RunConfig, "temperature", high=1e3)
     learning_rate: float = as_in(RunConfig, "learning_rate", high=1e3)

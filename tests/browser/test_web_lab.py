@@ -5,6 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 import ebll
 from ebll.web import WebConfig
+from tests.browser import lab
 
 DONE = "document.querySelector('[role=status]').textContent.includes('are done')"
 
@@ -68,13 +69,13 @@ def test_a_moved_slider_trains_again_and_the_address_and_the_line_follow(visit):
     page.get_by_label("alpha α").focus()
     for _ in range(4):
         page.keyboard.press("ArrowRight")
-    page.wait_for_function("location.hash.includes('alpha=30')")
+    page.wait_for_function("location.hash.includes('alpha=100')")
     page.wait_for_function(DONE)
     after = numbers(page)
     assert after["Fine-tuning"] == before["Fine-tuning"]  # the same seed, and alpha is nothing to it
     assert after["EBLL"][2] < before["EBLL"][2]
     line = page.get_by_label("The line of Python").input_value()
-    assert WebConfig.read(line).alpha == 30
+    assert WebConfig.read(line).alpha == 100
     page.get_by_label("The line of Python").fill(WebConfig(new="digits", epochs=2, seed=3).line())
     page.keyboard.press("Enter")
     page.wait_for_function("location.hash.includes('digits') && location.hash.includes('seed=3')")
@@ -160,7 +161,7 @@ def test_a_run_that_diverges_is_told_and_the_page_goes_on(visit):
 @pytest.mark.parametrize(
     ("script", "told"),
     [("window.Worker = function () { throw new Error('no'); };", "allows no worker"),
-     ("const W = Worker; window.Worker = class extends W { constructor(url) { super(url); window.last = this; } };", "")],
+     ("window.Worker = class extends Worker { constructor(url) { super(url); window.last = this; } };", "")],
 )  # fmt: skip
 def test_without_a_worker_and_after_one_has_died_it_trains(visit, script, told):
     page = visit(script=script)
@@ -170,3 +171,31 @@ def test_without_a_worker_and_after_one_has_died_it_trains(visit, script, told):
         page.evaluate("last.terminate(); last.dispatchEvent(new ErrorEvent('error', { message: 'out of memory' }))")
         page.wait_for_function("document.querySelector('.wrong').textContent.includes('out of memory')")
         page.wait_for_function(DONE)
+
+
+NOTEBOOK = """
+import pathlib, anywidget, traitlets, ebll
+
+class Lab(anywidget.AnyWidget):
+    _esm = (pathlib.Path(ebll.web.__file__).parent / "lab.js").read_text(encoding="utf-8")
+    data = traitlets.Dict().tag(sync=True)
+    state = traitlets.Unicode("epochs=2").tag(sync=True)
+
+shown = Lab(data=ebll.web.lab_data())
+shown
+"""
+
+
+def test_the_same_module_runs_in_a_notebook_through_anywidget(opened, folder):
+    lab.write_notebook(folder / "web.ipynb", NOTEBOOK, "print(shown.state)")
+    book = opened("web.ipynb")
+    book.run_all()
+    book.page.wait_for_function(
+        "[...document.querySelectorAll('.ebll-lab [role=status]')].some(e => e.textContent.includes('are done'))"
+    )
+    book.page.locator(".ebll-lab").get_by_label("seed").focus()
+    book.page.keyboard.press("ArrowRight")
+    book.page.wait_for_timeout(1000)
+    book.page.locator(".jp-CodeCell .cm-content").nth(1).click()
+    book.page.keyboard.press("Shift+Enter")
+    book.page.get_by_text("epochs=2&seed=1").wait_for()
