@@ -25,12 +25,11 @@ from ebll.seeds import cpu_threads
 from ebll.settings import USUAL, AutoencoderSettings
 from ebll.widgets.controls import GRIDS, NAMES
 
-from .setting import CODE_SIZES, DEMONSTRATION, FIRST, METHODS, NEW_TASKS, SIDE, WebConfig, first, small
+from .setting import CODE_SIZES, DEMONSTRATION, FIRST, HELD, METHODS, NEW_TASKS, SIDE, WebConfig, first, small
 
 __all__ = ["lab_data", "write_data", "write_page"]
 
 HERE = Path(__file__).parent
-HELD = 260  # held-out images a task at most, for the curves: what is measured waits for them
 
 
 def lab_data() -> dict[str, Any]:

@@ -29,6 +29,7 @@
 function engine() {
   "use strict";
   const { min, max, exp, log, sqrt, round } = Math;
+  const DISTILLS = ["lwf", "ebll"], CODES = ["ebll", "ebll-separate"];
 
   // ---- layers. Matrices lie row by row; a weight has a row an output, as in torch.
 
@@ -169,7 +170,7 @@ function engine() {
     const terms = { task };
     backWeights(head, hidden, n, dLogits);
     backInputs(head, n, dLogits, dHidden);
-    if (soft && (method === "lwf" || method === "ebll")) {
+    if (soft && DISTILLS.includes(method)) {
       const [value, gradient] = crossEntropy(linear(hidden, n, before), n, soft, settings.temperature);
       for (let i = 0; i < gradient.length; i++) gradient[i] *= settings.distill_weight;
       terms.distill = value;
@@ -178,7 +179,7 @@ function engine() {
     }
     backWeights(T, features, n, backRelu(dHidden, hidden));
     backInputs(T, n, dHidden, dFeatures);
-    if (codes && (method === "ebll" || method === "ebll-separate")) {
+    if (codes && CODES.includes(method)) {
       const [value, gradient] = codeDistance(encode(features, n, encoder), codes, n);
       for (let i = 0; i < gradient.length; i++) gradient[i] *= settings.alpha;
       terms.code = value;
@@ -198,7 +199,7 @@ function engine() {
   /** The layers that get a gradient: no other moves, not even by weight decay.
    *  @param {Net} net @param {string} method */
   function trainedLayers({ F, T, heads }, method) {
-    return method === "lwf" || method === "ebll" ? [F, T[1], heads[1], heads[0]] : [F, T[1], heads[1]];
+    return DISTILLS.includes(method) ? [F, T[1], heads[1], heads[0]] : [F, T[1], heads[1]];
   }
 
   /** A step of SGD as torch's: g += decay * w, m = momentum * m + g, w -= rate * m.
@@ -302,12 +303,13 @@ function engine() {
    *  @param {Settings} settings @param {Uint32Array[]} order
    *  @returns {Generator<{step: number, total: number, terms: Terms | null}, void, void>} */
   function* train(data, net, method, { inputs, labels, count, features, oldLogits }, settings, order) {
-    const soft = soften(oldLogits, count, settings.temperature), codes = encode(features, count, net.encoder);
+    const soft = DISTILLS.includes(method) ? soften(oldLogits, count, settings.temperature) : null;
+    const codes = CODES.includes(method) ? encode(features, count, net.encoder) : null;
     const widths = [net.F.inputs, net.heads[0].outputs, net.encoder.outputs];
     for (const { step, total, rows } of stage(data, settings, count, order, trainedLayers(net, method))) {
       const batch = rows && {
         n: rows.length, inputs: take(inputs, rows, widths[0]), labels: take(labels, rows, 1),
-        soft: take(soft, rows, widths[1]), codes: take(codes, rows, widths[2]),
+        soft: soft ? take(soft, rows, widths[1]) : undefined, codes: codes ? take(codes, rows, widths[2]) : undefined,
       };
       yield { step, total, terms: batch && objective(net, method, batch, settings) };
     }
@@ -390,8 +392,10 @@ function engine() {
       };
       let asked = true;
       for (const { step, total, terms } of train(data, net, method, train_, settings, order.slice(0, settings.epochs))) {
-        if (terms && !Object.values(terms).every(Number.isFinite)) throw Object.assign(new Error(`step ${step} of ${total}`), { diverged: true });
-        const every = max(1, round(total / 24)), early = step < every && (step & (step - 1)) === 0;
+        if (terms && !Object.values(terms).every(Number.isFinite)) {
+          throw Object.assign(new Error(`step ${step} of ${total}`), { diverged: true });
+        }
+        const every = max(1, round(total / 16)), early = step < every && (step & (step - 1)) === 0;
         if (!asked && step < total && step % every && !early) {
           asked = yield /** @type {Row} */ (/** @type {unknown} */ (null));
           continue;
@@ -454,7 +458,7 @@ function engine() {
     };
   }
 
-  return { layer, linear, soften, crossEntropy, encode, codeDistance, objective, record, warmUp, train, orders, randoms, open, serve };
+  return { layer, objective, record, warmUp, train, randoms, open, serve };
 }
 
 // ---- a task drawn by hand: four signs, a few examples each, moved and turned for more
@@ -525,7 +529,10 @@ function readLine(line) {
   const given = {};
   for (const part of inside ? inside.split(",") : []) {
     const found = /^\s*(\w+)\s*=\s*(?:"([\w-]+)"|'([\w-]+)'|([-+.\de]+))\s*$/.exec(part);
-    if (!found) throw new Error(`Paste a line such as ebll.web.run(new="mnist", alpha=1.0), or just alpha=1.0; got '${line.trim().slice(0, 80)}'.`);
+    if (!found) {
+      const got = line.trim().slice(0, 80);
+      throw new Error(`Paste a line such as ebll.web.run(new="mnist", alpha=1.0), or just alpha=1.0; got '${got}'.`);
+    }
     given[found[1]] = found[2] ?? found[3] ?? found[4];
   }
   return given;
@@ -544,9 +551,10 @@ function applied(data, from, given) {
     }
     const value = /** @type {any} */ (typeof known.default === "string" ? text : text.trim() ? Number(text) : NaN);
     const { listed, grid, whole, above, low, high, label } = known;
-    const fits = listed ? grid.includes(value) : value >= low && value <= high && !(above && value === low) && !(whole && value % 1);
-    const wanted = listed ? `one of ${grid.join(", ")}` : `a ${whole ? "whole " : ""}number ${above ? "above" : "from"} ${low} to ${high}`;
-    if (fits) settings[name] = value;
+    const inside = value >= low && value <= high && !(above && value === low) && !(whole && value % 1);
+    const wanted = listed ? `one of ${grid.join(", ")}`
+      : `a ${whole ? "whole " : ""}number ${above ? "above" : "from"} ${low} to ${high}`;
+    if (listed ? grid.includes(value) : inside) settings[name] = value;
     else wrong.push(`${label} must be ${wanted}; got '${text}'. It is still ${from[name]}.`);
   }
   return { settings, wrong };
@@ -569,7 +577,12 @@ function make(tag, with_ = {}, ...children) {
 /** @param {string} text */
 const escaped = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 /** @param {number | undefined} value */
-const short = (value) => (value === undefined ? "" : value === 0 ? "0" : Math.abs(value) < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(3))));
+function short(value) {
+  if (value === undefined) return "";
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+}
+/** @param {Row} row @param {string} key @returns {number | undefined} */
+const of = (row, key) => /** @type {any} */ (row)[key];
 /** @param {Look} look */
 const stroke = ({ color, dash }) => `class="line" style="--line: ${color}" stroke-dasharray="${dash.map((d) => 1.8 * d).join(" ")}"`;
 
@@ -591,33 +604,47 @@ function panel(title, lines, total, at, percent) {
   const y = (/** @type {number} */ value) => height - bottom - (height - top - bottom) * (value - low) / (high - low);
   const ticks = [];
   for (let value = low; value <= high * (1 + 1e-9); value += tick) ticks.push(value);
-  const words = lines.filter(({ points, faint }) => points.length && !faint)
-    .map(({ look, points }) => `${look.label}: ${short(points[0][1])} at first, ${short(points[points.length - 1][1])} at step ${points[points.length - 1][0]}`);
-  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(`${title}, over ${total} steps. ${words.join("; ") || "Nothing yet"}.`)}">
+  const words = lines.filter(({ points, faint }) => points.length && !faint).map(({ look, points }) => {
+    const [[, begin], [step, end]] = [points[0], points[points.length - 1]];
+    return `${look.label}: ${short(begin)} at first, ${short(end)} at step ${step}`;
+  });
+  const rules = ticks.map((value) => `<path class="grid" d="M${left} ${y(value)}H${width - right}"/>
+<text x="${left - 6}" y="${y(value) + 4}" text-anchor="end">${short(value)}</text>`);
+  const steps = [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * total)).map((step) =>
+    `<text x="${x(step)}" y="${height - bottom + 16}" text-anchor="middle">${step}</text>`);
+  const drawn = lines.map(({ look, points, faint }) => {
+    const corners = points.filter(([, value]) => Number.isFinite(value))
+      .map(([step, value]) => `${x(step).toFixed(1)} ${y(value).toFixed(1)}`);
+    return `<path ${stroke(look)} ${faint ? 'opacity="0.3"' : ""} d="${corners.length ? `M${corners.join("L")}` : ""}"/>`;
+  });
+  const label = escaped(`${title}, over ${total} steps. ${words.join("; ") || "Nothing yet"}.`);
+  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">
 <text x="0" y="14" class="title">${escaped(title)}</text>
-${ticks.map((value) => `<path class="grid" d="M${left} ${y(value)}H${width - right}"/><text x="${left - 6}" y="${y(value) + 4}" text-anchor="end">${short(value)}</text>`).join("")}
-${[0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * total)).map((step) => `<text x="${x(step)}" y="${height - bottom + 16}" text-anchor="middle">${step}</text>`).join("")}
+${[...rules, ...steps].join("")}
 <text x="${(left + width - right) / 2}" y="${height - 3}" text-anchor="middle">step</text>
-${lines.map(({ look, points, faint }) => `<path ${stroke(look)} ${faint ? 'opacity="0.3"' : ""} d="${points.filter(([, value]) => Number.isFinite(value)).map(([step, value], i) => `${i ? "L" : "M"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join("")}"/>`).join("")}
+${drawn.join("")}
 ${at === null ? "" : `<path class="now" d="M${x(at)} ${top}V${height - bottom}"/>`}
 </svg>`;
 }
 
 const STYLE = `
-.ebll-lab { --ink: #222; --paper: #fff; --soft: #5a5a5a; --rule: #e4e4e4; --edge: #767676; --accent: #0173b2; color-scheme: light;
-  color: var(--ink); background: var(--paper); font: 15px/1.4 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; padding: 8px 12px; }
+.ebll-lab { --ink: #222; --paper: #fff; --soft: #5a5a5a; --rule: #e4e4e4; --edge: #767676; --accent: #0173b2; 
+  color-scheme: light; color: var(--ink); background: var(--paper); font: 15px/1.4 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; padding: 8px 12px; }
 .ebll-lab .line { stroke: var(--line); fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 @media (prefers-color-scheme: dark) {
-  .ebll-lab { --ink: #eee; --paper: #1b1b1b; --soft: #b4b4b4; --rule: #3c3c3c; --edge: #8c8c8c; --accent: #5cb2e8; color-scheme: dark; }
+  .ebll-lab { --ink: #eee; --paper: #1b1b1b; --soft: #b4b4b4; --rule: #3c3c3c; --edge: #8c8c8c; --accent: #5cb2e8;
+    color-scheme: dark; }
   .ebll-lab .line { stroke: color-mix(in srgb, var(--line) 60%, white); }
 }
-.ebll-lab :is(fieldset, details) { border: 1px solid var(--rule); border-radius: 4px; padding: 4px 10px 8px; margin: 8px 0; min-width: 0; }
+.ebll-lab :is(fieldset, details) { border: 1px solid var(--rule); border-radius: 4px; padding: 4px 10px 8px;
+  margin: 8px 0; min-width: 0; }
 .ebll-lab legend, .ebll-lab summary { font-weight: 600; }
 .ebll-lab .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20em, 100%), 1fr)); gap: 2px 24px; }
 .ebll-lab .setting { display: grid; grid-template-columns: 10.5em minmax(4em, 1fr) 3.2em; gap: 8px; align-items: center; }
 .ebll-lab .setting select { grid-column: 2 / 4; }
 .ebll-lab input[type=range] { width: 100%; margin: 0; accent-color: var(--accent); }
-.ebll-lab :is(button, select, input[type=text]) { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--edge); border-radius: 4px; padding: 3px 10px; }
+.ebll-lab :is(button, select, input[type=text]) { font: inherit; color: var(--ink); background: var(--paper);
+  border: 1px solid var(--edge); border-radius: 4px; padding: 3px 10px; }
 .ebll-lab button[aria-pressed=true] { outline: 2px solid var(--accent); }
 .ebll-lab :focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
 .ebll-lab .row { display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; margin: 6px 0; }
@@ -654,10 +681,13 @@ function render({ model, el }) {
   let finished = false, saving = 0, frame = 0, drawn = /** @type {Task | undefined} */ (undefined);
 
   const say = make("p", { role: "status" }), wrong = make("p", { className: "wrong", role: "alert" });
-  const regime = make("p"), panels = make("div", { className: "panels" }), values = make("div", { className: "values", tabIndex: 0, role: "region", "aria-label": "Values at the step" });
-  const line = make("input", { type: "text", className: "wide", "aria-label": "The line of Python that does the same in the kit", spellcheck: false });
+  const regime = make("p"), panels = make("div", { className: "panels" }),
+    values = make("div", { className: "values", tabIndex: 0, role: "region", "aria-label": "Values at the step" });
+  const line = make("input", { type: "text", className: "wide", spellcheck: false,
+    "aria-label": "The line of Python that does the same in the kit" });
   const scrubber = make("input", { type: "range", min: 0, className: "wide", "aria-label": "Step of the run to read" });
-  const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ onclick) => make("button", { type: "button", title, onclick }, text);
+  const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ onclick) =>
+    make("button", { type: "button", title, onclick }, text);
 
   // The worker; where there may be none, the page computes in its place.
   /** @type {any} */
@@ -665,9 +695,10 @@ function render({ model, el }) {
   function connect(inPage = false) {
     let ready = false;
     const failed = (/** @type {string} */ text) => {
-      if (inPage || ++deaths > 3) return complain(`Nothing can be trained here: ${text}. Reload the page, or try another browser.`);
+      if (inPage || ++deaths > 3) return hopeless(text);
       port?.terminate?.();
-      complain(ready ? `The training stopped (${text}) and was begun again.` : "This browser allows no worker: the page trains by itself and answers later.");
+      complain(ready ? `The training stopped (${text}) and was begun again.`
+        : "This browser allows no worker: the page trains by itself and answers later.");
       connect(!ready);
       start();
     };
@@ -679,14 +710,17 @@ function render({ model, el }) {
       } else {
         const url = URL.createObjectURL(new Blob([`(${engine})().serve(self)`], { type: "text/javascript" }));
         port = new Worker(url);
-        port.onerror = (/** @type {ErrorEvent} */ event) => { event.preventDefault?.(); failed(event.message || "no reason was given"); };
+        port.onerror = (/** @type {ErrorEvent} */ event) => failed(event.message || "no reason was given");
       }
     } catch (error) { return failed(String(error)); }
     port.onmessage = (/** @type {MessageEvent} */ { data: news }) => {
       ready = true;
-      if (news.kind === "wrong") complain(`Nothing can be trained here: ${news.text}. Reload the page, or try another browser.`);
+      if (news.kind === "wrong") hopeless(news.text);
       if (news.id !== id) return;
-      if (news.kind === "diverged") complain(`${data.methods[news.method].label} diverged at ${news.where}: its loss is not finite. Try a learning rate below ${settings.learning_rate}.`);
+      if (news.kind === "diverged") {
+        const who = data.methods[news.method].label, rate = settings.learning_rate;
+        complain(`${who} diverged at ${news.where}: its loss is not finite. Try a learning rate below ${rate}.`);
+      }
       if (news.kind !== "rows") return;
       rows.push(...news.rows);
       if (news.rows.length) total = news.rows[0].total;
@@ -697,6 +731,8 @@ function render({ model, el }) {
   }
 
   const complain = (/** @type {string} */ text) => { wrong.textContent = text; };
+  const hopeless = (/** @type {string} */ text) =>
+    complain(`Nothing can be trained here: ${text}. Reload the page, or try another browser.`);
 
   /** Begin a run with the settings there are. */
   function start(hold = false) {
@@ -735,7 +771,8 @@ function render({ model, el }) {
       return make("div", { className: "setting" }, head, list);
     }
     const number = make("output", { htmlFor: key });
-    const slider = make("input", { type: "range", id: key, title: doc, min: 0, max: grid.length - 1, oninput: () => change({ [name]: grid[slider.value] }) });
+    const slider = make("input", { type: "range", id: key, title: doc, min: 0, max: grid.length - 1 });
+    slider.oninput = () => change({ [name]: grid[slider.value] });
     shown[name] = () => {
       const value = settings[name], distances = grid.map((one) => Math.abs(one - value));
       slider.value = distances.indexOf(Math.min(...distances));
@@ -751,10 +788,12 @@ function render({ model, el }) {
     port.postMessage({ kind: "step" });
   });
   const reset = button("Reset", "Back to step 0, and hold there.", () => start(true));
-  const asDemonstration = button("Demonstration setting", "Where the effect is large.", () => change({ ...demonstration, new: settings.new, seed: settings.seed }));
-  const asTuned = button("Tuned setting", "Chosen on validation images.", () => change({ ...tuned, new: settings.new, seed: settings.seed }));
-  const details = make("select", { "aria-label": "Method whose loss terms are drawn", onchange: () => { detail = details.value; show(); } },
+  const kept = () => ({ new: settings.new, seed: settings.seed });
+  const asDemonstration = button("Demonstration setting", "Where the effect is large.", () => change({ ...demonstration, ...kept() }));
+  const asTuned = button("Tuned setting", "Chosen on validation images.", () => change({ ...tuned, ...kept() }));
+  const details = make("select", { "aria-label": "Method whose loss terms are drawn" },
     ...methods.map((name) => make("option", { value: name }, data.methods[name].label)));
+  details.onchange = () => { detail = details.value; show(); };
   scrubber.oninput = () => { at = Number(scrubber.value) >= total ? null : Number(scrubber.value); show(); };
   line.onchange = () => take(() => readLine(line.value));
   const copy = button("Copy as Python", "Copy the line that does the same in the kit.", async () => {
@@ -781,27 +820,32 @@ function render({ model, el }) {
   // The pad
   const pixels = new Uint8Array(PAD * PAD), pen = { x: PAD / 2, y: PAD / 2, down: false };
   const pad = make("canvas", { width: PAD, height: PAD, className: "pad", tabIndex: 0, role: "img",
-    "aria-label": "Drawing pad of 28 by 28 pixels. Draw with the mouse or a finger; or move the pen with the arrow keys, and lower or lift it with Space." });
+    "aria-label": "Drawing pad of 28 by 28 pixels. Draw with the mouse or a finger; "
+      + "or move the pen with the arrow keys, and lower or lift it with Space." });
   const paint = (/** @type {any} */ canvas, /** @type {Uint8Array} */ from, cursor = false) => {
     const context = canvas.getContext("2d"), image = context.createImageData(PAD, PAD);
     from.forEach((ink, i) => image.data.set([ink * 255, ink * 255, ink * 255, 255], 4 * i));
-    if (cursor) image.data.set(pen.down ? [230, 120, 30, 255] : [60, 150, 220, 255], 4 * (PAD * Math.round(pen.y) + Math.round(pen.x)));
+    const place = PAD * Math.round(pen.y) + Math.round(pen.x);
+    if (cursor) image.data.set(pen.down ? [230, 120, 30, 255] : [60, 150, 220, 255], 4 * place);
     context.putImageData(image, 0, 0);
   };
   const ink = (/** @type {number} */ x, /** @type {number} */ y) => {
     for (let i = 0; i < pixels.length; i++) if (Math.hypot((i % PAD) - x, Math.floor(i / PAD) - y) <= 1.3) pixels[i] = 1;
   };
   const toPad = (/** @type {PointerEvent} */ event) => {
-    const box = pad.getBoundingClientRect(), [x, y] = [(event.clientX - box.left) / box.width * PAD - 0.5, (event.clientY - box.top) / box.height * PAD - 0.5];
-    const parts = event.type === "pointerdown" ? 1 : Math.ceil(Math.hypot(x - pen.x, y - pen.y)) || 1, from = { ...pen };
+    const { left, top, width, height } = pad.getBoundingClientRect(), from = { ...pen };
+    const x = (event.clientX - left) / width * PAD - 0.5, y = (event.clientY - top) / height * PAD - 0.5;
+    const parts = event.type === "pointerdown" ? 1 : Math.ceil(Math.hypot(x - pen.x, y - pen.y)) || 1;
     for (let i = 1; i <= parts; i++) ink(from.x + (x - from.x) * i / parts, from.y + (y - from.y) * i / parts);
     [pen.x, pen.y] = [x, y];
     paint(pad, pixels);
   };
-  pad.onpointerdown = (/** @type {PointerEvent} */ event) => { pad.setPointerCapture(event.pointerId); [pen.x, pen.y] = [0, 0]; toPad(event); };
+  pad.onpointerdown = (/** @type {PointerEvent} */ event) => { pad.setPointerCapture(event.pointerId); toPad(event); };
   pad.onpointermove = (/** @type {PointerEvent} */ event) => { if (event.buttons) toPad(event); };
   pad.onkeydown = (/** @type {KeyboardEvent} */ event) => {
-    const [dx, dy] = /** @type {Record<string, number[]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] })[event.key] ?? [];
+    /** @type {Record<string, number[]>} */
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] };
+    const [dx, dy] = moves[event.key] ?? [];
     if (dx === undefined) return;
     event.preventDefault();
     if (event.key === " ") pen.down = !pen.down;
@@ -811,11 +855,15 @@ function render({ model, el }) {
   };
   const wipe = () => { pixels.fill(0); pen.down = false; paint(pad, pixels); };
   const examples = make("div"), drawing = make("details", {}, make("summary", {}, "Draw your own task"),
-    make("p", {}, `Four signs, a few examples each: draw one, and add it to its sign. They are moved, turned and resized to ${EACH.train} images each; the network learns them, and forgets the letters.`),
+    make("p", {}, `Four signs, a few examples each: draw one, and add it to its sign. They are moved, turned and resized
+to ${EACH.train} images each; the network learns them, and forgets the letters.`),
     make("div", { className: "row" }, pad, examples),
     make("div", { className: "row" }, button("Learn these signs", "Train with the signs as the new task.", () => change({ new: "own" })),
       button("Wipe the pad", "Begin the drawing again.", wipe),
-      button("Remove all", "Remove all examples.", () => { signs = signs.map(() => []); if (settings.new === "own") change({ new: tuned.new }); else show(); })));
+      button("Remove all", "Remove all examples.", () => {
+        signs = signs.map(() => []);
+        if (settings.new === "own") change({ new: tuned.new }); else show();
+      })));
   function showSigns() {
     examples.replaceChildren(...signs.map((several, i) => make("div", { className: "row" },
       button(`Add to sign ${i + 1} (${several.length})`, "Add the drawing as an example of this sign.", () => {
@@ -826,31 +874,44 @@ function render({ model, el }) {
         if (settings.new === "own") start(); else show();
         examples.querySelectorAll("button")[i].focus();
       }),
-      ...several.slice(-4).map((one) => { const small = make("canvas", { width: PAD, height: PAD, className: "example", role: "img", "aria-label": `An example of sign ${i + 1}` }); paint(small, one); return small; }))));
+      ...several.slice(-4).map((one) => {
+        const label = `An example of sign ${i + 1}`;
+        const small = make("canvas", { width: PAD, height: PAD, className: "example", role: "img", "aria-label": label });
+        paint(small, one);
+        return small;
+      }))));
   }
 
   // What is shown
   const draw = () => { frame ||= requestAnimationFrame(() => { frame = 0; drawNow(); }); };
   function drawNow() {
-    const lines = (/** @type {"old" | "new" | "distance"} */ key, scale = 1) => [[before, true], [rows, false]].flatMap(([some, faint]) => methods.map((name) => ({
-      look: data.methods[name], faint: /** @type {boolean} */ (faint),
-      points: /** @type {Row[]} */ (some).filter((row) => row.method === name).map((row) => /** @type {[number, number]} */ ([row.step * total / row.total, scale * row[key]])),
-    })));
-    const weights = /** @type {Record<string, number>} */ ({ task: 1, distill: settings.distill_weight, code: settings.alpha });
-    const terms = Object.entries(data.terms).map(([name, look]) => ({ look, points: rows.filter((row) => row.method === detail && /** @type {any} */ (row)[name] !== undefined)
-      .map((row) => /** @type {[number, number]} */ ([row.step, weights[name] * /** @type {any} */ (row)[name]])) })).filter(({ points }) => points.length);
-    const task = settings.new === "own" ? "your signs" : settings.new;
-    panels.innerHTML = [panel(`Accuracy on ${data.old}, %`, lines("old", 100), total, at, true), panel(`Accuracy on ${task}, %`, lines("new", 100), total, at, true),
-      panel(`Feature distance on ${data.old}`, lines("distance"), total, at, false), panel(`Weighted loss terms of ${data.methods[detail].label}`, terms, total, at, false)].join("");
+    /** @param {Row[]} some @param {string} method @param {string} key @param {number} scale */
+    const points = (some, method, key, scale = 1) => some.filter((row) => row.method === method && of(row, key) !== undefined)
+      .map((row) => /** @type {[number, number]} */ ([row.step * total / row.total, scale * Number(of(row, key))]));
+    const lines = (/** @type {string} */ key, scale = 1) => [before, rows].flatMap((some) =>
+      methods.map((name) => ({ look: data.methods[name], faint: some === before, points: points(some, name, key, scale) })));
+    const weights = [1, settings.distill_weight, settings.alpha], task = settings.new === "own" ? "your signs" : settings.new;
+    const terms = Object.entries(data.terms).map(([name, look], i) => ({ look, points: points(rows, detail, name, weights[i]) }));
+    panels.innerHTML = [
+      panel(`Accuracy on ${data.old}, %`, lines("old", 100), total, at, true),
+      panel(`Accuracy on ${task}, %`, lines("new", 100), total, at, true),
+      panel(`Feature distance on ${data.old}`, lines("distance"), total, at, false),
+      panel(`Weighted loss terms of ${data.methods[detail].label}`, terms, total, at, false),
+    ].join("");
     const last = rows.length ? rows[rows.length - 1].step : 0, where = Math.min(at ?? last, total);
     [scrubber.max, scrubber.value, scrubber.ariaValueText] = [total, where, `step ${where} of ${total}`];
-    const found = methods.map((name) => Object.assign({}, ...rows.filter((row) => row.method === name && row.step <= where)));
-    values.innerHTML = `<table><caption>Step ${where} of ${total}; held-out images; loss terms of the last batch, before their weights</caption><thead><tr><th scope="col">method</th>${
-      [`${data.old}, %`, `${task}, %`, "distance"].map((head) => `<th scope="col">${escaped(head)}</th>`).join("")}${
-      Object.values(data.terms).map((look) => `<th scope="col">${sample(look)} ${escaped(look.label)}</th>`).join("")}</tr></thead><tbody>${
-      methods.map((name, i) => `<tr><th scope="row">${sample(data.methods[name])} ${escaped(data.methods[name].label)}</th>${
-        (found[i].method ? [(100 * found[i].old).toFixed(1), (100 * found[i].new).toFixed(1), ...[found[i].distance, found[i].task, found[i].distill, found[i].code].map(short)] : Array(6).fill(""))
-          .map((text) => `<td>${text}</td>`).join("")}</tr>`).join("")}</tbody></table>`;
+    const cells = methods.map((name) => {
+      const found = Object.assign({}, ...rows.filter((row) => row.method === name && row.step <= where));
+      const shares = [found.old, found.new].map((share) => (share === undefined ? "" : (100 * share).toFixed(1)));
+      const texts = [...shares, ...[found.distance, found.task, found.distill, found.code].map(short)];
+      return `<tr><th scope="row">${sample(data.methods[name])} ${escaped(data.methods[name].label)}</th>${
+        texts.map((text) => `<td>${text}</td>`).join("")}</tr>`;
+    });
+    const heads = ["method", `${data.old}, %`, `${task}, %`, "distance"].map(escaped)
+      .concat(Object.values(data.terms).map((look) => `${sample(look)} ${escaped(look.label)}`));
+    values.innerHTML = `<table><caption>Step ${where} of ${total}; held-out images; loss terms of the last batch, before their
+weights</caption><thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`).join("")}</tr></thead>
+<tbody>${cells.join("")}</tbody></table>`;
     play.textContent = finished ? "Run again" : held ? "Play" : "Pause";
     if (finished) say.textContent = `${total} steps are done. Move a slider: the run before stays as faint lines.`;
     else say.textContent = held ? `Held at step ${last}.` : "Training in this page.";
@@ -862,8 +923,10 @@ function render({ model, el }) {
     const is = (/** @type {Settings} */ one) => names.every((name) => ["new", "seed"].includes(name) || settings[name] === one[name]);
     asDemonstration.setAttribute("aria-pressed", is(demonstration));
     asTuned.setAttribute("aria-pressed", is(tuned));
-    regime.textContent = is(demonstration) ? "A demonstration: weak distillation, larger steps and more epochs, chosen on validation images so that the effect is large in one run. It ranks no method."
-      : is(tuned) ? "The tuned setting: the weights were chosen on validation images, and the methods lie closer together." : "A setting of your own.";
+    regime.textContent = is(demonstration) ? "A demonstration: weak distillation, larger steps and more epochs, chosen on "
+      + "validation images so that the effect is large in one run. It ranks no method."
+      : is(tuned) ? "The tuned setting: the weights were chosen on validation images, and the methods lie closer together."
+        : "A setting of your own.";
     showSigns();
     draw();
     clearTimeout(saving);
@@ -872,14 +935,16 @@ function render({ model, el }) {
 
   // The address
   function state() {
-    const text = new URLSearchParams(names.filter((name) => settings[name] !== demonstration[name]).map((name) => [name, String(settings[name])]));
+    const changed = names.filter((name) => settings[name] !== demonstration[name]);
+    const text = new URLSearchParams(changed.map((name) => [name, String(settings[name])]));
     if (detail !== "ebll") text.set("detail", detail);
     if (at !== null) text.set("at", String(at));
     if (signs.some((several) => several.length)) text.set("signs", packed(signs));
     return text.toString();
   }
   function recall() {
-    const { signs: code = "", detail: chosen = detail, at: place, ...rest } = Object.fromEntries(new URLSearchParams(model.get("state") ?? ""));
+    const asked = Object.fromEntries(new URLSearchParams(model.get("state") ?? ""));
+    const { signs: code = "", detail: chosen = detail, at: place, ...rest } = asked;
     const told = wrong.textContent ? [wrong.textContent] : [];  // that there is no worker, say
     try {
       const found = code ? unpacked(code) : signs;

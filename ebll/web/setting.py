@@ -28,6 +28,7 @@ __all__ = [
     "CODE_SIZES",
     "DEMONSTRATION",
     "FIRST",
+    "HELD",
     "METHODS",
     "NEW_TASKS",
     "SIDE",
@@ -41,6 +42,7 @@ __all__ = [
 FIRST, NEW_TASKS, METHODS = "letters", ("mnist", "digits", "textures"), ("finetune", "lwf", "ebll", "ebll-separate")
 SIDE, LEVELS = 14, 16  # pixels, and grey values, which halve the file and leave the accuracies where they are
 CODE_SIZES = (4, 8, 16, 32)
+HELD = 260  # validation images a task at most, for the curves: in the page, what is measured waits for them
 DEMONSTRATION = {"learning_rate": 0.05, "epochs": 12, "distill_weight": 0.1, "alpha": 10.0}
 """Where the page opens: an effect large enough to be seen in one run (`python -m benchmarks.web_regime`)."""
 LEARNED = TrainSettings(first_epochs=16, learning_rate=0.05)  # the first task
@@ -114,5 +116,5 @@ def run(
     )  # fmt: skip
     named = {name: base.replace(method=name).made_method() for name in methods}
     pair, starts = [small(FIRST), small(config.new)], {config.seed: first()}
-    options = {"settings": base.train, "seeds": [config.seed], "log_every": log_every}
+    options = {"settings": base.train, "seeds": [config.seed], "log_every": log_every, "samples": HELD}
     return compare(pair, named, net=small_net, starts=starts, **options)
