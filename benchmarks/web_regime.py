@@ -33,7 +33,7 @@ COST = 3.0  # points of the new task by which the methods' means may differ
 TUNED: dict[str, Sequence] = {
     "learning_rate": (0.01, 0.02, 0.03),
     "distill_weight": (0.5, 1.0, 2.0, 3.0, 5.0),
-    "alpha": (0.3, 1.0, 3.0, 10.0, 30.0),
+    "alpha": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
 }
 SHOWN: dict[str, Sequence] = {
     "learning_rate": (0.03, 0.05, 0.1),

@@ -923,8 +923,8 @@ weights</caption><thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`
     const is = (/** @type {Settings} */ one) => names.every((name) => ["new", "seed"].includes(name) || settings[name] === one[name]);
     asDemonstration.setAttribute("aria-pressed", is(demonstration));
     asTuned.setAttribute("aria-pressed", is(tuned));
-    regime.textContent = is(demonstration) ? "A demonstration: weak distillation, larger steps and more epochs, chosen on "
-      + "validation images so that the effect is large in one run. It ranks no method."
+    regime.textContent = is(demonstration) ? "A demonstration: weak distillation and larger steps, chosen on validation images "
+      + "so that the effect is large in one run. It ranks no method."
       : is(tuned) ? "The tuned setting: the weights were chosen on validation images, and the methods lie closer together."
         : "A setting of your own.";
     showSigns();

@@ -43,7 +43,7 @@ FIRST, NEW_TASKS, METHODS = "letters", ("mnist", "digits", "textures"), ("finetu
 SIDE, LEVELS = 14, 16  # pixels, and grey values, which halve the file and leave the accuracies where they are
 CODE_SIZES = (4, 8, 16, 32)
 HELD = 260  # validation images a task at most, for the curves: in the page, what is measured waits for them
-DEMONSTRATION = {"learning_rate": 0.05, "epochs": 12, "distill_weight": 0.1, "alpha": 10.0}
+DEMONSTRATION = {"learning_rate": 0.05, "epochs": 8, "distill_weight": 0.1, "alpha": 10.0}
 """Where the page opens: an effect large enough to be seen in one run (`python -m benchmarks.web_regime`)."""
 LEARNED = TrainSettings(first_epochs=16, learning_rate=0.05)  # the first task
 
@@ -59,7 +59,7 @@ class WebConfig(WidgetConfig):
 
     new: str = setting("textures", "Task that is learned second.", choices=(*NEW_TASKS, "own"))
     alpha: float = as_in(RunConfig, "alpha", 30.0, high=1e6)
-    distill_weight: float = as_in(RunConfig, "distill_weight", high=1e6)
+    distill_weight: float = as_in(RunConfig, "distill_weight", 3.0, high=1e6)
     temperature: float = as_in(RunConfig, "temperature", high=1e3)
     learning_rate: float = as_in(RunConfig, "learning_rate", high=1e3)
     code_size: int = as_in(RunConfig, "code_size", 16, high=63)
