@@ -5,7 +5,7 @@ SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint \
-	notebooks diagrams screenshots links site slides handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
+	notebooks diagrams screenshots links site slides web web-types handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
 	FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
@@ -65,6 +65,13 @@ notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks
 diagrams: $(READY)  ## draw the diagrams in docs/diagrams/, light and dark, and the animation of the plane
 	$(PY) -m docs.diagrams.draw
 	$(PY) -m docs.diagrams.animate
+
+web: $(READY)  ## write the lab that trains in a web page, to lab.html: one file, which works from disk
+	$(PY) -m ebll.web lab.html
+
+web-types: $(READY)  ## the tests of the page's JavaScript with its types (needs node and npm, and the network once)
+	npm install --silent --no-save --prefix .venv/node 'typescript@5'
+	PATH="$(CURDIR)/.venv/node/node_modules/.bin:$$PATH" $(PY) -m pytest tests/test_web_lab.py
 
 screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/widgets/
 	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser tests/browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or precomputed'

@@ -12,6 +12,7 @@ A network learns tasks one after the other and should keep the old ones. In read
 - `ebll.sweeps`: many runs from a grid of settings, kept as they come, on this machine or a cluster (`ebll.executors`);
   as maps, and as a page that needs no kernel.
 - `ebll.widgets`: the forgetting lab, the submanifold explorer and the sweep explorer, for notebooks.
+- `ebll.web`: a lab that trains in a web page, and the same in the kit.
 - `ebll.paper`: the paper's own experiments, on photo sets and pretrained networks that are not part of this package.
 - `ebll.course`: what the notebooks need: set-up, and checks of the exercises.
 

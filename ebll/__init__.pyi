@@ -25,6 +25,7 @@ from . import (
     reproduce as reproduce,
     sweeps as sweeps,
     training as training,
+    web as web,
     widgets as widgets,
 )
 from .autoencoder import (

@@ -19,7 +19,7 @@ LEVELS = [
     {"config", "protocol"},
     {"dynamics"},
     {"comparison", "widgets"},
-    {"course", "reproduce", "sweeps"},
+    {"course", "reproduce", "sweeps", "web"},
     {"paper"},
     {"site"},
     {"cli"},
