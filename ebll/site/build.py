@@ -101,8 +101,10 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
     write_files({out / ".nojekyll": ""})  # else GitHub Pages leaves out what it takes for drafts
     if whole:
         from ebll.sweeps.page import export
+        from ebll.web import write_page
 
         export(out / "sweep.html")
+        write_page(out / "lab.html")
     return Site(out, pages, notes)
 
 
@@ -171,6 +173,7 @@ def _start(source: Path, notebooks: Sequence[Page]) -> str:
             "# Encoder Based Lifelong Learning",
             first,
             picture[0] if picture else "",
+            "**To try it here**: [a lab that trains in the page](lab.html), and [maps of a sweep](sweep.html).",
             "## The notebooks",
             "Each page shows a notebook with the outputs that it is kept with. To run one, and to move its sliders, "
             "open the kit in JupyterLab: `make lab`.",

@@ -21,7 +21,10 @@ __all__ = ["FRONT", "Page", "from_markdown", "from_notebook", "relative", "slug"
 
 FRONT = Path(__file__).with_name("front")
 # What a cell calls -> page of the site on which that works, and the words of the link below the picture.
-LIVE = {"sweep_explorer(": ("sweep.html", "Open this explorer: its sliders and charts work in the page")}
+LIVE = {
+    "sweep_explorer(": ("sweep.html", "Open this explorer: its sliders and charts work in the page"),
+    "forgetting_lab(": ("lab.html", "Open a smaller lab, which trains in the page"),
+}
 CODE = re.compile(r'<div class="highlight[^>]*>.*?</pre>\s*</div>', re.S)
 HEADINGS = re.compile("h[1-6]")
 
