@@ -64,11 +64,13 @@ def along(
     every     steps between two measurements; the last step, which has no terms any more, is measured too. At the
               default, `competition` and `drift` each take less than a tenth of a run's time (benchmarks/RESULTS.md)
     returns   training (the task), step, and the columns of the measures
-    raises    `TrainingDiverged` for a bad loss; its `table` has the rows up to there
+    raises    `InputError` for one task alone; `TrainingDiverged` for a bad loss: its `table` has the rows up to there
     """
     import pandas as pd
 
     check_count(every, "every")
+    if len(tasks) < 2:
+        raise InputError("along measures how tasks after the first are learned, beside old ones; it got one task alone.")
     rows, measures = [], list(measures)
     try:
         with cpu_threads(settings.threads):

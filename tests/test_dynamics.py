@@ -109,6 +109,11 @@ def test_what_was_measured_before_a_run_diverged_is_kept(start):
         assert error.run.curves.equals(caught.value.run.curves)
 
 
+def test_there_is_nothing_to_measure_beside_a_first_task():
+    with raises(InputError, "one task alone"):
+        dynamics.along(begin(TASKS[:1], "finetune"), TASKS[:1], SETTINGS, [])
+
+
 def test_frozen_features_have_no_gradients_to_compare(start):
     table = dynamics.along(
         begin(TASKS, method("feature-extraction"), start=start),
