@@ -70,7 +70,7 @@ def along(
 
     check_count(every, "every")
     if len(tasks) < 2:
-        raise InputError("along measures how tasks after the first are learned, beside old ones; it got one task alone.")
+        raise InputError("along measures how tasks after the first are learned, beside old ones; it got one task.")
     rows, measures = [], list(measures)
     try:
         with cpu_threads(settings.threads):

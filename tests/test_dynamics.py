@@ -110,7 +110,7 @@ def test_what_was_measured_before_a_run_diverged_is_kept(start):
 
 
 def test_there_is_nothing_to_measure_beside_a_first_task():
-    with raises(InputError, "one task alone"):
+    with raises(InputError, "one task"):
         dynamics.along(begin(TASKS[:1], "finetune"), TASKS[:1], SETTINGS, [])
 
 
