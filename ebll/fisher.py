@@ -1,4 +1,4 @@
-"""E7 and E9: the Fisher information of a task, as its diagonal (for EWC) or in Kronecker factors of layers (K-FAC).
+"""E7: the diagonal of the Fisher information of a task, for EWC; and its Kronecker factors of layers (E9), for K-FAC.
 
 Three labels can stand in the gradient of log p(label | x): every class weighted by its probability ("exact"), one class
 drawn from the network's own answer ("sampled"), or the data's label ("empirical"). In all three the gradient is squared

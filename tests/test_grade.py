@@ -56,8 +56,10 @@ def test_the_exercises_are_those_of_the_sources():
         (["from t import *", "%pip install t\n!ls", "%%time\nmy = sin"], "from t import *"),
         (["a = 1\nmy = a", "my = a + 1", "my == 3\nprint(my)\na = 7", "ebll.course.checks.one(my)"], "a = 1"),
         (["def my(a): return 0", "my = cached(my)"], "def"),
+        (["t = {}", 't["a"] = 1\nt.b = 2\nu["a"] = t', "my = t"], "t = {}; t['a'] = 1; t.b = 2"),
+        (["k = 1", "def twice(m, m): pass", "-" * 20_000 + "1", "my = k"], "k = 1"),
     ],
-    ids=["imports", "dependencies", "parameters", "definitions", "magics", "last", "wrapped"],
+    ids=["imports", "dependencies", "parameters", "definitions", "magics", "last", "wrapped", "parts", "not Python"],
 )
 def test_of_earlier_cells_stays_what_the_answer_depends_on(cells, kept):
     made = [ast.unparse(statement).split("\n")[0] for statement in program(cells, "my").body]

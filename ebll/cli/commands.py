@@ -320,7 +320,8 @@ def grade(folder: str, out: str, seconds: float, workers: int | None) -> None:
     finally:
         if rows:
             write_table(table(rows), file)
-    click.echo(summary(table(rows)).to_string(index=False))
+    if len(told := summary(table(rows))):
+        click.echo(told.to_string(index=False))
     click.echo(f"\n{len(rows)} answers are in {file}.")
 
 

@@ -49,11 +49,10 @@ def program(cells: Sequence[str], name: str) -> ast.Module | None:
     (_, wanted), statements = _names(own), []
     for cell in earlier:
         try:
-            statements += ast.parse(cell).body
-        except (SyntaxError, ValueError):  # of another exercise, perhaps
+            statements += [(statement, *_names(ast.unparse(statement))) for statement in ast.parse(cell).body]
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # of another exercise, perhaps
             continue
-    for statement in reversed(statements):
-        bound, used = _names(ast.unparse(statement))
+    for statement, bound, used in reversed(statements):
         if bound & wanted or (isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"):
             body.insert(0, statement)
             wanted |= used
@@ -68,9 +67,11 @@ def _names(source: str) -> tuple[set[str], set[str]]:
         own = {s.get_name() for s in table.get_symbols() if s.is_referenced() and (table is top or s.is_global())}
         return own.union(*map(used, table.get_children()))
 
-    return {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}, used(
-        top
-    )
+    bound = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    for node in ast.walk(ast.parse(source)):  # settings["a"] = 1 changes what a name stands for
+        if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            bound |= {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)}
+    return bound, used(top)
 
 
 def run(

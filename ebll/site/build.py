@@ -80,7 +80,7 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
         if found := re.match(r"ebll/(\w+)(?:\.py|/.*)?$", path):
             page = f"api/{found[1]}.html"
             return f"{page}#{text}" if f"{page}#{text}" in anchors else page if found[1] in modules else ""
-        if path.startswith("..") or not (source / path).exists():
+        if path.startswith(("..", "/")) or not (source / path).exists():
             return "" if path in live else None
         if (source / path).is_dir():
             return ""

@@ -596,10 +596,10 @@ function panel(title, lines, total, at, percent) {
   const [width, height, left, right, top, bottom] = [420, 216, 44, 16, 28, 34];
   const values = lines.flatMap(({ points }) => points.map(([, y]) => y)).filter(Number.isFinite);
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  const low = percent && values.length ? Math.max(0, Math.floor(least / 10) * 10) : 0;
+  const low = percent && values.length ? Math.min(90, Math.max(0, Math.floor(least / 10) * 10)) : 0;
   const rough = ((percent ? 100 : values.length ? most : 1) - low) / 4 || 0.25, power = 10 ** Math.floor(Math.log10(rough));
   const tick = [1, 2, 2.5, 5, 10].map((m) => m * power).find((one) => one >= rough) ?? rough;
-  const high = percent ? 100 : low + tick * Math.max(1, Math.ceil(((values.length ? most : 1) - low) / tick));
+  const high = percent ? Math.max(100, low + tick) : low + tick * Math.max(1, Math.ceil(((values.length ? most : 1) - low) / tick));
   const x = (/** @type {number} */ step) => left + (width - left - right) * step / Math.max(1, total);
   const y = (/** @type {number} */ value) => height - bottom - (height - top - bottom) * (value - low) / (high - low);
   const ticks = [];
@@ -623,7 +623,7 @@ function panel(title, lines, total, at, percent) {
 ${[...rules, ...steps].join("")}
 <text x="${(left + width - right) / 2}" y="${height - 3}" text-anchor="middle">step</text>
 ${drawn.join("")}
-${at === null ? "" : `<path class="now" d="M${x(at)} ${top}V${height - bottom}"/>`}
+${at === null ? "" : `<path class="now" d="M${x(Math.min(at, total))} ${top}V${height - bottom}"/>`}
 </svg>`;
 }
 
@@ -736,7 +736,7 @@ function render({ model, el }) {
 
   /** Begin a run with the settings there are. */
   function start(hold = false) {
-    if (rows.length) before = rows;
+    if (rows.length && finished) before = rows;
     [rows, finished, held, at] = [[], false, hold, null];
     if (settings.new === "own" && drawn?.key !== packed(signs)) drawn = drawnTask(signs, data.side);
     const own = settings.new === "own" ? drawn : undefined;
@@ -748,9 +748,9 @@ function render({ model, el }) {
   function change(changes) {
     const lacking = signs.findIndex((examples) => !examples.length);
     if (changes.new === "own" && lacking >= 0) {
-      complain(`Draw at least one example of each of the ${SIGNS} signs first: sign ${lacking + 1} has none.`);
       drawing.open = true;
-      return show();
+      if (id) show(); else change({ ...changes, new: demonstration.new });  // at first there is nothing to go on with
+      return complain(`Draw at least one example of each of the ${SIGNS} signs first: sign ${lacking + 1} has none.`);
     }
     complain("");
     if (changes.new && changes.new !== settings.new) [rows, before] = [[], []];
@@ -954,7 +954,9 @@ weights</caption><thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`
     if (methods.includes(chosen)) detail = chosen; else told.push(`'${chosen}' is none of the methods ${methods.join(", ")}.`);
     const { settings: wanted, wrong: bad } = applied(data, demonstration, rest);
     change(wanted);
-    if (Number(place) >= 0) at = Number(place);
+    if (place !== undefined) {
+      if (Number(place) >= 0) at = Number(place); else told.push(`at: a step, 0 or more; got '${place}'.`);
+    }
     if (told.length + bad.length) complain([...told, wrong.textContent, ...bad].filter(Boolean).join(" "));
   }
 

@@ -1,7 +1,7 @@
 // Mathematics, contents, scrolling by keyboard and search; without JavaScript the pages can still be read.
 const root = document.currentScript.dataset.root;
 
-renderMathInElement(document.body, {
+window.renderMathInElement?.(document.body, {
   delimiters: [{ left: "$$", right: "$$", display: true }, { left: "$", right: "$", display: false }],
   throwOnError: false,
   strict: false,

@@ -1,5 +1,5 @@
 // Formulas first, as a slide's height depends on them; then the deck: arrow keys, Esc for all slides, F for full screen.
-renderMathInElement(document.body, {
+window.renderMathInElement?.(document.body, {
   delimiters: [{ left: "$$", right: "$$", display: true }, { left: "$", right: "$", display: false }],
   throwOnError: false,
   strict: false,
