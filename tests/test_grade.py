@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -244,16 +246,14 @@ def test_an_endless_answer_ends_at_its_limit(tmp_path):
 def test_ctrl_c_keeps_the_lines_so_far_and_leaves_no_answer_running(tmp_path):
     begun = "open('begun', 'w')\nwhile True: pass\nmy_training = 1"
     hand_in(tmp_path / "in" / "eve" / "04_ebll.ipynb", "my_code_distance = 1", begun)
-    (tmp_path / "tmp").mkdir()
-    run = ebll(
-        tmp_path, "in", "--out", "new/out.csv", "--workers", "1", "--seconds", "500", TMPDIR=str(tmp_path / "tmp")
-    )
-    while not list(tmp_path.glob("tmp/ebll-answer-*/begun")):
-        assert run.poll() is None
-        time.sleep(0.02)
-    run.send_signal(signal.SIGINT)
-    told = run.communicate()[1]
-    review("\n".join(told.splitlines()[-2:]))
-    assert (run.returncode, list(tmp_path.glob("tmp/ebll-answer-*"))) == (130, [])
+    with tempfile.TemporaryDirectory() as short:  # the path of a socket has 107 letters at most
+        run = ebll(tmp_path, "in", "--out", "new/out.csv", "--workers", "1", "--seconds", "500", TMPDIR=short)
+        while not list(Path(short).glob("ebll-answer-*/begun")):
+            assert run.poll() is None, run.communicate()[1]
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        told = run.communicate()[1]
+        review("\n".join(told.splitlines()[-2:]))
+        assert (run.returncode, list(Path(short).glob("ebll-answer-*"))) == (130, [])
     kept = pd.read_csv(tmp_path / "new" / "out.csv")
     assert kept[["exercise", "verdict", "mistake"]].values.tolist() == [["code_distance", "wrong", "not-a-function"]]

@@ -27,14 +27,6 @@ def mean(method, column, **settings):
     return np.mean([run.table().loc[method, column] for run in runs(**settings)])
 
 
-def test_00_smaller_steps_bring_the_letters_back_and_protect_fine_tuning_too():
-    large = {"alpha": 30.0, "methods": ("finetune", "ebll")}
-    small = large | {"learning_rate": 0.005}
-    assert mean("ebll", "old", **large) < 40 < 75 < mean("ebll", "old", **small)
-    assert abs(mean("ebll", "new", **small) - mean("ebll", "new", **large)) < 4
-    assert mean("finetune", "forgetting", **small) < mean("finetune", "forgetting", **large) - 6
-
-
 def test_01_small_steps_forget_less_and_learn_a_little_less_while_more_epochs_change_little():
     usual = {"new": "mnist", "methods": ("finetune",)}
     small, longer = usual | {"learning_rate": 0.005}, usual | {"epochs": 16}
