@@ -114,6 +114,9 @@ def test_run_pause_step_stop(executed):
 def test_the_landscape_of_a_run_stands_below_it(executed, keep):
     panel = executed("panels.ipynb").widget(0)
     settled(panel)
+    press(panel, "Run")
+    until(panel, "^Training")
+    until(panel, "^Done")
     press(panel, "Landscape")
     until(panel, "^Below")
     picture = panel.get_by_role("img", name=re.compile("^Paths in a plane of the weights"))
