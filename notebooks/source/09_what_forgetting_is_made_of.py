@@ -264,7 +264,7 @@ spread.rename_axis(columns="loss of letters, nats (mean, 95 % interval)")
 # gap by that.
 #
 # The cosines are the surprise: the class loss hardly pulls *against* the old task, not even with fine-tuning; noise of mini-batches
-# draws a cosine to 0, too. With fine-tuning most of the rise is of first order. With joint training and EBLL none is, in the mean,
+# draws a cosine to 0, too. With fine-tuning most of the rise is of first order. With joint training and EBLL hardly any is, in the mean,
 # and yet the loss rises: by curvature, since steps have a length.
 
 # %% curvature [markdown]
@@ -322,8 +322,8 @@ ebll.course.say(
 # %% curvature-saw [markdown]
 # **What we saw.** All terms stay well below the limit, and well above the point where they begin to swing: stable, and
 # overshooting. When the step size falls in the last quarter, so does the product. Smaller steps, with as much training in sum, dip
-# less (the end is a little lower, too, and a dip is measured from there), as the part of curvature in section 2 leads one to
-# expect. A small gap remains.
+# less in the mean of these seeds, as the part of curvature in section 2 leads one to expect (the end is a little lower, too, and a
+# dip is measured from there). A small gap remains.
 
 # %% drift [markdown]
 # ## 4. In which directions do the features go?
