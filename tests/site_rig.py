@@ -7,6 +7,8 @@ from urllib.parse import unquote, urldefrag
 
 import nbformat
 
+from ebll.widgets.chart import LIVE
+
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -92,24 +94,36 @@ TABLE = """<div><style scoped>th { top: 0 }</style><table border="1" class="data
 <th>moons</th></tr></thead><tbody><tr><th>EBLL</th><td>0.86</td></tr></tbody></table></div>"""
 
 
+SLIDE = {"tags": ["slide"]}
+LAB = display(html=f'<img alt="A lab." src="{EMBEDDED}">')
+LAB["data"][LIVE] = {"chart": "lab", "content": "H4sI"}
+
+
 def kit(root):
     """Two notebooks with each kind of cell and output, a glossary, equations and a README."""
     write(
         root / "notebooks" / "00_first.ipynb",
         markdown(
-            "# A first look: what is lost\n\nWords stand in [the glossary](../docs/glossary.md#words-of-the-field)."
+            "# A first look: what is lost\n\nWords stand in [the glossary](../docs/glossary.md#words-of-the-field).",
+            metadata=SLIDE,
         ),
         code("shown = 'a < b'\nprint(shown)", nbformat.v4.new_output("stream", text="a < b\n")),
         markdown(
             "## What moves?\n\n![One image passes F.](attachment:flow.png)\n\nThe features $F(x)_i < 2$ move:\n\n"
             "$$\\tfrac12\\lVert F - F^*\\rVert_2^2$$\n\nGo on with `01b_second.ipynb`.",
+            metadata=SLIDE,
             attachments={"flow.png": {"image/png": base64.b64encode(PIXEL).decode()}},
         ),
         code(
-            "secret_figure()", display(html=f'<img alt="A &lt; B in 3 of 5 seeds." src="{EMBEDDED}">'), tags=["hidden"]
+            "secret_figure()",
+            display(html=f'<img alt="A &lt; B in 3 of 5 seeds." src="{EMBEDDED}">'),
+            tags=["slide", "hidden"],
+        ),
+        code("frame", nbformat.v4.new_output("execute_result", {"text/html": TABLE, "text/plain": "moons"}), **SLIDE),
+        code(
+            "say()", display(markdown="**What we saw.** $F$ moves, see [04](01b_second.ipynb).", plain="What"), **SLIDE
         ),
         code("frame", nbformat.v4.new_output("execute_result", {"text/html": TABLE, "text/plain": "moons"})),
-        code("say()", display(markdown="**What we saw.** $F$ moves, see [04](01b_second.ipynb).", plain="What")),
         code(
             "check()", nbformat.v4.new_output("error", ename="E", evalue="no", traceback=["not \x1b[31mwritten\x1b[0m"])
         ),

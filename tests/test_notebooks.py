@@ -22,6 +22,9 @@ from notebook_rig import FIND, PATHS, code_cells, each, read, results, said, tag
 from PIL import Image
 
 import ebll
+from ebll.site.render import TRY
+from ebll.web import WebConfig
+from ebll.widgets.chart import LIVE
 from notebooks.source import build, diagrams, machine
 
 FOLDER = build.FOLDER
@@ -409,6 +412,15 @@ def test_cells_are_committed_as_run_from_top_to_bottom_and_every_image_has_alt_t
         for tag in re.findall(r"<img[^>]*>", output.get("data", {}).get("text/html", "")):
             assert re.search(r' alt="[^"]{20}', tag), f"{path.name}, cell {cell}: an image without alt text"
     assert re.findall(r"!\[\s*\]\(|<img(?![^>]*\balt=)", prose(notebook)) == []
+
+
+@each
+def test_a_page_that_unfolds_below_a_cell_is_one_of_the_sites_in_a_state_that_it_knows(path):
+    for cell in code_cells(read(path)):
+        page, _, state = cell.metadata.get("page", "").partition("#")
+        assert page in {"", *TRY}
+        assert WebConfig(**dict(part.split("=") for part in state.split("&") if part))
+        assert all(LIVE in output.data for output in cell.outputs if page == "lab.html")
 
 
 @each

@@ -4,16 +4,19 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from click.testing import CliRunner
 from messages import raises, review
-from site_rig import EMBEDDED, Read, code, faults, kit, markdown, write
+from site_rig import EMBEDDED, LAB, SLIDE, Read, code, faults, kit, markdown, write
 
 import ebll
 from ebll.cli import cli
 from ebll.errors import DataMissing, InputError, OutputError
 from ebll.site import build
-from ebll.site.render import slug
+from ebll.site.render import Page, from_notebook, slug
+from ebll.site.slides import slides_of
+from ebll.widgets.chart import LIVE
 
 ROOT = Path(__file__).parents[1]
 
@@ -135,7 +138,7 @@ def test_the_same_kit_gives_the_same_site(site, source, tmp_path):
     assert [page.path for page in again.pages] == [page.path for page in site.pages]
 
 
-def test_slides_are_the_title_the_sections_the_pictures_and_what_was_seen(site, first):
+def test_slides_are_the_tagged_cells_heading_pictures_and_what_was_seen(site, first):
     page = (site.folder / "slides" / "00_first.html").read_text(encoding="utf-8")
     told = [Read(part).text.strip() for part in re.findall(r"<section>(?!\s*<section>)(.*?)</section>", page, re.S)]
     begins = ["A first look: what is lost", "What moves?", "", "", "moons", "What we saw. $F$ moves, see 04"]
@@ -143,6 +146,26 @@ def test_slides_are_the_title_the_sections_the_pictures_and_what_was_seen(site, 
     assert Read(page).all("img") == first.all("img")
     for word in ("print", "secret", "answer", "written"):
         assert word not in page.partition("<main")[2]
+    second = (site.folder / "notebooks" / "01b_second.html").read_text(encoding="utf-8")
+    assert [given["href"] for given in Read(second).all("a") if "slides" in given["href"]] == []  # no cell is tagged
+
+
+def test_a_chart_of_a_widget_keeps_its_picture_and_what_it_shows_and_a_page_unfolds_below_it():
+    cell = code("ebll.widgets.forgetting_lab()", LAB, page="lab.html#new=mnist", **SLIDE)
+    notebook = nbformat.v4.new_notebook(cells=[markdown("# A lab", metadata=SLIDE), cell])
+    body = from_notebook(notebook)
+    (frame,) = Read(body).all("iframe")
+    assert frame["src"] == "../lab.html#new=mnist"
+    assert frame["title"]
+    for html in (body, *slides_of(body)[0][1:2]):
+        (box,) = [given for given in Read(html).all("div") if given.get("class") == "chart"]
+        assert (box["data-chart"], box["data-content"]) == tuple(LAB["data"][LIVE].values())
+        assert Read(html).all("img") == [{"alt": "A lab.", "src": EMBEDDED}]
+    (later,) = Read(slides_of(body)[0][2]).all("iframe")
+    assert (later["data-src"], later.get("src")) == (frame["src"], None)  # loaded with its slide
+    page = Page("notebooks/a.html", "notebooks/a.ipynb", "Notebooks")
+    page.fill(body, lambda path, text: "", [])  # a site without the lab
+    assert Read(page.body).all("details") == []
 
 
 def test_what_cannot_be_shown_is_told_and_the_rest_is_built(tmp_path):

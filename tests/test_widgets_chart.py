@@ -1,6 +1,8 @@
 """The interactive charts without a browser: specifications, data sets, texts, and the static twin."""
 
+import base64
 import dataclasses
+import gzip
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -28,7 +30,7 @@ from ebll.widgets import (
     explored_drawing,
     lab_drawing,
 )  # fmt: skip
-from ebll.widgets.chart import packed, spec_of
+from ebll.widgets.chart import LIVE, packed, spec_of
 from ebll.widgets.charts import CHARTS, compiled
 from ebll.widgets.lab_view import answers_of
 from tests.messages import raises
@@ -215,3 +217,15 @@ def test_a_chart_is_a_widget_and_a_picture_and_vega_is_sent_once_for_all(drawing
     assert len(json.dumps(state, default=repr)) < 150_000
     chart.runtime.close()
     assert Chart(drawing).runtime is not chart.runtime
+
+
+def test_beside_its_picture_a_chart_keeps_what_it_shows_to_five_digits(drawing):
+    data, _ = dataclasses.replace(drawing, moment=10.0)._repr_mimebundle_()
+    kept = json.loads(gzip.decompress(base64.b64decode(data[LIVE]["content"])))
+    assert data[LIVE]["chart"] in CHARTS
+    assert [kept[name] for name in ("alt", "heading", "moment")] == [drawing.alt, drawing.heading, 10.0]
+    assert kept["settings"] == drawing.settings
+    assert set(kept["tables"]) == set(drawing.data)
+    for name, table in drawing.data.items():
+        again = pd.DataFrame(kept["tables"][name], columns=table.columns).replace({None: np.nan})
+        pd.testing.assert_frame_equal(again, table.reset_index(drop=True), check_dtype=False, rtol=1e-4)

@@ -16,8 +16,10 @@ from pygments.formatters import HtmlFormatter
 from ebll.errors import DataMissing, InputError, OutputError
 from ebll.files import prepare_folder, write_files
 from ebll.site import api
-from ebll.site.render import FRONT, LIVE, Page, from_markdown, from_notebook
+from ebll.site.render import FRONT, TRY, Page, from_markdown, from_notebook
 from ebll.site.slides import slides_of
+from ebll.sweeps.page import vega
+from ebll.widgets.controls import FRONT as WIDGETS
 
 __all__ = ["Site", "build"]
 
@@ -69,8 +71,7 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
     ]
     pages = [index, *notebooks, *documents, *library]
     places = {page.source: page.path for page in [*notebooks, *documents]}
-    live = {page for page, _ in LIVE.values()}
-    places |= {page: page for page in live if whole}
+    places |= {page: page for page in TRY if whole}
     anchors: set[str] = set()
     copied: set[str] = set()
 
@@ -81,7 +82,7 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
             page = f"api/{found[1]}.html"
             return f"{page}#{text}" if f"{page}#{text}" in anchors else page if found[1] in modules else ""
         if path.startswith(("..", "/")) or not (source / path).exists():
-            return "" if path in live else None
+            return "" if path in TRY else None
         if (source / path).is_dir():
             return ""
         copied.add(path)
@@ -120,9 +121,9 @@ def _framed(pages: Sequence[Page], notebooks: Sequence[Page]) -> dict[str, str]:
     for page in pages:
         turn = {"before": before.get(page.path), "after": after.get(page.path)}
         given = {"page": page, "groups": groups, "root": "../" * page.path.count("/"), "version": version("ebll")}
-        if page in notebooks:
+        if page in notebooks and (sections := slides_of(page.body)):
             turn["slides"] = page.path.replace("notebooks/", "slides/")
-            made[turn["slides"]] = deck.render(page=page, sections=slides_of(page.body))
+            made[turn["slides"]] = deck.render(page=page, sections=sections)
         made[page.path] = template.render(**given, **turn)
     return made
 
@@ -131,12 +132,16 @@ def _assets(folder: Path, pages: Sequence[Page]) -> None:
     """Write what the pages share: style, scripts, the words for the search, and the vendored libraries."""
     sections = [section for page in pages for section in page.sections]
     words = json.dumps(sections, ensure_ascii=False, separators=(",", ":"))
-    write_files(
-        {folder / path.name: path.read_bytes() for path in FRONT.glob("*.[cj]s*")}
-        | {folder / "search.js": f"window.SEARCH = {words};\n"}  # a script, as pages from disk may not fetch
-        | {folder / "code.css": _colours()}
-        | {folder / path.relative_to(VENDOR): path.read_bytes() for path in sorted(VENDOR.rglob("*")) if path.is_file()}
-    )
+    made = {
+        "search.js": f"window.SEARCH = {words};\n",  # a script, as pages from disk may not fetch
+        "code.css": _colours(),
+        "chart.css": (WIDGETS / "chart.css").read_bytes(),
+    }
+    if any('class="chart"' in page.body for page in pages):
+        made |= {"charts.js": _charts(), "vega.js": vega()}
+    for origin, kind in ((FRONT, "*.[cj]s*"), (VENDOR, "*/**/*")):
+        made |= {p.relative_to(origin).as_posix(): p.read_bytes() for p in sorted(origin.glob(kind)) if p.is_file()}
+    write_files({folder / name: content for name, content in made.items()})
 
 
 def _cells(source: Path, page: Page, notes: list[str]) -> str:
@@ -149,10 +154,10 @@ def _cells(source: Path, page: Page, notes: list[str]) -> str:
             "write it with `make notebooks`."
         ) from error
     if any(cell.get("outputs") for cell in notebook.cells):
-        return from_notebook(notebook, page.source)
+        return from_notebook(notebook)
     notes.append(f"{page.source} is kept without outputs, so its page shows none: `make notebooks` runs it.")
     told = '<p class="notice">This notebook was kept without outputs, so no figure is shown below.</p>'
-    return told + from_notebook(notebook, page.source)
+    return told + from_notebook(notebook)
 
 
 def _start(source: Path, notebooks: Sequence[Page]) -> str:
@@ -173,13 +178,23 @@ def _start(source: Path, notebooks: Sequence[Page]) -> str:
             "# Encoder Based Lifelong Learning",
             first,
             picture[0] if picture else "",
-            "**To try it here**: [a lab that trains in the page](lab.html), and [maps of a sweep](sweep.html).",
+            "## See it forget",
+            '<iframe title="A lab that trains in this page" src="lab.html" loading="lazy"></iframe>',
+            "[The lab alone](lab.html), to send round or to put on a screen; and [maps of a sweep](sweep.html).",
             "## The notebooks",
-            "Each page shows a notebook with the outputs that it is kept with. To run one, and to move its sliders, "
-            "open the kit in JupyterLab: `make lab`.",
+            "Each page shows a notebook with its outputs; what its widgets drew answers to pointer and keyboard. To "
+            "run one, open the kit in JupyterLab: `make lab`.",
             "".join(table),
         ]
     )
+
+
+def _charts() -> str:
+    """The script of the widgets' charts and their specifications, as pages from disk can load them."""
+    specs = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in WIDGETS.glob("*.json")}
+    specs = {name: spec for name, spec in specs.items() if "chart" in spec["usermeta"]["ebll"]}
+    render, _, _ = (WIDGETS / "chart.js").read_text(encoding="utf-8").rpartition("export default")
+    return f"window.CHARTS = (() => {{\n{render}\nreturn {{ render, specs: {json.dumps(specs)} }};\n}})();\n"
 
 
 def _colours() -> str:

@@ -17,14 +17,16 @@ import nbformat
 from bs4 import BeautifulSoup, NavigableString, Tag
 from nbconvert import HTMLExporter
 
-__all__ = ["FRONT", "Page", "from_markdown", "from_notebook", "relative", "slug"]
+from ebll.widgets.chart import LIVE
+
+__all__ = ["FRONT", "TRY", "Page", "from_markdown", "from_notebook", "relative", "slug"]
 
 FRONT = Path(__file__).with_name("front")
-# What a cell calls -> page of the site on which that works, and the words of the link below the picture.
-LIVE = {
-    "sweep_explorer(": ("sweep.html", "Open this explorer: its sliders and charts work in the page"),
-    "forgetting_lab(": ("lab.html", "Open a smaller lab, which trains in the page"),
+TRY = {
+    "sweep.html": "Move the sliders: maps of the sweep, in this page",
+    "lab.html": "Train it yourself: a smaller lab, in this page",
 }
+"""Page of the site -> the words on which it unfolds, below the output of a cell whose metadata have it as `page`."""
 CODE = re.compile(r'<div class="highlight[^>]*>.*?</pre>\s*</div>', re.S)
 HEADINGS = re.compile("h[1-6]")
 
@@ -108,6 +110,8 @@ class Page:
             notes.append(f"{self.source}: the {kind} {address} leads nowhere, so only its text is shown.")
         if key == "href":
             tag.unwrap()
+        elif tag.name == "iframe":
+            (tag.find_parent("details") or tag).decompose()
         else:
             tag.replace_with(tag.get("alt", ""))
 
@@ -124,13 +128,9 @@ def slug(text: str) -> str:
     return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
 
 
-def from_notebook(notebook: Any, path: str = "") -> str:
-    """HTML of the cells with the outputs that they are kept with; nothing is executed.
-
-    path  that of the notebook in the kit, for the links below pictures of widgets
-    """
-    live = {call: (relative(path, page), words) for call, (page, words) in LIVE.items()}
-    return _exporter().from_notebook_node(notebook, resources={"live": live})[0]
+def from_notebook(notebook: Any) -> str:
+    """HTML of the cells of one from notebooks/, with the outputs that they are kept with; nothing is executed."""
+    return _exporter().from_notebook_node(notebook, resources={"try": TRY, "live": LIVE})[0]
 
 
 def from_markdown(text: str) -> str:

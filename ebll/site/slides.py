@@ -1,4 +1,4 @@
-"""A notebook as slides: its title and sections, what to predict, its pictures and small tables, and what was seen."""
+"""A notebook's cells that are tagged "slide" as slides: headings, what to predict, what is seen, what was seen."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ def slides_of(body: str) -> list[list[str]]:
     for link in soup.select("a[href]"):
         if not str(link["href"]).startswith(("../", "http", "mailto:")):
             link["href"] = f"../notebooks/{link['href']}"
+    for frame in soup.select("details.try > iframe"):
+        frame["data-src"] = frame["src"]  # reveal.js loads it with its slide
+        del frame["src"], frame["loading"]
+        frame.parent.replace_with(frame)
     sections: list[list[str]] = []
     summary = False
-    for tag in soup.find_all(["h1", "h2", "p", "ol", "img", "table"]):
+    for tag in soup.select("[data-slide] :is(h1, h2, p, ol, img, iframe, table)"):
         if tag.find_parent("details") is not None:
             continue
         if tag.name in ("h1", "h2"):
             sections.append([_slide(tag, tag.find_next_sibling("p") if tag.name == "h1" else None)])
             summary = tag.get_text(strip=True) == "Summary"
         elif sections and _shown(tag, summary):
-            sections[-1].append(_slide(tag, _list_below(tag)))
+            sections[-1].append(_slide(tag.find_parent(class_="chart") or tag, _list_below(tag)))
     return sections
 
 
@@ -38,14 +42,13 @@ def _shown(tag: Tag, summary: bool) -> bool:
         return first is not None and tag.get_text(strip=True).startswith(SPOKEN)
     if tag.name == "ol":
         return summary
-    return tag.name == "img" or (tag.find_parent(class_="output") is not None and len(tag.find_all("tr")) <= ROWS)
+    return tag.name in ("img", "iframe") or len(tag.find_all("tr")) <= ROWS
 
 
 def _list_below(tag: Tag) -> Tag | None:
-    """The list that belongs to a paragraph, or the link that belongs to a picture."""
+    """The list that belongs to a paragraph."""
     below = tag.find_next_sibling()
-    fits = isinstance(below, Tag) and (tag.name, below.name) in (("p", "ul"), ("p", "ol"), ("img", "p"))
-    return below if fits else None
+    return below if tag.name == "p" and isinstance(below, Tag) and below.name in ("ul", "ol") else None
 
 
 def _slide(*parts: Tag | None) -> str:

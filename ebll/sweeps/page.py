@@ -24,7 +24,7 @@ from ebll.sweeps.sweep import plain
 from ebll.sweeps.view import content
 from ebll.widgets.chart import spec_of
 
-__all__ = ["document", "export"]
+__all__ = ["document", "export", "vega"]
 
 TITLE = "What is kept of an old task, setting by setting"
 
@@ -75,7 +75,7 @@ def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:
         "same": "\n".join(f"    <li>{html.escape(sentence)}</li>" for sentence in same),
         "css": front("explorer.css"),
         "licences": front("licences.txt"),
-        "runtime": _runtime(),
+        "runtime": vega(),
         "content": inside.replace("<", "\\u003c"),  # so that it may stand between the tags of a script
         "script": front("explorer.js"),
     }
@@ -84,8 +84,8 @@ def document(maps: Maps, title: str = TITLE, source: str = "a sweep") -> str:
 
 
 @functools.cache
-def _runtime() -> str:
-    """The JavaScript of Vega, whole: it sets `window.vegaEmbed`, and asks the network for nothing."""
+def vega() -> str:
+    """The JavaScript of Vega as a plain script: it sets `window.vegaEmbed`, and asks the network for nothing."""
     import vl_convert  # here, as it brings a JavaScript engine
 
     # The bundle is a module; as a plain script its thousand names would be global.

@@ -9,6 +9,7 @@ Nothing is asked of a network: Vega comes out of vl-convert, and a page loads it
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import functools
@@ -36,7 +37,10 @@ from ebll.files import write_files, write_whole
 
 from .controls import source
 
-__all__ = ["Chart", "Drawing", "spec_of"]
+__all__ = ["LIVE", "Chart", "Drawing", "spec_of"]
+
+LIVE = "application/vnd.ebll.chart+json"
+"""MIME type of what a chart shows: the site draws it again, with hover and zoom, in place of the picture."""
 
 
 @functools.cache
@@ -110,10 +114,21 @@ class Drawing:
         return files
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The picture and its text, by MIME type, and metadata."""
+        """The picture and its text, by MIME type, and metadata; of a chart that `Chart` can show, `LIVE` too."""
         from ebll.plots.figure import picture
 
-        return picture(self.png(), self.alt), {}
+        name = self.spec["usermeta"]["ebll"].get("chart")
+        return picture(self.png(), self.alt) | ({LIVE: {"chart": name, "content": self._content()}} if name else {}), {}
+
+    def _content(self) -> str:
+        """What `Chart` shares with the browser as JSON, by gzip, in base64; numbers have five digits."""
+        tables = {
+            table: {str(name): [_short(value) for value in column] for name, column in rows.items()}
+            for table, rows in self.data.items()
+        }
+        texts = {name: getattr(self, name) for name in ("alt", "heading", "caption", "moment")}
+        told = json.dumps(texts | {"tables": tables, "settings": dict(self.settings)}, separators=(",", ":"))
+        return base64.b64encode(gzip.compress(told.encode(), mtime=0)).decode("ascii")
 
     def _filled(self) -> dict[str, Any]:
         """The Vega specification with data, settings and texts."""
@@ -192,6 +207,11 @@ def with_picture(live: Any, drawing: Drawing) -> tuple[dict, dict]:
     data = (live[0] if isinstance(live, tuple) else live) or {}
     own = {kind: part for kind, part in data.items() if kind.startswith("application/")}
     return own | drawing._repr_mimebundle_()[0], {}
+
+
+def _short(value: Any) -> Any:
+    """A text as it is, a number with five digits, None for what is no number."""
+    return value if isinstance(value, str) else float(f"{value:.5g}") if pd.notna(value) else None
 
 
 def free_stem(folder: Path, kind: str) -> Path:

@@ -66,7 +66,8 @@ def lab_chart() -> alt.TopLevelMixin:
     columns += [["accuracy_new", "{new_task}, %", 100]]
     columns += [[f"loss_{term}", f"{look.label}, nats", 1] for term, look in TERMS.items()]
     reading = {
-        **{"table": "curves", "time": "step", "rows": "method", "columns": columns, "panels": list(panels)},
+        **{"chart": "lab", "table": "curves", "time": "step", "rows": "method"},
+        **{"columns": columns, "panels": list(panels)},
         "labels": labels,
         "sizes": {
             "bars_width": "max(150, available - 96)",
@@ -257,7 +258,7 @@ def submanifold_chart() -> alt.TopLevelMixin:
     chart = alt.concat(_plane(), right, columns=2, spacing={"row": 14, "column": 24})
     side = "max(80, (available - 40) / across - 185)"
     reading = {
-        **{"table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "panels": []},
+        **{"chart": "submanifold", "table": "shares", "time": "epoch", "rows": "name", "labels": BARS, "panels": []},
         "columns": [[name, title, 100] for name, title in columns.items()],
         # In one column all panels begin where the longest label of the bars ends.
         "sizes": {

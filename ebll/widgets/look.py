@@ -112,8 +112,8 @@ def words(labels: Mapping[str, str]) -> str:
 def framed(chart: alt.TopLevelMixin, reading: dict[str, Any], two: int, **values: Any) -> alt.TopLevelMixin:
     """A whole chart with what `ebll.widgets.Chart` needs: title and caption, signals, and how to read its table.
 
-    reading   table, time, rows, labels, columns and panels: what the page reads values from; sizes: name of a size of
-              Vega's -> its expression
+    reading   chart: its name; table, time, rows, labels, columns and panels: what the page reads values from; sizes:
+              name of a size of Vega's -> its expression
     two       the width from which on two panels stand side by side
     values    of the chart's own parameters, which its settings may change; or expressions, which they may not
     """

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # A first look: catastrophic forgetting in the plane, and two regularisers against it
 #
 # A small network learns two moons, and then three blobs. It has two features, so that all it does can be drawn. You watch it
@@ -32,7 +32,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% loop-text [markdown]
+# %% loop-text [markdown] tags=["slide"]
 # ## 1. What becomes of the moons?
 #
 # The network has three parts. $F$ turns an input into features, here two numbers; the operator $T$ works on them; each task
@@ -58,7 +58,7 @@ def train(net, task, t, steps=200):
         optimizer.step()
 
 
-# %% predict-forgetting [markdown]
+# %% predict-forgetting [markdown] tags=["slide"]
 # First the moons, then the blobs beside them.
 #
 # **Predict first.** How many moons are still classified correctly after the blobs: all, most, or half, which would be guessing?
@@ -72,7 +72,7 @@ train(before, moons, 0, steps=400)
 before.add_head(blobs.class_count)  # for the next task
 
 
-# %% naive
+# %% naive tags=["slide"]
 def accuracies(net, after):
     measure = ebll.recording.measure_accuracy
     return [{"after": after, "task": x.name, "accuracy": measure(net, t, x.test)} for t, x in enumerate([moons, blobs])]
@@ -84,11 +84,11 @@ rows = [*accuracies(before, "moons")[:1], *accuracies(finetuned, "blobs")]
 table = pd.DataFrame(rows).assign(sequence="plane:moons-blobs", net="own", method="finetune", seed=0)
 ebll.plots.accuracy_matrix(table)
 
-# %% saw-forgetting [markdown]
+# %% saw-forgetting [markdown] tags=["slide"]
 # **What we saw.** The blobs are learned, and the moons are as good as guessed: **catastrophic forgetting**. $F$ and $T$ moved to
 # serve the blobs, and the moons' head, which expects the old features, is left behind. This is fine-tuning, the baseline.
 
-# %% hold-text [markdown]
+# %% hold-text [markdown] tags=["slide"]
 # ## 2. What could hold the moons, without a single moon?
 #
 # While the blobs are learned no moon is available. Both methods look at the *blobs* instead, through the network as it was
@@ -127,24 +127,24 @@ assert torch.isclose(e4_by_hand, ebll.losses.code_distance(codes_now, codes))
 print(f"E3 {e3_by_hand:.2f}, E4 {e4_by_hand:.3f}")
 ebll.course.source(ebll.losses.code_distance)
 
-# %% predict-arrows [markdown]
+# %% predict-arrows [markdown] tags=["slide"]
 # On the right of the next picture, each moon has a line from its features before to those now. Along a grey **level line** the
 # code does not change. Both weights were chosen, on other seeds, for the size of the gaps between the methods: a
 # **demonstration**. It opens on the seed of 0 to 19 whose accuracies on moons are nearest to the medians.
 #
 # **Predict first.** Draw the lines of LwF and of EBLL. How will they lie to the level lines?
 
-# %% plane
+# %% plane tags=["slide"]
 ebll.widgets.plane("seed=9")
 
-# %% saw-arrows [markdown]
+# %% saw-arrows [markdown] tags=["slide"]
 # **What we saw.** With fine-tuning the features go wherever the blobs send them, and the moons' head (shaded) divides the plane
 # elsewhere. With EBLL they move mostly *along* the level lines, which the code term does not penalise. Some moons are lost all the
 # same: $T$ and head move, too, and only blobs are looked at.
 #
 # Press *Play*, or move a slider. At *distance* 0, where the blobs lie on the moons, LwF is nearly enough.
 
-# %% seeds-text [markdown]
+# %% seeds-text [markdown] tags=["slide"]
 # ## 3. Is longer worse?
 #
 # We take ten runs. The feature distance (M2) is the mean of $\lVert F(x) - F^{\ast}(x) \rVert_2$ over
@@ -152,12 +152,12 @@ ebll.widgets.plane("seed=9")
 #
 # **Predict first.** Order the methods by how far the moons' features move, and by the moons they keep. Is it the same order?
 
-# %% seeds
+# %% seeds tags=["slide"]
 runs = {seed: ebll.widgets.plane_run(seed=seed) for seed in range(10)}
 curves = pd.concat([run.curves for run in runs.values()])
 ebll.plots.feature_distance(curves, panels=[])
 
-# %% seeds-table tags=["hidden"]
+# %% seeds-table tags=["slide", "hidden"]
 last = curves.groupby(["method", "seed"]).last()
 shown = {
     "accuracy": "moons",
@@ -168,7 +168,7 @@ shown = {
 }
 last.groupby("method")[list(shown)].mean().rename(columns=shown, index=lambda name: ebll.METHODS[name].label).round(2)
 
-# %% claim tags=["hidden"]
+# %% claim tags=["slide", "hidden"]
 values = last.assign(accuracy=100 * last["accuracy"], accuracy_new=100 * last["accuracy_new"]).unstack("method")
 parts = {
     "along exceeds across with EBLL": values["along"]["ebll"] - values["across"]["ebll"],
@@ -184,21 +184,21 @@ ebll.course.say(
     "Mean over ten seeds, its 95 % interval, and the verdict (is the whole interval above 0?):\n\n" + "\n".join(words)
 )
 
-# %% images-text [markdown]
+# %% images-text [markdown] tags=["slide"]
 # ## And with images?
 #
 # The course uses images: letters first, then digits or textures. Before step 0 the new head alone has been trained (warm-up).
 #
 # **Predict first.** Will EBLL's features move farthest here, too?
 
-# %% lab
+# %% lab tags=["slide"] page="lab.html#new=mnist"
 ebll.widgets.forgetting_lab(ebll.course.TARGET, hide=["temperature", "ewc_strength", "code_size", "recon_weight"])
 
-# %% saw-images [markdown]
+# %% saw-images [markdown] tags=["slide"]
 # **What we saw.** EBLL's features move least; the strip shows the letters that it loses. With weights tuned for each method, and
 # textures, five seeds of `make reproduce` lose this much (joint training, on both tasks, is a reference):
 
-# %% headline tags=["hidden"]
+# %% headline tags=["slide", "hidden"]
 main_job = ebll.course.main_job("accuracy").query("sequence == 'mlp:letters-textures' and seed < 5")
 ebll.plots.forgetting_bars(main_job, methods=["joint", "finetune", "lwf", "ebll", "ebll-separate"])
 
@@ -224,7 +224,7 @@ my_line = ebll.course.TARGET.replace("alpha=10.0", "alpha=1.5")
 # %% target-check tags=["check"]
 ebll.course.checks.least_alpha(my_line)
 
-# %% open [markdown]
+# %% open [markdown] tags=["slide"]
 # **Open question.** The encoder was fitted to moons, and the penalty is computed on blobs. What must be true of the two for this
 # to work?
 #

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Joint training, fine-tuning, replay: forgetting and its extremes
 #
 # A network learns letters, then digits. With the images of both it masters both; with digits alone it forgets letters:
@@ -32,7 +32,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% parts [markdown]
+# %% parts [markdown] tags=["slide"]
 # ## 1. Two tasks, one network: what is the best to hope for?
 #
 # In **continual learning** tasks come one after the other: here 26 letters, then 10 digits. They share the feature extractor
@@ -52,28 +52,28 @@ lesson = ebll.course.setup(PROFILE)
 #
 # **Predict first.** Will the joint network be better, worse or as good as one network for each task?
 
-# %% load
+# %% load tags=["slide"]
 tasks = letters, mnist = lesson.load("letters", "mnist")
 ebll.plots.task_images(ebll.course.examples(letters, mnist))
 
-# %% joint-run
+# %% joint-run tags=["slide"]
 methods = ["joint", "finetune", "feature-extraction", "replay", "single-task"]  # all go on from the same network
 runs = ebll.compare(tasks, methods, log_predictions=True, samples=1000, **lesson.options("mlp"))
 accuracy, predictions = runs.accuracy, runs.predictions  # tables: M1 after each task; each answer along the way
 ebll.plots.accuracy_matrix(accuracy, methods=["single-task", "joint"])
 
-# %% shared
+# %% shared tags=["slide"]
 net = runs.runs["joint", 0].net
 by_hand = net.heads[0](net.operator(net.features(letters.test.inputs)))  # T_1(T(F(x)))
 assert torch.equal(by_hand, net(letters.test.inputs, 0))  # the library's forward pass
 parts = {"F": net.features, "T": net.operator, "head of letters": net.heads[0], "head of digits": net.heads[1]}
 pd.Series({name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}, name="weights").to_frame()
 
-# %% joint-saw [markdown]
+# %% joint-saw [markdown] tags=["slide"]
 # **What we saw.** Joint training is about as good as networks of their own (upper rows), though nearly all weights are
 # shared. (It has trained longer, so small differences prove nothing.)
 
-# %% finetune [markdown]
+# %% finetune [markdown] tags=["slide"]
 # ## 2. Fine-tuning: how fast is the old task forgotten?
 #
 # **Fine-tuning**, the plainest **baseline**, minimises the new task's loss (E1) alone. $F$ and $T$ move, and the head of
@@ -99,14 +99,14 @@ run = ebll.run_sequence(tasks, "finetune", settings=plain, seed=0, start=start, 
 for mine, theirs in zip(net.state_dict().values(), run.net.state_dict().values(), strict=True):
     assert torch.allclose(mine, theirs, atol=1e-4)
 
-# %% finetune-predict [markdown]
+# %% finetune-predict [markdown] tags=["slide"]
 # **Predict first.** How many of the eight epochs does it take to forget half of what will be forgotten: one, four, all? And
 # will joint training lose letters on the way?
 
-# %% finetune-curve
+# %% finetune-curve tags=["slide"]
 ebll.plots.accuracy_over_steps(runs.curves, methods=["joint", "finetune"])
 
-# %% finetune-saw tags=["hidden"]
+# %% finetune-saw tags=["slide", "hidden"]
 curve = runs.curves.query("method == 'finetune' and stage == 'train' and task == 'letters'")
 curve = 100 * curve.groupby("step")["accuracy"].mean()
 lost = curve.iloc[0] - curve
@@ -144,7 +144,7 @@ def my_forgetting(matrix):
 # %% forgetting-check tags=["check"]
 ebll.course.checks.forgetting(my_forgetting)
 
-# %% matrix-by-hand
+# %% matrix-by-hand tags=["slide"]
 before, after = runs.starts[0].net, runs.runs["finetune", 0].net
 answers = [(net(tasks[t].test.inputs, t).argmax(dim=1), t) for net, t in [(before, 0), (after, 0), (after, 1)]]
 by_hand = [float((predicted == tasks[t].test.labels).double().mean()) for predicted, t in answers]  # M1
@@ -153,26 +153,26 @@ assert by_hand == matrix.stack().dropna().tolist()
 assert by_hand[0] - by_hand[1] == ebll.metrics.forgetting(matrix)  # M5 of two tasks: a single difference
 (100 * matrix).round(1)
 
-# %% what [markdown]
+# %% what [markdown] tags=["slide"]
 # ## 3. What is forgotten?
 #
 # The **recall** of a class is M1 on the images of that class alone.
 #
 # **Predict first.** Do all 26 letters lose about the same? What will an `E` be taken for?
 
-# %% recall-by-hand
+# %% recall-by-hand tags=["slide"]
 one = predictions.query("label == 'E' and method == 'finetune' and seed == 0 and stage == 'train'")
 by_hand = 100 * (one["predicted"] == "E").groupby(one["step"]).mean()
 assert ebll.plots.class_recall(one).table[["before", "after"]].values.tolist() == [[by_hand.iloc[0], by_hand.iloc[-1]]]
 ebll.plots.class_recall(predictions, ["joint", "finetune"])
 
-# %% confusion
+# %% confusion tags=["slide"]
 ebll.plots.confusion_matrix(predictions, "finetune")
 
-# %% images
+# %% images tags=["slide"]
 ebll.plots.forgotten_images(predictions, letters, "finetune")
 
-# %% what-saw tags=["hidden"]
+# %% what-saw tags=["slide", "hidden"]
 recalls = ebll.plots.class_recall(predictions, "finetune").table.groupby("label")[["before", "after"]].mean()
 change = (recalls["after"] - recalls["before"]).sort_values()
 answers = ebll.plots.confusion(predictions.query("method == 'finetune'")).query("label != predicted")
@@ -189,7 +189,7 @@ ebll.course.say(
     f"{change[drawn_to[0]]:+.0f} and {change[drawn_to[1]]:+.0f} points."
 )
 
-# %% methods [markdown]
+# %% methods [markdown] tags=["slide"]
 # ## 4. What do methods trade for what?
 #
 # {{diagram:networks}}
@@ -200,7 +200,7 @@ ebll.course.say(
 # %% source-code
 ebll.course.source(ebll.FeatureExtraction.trained_parts)
 
-# %% families [markdown]
+# %% families [markdown] tags=["slide"]
 # Between the extremes lie three families:
 #
 # - **Regularisation-based** methods, those of this course, penalise change: of answers (LwF), of weights (EWC), of answers
@@ -211,14 +211,14 @@ ebll.course.source(ebll.FeatureExtraction.trained_parts)
 # **Predict first.** Draw a plane: accuracy on digits to the right (**plasticity**), on letters upwards (**stability**).
 # Where do joint training, fine-tuning, feature extraction and replay of 5 images per letter lie?
 
-# %% plane
+# %% plane tags=["slide"]
 ebll.plots.stability_plasticity(accuracy)
 
 # %% replay-run
 exemplars = {f"replay {count}": ebll.Replay(images_per_class=count) for count in (1, 5, 12)}  # edit me
 replay_runs = ebll.compare(tasks, exemplars, starts=runs.starts, **lesson.options("mlp"))
 
-# %% replay-table tags=["hidden"]
+# %% replay-table tags=["slide", "hidden"]
 ends = pd.concat([accuracy, replay_runs.accuracy]).query("after == 'mnist' and method != 'replay'")
 table = 100 * ends.pivot_table(index="method", columns="task", values="accuracy")
 table = table.loc[["finetune", *exemplars, "joint"]].rename(columns="{} at the end, %".format)
@@ -228,7 +228,7 @@ table.insert(0, "stored letters", stored)
 table.insert(1, "kB", [round(count * each) for count in stored])
 table.rename_axis(columns=None).round(1)
 
-# %% plane-saw tags=["hidden"]
+# %% plane-saw tags=["slide", "hidden"]
 network = sum(p.nbytes for p in before.parameters()) / 1000
 end = 100 * ends.groupby(["task", "method"])["accuracy"].mean()
 old, new = end["letters"], end["mnist"]
@@ -263,7 +263,7 @@ def my_replay_loss(net, t, inputs, labels, old_inputs, old_labels, weight):
 # %% replay-check tags=["check"]
 ebll.course.checks.replay_loss(my_replay_loss)
 
-# %% open [markdown]
+# %% open [markdown] tags=["slide"]
 # **Open question.** Make it class-incremental: nobody says whether an image is a letter or a digit, and the head with the
 # larger top probability decides. Which of the four methods would suffer most, and why?
 #

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Learning without Forgetting, and where it fails
 #
 # Learning without Forgetting (LwF) is a regularisation-based method: it records the old head's soft predictions on the new
@@ -35,7 +35,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% answers-text [markdown]
+# %% answers-text [markdown] tags=["slide"]
 # ## 1. What does the old head say of new images?
 #
 # One network for each seed learns letters; all runs of a seed branch from it. The old head can be asked about any image: its
@@ -58,13 +58,13 @@ def seen_as(task):
     return task.restored(images)[:, 0].cpu().numpy(), names
 
 
-# %% answers
+# %% answers tags=["slide"]
 ebll.plots.task_images(
     {task.name: seen_as(task) for task in (mnist, digits, textures)},
     title="What a network that knows only letters says of other images",
 )
 
-# %% soften-text [markdown]
+# %% soften-text [markdown] tags=["slide"]
 # **What we saw.** Some answers make sense: shapes that digits and letters share. Others are only what this network happens to
 # say. LwF wants all of them to stay while the new task is learned. The hope: then the answers to letters stay, too.
 #
@@ -146,7 +146,7 @@ for task, methods in (mnist, ["finetune", "lwf", "replay"]), (textures, ["finetu
     warm |= {(task.name, seed): run.net for (_, seed), run in heads.runs.items()}
     runs[task.name] = ebll.compare([letters, task], methods, starts=starts, **options)
 
-# %% lwf-check
+# %% lwf-check tags=["slide"]
 images = mnist.train.inputs
 before = warm["mnist", 0]
 net_by_hand = train(copy.deepcopy(before), mnist, 0, distilled(images, recorded(before, images)))
@@ -169,7 +169,7 @@ pd.DataFrame(table, index=["nats"]).round(3)
 # %% source
 ebll.course.source(ebll.LwF.loss_terms)
 
-# %% forgotten-text [markdown]
+# %% forgotten-text [markdown] tags=["slide"]
 # ## 2. What is forgotten?
 #
 # Now textures are learned. Fine-tuning is the baseline, LwF adds E3, and EBLL adds E3 and the code term of notebook 04, all with
@@ -185,13 +185,13 @@ recall_by_hand = (after["label"] == after["predicted"]).groupby(after["label"]).
 library = ebll.plots.class_recall(one).table.set_index("label")["after"] / 100
 assert all(abs(library[letter] - recall_by_hand[letter]) < 1e-9 for letter in letters.classes)
 
-# %% forgotten-classes
+# %% forgotten-classes tags=["slide"]
 ebll.plots.class_recall(predictions, ["finetune", "lwf", "ebll"])
 
-# %% forgotten-images
+# %% forgotten-images tags=["slide"]
 ebll.plots.forgotten_images(predictions, letters, ["finetune", "lwf", "ebll"])
 
-# %% forgotten-saw [markdown]
+# %% forgotten-saw [markdown] tags=["slide"]
 # **What we saw.** Forgetting is uneven: with fine-tuning some letters lose most of their recall, others nothing. LwF loses fewer
 # images, EBLL fewer still, mostly of the same letters. Many new answers are letters of a similar shape: the features have moved
 # across the decision boundaries of the letters' head.
@@ -200,11 +200,11 @@ ebll.plots.forgotten_images(predictions, letters, ["finetune", "lwf", "ebll"])
 #
 # **Predict first.** Choose LwF under *in detail* and raise the distillation weight. Which images come back first?
 
-# %% lab
+# %% lab tags=["slide"] page="lab.html#new=digits"
 hidden = ["temperature", "ewc_strength", "code_size", "recon_weight"]
 ebll.widgets.forgetting_lab(ebll.course.DEMONSTRATIONS["weights"], hide=hidden)
 
-# %% gap-text [markdown]
+# %% gap-text [markdown] tags=["slide"]
 # ## 3. Does LwF forget more, the farther the new task is?
 #
 # How near a task is can be measured before it is learned. Take the 64 directions in which the letters' features vary most
@@ -216,7 +216,7 @@ ebll.widgets.forgetting_lab(ebll.course.DEMONSTRATIONS["weights"], hide=hidden)
 # **Predict first.** Put mnist, digits (blurred handwriting from another source, which fills the whole image) and textures in
 # order, from near to far. Will LwF's forgetting follow that order? And fine-tuning's?
 
-# %% gap-by-hand
+# %% gap-by-hand tags=["slide"]
 rows = []
 for task, (seed, start) in itertools.product((mnist, digits, textures), starts.items()):
     own, new = (start.net.features(split.inputs).detach() for split in (letters.train, task.train))
@@ -234,7 +234,7 @@ gap.round(2).to_frame("gap").transpose()
 # %% gap-figure-text [markdown]
 # Forgetting (M5) is from the main job (`make reproduce`): tuned methods, five seeds or more.
 
-# %% gap-figure
+# %% gap-figure tags=["slide"]
 main_job = pd.read_csv("../figures/accuracy.csv")
 ebll.plots.forgetting_by_gap(main_job, gap.rename("mlp:letters-{}".format))
 
@@ -248,13 +248,13 @@ ebll.course.say(
     f"new tasks {price.iloc[0]:.1f} to {price.iloc[-1]:.1f} points less well than LwF."
 )
 
-# %% gap-saw [markdown]
+# %% gap-saw [markdown] tags=["slide"]
 # **What we saw.** LwF forgets far less than fine-tuning at every gap, and on average more with each step from near to far,
 # most with the smallest step: the gap gives the order, not the size. EBLL saves a part of it, at a price.
 #
 # But three tasks are three points, and they differ in more than their gap.
 
-# %% drift-text [markdown]
+# %% drift-text [markdown] tags=["slide"]
 # ## 4. Is it the loss, or the images?
 #
 # The new images on which LwF distils are **proxy data**: they stand in for the letters, which are gone. We measure the
@@ -280,18 +280,18 @@ for task, name, seed in itertools.product((mnist, textures), ("finetune", "lwf")
         rows.append({"task": task.name, "method": name, "seed": seed, "answers to": kind, "nats": nats})
 drifts = pd.DataFrame(rows)
 
-# %% drift-figure
+# %% drift-figure tags=["slide"]
 lines = drifts.assign(gap=drifts["task"].map(gap.round(2)), line=drifts["method"] + ", " + drifts["answers to"])
 ebll.plots.over_setting(
     lines, "gap", {"nats": "drift, nats"}, by="line", xlabel="gap of the new task (mnist, textures)", log=False,
     log_y=True, title="How far the answers of the letters' head drift", caption="Validation images",
 )  # fmt: skip
 
-# %% drift-factor tags=["hidden"]
+# %% drift-factor tags=["slide", "hidden"]
 means = drifts.groupby(["answers to", "task", "method"])["nats"].mean().unstack("method")
 (means["finetune"] / means["lwf"]).unstack("task").round(1).rename_axis(columns="drift, times smaller with LwF")
 
-# %% proxy-text [markdown]
+# %% proxy-text [markdown] tags=["slide"]
 # **What we saw.** LwF keeps its promise where it was given: on the new images it nearly stops the drift. On letters, which are
 # what counts, it does so far less, the least with textures.
 #
@@ -320,19 +320,19 @@ for task, seed in itertools.product((mnist, textures), lesson.seeds):
         stages.loc[stages["after"] == task.name, "accuracy"] = right  # the row after letters is the same
         rows.append(stages)
 
-# %% proxy-figure
+# %% proxy-figure tags=["slide"]
 library = [pair.accuracy.query("method != 'ebll'") for pair in runs.values()]
 proxy_accuracy = pd.concat([*library, *rows])
 ebll.plots.forgetting_bars(proxy_accuracy)
 
-# %% proxy-table tags=["hidden"]
+# %% proxy-table tags=["slide", "hidden"]
 outcomes = ebll.plots.outcomes(proxy_accuracy)
 new = outcomes.groupby(["method", "words"])["new"].mean().unstack("words").round(1)
 new.rename(index=lambda name: ebll.METHODS[name].label if name in ebll.METHODS else name).rename_axis(
     index=None, columns="accuracy on the new task, %"
 )
 
-# %% proxy-saw [markdown]
+# %% proxy-saw [markdown] tags=["slide"]
 # **What we saw.** On letters, without a single label, the same loss forgets next to nothing, and the new
 # tasks are learned as well. The rest of the order differs: images of mnist are good proxies, better than five stored letters a
 # class; those of textures are worse than these. **The proxy data is the bottleneck, not the loss.** And LwF cannot
@@ -345,7 +345,7 @@ new.rename(index=lambda name: ebll.METHODS[name].label if name in ebll.METHODS e
 # What would you measure, with the old network alone, to choose among them? How does your measure order mnist, digits, textures
 # and noise? *What to try next* puts it to the test.
 
-# %% bugs-text [markdown]
+# %% bugs-text [markdown] tags=["slide"]
 # ## 5. Which curve has which bug?
 #
 # Four colleagues have written LwF, and each does one thing in another way:
@@ -403,7 +403,7 @@ log = []
 for bug, term in bugs.items():
     train(copy.deepcopy(before), mnist, 0, logged(term, "lwf" if bug == "LwF" else ebll.course.curve_of(bug)))
 
-# %% bug-figure
+# %% bug-figure tags=["slide"]
 ebll.plots.over_setting(
     pd.DataFrame(log), "step", {"term": "term as logged", "letters": "letters, %"}, by="curve", xlabel="step",
     log=False,
@@ -411,7 +411,7 @@ ebll.plots.over_setting(
     caption="Above: the term on mini-batches of mnist. Below: validation images of letters",
 )  # fmt: skip
 
-# %% bug-exercise-text [markdown]
+# %% bug-exercise-text [markdown] tags=["slide"]
 # **What we saw.** One curve lies on LwF's; three forget more, each in its own way.
 #
 # **Exercise 2.** Which curve is whose, and by what do you know it? At the first step no answer has moved: what must the term be?
@@ -435,7 +435,7 @@ my_bugs = {
 # %% bug-check tags=["check"]
 ebll.course.checks.find_the_bug(my_bugs)
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **Distillation** (E3) is the cross-entropy between the old head's soft targets on the new images, recorded from the

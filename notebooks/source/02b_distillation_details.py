@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Distillation in detail: mode, temperature, warm-up
 #
 # An appendix to `02_lwf_and_its_shortcomings.ipynb`, for whoever implements distillation or compares implementations. Three
@@ -33,7 +33,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% mode-text [markdown]
+# %% mode-text [markdown] tags=["slide"]
 # ## 1. In which mode does the teacher answer?
 #
 # Some implementations record the soft targets (E3a) once before the task, others keep a frozen copy of the old network and ask
@@ -49,7 +49,7 @@ recorded = ebll.LwF().record_targets(old, 1, images, None)["soft_targets"]  # wh
 for rows in torch.randperm(len(images), generator=ebll.seeds.generator(0, "steps")).split(64):
     assert torch.allclose(recorded[rows], ebll.losses.soften(teacher(images[rows], 0), 2.0), atol=1e-6)
 
-# %% mode-predict [markdown]
+# %% mode-predict [markdown] tags=["slide"]
 # The nets of this kit have nothing random inside, but many have dropout. We put one before the heads of the old network, and
 # leave it on, as in train mode. The drift is E3 above its floor, between two answers to the same images.
 #
@@ -73,13 +73,13 @@ for rate, (seed, start) in ((rate, pair) for rate in (0.0, 0.1, 0.3, 0.5, 0.7) f
     noisy.eval()
 modes = pd.DataFrame(rows)
 
-# %% mode-figure
+# %% mode-figure tags=["slide"]
 ebll.plots.over_setting(
     modes, "rate", {"differ": "another letter, %", "drift": "drift, nats"}, log=False, xlabel="dropout rate",
     title="Two answers of one teacher in train mode", caption="The letters' head on training images of mnist",
 )  # fmt: skip
 
-# %% mode-half tags=["hidden"]
+# %% mode-half tags=["slide", "hidden"]
 half = modes[modes["rate"] == 0.5]["differ"].mean()
 ebll.course.say(
     f"**What we saw.** At a rate of one half two answers name different letters for {half:.0f} % of the images. (This "
@@ -117,7 +117,7 @@ ebll.course.checks.recorded_targets(my_recorded_targets)
 # %% source
 ebll.course.source(ebll.networks.frozen)
 
-# %% temperature-text [markdown]
+# %% temperature-text [markdown] tags=["slide"]
 # ## 2. What does the temperature change?
 #
 # The gradient of E3 with respect to an image's logits is short:
@@ -146,19 +146,19 @@ for theta, seed in ((theta, seed) for theta in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 1
         rows.append({"theta": theta, "seed": seed, "kind": kind, "others": others, "gradient": factor * length})
 strength = pd.DataFrame(rows)
 
-# %% temperature-figure
+# %% temperature-figure tags=["slide"]
 ebll.plots.over_setting(
     strength, "theta", {"gradient": "length of the gradient"}, log_y=True, xlabel="temperature θ",
     title="Gradient of distillation on an image's logits",
     caption="Letters' head on mnist, after fine-tuning on mnist",
 )  # fmt: skip
 
-# %% temperature-table tags=["hidden"]
+# %% temperature-table tags=["slide", "hidden"]
 mean = strength.query("kind == 'E3'").groupby("theta")[["others", "gradient"]].mean()
 table = mean.rename(columns={"others": "not on the first choice, %", "gradient": "length of the gradient"}).T
 table.rename_axis(columns="temperature θ").map("{:.4g}".format)
 
-# %% temperature-saw [markdown]
+# %% temperature-saw [markdown] tags=["slide"]
 # **What we saw.** A temperature below 1 sharpens: what the old network knows of the other classes is lost, so asking for one is a
 # mistake. Above 1 the small probabilities count. And the gradient of E3 falls with the temperature, in the end about as
 # $1/\theta^2$: besides the $\theta$ in the denominator, the difference $\hat Z - Z^*$ shrinks like $1/\theta$. Hinton's factor
@@ -179,7 +179,7 @@ def my_soften(logits, temperature):
 # %% soften-check tags=["check"]
 ebll.course.checks.soften(my_soften)
 
-# %% matched-text [markdown]
+# %% matched-text [markdown] tags=["slide"]
 # ### The same temperature, another weight
 #
 # A plain sweep over $\theta$ mixes two things, the shape of the targets and the strength of the term. So LwF is trained twice:
@@ -213,28 +213,28 @@ for kind, theta in settings:
 temperatures = pd.DataFrame(rows)
 unprotected = pd.DataFrame([both_right(runs.runs["finetune", seed].net) for seed in lesson.seeds]).mean()
 
-# %% matched-figure
+# %% matched-figure tags=["slide"]
 ebll.plots.over_setting(
     temperatures, "theta", {"old": "letters (old), %", "new": "mnist (new), %"}, xlabel="temperature θ of LwF",
     title="Accuracy with LwF over the temperature: letters, then mnist", references={"finetune": dict(unprotected)},
     caption="Validation images; at θ = 2 both weights are the same",
 )  # fmt: skip
 
-# %% matched-saw [markdown]
+# %% matched-saw [markdown] tags=["slide"]
 # **What we saw.** Sharp targets keep fewer letters even where the term is as strong. For soft ones the differences are
 # small, even at a fixed weight, where their term is many times weaker. And temperature 0.5 at weight 1 keeps fewer than
 # fine-tuning: its gradient is several times as large, and weight 1 is near the limit above which the steps overshoot (notebook
 # 07), which is probably the reason. The lower panel spans few points, and its differences are noise. Whoever copies a temperature
 # without its weight, or a weight from code that multiplies by $\theta^2$, changes the method.
 
-# %% warmup-text [markdown]
+# %% warmup-text [markdown] tags=["slide"]
 # ## 3. Does it help to train the new head alone first?
 #
 # At the first step the new head is random, so its loss (E1) is large, and its gradient reaches $F$ and $T$ before there is
 # anything worth learning there. LwF therefore begins with a **warm-up**: a few epochs in which only the new head learns. The
 # library does this for every method, two epochs by default. First the gradient of E1 on F at the first step:
 
-# %% warmup-gradient
+# %% warmup-gradient tags=["slide"]
 rows = []
 for task, seed in ((task, seed) for task in (mnist, textures) for seed in lesson.seeds):
     two = ebll.TrainSettings(epochs=2, warmup_epochs=0)  # the warm-up alone: feature extraction for two epochs
@@ -251,7 +251,7 @@ for task, seed in ((task, seed) for task in (mnist, textures) for seed in lesson
 gradients = pd.DataFrame(rows)
 gradients.groupby(["task", "head"])[["E1", "gradient on F"]].mean().round(2)
 
-# %% warmup-predict [markdown]
+# %% warmup-predict [markdown] tags=["slide"]
 # **Predict first.** Without the warm-up, which method keeps fewer letters than with it: fine-tuning, LwF, or both? And does it
 # matter more before textures, where the first gradient is larger?
 
@@ -264,10 +264,10 @@ for task in (mnist, textures):
     without = ebll.compare([letters, task], named, settings=cold, starts=starts, **lesson.options("mlp"))
     pairs[task.name] = ebll.Comparison(with_it.runs | without.runs)
 
-# %% warmup-figure
+# %% warmup-figure tags=["slide"]
 ebll.plots.accuracy_over_steps(pairs["mnist"].curves)
 
-# %% warmup-table tags=["hidden"]
+# %% warmup-table tags=["slide", "hidden"]
 rows = [
     {"new task": task, "method": name, "seed": f"seed {seed}",
      "letters": 100 * ebll.recording.measure_accuracy(run.net, 0, letters.validation)}
@@ -278,7 +278,7 @@ gain = {method.label: kept[name] - kept[f"{method.label}, no warm-up"] for name,
 table = pd.DataFrame(gain).stack().unstack("seed").rename_axis(["new task", "method"])
 table.assign(mean=table.mean(axis=1)).rename_axis(columns="letters kept with warm-up minus without, points").round(1)
 
-# %% warmup-count tags=["hidden"]
+# %% warmup-count tags=["slide", "hidden"]
 count = {name: f"{(points > 0).to_numpy().sum()} of {points.size}" for name, points in table.groupby("method")}
 ebll.course.say(
     f"**What we saw.** The warm-up keeps more letters in {count['LwF']} runs of LwF and in {count['Fine-tuning']} of "
@@ -292,21 +292,21 @@ ebll.course.say(
 #
 # A run with warm-up has also seen its task for two more epochs. Are they the reason? Fine-tuning for ten epochs, cold:
 
-# %% warmup-longer
+# %% warmup-longer tags=["slide"]
 ten = ebll.TrainSettings(warmup_epochs=0, epochs=10)
 longer = ebll.compare([letters, mnist], ["finetune"], settings=ten, starts=starts, **lesson.options("mlp"))
 right = [100 * ebll.recording.measure_accuracy(run.net, 0, letters.validation) for run in longer.runs.values()]
 table = {"ten epochs, no warm-up": right, "eight epochs after the warm-up": kept["finetune"]["mnist"].tolist()}
 pd.DataFrame(table, index=[f"seed {seed}" for seed in lesson.seeds]).T.rename_axis(columns="letters kept, %").round(1)
 
-# %% open [markdown]
+# %% open [markdown] tags=["slide"]
 # It is not the epochs.
 #
 # **Open question.** A warm-up learns a head for features that are about to move. What would happen to old and new accuracy if it
 # lasted until the head has converged? And if the learning rate of F and T rose slowly from 0 instead, with no warm-up of the
 # head? Write down a prediction for fine-tuning and for LwF, then try the first with `ebll.TrainSettings(warmup_epochs=20)`.
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **Recording.** The teacher answers in eval mode and without gradient; in train mode its targets are noise. Recorded once or

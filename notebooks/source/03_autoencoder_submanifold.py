@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # What a task needs of the features, and what a code sees of them
 #
 # A network describes a letter by 256 numbers. Which of them does the task need? You send the features through
@@ -32,7 +32,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% pca [markdown]
+# %% pca [markdown] tags=["slide"]
 # ## 1. Two features, one number: what does PCA keep?
 #
 # A small network has learned to tell two moons apart, by two features. It is frozen, as the star in $F^*$, $T^*$ and $T_t^*$ says.
@@ -131,12 +131,12 @@ def drawn(panels, features, labels, classify, classes, origin=0.0, directions=No
     return ebll.plots.submanifold(points, regions=regions)
 
 
-# %% pca-predict [markdown]
+# %% pca-predict [markdown] tags=["slide"]
 # **Predict first.** Draw the reconstructions of PCA, and of the autoencoder. Which has the lower FVU? Will the head still tell the
 # moons apart?
 
 
-# %% pca-figure
+# %% pca-figure tags=["slide"]
 def error(reconstructed, features, logits, labels):
     """E2a; logits and labels play no part."""
     return 0.5 * (reconstructed - features).square().sum(dim=1).mean()
@@ -150,7 +150,7 @@ assert torch.isclose(by_hand, ebll.losses.reconstruction_error(unsupervised(held
 points = held_out, moons.validation.labels, classify, dict(enumerate(moons.classes))
 drawn(panels, *points)
 
-# %% pca-saw [markdown]
+# %% pca-saw [markdown] tags=["slide"]
 # **What we saw.** PCA's reconstructions lie on a line, the autoencoder's on a segment of nearly the same line: the decoder
 # is linear, and the sigmoid keeps the code between 0 and 1. So this "submanifold" is a segment; with a code of two a
 # flat patch, in general a bounded piece of an **affine subspace**. To curve it takes another layer in the decoder. On
@@ -159,7 +159,7 @@ drawn(panels, *points)
 # The line explains most of the variance, but points of both moons land in the same place on it. What varies most is not
 # what the head needs most.
 
-# %% aware-text [markdown]
+# %% aware-text [markdown] tags=["slide"]
 # ## 2. Which number does the head need?
 #
 # EBLL's autoencoder is **task-aware** (supervised): its objective (E2) adds the task's own loss (E1), taken *through* the
@@ -184,12 +184,12 @@ def my_autoencoder_loss(reconstructed, features, logits, labels, recon_weight):
 # %% objective-check tags=["check"]
 ebll.course.checks.autoencoder_loss(my_autoencoder_loss)
 
-# %% aware-predict [markdown]
+# %% aware-predict [markdown] tags=["slide"]
 # **Predict first.** Lower $\lambda$ from 1 to 0, where no reconstruction is asked for. What becomes of the segment, of FVU and
 # of the accuracy?
 
 
-# %% aware
+# %% aware tags=["slide"]
 def aware(recon_weight):
     """E2 with this lambda, for `fit`."""
     return lambda r, v, logits, labels: ebll.losses.autoencoder_loss(r, v, logits, labels, recon_weight)
@@ -206,14 +206,14 @@ for ours, theirs in zip(fits[0.1].parameters(), library.parameters(), strict=Tru
     assert torch.allclose(ours, theirs, atol=1e-3)
 ebll.course.source(ebll.losses.autoencoder_loss)
 
-# %% aware-saw [markdown]
+# %% aware-saw [markdown] tags=["slide"]
 # **What we saw.** The lower $\lambda$, the more variance stays unexplained and the more points are classified
 # correctly: the reconstructions slide along until each lies in its own region. At $\lambda = 0$ they explain less than the mean of all
 # features would (an FVU above 1).
 #
 # This network was picked to show it. In others the direction of largest variance separates the moons, and PCA will do:
 
-# %% aware-seeds tags=["hidden"]
+# %% aware-seeds tags=["slide", "hidden"]
 rows = {}
 for seed in range(5):
     task, _ = ebll.plane_tasks(seed=seed)
@@ -225,7 +225,7 @@ for seed in range(5):
 accuracies = pd.DataFrame(rows).round(0).astype(int)
 accuracies.rename_axis("accuracy through one number, %")
 
-# %% sizes [markdown]
+# %% sizes [markdown] tags=["slide"]
 # ## 3. How many numbers does a letter need?
 #
 # Now a network that has learned letters, with 256 features. FVU (M8) and accuracy (M1) are of validation images; E2 has the kit's
@@ -260,7 +260,7 @@ for seed, (features, held_out, classify) in networks.items():
         rows += [{"kind": kind, "size": size, "seed": seed, **measure(r, seed)} for kind, r in kinds.items()]
 sizes = pd.DataFrame(rows)
 
-# %% sizes-figure
+# %% sizes-figure tags=["slide"]
 MEASURES = {"fvu": "FVU, %", "accuracy": "accuracy through the\nreconstruction, %"}
 direct = sum(measure(held_out, seed)["accuracy"] for seed, (_, held_out, _) in networks.items()) / len(networks)
 ebll.plots.over_setting(
@@ -268,7 +268,7 @@ ebll.plots.over_setting(
     references={"the features themselves": {"accuracy": direct}}, caption="MLP, letters, validation images.",
 )  # fmt: skip
 
-# %% sizes-saw tags=["hidden"]
+# %% sizes-saw tags=["slide", "hidden"]
 means = sizes.groupby(["kind", "size"])[["accuracy", "fvu"]].mean()
 within = []
 for features, _, _ in networks.values():
@@ -290,7 +290,7 @@ ebll.course.say(
 # The mean features of three letters span a plane, onto which all features are projected. Shaded is what the frozen head
 # says of features *in* that plane.
 
-# %% plane
+# %% plane tags=["slide"]
 features, held_out, classify = networks[0]
 panels = {"PCA, 8 numbers": pca(features, held_out, 8)}
 for weight in (0.01, 0.0):
@@ -301,11 +301,11 @@ means = torch.stack([held_out[labels == label].mean(dim=0) for label in shown])
 directions = torch.linalg.qr((means[1:] - means[0]).T).Q.T  # of the plane through the three means
 drawn(panels, held_out, labels, classify, shown, means[0], directions)
 
-# %% plane-saw [markdown]
+# %% plane-saw [markdown] tags=["slide"]
 # **What we saw.** PCA moves many letters between the regions: its directions were spent elsewhere. E2 keeps the three apart with
 # a worse reconstruction. FVU and accuracy are those of all letters.
 
-# %% code [markdown]
+# %% code [markdown] tags=["slide"]
 # ## 4. What does the code see?
 #
 # EBLL throws the decoder away and keeps the encoder. While a new task is learned it penalises the movement of the code (E4):
@@ -317,10 +317,10 @@ drawn(panels, held_out, labels, classify, shown, means[0], directions)
 #
 # **Predict first.** Must the two be at right angles? And if the code hardly moves, will the head still read all moons?
 
-# %% level-lines
+# %% level-lines tags=["slide"]
 ebll.widgets.plane("seed=2, distill_weight=0.5", hide=["alpha", "distill_weight", "distance"])
 
-# %% level-lines-saw [markdown]
+# %% level-lines-saw [markdown] tags=["slide"]
 # **What we saw.** No: level lines are straight and parallel, at right angles to $W_{enc}$; the sigmoid only changes the distances
 # between them. The segment belongs to $W_{dec}$ and may stand at any angle. With EBLL the features move far along the
 # lines, and little across them. And yet it keeps hardly more moons than LwF in this run: the code was held, $T$ was not.
@@ -343,7 +343,7 @@ def my_feature_shift(features_now, features_before, weight):
 # %% shift-check tags=["check"]
 ebll.course.checks.feature_shift(my_feature_shift)
 
-# %% explorer-text [markdown]
+# %% explorer-text [markdown] tags=["slide"]
 # ### The same with images
 #
 # In the plane of the explorer, darker means a larger E4 of a move there.
@@ -351,10 +351,10 @@ ebll.course.checks.feature_shift(my_feature_shift)
 # **Predict first.** Its curve is E4 for a move of a letter's features by one standard deviation along each principal direction.
 # Where does it fall off, and where when the code shrinks from 64 to 8?
 
-# %% explorer
+# %% explorer tags=["slide"]
 ebll.widgets.submanifold_explorer()
 
-# %% weight-text [markdown]
+# %% weight-text [markdown] tags=["slide"]
 # **What we saw.** It falls off where the code ends: beyond, features may move as they like.
 #
 # ### Does lambda matter for what is kept?
@@ -379,7 +379,7 @@ for (name, seed), accuracy in ends.items():
         {"kind": "ebll", "weight": float(name), "seed": seed, "kept": 100 * accuracy, **measure(code(held_out), seed)}
     )
 
-# %% weight-figure
+# %% weight-figure tags=["slide"]
 table = pd.DataFrame(rows)
 table["gain"] = table["kept"] - table["seed"].map(table.query("weight == 10").set_index("seed")["kept"])
 ebll.plots.over_setting(
@@ -387,7 +387,7 @@ ebll.plots.over_setting(
     title="What lambda trades", caption="MLP, validation letters, code of 16; a demonstration",
 )  # fmt: skip
 
-# %% weight-saw [markdown]
+# %% weight-saw [markdown] tags=["slide"]
 # **What we saw.** The useful one, on average: a code of 16 that must rebuild all features spends itself on what varies most, and
 # lets go of what the head reads.
 #

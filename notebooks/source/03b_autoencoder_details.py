@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Details of the autoencoder: linear, where the fit starts, and the scale of lambda
 #
 # An appendix to `03_autoencoder_submanifold.ipynb`, with what one needs to know before fitting autoencoders of one's own. It
@@ -51,7 +51,7 @@ def measure(seed, reconstructed):
     return {"accuracy": 100 * ebll.metrics.accuracy(logits, held_out_labels), "fvu": 100 * fvu}
 
 
-# %% linear [markdown]
+# %% linear [markdown] tags=["slide"]
 # ## 1. What does a linear autoencoder find?
 #
 # Leave the sigmoid out: $r(v) = W_{dec}W_{enc}v$, with centred $v$, so that it needs no bias. It minimises the reconstruction
@@ -81,7 +81,7 @@ def my_pca_reconstruction(features, size):
 # %% pca-check tags=["check"]
 ebll.course.checks.pca_reconstruction(my_pca_reconstruction)
 
-# %% linear-predict [markdown]
+# %% linear-predict [markdown] tags=["slide"]
 # Below is the whole training. Encoder and decoder start at random, and nothing ties one to the other. A trick makes
 # it quick. The centred features are $X = U S V^\top$, and the columns of $U$ are orthonormal. So $X$, with a row an image, and
 # $S V^\top$, with 256 rows, have the same summed squared error, and the smaller of the two is trained on.
@@ -132,13 +132,13 @@ by_hand = (
 )  # all images, not the 256 rows
 assert torch.isclose(by_hand, torch.tensor(error).to(by_hand), rtol=1e-3)
 
-# %% linear-figure
+# %% linear-figure tags=["slide"]
 linear_runs = pd.DataFrame(rows)
 axes = {"excess": "error above PCA's, %", "angle": "principal angle,\nmean of 16, degrees"}
 title, note = "A linear autoencoder on its way to PCA", "MLP, letters, training images, code of 16."
 ebll.plots.over_setting(linear_runs, "step", axes, xlabel="step", title=title, log_y=True, caption=note)
 
-# %% linear-saw tags=["hidden"]
+# %% linear-saw tags=["slide", "hidden"]
 columns = torch.nn.functional.normalize(weights[1], dim=0)
 oblique = (columns.T @ columns - torch.eye(SIZE).to(columns)).abs().max().item()
 last = linear_runs[linear_runs["step"] == 1000].max(numeric_only=True)
@@ -157,7 +157,7 @@ ebll.course.say(
 # the gradient that turns it is small. (That training gets
 # there is a theorem of Baldi and Hornik: the error has no other minima.)
 
-# %% start [markdown]
+# %% start [markdown] tags=["slide"]
 # ## 2. Where should the fit start?
 #
 # A code entry $c = \sigma(z)$ changes with $z$ at the rate $c\,(1 - c)$, at most 1/4. Where $c$ is below 0.05 or above 0.95
@@ -204,7 +204,7 @@ for kind in ("principal components", "random weights"):
             rows.append({"kind": kind, "epoch": epoch, "seed": seed, **found})
         encoders[kind, seed] = autoencoder.encode.requires_grad_(False)
 
-# %% start-figure
+# %% start-figure tags=["slide"]
 start_runs = pd.DataFrame(rows).query("epoch in (1, 2, 4, 8, 16)")
 axes = {
     "saturated": "saturated code\nentries, %",
@@ -214,7 +214,7 @@ axes = {
 title, note = "Two starts of the same fit", "MLP, letters, validation images, code of 64."
 ebll.plots.over_setting(start_runs, "epoch", axes, xlabel="epochs", title=title, caption=note)
 
-# %% start-saw [markdown]
+# %% start-saw [markdown] tags=["slide"]
 # **What we saw.** From random weights many sigmoids end saturated, FVU falls but is still higher, and it takes many epochs until
 # the head reads the reconstructions; in the end its accuracy hardly suffers. From the principal components the
 # first epoch gets most of the way.
@@ -226,7 +226,7 @@ ebll.plots.over_setting(start_runs, "epoch", axes, xlabel="epochs", title=title,
 #
 # **Predict first.** Which code moves farther, the one with saturated entries or the other?
 
-# %% moves
+# %% moves tags=["slide"]
 rows = []
 for seed, (_, held_out) in features.items():
     run = ebll.run_sequence([letters, mnist], "finetune", seed=seed, start=starts[seed], device=lesson.device)
@@ -252,7 +252,7 @@ ebll.course.say(
     f"{random_moves.mean():.2f} against {pca_moves.mean():.2f}, means over {len(lesson.seeds)} seeds."
 )
 
-# %% moves-think [markdown]
+# %% moves-think [markdown] tags=["slide"]
 # **Open question.** A sigmoid is flat at both ends. What does E4 measure when features move far enough to carry an entry from
 # one end to the other? And when they move a little?
 #
@@ -264,7 +264,7 @@ ebll.course.say(
 #
 # </details>
 
-# %% scale [markdown]
+# %% scale [markdown] tags=["slide"]
 # ## 3. Is a weight of 0.01 always the same weight?
 #
 # E2a sums over the features, halves, and takes the mean over the images. `torch.nn.MSELoss` squares as well, but takes one mean
@@ -285,7 +285,7 @@ def my_converted_weight(weight, images, features, reduction):
 # %% weight-check tags=["check"]
 ebll.course.checks.converted_weight(my_converted_weight)
 
-# %% scale-predict [markdown]
+# %% scale-predict [markdown] tags=["slide"]
 # **Predict first.** Someone ports E2 with its $\lambda$ of 0.01 and types `MSELoss`. There are 256 features. How many times
 # weaker is the reconstruction term now, and what becomes of FVU with a code of 16?
 
@@ -309,7 +309,7 @@ rows = [
 ]  # fmt: skip
 scale_runs = pd.DataFrame(rows)
 
-# %% scale-figure
+# %% scale-figure tags=["slide"]
 axes = {"fvu": "FVU, %", "accuracy": "accuracy through the\nreconstruction, %"}
 title, note = "The same weight before two spellings of the error", "MLP, letters, validation images, code of 16."
 ebll.plots.over_setting(scale_runs, "weight", axes, xlabel="weight as written", title=title, caption=note)
@@ -325,13 +325,13 @@ ours, theirs = (
 assert torch.isclose(ours, 256 / 2 * theirs)
 ebll.course.source(ebll.losses.reconstruction_error)
 
-# %% scale-saw [markdown]
+# %% scale-saw [markdown] tags=["slide"]
 # **What we saw.** $\lambda = 2w/m$ with $m$ features, so the term is 256/2 times weaker. The curve of `MSELoss` is that of
 # E2a, moved to the right by this factor: at 0.01 the port has a higher FVU. At weight 1 its accuracy is higher, which is no
 # merit: there E2a outweighs the task's loss, and its code no longer keeps what the head reads; the port has yet to get there.
 # For codes it is the same, with the size of the code for $m$ (E4). Weights in other code, converted:
 
-# %% scale-table tags=["hidden"]
+# %% scale-table tags=["slide", "hidden"]
 as_written = [("authors' PyTorch notebooks; CLsurvey", 0.1, 9216), ("CLsurvey", 0.01, 9216)]
 as_written += [("authors' PyTorch notebooks, a default", 1e-6, 9216)]
 as_written += [("this kit's λ = 0.01, converted", 1.28, 256), ("λ = 0.01, not converted", 0.01, 256)]
@@ -339,7 +339,7 @@ converted = pd.DataFrame(as_written, columns=["from", "weight before MSELoss", "
 equal = 2 * converted["weight before MSELoss"] / converted["features"]
 converted.assign(**{"equal λ of E2": equal.map("{:.2g}".format)}).astype(str)
 
-# %% copy [markdown]
+# %% copy [markdown] tags=["slide"]
 # CLsurvey is the code of a later survey of such methods.
 #
 # ### Copying a weight to another net
@@ -350,13 +350,13 @@ converted.assign(**{"equal λ of E2": equal.map("{:.2g}".format)}).astype(str)
 #
 # **Predict first.** Take $\lambda = 10^{-6}$ for our 256 features. How large are the two terms of E2 after the fit?
 
-# %% copy-run
+# %% copy-run tags=["slide"]
 lambdas = {"λ = 0": 0.0, "λ = 1e-6": 1e-6, "λ = 0.01": 1e-2}
 terms = pd.DataFrame({name: fit(0, recon_weight=weight) for name, weight in lambdas.items()}).T
 names = {"weighted": "λ · E2a", "task": "E1", "fvu": "FVU, %", "accuracy": "accuracy, %"}
 terms[list(names)].rename(columns=names).map("{:.2g}".format)
 
-# %% copy-saw [markdown]
+# %% copy-saw [markdown] tags=["slide"]
 # **What we saw.** With $10^{-6}$ the reconstruction is switched off: its term is negligible beside the other, and FVU is that of
 # $\lambda = 0$. With 0.01 both count. To carry a weight over, look at both terms.
 #
@@ -366,7 +366,7 @@ terms[list(names)].rename(columns=names).map("{:.2g}".format)
 # The gradient of half the square is the residual itself, so it fades as the reconstruction gets better. The
 # gradient of the bare norm has length 1, however small the residual is, and no direction at 0.
 
-# %% square
+# %% square tags=["slide"]
 residual = (reconstructed - held_out)[:1]
 rows = []
 for factor in (1.0, 0.1, 0.01):
@@ -376,7 +376,7 @@ for factor in (1.0, 0.1, 0.01):
     rows.append({"length of the residual": short.norm().item(), "gradient, E2a": squared, "gradient, bare norm": bare})
 pd.DataFrame(rows).round(3)
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **A linear autoencoder** trained on E2a comes down to PCA's error and turns into PCA's subspace; what it is above PCA's goes

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Encoder Based Lifelong Learning: a regulariser on the features, and its curve
 #
 # LwF penalises changes of the old answers. EBLL also penalises changes of the features, though not of all of them: only of
@@ -33,7 +33,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% code [markdown]
+# %% code [markdown] tags=["slide"]
 # ## 1. What does the code term hold, and what does it leave free?
 #
 # After a task has been learned, a task-aware autoencoder is fitted to its features (E2, notebook 03). The encoder is kept,
@@ -58,7 +58,7 @@ def my_code_distance(code_now, code_before):
 # %% code-check tags=["check"]
 ebll.course.checks.code_distance(my_code_distance)
 
-# %% plane-text [markdown]
+# %% plane-text [markdown] tags=["slide"]
 # ### Which movements does it see?
 #
 # Each entry of the code looks at the features through one row of $W_{enc}$. So a movement $\delta = F(x) - F^*(x)$ has two
@@ -75,7 +75,7 @@ ebll.course.checks.code_distance(my_code_distance)
 # **Predict first.** By how much does a term on blobs reduce the movement of the moons across the level lines: to nothing, to
 # half, not at all? And along the lines, do they move less than with LwF, as far, or farther?
 
-# %% plane
+# %% plane tags=["slide"]
 plane_runs = [ebll.widgets.plane_run(seed=seed) for seed in range(5)]
 plane_curves = pd.concat([run.curves for run in plane_runs]).query("method != 'finetune'")
 ebll.plots.over_setting(
@@ -84,7 +84,7 @@ ebll.plots.over_setting(
     caption="M10, held-out moons",
 )  # fmt: skip
 
-# %% plane-saw [markdown]
+# %% plane-saw [markdown] tags=["slide"]
 # **What we saw.** On average the features move less *across* with the code term. *Along* the level lines it penalises nothing,
 # and there they move farther than without it. The length of the whole movement (M2) mixes the two.
 #
@@ -113,7 +113,7 @@ print(f"features: {before.shape[1]} numbers, mean length {ebll.metrics.feature_n
 # %% push-predict [markdown]
 # The mean length of the features is printed above. After a push of 8, how much accuracy on letters is lost in each case?
 
-# %% push
+# %% push tags=["slide"]
 rows = []
 for seed, start in starts.items():
     encoder, features = memories[seed].encoder(0), start.net.features(images).detach()
@@ -130,12 +130,12 @@ pushes = pd.DataFrame(rows)
 table = pushes.pivot_table(index="length", columns="directions", values="accuracy")
 table.rename_axis(index="length of the push", columns="% of letters right, mean over seeds").round(1)
 
-# %% push-saw [markdown]
+# %% push-saw [markdown] tags=["slide"]
 # **What we saw.** A push that the code sees costs letters early; one of the same length that it cannot see costs little, and
 # the code stays what it was (the `assert` in the cell). Little is not nothing: the old head reads the features and not their
 # reconstruction, and the largest push shows it. A larger code sees more directions, and leaves fewer to the new task.
 
-# %% objective [markdown]
+# %% objective [markdown] tags=["slide"]
 # ## 2. Which term dominates the gradient of F?
 #
 # EBLL learns task $\mathcal T$ by minimising three terms, all on images of the new task (E5):
@@ -189,7 +189,7 @@ distill = -(soft_targets * torch.log_softmax(net.heads[0](hidden) / theta, dim=1
 code = 0.5 * (encoder(features) - codes).square().sum(dim=1).mean()  # E4
 by_hand = task + method.distill_weight * distill + method.alpha * code  # E5
 
-# %% by-library
+# %% by-library tags=["slide"]
 batch = ebll.methods.Batch(1, x, y, method.record_targets(old, 1, x, run.memory))
 terms = method.loss_terms(net, [batch], run.memory)
 assert torch.isclose(by_hand, sum(term.weighted() for term in terms.values()))
@@ -239,7 +239,7 @@ def my_training(net, encoder, inputs, labels, alpha, distill_weight, temperature
 # %% training-check tags=["check"]
 ebll.course.checks.ebll_training(my_training)
 
-# %% gradient-text [markdown]
+# %% gradient-text [markdown] tags=["slide"]
 # ### The first thirty steps
 #
 # How strongly a term acts on $F$ is the norm of its gradient with respect to the weights of $F$. The library's loop hands out
@@ -264,7 +264,7 @@ for seed in lesson.seeds:
     rows += first.to_dict("records")
 first_steps = pd.DataFrame(rows)
 
-# %% gradient-figure
+# %% gradient-figure tags=["slide"]
 ys = {"norm": "norm of the gradient of F", "digits": "accuracy on digits, %"}
 ebll.plots.over_setting(
     first_steps, "step", ys, xlabel="steps made while digits are learned", log=False,
@@ -272,7 +272,7 @@ ebll.plots.over_setting(
     caption="One mini-batch of 64 a step; accuracy on 256 validation images",
 )  # fmt: skip
 
-# %% gradient-saw [markdown]
+# %% gradient-saw [markdown] tags=["slide"]
 # **What we saw.** At step 0 the new task alone acts on $F$: both regularisers are inactive. The code distance is zero, and so
 # is its gradient. Distillation is not zero, it cannot be less than the entropy of its targets; but its gradient for the
 # logits, the difference of the soft answers now and before over $\theta$, is. A term at its minimum has no gradient. So the
@@ -283,7 +283,7 @@ ebll.plots.over_setting(
 # the features back. Half of it holds. The new task acts first; but its own accuracy falls at first, too. These steps seem to
 # be too long even for the task that asks for them: they overshoot.
 
-# %% curve [markdown]
+# %% curve [markdown] tags=["slide"]
 # ## 3. What does the curve of the feature distance show?
 #
 # The feature distance (M2) is the mean length of the movement, over held-out images of the old task:
@@ -297,19 +297,19 @@ ebll.plots.over_setting(
 # **Predict first.** Sketch the curves of fine-tuning, joint training (which sees the letters all the time), LwF, EWC and EBLL.
 # Which of them come down again, and which comes down furthest?
 
-# %% curve-figure
+# %% curve-figure tags=["slide"]
 main = {name: ebll.course.main_job(name).query("sequence == 'cnn:letters-mnist'") for name in ("curves", "accuracy")}
 shown = ["finetune", "joint", "lwf", "ewc", "ebll"]
 ebll.plots.feature_distance(main["curves"], methods=shown, panels=[])
 
-# %% curve-table
+# %% curve-table tags=["slide"]
 by = main["curves"].query("stage == 'train' and task == 'letters'").sort_values("step")
 by = by.groupby(["method", "seed"])["feature_distance"]
 shape = pd.DataFrame({"peak": by.max(), "end": by.last(), "end / peak": by.last() / by.max()})
 curve_table = shape.groupby("method").mean().loc[shown]
 curve_table.round(2)
 
-# %% curve-saw [markdown]
+# %% curve-saw [markdown] tags=["slide"]
 # **What we saw.** EBLL's features come most of the way back. But EWC's do, too, and even joint training's rise and fall: the
 # **shape alone is no sign of the code term**. LwF's and fine-tuning's fall a little, with nothing to bring the features back.
 # What the code term does shows beside LwF, which is EBLL without it: a lower peak, and a lower end. (*peak* in the table is the
@@ -324,13 +324,13 @@ curve_table.round(2)
 #
 # LwF's features end several times as far away as EBLL's. Has it forgotten more letters, and how many?
 
-# %% accuracy-table
+# %% accuracy-table tags=["slide"]
 end = main["accuracy"].query("after == 'mnist'").groupby(["method", "task"])["accuracy"].agg(["mean", "std"])
 end = (100 * end).unstack("task").swaplevel(axis=1).sort_index(axis=1)
 end["distance", "end"] = curve_table["end"]
 end.loc[shown].round(1)
 
-# %% accuracy-saw [markdown]
+# %% accuracy-saw [markdown] tags=["slide"]
 # **What we saw.** LwF has forgotten hardly any more: **distance is not forgetting**. LwF holds the answers, and lets the features
 # go wherever the answers stay: section 1's free directions, found by gradient descent. The curve shows that the code term does
 # its job. It does not show that the job matters for accuracy on this pair of tasks, with weights that were tuned for each method.
@@ -349,7 +349,7 @@ ebll.course.say(
     f"task {price.iloc[0]:.1f} to {price.iloc[-1]:.1f} points less well."
 )
 
-# %% curve-open [markdown]
+# %% curve-open [markdown] tags=["slide"]
 # **Open question.** With the MLP on the same tasks the distance falls less (the lab of section 5 opens there). A hypothesis: the
 # rise is an overshoot of the first, long steps, which are made while the regularisers are inactive. Which experiment would test
 # it, with which control, and what would you see in letters kept? There is no answer here: write down a prediction, then move
@@ -364,10 +364,10 @@ ebll.course.say(
 # **Predict first.** What do the distance and the letters do once alpha is 0? And if you set it back some steps later, will the
 # features come back?
 
-# %% what-if
+# %% what-if tags=["slide"]
 ebll.widgets.forgetting_lab(ebll.course.DEMONSTRATIONS["what-if"], mode="mid-run")
 
-# %% what-if-saw [markdown]
+# %% what-if-saw [markdown] tags=["slide"]
 # **What we saw.** Letters are lost before the shade, too: nothing holds $T$. From there on nothing holds $F$ either: the
 # features drift away, and more letters are lost.
 #
@@ -378,7 +378,7 @@ ebll.widgets.forgetting_lab(ebll.course.DEMONSTRATIONS["what-if"], mode="mid-run
 #
 # </details>
 
-# %% operators [markdown]
+# %% operators [markdown] tags=["slide"]
 # ## 4. Which part of the forgetting sits in F, and which in T?
 #
 # The code term looks at $F$, but the old heads need the operator $T$ as well. EBLL with a shared operator adds distillation.
@@ -391,13 +391,13 @@ ebll.widgets.forgetting_lab(ebll.course.DEMONSTRATIONS["what-if"], mode="mid-run
 #
 # **Predict first.** Which keeps more letters by itself, distillation (LwF) or the code term? And which of EBLL's two forms?
 
-# %% operators-run
+# %% operators-run tags=["slide"]
 methods = {name: config.run(name).made_method() for name in ("finetune", "lwf", "ebll", "ebll-separate")}
 methods["code-only"] = ebll.CodeOnly(alpha=config.alpha)
 demo = lesson.demonstrate(line, methods, starts)
 ebll.plots.stability_plasticity(demo.accuracy)
 
-# %% operators-saw [markdown]
+# %% operators-saw [markdown] tags=["slide"]
 # **What we saw.** The axes have different scales: all learn digits nearly equally well, so the height is what matters.
 # Distillation alone and the code term alone each lose many letters; both together, EBLL keeps clearly more, and with separate
 # operators hardly any letter is lost.
@@ -408,7 +408,7 @@ ebll.plots.stability_plasticity(demo.accuracy)
 # the old $T$ and the old head, which belong together; we say $T$ for both. Nobody could ship this; it is a measurement. With
 # which methods does much of the lost accuracy come back?
 
-# %% old-operator
+# %% old-operator tags=["slide"]
 rows = []
 for (name, seed), run in demo.runs.items():
     old, row = starts[seed].net, {"method": name, "seed": seed}
@@ -423,7 +423,7 @@ for (name, seed), run in demo.runs.items():
 operators = pd.DataFrame(rows).set_index(["method", "seed"])
 operators.groupby("method").mean().loc[["finetune", "lwf", "code-only", "ebll", "ebll-separate"]].round(1)
 
-# %% old-operator-saw [markdown]
+# %% old-operator-saw [markdown] tags=["slide"]
 # **What we saw.** (Validation letters that are classified correctly, in per cent, and M10.) With the code term alone, most of
 # the loss is the operator's: the features still serve the old $T$. With fine-tuning nearly nothing comes back: its features
 # have left the old $T$. Where separate operators are used the two columns are equal, as the old $T$ has not moved.
@@ -456,7 +456,7 @@ ebll.course.say(
     "encoder. And tasks can no longer share what they have learned above $F$."
 )
 
-# %% alpha [markdown]
+# %% alpha [markdown] tags=["slide"]
 # ## 5. What does alpha buy, and what is the autoencoder for?
 #
 # In E5, alpha weighs what the old task needs of the features against what the new one wants. At alpha 0 EBLL is LwF, or
@@ -477,7 +477,7 @@ for (alpha, seed), run in alpha_runs.runs.items():
     rows.append(row)
 alpha_table = pd.DataFrame(rows)
 
-# %% alpha-figure
+# %% alpha-figure tags=["slide"]
 untouched = [ebll.recording.measure_accuracy(start.net, 0, letters.validation) for start in starts.values()]
 ebll.plots.over_setting(
     alpha_table, "alpha", {"letters": "accuracy on letters, %", "digits": "accuracy on digits, %"}, by="method",
@@ -485,7 +485,7 @@ ebll.plots.over_setting(
     references={"before digits": {"letters": 100 * sum(untouched) / len(untouched)}},
 )  # fmt: skip
 
-# %% alpha-saw [markdown]
+# %% alpha-saw [markdown] tags=["slide"]
 # **What we saw.** More alpha, more letters; the new task hardly pays in this demonstration. Seeds differ by more than neighbouring
 # alphas do, so follow one thin line at a time. With a much larger alpha the steps overshoot;
 # [notebook 06](06_ewc_and_parameter_constraints.ipynb) derives the limit.
@@ -497,7 +497,7 @@ ebll.plots.over_setting(
 #
 # **Predict first.** Move alpha from its tuned value to 0, and then far up. Does it matter for letters as much as above?
 
-# %% lab
+# %% lab tags=["slide"] page="lab.html#new=mnist"
 ebll.widgets.forgetting_lab('new="mnist"')
 
 # %% lab-answer [markdown]
@@ -536,7 +536,7 @@ class FeatureDistillation(ebll.LwF):
         return super().loss_terms(net, batches, memory) | {"features": ebll.methods.Term(change, self.strength)}
 
 
-# %% identity-run
+# %% identity-run tags=["slide"]
 strengths = {f"feature distillation {s:g}": s for s in (0.03, 0.1, 0.3)}
 weight = config.distill_weight
 identity = {name: FeatureDistillation(distill_weight=weight, strength=s) for name, s in strengths.items()}
@@ -551,7 +551,7 @@ for (name, _), run in runs.items():
 on_images = pd.DataFrame(rows).groupby("method", sort=False).agg(["mean", "min", "max"])
 on_images.round(1)
 
-# %% identity-plane
+# %% identity-plane tags=["slide"]
 from functools import partial
 
 train = ebll.TrainSettings(epochs=20, first_epochs=40, learning_rate=0.03)
@@ -568,7 +568,7 @@ for count, seed in [(count, seed) for count in (2, 3) for seed in range(5)]:
 in_plane = 100 * pd.concat(parts).groupby(["features", "method", "task"])["accuracy"].mean().unstack("task")
 in_plane[["moons", "blobs"]].round(1)
 
-# %% identity-saw [markdown]
+# %% identity-saw [markdown] tags=["slide"]
 # **What we saw.** On images feature distillation, at its better strengths, keeps as many letters as EBLL, at no cost that we
 # can see. So on this pair the autoencoder is not what protects the letters; holding features is.
 #
@@ -586,7 +586,7 @@ without = ebll.run_sequence(tasks, methods["ebll"].replace(alpha=0.0), seed=0, *
 assert all(torch.equal(without[name], value) for name, value in demo.runs["lwf", 0].net.state_dict().items())
 print("EBLL with alpha 0 ends with LwF's weights, to the last bit.")
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **The code term** (E4) penalises movement across the level sets of the code, in the span of the rows of $W_{enc}$.

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Long task sequences: accumulated forgetting, and the price of memory
 #
 # One network learns four tasks, one after the other. The first task has to survive three new ones, and each time the
@@ -38,11 +38,11 @@ lesson = ebll.course.setup(PROFILE)
 # %% tasks [markdown]
 # The four tasks, in the order in which they are learned:
 
-# %% load
+# %% load tags=["slide"]
 tasks = lesson.load("letters", "mnist", "digits", "textures")
 ebll.plots.task_images(ebll.course.examples(*tasks))
 
-# %% objective [markdown]
+# %% objective [markdown] tags=["slide"]
 # ## 1. Who teaches the first task while the fourth is learned?
 #
 # While task $\mathcal T$ (curly, a number; the plain $T$ is the operator) is learned, EBLL minimises (E5), on its images
@@ -93,7 +93,7 @@ library = ebll.run_sequence(tasks, methods["lwf"], seed=0, start=starts[0], cons
 ours, theirs = results.runs["lwf", 0].net.state_dict(), library.net.state_dict()
 assert all(torch.equal(ours[name], theirs[name]) for name in theirs)  # the library's loop, to the last bit
 
-# %% teacher-predict [markdown]
+# %% teacher-predict [markdown] tags=["slide"]
 # When mnist is learned, the teacher of letters is the network that has just learned letters: the original. When textures are
 # learned it is a network that has learned mnist and digits since.
 #
@@ -112,14 +112,14 @@ for (name, seed), nets in checkpoints.items():
         rows.append((name, seed, t + 1, 100 * differ.float().mean().item(), 100 * right))
 teachers = pd.DataFrame(rows, columns=["method", "seed", "learning", "differ", "right"])
 
-# %% teacher-figure
+# %% teacher-figure tags=["slide"]
 ebll.plots.over_setting(
     teachers, "learning", {"differ": "images with\nanother letter, %", "right": "teacher's accuracy\non letters, %"},
     by="method", xlabel="number of the task that is learned", log=False, title="The teacher of letters drifts (MLP)",
     caption="Above: training images of the new task. Below: validation images of letters.",
 )  # fmt: skip
 
-# %% teacher-saw [markdown]
+# %% teacher-saw [markdown] tags=["slide"]
 # **What we saw.** For task 2 the teacher *is* the original. After that the soft targets of letters are those of a network
 # that has already forgotten some of them: its answers to the new images differ from the original's, and it is worse at letters
 # itself. This is **teacher drift**. The original's targets are gone, too: they were recorded for mnist, and nobody recorded
@@ -145,7 +145,7 @@ terms = pd.DataFrame(rows, columns=["old task", "alpha", "distillation", "code"]
 task_loss = -torch.log_softmax(learner(images, 3), dim=1)[torch.arange(len(labels)), labels].mean().item()
 by_hand = task_loss + distill_weight * terms["distillation"].sum() + (terms["alpha"] * terms["code"]).sum()
 
-# %% objective-by-library
+# %% objective-by-library tags=["slide"]
 method = methods["ebll"].replace(alpha=alphas)
 recorded = method.record_targets(teacher, 3, images, memory)
 parts = method.loss_terms(learner, [ebll.methods.Batch(3, images, labels, recorded)], memory)
@@ -159,7 +159,7 @@ terms.round(3)
 # %% objective-source
 ebll.course.source(ebll.methods.ebll.code_term)
 
-# %% matrix [markdown]
+# %% matrix [markdown] tags=["slide"]
 # ## 2. One matrix, four summaries: what does each of them hide?
 #
 # There are $N$ tasks. $A_{ij}$ is the test accuracy on task $j$ once task $i$ has been learned, and $a_j$ that of a fresh
@@ -176,7 +176,7 @@ ebll.course.source(ebll.methods.ebll.code_term)
 # does not (fine-tuning)? And with LwF and EBLL, will the third and fourth task cost as many letters as the second one did,
 # fewer, or more?
 
-# %% matrices
+# %% matrices tags=["slide"]
 # A fresh network for each task but the first, trained as long as the others see it.
 alone = ebll.compare(tasks, ["single-task"], seeds=lesson.seeds, starts=starts, **options)
 results.single_task_rows += alone.single_task_rows
@@ -186,7 +186,7 @@ ebll.plots.accuracy_matrix(results.accuracy, methods=["single-task", "finetune",
 # Read a panel downwards: a column is the life of one task. Its first number is on the diagonal. The summaries, with EBLL's separate
 # operators as well:
 
-# %% summaries
+# %% summaries tags=["slide"]
 reference = results.accuracy.query("method == 'single-task'").set_index(["seed", "task"])["accuracy"]
 rows = {}
 for (name, seed), run in results.runs.items():
@@ -199,7 +199,7 @@ summary = pd.DataFrame(rows).T.rename_axis(["method", "seed"])
 means, spread = (summary.groupby("method", sort=False).agg(how).round(1).astype(str) for how in ("mean", "std"))
 means + " ± " + spread  # points; mean and standard deviation over the seeds
 
-# %% summaries-saw [markdown]
+# %% summaries-saw [markdown] tags=["slide"]
 # **What we saw.** Fine-tuning, which protects nothing, has the best mean of forward transfer and the worst average
 # accuracy: the **stability-plasticity trade-off** in two columns. EBLL with separate operators forgets least. The
 # columns do not order the methods alike. Forgetting (M5) would be perfect for a network that never learns again. Average
@@ -212,10 +212,10 @@ means + " ± " + spread  # points; mean and standard deviation over the seeds
 # Below: the average over the tasks so far (M4 of the matrix up to there), and the accuracy on the first task. The average
 # also changes because textures are harder than digits. So compare methods at the same place, not a method with itself.
 
-# %% accumulate-figure
+# %% accumulate-figure tags=["slide"]
 ebll.plots.average_along_sequence(results.accuracy)
 
-# %% accumulate-table tags=["hidden"]
+# %% accumulate-table tags=["slide", "hidden"]
 letters = results.accuracy.query("method != 'single-task' and task == 'letters'")
 after = 100 * letters.groupby(["method", "after"])["accuracy"].mean()
 lost = -after.unstack("method").loc[[task.name for task in tasks]].diff().iloc[1:]
@@ -223,7 +223,7 @@ lost.loc["all three"] = lost.sum()
 lost = lost[list(methods)]
 lost.rename_axis(index="while learning", columns="points of letters lost").round(1)
 
-# %% accumulate-pairs tags=["hidden"]
+# %% accumulate-pairs tags=["slide", "hidden"]
 end = 100 * results.accuracy.query("after == 'textures'").set_index(["method", "task", "seed"])["accuracy"].sort_index()
 gains = pd.DataFrame({task.name: end["ebll", task.name] - end["lwf", task.name] for task in tasks})
 better = summary.loc["ebll"] - summary.loc["lwf"]
@@ -238,14 +238,14 @@ ebll.course.say(
     "that of this notebook, and it was chosen with this very sequence among others, on other seeds."
 )
 
-# %% accumulate-saw [markdown]
+# %% accumulate-saw [markdown] tags=["slide"]
 # **What we saw.** It does not stop: LwF loses about as many letters with digits as with mnist, and more with textures; EBLL's
 # losses are smaller in all. Its price is plasticity: mnist, learned while letters are held, is worse at the end
 # than with LwF, and the matrix says why: not forgotten, but learned less well. If the loss of letters is largest at the last
 # stage, is that because it is the last, or because textures are least like letters? This order cannot tell; *What to try
 # next* has another one.
 
-# %% drift-text [markdown]
+# %% drift-text [markdown] tags=["slide"]
 # ## 3. Where does the forgetting come from?
 #
 # Each stage penalises a distance from the teacher, the network **before it**. Nothing penalises the distance from the
@@ -266,7 +266,7 @@ for (name, seed), nets in checkpoints.items():
         rows.append({"method": name, "seed": seed, "learned": i + 1, "step": step, "total": total})
 drift = pd.DataFrame(rows)
 
-# %% drift-figure
+# %% drift-figure tags=["slide"]
 ys = {"total": "distance from the features after task 1", "step": "distance from those one task earlier"}
 ebll.plots.over_setting(
     drift, "learned", ys, by="method", xlabel="tasks learned", log=False, caption="Distance M2 on validation letters.",
@@ -289,7 +289,7 @@ ebll.course.say(
     f"{right[3][1]:.1f} %."
 )
 
-# %% drift-saw [markdown]
+# %% drift-saw [markdown] tags=["slide"]
 # **What we saw.** The distance from the start cannot exceed the sum of the steps: the triangle inequality holds for each
 # image, so for the mean. It would equal the sum if all steps pointed the same way. They do not, but neither do they cancel:
 # the distance grows at every stage, with EBLL less than with LwF.
@@ -322,7 +322,7 @@ def my_original_targets(nets, inputs, temperature):
 # %% original-targets-check tags=["check"]
 ebll.course.checks.original_targets(my_original_targets)
 
-# %% original-teachers-predict [markdown]
+# %% original-teachers-predict [markdown] tags=["slide"]
 # **Predict first.** Which part of LwF's loss of letters will the original teachers recover: less than half, about half, or
 # nearly all?
 
@@ -361,16 +361,16 @@ recovery = pd.DataFrame({"lost by LwF": 100 * at_first - end["lwf", "letters"]})
 recovery["recovered by the original teachers"] = original["letters"] - end["lwf", "letters"]
 recovery["the same, average of all tasks (M4)"] = (original - end["lwf"]).groupby("seed").mean()
 
-# %% original-teachers-table tags=["hidden"]
+# %% original-teachers-table tags=["slide", "hidden"]
 table = recovery.rename(index="seed {}".format).T
 table.assign(mean=table.mean(axis=1)).rename_axis(columns="points of letters after four tasks").round(1)
 
-# %% original-teachers-share tags=["hidden"]
+# %% original-teachers-share tags=["slide", "hidden"]
 mean = recovery.mean()
 share = 100 * mean["recovered by the original teachers"] / mean["lost by LwF"]
 ebll.course.say(f"**What we saw.** Teacher drift explains {share:.0f} % of LwF's loss of letters.")
 
-# %% original-teachers-saw [markdown]
+# %% original-teachers-saw [markdown] tags=["slide"]
 # Most is lost in spite of a perfect teacher, since new images say too little about old ones: the **proxy data** is the bottleneck,
 # as in notebook 02, once per stage. EBLL works on that part. It also slows the drift, as the first figure shows, but does not cure
 # it: its codes, too, are recorded anew from the newest network before each task.
@@ -379,7 +379,7 @@ ebll.course.say(f"**What we saw.** Teacher drift explains {share:.0f} % of LwF's
 # keep, what would you do with it while a task is learned, and which figure of this notebook should change? There is no
 # answer here: write down a prediction, change `OriginalTeachers`, and compare with the table above.
 
-# %% memory [markdown]
+# %% memory [markdown] tags=["slide"]
 # ## 4. What is kept between tasks, and what is it worth?
 #
 # The code term (E4) asks of an old task for its encoder only, the decoder is dropped:
@@ -406,7 +406,7 @@ def my_encoder_bytes(feature_size, code_size, old_tasks):
 # %% bytes-check tags=["check"]
 ebll.course.checks.encoder_bytes(my_encoder_bytes)
 
-# %% bytes-predict [markdown]
+# %% bytes-predict [markdown] tags=["slide"]
 # **Predict first.** For the small network of this course: is an encoder worth 8, 80 or 800 images of 28 x 28 pixels, at
 # one byte a pixel? Do the separate operators cost less than their encoders, or more? And which keeps more letters: EBLL, or
 # replay of three images of each class, about as many bytes?
@@ -428,13 +428,13 @@ kept_bytes = {
 by_hand, measured = kept_bytes["ebll"] * len(lesson.seeds), results.kept.query("method == 'ebll'")["bytes"].tolist()
 assert by_hand == measured
 
-# %% bytes-kept tags=["hidden"]
+# %% bytes-kept tags=["slide", "hidden"]
 labels = {name: ebll.METHODS[name].label for name in kept_bytes if name in ebll.METHODS}
 labels |= {"replay": "Replay, 3 images a class", "joint": "Joint training, all images"}
 table = pd.DataFrame(kept_bytes, index=[f"{n} old" for n in (1, 2, 3)]).rename(columns=labels).T / 1e3
 table.rename_axis(columns="kept between tasks, kB (images at one byte a pixel)").map("{:,.0f}".format)
 
-# %% bytes-table tags=["hidden"]
+# %% bytes-table tags=["slide", "hidden"]
 targets = sum(t.nbytes for t in methods["ebll"].record_targets(teacher, 3, tasks[3].train.inputs, memory).values())
 sizes = {
     "one encoder": encoder,
@@ -445,7 +445,7 @@ sizes = pd.Series(sizes | {"targets and codes of textures, while they are learne
 sizes = pd.DataFrame({"kB": sizes / 1e3, "worth images": sizes / 784})
 sizes.round().astype(int)
 
-# %% worth
+# %% worth tags=["slide"]
 replay = ebll.Replay(images_per_class=3)
 replay_runs = [learn(replay, seed)[0].accuracy for seed in lesson.seeds]
 kept = pd.concat([results.accuracy.query("method in ('lwf', 'ebll')"), *replay_runs]).query("task == 'letters'")
@@ -456,7 +456,7 @@ ebll.plots.over_setting(
     title="Letters kept by encoders, and by three stored images of each class (MLP)",
 )  # fmt: skip
 
-# %% bytes-saw [markdown]
+# %% bytes-saw [markdown] tags=["slide"]
 # **What we saw.** An encoder is worth some tens of images, and a small part of the network. A separate operator costs more
 # than its encoder. **While** a task is learned, the recorded targets and codes of its images take more than all encoders
 # together; they are thrown away afterwards.
@@ -470,7 +470,7 @@ ebll.plots.over_setting(
 # pooling, and a code of 300 for the first task and 100 for each later one. The same arithmetic, with torchvision's
 # AlexNet (theirs is a close relative):
 
-# %% alexnet-bytes
+# %% alexnet-bytes tags=["slide"]
 import torchvision
 
 with torch.device("meta"):  # sizes only: no memory, no numbers
@@ -490,7 +490,7 @@ large.round(1)
 # again worth some tens of them. Whether it keeps more than they would, has to be measured there too. And often images may not be
 # stored at all: they are private, or licensed, or gone.
 
-# %% alpha [markdown]
+# %% alpha [markdown] tags=["slide"]
 # ## 5. Does an alpha that was tuned on two tasks serve four?
 #
 # The code terms (E4) of all old tasks act on the same weights of $F$, each with its $\alpha_t$, so with every old task the
@@ -510,14 +510,14 @@ position = {task.name: i for i, task in enumerate(tasks)}  # old tasks while thi
 stages = curves.assign(old=curves["training"].map(position)).groupby(["kind", "seed", "old"])
 table = pd.DataFrame({"letters": 100 * stages["accuracy"].last(), "code": stages["raw_code"].mean()}).reset_index()
 
-# %% alpha-figure
+# %% alpha-figure tags=["slide"]
 ebll.plots.over_setting(
     table, "old", {"letters": "letters after the\ntask, %", "code": "code term before its\nweight (E4), mean"},
     xlabel="old tasks while the next one is learned", title="A larger weight on the code term (EBLL, MLP)", log=False,
     caption="Accuracy on 256 validation images; code term on batches of the new task, mean over the stage.",
 )  # fmt: skip
 
-# %% alpha-saw [markdown]
+# %% alpha-saw [markdown] tags=["slide"]
 # **What we saw.** With one old task $\alpha = 10$ does no harm, as its tuning said. With three it **loses** letters, many points of
 # them, and the codes that it penalises move *more*, not less: the sign of steps that are too large for the curvature of the
 # regulariser, which adds up over the old tasks. Notebook 06 derives that limit.
@@ -525,7 +525,7 @@ ebll.plots.over_setting(
 # So a hyperparameter that was tuned on two tasks is not safe on a longer sequence: log the code term, and lower the learning
 # rate or $\alpha$ where it rises. With three old tasks it rises for the kit's $\alpha$ as well, which is then near its limit.
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **The objective** (E5) has one distillation and one code term per old task, each code term with a weight of its own.

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # EWC and the ladder of constraints on parameters
 #
 # Elastic Weight Consolidation (EWC) penalises changes of parameters, each by how much it mattered. May a constraint that is
@@ -32,7 +32,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% fisher [markdown]
+# %% fisher [markdown] tags=["slide"]
 # ## 1. Which parameters matter, and by how much?
 #
 # Take the probability $p(y \mid x)$ that the network gives to a class, and ask how steeply its logarithm rises with a
@@ -86,7 +86,7 @@ for seed, start in starts.items():
             weight[place] = value
             rows += [(rank, seed, "measured", change), (rank, seed, "half F δ²", 0.005 * fisher[place].item())]
 
-# %% nudge-figure
+# %% nudge-figure tags=["slide"]
 nudges = pd.DataFrame(rows, columns=["rank", "seed", "kind", "change"])
 ebll.plots.over_setting(
     nudges, "rank", {"change": "change of the answers (KL)"}, xlabel="rank of the parameter", log_y=True,
@@ -98,7 +98,7 @@ ebll.plots.over_setting(
 # network's own answer (*sampled*), or the label of the data (*empirical*). Below they are compared with the exact version, over
 # all shared parameters.
 
-# %% kinds-table tags=["hidden"]
+# %% kinds-table tags=["slide", "hidden"]
 rows = []
 for start in starts.values():
     shared = [*start.net.features.parameters(), *start.net.operator.parameters()]
@@ -129,14 +129,14 @@ ebll.course.say(
     f"labels and batches of 128 the first layer's total is then **{totals[1] / totals[128]:.0f} times** too small."
 )
 
-# %% kinds-saw [markdown]
+# %% kinds-saw [markdown] tags=["slide"]
 # **What we saw.** The forecast lies on the measurement. The most important thousand are much alike; over the layer importances
 # differ by far more than a factor of ten. Labels of the data give nearly the same *pattern*, but too small a *size*: the
 # network has fitted them, so their gradients are small. The bug divides by about the batch size: of the $b^2$ products in the
 # square of a sum, only the $b$ of a sample with itself survive on average. Another strength makes up for such a factor; but
 # then a strength means something else for each kind of label and each batch size.
 
-# %% ladder [markdown]
+# %% ladder [markdown] tags=["slide"]
 # ## 2. One formula: which products of two parameters are kept?
 #
 # E6 holds each parameter for itself. But parameters act together: a layer answers $W h$ to its input $h$, and two changes
@@ -197,7 +197,7 @@ def my_layer_penalty(weight, bias, inputs, gradients):
 # %% layer-check tags=["check"]
 ebll.course.checks.layer_penalty(my_layer_penalty)
 
-# %% spectrum [markdown]
+# %% spectrum [markdown] tags=["slide"]
 # ### How many directions do old inputs use?
 #
 # A constraint that knows $A$ can leave free what old inputs do not use. The eigenvalues of $A$ say how much of the second
@@ -206,7 +206,7 @@ ebll.course.checks.layer_penalty(my_layer_penalty)
 # **Predict first.** An image has 784 pixels. How many directions cover nine tenths of the letters' second moment in the first
 # layer: about 10, 100, or 500?
 
-# %% spectrum-figure
+# %% spectrum-figure tags=["slide"]
 rows = []
 for seed, start in starts.items():
     for place, moment in zip(("first layer", "second layer"), factors_of(start.net)[0], strict=True):
@@ -220,12 +220,12 @@ ebll.plots.over_setting(
     title="What letters use of a layer's input (MLP)", caption=f"The kit keeps {usual['kfac'].rank} of each layer",
 )  # fmt: skip
 
-# %% spectrum-saw [markdown]
+# %% spectrum-saw [markdown] tags=["slide"]
 # **What we saw.** A hundred, or somewhat fewer; in the second layer, whose inputs the network has made itself, fewer still. The
 # kit keeps the strongest directions of $A$ alone (`rank`), and $W^*$ only along them: *less* than EWC's anchor and importances,
 # as the next section's table shows.
 
-# %% fronts [markdown]
+# %% fronts [markdown] tags=["slide"]
 # ## 3. Which rung learns more where all keep as much?
 #
 # To compare two methods at one strength each is to compare two strengths. So we take of each a tenth, once and ten times the
@@ -271,18 +271,18 @@ measured = on_validation(runs)
 mean = whole(measured)
 shown = mean[mean["letters"] >= mean["letters"]["finetune"].item()].drop(columns="key").reset_index()
 
-# %% fronts-figure
+# %% fronts-figure tags=["slide"]
 table = shown.melt(["method", "strength"], ["letters", "textures"], "task", "accuracy")
 table = table.assign(sequence="mlp:letters-textures", net="mlp", seed=None, after="textures")  # means of the seeds
 ebll.plots.stability_plasticity(table.assign(accuracy=table["accuracy"] / 100), split="validation")
 
-# %% fronts-table tags=["hidden"]
+# %% fronts-table tags=["slide", "hidden"]
 cells = mean.assign(factor=mean["key"].str.extract(r"x (.*)")[0].values).dropna().reset_index()
 cells["both"] = cells["letters"].map("{:.1f}".format) + " | " + cells["textures"].map("{:.1f}".format)
 cells = cells.pivot(index="method", columns="factor", values="both").reindex(columns=["0.1", "1", "10"])
 cells.loc[list(names)].fillna("diverged").rename_axis(columns="letters | textures, %; factor of the default")
 
-# %% fronts-saw [markdown]
+# %% fronts-saw [markdown] tags=["slide"]
 # **What we saw.** The figure has the means of the seeds; settings that lose more letters than fine-tuning are in the table alone.
 # The four rungs reach further up than LwF and EBLL, towards feature extraction. LwF and EBLL turn back: at a large weight most
 # letters are lost; section 4 says why. At a tenth EWC keeps the fewest letters of the four. The upper ends lie so
@@ -309,12 +309,12 @@ for name, key in ({"finetune": "finetune"} | {name: f"{name} x 1" for name in na
     kept = run.memory.bytes() / 1000 if run.memory else 0
     rows[name] = (kept, sum(part.shape[1] for part in targets.values()), counter.get_total_flops())
 
-# %% price-table tags=["hidden"]
+# %% price-table tags=["slide", "hidden"]
 price = pd.DataFrame(rows, index=["kept between tasks, kB", "recorded, numbers an image", "products a step"]).T
 price["products a step"] /= price.loc["finetune", "products a step"]
 price.round({"kept between tasks, kB": 0, "products a step": 2}).astype(dict.fromkeys(price.columns[:2], int))
 
-# %% price-saw [markdown]
+# %% price-saw [markdown] tags=["slide"]
 # EWC keeps two numbers a parameter, the anchor and its importance. Input moments and K-FAC keep less, for $W^* R$ with $A \approx
 # R R^\top$ is all that E8 needs, and double the products of a step. LwF keeps nothing, EBLL its encoder; both record targets, which
 # are gone after the task. Feature distillation, the ablation of [notebook 04](04_ebll.ipynb), would keep nothing between tasks
@@ -339,7 +339,7 @@ for name in [name for name in names if name != "ewc"]:
         rows += [(name, task, split, value) for (_, task), value in minus.items()]
 beyond = pd.DataFrame(rows, columns=["method", "task", "images", "points"])
 
-# %% choose-table tags=["hidden"]
+# %% choose-table tags=["slide", "hidden"]
 cells = beyond.groupby(["method", "task", "images"], sort=False)["points"]
 cells = cells.agg(lambda points: f"{points.mean():+.1f} ({', '.join(f'{point:+.1f}' for point in points)})")
 cells = cells.unstack(["task", "images"]).rename(index=keys)
@@ -357,14 +357,14 @@ ebll.course.say(
     f"**{100 * (level * (1 - level) / count) ** 0.5:.1f}** points."
 )
 
-# %% choose-saw [markdown]
+# %% choose-saw [markdown] tags=["slide"]
 # **What we saw.** On the images that chose the strengths, no method learns textures better or worse than EWC by more than that
 # error. On other images they fall apart. What looked free on the images that chose may have a price. The
 # seeds could not warn: all share their images, so seeds that agree do not tell what other images would say. And these windows are
 # cut from a few places in four photographs: they are worth fewer independent images than their number, and the standard error
 # above is too small. An order of the rungs needs other tasks and more seeds: section 5.
 
-# %% penalty [markdown]
+# %% penalty [markdown] tags=["slide"]
 # ## 4. How strong may a penalty be?
 #
 # Along one parameter E6 is a parabola of curvature $h = \lambda F_i$. A step of SGD with learning rate $\eta$
@@ -389,7 +389,7 @@ def my_largest_strength(fisher, learning_rate, momentum):
 # %% stable-check tags=["check"]
 ebll.course.checks.largest_strength(my_largest_strength)
 
-# %% stable-limit [markdown]
+# %% stable-limit [markdown] tags=["slide"]
 # Put $e_k = (-1)^k$ into the recursion: $-1 = (1 + \mu - \eta h) + \mu$, so $\eta h < 2\,(1 + \mu)$. For E6 the largest $h$ is
 # $\lambda \max_i F_i$, for E8 that of the largest eigenvalues:
 #
@@ -429,7 +429,7 @@ for seed in lesson.seeds:
     ebll.compare([letters, textures], tried, into=forecasts, **options | {"seeds": [seed], "progress": None})
 limits = pd.DataFrame(rows, columns=["rung", "seed", "usual", "a quarter of the training"])
 
-# %% forecast-table tags=["hidden"]
+# %% forecast-table tags=["slide", "hidden"]
 diverged = {key: textures.name not in set(run.accuracy["after"]) for key, run in forecasts.runs.items()}
 table = limits.groupby("rung", sort=False)[["usual", "a quarter of the training"]].mean()
 table = table.map(lambda limit: f"{limit:,.0f}" if limit >= 10 else f"{limit:.2g}")
@@ -438,7 +438,7 @@ for share in (0.7, 1.4):
     table[f"diverged at {share:g} of the limit"] = pd.Series(counts).map(f"{{}} of {len(lesson.seeds)}".format)
 table.rename_axis(index=None, columns="largest stable strength, mean of the seeds")
 
-# %% forecast-saw [markdown]
+# %% forecast-saw [markdown] tags=["slide"]
 # The formula says beforehand which runs diverge. L2's limit belongs to the optimiser alone, and that of input moments depends on
 # what the layers read, which changes little. EWC and K-FAC weigh by gradients, which shrink as the letters are fitted: the
 # longer trained network bears several times the strength. So a strength from a paper does not transfer: it belongs to its network,
@@ -451,7 +451,7 @@ table.rename_axis(index=None, columns="largest stable strength, mean of the seed
 # **Predict first.** Which of these will cross the limit: strength 24,000, learning rate 0.04, or 16 epochs? And how far may
 # the strength rise at a learning rate of 0.005? (Type them into the box beside a slider.)
 
-# %% limit-widget
+# %% limit-widget tags=["slide"]
 ebll.widgets.forgetting_lab(
     'methods="ewc", ewc_strength=12000.0',
     hide=["methods", "alpha", "temperature", "distill_weight", "code_size", "recon_weight"],
@@ -465,7 +465,7 @@ ebll.widgets.forgetting_lab(
 #
 # </details>
 
-# %% turn [markdown]
+# %% turn [markdown] tags=["slide"]
 # ### Why does EBLL turn back?
 #
 # At ten times their weights LwF and EBLL lost most letters. Were the steps too long? What counts is the largest curvature
@@ -478,7 +478,7 @@ ebll.widgets.forgetting_lab(
 # %% turn-source
 ebll.course.source(ebll.metrics.largest_curvature)
 
-# %% turn-limit
+# %% turn-limit tags=["slide"]
 largest_alphas = {}
 for seed in lesson.seeds:
     start = runs.runs["feature-extraction", seed].net  # its F is still that of letters
@@ -512,19 +512,19 @@ for kind, made in {"usual steps": runs, "a quarter of the learning rate": slow_r
         rows.append(row | {"code": ebll.losses.code_distance(*codes).item()})
 turns = pd.DataFrame(rows)
 
-# %% turn-figure
+# %% turn-figure tags=["slide"]
 ebll.plots.over_setting(
     turns, "alpha", {"letters": "letters, %", "code": "code term (E4)\non textures"}, xlabel="α of EBLL",
     title="Smaller steps move the turn (MLP, letters, then textures)", caption="Letters: validation images",
 )  # fmt: skip
 
-# %% turn-saw [markdown]
+# %% turn-saw [markdown] tags=["slide"]
 # **What we saw.** With smaller steps the largest $\alpha$ protects. About the limit the codes move farther than with small
 # steps, but not yet so far that letters are lost: a bounded term swings wider, where E6 would break off. The failure need not
 # show in the new task's accuracy. It shows in the code term, which a learner can measure:
 # [notebook 07](07_hyperparameter_explorer.ipynb) uses that.
 
-# %% verdict [markdown]
+# %% verdict [markdown] tags=["slide"]
 # ## 5. May a constraint do without single parameters?
 #
 # The main job has the methods at the kit's strengths, which were chosen on validation images of several pairs and on other seeds;
@@ -533,7 +533,7 @@ ebll.plots.over_setting(
 #
 # **Predict first.** Which methods will lie above EWC by more than their interval, and which of all will be the highest?
 
-# %% verdict-figure
+# %% verdict-figure tags=["slide"]
 outcomes = ebll.course.main_job("outcomes")
 pairs = outcomes[outcomes["sequence"].str.fullmatch("mlp:letters-[a-z]+")]
 pairs = 100 * pairs.pivot(index="seed", columns=["method", "sequence"], values="average")
@@ -566,7 +566,7 @@ above = ", ".join(row["id"] for row in rows if row["verdict"] == "above") or "no
 highest = max(rows, key=lambda row: row["estimate"])["id"]
 ebll.course.say(f"Above EWC: {above}. Highest mean: {highest}. {' '.join(told) or absent}")
 
-# %% verdict-saw [markdown]
+# %% verdict-saw [markdown] tags=["slide"]
 # **What we saw.** A constraint need not hold each parameter for itself: where the claims above are supported, holding a layer's
 # outputs for old inputs forgets less than holding its weights one by one, and keeps fewer bytes than EWC. L2, which measures nothing,
 # is level with EWC on these pairs: the gain begins with $A$. On the CNN no gain over EWC is seen.
@@ -583,7 +583,7 @@ ebll.course.say(f"Above EWC: {above}. Highest mean: {highest}. {' '.join(told) o
 # where steps are large. Which of them would you trust after ten tasks, when its factors have been added up ten times? Name an
 # experiment, its seeds and tasks, and a result that would change your mind.
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **Fisher information** (E7): the mean squared gradient of $\log p(y \mid x)$ over labels weighted by $p$. An entry is the

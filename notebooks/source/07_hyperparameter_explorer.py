@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Reading hyperparameter maps, and a best configuration that does not replicate
 #
 # EBLL has hyperparameters to set: alpha, two lambdas, the size of the code. A sweep tries them all, and its map has a
@@ -36,7 +36,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% sweep [markdown]
+# %% sweep [markdown] tags=["slide"]
 # ## 1. Which rows of a sweep are known beforehand?
 #
 # EBLL's objective (E5) has two weights, and its autoencoder (E2) a third:
@@ -51,7 +51,7 @@ lesson = ebll.course.setup(PROFILE)
 # **Predict first.** The grid below has three methods, three alphas and two seeds. How many runs is that? (LwF and
 # fine-tuning have no alpha.) And which of the rows must be equal?
 
-# %% sweep-run
+# %% sweep-run tags=["slide"]
 grid = {
     "tasks": ["letters", "textures"],
     "method": ["finetune", "lwf", "ebll"],
@@ -62,13 +62,13 @@ folder = tempfile.mkdtemp()
 first = ebll.sweep(grid, store=folder, workers=1)
 first.table.groupby(["method", "alpha"], dropna=False, sort=False)[["old_validation", "new_validation"]].mean().round(3)
 
-# %% sweep-resume
+# %% sweep-resume tags=["slide"]
 more = grid | {"alpha": [0.0, 3.0, 10.0, 30.0]}
 before = ebll.sweeps.load_sweep(folder, more)  # reads the store, and runs nothing
 sweep = ebll.sweep(more, store=folder, workers=1)
 pd.DataFrame({"runs": {"in the store": len(before.results), "missing": len(before.missing), "now": len(sweep.table)}})
 
-# %% sweep-figure
+# %% sweep-figure tags=["slide"]
 percent = sweep.table.assign(old=100 * sweep.table["old_validation"])
 levels = percent.groupby("method")["old"].mean()
 ebll.plots.over_setting(
@@ -98,7 +98,7 @@ for _, rows in ebll_rows[ebll_rows["alpha"] == 0].groupby(["code_size", "recon_w
     assert numbers(rows, "tasks", "distill_weight").equals(numbers(lwf, "tasks", "distill_weight"))
 assert numbers(lwf[lwf["distill_weight"] == 0], "tasks").equals(numbers(plain, "tasks"))
 
-# %% sweep-table tags=["hidden"]
+# %% sweep-table tags=["slide", "hidden"]
 settings = ["tasks", "method", "alpha", "distill_weight", "recon_weight", "code_size", "seed"]
 both = sweep.table.merge(ready, on=settings, suffixes=("", " before"))
 pairs = list(ready["tasks"].unique())
@@ -112,11 +112,11 @@ facts = {
 }
 pd.DataFrame({"rows": facts}).rename_axis("the sweep that comes with the kit")
 
-# %% sweep-saw [markdown]
+# %% sweep-saw [markdown] tags=["slide"]
 # **What we saw.** Rows that must be equal are equal, to the last digit. Such **control rows** cost little, and they find a
 # weight that is not passed on, a seed that is not used, or a column that was mixed up.
 
-# %% map [markdown]
+# %% map [markdown] tags=["slide"]
 # ## 2. What does a map show, and what does it hide?
 #
 # A cell below is a mean over five seeds of an accuracy (M1) on **validation** images, or of forgetting (M5) on a part of
@@ -125,10 +125,10 @@ pd.DataFrame({"rows": facts}).rename_axis("the sweep that comes with the kit")
 # **Predict first.** Where will the old task be best: in a corner, along an edge, inside? And the new one? Which corner is
 # fine-tuning?
 
-# %% map-figure
+# %% map-figure tags=["slide"] page="sweep.html"
 ebll.widgets.sweep_explorer(view={"tasks": "letters-textures", "rows": "distill_weight"}).drawing()
 
-# %% map-saw [markdown]
+# %% map-saw [markdown] tags=["slide"]
 # **What we saw.** Fine-tuning is the lower left corner; the cell that is best for the old task is not best for the new one. Read
 # a map in this order.
 #
@@ -158,7 +158,7 @@ one, cells = (rows[rows["tasks"] == "letters-textures"] for rows in (usual_rows,
 by_hand = one.pivot_table(index="distill_weight", columns="alpha", values="old_validation", aggfunc="mean")
 assert np.allclose(by_hand, cells.pivot(index="distill_weight", columns="alpha", values="old_validation"))
 
-# %% map-spread tags=["hidden"]
+# %% map-spread tags=["slide", "hidden"]
 stable = one[(one["alpha"] < 30) & (one["distill_weight"] < 5)]
 spread = 100 * stable.groupby(["alpha", "distill_weight"])["old_validation"].std()
 brightest = 100 * by_hand.stack().sort_values(ascending=False).head(6)
@@ -194,7 +194,7 @@ def my_front(old, new):
 # %% front-check tags=["check"]
 ebll.course.checks.pareto_front(my_front)
 
-# %% front-table tags=["hidden"]
+# %% front-table tags=["slide", "hidden"]
 sides = ["old_validation", "new_validation"]
 by_seed = one.sort_values(["alpha", "distill_weight"]).groupby("seed")[sides]
 marks = np.array([ebll.plots.pareto_front(rows.to_numpy()) for _, rows in by_seed])
@@ -209,7 +209,7 @@ front[["alpha", "distill_weight", *sides, "seeds"]].rename(
 # No cell of this front is on the front of every single seed: a place may be won by a hair. And the last cell pays much of one
 # task for little of the other.
 
-# %% trade [markdown]
+# %% trade [markdown] tags=["slide"]
 # ## 3. Can one weight replace the other?
 #
 # Both weights of E5 protect the old task: $\lambda_o$ its answers, $\alpha$ what its encoder sees of the features. If these were
@@ -219,7 +219,7 @@ front[["alpha", "distill_weight", *sides, "seeds"]].rename(
 # **Predict first.** On digits, from $\alpha = 0$ to 3: how much does the old task gain without distillation, and how much at
 # $\lambda_o = 1$? Can a large alpha make up for $\lambda_o = 0$?
 
-# %% trade-figure
+# %% trade-figure tags=["slide"]
 stable = usual_rows.query("tasks == 'letters-digits' and alpha < 30 and distill_weight < 5")
 stable = stable.assign(kind=stable["distill_weight"].map("λo {:g}".format), old=100 * stable["old_validation"])
 ebll.plots.over_setting(
@@ -228,7 +228,7 @@ ebll.plots.over_setting(
     title="The old task over alpha, for each λo (MLP, code 64)", caption="Validation data, means of five seeds",
 )  # fmt: skip
 
-# %% trade-gains tags=["hidden"]
+# %% trade-gains tags=["slide", "hidden"]
 cell = ["tasks", "distill_weight", "alpha"]
 old = 100 * usual_rows.pivot_table(index=cell, columns="seed", values="old_validation")
 
@@ -246,7 +246,7 @@ gains |= {"both minus the best alpha": at(1, 3) - alone}
 gains = pd.DataFrame({name: points.mean(axis=1) for name, points in gains.items()})
 gains.T.rename_axis(index="points of the old task, mean of five seeds", columns="").round(1)
 
-# %% trade-words tags=["hidden"]
+# %% trade-words tags=["slide", "hidden"]
 short, more = at(1, 0) - alone, at(1, 3) - at(1, 0)
 ebll.course.say(
     f"**What we saw.** The best alpha alone falls short of lambda_o 1 alone by {short.mean(axis=1).min():.1f} to "
@@ -262,7 +262,7 @@ ebll.course.say(
 # the code sees. The operator $T$ above it is shared and goes on learning the new task, and distillation is the only term of
 # E5 that protects $T$. And the row of $\lambda_o = 5$ lies below all others: more is not safer.
 
-# %% limit [markdown]
+# %% limit [markdown] tags=["slide"]
 # ## 4. Where does the bright region end?
 #
 # Where the steps overshoot: a term of curvature $h$ (M11) is stable while $\eta\,h < 2(1+\mu)$, as
@@ -278,7 +278,7 @@ ebll.course.say(
 # old task more after textures or after mnist? (c) From $\lambda = 0.0001$ to 1, at the cell that the widget opens with: how
 # many points does the old task change?
 
-# %% limit-widget
+# %% limit-widget tags=["slide"] page="sweep.html"
 view = {"tasks": "letters-mnist", "rows": "distill_weight"}
 ebll.widgets.sweep_explorer(view=view, hide=["method", "code", "take"])
 
@@ -292,7 +292,7 @@ ebll.widgets.sweep_explorer(view=view, hide=["method", "code", "take"])
 #
 # </details>
 
-# %% limit-sizes tags=["hidden"]
+# %% limit-sizes tags=["slide", "hidden"]
 ends = ebll_rows.query("distill_weight == 1 and recon_weight == 0.01 and alpha in (10, 30) and code_size in (16, 64)")
 table = 100 * ends.pivot_table(index="tasks", columns=["code_size", "alpha"], values="old_validation")
 table.columns = [f"code {size:g}, alpha {alpha:g}" for size, alpha in table]
@@ -333,7 +333,7 @@ def distillation_curvature(net, images):
     return ebll.metrics.largest_curvature(term, [value for part in parts for value in part.parameters()])
 
 
-# %% limit-table
+# %% limit-table tags=["slide"]
 limit, limits = 2 * (1 + ebll.USUAL.momentum) / ebll.USUAL.learning_rate, {}  # of the curvature
 for pair, images in new_images.items():
     for seed, net in nets.items():
@@ -342,7 +342,7 @@ for pair, images in new_images.items():
 limits = pd.DataFrame(limits).T.rename_axis(["largest stable value", "seed"])
 limits.groupby("largest stable value", sort=False).mean().round(1)
 
-# %% limit-figure
+# %% limit-figure tags=["slide"]
 code_rows = ebll_rows[(ebll_rows["recon_weight"] == 0.01) & (ebll_rows["distill_weight"] == 1)]
 code_rows = code_rows.assign(kind=code_rows["code_size"].map("code {:g}".format))
 losses = code_rows.pivot_table(index=["kind", "alpha", "seed"], columns="tasks", values="code_loss").reset_index()
@@ -352,7 +352,7 @@ ebll.plots.over_setting(
     caption="E4 on batches of the new task, last quarter of the training; λo 1",
 )  # fmt: skip
 
-# %% limit-forecasts tags=["hidden"]
+# %% limit-forecasts tags=["slide", "hidden"]
 rows = []
 for (pair, size, seed), run in code_rows[code_rows["seed"].isin(nets)].groupby(["tasks", "code_size", "seed"]):
     run = run.sort_values("alpha")
@@ -372,7 +372,7 @@ ebll.course.say(
     f"letters, and at 1 {mnist_lwf[1]:.1f} %."
 )
 
-# %% limit-saw [markdown]
+# %% limit-saw [markdown] tags=["slide"]
 # **What we saw.** While the steps are small enough, a larger alpha leaves a *smaller* code loss. Above the computed limit it
 # leaves a larger one; a batch that is steeper than all images together may bring the sign earlier. A learner can see
 # this sign: it is measured on new images. A longer code has a lower limit. But the limit of $\lambda_o$ is
@@ -382,7 +382,7 @@ ebll.course.say(
 #
 # How far is each new task, and what does it do to the limits?
 
-# %% gap-table tags=["hidden"]
+# %% gap-table tags=["slide", "hidden"]
 weighted = usual_rows[usual_rows["distill_weight"] == 1]
 old = 100 * weighted.groupby(["tasks", "alpha"])["old_validation"].mean().unstack("alpha")
 facts = pd.DataFrame(
@@ -404,7 +404,7 @@ facts.round(1)
 # in common, along which all of them pull at the same parameters. Here gap and likeness rise together. An experiment tells
 # them apart: take the common direction out of the images, scale the rest to the same length, and compute the limit again.
 
-# %% gap-test
+# %% gap-test tags=["slide"]
 without = {}
 for pair, inputs in new_images.items():
     images = inputs.flatten(1)
@@ -416,13 +416,13 @@ without = pd.DataFrame(without).T
 both = {"as they are": limits["alpha, code 64"].unstack("seed").loc[pairs], "without the common direction": without}
 pd.concat(both, axis=1, names=["limit of alpha", "network"]).round(0).astype(int)
 
-# %% gap-saw [markdown]
+# %% gap-saw [markdown] tags=["slide"]
 # **What we saw.** Without their common direction the limit is several times as high in each of the three networks, and
 # textures, the farthest, now allow the most: likeness makes the limit, not the gap.
 #
 # ### And lambda?
 
-# %% lambda-table tags=["hidden"]
+# %% lambda-table tags=["slide", "hidden"]
 cell = ["tasks", "code_size", "distill_weight", "alpha", "seed"]
 old = 100 * ebll_rows.pivot_table(index=cell, columns="recon_weight", values="old_validation")
 change = (old[1.0] - old[1e-4]).reset_index(name="change")
@@ -433,13 +433,13 @@ regions = pd.concat([inside, outside.assign(region="alpha 1, no distillation, co
 effect = regions.pivot_table(index="region", columns="tasks", values="change", sort=False)
 effect.rename_axis(index="lambda 1 minus 0.0001, points of the old task", columns="").round(1)
 
-# %% lambda-saw [markdown]
+# %% lambda-saw [markdown] tags=["slide"]
 # **What we saw.** Inside the bright region ten thousand times the weight costs the old task less than a point. The fit begins
 # at the principal components of the features, and a long code hardly leaves them. In a short one reconstruction and task
 # compete for room; where no distillation helps, that costs more. A hyperparameter that does so little over a whole *region*
 # need not be swept again.
 
-# %% seeds [markdown]
+# %% seeds [markdown] tags=["slide"]
 # ## 5. Does the best cell replicate?
 #
 # We score a cell by the mean of old and new accuracy on validation images (M4 of two tasks). A score is what the setting is worth
@@ -449,7 +449,7 @@ effect.rename_axis(index="lambda 1 minus 0.0001, points of the old task", column
 # **Predict first.** Five people sweep all 216 cells of a pair, each with one seed, and take the best. How many different cells
 # do they take? And if each then tries the others' seeds: how much of the winner's lead over the median cell is left?
 
-# %% seeds-scores
+# %% seeds-scores tags=["slide"]
 cell = ["alpha", "distill_weight", "recon_weight", "code_size"]
 by_pair, rows = {pair: rows for pair, rows in ebll_rows.groupby("tasks")}, {}
 scores = {pair: own.pivot_table(index=cell, columns="seed", values="score") for pair, own in by_pair.items()}
@@ -488,7 +488,7 @@ for pair, table in scores.items():
             rows.append({"pair": pair, "cells": count, "seed": seed} | found)
 by_count = pd.DataFrame(rows)
 
-# %% seeds-figure
+# %% seeds-figure tags=["slide"]
 ys = {"shrinkage": "shrinkage, points", "fresh": "fresh, points above\nthe median cell"}
 ebll.plots.over_setting(
     by_count.groupby(["pair", "cells"], as_index=False).mean().assign(seed=None), "cells", ys, by="pair",
@@ -496,7 +496,7 @@ ebll.plots.over_setting(
     caption="Validation data, means of five seeds",
 )  # fmt: skip
 
-# %% seeds-saw [markdown]
+# %% seeds-saw [markdown] tags=["slide"]
 # **What we saw.** With other seeds another cell is best. The more cells, the more the winner loses; and beyond some tens of cells
 # the larger grid leads to hardly better choices. So choose by the mean of $k$ seeds, and look again at the others. That makes
 # the claim honest, not the choice better: all seeds share their images.
@@ -531,7 +531,7 @@ ebll.course.checks.shrinkage(my_shrinkage)
 # So for each cell of the usual map: the best cell minus this one. If the interval reaches zero, the two cannot be told apart. (Of
 # 24 such intervals, about one misses the truth by chance alone.)
 
-# %% interval-run
+# %% interval-run tags=["slide"]
 rows = {}
 for pair, table in scores.items():
     table = table.xs((0.01, 64), level=("recon_weight", "code_size"))
@@ -543,7 +543,7 @@ for pair, table in scores.items():
 regions = pd.DataFrame(rows).T
 regions.rename_axis("by the interval of best minus this")
 
-# %% usual-table tags=["hidden"]
+# %% usual-table tags=["slide", "hidden"]
 kit = (ours.alpha, ours.distill_weight, ours.autoencoder.recon_weight, ours.autoencoder.code_size)
 rows = {}
 for pair, own in by_pair.items():
@@ -558,13 +558,13 @@ for pair, own in by_pair.items():
 chosen_minus_kit = pd.DataFrame(rows)
 chosen_minus_kit.rename_axis("test accuracy, points above the kit's defaults").round(1)
 
-# %% interval-saw [markdown]
+# %% interval-saw [markdown] tags=["slide"]
 # **What we saw.** Five seeds leave a whole region that cannot be told from the best cell. (The best was picked by the same
 # seeds, so the true set is rather larger.) Report such a set; from within it take what is cheapest, or farthest from a cliff. The
 # second table is on **test** images and on the seeds that had no say: choosing among 216 cells gains nothing over the kit's
 # defaults, which were chosen earlier with other seeds ([the settings](../docs/settings.md)).
 
-# %% selection [markdown]
+# %% selection [markdown] tags=["slide"]
 # ## 6. How can alpha be chosen without old data?
 #
 # All maps of the old task were drawn with old images, and a learner has none. What is left is the new task's validation accuracy
@@ -574,7 +574,7 @@ chosen_minus_kit.rename_axis("test accuracy, points above the kit's defaults").r
 #
 # **Predict first.** Below is all that a learner sees. Which alpha would you take for each pair, and which by the upper panel alone?
 
-# %% selection-figure
+# %% selection-figure tags=["slide"]
 reference = plain.groupby("tasks")["new_validation"].mean()
 share = weighted["new_validation"] / weighted["tasks"].map(reference)
 visible = weighted.assign(share=100 * share)
@@ -620,14 +620,14 @@ for (pair, seed), line in lines.groupby(["tasks", "seed"]):  # one seed: what a 
     rows.append(row | {"oracle": choice.oracle, "lost with it": lost.iloc[0], "lost without it": lost.iloc[1]})
 choices = pd.DataFrame(rows)
 
-# %% selection-table tags=["hidden"]
+# %% selection-table tags=["slide", "hidden"]
 names = ["with the code loss", "new task alone", "oracle"]
 written = {name: lambda alphas: ", ".join(f"{alpha:g}" for alpha in sorted(alphas)) for name in names}
 table = choices.groupby("pair").agg(written | dict.fromkeys(["lost with it", "lost without it"], "mean"))
 table.columns = [*names, "points lost, with it", "points lost, new task alone"]
 table.round(1).replace(-0.0, 0.0)
 
-# %% selection-all tags=["hidden"]
+# %% selection-all tags=["slide", "hidden"]
 rows = []
 swept = ebll_rows[ebll_rows["recon_weight"] == 0.01]
 for (pair, weight, _, seed), line in swept.groupby(["tasks", "distill_weight", "code_size", "seed"]):
@@ -640,7 +640,7 @@ regrets = pd.DataFrame(rows, columns=["all pairs, code sizes and seeds", "lost"]
 regrets = regrets.agg(["size", "mean", "max"])
 regrets.rename(columns={"size": "choices", "mean": "points lost, mean", "max": "at worst"}).round(1)
 
-# %% selection-saw [markdown]
+# %% selection-saw [markdown] tags=["slide"]
 # **What we saw.** *Lost* is test accuracy, mean of both tasks, against an oracle that chooses on old validation images; below 0 the
 # choice was better than the oracle's. The new task alone leads over the cliff, to the edge of the grid: it is silent there, since
 # a learner that overshoots shakes $F$, and the new head learns on whatever comes out of it. Only something that remembers the
@@ -653,7 +653,7 @@ regrets.rename(columns={"size": "choices", "mean": "points lost, mean", "max": "
 # time? Design one for $\lambda_o$ *and* alpha that never sees an old image: what would you measure, and how many trainings
 # does it cost? You can test it here: the table `ready` holds all runs.
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **A sweep** is a grid in and a table out, saved run by run. Rows that must be equal ($\alpha = 0$ is LwF; with

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Your own images and a pretrained backbone
 #
 # So far: small grey images, and nets that begin at random. Here a folder of colour images becomes a task, a pretrained
@@ -34,7 +34,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% own [markdown]
+# %% own [markdown] tags=["slide"]
 # ## 1. Which method keeps your first task?
 #
 # A folder is a task if it holds a subfolder per class, or `train/` and `test/` with a subfolder per class in each.
@@ -80,7 +80,7 @@ for part, split in {"train": letters.train, "test": letters.test}.items():
 #
 # What comes back is a `Backbone`: F up to the cut, T from there to the head, and the head, with what they need to know.
 
-# %% own-backbone
+# %% own-backbone tags=["slide"]
 CUT, weights = "efficientnet_lite0@features.5", "default"
 try:
     backbone = ebll.paper.load_backbone(CUT, weights, input_size=32)
@@ -90,7 +90,7 @@ except ebll.InputError:  # the package is not installed
 pd.Series({"network": backbone.name, "cut": backbone.cut, "pretrained": backbone.pretrained,
            "features": backbone.feature_size}, name="the backbone").to_frame()  # fmt: skip
 
-# %% own-predict [markdown]
+# %% own-predict [markdown] tags=["slide"]
 # The images are stored as squares of 40 pixels, and the network sees crops of 32: small, so that two cores keep up. (The
 # usual values are those of ImageNet, 256 and 224.) F is the backbone up to the cut. T may be its own later stages,
 # `backbone.network()`, or yours: at 32 pixels those stages have one spatial position, so here T is a small one that begins at
@@ -100,7 +100,7 @@ pd.Series({"network": backbone.name, "cut": backbone.cut, "pretrained": backbone
 # each of fine-tuning, LwF, EBLL, and feature extraction, which trains a head alone: how many of the pictures will still be
 # right at the end (M1), and how many of the letters?
 
-# %% own-load
+# %% own-load tags=["slide"]
 photos = ebll.paper.PhotoSettings(stored=40, size=32, augment="none")
 standard = {"mean": backbone.mean, "std": backbone.std, "device": lesson.device}
 pictures, coloured = (ebll.paper.load_photos(name, root, photos, **standard) for name in ("pictures", "letters"))
@@ -126,15 +126,15 @@ results = ebll.compare(tasks, methods, net=net, **options)
 accuracy, starts = results.accuracy, results.starts  # starts: networks that have learned the pictures, and no more
 del results  # it holds every run's network
 
-# %% own-figure
+# %% own-figure tags=["slide"]
 ebll.plots.stability_plasticity(accuracy)
 
-# %% own-table tags=["hidden"]
+# %% own-table tags=["slide", "hidden"]
 after = 100 * accuracy.query("after == 'letters'").set_index(["task", "method", "seed"])["accuracy"].unstack("seed")
 table = after.loc[["pictures", "letters"]].reindex(list(methods), level="method").rename(columns="seed {}".format)
 table.assign(mean=table.mean(axis=1)).rename_axis(columns="% right at the end").round(1)
 
-# %% own-saw [markdown]
+# %% own-saw [markdown] tags=["slide"]
 # **What we saw.** The **stability-plasticity trade-off** again. Feature extraction keeps all of the pictures, by
 # construction, and learns the letters worst; the others learn them far better and lose some pictures. Which of them loses
 # least is less clear than the means suggest: read the seeds, and a hundred test images are few. The paper's pairs are harder, with
@@ -147,7 +147,7 @@ table.assign(mean=table.mean(axis=1)).rename_axis(columns="% right at the end").
 # **Open question.** Ten times the epochs would change the comparison. In which direction, for which method, and what would
 # you plot to be sure that it is not the seed? (`epochs=40` takes minutes.)
 
-# %% know [markdown]
+# %% know [markdown] tags=["slide"]
 # ## 2. What do the features know before anything is learned?
 #
 # With no training at all, an image can be given the class whose mean features are nearest. How many are right then (M1) says
@@ -169,7 +169,7 @@ def my_nearest_mean(features, labels, queries):
 # %% nearest-check tags=["check"]
 ebll.course.checks.nearest_mean(my_nearest_mean)
 
-# %% know-predict [markdown]
+# %% know-predict [markdown] tags=["slide"]
 # Scikit-learn has it as `NearestCentroid`. We ask it after each stage of the net, features averaged over places. Half of the
 # training images give the means, the other half is asked: a cut may be chosen on training images, never on test images.
 # Beside the net as it was loaded stands one that begins at random.
@@ -209,26 +209,26 @@ for place in (1, 3, 5, 6, 9):
             rows.append(row | {task.name: nearest_mean(one, task, seed) for task in tasks})
 stages = pd.DataFrame(rows)
 
-# %% know-figure
+# %% know-figure tags=["slide"]
 ebll.plots.over_setting(
     stages, "place", {"pictures": "pictures, %", "letters": "letters, %"}, log=False,
     xlabel="stages in F: n ends with the module features.(n − 1)",
     title="What features know before training: nearest class mean", caption="Training images",
 )  # fmt: skip
 
-# %% know-table tags=["hidden"]
+# %% know-table tags=["slide", "hidden"]
 known = stages.groupby(["kind", "cut"])[["pictures", "letters"]].mean()
 table = known.loc[[("as loaded", backbone.cut), ("random start", backbone.cut)]].droplevel("cut")
 table.loc["by chance"] = 100 / pictures.class_count
 table.rename_axis(index="", columns=f"% right after {backbone.cut}").round(1)
 
-# %% know-saw [markdown]
+# %% know-saw [markdown] tags=["slide"]
 # **What we saw.** Pretrained features tell most of the pictures apart in the middle of the net, and most of the letters too,
 # although ImageNet has no letters. Random features know next to nothing of letters; some of the pictures they tell by colour. The
 # late stages, which specialise in ImageNet's classes (and have one spatial position at 32 pixels), know less again. So a cut in the
 # middle is a good F for both tasks, and good features may be a reason why little was forgotten in section 1.
 
-# %% cut [markdown]
+# %% cut [markdown] tags=["slide"]
 # ## 3. Where to cut, and what does lambda mean there?
 #
 # The cut decides the number of features, and so what an encoder (E4) takes: a row for each entry of the code, with a weight
@@ -253,19 +253,19 @@ for name, ends in ENDS.items():
         rows.append(row | {"encoder": encoder / 1e6, "share": 100 * encoder / (4 * numbers)})
 cuts = pd.DataFrame(rows)
 
-# %% cut-figure
+# %% cut-figure tags=["slide"]
 ebll.plots.over_setting(
     cuts, "place", {"share": "encoder, %\nof the whole net"}, log=False, log_y=True,
     xlabel="stages in F", title="What a cut costs: an encoder with a code of 100, images of 224 pixels",
     caption="Computed from shapes, nothing is trained",
 )  # fmt: skip
 
-# %% cut-table tags=["hidden"]
+# %% cut-table tags=["slide", "hidden"]
 names = {"features.1": "AlexNet, conv1", "avgpool": "AlexNet, pool5"}
 table = cuts[cuts["kind"] == "alexnet"].set_index("cut").loc[list(names), ["features", "encoder", "share"]]
 table.rename(names).set_axis(["features", "encoder, MB", "% of the net"], axis=1).rename_axis(index="").round(1)
 
-# %% cut-saw [markdown]
+# %% cut-saw [markdown] tags=["slide"]
 # **What we saw.** At pool5 an encoder is a small part of the net; at conv1 it takes twenty times as much. So a late cut is
 # cheap, but leaves little above F to be shared. An early one is dear, and its features may know little of the classes yet, as
 # section 2 showed for the letters. `ebll.paper.BACKBONES` names sixteen networks; a cut is any module of theirs that no branch
@@ -278,7 +278,7 @@ table.rename(names).set_axis(["features", "encoder, MB", "% of the net"], axis=1
 # **Predict first.** Multiply every feature by ten and start an autoencoder at their principal components. By what factor does
 # the reconstruction error (E2a) change, and by what factor the code distance (E4)?
 
-# %% scale
+# %% scale tags=["slide"]
 record = ebll.methods.base.record  # features without gradients
 plain = record(starts[0].net, pictures.train.inputs[:], v=lambda features: features)["v"]
 mirrored = record(starts[0].net, pictures.train.inputs[:].flip(-1), v=lambda features: features)["v"]
@@ -314,7 +314,7 @@ def my_recon_weight(recon_weight, known, other):
 # %% scale-check tags=["check"]
 ebll.course.checks.recon_weight(my_recon_weight)
 
-# %% scale-norms
+# %% scale-norms tags=["slide"]
 small = ebll.learn_first([letters], recorder=ebll.Recorder(log_every=0)).net
 features = {"mlp on letters": (record(small, letters.validation.inputs, v=lambda v: v)["v"], 0.01)}
 features[f"{backbone.name} on pictures"] = (plain, ours.autoencoder.recon_weight)
@@ -335,7 +335,7 @@ norms.assign(**{column: norms[column].round(2) for column in (columns[2], column
 # For alpha there is no such formula. The size of the code, the number and size of the steps and the slopes of the encoder go
 # with it: choose it on validation data, and convert a weight in front of `MSELoss` first (notebook 03).
 
-# %% statistics [markdown]
+# %% statistics [markdown] tags=["slide"]
 # ## 4. Can a network forget without a step?
 #
 # In train mode BatchNorm standardises by the batch, and moves its **running statistics**, a mean and a variance, towards it.
@@ -363,7 +363,7 @@ for seed, start in starts.items():
                 shown.train()(next(stream).inputs, 0)
         assert all(map(torch.equal, shown.parameters(), start.net.parameters()))  # no weight has moved
 
-# %% statistics-figure
+# %% statistics-figure tags=["slide"]
 drift = pd.DataFrame(rows)
 drift["lost"] = drift.groupby(["kind", "seed"])["right"].transform("first") - drift["right"]
 ebll.plots.over_setting(
@@ -371,7 +371,7 @@ ebll.plots.over_setting(
     title="Old answers drift with the running statistics", caption="Test data; no weight moves in either case",
 )  # fmt: skip
 
-# %% statistics-words tags=["hidden"]
+# %% statistics-words tags=["slide", "hidden"]
 free = drift[drift["kind"] == "free to follow"].groupby("batches")["lost"].mean()
 ebll.course.say(
     f"**What we saw.** With statistics that follow, the pictures change by {-free[2]:+.1f} points after 2 batches, by "
@@ -399,7 +399,7 @@ ebll.course.source(ebll.networks.Network.freeze_statistics)
 #
 # </details>
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **Ten lines**: `load_backbone`, `load_photos`, `backbone.network`, and then `compare` as always. The old notebooks'

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # What forgetting is made of: measures along the run
 #
 # The other notebooks ask how much is forgotten at the end. Here you look inside a run while it forgets: how deep accuracy falls on
@@ -33,7 +33,7 @@ import ebll
 PROFILE = "fast"  # "full": ten seeds, every image, and the GPU where there is one
 lesson = ebll.course.setup(PROFILE)
 
-# %% gap [markdown]
+# %% gap [markdown] tags=["slide"]
 # ## 1. Does a method that ends well forget nothing on the way?
 #
 # A network learns letters, then mnist. Accuracy on letters is $a_s$ at step $s$ of $S$. What is lost at the end is $a_0 - a_S$.
@@ -106,11 +106,11 @@ for done, (name, seed) in enumerate(pairs, start=1):
     progress(done, len(pairs), name)
 measured, curves = pd.concat(tables), pd.concat([run.curves for run in runs.values()])
 
-# %% gap-predict [markdown]
+# %% gap-predict [markdown] tags=["slide"]
 # **Predict first.** Joint training sees letters in every step, and fine-tuning none. For joint training, fine-tuning, LwF, EWC and
 # EBLL: sketch the accuracy on letters. Which dips deepest *below its own end*?
 
-# %% gap-figure
+# %% gap-figure tags=["slide"]
 ebll.plots.stability_gap(curves, methods=shown)
 
 
@@ -141,13 +141,13 @@ ebll.course.say(
 for claim in ebll.course.main_job("claims").query("id == 'C10'").itertuples():
     ebll.course.say(f"With more seeds and pairs (claim C10): {claim.statement} **{claim.verdict.capitalize()}**.")
 
-# %% gap-saw [markdown]
+# %% gap-saw [markdown] tags=["slide"]
 # **What we saw.** Joint training loses hardly anything, and yet it was several points lower on the way, although it never stopped
 # seeing letters. LwF, EWC and EBLL dip, too, and recover. Fine-tuning falls most but hardly comes back: a gap is not
 # forgetting. Seeds dip at different steps, so their mean dips less than they do. The least of noisy readings is biased downwards, so methods are compared at equal numbers of readings. And three
 # seeds decide little: their intervals are wide, and *undecided* is no *no*.
 
-# %% competition [markdown]
+# %% competition [markdown] tags=["slide"]
 # ## 2. Do the terms compete, and when does each act?
 #
 # A common account of EBLL says: first the class loss acts and the old task suffers, later the constraints bring it back. A term acts
@@ -169,15 +169,15 @@ by_library = dynamics.gradient_cosines(
 )
 assert abs(by_hand - by_library["cosine_a_b"]) < 1e-4
 
-# %% competition-predict [markdown]
+# %% competition-predict [markdown] tags=["slide"]
 # **Predict first.** When are the constraints' gradients largest, early or late? When is their *share* largest? And does the class
 # loss pull against the old task's gradient: cosine near −1, −0.3, 0? With EBLL, and with fine-tuning, which forgets ten times as
 # much?
 
-# %% competition-figure
+# %% competition-figure tags=["slide"]
 ebll.plots.competition(measured.query("method == 'ebll'").dropna(axis=1, how="all"))
 
-# %% competition-shares tags=["hidden"]
+# %% competition-shares tags=["slide", "hidden"]
 terms = measured[measured["method"].isin(constrained) & measured["norm_task"].notna()]
 held = terms[["norm_distill", "norm_code", "norm_penalty"]].sum(axis=1)
 terms = terms.assign(held=held, share=held / (held + terms["norm_task"]), at=terms["step"] / measured["step"].max())
@@ -216,7 +216,7 @@ ebll.course.say(
     f"old task's gradient is {grew.iloc[0]:.1f} before the first step and at most {grew.max():.1f} on the way."
 )
 
-# %% order [markdown]
+# %% order [markdown] tags=["slide"]
 # Do the steps climb, then? A step $\Delta$ changes the loss of letters by $g^\top \Delta$, the **first order**, and by a rest, which
 # curvature gives. We add up both over all steps, on training images, from the start to where the loss of letters is highest.
 #
@@ -250,14 +250,14 @@ def rise(name, seed):
     return losses[top] - losses[0], orders[top]
 
 
-# %% order-table tags=["hidden"]
+# %% order-table tags=["slide", "hidden"]
 rows = {(name, seed): rise(name, seed) for name in ("finetune", "joint", "ebll") for seed in lesson.seeds}
 orders = pd.DataFrame(rows, index=["rise", "first order"]).T.rename_axis(["method", "seed"])
 orders["curvature"] = orders["rise"] - orders["first order"]
 spread = orders.groupby("method").agg(with_interval).loc[["finetune", "joint", "ebll"]]
 spread.rename_axis(columns="loss of letters, nats (mean, 95 % interval)")
 
-# %% competition-saw [markdown]
+# %% competition-saw [markdown] tags=["slide"]
 # **What we saw.** Half of the account holds. At step 0 the class loss acts alone, and the constraints' share grows. But they do
 # not wake up late: their gradients are largest early, and the share grows because the class loss fades sooner. At the start neither they
 # nor the old task itself have a gradient to speak of, so nothing holds the first steps: De Lange et al. (2023) explain the stability
@@ -267,7 +267,7 @@ spread.rename_axis(columns="loss of letters, nats (mean, 95 % interval)")
 # draws a cosine to 0, too. With fine-tuning most of the rise is of first order. With joint training and EBLL hardly any is, in the mean,
 # and yet the loss rises: by curvature, since steps have a length.
 
-# %% curvature [markdown]
+# %% curvature [markdown] tags=["slide"]
 # ## 3. Are the first steps too long?
 #
 # For SGD with step size $\eta$ and momentum $\mu$ a term of curvature $h$ is stable while (notebook 06, M11)
@@ -280,7 +280,7 @@ spread.rename_axis(columns="loss of letters, nats (mean, 95 % interval)")
 # **Predict first.** Is joint training's dip, around steps 20 to 50, a sign of steps beyond the limit? Where between $(1 - \sqrt\mu)^2$ and $2(1+\mu)$, on a
 # logarithmic scale, will joint training's loss and EBLL's terms lie? With a quarter of the step size and four times the steps: the same dip, or less?
 
-# %% curvature-run
+# %% curvature-run tags=["slide"]
 rows = []
 for seed in lesson.seeds:
     for name in ("joint", "ebll"):
@@ -297,7 +297,7 @@ ebll.plots.over_setting(
     caption="Mini-batches, those of joint training of both tasks",
 )  # fmt: skip
 
-# %% slow-run
+# %% slow-run tags=["slide"]
 slow = ebll.USUAL.replace(learning_rate=ebll.USUAL.learning_rate / 4, epochs=4 * ebll.USUAL.epochs)
 options = lesson.options("mlp") | {"settings": slow, "starts": starts, "log_every": 40, "dense": 0.1}
 slow_runs = ebll.compare(tasks, ["joint"], **options)
@@ -319,13 +319,13 @@ ebll.course.say(
     f"{ends[0].mean():.1f} % with the usual steps, {ends[1].mean():.1f} % with the small ones."
 )
 
-# %% curvature-saw [markdown]
+# %% curvature-saw [markdown] tags=["slide"]
 # **What we saw.** All terms stay well below the limit, and well above the point where they begin to swing: stable, and
 # overshooting. When the step size falls in the last quarter, so does the product. Smaller steps, with as much training in sum, dip
 # less in the mean of these seeds, as the part of curvature in section 2 leads one to expect (the end is a little lower, too, and a
 # dip is measured from there). A small gap remains.
 
-# %% drift [markdown]
+# %% drift [markdown] tags=["slide"]
 # ## 4. In which directions do the features go?
 #
 # The feature distance (M2) says how far. Its square splits into parts (M14). With $v = F(x) - F^*(x)$, $P_c$ the projection onto the
@@ -339,7 +339,7 @@ ebll.course.say(
 # **Predict first.** A movement in a random direction would be seen by the code in proportion to the directions it spans, 64 of
 # 256: a quarter. With fine-tuning: more than that, or less? And with EBLL, on images of the new task, and of the old one?
 
-# %% drift-figure
+# %% drift-figure tags=["slide"]
 ebll.plots.drift_parts(measured[measured["method"].isin(drifting)])
 
 
@@ -361,7 +361,7 @@ for seed, start in starts.items():
         features = start.net.features(inputs).detach()
         varied[images].append(ebll.metrics.drift_parts(features, features.mean(dim=0), *bases))
 
-# %% drift-shares tags=["hidden"]
+# %% drift-shares tags=["slide", "hidden"]
 for images in held_out:
     own = last.loc[drifting, [f"{part}_{images}" for part in parts]]
     own = own.set_axis(parts, axis=1)
@@ -370,14 +370,14 @@ for images in held_out:
     shares[images] = 100 * own.div(own.sum(axis=1), axis=0)
 pd.concat(shares, axis=1).rename_axis(columns=["images", "share, %"]).round()
 
-# %% drift-saw [markdown]
+# %% drift-saw [markdown] tags=["slide"]
 # **What we saw.** Fine-tuning moves most where the code looks: more than such directions are many, though less than the features
 # vary there. EBLL's movement is many times smaller in *all* parts, and its composition is another: the share that the code
 # sees is smaller, on new images below that of a random direction. Old images were never shown, and there it is smaller as well: this is what
 # an encoder fitted to letters was for. What is left is spread over the other two parts about as by directions; of it, the part that
 # the head reads is left to distillation.
 
-# %% probes [markdown]
+# %% probes [markdown] tags=["slide"]
 # ## 5. What is lost, the readout or the representation?
 #
 # The old head may fail because the features no longer tell letters apart, or because they do so in other directions than the head
@@ -409,7 +409,7 @@ for seed, start in starts.items():
         rows += [(name, seed, reader, 100 * right) for reader, right in found.items()]
 probed = pd.DataFrame(rows, columns=["method", "seed", "reader", "accuracy"])
 
-# %% probes-figure
+# %% probes-figure tags=["slide"]
 ebll.plots.probes(probed[probed["method"] != "untrained"])
 
 # %% cka-text [markdown]
@@ -433,7 +433,7 @@ def my_cka(x, y):
 # %% cka-check tags=["check"]
 ebll.course.checks.cka(my_cka)
 
-# %% cka-table tags=["hidden"]
+# %% cka-table tags=["slide", "hidden"]
 table = probed.pivot_table(index=["seed", "method"], columns="reader", values="accuracy")
 before, zero = (table.xs(name, level="method") for name in ("before", "untrained"))
 lost, probe = before.sub(table, level="seed"), "probe of the last layer"
@@ -462,7 +462,7 @@ ebll.course.say(
     f"representation has lost {with_interval(tuned['representation, % of what was learned'], ' %')}."
 )
 
-# %% probes-saw [markdown]
+# %% probes-saw [markdown] tags=["slide"]
 # **What we saw.** Most of what fine-tuning has lost is lost in the *readout*: the letters can still be told apart, but not by the
 # old head. On this pair both readings agree, as the representation has lost little by either. They would differ where little had
 # been learned about a task in the first place, and a few points are then most of it; a longer sequence or a nearer task may show
@@ -470,7 +470,7 @@ ebll.course.say(
 #
 # EBLL holds the features so that the old readout still fits. With a few old images a method could repair the readout instead (notebook 05).
 
-# %% plane [markdown]
+# %% plane [markdown] tags=["slide"]
 # ## 6. Was there a way without forgetting?
 #
 # Joint training's end is good for both tasks. Is there a hill between the start and that end, so that any way over it must
@@ -481,13 +481,13 @@ ebll.course.say(
 # **Predict first.** Sketch the loss of letters along the straight line from *before* to joint training's end: a hill, a valley,
 # flat? Does the path of joint training follow that line?
 
-# %% plane-figure
+# %% plane-figure tags=["slide"]
 first = {name: {10 * i: weights for i, weights in enumerate(paths[name, 0])} for name in shown}
 structure = runs["joint", 0].net  # its layers alone count: the weights are those of the plane
 surface, places, lines = dynamics.landscape(structure, first, ("joint", "finetune"), *some)
 ebll.plots.landscape(surface, places, lines)
 
-# %% lines-rises tags=["hidden"]
+# %% lines-rises tags=["slide", "hidden"]
 rows = []
 for (name, seed), path in paths.items():
     straight = dynamics.line_between(path[0].float(), path[-1].float())
@@ -512,7 +512,7 @@ ebll.course.say(
     f"training: **{verdict(higher.loc['joint'])}**."
 )
 
-# %% plane-saw [markdown]
+# %% plane-saw [markdown] tags=["slide"]
 # **What we saw.** Along the straight line from the start to joint training's end the loss of letters changes little while mnist is
 # learned: no hill is in the way. The path does not take that line. Every run sets out in nearly the same direction, where mnist falls
 # steepest, up the side of the letters' valley; the constraints then bend the way, and only fine-tuning goes on. That a straight way
@@ -524,7 +524,7 @@ ebll.course.say(
 # slowly, no momentum, larger batches, a projection of the first steps? Predict for one of them the path in this plane, the dip (M12)
 # and the end on both tasks; then try it on ten seeds. What would make you give the idea up? There is no answer here.
 
-# %% signals [markdown]
+# %% signals [markdown] tags=["slide"]
 # ## 7. What could a learner see of all this?
 #
 # All measures so far need letters. A learner in sequence has new images, the old network, and what it keeps. It can compute
@@ -537,7 +537,7 @@ ebll.course.say(
 #
 # **Predict first.** Order the seven methods without old data by forgetting. Which of the four quantities orders them best?
 
-# %% signals-run
+# %% signals-run tags=["slide"]
 rows = []
 for (name, seed), run in runs.items():
     if name == "joint":  # it has old data
@@ -548,7 +548,7 @@ for (name, seed), run in runs.items():
 seen = pd.DataFrame(rows)
 ebll.plots.signals(seen)
 
-# %% signals-by-hand
+# %% signals-by-hand tags=["slide"]
 names = ["kl", "code", "features", "weights"]
 ranks = seen.set_index(["method", "seed"]).groupby("seed").rank()
 rho = pd.DataFrame({name: ranks[name].groupby("seed").corr(ranks["forgetting"]) for name in names})
@@ -559,7 +559,7 @@ without = seen[seen["method"] != "finetune"].set_index("seed")
 without = {name: without[[name, "forgetting"]].groupby("seed").corr("spearman").iloc[::2, 1].mean() for name in names}
 pd.DataFrame({"all methods": rho.mean(), "without fine-tuning": without}).round(2)
 
-# %% signals-claim tags=["hidden"]
+# %% signals-claim tags=["slide", "hidden"]
 order = rho.mean().sort_values(ascending=False).index
 labels = dict(
     zip(names, ("the divergence", "the code distance", "the feature distance", "that of weights"), strict=True)
@@ -580,7 +580,7 @@ ebll.course.say(
 # **A quantity that a method minimises is no fair judge of that method.** So compare runs of *one* method by it, as notebook 07
 # does with the code loss to choose $\alpha$.
 
-# %% later [markdown]
+# %% later [markdown] tags=["slide"]
 # ## Where did the idea go?
 #
 # Large language models are now held in a similar way: a **sparse autoencoder** turns their activations into many features of which
@@ -590,7 +590,7 @@ ebll.course.say(
 # many features. The resemblance is plain: an encoder, frozen, its code held; so is a difference: theirs is over-complete, EBLL's
 # narrow. Which share of the drift would such a code see, and how deep would the dip be?
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **The stability gap** (M12): methods that end well, joint training among them, are worse on the way. Take each seed's own

@@ -1,4 +1,4 @@
-# %% title [markdown]
+# %% title [markdown] tags=["slide"]
 # # Paper scale: augmentation, checkpoints, and the paper's protocol
 #
 # What changes when a run takes hours instead of seconds? Images are augmented, so the old network's answers have to belong to
@@ -85,7 +85,7 @@ options = {"settings": settings, "seeds": lesson.seeds, "device": lesson.device,
 results = ebll.compare(tasks, methods, net=net, **options)
 starts, memory = results.starts, results.runs["ebll", 0].memory  # networks that know the pictures, and their encoder
 
-# %% pixels [markdown]
+# %% pixels [markdown] tags=["slide"]
 # ## 1. To which image do recorded targets belong?
 #
 # LwF and EBLL penalise the change of the old answers to each new image: its soft targets (E3a) and codes (E4) are recorded
@@ -120,7 +120,7 @@ with torch.no_grad():
                 rows.append({"kind": kind, "seed": seed, "pixels": off, "changed": changed})
 changes = pd.DataFrame(rows)
 
-# %% pixels-figure
+# %% pixels-figure tags=["slide"]
 ebll.plots.over_setting(
     changes, "pixels", {"changed": "probability that goes\nto other classes, %"}, log=False,
     xlabel="pixels up and left of the central crop",
@@ -129,7 +129,7 @@ ebll.plots.over_setting(
     caption="Training images of letters, answers of the head of pictures at temperature 2",
 )  # fmt: skip
 
-# %% pixels-saw [markdown]
+# %% pixels-saw [markdown] tags=["slide"]
 # **What we saw.** A shift of a few pixels changes the old answers by a good part of what fine-tuning does to them, and
 # mirroring does as well: with targets of the central crop, so much of the penalty is about the wrong image. So targets have
 # to belong to the very crop, and there are two ways, each a word in `PhotoSettings`:
@@ -163,7 +163,7 @@ def my_targets(teacher, stored, top, left, size, temperature):
 # %% pixels-check tags=["check"]
 ebll.course.checks.window_targets(my_targets)
 
-# %% cost [markdown]
+# %% cost [markdown] tags=["slide"]
 # ## 2. Record the targets, or ask a teacher?
 #
 # A fixed set of crops costs memory: for every crop a row with the soft targets of every old head (E3a) and the code of every
@@ -183,7 +183,7 @@ def my_recorded_bytes(crops, classes, code_sizes):
 # %% cost-check tags=["check"]
 ebll.course.checks.recorded_bytes(my_recorded_bytes)
 
-# %% cost-predict [markdown]
+# %% cost-predict [markdown] tags=["slide"]
 # **Predict first.** ImageNet has been learned (1,000 classes, a code of 300), and the network is AlexNet, whose copy takes 244
 # MB. How many crops of each image of Flowers can be recorded before the rows take more: 2, 20 or 200? And by what share does
 # asking a teacher lengthen a training step?
@@ -201,18 +201,18 @@ for name in ("flowers", "birds", "scenes"):
         rows.append({"kind": photo_set.label, "seed": None, "crops": crops, "MB": size / 1e6})
 sizes = pd.DataFrame(rows)
 
-# %% cost-figure
+# %% cost-figure tags=["slide"]
 ebll.plots.over_setting(
     sizes, "crops", {"MB": "recorded, MB"}, xlabel="crops of each training image", log_y=True,
     references={"a copy of AlexNet": {"MB": 244.4}}, title="What recording takes after ImageNet",
     caption="Soft targets of 1,000 classes and codes of 300, float32",
 )  # fmt: skip
 
-# %% cost-crossing tags=["hidden"]
+# %% cost-crossing tags=["slide", "hidden"]
 most = {row.kind: int(244.4 // (row.MB / row.crops)) for row in sizes.itertuples()}
 pd.DataFrame({"most crops of each image": most}).rename_axis("rows take no more than a copy of AlexNet")
 
-# %% cost-operations
+# %% cost-operations tags=["slide"]
 from torch.utils.flop_counter import FlopCounterMode
 
 with torch.device("meta"):  # shapes without memory
@@ -227,7 +227,7 @@ operations = pd.DataFrame({"billions of operations": {name: c.get_total_flops() 
 operations["share of a step, %"] = 100 * operations / operations.loc["a step, forward and backward"]
 operations.round(1)
 
-# %% cost-saw [markdown]
+# %% cost-saw [markdown] tags=["slide"]
 # **What we saw.** Recording pays for some crops of each image: with twenty or so of Flowers, and fewer of the larger sets, the
 # rows outgrow the teacher. The teacher costs a forward pass, by counting about a third of a step of AlexNet. What operations take
 # on your machine is a matter of measurement.
@@ -240,7 +240,7 @@ operations.round(1)
 #
 # </details>
 
-# %% long [markdown]
+# %% long [markdown] tags=["slide"]
 # ## 3. What does a checkpoint have to contain?
 #
 # At paper scale a run takes hours, and machines are taken away. `save_checkpoint` keeps a run in a folder: a file of the
@@ -269,7 +269,7 @@ def learn(folder, recorder, stop_at=None, momentum=True):
     return run
 
 
-# %% long-stop
+# %% long-stop tags=["slide"]
 import shutil
 
 folder, names = Path(tempfile.mkdtemp()), ("uninterrupted", "stopped", "resumed", "resumed without momentum")
@@ -290,7 +290,7 @@ if lesson.device == "cpu":  # on a GPU sums may come in another order
     equal = recorders["resumed"].curve_rows == recorders["uninterrupted"].curve_rows
     assert equal
 
-# %% long-figure
+# %% long-figure tags=["slide"]
 curves = {}
 for name, recorder in recorders.items():
     table = recorder.curves().query("stage == 'train' and task == 'pictures'")
@@ -306,7 +306,7 @@ ebll.plots.over_setting(
     title="Uninterrupted run, and run resumed from a checkpoint", caption="Held-out pictures",
 )  # fmt: skip
 
-# %% long-saw [markdown]
+# %% long-saw [markdown] tags=["slide"]
 # **What we saw.** The resumed run follows the uninterrupted one, and ends with its weights and its record, bit for bit: on a
 # processor, with the same number of threads. Without the momentum nothing fails and no message appears, but it is another run
 # from its first step on.
@@ -342,7 +342,7 @@ words += f" --backbone efficientnet_lite0@features.5 --root {root}"
 plan = CliRunner().invoke(cli, ["paper", *words.split()])
 print(plan.output.replace(str(root), "DIR"))
 
-# %% paper-settings tags=["hidden"]
+# %% paper-settings tags=["slide", "hidden"]
 usual = ebll.paper.PaperSettings()
 rows = {"backbone": usual.backbone, "alpha (ImageNet)": f"{usual.alpha:g} ({usual.alpha_imagenet:g})"}
 rows |= {"lambda": f"{usual.recon_weight:g}", "code (ImageNet)": f"{usual.code_size} ({usual.code_size_imagenet})"}
@@ -364,12 +364,12 @@ pd.DataFrame({"without further options": rows})
 # feature extraction for the old task, fine-tuning for the new one. After ± stands half of an
 # interval (M9), wide with three seeds, in places beyond the scale: what EBLL loses to the reference is undecided.
 
-# %% unknown-layout
+# %% unknown-layout tags=["slide"]
 pair = ebll.reproduce.plan.Experiment("own", ("pictures", "letters"))
 (layout,) = ebll.paper.layouts(results.accuracy, [pair]).values()
 layout.transpose().rename(lambda row: row.replace("old", "old (pictures)").replace("new", "new (letters)"))
 
-# %% summary [markdown]
+# %% summary [markdown] tags=["slide"]
 # ## Summary
 #
 # 1. **Targets** belong to the very crop: recorded with a fixed set of crops, or asked of a frozen teacher in every step.

@@ -9,7 +9,8 @@
 A source is a Python file in jupytext's percent format. `# %% name [markdown]` begins a cell, and the name becomes its
 id. In a cell tagged "exercise" all lines after `# solution` are replaced in the student's copy, and shown folded after
 the next cell tagged "check", which may fail there and nowhere else. Of a cell tagged "hidden" JupyterLab shows only the
-output. `{{read}}`, `{{run}}` and `{{start}}` in the first cell are filled in here; `{{diagram:networks}}` in any stands
+output; cells tagged "slide" make the slides, and the site unfolds the page that a cell has as `page` below its output.
+`{{read}}`, `{{run}}` and `{{start}}` in the first cell are filled in here; `{{diagram:networks}}` in any stands
 for that diagram of docs/diagrams. `guards/NN.py` holds the asserts on what the prose says of the results: a section
 `# %% name` runs right after the cell of that name, and is not written.
 """
@@ -78,6 +79,8 @@ def make(source: Path) -> NotebookNode:
         metadata = {"tags": tags} if tags else {}
         if "hidden" in tags:  # for JupyterLab; and the tag by which Jupyter Book, and nbconvert if told so, hide code
             metadata = {"tags": [*tags, "hide-input"], "jupyter": {"source_hidden": True}}
+        if "page" in cell.metadata:
+            metadata["page"] = cell.metadata["page"]
         notebook.cells.append(new(cell.source, id=name.strip(), metadata=metadata))
     return diagrams.attach(notebook)
 

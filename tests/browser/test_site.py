@@ -15,9 +15,9 @@ LOOKED_AT = [  # each kind of page, and each size and scheme twice at least: axe
     ("docs/equations.html", "dark"), ("docs/glossary.html", "phone"), ("api/losses.html", "dark"),
     ("slides/04_ebll.html", "light"), ("slides/04_ebll.html", "phone"),
 ]  # fmt: skip
-# Without `preload`, which asks for style sheets in a way that pages from disk may not; and axe does not count a
-# formula (MathML) as the text of a table's heading.
-RULES = {"preload": False, "rules": {"empty-table-header": {"enabled": False}}}
+# Without `preload`, which asks for style sheets in a way that pages from disk may not, and without frames, whose pages
+# have tests of their own; and axe does not count a formula (MathML) as the text of a table's heading.
+RULES = {"preload": False, "iframes": False, "rules": {"empty-table-header": {"enabled": False}}}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,8 @@ def visit(chromium, site):
         page.on("pageerror", lambda error: told.append(str(error)))
         page.on("requestfailed", lambda request: told.append(f"not there: {request.url}"))
         page.on(
-            "request", lambda request: None if request.url.startswith(("file:", "data:")) else told.append(request.url)
+            "request",
+            lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else told.append(request.url),
         )
         visits.append((context, told, lacks))
         page.goto((site / name).as_uri())
@@ -51,6 +52,26 @@ def visit(chromium, site):
     for context, told, lacks in visits:
         context.close()
         assert [words for words in told if lacks not in words] == []
+
+
+def first_chart(page):
+    """The first chart of a page or of its slides, brought into sight and drawn."""
+    box = page.locator(".chart").first
+    if "/slides/" in page.url:
+        turn_to(page, ".chart")
+    else:
+        box.scroll_into_view_if_needed()
+    box.locator("[data-drawn]").wait_for()
+    return box
+
+
+def turn_to(page, what):
+    """Show the slide with the first of these."""
+    page.locator(".reveal.ready").wait_for()
+    page.evaluate(f"""() => {{
+        const {{ h, v }} = Reveal.getIndices(document.querySelector("{what}").closest("section"));
+        Reveal.slide(h, v);
+    }}""")
 
 
 @pytest.mark.parametrize(("name", "size"), LOOKED_AT)
@@ -103,12 +124,69 @@ def test_without_its_index_the_search_says_so(visit, site):
         (site / "assets" / "search.js").write_bytes(kept)
 
 
-def test_one_turns_pages_and_the_explorer_is_alive(visit):
+def test_one_turns_pages_and_the_sweep_unfolds(visit):
     page = visit("notebooks/06_ewc_and_parameter_constraints.html")
     page.locator("[rel=next]").click()
-    page.get_by_role("link", name="Open this explorer").first.click()
-    page.locator(".plot[data-drawn]").wait_for()
-    assert page.get_by_role("slider").count() > 2
+    page.get_by_text("Move the sliders").first.click()
+    frame = page.frame_locator(".try iframe").first
+    frame.locator(".plot[data-drawn]").wait_for()
+    assert frame.get_by_role("slider").count() > 2
+
+
+@pytest.mark.parametrize(
+    "name", ["notebooks/04_ebll.html", "slides/04_ebll.html", "notebooks/03_autoencoder_submanifold.html"]
+)
+def test_a_chart_is_alive_in_place_of_its_picture(visit, name):
+    page = visit(name)
+    box = first_chart(page)
+    assert not box.locator("> img").is_visible()
+    assert len(box.get_by_role("img").first.get_attribute("aria-label")) > 60
+    end = box.locator(".ebll-values").inner_text()
+    box.get_by_role("slider").focus()
+    page.keyboard.press("Home")
+    page.wait_for_function(
+        "([box, end]) => box.innerText !== end", arg=[box.locator(".ebll-values").element_handle(), end]
+    )
+    assert Axe().run(page, ".chart", options=RULES).violations_count == 0
+    page.emulate_media(media="print")
+    assert box.locator("> img").is_visible() or name.startswith("slides")
+
+
+@pytest.mark.parametrize("name", ["notebooks/04_ebll.html", "slides/04_ebll.html"])
+def test_the_pointer_reads_the_step_below_it_also_where_a_slide_is_scaled(visit, name):
+    page = visit(name, "dark")
+    box = first_chart(page)
+    canvas = box.locator("canvas").bounding_box()
+    shown = box.locator(".ebll-scrub span").last
+    steps = []
+    for share in (0.15, 0.4):  # of the width: in the left panel
+        page.mouse.move(canvas["x"] + share * canvas["width"], canvas["y"] + 0.3 * canvas["height"])
+        page.wait_for_timeout(200)
+        steps.append(int(shown.inner_text().split()[0]))
+    assert 10 < steps[0] < 60 < 100 < steps[1] < 152
+
+
+def test_without_its_scripts_a_chart_stays_a_picture_and_without_assets_the_page_says_so(visit, site):
+    page = visit("notebooks/04_ebll.html", lacks="vega.js")
+    page.route("**/vega.js", lambda route: route.abort())
+    page.reload()
+    box = page.locator(".chart").first
+    box.scroll_into_view_if_needed()
+    box.get_by_text("Copy the folder assets").wait_for()
+    assert box.locator("img").is_visible()
+    bare = visit("notebooks/04_ebll.html", lacks="assets/")
+    bare.route("**/assets/**", lambda route: route.abort())
+    bare.reload()
+    assert bare.get_by_text("copy it along").is_visible()
+
+
+def test_the_lab_trains_below_a_notebooks_chart_and_on_its_slide(visit):
+    page = visit("notebooks/02_lwf_and_its_shortcomings.html")
+    page.get_by_text("Train it yourself").click()
+    page.frame_locator(".try iframe").get_by_text("steps are done").wait_for()
+    page = visit("slides/02_lwf_and_its_shortcomings.html")
+    turn_to(page, "iframe")
+    page.frame_locator("section.present iframe").get_by_text("steps are done").wait_for()
 
 
 def test_on_a_phone_the_contents_are_folded_and_on_paper_they_are_gone(visit):

@@ -1,12 +1,4 @@
-// Mathematics, contents, scrolling by keyboard and search; without JavaScript the pages can still be read.
-const root = document.currentScript.dataset.root;
-
-window.renderMathInElement?.(document.body, {
-  delimiters: [{ left: "$$", right: "$$", display: true }, { left: "$", right: "$", display: false }],
-  throwOnError: false,
-  strict: false,
-});
-
+// Contents, scrolling by keyboard and search; without JavaScript the pages can still be read.
 const contents = document.querySelector("#contents details");
 const wide = matchMedia("(min-width: 68rem)");
 const unfold = () => {
@@ -30,12 +22,6 @@ document.addEventListener("toggle", reach, true);
 const dialog = document.getElementById("search"), field = dialog.querySelector("input");
 const list = dialog.querySelector("ol"), told = dialog.querySelector("[role=status]");
 let index;
-
-const loaded = (file) => new Promise((resolve, reject) => {
-  const script = document.createElement("script");
-  Object.assign(script, { src: `${root}assets/${file}`, onload: resolve, onerror: reject });
-  document.head.append(script);
-});
 
 async function open() {
   dialog.showModal();

@@ -140,7 +140,7 @@ async function render({ model, el }) {
       const vegaEmbed = await (window[LOADED] ??= load(model));
       embedded?.finalize();
       const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
-      const options = { mode: "vega", renderer: "canvas", actions, tooltip: false, downloadFileName: "chart" };
+      const options = { mode: "vega", renderer: "canvas", actions, tooltip: false, downloadFileName: "chart", logLevel: 1 };
       embedded = await vegaEmbed(target, structuredClone(model.get("spec")), options);
       ({ view } = embedded);
       ({ ebll: reading } = model.get("spec").usermeta);
@@ -167,10 +167,11 @@ async function render({ model, el }) {
   }
   /** Where an event is on a panel over steps: the step, its nearest moment, and the ends of the axis; null elsewhere. */
   function place(event) {
-    const canvas = view?.container().querySelector("canvas")?.getBoundingClientRect();
-    if (!canvas || !moments.length) return null;
+    const canvas = view?.container().querySelector("canvas"), box = canvas?.getBoundingClientRect();
+    if (!box?.width || !moments.length) return null;
     const [left, top] = view.origin(), padding = view.padding(), [low, high] = visible();
-    const x = event.clientX - canvas.left - left - padding.left, y = event.clientY - canvas.top - top - padding.top;
+    const scale = canvas.offsetWidth / box.width;  // a slide is shown larger or smaller than it is
+    const x = scale * (event.clientX - box.left) - left - padding.left, y = scale * (event.clientY - box.top) - top - padding.top;
     /** The groups of all panels, with their places. */
     const groups = (item, across, down) => item.items.flatMap((mark) => (mark.marktype !== "group" ? [] : mark.items
       .flatMap((one) => [{ one, name: mark.name, left: across + one.x, top: down + one.y },
