@@ -65,8 +65,24 @@ def test_the_exercises_are_those_of_the_sources():
         (["def my(a): return 0", "my = cached(my)"], "def"),
         (["t = {}", 't["a"] = 1\nt.b = 2\nu["a"] = t', "my = t"], "t = {}; t['a'] = 1; t.b = 2"),
         (["k = 1", "def twice(m, m): pass", "-" * 20_000 + "1", "my = k"], "k = 1"),
+        (["k = 1", "if k:\n    def my(): return k", "def other():\n    my = 2", "class Other:\n    my = 3"], "k = 1"),
+        (["k = 1", "try:\n    with k:\n        my = k\nfinally:\n    pass"], "k = 1"),
+        (["k = 1", "for my in k: pass", "-" * 20_000 + "1", "[my for my in k]\nprint(my)"], "k = 1"),
     ],
-    ids=["imports", "dependencies", "parameters", "definitions", "magics", "last", "wrapped", "parts", "not Python"],
+    ids=[
+        "imports",
+        "dependencies",
+        "parameters",
+        "definitions",
+        "magics",
+        "last",
+        "wrapped",
+        "parts",
+        "not Python",
+        "if",
+        "try",
+        "for",
+    ],
 )
 def test_of_earlier_cells_stays_what_the_answer_depends_on(cells, kept):
     made = [ast.unparse(statement).split("\n")[0] for statement in program(cells, "my").body]
