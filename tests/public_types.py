@@ -78,6 +78,7 @@ def widgets() -> None:
     ebll.widgets.forgetting_lab(alpha=1.0)
     ebll.widgets.submanifold_explorer()
     assert_type(ebll.LabConfig(new="mnist"), ebll.LabConfig)
+    assert_type(ebll.web.Lab(state="new=mnist").state, str)
 
 
 class Own(ebll.methods.Method):

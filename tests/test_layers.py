@@ -28,7 +28,7 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Packages that only these may import; pyplot, which holds global state, is for nobody.
 KEPT_TO = {
     "matplotlib": {"plots"}, "seaborn": {"plots"}, "click": {"cli", "reproduce"},
-    "tqdm": {"cli", "reproduce"}, "ipywidgets": {"sweeps", "widgets"}, "anywidget": {"sweeps", "widgets"},
+    "tqdm": {"cli", "reproduce"}, "ipywidgets": {"sweeps", "widgets"}, "anywidget": {"sweeps", "web", "widgets"},
     "distributed": set(), "altair": {"widgets"}, "vl_convert": {"sweeps", "widgets"}, "pylab": set(),
     "nbconvert": {"site"}, "bs4": {"site"},
 }  # fmt: skip

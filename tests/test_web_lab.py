@@ -23,7 +23,7 @@ from ebll.networks import build_network
 from ebll.protocol import begin, learn, learn_first
 from ebll.seeds import generator, seeded
 from ebll.settings import USUAL
-from ebll.web import WebConfig, export, setting
+from ebll.web import WebConfig, export, setting, widget
 
 LAB = Path(__file__).parents[1] / "ebll" / "web" / "lab.js"
 NODE = shutil.which("node")
@@ -215,6 +215,15 @@ def test_images_are_means_of_2_x_2_pixels_in_16_grey_values():
     images = torch.tensor([[1.0, 0.0], [0.5, 0.5]]).repeat(14, 14)[None, None]
     assert setting.halved(images).shape == (1, 1, 14, 14)
     assert set(setting.halved(images).flatten().tolist()) == {136}  # 0.5 * 15 is 7.5, to even: 8 of 15
+
+
+@pytest.mark.parametrize(("static", "live"), [("1", set()), ("0", {"application/vnd.jupyter.widget-view+json"})])
+def test_a_widget_leaves_a_sentence_where_there_is_no_front_end(monkeypatch, static, live):
+    monkeypatch.setattr(widget, "lab_data", dict)
+    monkeypatch.setenv("EBLL_STATIC", static)
+    shown = ebll.web.Lab(state="alpha=1")
+    assert shown.state == "alpha=1"
+    assert set(shown._repr_mimebundle_()[0]) == {"text/plain"} | live
 
 
 @pytest.mark.slow

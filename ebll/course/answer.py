@@ -6,6 +6,7 @@ This module is imported before any answer runs, so it imports all that checks ne
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -23,40 +24,41 @@ from ebll.course import checks
 from ebll.course.exercise import CheckFailed, Exercise
 from ebll.course.limits import restrict
 
-__all__ = ["program", "run", "written_in"]
+__all__ = ["program", "run"]
 
+NOT_READ = SyntaxError, ValueError, RecursionError, MemoryError
+"""What reading a cell may raise that is no Python, or nested too deep."""
 WRONG = dict.fromkeys("ABCD", "late warm-up")
 """An answer that is wrong in every exercise that is no function."""
-
-
-def written_in(cells: Sequence[str], name: str) -> int | None:
-    """The last cell that defines a name at its top level, by its text alone."""
-    defines = re.compile(rf"^(?:async )?def {name}\b|^{name}\s*[:=](?!=)", re.M)
-    return next((i for i in reversed(range(len(cells))) if defines.search(cells[i])), None)
 
 
 def program(cells: Sequence[str], name: str) -> ast.Module | None:
     """The last cell that defines a name, and before it the statements of earlier cells that it depends on.
 
     cells    sources of the code cells; lines that begin with % or ! are left out
-    returns  None if no cell defines it
+    returns  None if no cell defines it at module level, in the branch of an `if` or the like included
     """
-    at = written_in(cells, name)
+    cells = [re.sub(r"^[%!].*$", "", cell, flags=re.M) for cell in cells]
+    at = next((i for i in reversed(range(len(cells))) if _defines(cells[i], name)), None)
     if at is None:
         return None
-    *earlier, own = [re.sub(r"^[%!].*$", "", cell, flags=re.M) for cell in cells[: at + 1]]
-    body = ast.parse(own).body
-    (_, wanted), statements = _names(own), []
-    for cell in earlier:
-        try:
+    body = ast.parse(cells[at]).body
+    (_, wanted), statements = _names(cells[at]), []
+    for cell in cells[:at]:
+        with contextlib.suppress(*NOT_READ):  # of another exercise, perhaps
             statements += [(statement, *_names(ast.unparse(statement))) for statement in ast.parse(cell).body]
-        except (SyntaxError, ValueError, RecursionError, MemoryError):  # of another exercise, perhaps
-            continue
     for statement, bound, used in reversed(statements):
         if bound & wanted or (isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"):
             body.insert(0, statement)
             wanted |= used
     return ast.Module(body, [])
+
+
+def _defines(cell: str, name: str) -> bool:
+    try:
+        return name in _names(cell)[0]
+    except NOT_READ:  # by its text, so that the fault is told
+        return bool(re.search(rf"^(?:async )?def {name}\b|^{name}\s*[:=](?!=)", cell, re.M))
 
 
 def _names(source: str) -> tuple[set[str], set[str]]:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import secrets
 import signal
 import tempfile
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ebll.course.answer import run, written_in
+from ebll.course.answer import run
 from ebll.errors import DataMissing, InputError, check_count, check_number, expanded
 from ebll.executors import START, default_workers, preload
 
@@ -119,11 +120,9 @@ def _cells(path: Path) -> list[str] | None:
 
 
 def _notebook(stem: str, cells: Sequence[str]) -> str:
-    """The notebook that a file's name holds, else the one with most of whose exercises it has; "" if with none."""
-    found = {
-        notebook: sum(written_in(cells, name) is not None for name in names.values())
-        for notebook, names in EXERCISES.items()
-    }
+    """The notebook that a file's name holds, else the one most of whose names its code has; "" if it has none."""
+    words = set(re.findall(r"\bmy_\w+", "\n".join(cells)))
+    found = {notebook: len(words.intersection(names.values())) for notebook, names in EXERCISES.items()}
     best = next((notebook for notebook in EXERCISES if notebook in stem), max(found, key=lambda one: found[one]))
     return best if best in stem or found[best] else ""
 

@@ -173,14 +173,8 @@ def test_without_a_worker_and_after_one_has_died_it_trains(visit, script, told):
 
 
 NOTEBOOK = """
-import pathlib, anywidget, traitlets, ebll
-
-class Lab(anywidget.AnyWidget):
-    _esm = (pathlib.Path(ebll.web.__file__).parent / "lab.js").read_text(encoding="utf-8")
-    data = traitlets.Dict().tag(sync=True)
-    state = traitlets.Unicode("epochs=2").tag(sync=True)
-
-shown = Lab(data=ebll.web.lab_data())
+import ebll
+shown = ebll.web.Lab(state="epochs=2")
 shown
 """
 
