@@ -227,5 +227,6 @@ def test_beside_its_picture_a_chart_keeps_what_it_shows_to_five_digits(drawing):
     assert kept["settings"] == drawing.settings
     assert set(kept["tables"]) == set(drawing.data)
     for name, table in drawing.data.items():
-        again = pd.DataFrame(kept["tables"][name], columns=table.columns).replace({None: np.nan})
+        assert kept["tables"][name]["count"] == len(table)
+        again = pd.DataFrame(kept["tables"][name]["columns"], columns=table.columns).replace({None: np.nan})
         pd.testing.assert_frame_equal(again, table.reset_index(drop=True), check_dtype=False, rtol=1e-4)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import jinja2
 import nbformat
 from pygments.formatters import HtmlFormatter
 
-from ebll.errors import DataMissing, InputError, OutputError
+from ebll.errors import DataMissing, InputError, OutputError, expanded
 from ebll.files import prepare_folder, write_files
 from ebll.site import api
 from ebll.site.render import FRONT, TRY, Page, from_markdown, from_notebook
@@ -43,21 +45,23 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
 
     folder   of the site; files of an older one are replaced, others stay
     source   the folder of the kit, with notebooks/, docs/ and README.md
-    whole    with the library's pages and the sweep explorer's, which take half of the time
-    returns  `Site`; its notes name notebooks without outputs, and pictures and links that lead nowhere
-    raises   `DataMissing` where the kit's files are not in `source`; `InputError` for a notebook that cannot be read;
+    whole    with the library's pages, the sweep explorer's and the lab's, which take half of the time
+    returns  `Site`; its notes name notebooks without outputs, cells without slides, links and pictures to nowhere
+    raises   `DataMissing` where the kit's files are not in `source`; `InputError` for a file that cannot be shown;
              `OutputError` where the folder cannot be written
     """
-    source, notes = Path(source).expanduser(), []
+    source, notes = expanded(source, "The folder of the kit").resolve(), []
     names = sorted(path.name for path in source.glob("notebooks/*.ipynb"))
     if not names or not (source / "README.md").is_file():
         raise DataMissing(
-            f"A site is made of README.md, notebooks/*.ipynb and docs/*.md, which are not all in {source.absolute()}. "
+            f"A site is made of README.md, notebooks/*.ipynb and docs/*.md, which are not all in {source}. "
             "Run `ebll site` in the folder of the kit, or name that folder with --source."
         )
-    if Path(folder).expanduser().is_file():
-        raise OutputError(f"The site is written to a folder, and {folder} is a file. Name another folder.")
     out = prepare_folder(folder)
+    if out.resolve() == source:
+        raise OutputError(
+            f"{folder} is the kit's own folder, whose files the site would mix with. Name another folder."
+        )
     notebooks = [Page(f"notebooks/{Path(name).stem}.html", f"notebooks/{name}", "Notebooks") for name in names]
     index = Page("index.html", "README.md", "Start", title="Encoder Based Lifelong Learning")
     modules = api.modules() if whole else {}
@@ -81,22 +85,35 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
         if found := re.match(r"ebll/(\w+)(?:\.py|/.*)?$", path):
             page = f"api/{found[1]}.html"
             return f"{page}#{text}" if f"{page}#{text}" in anchors else page if found[1] in modules else ""
-        if path.startswith(("..", "/")) or not (source / path).exists():
+        real = Path(os.path.realpath(source / path))
+        if not os.path.exists(real) or not real.is_relative_to(source):
             return "" if path in TRY else None
-        if (source / path).is_dir():
+        if real.is_dir():
             return ""
         copied.add(path)
         return path
+
+    def fill(page: Page, content: Callable[[], str]) -> None:
+        try:
+            page.fill(content(), target, notes)
+        except Exception as error:  # libraries raise what their parts raise
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(
+                f"{page.source} cannot be shown ({told}). Mend it, or take the kit's own: `make notebooks` writes "
+                "all notebooks."
+            ) from error
 
     for page, content in zip(library, api.contents(modules), strict=False):
         page.fill(content, target, notes)
         anchors.update(section["address"] for section in page.sections)
     for page in notebooks:
-        page.fill(_cells(source, page, notes), target, notes)
+        fill(page, partial(_cells, source, page, notes))
     for page in documents:
-        page.fill(from_markdown((source / page.source).read_text(encoding="utf-8")), target, notes)
-    index.fill(from_markdown(_start(source, notebooks)), target, notes)
-    files = {out / path: text for path, text in _framed(pages, notebooks).items()}
+        fill(page, lambda path=source / page.source: from_markdown(path.read_text(encoding="utf-8")))
+    decks = {page.path: deck for page in notebooks if (deck := slides_of(page, notes))}
+    places |= {path: path for path in map(_deck, decks)}
+    fill(index, lambda: from_markdown(_start(source, notebooks, decks)))
+    files = {out / path: text for path, text in _framed(pages, notebooks, decks).items()}
     write_files(files | {out / path: (source / path).read_bytes() for path in sorted(copied)})
     _assets(out / "assets", pages)
     write_files({out / ".nojekyll": ""})  # else GitHub Pages leaves out what it takes for drafts
@@ -109,8 +126,13 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
     return Site(out, pages, notes)
 
 
-def _framed(pages: Sequence[Page], notebooks: Sequence[Page]) -> dict[str, str]:
-    """path -> the whole HTML of a page."""
+def _deck(page: str) -> str:
+    """Where the slides of a notebook's page stand."""
+    return page.replace("notebooks/", "slides/")
+
+
+def _framed(pages: Sequence[Page], notebooks: Sequence[Page], decks: dict[str, list[list[str]]]) -> dict[str, str]:
+    """path -> the whole HTML of a page, or of a notebook's slides."""
     groups: dict[str, list[Page]] = {}
     for page in pages:
         groups.setdefault(page.group, []).append(page)
@@ -121,9 +143,9 @@ def _framed(pages: Sequence[Page], notebooks: Sequence[Page]) -> dict[str, str]:
     for page in pages:
         turn = {"before": before.get(page.path), "after": after.get(page.path)}
         given = {"page": page, "groups": groups, "root": "../" * page.path.count("/"), "version": version("ebll")}
-        if page in notebooks and (sections := slides_of(page.body)):
-            turn["slides"] = page.path.replace("notebooks/", "slides/")
-            made[turn["slides"]] = deck.render(page=page, sections=sections)
+        if page.path in decks:
+            turn["slides"] = _deck(page.path)
+            made[turn["slides"]] = deck.render(page=page, sections=decks[page.path])
         made[page.path] = template.render(**given, **turn)
     return made
 
@@ -146,13 +168,10 @@ def _assets(folder: Path, pages: Sequence[Page]) -> None:
 
 def _cells(source: Path, page: Page, notes: list[str]) -> str:
     """HTML of a notebook; one without outputs says so."""
-    try:
-        notebook = nbformat.read(source / page.source, as_version=4)
-    except Exception as error:  # nbformat raises what its parts raise
-        raise InputError(
-            f"{page.source} is no notebook that can be read ({type(error).__name__}). Take the kit's own again, or "
-            "write it with `make notebooks`."
-        ) from error
+    notebook = nbformat.read(source / page.source, as_version=4)
+    for cell in notebook.cells:
+        if (asked := cell.metadata.get("page", "").partition("#")[0]) not in {"", *TRY}:
+            notes.append(f"{page.source}: {asked} is no page that unfolds below a cell; there are {', '.join(TRY)}.")
     if any(cell.get("outputs") for cell in notebook.cells):
         return from_notebook(notebook)
     notes.append(f"{page.source} is kept without outputs, so its page shows none: `make notebooks` runs it.")
@@ -160,7 +179,7 @@ def _cells(source: Path, page: Page, notes: list[str]) -> str:
     return told + from_notebook(notebook)
 
 
-def _start(source: Path, notebooks: Sequence[Page]) -> str:
+def _start(source: Path, notebooks: Sequence[Page], decks: Collection[str]) -> str:
     """The first page as Markdown: the README's first paragraph and diagram, and the table of the notebooks."""
     readme = (source / "README.md").read_text(encoding="utf-8")
     first = readme.partition("\n\n")[2].partition("\n\n")[0]
@@ -171,7 +190,8 @@ def _start(source: Path, notebooks: Sequence[Page]) -> str:
     for row in rows[: len(notebooks) + 2]:
         for page in notebooks:
             name = Path(page.source).name
-            row = row.replace(f"[`{name}`]({name})", f"[{page.name}]({page.source})")
+            slides = f" ([slides]({_deck(page.path)}))" if page.path in decks else ""
+            row = row.replace(f"[`{name}`]({name})", f"[{page.name}]({page.source}){slides}")
         table.append(row)
     return "\n\n".join(
         [

@@ -79,6 +79,7 @@ class Page:
                 tag.decompose()
             elif tag.name == "table":
                 tag.attrs.pop("border", None)
+                _merge_heads(tag)
                 tag.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
             elif tag.name == "th" and not tag.get_text(strip=True):
                 tag.name = "td"  # an empty heading says nothing to those who listen
@@ -158,6 +159,17 @@ def _name_headings(soup: BeautifulSoup) -> None:
             anchor = f"{base}-{count}"
         taken.add(anchor)
         tag["id"] = anchor
+
+
+def _merge_heads(table: Tag) -> None:
+    """One row of headings, where pandas writes the names of the index into a row of their own."""
+    rows = table.select("thead > tr")
+    if len(rows) != 2 or any(one.get("colspan") for one in rows[0].find_all("th")):
+        return
+    for above, below in zip(rows[0].find_all("th"), rows[1].find_all("th"), strict=False):
+        if below.get_text(strip=True):
+            above.string = below.get_text(strip=True)
+    rows[1].decompose()
 
 
 def _sections(soup: BeautifulSoup, codes: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -123,7 +123,10 @@ class Drawing:
     def _content(self) -> str:
         """What `Chart` shares with the browser as JSON, by gzip, in base64; numbers have five digits."""
         tables = {
-            table: {str(name): [_short(value) for value in column] for name, column in rows.items()}
+            table: {
+                "count": len(rows),
+                "columns": {str(name): [_short(value) for value in column] for name, column in rows.items()},
+            }
             for table, rows in self.data.items()
         }
         texts = {name: getattr(self, name) for name in ("alt", "heading", "caption", "moment")}
@@ -210,8 +213,10 @@ def with_picture(live: Any, drawing: Drawing) -> tuple[dict, dict]:
 
 
 def _short(value: Any) -> Any:
-    """A text as it is, a number with five digits, None for what is no number."""
-    return value if isinstance(value, str) else float(f"{value:.5g}") if pd.notna(value) else None
+    """A text as it is, a number with five digits, None for what is no finite number."""
+    if isinstance(value, str):
+        return value
+    return float(f"{value:.5g}") if value is not None and np.isfinite(value) else None
 
 
 def free_stem(folder: Path, kind: str) -> Path:

@@ -43,7 +43,7 @@ def plane_chart() -> alt.TopLevelMixin:
     side = "max(110, (available - 60) / across - 50)"
     panel = "max(60, (available - 78 * across) / across / length(shown))"
     reading = {
-        **{"chart": "plane", "table": "curves", "time": "step", "rows": "method", "panels": ["accuracy", "across"]},
+        **{"table": "curves", "time": "step", "rows": "method", "panels": ["accuracy", "across"]},
         "labels": {name: look.label for name, look in LOOKS.items()},
         "columns": [
             ["accuracy", "moons, %", 100], ["accuracy_new", "blobs, %", 100], ["feature_distance", "movement", 1],

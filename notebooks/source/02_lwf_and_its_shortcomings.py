@@ -146,7 +146,7 @@ for task, methods in (mnist, ["finetune", "lwf", "replay"]), (textures, ["finetu
     warm |= {(task.name, seed): run.net for (_, seed), run in heads.runs.items()}
     runs[task.name] = ebll.compare([letters, task], methods, starts=starts, **options)
 
-# %% lwf-check tags=["slide"]
+# %% lwf-check
 images = mnist.train.inputs
 before = warm["mnist", 0]
 net_by_hand = train(copy.deepcopy(before), mnist, 0, distilled(images, recorded(before, images)))
@@ -216,7 +216,7 @@ ebll.widgets.forgetting_lab(ebll.course.DEMONSTRATIONS["weights"], hide=hidden)
 # **Predict first.** Put mnist, digits (blurred handwriting from another source, which fills the whole image) and textures in
 # order, from near to far. Will LwF's forgetting follow that order? And fine-tuning's?
 
-# %% gap-by-hand tags=["slide"]
+# %% gap-by-hand
 rows = []
 for task, (seed, start) in itertools.product((mnist, digits, textures), starts.items()):
     own, new = (start.net.features(split.inputs).detach() for split in (letters.train, task.train))

@@ -189,7 +189,7 @@ distill = -(soft_targets * torch.log_softmax(net.heads[0](hidden) / theta, dim=1
 code = 0.5 * (encoder(features) - codes).square().sum(dim=1).mean()  # E4
 by_hand = task + method.distill_weight * distill + method.alpha * code  # E5
 
-# %% by-library tags=["slide"]
+# %% by-library
 batch = ebll.methods.Batch(1, x, y, method.record_targets(old, 1, x, run.memory))
 terms = method.loss_terms(net, [batch], run.memory)
 assert torch.isclose(by_hand, sum(term.weighted() for term in terms.values()))
@@ -497,7 +497,7 @@ ebll.plots.over_setting(
 #
 # **Predict first.** Move alpha from its tuned value to 0, and then far up. Does it matter for letters as much as above?
 
-# %% lab tags=["slide"] page="lab.html#new=mnist"
+# %% lab tags=["slide"] page="lab.html#new=mnist&alpha=30&distill_weight=3&learning_rate=0.02"
 ebll.widgets.forgetting_lab('new="mnist"')
 
 # %% lab-answer [markdown]

@@ -51,7 +51,7 @@ lesson = ebll.course.setup(PROFILE)
 # **Predict first.** The grid below has three methods, three alphas and two seeds. How many runs is that? (LwF and
 # fine-tuning have no alpha.) And which of the rows must be equal?
 
-# %% sweep-run tags=["slide"]
+# %% sweep-run
 grid = {
     "tasks": ["letters", "textures"],
     "method": ["finetune", "lwf", "ebll"],
@@ -62,7 +62,7 @@ folder = tempfile.mkdtemp()
 first = ebll.sweep(grid, store=folder, workers=1)
 first.table.groupby(["method", "alpha"], dropna=False, sort=False)[["old_validation", "new_validation"]].mean().round(3)
 
-# %% sweep-resume tags=["slide"]
+# %% sweep-resume
 more = grid | {"alpha": [0.0, 3.0, 10.0, 30.0]}
 before = ebll.sweeps.load_sweep(folder, more)  # reads the store, and runs nothing
 sweep = ebll.sweep(more, store=folder, workers=1)
@@ -98,7 +98,7 @@ for _, rows in ebll_rows[ebll_rows["alpha"] == 0].groupby(["code_size", "recon_w
     assert numbers(rows, "tasks", "distill_weight").equals(numbers(lwf, "tasks", "distill_weight"))
 assert numbers(lwf[lwf["distill_weight"] == 0], "tasks").equals(numbers(plain, "tasks"))
 
-# %% sweep-table tags=["slide", "hidden"]
+# %% sweep-table tags=["hidden"]
 settings = ["tasks", "method", "alpha", "distill_weight", "recon_weight", "code_size", "seed"]
 both = sweep.table.merge(ready, on=settings, suffixes=("", " before"))
 pairs = list(ready["tasks"].unique())
@@ -125,7 +125,7 @@ pd.DataFrame({"rows": facts}).rename_axis("the sweep that comes with the kit")
 # **Predict first.** Where will the old task be best: in a corner, along an edge, inside? And the new one? Which corner is
 # fine-tuning?
 
-# %% map-figure tags=["slide"] page="sweep.html"
+# %% map-figure tags=["slide"] page="sweep.html#tasks=letters-textures&rows=distill_weight"
 ebll.widgets.sweep_explorer(view={"tasks": "letters-textures", "rows": "distill_weight"}).drawing()
 
 # %% map-saw [markdown] tags=["slide"]
@@ -158,7 +158,7 @@ one, cells = (rows[rows["tasks"] == "letters-textures"] for rows in (usual_rows,
 by_hand = one.pivot_table(index="distill_weight", columns="alpha", values="old_validation", aggfunc="mean")
 assert np.allclose(by_hand, cells.pivot(index="distill_weight", columns="alpha", values="old_validation"))
 
-# %% map-spread tags=["slide", "hidden"]
+# %% map-spread tags=["hidden"]
 stable = one[(one["alpha"] < 30) & (one["distill_weight"] < 5)]
 spread = 100 * stable.groupby(["alpha", "distill_weight"])["old_validation"].std()
 brightest = 100 * by_hand.stack().sort_values(ascending=False).head(6)
@@ -278,7 +278,7 @@ ebll.course.say(
 # old task more after textures or after mnist? (c) From $\lambda = 0.0001$ to 1, at the cell that the widget opens with: how
 # many points does the old task change?
 
-# %% limit-widget tags=["slide"] page="sweep.html"
+# %% limit-widget tags=["slide"] page="sweep.html#tasks=letters-mnist&rows=distill_weight"
 view = {"tasks": "letters-mnist", "rows": "distill_weight"}
 ebll.widgets.sweep_explorer(view=view, hide=["method", "code", "take"])
 
@@ -333,7 +333,7 @@ def distillation_curvature(net, images):
     return ebll.metrics.largest_curvature(term, [value for part in parts for value in part.parameters()])
 
 
-# %% limit-table tags=["slide"]
+# %% limit-table
 limit, limits = 2 * (1 + ebll.USUAL.momentum) / ebll.USUAL.learning_rate, {}  # of the curvature
 for pair, images in new_images.items():
     for seed, net in nets.items():
@@ -352,7 +352,7 @@ ebll.plots.over_setting(
     caption="E4 on batches of the new task, last quarter of the training; λo 1",
 )  # fmt: skip
 
-# %% limit-forecasts tags=["slide", "hidden"]
+# %% limit-forecasts tags=["hidden"]
 rows = []
 for (pair, size, seed), run in code_rows[code_rows["seed"].isin(nets)].groupby(["tasks", "code_size", "seed"]):
     run = run.sort_values("alpha")
@@ -404,7 +404,7 @@ facts.round(1)
 # in common, along which all of them pull at the same parameters. Here gap and likeness rise together. An experiment tells
 # them apart: take the common direction out of the images, scale the rest to the same length, and compute the limit again.
 
-# %% gap-test tags=["slide"]
+# %% gap-test
 without = {}
 for pair, inputs in new_images.items():
     images = inputs.flatten(1)
@@ -543,7 +543,7 @@ for pair, table in scores.items():
 regions = pd.DataFrame(rows).T
 regions.rename_axis("by the interval of best minus this")
 
-# %% usual-table tags=["slide", "hidden"]
+# %% usual-table tags=["hidden"]
 kit = (ours.alpha, ours.distill_weight, ours.autoencoder.recon_weight, ours.autoencoder.code_size)
 rows = {}
 for pair, own in by_pair.items():
@@ -627,7 +627,7 @@ table = choices.groupby("pair").agg(written | dict.fromkeys(["lost with it", "lo
 table.columns = [*names, "points lost, with it", "points lost, new task alone"]
 table.round(1).replace(-0.0, 0.0)
 
-# %% selection-all tags=["slide", "hidden"]
+# %% selection-all tags=["hidden"]
 rows = []
 swept = ebll_rows[ebll_rows["recon_weight"] == 0.01]
 for (pair, weight, _, seed), line in swept.groupby(["tasks", "distill_weight", "code_size", "seed"]):

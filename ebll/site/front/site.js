@@ -36,7 +36,7 @@ async function open() {
   index = new MiniSearch({
     fields: ["heading", "page", "text"],
     storeFields: ["heading", "page", "text", "address"],
-    searchOptions: { boost: { heading: 4, page: 2 }, prefix: true, fuzzy: (term) => (term.length > 4 ? 0.2 : false), combineWith: "AND" },
+    searchOptions: { boost: { heading: 4, page: 2 }, prefix: true, fuzzy: (term) => (term.length > 3 ? 0.25 : false), combineWith: "AND" },
   });
   index.addAll(SEARCH.map((section, id) => ({ id, ...section })));
   show();
@@ -55,7 +55,9 @@ function around(text, terms) {
 function show() {
   if (!index) return;
   const words = field.value.trim();
-  const found = words ? index.search(words) : [];
+  // The course first, unless a name of the library is sought.
+  const boostDocument = (id) => (SEARCH[id].address.startsWith("api/") && !/[_.]/.test(words) ? 0.4 : 1);
+  const found = words ? index.search(words, { boostDocument }) : [];
   told.textContent = !words ? "" : found.length ? `${found.length} sections` : `Nothing is found for “${words}”. Try fewer words.`;
   list.replaceChildren(...found.slice(0, 30).map((one) => {
     const item = made("li", "");
@@ -70,6 +72,7 @@ field.addEventListener("input", show);
 list.addEventListener("click", (event) => { if (event.target.closest("a")) dialog.close(); });
 field.addEventListener("keydown", (event) => {
   if (event.key === "Escape") dialog.close(); // at once; the field itself would only be emptied
+  if (event.key === "ArrowDown") list.querySelector("a")?.focus();
   if (event.key !== "Enter") return;
   event.preventDefault(); // Enter goes to the first result
   list.querySelector("a")?.click();

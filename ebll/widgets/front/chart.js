@@ -13,9 +13,11 @@ async function load(model) {
   return (await import(url)).vegaEmbed;
 }
 
-/** Row objects from a table whose columns are bytes: float32 numbers, or int16 places in a list of words. */
+/** Row objects from a table whose columns are lists, or bytes: float32 numbers, or int16 places in a list of words. */
 function unpacked({ count, columns }) {
-  const readers = Object.entries(columns).map(([name, { numbers, codes, words }]) => {
+  const readers = Object.entries(columns).map(([name, column]) => {
+    if (Array.isArray(column)) return [name, (i) => column[i]];
+    const { numbers, codes, words } = column;
     const { buffer, byteOffset, byteLength } = numbers ?? codes;
     const values = new (numbers ? Float32Array : Int16Array)(buffer.slice(byteOffset, byteOffset + byteLength));
     return [name, (i) => (numbers ? (Number.isFinite(values[i]) ? values[i] : null) : words[values[i]] ?? null)];
@@ -23,7 +25,7 @@ function unpacked({ count, columns }) {
   return Array.from({ length: count }, (_, i) => Object.fromEntries(readers.map(([name, read]) => [name, read(i)])));
 }
 
-const wrapped = (text, length) => text.match(new RegExp(`\\S.{0,${Math.floor(length)}}(?=\\s|$)`, "g")) ?? [""];
+const wrapped = (text, length) => text.match(new RegExp(`\\S.{0,${Math.floor(length)}}(?=\\s|$)|\\S+`, "g")) ?? [""];
 const make = (parent, tag, more) => parent.appendChild(Object.assign(document.createElement(tag), more));
 function readable(value) {
   const odd = value && (Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3);
@@ -75,7 +77,7 @@ async function render({ model, el }) {
       if (known[table] !== packed) view.data(table, (rows[table] = unpacked(known[table] = packed)));
     }
     for (const [key, value] of Object.entries(model.get("settings"))) view.signal(key, value);
-    for (const text of ["heading", "caption"]) view.signal(text, wrapped(model.get(text), view.signal("available") / 7));
+    for (const text of ["heading", "caption"]) view.signal(text, wrapped(model.get(text), view.signal("available") / 8));
     const now = (rows[reading.table] ?? []).filter((one) => !one.run);  // not the runs beside it
     moments = [...new Set(now.map((one) => one[reading.time]))].sort((a, b) => a - b);
     name.textContent = reading.time;
@@ -137,7 +139,8 @@ async function render({ model, el }) {
   }
   async function embed() {
     try {
-      const vegaEmbed = await (window[LOADED] ??= load(model));
+      window[LOADED] ??= load(model).catch((error) => { window[LOADED] = undefined; throw error; });
+      const vegaEmbed = await window[LOADED];
       embedded?.finalize();
       const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
       const options = { mode: "vega", renderer: "canvas", actions, tooltip: false, downloadFileName: "chart", logLevel: 1 };
@@ -148,8 +151,8 @@ async function render({ model, el }) {
       target.querySelector("summary").setAttribute("aria-label", "Save the chart as SVG or PNG");
       describe();
       fit();
+      await update();
     } catch (error) {
-      window[LOADED] = undefined;
       target.textContent = `The chart cannot be drawn here: ${error.message}`;
       throw error;
     }
