@@ -304,7 +304,7 @@ def test_no_process_is_left_of_an_answer_that_forks_in_sessions_of_their_own(res
     assert FORKED not in alive
 
 
-RESTRICTED = """import ctypes, json, os, sys, threading
+RESTRICTED = """import ctypes, json, os, resource, sys, threading
 from ebll.course.limits import restrict
 told = os.dup(1)
 restrict(sys.argv[1], told, 60)
@@ -316,11 +316,12 @@ calls = [("fork",), ("vfork",), ("kill", os.getpid(), 0), ("sigqueue", os.getpid
          ("fchmodat", place, b".", 0o755, 0), ("syscall", 452, place, b".", 0o755, 0), ("chown", here, -1, -1),
          ("lchown", here, -1, -1), ("fchown", place, -1, -1), ("fchownat", place, b".", -1, -1, 0),
          ("utime", here, None), ("utimes", here, None), ("futimesat", place, b".", None), ("futimens", place, None),
-         ("utimensat", place, b".", None, 0)]
+         ("utimensat", place, b".", None, 0), ("prlimit", os.getppid(), resource.RLIMIT_NOFILE, None, None)]
 calls += [(f"{one}setxattr", at, b"user.x", b"1", 1, 0) for one, at in (("", here), ("l", here), ("f", place))]
 calls += [(f"{one}removexattr", at, b"user.x") for one, at in (("", here), ("l", here), ("f", place))]
 calls += [("syscall", number, place, b".", 0, b"user.x", None, 0) for number in (463, 466, 469)]
 answers = {str(call[:2]): [getattr(kernel, call[0])(*call[1:]), ctypes.get_errno()] for call in calls}
+resource.getrlimit(resource.RLIMIT_NOFILE)  # its own
 thread = threading.Thread(target=lambda: os.write(told, json.dumps(answers).encode()))
 thread.start()
 thread.join()"""

@@ -35,19 +35,19 @@ CHANGES = {
 }  # fmt: skip
 """Event -> where it has a path, and the descriptor of the folder that this is relative to."""
 CALLS = {
-    "x86_64": (0xC000003E, 56, (
+    "x86_64": (0xC000003E, 56, 302, (
         57, 58, 435, 41, 53, 62, 129, 200, 234, 297, 424, 425, 29, 64, 68, 240, 90, 91, 92, 93, 94, 132, 235, 260, 261,
         268, 280, 452, 188, 189, 190, 197, 198, 199, 463, 466, 469,
     )),
-    "aarch64": (0xC00000B7, 220, (
+    "aarch64": (0xC00000B7, 220, 261, (
         435, 198, 199, 129, 130, 131, 138, 240, 424, 425, 180, 186, 190, 194, 52, 53, 54, 55, 88, 452, 5, 6, 7, 14, 15,
         16, 463, 466, 469,
     )),
 }  # fmt: skip
-"""Machine -> its number in seccomp, that of clone, and those of denied calls: fork, vfork, clone3 (threads then begin
-by clone); socket, socketpair; kill, and the other ways to signal; io_uring_setup, whose operations no filter sees;
-System V's memory, semaphores and queues, and POSIX's queues, which outlive a process; and what sets modes, owners,
-times, extended attributes and flags, which Landlock allows everywhere."""
+"""Machine -> its number in seccomp, those of clone and prlimit64, and those of denied calls: fork, vfork, clone3
+(threads then begin by clone); socket, socketpair; kill, and the other ways to signal; io_uring_setup, whose operations
+no filter sees; System V's memory, semaphores and queues, and POSIX's queues, which outlive a process; and what sets
+modes, owners, times and extended attributes, which Landlock allows everywhere (chattr's flags, by ioctl, stay)."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -117,14 +117,15 @@ def _ask_kernel(folder: str) -> None:
     os.close(ruleset)
 
 
-def _filter(libc: ctypes.CDLL, machine: int, clone: int, calls: tuple[int, ...]) -> None:
-    """From here on the kernel answers ENOSYS to these calls, and to `clone` unless it begins a thread."""
+def _filter(libc: ctypes.CDLL, machine: int, clone: int, prlimit: int, calls: tuple[int, ...]) -> None:
+    """Answer ENOSYS to these calls, to `clone` unless it begins a thread, and to `prlimit` of other processes."""
     load, equal, least, bits = 0x20, 0x15, 0x35, 0x45  # a word; jumps: how many steps if so, how many if not
     deny, allow = (0x06, 0, 0, 0x50000 | errno.ENOSYS), (0x06, 0, 0, 0x7FFF0000)
     steps = [
         (load, 0, 0, 4), (equal, 1, 0, machine), deny,
         (load, 0, 0, 0), (least, 0, 1, 1 << 30), deny,  # the numbers of x32
         *(step for call in calls for step in ((equal, 0, 1, call), deny)),
+        (equal, 0, 4, prlimit), (load, 0, 0, 16), (equal, 1, 0, 0), deny, allow,
         (equal, 1, 0, clone), allow, (load, 0, 0, 16), (bits, 0, 1, 1 << 16), allow, deny,
     ]  # fmt: skip
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
