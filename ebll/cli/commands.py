@@ -301,8 +301,8 @@ def grade(folder: str, out: str, seconds: float, workers: int | None) -> None:
     Both are found. A line of the CSV is an exercise of a copy: student, exercise, verdict, mistake, detail, file. The
     verdict is right, wrong, not attempted, error, time limit or no such cell; the mistake is the id of a hint in
     hints.ini. Each answer runs in a process without network that may write in a temporary folder only. That is no
-    sandbox, and who wants to can forge the own verdict: use a container for strangers' answers, and read them. Ctrl-C
-    keeps the lines so far.
+    sandbox, and an author who wants to can forge a verdict: read the answers that count, and use a container for
+    strangers' answers. Ctrl-C keeps the lines so far.
     """
     file = expanded(out, "--out")
     if file.is_dir():
