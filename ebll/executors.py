@@ -20,11 +20,13 @@ from typing import TypeVar
 
 from ebll.errors import EbllError, InputError
 
-__all__ = ["completed", "default_workers", "preload"]
+__all__ = ["completed", "default_workers", "own_environment", "preload"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+KEPT = {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR"}
+"""The variables that `own_environment` leaves: where Python and its libraries are, folders, and the language."""
 START = "forkserver" if sys.platform == "linux" else "spawn"
 _LOST = ("BrokenProcessPool", "BrokenThreadPool", "BrokenExecutor", "CancelledError", "KilledWorker", "CommClosedError")
 _IN_A_SCRIPT = (
@@ -38,17 +40,34 @@ def default_workers() -> int:
     return min(8, cores)
 
 
-def preload(module: str) -> None:
+@contextlib.contextmanager
+def own_environment(bare: bool = False) -> Iterator[None]:
+    """Processes that are started here find no module in the current folder; if bare, they have no variables but KEPT.
+
+    A server or a worker that runs already keeps what it has. `os.environ` is changed meanwhile.
+    """
+    before = dict(os.environ)
+    for name in before.keys() - KEPT if bare else ():
+        del os.environ[name]
+    os.environ["PYTHONSAFEPATH"] = "1"  # Python's -c looks there first
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONSAFEPATH"]
+        os.environ.update(before)
+
+
+def preload(module: str, bare: bool = False) -> None:
     """Begin to import a module in the process that local workers are forked from, while this one goes on.
 
     Importing torch takes most of a worker's start. The first call in a process counts; elsewhere than on Linux nothing
-    happens, and every worker imports for itself.
+    happens, and every worker imports for itself. `bare` is that of `own_environment`.
     """
     if START == "forkserver":
         from multiprocessing import forkserver
 
         multiprocessing.get_context(START).set_forkserver_preload([module])
-        with _ctrl_c_blocked():
+        with own_environment(bare), _ctrl_c_blocked():
             forkserver.ensure_running()
 
 

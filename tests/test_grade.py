@@ -2,11 +2,9 @@
 
 import ast
 import contextlib
-import ctypes
 import errno
 import json
 import os
-import platform
 import re
 import secrets
 import signal
@@ -19,12 +17,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from messages import raises, refused, review
 
+from ebll.cli import cli
 from ebll.course import checks
 from ebll.course.answer import program
 from ebll.course.grade import EXERCISES, graded, submissions, summary
-from ebll.course.limits import CALLS
+from ebll.course.limits import enforced
 from ebll.errors import DataMissing, InputError
 from notebooks.source import build
 
@@ -123,6 +123,27 @@ def test_refusals(tmp_path):
     refused(lambda: list(graded(lines, seconds=0)), lambda: list(graded(lines, workers=0)))
 
 
+def command(monkeypatch, *arguments):
+    """What `ebll grade` prints; no process is started."""
+    monkeypatch.setattr("ebll.cli.commands.preload", lambda *given, **more: None)
+    monkeypatch.setattr("ebll.course.grade.preload", lambda *given, **more: None)
+    return CliRunner().invoke(cli, ["grade", *map(str, arguments)]).output
+
+
+def test_a_folder_as_the_result_is_refused_before_grading_and_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    hand_in(tmp_path / "in" / "eve" / "notes.ipynb", "x = 1")
+    review(command(monkeypatch, tmp_path / "in", "--out", tmp_path))
+    command(monkeypatch, tmp_path / "in", "--out=~/new/g.csv")
+    assert (tmp_path / "new" / "g.csv").is_file()
+
+
+def test_the_command_says_what_the_kernel_lacks(tmp_path, monkeypatch):
+    hand_in(tmp_path / "in" / "eve" / "notes.ipynb", "x = 1")
+    monkeypatch.setattr("ebll.course.limits.enforced", lambda: {"seccomp": 0, "Landlock": 0})
+    review(command(monkeypatch, tmp_path / "in", "--out", tmp_path / "g.csv").splitlines()[0])
+
+
 def test_the_summary_counts_by_exercise_in_the_order_of_the_course():
     verdicts = [
         ("cka", "wrong", "b"), ("forgetting", "right", ""), ("cka", "wrong", "a"), ("cka", "not attempted", ""),
@@ -191,19 +212,40 @@ ANSWERS = {
         "TCPStore('127.0.0.1', PORT, is_master=False, timeout=datetime.timedelta(seconds=1))",
         *ERROR, "Error",
     ),
-    "secrets": (f"import os\nassert 'EBLL_SECRET' not in os.environ and not os.read(0, 1)\n{RIGHT}", "right", "", ""),
+    "secrets": (
+        f"import os, glob\nassert 'EBLL_SECRET' not in os.environ and not os.read(0, 1)\n"
+        f"assert not any('hunter2' in open(file).read() for file in glob.glob('/proc/self/environ'))\n{RIGHT}",
+        "right", "", "",
+    ),
+    "deep": (
+        f"import ctypes\nkernel = ctypes.CDLL(None)\n"
+        f"for _ in range(1300): kernel.mkdir(b'd', 511), kernel.chdir(b'd')\n{RIGHT}",
+        "right", "", "",
+    ),
+    "unreadable": (f"import os\nos.umask(0o477)\nos.mkdir('d')\nopen('d/here', 'w')\n{RIGHT}", "right", "", ""),
+    "temporary": (
+        f"import tempfile\nwith tempfile.TemporaryDirectory() as d: open(d + '/a', 'w')\n{RIGHT}", "right", "", "",
+    ),
+    "fchmod": (f"{RIGHT}\nimport os\nos.fchmod(os.open('TMP/kept/thesis', 0), 0o777)", *ERROR, "PermissionError"),
+    "dir_fd": (
+        f"{RIGHT}\nimport os\nos.chmod('thesis', 0o777, dir_fd=os.open('TMP/kept', 0))", *ERROR, "PermissionError",
+    ),
+    "setxattr": (
+        f"{RIGHT}\nimport os\nos.setxattr('TMP/kept', 'user.x', b'1')", *ERROR, "PermissionError|AttributeError",
+    ),
     "nested": ("my_forgetting = " + "(" * 5000 + ")" * 5000, *ERROR, "MemoryError|SyntaxError|RecursionError|without"),
     "=1+1": ("raise ValueError('=1+1\\n,,right')\nmy_forgetting = 1", *ERROR, r"ValueError: =1\+1"),
 }  # fmt: skip
 
 
-KERNEL = sys.platform == "linux" and platform.machine() in CALLS and ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
+KERNEL = all(enforced().values())
 """Whether this kernel takes part: elsewhere C++ code passes the limits."""
 
 
 def ebll(folder, *arguments, **more):
-    """The command, whose process has imported torch before any answer is run."""
-    command = [sys.executable, "-m", "ebll", "grade", *arguments]
+    """The command, whose process has imported torch before any answer is run, with no modules of the folder."""
+    script = "import sys; del sys.path[0]; from ebll.cli import main; main()"
+    command = [sys.executable, "-c", script, "grade", *arguments]
     path = {"PYTHONPATH": str(build.FOLDER.parent)}
     return subprocess.Popen(command, cwd=folder, env=os.environ | path | more, stderr=subprocess.PIPE, text=True)
 
@@ -222,8 +264,14 @@ def results(tmp_path_factory):
             hand_in(folder / student / "01_joint_training.ipynb", head, cell, REPLAY)
         (folder / "zip").mkdir()
         (folder / "zip" / "01_joint_training.ipynb").write_bytes(b"PK\x03\x04")
-        run = ebll(folder, ".", "--seconds", "60", "--workers", "2", EBLL_SECRET="hunter2")
-        assert run.wait() == 0, run.stderr.read()
+        for module in ("signal", "symtable", "traceback"):
+            (folder / f"{module}.py").write_text(f"open({str(reached / module)!r}, 'w')")
+        with tempfile.TemporaryDirectory() as short:  # the path of a socket has 107 letters at most
+            run = ebll(folder, ".", "--seconds", "60", "--workers", "2", EBLL_SECRET="hunter2", TMPDIR=short)
+            told = run.communicate()[1]
+            assert run.returncode == 0, told
+            assert not list(Path(short).glob("ebll-answer-*"))
+        assert ("This system has no" in told) != KERNEL
         with pytest.raises(BlockingIOError) if KERNEL else contextlib.nullcontext():
             server.accept()
     made = pd.read_csv(folder / "grades.csv", keep_default_na=False)
@@ -256,14 +304,24 @@ def test_no_process_is_left_of_an_answer_that_forks_in_sessions_of_their_own(res
     assert FORKED not in alive
 
 
-RESTRICTED = """import ctypes, json, os, sys, threading
+RESTRICTED = """import ctypes, json, os, resource, sys, threading
 from ebll.course.limits import restrict
 told = os.dup(1)
 restrict(sys.argv[1], told, 60)
 kernel = ctypes.CDLL(None, use_errno=True)
-calls = dict(fork=(), vfork=(), kill=(os.getpid(), 0), sigqueue=(os.getpid(), 0, None), socket=(1, 1, 0),
-             socketpair=(1, 1, 0, ctypes.create_string_buffer(8)))
-answers = {name: [getattr(kernel, name)(*given), ctypes.get_errno()] for name, given in calls.items()}
+here, place = sys.argv[1].encode(), os.open(".", os.O_RDONLY)
+calls = [("fork",), ("vfork",), ("kill", os.getpid(), 0), ("sigqueue", os.getpid(), 0, None), ("socket", 1, 1, 0),
+         ("socketpair", 1, 1, 0, ctypes.create_string_buffer(8)), ("shmget", 0, 4096, 0o1600), ("semget", 0, 1, 0o1600),
+         ("msgget", 0, 0o1600), ("mq_open", b"/ebll", 0), ("chmod", here, 0o755), ("fchmod", place, 0o755),
+         ("fchmodat", place, b".", 0o755, 0), ("syscall", 452, place, b".", 0o755, 0), ("chown", here, -1, -1),
+         ("lchown", here, -1, -1), ("fchown", place, -1, -1), ("fchownat", place, b".", -1, -1, 0),
+         ("utime", here, None), ("utimes", here, None), ("futimesat", place, b".", None), ("futimens", place, None),
+         ("utimensat", place, b".", None, 0), ("prlimit", os.getppid(), resource.RLIMIT_NOFILE, None, None)]
+calls += [(f"{one}setxattr", at, b"user.x", b"1", 1, 0) for one, at in (("", here), ("l", here), ("f", place))]
+calls += [(f"{one}removexattr", at, b"user.x") for one, at in (("", here), ("l", here), ("f", place))]
+calls += [("syscall", number, place, b".", 0, b"user.x", None, 0) for number in (463, 466, 469)]
+answers = {str(call[:2]): [getattr(kernel, call[0])(*call[1:]), ctypes.get_errno()] for call in calls}
+resource.getrlimit(resource.RLIMIT_NOFILE)  # its own
 thread = threading.Thread(target=lambda: os.write(told, json.dumps(answers).encode()))
 thread.start()
 thread.join()"""
@@ -271,7 +329,7 @@ thread.join()"""
 
 @pytest.mark.slow
 @pytest.mark.skipif(not KERNEL, reason="needs Linux's filter of system calls")
-def test_c_code_makes_threads_but_no_process_no_socket_and_no_signal(tmp_path):
+def test_c_code_makes_threads_but_no_process_socket_signal_shared_memory_or_change_of_metadata(tmp_path):
     done = subprocess.run([sys.executable, "-c", RESTRICTED, tmp_path], capture_output=True, check=True)
     denied = json.loads(done.stdout)
     assert denied == {name: [-1, errno.ENOSYS] for name in denied}

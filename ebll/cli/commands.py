@@ -24,7 +24,7 @@ from ebll.cli.options import (
 )
 from ebll.config import RunConfig
 from ebll.data.catalog import TASKS, load_task, task_table
-from ebll.errors import InputError, OutputError, TrainingDiverged, check_choice, choose_device
+from ebll.errors import InputError, OutputError, TrainingDiverged, check_choice, choose_device, expanded
 from ebll.executors import default_workers, preload
 from ebll.files import prepare_folder, write_table
 from ebll.paper.plan import SEQUENCES, PaperSettings, units_of
@@ -301,13 +301,24 @@ def grade(folder: str, out: str, seconds: float, workers: int | None) -> None:
     Both are found. A line of the CSV is an exercise of a copy: student, exercise, verdict, mistake, detail, file. The
     verdict is right, wrong, not attempted, error, time limit or no such cell; the mistake is the id of a hint in
     hints.ini. Each answer runs in a process without network that may write in a temporary folder only. That is no
-    sandbox: use a container for strangers' answers. Ctrl-C keeps the lines so far.
+    sandbox, and an author who wants to can forge a verdict: read the answers that count, and use a container for
+    strangers' answers. Ctrl-C keeps the lines so far.
     """
-    preload("ebll.course.answer")  # while this process imports torch, too
+    file = expanded(out, "--out")
+    if file.is_dir():
+        raise InputError(f"--out takes a file; {file} is a folder. Name the CSV in it.")
+    preload("ebll.course.answer", bare=True)  # while this process imports torch, too
     from ebll.course.grade import graded, submissions, summary, table
+    from ebll.course.limits import enforced
 
-    lines, file = submissions(folder), Path(out)
+    lines = submissions(folder)
     prepare_folder(file.parent)
+    if lacking := [name for name, there in enforced().items() if not there]:
+        click.echo(
+            f"This system has no {' and no '.join(lacking)}: code of an answer that is not Python may pass its limits. "
+            "Grade on Linux 5.13 or later, on x86-64 or ARM, or in a container.",
+            err=True,
+        )
     rows: dict[int, dict[str, str]] = {}
     try:
         with Progress() as progress, contextlib.closing(graded(lines, seconds, workers)) as results:

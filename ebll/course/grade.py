@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import signal
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -25,7 +26,7 @@ import pandas as pd
 
 from ebll.course.answer import run
 from ebll.errors import DataMissing, InputError, check_count, check_number, expanded
-from ebll.executors import START, default_workers, preload
+from ebll.executors import START, default_workers, own_environment, preload
 
 __all__ = ["EXERCISES", "Line", "graded", "submissions", "summary", "table"]
 
@@ -137,17 +138,21 @@ class _Running:
     came: bytes = b""
 
     def __post_init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="ebll-answer-", ignore_cleanup_errors=True)
+        self.folder = tempfile.mkdtemp(prefix="ebll-answer-")
         self.pipe, far = multiprocessing.Pipe(duplex=False)
-        given = (far, self.folder.name, self.nonce, self.seconds)
+        given = (far, self.folder, self.nonce, self.seconds)
         given += (self.line.cells, self.line.exercise, self.line.name)
         self.process = multiprocessing.get_context(START).Process(target=run, args=given)
-        self.process.start()
+        with own_environment(bare=True):  # where each process starts Python, as on macOS
+            self.process.start()
         far.close()
         self.deadline = time.monotonic() + START_LIMIT
 
     def look(self, ready: bool) -> Row | None:
-        """The row, once it is known. What comes is not trusted: it is read as it comes, and unpickled never."""
+        """The row, once it is known. What comes is not trusted: it is read as it comes, and unpickled never.
+
+        The nonce stops blind writes only: an answer that looks for it among the variables of its process finds it.
+        """
         if ready:
             chunk = os.read(self.pipe.fileno(), 4096)
             if chunk and not self.came:
@@ -175,7 +180,8 @@ class _Running:
         self.process.kill()
         self.process.join()
         self.pipe.close()
-        self.folder.cleanup()
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):  # of any depth: shutil.rmtree calls itself
+            subprocess.run([*command, self.folder], stderr=subprocess.DEVNULL)
 
 
 def graded(lines: Sequence[Line], seconds: float = 60.0, workers: int | None = None) -> Iterator[tuple[int, Row]]:
@@ -183,13 +189,14 @@ def graded(lines: Sequence[Line], seconds: float = 60.0, workers: int | None = N
 
     seconds  that an answer and its check may take together
     workers  answers at a time; as many as cores, at most 8, if None
-    Closing the generator ends what runs.
+    Closing the generator ends what runs. Of the environment an answer may read what `executors.KEPT` names, and all of
+    it where this process has started workers before.
     """
     check_number(seconds, "seconds", above=True)
     workers = default_workers() if workers is None else check_count(workers, "workers")
     if os.name != "posix":
         raise InputError("Grading needs Linux or macOS. On Windows, run it in WSL or in a container.")
-    preload("ebll.course.answer")
+    preload("ebll.course.answer", bare=True)
     waiting, running = list(enumerate(lines)), {}
     waiting.reverse()
     try:
@@ -199,7 +206,7 @@ def graded(lines: Sequence[Line], seconds: float = 60.0, workers: int | None = N
                 if not line.exercise:
                     yield number, line.row("no such cell", "", "neither named as a notebook of the course nor like one")
                 elif line.cells is None:
-                    yield number, line.row("error", "", "not a notebook: no JSON with cells, or too large")
+                    yield number, line.row("error", "", "no notebook: no JSON with cells, too large, or not readable")
                 else:
                     answer = _Running(line, seconds)
                     running[answer.pipe] = number, answer
