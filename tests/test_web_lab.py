@@ -11,6 +11,7 @@ import pytest
 import torch
 from messages import review
 from torch import nn
+from torch.nn import functional
 
 import ebll
 from benchmarks import web_regime
@@ -103,8 +104,9 @@ def test_E1_E3_E4_E5_terms_and_gradients_equal_torchs_in_double_precision(node, 
     targets = {"soft_targets": soft, "codes": codes}
     terms = method.loss_terms(net, [Batch(1, inputs, labels, targets)], memory)
     sum(term.weighted() for term in terms.values()).backward()
-    batch = {"inputs": inputs.tolist(), "labels": labels.tolist(), "soft": soft.tolist(), "codes": codes.tolist()}
-    said = node("objective", net=layers(net, memory.encoders[0]), batch=batch, method=name, settings=SETTINGS)
+    given = {"task": ("targets", functional.one_hot(labels, 3)), "distill": ("soft", soft), "code": ("codes", codes)}
+    batch = {"inputs": inputs.tolist()} | {key: rows.tolist() for key, rows in (given[term] for term in terms)}
+    said = node("objective", net=layers(net, memory.encoders[0]), batch=batch, settings=SETTINGS)
     assert said["terms"] == pytest.approx({key: term.raw.item() for key, term in terms.items()}, rel=1e-6)
     for key, layer in tops(net).items():
         for part in ("weight", "bias"):
@@ -148,7 +150,7 @@ def test_the_first_20_steps_are_those_of_the_kits_own_loop(node, name):
     said = node(
         "steps", start=begun, net=fresh, method=name, settings=SETTINGS, count=steps,
         images=images.reshape(200, -1).tolist(), labels=labels.tolist(),
-        task={"mean": new.offset[0], "std": new.scale[0]},
+        task={"mean": new.offset[0], "std": new.scale[0], "classes": new.classes},
         order=[torch.randperm(200, generator=stream).tolist() for _ in range(6)],
         data={k: getattr(USUAL, k) for k in ("batch_size", "warmup_epochs", "momentum", "weight_decay", "drop_at")},
     )  # fmt: skip
@@ -227,6 +229,9 @@ def test_the_page_is_small_repeats_and_ends_where_the_kit_does(node, tmp_path):
     seeds = range(4)
     settings = [data["demonstration"] | {"new": "digits", "temperature": 2, "code_size": 16, "seed": s} for s in seeds]
     ends = node("ends", data=data, settings=settings, methods=setting.METHODS)
+    first, end = node("late", data=data, settings=settings[0])
+    assert np.isfinite(first["task"])
+    assert end == {"method": "lwf", "step": 1, "total": 1, "diverged": True}
     for name in setting.METHODS:
         ours = [100 * end["old"] for end in ends if end["method"] == name]
         tables = [ebll.web.run(new="digits", seed=s, **data["demonstration"]).curves for s in seeds]
