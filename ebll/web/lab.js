@@ -11,10 +11,11 @@
  *  @typedef {{inputs: number, outputs: number, w: Matrix, d: Matrix, m: Matrix}} Layer */
 /** F; T and head of the old and of the new task; both T are one layer unless operators are separate; the encoder.
  *  @typedef {{F: Layer, T: [Layer, Layer], heads: [Layer, Layer], encoder: Layer}} Net */
-/** Without `inputs` F stands still; the objective has a term for each of `soft` and `codes`.
- *  @typedef {{targets: Matrix, features?: Matrix, inputs?: Matrix, soft?: Matrix, codes?: Matrix}} Batch */
+/** Begins at the first of inputs, features (F stands still) and hidden (T too); a term for each of soft and codes.
+ *  @typedef {{targets: Matrix, inputs?: Matrix, features?: Matrix, hidden?: Matrix, soft?: Matrix,
+ *    codes?: Matrix}} Batch */
 /** A task's images, and what the network of before says of them. @typedef {{count: number, inputs: Matrix,
- *    labels: Uint8Array, targets: Matrix, features: Matrix, logits: Matrix}} Recorded */
+ *    labels: Uint8Array, targets: Matrix, features: Matrix, hidden: Matrix, logits: Matrix}} Recorded */
 /** @typedef {{images: Uint8Array, labels: Uint8Array}} Images */
 /** `key` tells drawn tasks apart. @typedef {{classes: string[], mean: number, std: number, key?: string,
  *    train?: Images, held?: Images}} Task */
@@ -156,25 +157,25 @@ function engine() {
    *  @param {Net} net @param {number} n @param {Batch} batch @param {Settings} settings */
   function objective({ F, T: [, T], heads: [before, head], encoder }, n, batch, settings) {
     const { inputs, targets, soft, codes } = batch, { temperature, distill_weight, alpha } = settings;
-    const features = inputs ? relu(linear(inputs, n, F)) : /** @type {Float64Array} */ (batch.features);
-    const hidden = relu(linear(features, n, T));
-    const dFeatures = new Float64Array(features.length), dHidden = new Float64Array(hidden.length);
+    const features = inputs ? relu(linear(inputs, n, F)) : batch.features;
+    const hidden = features ? relu(linear(features, n, T)) : /** @type {Matrix} */ (batch.hidden);
+    const dFeatures = new Float64Array(n * F.outputs), dHidden = new Float64Array(n * T.outputs);
     const [task, dLogits] = crossEntropy(linear(hidden, n, head), n, targets, 1, 1);
     /** @type {Record<string, number>} */
     const terms = { task };
-    back(head, n, dLogits, hidden, dHidden);
+    back(head, n, dLogits, hidden, features && dHidden);
     if (soft) {
       const [value, gradient] = crossEntropy(linear(hidden, n, before), n, soft, temperature, distill_weight);
       terms.distill = value;
       back(before, n, gradient, hidden, dHidden);
     }
-    back(T, n, backRelu(dHidden, hidden), features, dFeatures);
-    if (codes) {
+    if (features) back(T, n, backRelu(dHidden, hidden), features, inputs && dFeatures);
+    if (features && codes) {
       const [value, gradient] = codeDistance(encode(features, n, encoder), codes, n, alpha);
       terms.code = value;
       addProducts(dFeatures, n, encoder.inputs, encoder.outputs, gradient, encoder.outputs, 1, encoder.w);
     }
-    if (inputs) back(F, n, backRelu(dFeatures, features), inputs);
+    if (features && inputs) back(F, n, backRelu(dFeatures, features), inputs);
     return terms;
   }
 
@@ -227,8 +228,8 @@ function engine() {
     const count = labels.length, inputs = Float64Array.from(images, (grey) => (grey / 255 - mean) / std);
     const targets = new Float64Array(count * classes.length);
     labels.forEach((label, i) => { targets[i * classes.length + label] = 1; });
-    const features = relu(linear(inputs, count, F)), logits = linear(relu(linear(features, count, T)), count, head);
-    return { count, inputs, labels, targets, features, logits };
+    const features = relu(linear(inputs, count, F)), hidden = relu(linear(features, count, T));
+    return { count, inputs, labels, targets, features, hidden, logits: linear(hidden, count, head) };
   }
 
   /** Some of its `count` rows. @param {Matrix} from @param {number} count @param {Uint32Array} rows */
@@ -264,9 +265,10 @@ function engine() {
 
   /** The warm-up: only the new head learns, or head and operator of its own. @param {Data} data @param {Net} net
    *  @param {string} method @param {Recorded} recorded @param {Settings} settings @param {Uint32Array[]} order */
-  function warmUp(data, net, method, { features, targets }, settings, order) {
-    const layers = method === "ebll-separate" ? [net.T[1], net.heads[1]] : [net.heads[1]];
-    Array.from(stage(data, net, { features, targets }, settings, order.slice(0, data.warmup_epochs), layers));
+  function warmUp(data, net, method, { features, hidden, targets }, settings, order) {
+    const [T, head] = [net.T[1], net.heads[1]], own = method === "ebll-separate";
+    const all = own ? { features, targets } : { hidden, targets };
+    Array.from(stage(data, net, all, settings, order.slice(0, data.warmup_epochs), own ? [T, head] : [head]));
   }
 
   /** The training of one method. @param {Data} data @param {Net} net changes @param {string} method
