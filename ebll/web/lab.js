@@ -30,7 +30,6 @@
  *    arrays: [string, number[]][]}} Data */
 
 function engine() {
-  "use strict";
   const { min, max, exp, log, sqrt, round } = Math;
 
   // ---- layers
@@ -482,13 +481,8 @@ function pythonLine(data, settings) {
 /** Name -> text of what a line such as 'ebll.web.run(new="mnist", alpha=1.0)', or just 'alpha=1.0', gives.
  *  @param {string} line @returns {Record<string, string>} */
 function readLine(line) {
-  const inside = line.trim().replace(/^[\w.\s=]*\(([^()]*)\)$/, "$1");
-  const parts = inside.split(",").map((part) => part.trim()).filter(Boolean);
-  return Object.fromEntries(parts.map((part) => {
-    const found = /^(\w+)\s*=\s*(["']?)([-+.\w]+)\2$/.exec(part);
-    if (found) return [found[1], found[3]];
-    throw new Error(`Paste a line such as ebll.web.run(new="mnist", alpha=1.0), or just alpha=1.0; got '${part}'.`);
-  }));
+  const inside = line.trim().replace(/^[^(]*\(([^()]*)\)$/, "$1").replace(/["'+\s]/g, "").replace(/,$/, "");
+  return Object.fromEntries(new URLSearchParams(inside.replace(/,/g, "&")));
 }
 
 /** Settings with those given as text; what cannot be is a sentence in `wrong`, and stays as it was.
@@ -615,7 +609,7 @@ const STYLE = `
 .ebll-lab .values { overflow-x: auto; }
 .ebll-lab .wrong { border-left: 4px solid #c8405f; padding-left: 8px; }
 .ebll-lab p:empty { display: none; }
-.ebll-lab canvas { background: #000; image-rendering: pixelated; width: 42px; }
+.ebll-lab canvas { background: #000; border: 1px solid var(--edge); image-rendering: pixelated; width: 42px; }
 .ebll-lab .pad { width: 196px; touch-action: none; }
 `;
 
@@ -641,8 +635,7 @@ function render({ model, el }) {
   const line = make("input", { type: "text", className: "wide", spellcheck: false,
     "aria-label": "The line of Python that does the same in the kit" });
   const scrubber = make("input", { type: "range", min: 0, className: "wide", "aria-label": "Step of the run to read" });
-  const button = (text, title, onclick) =>
-    make("button", { type: "button", title, onclick }, text);
+  const button = (text, title, onclick) => make("button", { type: "button", title, onclick }, text);
   const complain = (text) => { wrong.textContent = text; };
 
   /** The worker; where there may be none, and after it died, the page computes in its place. @type {any} */
@@ -707,23 +700,19 @@ function render({ model, el }) {
   /** @type {Record<string, () => void>} */
   const shown = {};
   const controls = names.map((name) => {
-    const { label, doc, grid } = data.settings[name], key = `ebll-${name}-${Math.random().toString(36).slice(2)}`;
-    const list = typeof grid[0] === "string", place = list ? "selectedIndex" : "value";
-    const input = list ? make("select", { id: key, title: doc })
-      : make("input", { id: key, title: doc, type: "range", min: 0, max: grid.length - 1 });
-    if (list) {
-      const called = (one) => (one === "own" ? "your own four signs" : one);
-      input.append(...grid.map((one) => make("option", {}, called(one))));
-    }
+    const { label, doc, grid } = data.settings[name], list = typeof grid[0] === "string";
+    const called = (one) => (one === "own" ? "your own four signs" : one);
+    const input = list ? make("select", {}, ...grid.map((one) => make("option", {}, called(one))))
+      : make("input", { type: "range", min: 0, max: grid.length - 1 });
+    const place = list ? "selectedIndex" : "value", number = make("output", { ariaHidden: "true" });
     input.oninput = () => change({ [name]: grid[input[place]] });
-    const number = make("output", { htmlFor: key });
     shown[name] = () => {
       const value = settings[name];
       const distances = grid.map((one) => (one === value ? 0 : Math.abs(one - value) || Infinity));
       input[place] = distances.indexOf(Math.min(...distances));
       if (!list) number.textContent = input.ariaValueText = String(value);
     };
-    return make("div", { className: "setting" }, make("label", { htmlFor: key, title: doc }, label), input, number);
+    return make("label", { className: "setting", title: doc }, label, input, number);
   });
   /** Hold after one more step of each method, or go on. @param {boolean} on */
   function hold(on) {
@@ -735,8 +724,9 @@ function render({ model, el }) {
   const step = button("Step", "One step of each method, measured, and hold there.",
     () => (finished ? start(true) : hold(true)));
   const reset = button("Reset", "Back to step 0, and hold there.", () => start(true));
-  const preset = (text, title, to) =>
-    button(text, title, () => change({ ...to, new: settings.new, seed: settings.seed }));
+  const preset = (text, title, to) => button(text, title, () => {
+    change({ ...to, new: settings.new, seed: settings.seed });
+  });
   const asDemonstration = preset("Demonstration setting", "Where the effect is large.", demonstration);
   const asTuned = preset("Tuned setting", "Chosen on validation images.", tuned);
   const details = make("select", { "aria-label": "Method whose loss terms are drawn" },
@@ -759,70 +749,57 @@ function render({ model, el }) {
     box.onclick = (event) => { at = step(event); show(); };
   }
   line.onchange = () => {
-    try {
-      const { settings: wanted, wrong: told } = applied(data, tuned, readLine(line.value));
-      if (told.length) throw new Error(told.join(" "));
-      change(wanted);
-    } catch (error) {
-      complain(/** @type {Error} */ (error).message);
-      show();
-    }
+    const { settings: wanted, wrong: told } = applied(data, tuned, readLine(line.value));
+    if (!told.length) return change(wanted);
+    complain(told.join(" "));
+    show();
   };
   const copy = button("Copy as Python", "Copy the line that does the same in the kit.", async () => {
-    line.select();
-    say.textContent = "The line is selected: copy it with the keyboard.";
-    await navigator.clipboard.writeText(line.value);
-    say.textContent = "The line is on the clipboard.";
+    try {
+      await navigator.clipboard.writeText(line.value);
+      say.textContent = "The line is on the clipboard.";
+    } catch {
+      line.select();
+      say.textContent = "The line is selected: copy it with the keyboard.";
+    }
   });
 
   // The pad
-  const pixels = new Uint8Array(PAD * PAD), pen = { x: PAD / 2, y: PAD / 2, down: false };
+  const pen = { x: PAD / 2, y: PAD / 2, down: false };
   const pad = make("canvas", { width: PAD, height: PAD, className: "pad", tabIndex: 0, role: "img",
     "aria-label": "Drawing pad of 28 by 28 pixels. Draw with the mouse or a finger; "
       + "or move the pen with the arrow keys, and lower or lift it with Space." });
-  const paint = (canvas, from, cursor = false) => {
-    const context = canvas.getContext("2d"), image = context.createImageData(PAD, PAD);
-    from.forEach((ink, i) => image.data.set([ink * 255, ink * 255, ink * 255, 255], 4 * i));
-    const place = PAD * Math.round(pen.y) + Math.round(pen.x);
-    if (cursor) image.data.set(pen.down ? [230, 120, 30, 255] : [60, 150, 220, 255], 4 * place);
-    context.putImageData(image, 0, 0);
-  };
+  const ink = Object.assign(pad.getContext("2d"), { lineWidth: 2.6, lineCap: "round", strokeStyle: "#fff" });
   /** Move the pen, and draw if it inks. @param {number} x @param {number} y @param {boolean} inks */
-  function moveTo(x, y, inks, cursor = false) {
-    const [dx, dy] = [x - pen.x, y - pen.y], parts = inks ? Math.ceil(Math.hypot(dx, dy)) || 1 : 0;
-    for (let part = 1; part <= parts; part++) {
-      const [column, row] = [pen.x + dx * part / parts, pen.y + dy * part / parts];
-      pixels.forEach((_, i) => {
-        if (Math.hypot((i % PAD) - column, Math.floor(i / PAD) - row) <= 1.3) pixels[i] = 1;
-      });
-    }
+  function moveTo(x, y, inks) {
+    ink.beginPath();
+    ink.moveTo(pen.x, pen.y);
+    ink.lineTo(x + 0.01, y);  // a line of no length would not be drawn
+    if (inks) ink.stroke();
     [pen.x, pen.y] = [x, y];
-    paint(pad, pixels, cursor);
   }
-  const point = (event, inks) => {
-    const { left, top, width } = pad.getBoundingClientRect(), scale = PAD / width;
-    moveTo((event.clientX - left) * scale - 0.5, (event.clientY - top) * scale - 0.5, inks);
+  pad.onpointerdown = pad.onpointermove = ({ type, pointerId, buttons, offsetX, offsetY }) => {
+    if (!buttons) return;
+    pad.setPointerCapture(pointerId);
+    const [x, y] = [offsetX, offsetY].map((offset) => offset * PAD / pad.clientWidth);
+    if (type === "pointerdown") moveTo(x, y, false);
+    moveTo(x, y, true);
   };
-  pad.onpointerdown = (event) => {
-    pad.setPointerCapture(event.pointerId);
-    point(event, false);
-    point(event, true);
-  };
-  pad.onpointermove = (event) => { if (event.buttons) point(event, true); };
   pad.onkeydown = (event) => {
     /** @type {Record<string, number[]>} */
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] };
     if (!moves[event.key]) return;
     event.preventDefault();
     if (event.key === " ") pen.down = !pen.down;
-    const [dx, dy] = moves[event.key];
-    const inside = (to) => Math.min(PAD - 1, Math.max(0, Math.round(to)));
-    moveTo(inside(pen.x + dx), inside(pen.y + dy), pen.down, true);
+    const [x, y] = moves[event.key].map((by, i) => Math.min(PAD, Math.max(0, (i ? pen.y : pen.x) + by)));
+    moveTo(x, y, pen.down);
+    const [color, left, top] = [pen.down ? "#e6781e" : "#3c96dc", 100 * x / PAD, 100 * y / PAD];
+    pad.style.background = `radial-gradient(circle at ${left}% ${top}%, ${color} 14px, #000 15px)`;
   };
   function wipe() {
-    pixels.fill(0);
+    ink.clearRect(0, 0, PAD, PAD);
     pen.down = false;
-    paint(pad, pixels);
+    pad.style.background = "";
   }
   const examples = make("div"), drawing = make("details", {}, make("summary", {}, "Draw your own task"),
     make("p", {}, `Four signs, a few examples each: draw one, and add it to its sign. They are moved, turned and resized
@@ -840,18 +817,21 @@ ${EACH.held} held-out drawings each, made in the same way.`),
   function showSigns() {
     examples.replaceChildren(...signs.map((several, i) => make("div", { className: "row" },
       button(`Add to sign ${i + 1} (${several.length})`, "Add the drawing as an example of this sign.", () => {
+        const { data: rgba } = ink.getImageData(0, 0, PAD, PAD);
+        const pixels = Uint8Array.from({ length: PAD * PAD }, (_, place) => Number(rgba[4 * place + 3] > 127));
         if (!pixels.some(Boolean)) return complain("The pad is empty: draw a sign first.");
         complain("");
-        several.push(pixels.slice());
+        several.push(pixels);
         wipe();
         if (settings.new === "own") start();
         else show();
         examples.querySelectorAll("button")[i].focus();
       }),
       ...several.slice(-4).map((one) => {
-        const label = `An example of sign ${i + 1}`;
+        const label = `Example of sign ${i + 1}`;
         const small = make("canvas", { width: PAD, height: PAD, role: "img", "aria-label": label });
-        paint(small, one);
+        const context = Object.assign(small.getContext("2d"), { fillStyle: "#fff" });
+        one.forEach((inked, place) => inked && context.fillRect(place % PAD, Math.floor(place / PAD), 1, 1));
         return small;
       }))));
   }
@@ -899,8 +879,7 @@ ${EACH.held} held-out drawings each, made in the same way.`),
     line.hidden = copy.hidden = settings.new === "own";
     unsaid.textContent = line.hidden ? "Your signs stay in this page, so the kit has no line of Python for them." : "";
     details.value = detail;
-    const is = (one) =>
-      names.every((name) => name === "new" || name === "seed" || settings[name] === one[name]);
+    const is = (one) => names.every((name) => name === "new" || name === "seed" || settings[name] === one[name]);
     asDemonstration.setAttribute("aria-pressed", is(demonstration));
     asTuned.setAttribute("aria-pressed", is(tuned));
     regime.textContent = is(demonstration) ? "A demonstration: weak distillation and a larger learning rate, chosen on "
@@ -949,7 +928,6 @@ ${EACH.held} held-out drawings each, made in the same way.`),
     make("div", { className: "row" }, play, step, reset, scrubber), say, wrong,
     make("div", { className: "panels" }, ...panels), make("label", { className: "row" }, "Loss terms of ", details),
     values, make("div", { className: "row" }, line, copy, unsaid), drawing);
-  wipe();
   connect();
   recall();
   model.on?.("change:state", () => {
