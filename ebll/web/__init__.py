@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from .export import lab_data, write_data, write_page
+from .export import lab_data, write_page
 from .setting import WebConfig, run
 
-__all__ = ["WebConfig", "lab_data", "run", "write_data", "write_page"]
+__all__ = ["WebConfig", "lab_data", "run", "write_page"]

@@ -584,10 +584,12 @@ const STYLE = `
     color-scheme: dark; }
   .ebll-lab .line { stroke: color-mix(in srgb, var(--line) 60%, white); }
 }
-.ebll-lab :is(fieldset, details) { border: 1px solid var(--rule); border-radius: 4px; margin: 8px 0; min-width: 0; }
+.ebll-lab :is(fieldset, details) { border: 1px solid var(--rule); border-radius: 4px; margin: 8px 0; padding: 4px 10px 8px;
+  min-width: 0; }
 .ebll-lab .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20em, 100%), 1fr));
   gap: 2px 24px; }
-.ebll-lab .setting { display: grid; grid-template-columns: 10.5em minmax(4em, 1fr) 3.2em; gap: 8px; }
+.ebll-lab .setting { display: grid; grid-template-columns: 10.5em minmax(4em, 1fr) 3.2em; gap: 8px;
+  align-items: center; }
 .ebll-lab input[type=range] { width: 100%; margin: 0; accent-color: var(--accent); }
 .ebll-lab :is(button, select, input[type=text]) { font: inherit; color: var(--ink); background: var(--paper);
   border: 1px solid var(--edge); border-radius: 4px; padding: 3px 10px; }
@@ -602,8 +604,8 @@ const STYLE = `
 .ebll-lab text:first-child { fill: var(--ink); font-weight: 600; }
 .ebll-lab .grid { stroke: var(--rule); }
 .ebll-lab .now { stroke: var(--soft); stroke-dasharray: 2 2; }
-.ebll-lab table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.ebll-lab :is(th, td) { padding: 2px 0 2px clamp(3px, 1vw, 12px); text-align: right; font-weight: normal;
+.ebll-lab table { border-collapse: collapse; font-size: clamp(11px, 2.9vw, 15px); font-variant-numeric: tabular-nums; }
+.ebll-lab :is(th, td) { padding: 2px 0 2px min(1vw, 12px); text-align: right; font-weight: normal;
   border-bottom: 1px solid var(--rule); }
 .ebll-lab :is(th:first-child, caption) { text-align: left; }
 .ebll-lab .values { overflow-x: auto; }
