@@ -184,6 +184,10 @@ def test_what_a_line_may_not_be_is_refused_in_words(node):
     review("\n".join(word for one in said for word in one["wrong"]))
 
 
+def test_before_its_export_which_is_the_last_line_the_module_is_a_plain_script(node):
+    assert node("plain") == ["function", 1]
+
+
 def test_drawings_become_a_task_and_pass_through_an_address(node):
     random = np.random.default_rng(0)
     signs = [[(random.random(784) < 0.2).astype(int).tolist() for _ in range(1 + i)] for i in range(4)]

@@ -58,6 +58,10 @@ const answers = {
     settings.learning_rate = Infinity;
     return [first, run.next(false).value];
   },
+  plain() {
+    const [script, exported] = readFileSync(process.argv[2], "utf8").split("\nexport default");
+    return [typeof new Function(`${script}; return render;`)(), exported.trim().split("\n").length];
+  },
   line() {
     const usual = Object.fromEntries(Object.entries(job.data.settings).map(([name, one]) => [name, one.default]));
     return job.lines.map((line) => {

@@ -16,9 +16,8 @@
  *    codes?: Matrix}} Batch */
 /** A task's images, and what the network of before says of them. @typedef {{count: number, inputs: Matrix,
  *    labels: Uint8Array, targets: Matrix, features: Matrix, hidden: Matrix, logits: Matrix}} Recorded */
-/** @typedef {{images: Uint8Array, labels: Uint8Array}} Images */
-/** `key` tells drawn tasks apart. @typedef {{classes: string[], mean: number, std: number, key?: string,
- *    train?: Images, held?: Images}} Task */
+/** `key` tells drawn tasks apart. @typedef {{classes: string[], mean: number, std: number, key?: string} &
+ *    Partial<Record<"train" | "held", {images: Uint8Array, labels: Uint8Array}>>} Task */
 /** Terms of the objective, and distance, old and new where it was measured; or `diverged`.
  *  @typedef {{method: string, step: number, total: number} & Record<string, any>} Row */
 /** @typedef {Generator<Row | null, Row | null, boolean>} Run told true, it measures at the next step */
@@ -89,9 +88,10 @@ function engine() {
     }
   }
 
-  /** Adds a layer's gradient, and that of its inputs x to dx. @param {Layer} of @param {number} n
-   *  @param {Matrix} dy @param {Matrix} x @param {Matrix} [dx] */
-  function back({ inputs, outputs, w, d }, n, dy, x, dx) {
+  /** Adds a layer's gradient, and that of its inputs x to dx; through a ReLU if y is what that gave. @param {Layer} of
+   *  @param {number} n @param {Matrix} dy changes @param {Matrix} x @param {Matrix} [dx] @param {Matrix} [y] */
+  function back({ inputs, outputs, w, d }, n, dy, x, dx, y) {
+    if (y) for (let i = 0; i < y.length; i++) dy[i] = y[i] === 0 ? 0 : dy[i];
     addProducts(d, outputs, inputs, n, dy, 1, outputs, x);
     for (let i = 0; i < n; i++) for (let o = 0; o < outputs; o++) d[inputs * outputs + o] += dy[i * outputs + o];
     if (dx) addProducts(dx, n, inputs, outputs, dy, outputs, 1, w);
@@ -101,12 +101,6 @@ function engine() {
   function relu(x) {
     for (let i = 0; i < x.length; i++) x[i] = max(0, x[i]);
     return x;
-  }
-
-  /** In place: no gradient where the activation is 0. @param {Matrix} dx @param {Matrix} x */
-  function backRelu(dx, x) {
-    for (let i = 0; i < x.length; i++) dx[i] = x[i] === 0 ? 0 : dx[i];
-    return dx;
   }
 
   // ---- the equations; ids as in docs/equations.md. A term comes before its weight, its gradient times the weight.
@@ -168,13 +162,13 @@ function engine() {
       terms.distill = value;
       back(before, n, gradient, hidden, dHidden);
     }
-    if (features) back(T, n, backRelu(dHidden, hidden), features, inputs && dFeatures);
+    if (features) back(T, n, dHidden, features, inputs && dFeatures, hidden);
     if (features && codes) {
       const [value, gradient] = codeDistance(encode(features, n, encoder), codes, n, alpha);
       terms.code = value;
       addProducts(dFeatures, n, encoder.inputs, encoder.outputs, gradient, encoder.outputs, 1, encoder.w);
     }
-    if (features && inputs) back(F, n, backRelu(dFeatures, features), inputs);
+    if (features && inputs) back(F, n, dFeatures, inputs, undefined, features);
     return terms;
   }
 
@@ -222,7 +216,8 @@ function engine() {
 
   // ---- the protocol
 
-  /** @param {Record<string, Layer>} start @param {Task} task @param {Images} images @returns {Recorded} */
+  /** @param {Record<string, Layer>} start @param {Task} task @param {{images: Uint8Array, labels: Uint8Array}} images
+   *  @returns {Recorded} */
   function record({ F, T, head }, { mean, std, classes }, { images, labels }) {
     const count = labels.length, inputs = Float64Array.from(images, (grey) => (grey / 255 - mean) / std);
     const targets = new Float64Array(count * classes.length);
@@ -246,20 +241,16 @@ function engine() {
    *  @param {Layer[]} layers that learn: no other moves, not even by weight decay */
   function* stage(data, net, all, settings, order, layers) {
     const size = data.batch_size, batches = Math.ceil(order[0].length / size), total = order.length * batches;
+    const drop = data.drop_at * total, cut = drop % 1 === 0.5 ? 2 * round(drop / 2) : round(drop);  // as Python's round
     for (const { d, m } of layers) { d.fill(0); m.fill(0); }
     for (let step = 0; step < total; step++) {
       const from = (step % batches) * size, rows = order[Math.floor(step / batches)].subarray(from, from + size);
       const parts = Object.entries(all).map(([name, matrix]) => [name, take(matrix, order[0].length, rows)]);
       yield { step, total, terms: objective(net, rows.length, Object.fromEntries(parts), settings) };
-      const rate = settings.learning_rate * (step >= halfEven(data.drop_at * total) ? 0.1 : 1);
+      const rate = settings.learning_rate * (step >= cut ? 0.1 : 1);
       update(layers, rate, data.momentum, data.weight_decay);
     }
     yield { step: total, total, terms: null };
-  }
-
-  /** As Python's round. @param {number} x */
-  function halfEven(x) {
-    return x % 1 === 0.5 ? 2 * round(x / 2) : round(x);
   }
 
   /** The warm-up: only the new head learns, or head and operator of its own. @param {Data} data @param {Net} net
@@ -584,8 +575,8 @@ const STYLE = `
     color-scheme: dark; }
   .ebll-lab .line { stroke: color-mix(in srgb, var(--line) 60%, white); }
 }
-.ebll-lab :is(fieldset, details) { border: 1px solid var(--rule); border-radius: 4px; margin: 8px 0; padding: 4px 10px 8px;
-  min-width: 0; }
+.ebll-lab :is(fieldset, details) { border: 1px solid var(--rule); border-radius: 4px; margin: 8px 0;
+  padding: 4px 10px 8px; min-width: 0; }
 .ebll-lab .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20em, 100%), 1fr));
   gap: 2px 24px; }
 .ebll-lab .setting { display: grid; grid-template-columns: 10.5em minmax(4em, 1fr) 3.2em; gap: 8px;
@@ -737,10 +728,11 @@ function render({ model, el }) {
     detail = details.value;
     show();
   };
-  scrubber.oninput = () => {
-    at = Number(scrubber.value) < total ? Number(scrubber.value) : null;
+  const keep = (step) => {
+    at = step < total ? step : null;
     show();
   };
+  scrubber.oninput = () => keep(Number(scrubber.value));
   for (const box of panels) {
     const step = ({ clientX }) => {
       const { left, width } = box.getBoundingClientRect(), place = (clientX - left) / width * BOX.width - BOX.left;
@@ -748,7 +740,7 @@ function render({ model, el }) {
     };
     box.onpointermove = (event) => { pointed = step(event); draw(); };
     box.onpointerleave = () => { pointed = null; draw(); };
-    box.onclick = (event) => { at = step(event); show(); };
+    box.onclick = (event) => keep(step(event));
   }
   line.onchange = () => {
     const { settings: wanted, wrong: told } = applied(data, tuned, readLine(line.value));
