@@ -67,7 +67,7 @@ lint-js: node_modules/.ready  ## eslint on all JavaScript, and the types of the 
 	$(NPM) run --silent types
 
 node_modules/.ready: package.json | $(READY)
-	$(NPM) install --silent --no-package-lock --no-audit --no-fund
+	$(NPM) install --loglevel=error --no-package-lock --no-audit --no-fund
 	touch node_modules/.ready
 
 notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks and their measured times

@@ -314,7 +314,11 @@ function engine() {
     /** @type {Map<string, any>} */
     const kept = new Map();
     /** @template V @param {string} key @param {() => V} compute @returns {V} */
-    const once = (key, compute) => kept.get(key) ?? (kept.set(key, compute()), kept.get(key));
+    const once = (key, compute) => {
+      if (kept.size > 200) kept.clear();
+      if (!kept.has(key)) kept.set(key, compute());
+      return kept.get(key);
+    };
     /** @param {string} name @param {"train" | "held"} part @param {Task} [own] */
     const recorded = (name, part, own) => once(`${name} ${part}`, () => {
       const [images, labels] = ["images", "labels"].map((what) => arrays[`${name}.${part}.${what}`]);
