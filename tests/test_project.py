@@ -85,7 +85,7 @@ def test_documents_ci_and_make_alone_name_the_targets_that_exist():
     listed = set(re.findall(r"^  ([a-z][a-z0-9-]*) +\S", make().stdout, re.M))
     assert listed == targets - {"python"}
     script = text(".ci/run").splitlines()
-    tiers = {f"make {tier}" for tier in ("test", "lint", "test-slow", "test-browser", "test-ipykernel6")}
+    tiers = {f"make {tier}" for tier in ("test", "lint", "lint-js", "test-slow", "test-browser", "test-ipykernel6")}
     assert {"set -euo pipefail", *tiers} <= set(script)
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert [name for name in processors.FILES if not (ROOT / "tests" / f"test_{name}.py").exists()] == []

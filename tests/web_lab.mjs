@@ -5,26 +5,26 @@ const { default: lab } = await import(process.argv[2]);
 const job = JSON.parse(readFileSync(0, "utf8"));
 const engine = lab.engine();
 const floats = (nested) => Float64Array.from(nested.flat());
-const weights = ({ weight, bias }) => ({
-  outputs: weight.length, inputs: weight[0].length, weight: floats(weight), bias: Float64Array.from(bias),
-});
-const layer = (given) => engine.layer(weights(given));
+const layer = ({ weight, bias }) =>
+  engine.layer({ inputs: weight[0].length, outputs: weight.length, w: [...weight.flat(), ...bias] });
 
 /** Layers of a network; with separate operators the new task has one of its own. */
 function network({ F, T, heads, encoder }) {
   const operators = T.map(layer);
-  return { F: layer(F), T: [operators[0], operators.at(-1)], heads: heads.map(layer), encoder: weights(encoder) };
+  return { F: layer(F), T: [operators[0], operators.at(-1)], heads: heads.map(layer), encoder: layer(encoder) };
 }
+/** Weights or gradients of the layers that may learn: the weight, and behind it the bias. */
 const parts = (net, what) => Object.fromEntries(
-  [["F", net.F], ["T", net.T[1]], ["before", net.heads[0]], ["head", net.heads[1]]].map(([name, one]) =>
-    [name, { weight: [...one[what("Weight")]], bias: [...one[what("Bias")]] }]));
+  [["F", net.F], ["T", net.T[1]], ["before", net.heads[0]], ["head", net.heads[1]]].map(([name, one]) => {
+    const size = one.inputs * one.outputs;
+    return [name, { weight: [...one[what].slice(0, size)], bias: [...one[what].slice(size)] }];
+  }));
 
 const answers = {
   objective() {
-    const net = network(job.net), { inputs, labels, soft, codes } = job.batch;
-    const batch = { n: labels.length, inputs: floats(inputs), labels: Uint8Array.from(labels) };
-    const terms = engine.objective(net, job.method, { ...batch, soft: floats(soft), codes: floats(codes) }, job.settings);
-    return { terms, gradients: parts(net, (name) => `d${name}`) };
+    const net = network(job.net), batch = Object.entries(job.batch).map(([name, rows]) => [name, floats(rows)]);
+    const terms = engine.objective(net, job.batch.inputs.length, Object.fromEntries(batch), job.settings);
+    return { terms, gradients: parts(net, "d") };
   },
   steps() {
     const net = network(job.net), start = network(job.start);
@@ -37,17 +37,30 @@ const answers = {
       if (step.step === job.count) break;
       terms.push(step.terms);
     }
-    return { terms, weights: parts(net, (name) => name.toLowerCase()) };
+    return { terms, weights: parts(net, "w") };
   },
   async ends() {
     const begin = await engine.open(job.data), ends = [];
     for (const settings of job.settings) for (const method of job.methods) {
-      let last = null;
       const run = begin(settings, method);
-      for (let next = run.next(false); !next.done; next = run.next(false)) last = next.value ?? last;
-      ends.push({ ...last, seed: settings.seed });
+      let next = run.next(false);
+      while (!next.done) next = run.next(false);
+      ends.push({ ...next.value, seed: settings.seed });
     }
     return ends;
+  },
+  /** A run of one step whose update, after a finite loss, makes the weights infinite. */
+  async late() {
+    const image = { images: new Uint8Array(2 * 196).fill(50, 0, 196), labels: Uint8Array.from([0, 1]) };
+    const own = { classes: ["a", "b"], key: "own", mean: 0, std: 1, train: image, held: image };
+    const settings = { ...job.settings, epochs: 1 }, run = (await engine.open(job.data))(settings, "lwf", own);
+    const first = run.next(false).value;
+    settings.learning_rate = Infinity;
+    return [first, run.next(false).value];
+  },
+  plain() {
+    const [script, exported] = readFileSync(process.argv[2], "utf8").split("\nexport default");
+    return [typeof new Function(`${script}; return render;`)(), exported.trim().split("\n").length];
   },
   line() {
     const usual = Object.fromEntries(Object.entries(job.data.settings).map(([name, one]) => [name, one.default]));

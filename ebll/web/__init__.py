@@ -9,8 +9,8 @@
 
 from __future__ import annotations
 
-from .export import lab_data, write_data, write_page
+from .export import lab_data, write_page
 from .setting import WebConfig, run
 from .widget import Lab
 
-__all__ = ["Lab", "WebConfig", "lab_data", "run", "write_data", "write_page"]
+__all__ = ["Lab", "WebConfig", "lab_data", "run", "write_page"]

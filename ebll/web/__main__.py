@@ -1,20 +1,17 @@
-"""python -m ebll.web lab.html: the page; python -m ebll.web data.json: its data alone."""
+"""python -m ebll.web lab.html: write the page."""
 
 import sys
-from pathlib import Path
 
 from ebll.errors import InputError
-from ebll.web import write_data, write_page
-
-WRITERS = {".html": write_page, ".json": write_data}
+from ebll.web import write_page
 
 
 def main() -> None:
     """Write the file that is named."""
-    path = Path(*sys.argv[1:2])
-    if len(sys.argv) != 2 or path.suffix not in WRITERS:
-        raise InputError("Name one file: lab.html for the page, data.json for its data alone.")
-    print(f"{WRITERS[path.suffix](path)}: {path.stat().st_size / 1e3:.0f} kB")
+    if len(sys.argv) != 2:
+        raise InputError("Name one file for the page: python -m ebll.web lab.html.")
+    path = write_page(sys.argv[1])
+    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
 
 
 if __name__ == "__main__":

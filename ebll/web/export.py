@@ -27,7 +27,7 @@ from ebll.widgets.controls import GRIDS, NAMES
 
 from .setting import CODE_SIZES, DEMONSTRATION, FIRST, HELD, METHODS, NEW_TASKS, SIDE, WebConfig, first, small
 
-__all__ = ["lab_data", "write_data", "write_page"]
+__all__ = ["lab_data", "write_page"]
 
 HERE = Path(__file__).parent
 
@@ -96,24 +96,13 @@ def _look(style: Style) -> dict[str, Any]:
     return {"label": style.label, "color": style.color, "dash": [] if style.line == "-" else style.line[1]}
 
 
-def write_data(path: str | Path) -> Path:
-    """Write `lab_data` as JSON, in one line; returns the file."""
-    path = Path(path).expanduser()
-    write_text(_json(lab_data()) + "\n", path)
-    return path
-
-
 def write_page(path: str | Path) -> Path:
     """Write a page with the lab, module and data inside, that works from disk without a network; returns the file."""
     path = Path(path).expanduser()
     page = (HERE / "page.html").read_text(encoding="utf-8")
     script = (HERE / "lab.js").read_text(encoding="utf-8").partition("\nexport default")[0]
-    for name, text in {"version": version("ebll"), "data": _json(lab_data()), "script": script}.items():
+    data = json.dumps(lab_data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    for name, text in {"version": version("ebll"), "data": data, "script": script}.items():
         page = page.replace(f"{{{{{name}}}}}", text)
     write_text(page, path)
     return path
-
-
-def _json(value: Any) -> str:
-    """JSON that may stand inside a page's script."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -7,6 +7,7 @@ import ebll
 from ebll.web import WebConfig
 from tests.browser import lab
 
+BOX = {"width": 420, "left": 44, "right": 404}  # of a panel, in lab.js
 DONE = "document.querySelector('[role=status]').textContent.includes('are done')"
 
 
@@ -17,12 +18,14 @@ def file(tmp_path_factory):
 
 @pytest.fixture
 def visit(chromium, file):
-    """Open the page at an address; its console may hold no error."""
-    pages, errors = [], []
+    """Open the page at an address, without a network; its console may hold no error, and it may ask for no file."""
+    pages, errors, asked = [], [], []
 
     def open_(state="epochs=2", script="", **options):
         page = chromium.new_page(**{"viewport": {"width": 1300, "height": 1000}} | options)
         page.set_default_timeout(30_000)
+        page.context.set_offline(True)
+        page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         if script:
@@ -35,6 +38,7 @@ def visit(chromium, file):
     for page in pages:
         page.close()
     assert errors == []
+    assert {url.partition("#")[0] for url in asked if not url.startswith(("blob:", "data:"))} == {file}
 
 
 def numbers(page):
@@ -108,6 +112,23 @@ def test_the_scrubber_reads_an_earlier_step(visit):
     page.wait_for_function("location.hash.includes('at=0')")
 
 
+def test_the_pointer_over_a_panel_reads_a_step_and_a_click_keeps_it(visit):
+    page = visit()
+    page.wait_for_function(DONE)
+    caption, panel = page.locator("caption"), page.locator(".panels svg").first
+    panel.hover(position={"x": 2, "y": 60}, force=True)  # left of the lines
+    page.wait_for_function("document.querySelector('caption').textContent.startsWith('Step 0 ')")
+    assert {distance for _, _, distance in numbers(page).values()} == {0}
+    page.mouse.move(2, 2)
+    page.wait_for_function("document.querySelector('caption').textContent.startsWith('Step 38 ')")
+    box = panel.bounding_box()
+    middle = (BOX["left"] + BOX["right"]) / 2 / BOX["width"]
+    panel.click(position={"x": box["width"] * middle, "y": 60}, force=True)
+    page.mouse.move(2, 2)
+    page.wait_for_function("location.hash.includes('at=19')")
+    assert caption.inner_text().startswith("Step 19 ")
+
+
 def test_four_signs_are_drawn_by_mouse_and_by_keyboard_and_learned(visit):
     page = visit()
     page.get_by_text("Draw your own task").click()
@@ -132,6 +153,8 @@ def test_four_signs_are_drawn_by_mouse_and_by_keyboard_and_learned(visit):
     page.wait_for_function("location.hash.includes('new=own') && location.hash.includes('signs=')")
     page.wait_for_function(DONE)
     assert min(new for _, new, _ in numbers(page).values()) > 90
+    assert not page.get_by_label("The line of Python").is_visible()  # the kit has none of the signs
+    page.get_by_text("no line of Python").wait_for()
     again = visit(page.url.partition("#")[2])
     again.wait_for_function(DONE)
     assert numbers(again) == numbers(page)
@@ -151,7 +174,8 @@ def test_an_unknown_address_is_told_and_the_page_goes_on(visit, state, told):
 
 def test_a_run_that_diverges_is_told_and_the_page_goes_on(visit):
     page = visit("learning_rate=1000&epochs=2")
-    page.wait_for_function("document.querySelector('.wrong').textContent.includes('diverged')")
+    for name in ("Fine-tuning", "LwF", "EBLL", "EBLL, separate operators"):
+        page.wait_for_function(f"document.querySelector('.wrong').textContent.includes({name + ' at step'!r})")
     page.get_by_role("button", name="Tuned setting").click()
     page.wait_for_function(DONE)
     assert wrong(page) == ""
@@ -159,7 +183,7 @@ def test_a_run_that_diverges_is_told_and_the_page_goes_on(visit):
 
 @pytest.mark.parametrize(
     ("script", "told"),
-    [("window.Worker = function () { throw new Error('no'); };", "allows no worker"),
+    [("window.Worker = function () { throw new Error('no'); };", "no worker (Error: no)"),
      ("window.Worker = class extends Worker { constructor(url) { super(url); window.last = this; } };", "")],
 )  # fmt: skip
 def test_without_a_worker_and_after_one_has_died_it_trains(visit, script, told):
