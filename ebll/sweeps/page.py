@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ebll.errors import InputError
+from ebll.errors import InputError, expanded
 from ebll.files import write_files
 from ebll.sweeps.explorer import front
 from ebll.sweeps.maps import Maps, maps_of
@@ -42,7 +42,7 @@ def export(path: str | Path, sweep: Any = None, title: str = "") -> Path:
     """
     if not isinstance(path, str | Path) or Path(path).suffix.lower() not in (".html", ".htm"):
         raise InputError(f"A page is written to a file that ends in .html, such as 'page.html'; got {str(path)!r}.")
-    path = Path(path).expanduser()
+    path = expanded(path, "The page")
     source = "the sweep that comes with the kit" if sweep is None else "a sweep"
     data = document(maps_of(sweep), title.strip() or TITLE, source).encode(errors="replace")
     write_files({path: data})

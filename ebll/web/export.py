@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ebll.data import Split, Task
+from ebll.errors import expanded
 from ebll.files import write_text
 from ebll.methods.ebll import fit_to_task
 from ebll.plots.style import METHODS as LOOKS, TERMS, Style
@@ -98,7 +99,7 @@ def _look(style: Style) -> dict[str, Any]:
 
 def write_page(path: str | Path) -> Path:
     """Write a page with the lab, module and data inside, that works from disk without a network; returns the file."""
-    path = Path(path).expanduser()
+    path = expanded(path, "The page")
     page = (HERE / "page.html").read_text(encoding="utf-8")
     script = (HERE / "lab.js").read_text(encoding="utf-8").partition("\nexport default")[0]
     data = json.dumps(lab_data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -296,8 +296,10 @@ function engine() {
    *  @returns {Promise<(settings: Settings, method: string, own?: Task) => Run>} */
   async function open(data) {
     const bytes = Uint8Array.from(atob(data.blob), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const buffer = await new Response(stream).arrayBuffer();
+    const { readable, writable } = new DecompressionStream("deflate"), writer = writable.getWriter();
+    writer.write(bytes);  // and no Blob, whose stream Safari's workers may not read in a page from disk
+    writer.close();
+    const buffer = await new Response(readable).arrayBuffer();
     /** @type {Record<string, any>} */
     const arrays = {};
     let at = 0;
@@ -628,6 +630,8 @@ function render({ model, el }) {
   const say = make("p", { role: "status" }), wrong = make("p", { className: "wrong", role: "alert" });
   const regime = make("p"), unsaid = make("p");
   const panels = [0, 1, 2, 3].map(() => make("div"));
+  const named = (/** @type {Record<string, Look>} */ looks) => make("span", { className: "row", innerHTML:
+    Object.values(looks).map((look) => `<span>${sample(look)} ${escaped(look.label)}</span>`).join("") });
   const values = make("div", { tabIndex: 0, role: "region", "aria-label": "Values at the step", className: "values" });
   const line = make("input", { type: "text", className: "wide", spellcheck: false,
     "aria-label": "The line of Python that does the same in the kit" });
@@ -888,8 +892,13 @@ ${EACH.held} held-out drawings each, made in the same way.`),
     draw();
     clearTimeout(saving);
     saving = window.setTimeout(() => {
-      model.set("state", state());
-      model.save_changes();
+      try {
+        model.set("state", state());
+        model.save_changes();
+      } catch (error) {
+        const why = /** @type {Error} */ (error).message;
+        complain(`These settings are not kept in the address (${why}); the line of Python below holds them.`);
+      }
     }, 150);
   }
 
@@ -924,7 +933,8 @@ ${EACH.held} held-out drawings each, made in the same way.`),
   el.append(make("style", {}, STYLE), regime, make("div", { className: "row" }, asDemonstration, asTuned),
     make("fieldset", {}, make("legend", {}, "Settings"), make("div", { className: "settings" }, ...controls)),
     make("div", { className: "row" }, play, step, reset, scrubber), say, wrong,
-    make("div", { className: "panels" }, ...panels), make("label", { className: "row" }, "Loss terms of ", details),
+    named(data.methods), make("div", { className: "panels" }, ...panels),
+    make("div", { className: "row" }, make("label", {}, "Loss terms of ", details), named(data.terms)),
     values, make("div", { className: "row" }, line, copy, unsaid), drawing);
   connect();
   recall();

@@ -196,6 +196,15 @@ def test_without_a_worker_and_after_one_has_died_it_trains(visit, script, told):
         page.wait_for_function(DONE)
 
 
+def test_an_address_that_cannot_be_written_is_told_and_the_page_goes_on(visit):
+    page = visit(script="history.replaceState = () => { throw new Error('full'); };")
+    page.get_by_label("alpha").focus()
+    page.keyboard.press("Home")
+    page.wait_for_function("document.querySelector('.wrong').textContent.includes('full')")
+    page.wait_for_function(DONE)
+    assert len(numbers(page)) == 4
+
+
 NOTEBOOK = """
 import ebll
 shown = ebll.web.Lab(state="epochs=2")

@@ -1,4 +1,5 @@
 // What pages and slides share: mathematics, and charts that are drawn again from what they show once they are in sight.
+/* global CHARTS -- of charts.js */
 const root = document.currentScript.dataset.root;
 
 window.renderMathInElement?.(document.body, {

@@ -1,4 +1,5 @@
 // Contents, scrolling by keyboard and search; without JavaScript the pages can still be read.
+/* global loaded, root -- of common.js */
 const contents = document.querySelector("#contents details");
 const wide = matchMedia("(min-width: 68rem)");
 const unfold = () => {
