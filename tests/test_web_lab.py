@@ -22,7 +22,7 @@ from ebll.autoencoder import encoder_of
 from ebll.errors import InputError
 from ebll.methods import METHODS, Batch
 from ebll.methods.ebll import EncoderMemory
-from ebll.networks import build_network
+from ebll.networks import Network, build_network
 from ebll.protocol import begin, learn, learn_first
 from ebll.seeds import generator, seeded
 from ebll.settings import USUAL
@@ -225,6 +225,46 @@ def test_a_widget_leaves_a_sentence_where_there_is_no_front_end(monkeypatch, sta
     shown = ebll.web.Lab(state="alpha=1")
     assert shown.state == "alpha=1"
     assert set(shown._repr_mimebundle_()[0]) == {"text/plain"} | live
+
+
+@pytest.mark.slow
+def test_with_the_same_head_and_order_all_that_is_measured_equals_the_kits(node, monkeypatch):
+    """Two learning rates in one engine, another code size than the one that opens; the kit's numbers are float32."""
+    data, epochs, new = ebll.web.lab_data(), 2, setting.small("mnist")
+    usual = {name: one["default"] for name, one in data["settings"].items()} | {"new": "mnist", "epochs": epochs}
+    wanted = [usual | {"code_size": 8, "learning_rate": rate} for rate in (0.02, 0.005)]
+    begun = {"count": len(new.train), "classes": new.class_count, "epochs": epochs, "seed": usual["seed"]}
+    said = node("runs", data=data, settings=wanted, methods=setting.METHODS, **begun)
+    drawn, add_head, randperm = [], Network.add_head, torch.randperm
+
+    def order(count, generator):
+        if count != len(new.train):  # the autoencoder's
+            return randperm(count, generator=generator)
+        drawn.append(generator)
+        return torch.tensor(said["order"][sum(one is generator for one in drawn) - 1])
+
+    def with_head(net, classes):
+        add_head(net, classes)
+        if classes != new.class_count:
+            return
+        head = net.heads[-1][-1] if net.operators_are_separate else net.heads[-1]
+        for part in ("weight", "bias"):
+            getattr(head, part).data = torch.tensor(said["head"][part]).reshape(getattr(head, part).shape)
+
+    monkeypatch.setattr(torch, "randperm", order)
+    monkeypatch.setattr(Network, "add_head", with_head)
+    for settings, rows in zip(wanted, said["rows"], strict=True):
+        config = {name: settings[name] for name in ("new", "epochs", "code_size", "learning_rate")}
+        made = ebll.web.run(**config, log_every=4)
+        for name in setting.METHODS:
+            curves = made.curves.query("method == @name and stage == 'train'").set_index("step")
+            ours = [row for row in rows if row["method"] == name and row["step"] in curves.index]
+            assert len(ours) > 4
+            for row in ours:
+                theirs = curves.loc[row["step"]]
+                assert row["distance"] == pytest.approx(theirs["feature_distance"], rel=2e-3, abs=1e-6)
+                for key, column in (("old", "accuracy"), ("new", "accuracy_new")):
+                    assert abs(row[key] - theirs[column]) < 1.5 / setting.HELD, (name, row["step"])  # of an image
 
 
 @pytest.mark.slow

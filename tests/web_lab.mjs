@@ -49,6 +49,20 @@ const answers = {
     }
     return ends;
   },
+  /** All rows of several runs of one engine, with the new head and the order of the images of one of its seeds. */
+  async runs() {
+    const begin = await engine.open(job.data), { count, classes, epochs, seed } = job;
+    const all = (run) => {
+      const rows = [];
+      for (let next = run.next(false); ; next = run.next(false)) {
+        if (next.value) rows.push(next.value);
+        if (next.done) return rows;
+      }
+    };
+    const rows = job.settings.map((settings) => job.methods.flatMap((method) => all(begin(settings, method))));
+    const head = engine.freshHead(32, classes, seed), order = engine.orders(count, seed, epochs).map((one) => [...one]);
+    return { rows, order, head: { weight: [...head.w.slice(0, 32 * classes)], bias: [...head.w.slice(32 * classes)] } };
+  },
   /** A run of one step whose update, after a finite loss, makes the weights infinite. */
   async late() {
     const image = { images: new Uint8Array(2 * 196).fill(50, 0, 196), labels: Uint8Array.from([0, 1]) };

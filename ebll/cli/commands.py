@@ -351,11 +351,14 @@ def site(folder: str, source: str) -> None:
         raise InputError(
             f"`ebll site` needs the package {error.name}, which is not installed: pip install 'ebll[site]'."
         ) from error
+    click.echo(f"Writing notebooks, slides, documents and the library to {folder} ...", err=True)
     made = build(folder, source)
     for note in made.notes:
         click.echo(note, err=True)
     size = sum(path.stat().st_size for path in made.folder.rglob("*") if path.is_file()) / 1e6
-    click.echo(f"{made.folder / 'index.html'}: {len(made.pages)} pages, {size:.0f} MB in all")
+    click.echo(
+        f"{made.folder / 'index.html'}: {len(made.pages)} pages, {size:.0f} MB in all; {made.decks} decks in slides/"
+    )
 
 
 PAPER = PaperSettings()

@@ -91,7 +91,7 @@ def submissions(folder: str | os.PathLike) -> list[Line]:
     """The lines of all notebooks below a folder, by student and file; hidden folders are left out."""
     root = expanded(folder, "The folder of the submitted notebooks")
     if not root.is_dir():
-        raise DataMissing(f"There is no folder {root}. Name the one that holds the submitted notebooks.")
+        raise DataMissing(f"{root} is no folder that is there. Name the one that holds the submitted notebooks.")
     lines = []
     for path in sorted(root.rglob("*.ipynb")):
         inner = path.relative_to(root)
@@ -99,7 +99,8 @@ def submissions(folder: str | os.PathLike) -> list[Line]:
             continue
         cells = _cells(path)
         notebook = _notebook(path.stem, cells or [])
-        rest = path.stem.replace(notebook, "").strip(" _-.,()") or path.stem
+        stem = re.sub(r" ?\(\d+\)$", "", path.stem)  # as browsers name a second download
+        rest = stem.replace(notebook, "").strip(" _-.,()") or stem
         student = inner.parts[0] if len(inner.parts) > 1 else rest
         for exercise, name in EXERCISES.get(notebook, {"": ""}).items():
             lines.append(Line(student, exercise, str(inner), name, cells))

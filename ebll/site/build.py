@@ -33,10 +33,11 @@ STYLES = (("xcode", ""), ("lightbulb", "screen and (prefers-color-scheme: dark)"
 
 @dataclass(frozen=True)
 class Site:
-    """What was built: the folder, its pages, and a sentence for whatever could not be shown."""
+    """What was built: folder, pages, how many decks of slides, and a sentence for whatever could not be shown."""
 
     folder: Path
     pages: Sequence[Page]
+    decks: int
     notes: Sequence[str]
 
 
@@ -123,7 +124,7 @@ def build(folder: str | Path, source: str | Path = ".", whole: bool = True) -> S
 
         export(out / "sweep.html")
         write_page(out / "lab.html")
-    return Site(out, pages, notes)
+    return Site(out, pages, len(decks), notes)
 
 
 def _deck(page: str) -> str:

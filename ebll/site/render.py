@@ -24,7 +24,7 @@ __all__ = ["FRONT", "TRY", "Page", "from_markdown", "from_notebook", "relative",
 FRONT = Path(__file__).with_name("front")
 TRY = {
     "sweep.html": "Move the sliders: maps of the sweep, in this page",
-    "lab.html": "Train it yourself: a smaller lab, in this page",
+    "lab.html": "Train it yourself, in this page: a smaller net, with settings of its own",
 }
 """Page of the site -> the words on which it unfolds, below the output of a cell whose metadata have it as `page`."""
 CODE = re.compile(r'<div class="highlight[^>]*>.*?</pre>\s*</div>', re.S)

@@ -371,7 +371,12 @@ function engine() {
   function serve(port) {
     let lab = /** @type {any} */ (null), job = /** @type {any} */ (null), wake = /** @type {any} */ (null);
     const bell = new MessageChannel();
-    const pause = () => new Promise((done) => { bell.port1.onmessage = done; bell.port2.postMessage(0); });
+    let rung = 0;
+    const pause = () => new Promise((done) => {
+      const mine = ++rung;  // of a run that was dropped a bell may still ring
+      bell.port1.onmessage = ({ data }) => { if (data === mine) done(0); };
+      bell.port2.postMessage(mine);
+    });
     /** @param {{id: number, runs: Set<Run>, rounds: number}} mine */
     async function work(mine) {
       const rows = /** @type {Row[]} */ ([]);
@@ -412,14 +417,14 @@ function engine() {
     };
   }
 
-  return { layer, objective, record, warmUp, train, randoms, open, serve };
+  return { layer, objective, record, warmUp, train, randoms, orders, freshHead, open, serve };
 }
 
 // ---- a task drawn by hand: four signs, a few examples each, moved and turned for more
 
 const PAD = 28, SIGNS = 4, EACH = { train: 200, held: 40 };
 
-/** Images as the kit's, means of 2 x 2 pixels. @param {Uint8Array[][]} signs examples of each, PAD x PAD of 0 and 1
+/** Images as the kit's, means of 2 x 2 pixels in 16 grey values. @param {Uint8Array[][]} signs examples of each, PAD x PAD of 0 and 1
  *  @param {number} side @returns {Task} */
 function drawnTask(signs, side) {
   const random = engine().randoms(1), middle = (PAD - 1) / 2, fine = PAD / side;
@@ -436,11 +441,11 @@ function drawnTask(signs, side) {
           const column = Math.round(cos * (x - middle - dx) - sin * (y - middle - dy) + middle);
           const row = Math.round(sin * (x - middle - dx) + cos * (y - middle - dy) + middle);
           const ink = column >= 0 && column < PAD && row >= 0 && row < PAD ? from[row * PAD + column] : 0;
-          images[(i * side + Math.floor(y / fine)) * side + Math.floor(x / fine)] += ink * 255 / fine ** 2;
+          images[(i * side + Math.floor(y / fine)) * side + Math.floor(x / fine)] += ink;
         }
       }
     }
-    return { images, labels };
+    return { images: images.map((count) => Math.round(count * 15 / fine ** 2) * 17), labels };
   };
   const [train, held] = [part(EACH.train), part(EACH.held)], size = 255 * train.images.length;
   const mean = train.images.reduce((sum, grey) => sum + grey, 0) / size;
@@ -458,7 +463,7 @@ function packed(signs) {
 function unpacked(text) {
   const one = (code) => {
     const pixels = Uint8Array.from(BigInt(`0x${code}`).toString(2).padStart(PAD * PAD, "0"), Number);
-    if (pixels.length !== PAD * PAD) throw new Error("not a drawing");
+    if (pixels.length !== PAD * PAD || !pixels.includes(1)) throw new Error("not a drawing");
     return pixels;
   };
   const signs = text.split("~").map((examples) => examples.split(".").filter(Boolean).map(one));
@@ -478,7 +483,7 @@ function pythonLine(data, settings) {
 /** Name -> text of what a line such as 'ebll.web.run(new="mnist", alpha=1.0)', or just 'alpha=1.0', gives.
  *  @param {string} line @returns {Record<string, string>} */
 function readLine(line) {
-  const inside = line.trim().replace(/^[^(]*\(([^()]*)\)$/, "$1").replace(/["'+\s]/g, "").replace(/,$/, "");
+  const inside = line.replace(/#.*/, "").replace(/^[^(]*\(([^()]*)\)[^()]*$/, "$1").replace(/["'+\s]/g, "").replace(/,$/, "");
   return Object.fromEntries(new URLSearchParams(inside.replace(/,/g, "&")));
 }
 
@@ -624,8 +629,9 @@ function render({ model, el }) {
   const demonstration = { ...tuned, ...data.demonstration };
   let settings = /** @type {Settings} */ (demonstration), detail = "ebll", saving = 0, frame = 0;
   let id = 0, held = false, finished = false, total = 1, rows = /** @type {Row[]} */ ([]), before = rows;
+  let standing = rows;  // what is shown: the rows, once there are some of each method
   let at = /** @type {number | null} */ (null), pointed = at;  // steps to read: that of the scrubber, of the pointer
-  let signs = Array.from({ length: SIGNS }, () => /** @type {Uint8Array[]} */ ([]));
+  let signs = /** @type {Uint8Array[][]} */ ([]), drawn = /** @type {Task | undefined} */ (undefined);
 
   const say = make("p", { role: "status" }), wrong = make("p", { className: "wrong", role: "alert" });
   const regime = make("p"), unsaid = make("p");
@@ -644,6 +650,7 @@ function render({ model, el }) {
   function connect(inPage = false) {
     const failed = (text) => {
       port?.terminate?.();
+      port?.close?.();
       connect(true);
       complain(`There is no worker (${text}): the page trains by itself, and answers later.`);
       if (id) start();
@@ -661,12 +668,16 @@ function render({ model, el }) {
       if (news.wrong) complain(`Nothing can be trained here: ${news.wrong}. Reload the page, or try another browser.`);
       if (news.id !== id) return;
       rows.push(...news.rows);
+      if (methods.every((name) => rows.some((row) => row.method === name))) {
+        standing = rows;
+        values.dataset.run = String(id);
+      }
       total = rows[0]?.total ?? total;
       finished = news.done;
       const lost = rows.filter((row) => row.diverged);
       if (lost.length) {
         complain(`Diverged: ${lost.map((row) => `${data.methods[row.method].label} at step ${row.step}`).join("; ")}. `
-          + `A loss or a weight is not finite. Try a learning rate below ${settings.learning_rate}.`);
+          + "A loss or a weight is not finite. Try a smaller learning rate, or smaller weights of the terms.");
       }
       draw();
     };
@@ -675,10 +686,11 @@ function render({ model, el }) {
 
   /** Begin a run with the settings there are. */
   function start(hold = false) {
-    if (rows.length && finished) before = rows;
+    if (rows.length && finished) before = rows.some((row) => row.diverged) ? [] : rows;
     [rows, finished, held, at] = [[], false, hold, null];
-    const own = settings.new === "own" ? drawnTask(signs, data.side) : undefined;
-    port.postMessage({ run: { id: ++id, settings, methods, own }, rounds: hold ? 1 : Infinity });
+    if (settings.new === "own") drawn ??= drawnTask(signs, data.side);
+    const run = { id: ++id, settings, methods, own: settings.new === "own" ? drawn : undefined };
+    port.postMessage({ run, rounds: hold ? 1 : Infinity });
     show();
   }
 
@@ -692,7 +704,7 @@ function render({ model, el }) {
       return complain(`Draw at least one example of each of the ${SIGNS} signs first: sign ${lacking + 1} has none.`);
     }
     complain("");
-    if (changes.new && changes.new !== settings.new) [rows, before] = [[], []];
+    if (changes.new && changes.new !== settings.new) [rows, before, standing] = [[], [], []];
     settings = { ...settings, ...changes };
     start();
   }
@@ -722,7 +734,7 @@ function render({ model, el }) {
     show();
   }
   const play = button("Pause", "Hold the run, let it go on, or run again.", () => (finished ? start() : hold(!held)));
-  const step = button("Step", "One step of each method, measured, and hold there.",
+  const step = button("Step", "One step of each method, measured, and hold there; after the end, from step 0.",
     () => (finished ? start(true) : hold(true)));
   const reset = button("Reset", "Back to step 0, and hold there.", () => start(true));
   const preset = (text, title, to) => button(text, title, () => {
@@ -752,17 +764,16 @@ function render({ model, el }) {
   }
   line.onchange = () => {
     const { settings: wanted, wrong: told } = applied(data, tuned, readLine(line.value));
-    if (!told.length) return change(wanted);
-    complain(told.join(" "));
-    show();
+    if (told.length) complain(told.slice(0, 3).join(" "));
+    else change(wanted);
   };
   const copy = button("Copy as Python", "Copy the line that does the same in the kit.", async () => {
     try {
       await navigator.clipboard.writeText(line.value);
-      say.textContent = "The line is on the clipboard.";
+      unsaid.textContent = "The line is on the clipboard.";
     } catch {
       line.select();
-      say.textContent = "The line is selected: copy it with the keyboard.";
+      unsaid.textContent = "The line is selected: copy it with the keyboard.";
     }
   });
 
@@ -780,9 +791,9 @@ function render({ model, el }) {
     if (inks) ink.stroke();
     [pen.x, pen.y] = [x, y];
   }
-  pad.onpointerdown = pad.onpointermove = ({ type, pointerId, buttons, offsetX, offsetY }) => {
-    if (!buttons) return;
-    pad.setPointerCapture(pointerId);
+  pad.onpointerdown = pad.onpointermove = ({ type, pointerId, button, offsetX, offsetY }) => {
+    if (type === "pointerdown" && button === 0) pad.setPointerCapture(pointerId);
+    if (!pad.hasPointerCapture(pointerId)) return;
     const [x, y] = [offsetX, offsetY].map((offset) => offset * PAD / pad.clientWidth);
     if (type === "pointerdown") moveTo(x, y, false);
     moveTo(x, y, true);
@@ -812,18 +823,20 @@ ${EACH.held} held-out drawings each, made in the same way.`),
       button("Learn these signs", "Train with the signs as the new task.", () => change({ new: "own" })),
       button("Wipe the pad", "Begin the drawing again.", wipe),
       button("Remove all", "Remove all examples.", () => {
-        signs = signs.map(() => []);
+        setSigns(signs.map(() => []));
         if (settings.new === "own") change({ new: tuned.new });
         else show();
       })));
-  function showSigns() {
+  /** @param {Uint8Array[][]} some */
+  function setSigns(some) {
+    [signs, drawn] = [some, undefined];
     examples.replaceChildren(...signs.map((several, i) => make("div", { className: "row" },
       button(`Add to sign ${i + 1} (${several.length})`, "Add the drawing as an example of this sign.", () => {
         const { data: rgba } = ink.getImageData(0, 0, PAD, PAD);
         const pixels = Uint8Array.from({ length: PAD * PAD }, (_, place) => Number(rgba[4 * place + 3] > 127));
         if (!pixels.some(Boolean)) return complain("The pad is empty: draw a sign first.");
         complain("");
-        several.push(pixels);
+        setSigns(signs.map((one, place) => (place === i ? [...one, pixels] : one)));
         wipe();
         if (settings.new === "own") start();
         else show();
@@ -845,21 +858,22 @@ ${EACH.held} held-out drawings each, made in the same way.`),
     const task = settings.new === "own" ? "your signs" : settings.new;
     /** @param {Row[]} some @param {string} method @param {string} key @param {number} scale @returns {Points} */
     const points = (some, method, key, scale) =>
-      some.filter((row) => row.method === method && Number.isFinite(row[key]))
-        .map((row) => [row.step * total / row.total, scale * row[key]]);
-    const lines = (key, scale = 1) => [before, rows].flatMap((some) => methods.map((name) =>
+      some.filter((row) => row.method === method && row.step <= total && Number.isFinite(row[key]))
+        .map((row) => [row.step, scale * row[key]]);
+    const lines = (key, scale = 1) => [before, standing].flatMap((some) => methods.map((name) =>
       ({ look: data.methods[name], faint: some === before, points: points(some, name, key, scale) })));
     const weights = [1, settings.distill_weight, settings.alpha];
     const terms = Object.entries(data.terms).map(([name, look], i) =>
-      ({ look, points: points(rows, detail, name, weights[i]) }));
-    const last = rows[rows.length - 1]?.step ?? 0, read = pointed ?? at, where = Math.min(read ?? last, total);
+      ({ look, points: points(standing, detail, name, weights[i]) }));
+    const last = standing[standing.length - 1]?.step ?? 0, read = pointed ?? at, where = Math.min(read ?? last, total);
     panels[0].innerHTML = panel(`Accuracy on ${data.old}, %`, lines("old", 100), total, read, true);
     panels[1].innerHTML = panel(`Accuracy on ${task}, %`, lines("new", 100), total, read, true);
     panels[2].innerHTML = panel(`Feature distance on ${data.old}`, lines("distance"), total, read, false);
     panels[3].innerHTML = panel(`Weighted loss terms of ${data.methods[detail].label}`, terms, total, read, false);
     [scrubber.max, scrubber.value, scrubber.ariaValueText] = [total, where, `step ${where} of ${total}`];
+    const seen = Math.max(0, ...standing.map((row) => row.step).filter((one) => one <= where));
     const cells = methods.map((name) => {
-      const found = Object.assign({}, ...rows.filter((row) => row.method === name && row.step <= where));
+      const found = Object.assign({}, ...standing.filter((row) => row.method === name && row.step <= where));
       const shares = [found.old, found.new].map((share) => (share === undefined ? "" : (100 * share).toFixed(1)));
       const texts = [...shares, ...[found.distance, found.task, found.distill, found.code].map(short)];
       const head = `<th scope="row">${sample(data.methods[name])} ${escaped(data.methods[name].label)}</th>`;
@@ -867,7 +881,7 @@ ${EACH.held} held-out drawings each, made in the same way.`),
     });
     const heads = ["method", `${data.old}, %`, `${task}, %`, "distance"].map(escaped)
       .concat(Object.values(data.terms).map((look) => `${sample(look)} ${escaped(look.label)}`));
-    values.innerHTML = `<table><caption>Step ${where} of ${total}; validation images${
+    values.innerHTML = `<table><caption>Step ${where} of ${total}${seen < where ? `, measured at ${seen}` : ""}; validation images${
       settings.new === "own" ? ", held-out drawings" : ""}; loss terms of the last batch, before their weights</caption>
 <thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`).join("")}</tr></thead>
 <tbody>${cells.join("")}</tbody></table>`;
@@ -888,7 +902,6 @@ ${EACH.held} held-out drawings each, made in the same way.`),
       + "validation images so that the effect is large in one run. It ranks no method."
       : is(tuned) ? "The tuned setting: chosen on validation images; the methods lie closer together."
         : "A setting of your own.";
-    showSigns();
     draw();
     clearTimeout(saving);
     saving = window.setTimeout(() => {
@@ -915,8 +928,9 @@ ${EACH.held} held-out drawings each, made in the same way.`),
     const asked = Object.fromEntries(new URLSearchParams(model.get("state") ?? ""));
     const { signs: code, detail: chosen = "ebll", at: place, ...rest } = asked;
     const told = [wrong.textContent];  // that there is no worker, say
+    setSigns(Array.from({ length: SIGNS }, () => []));
     try {
-      if (code) signs = unpacked(code);
+      if (code) setSigns(unpacked(code));
     } catch {
       told.push("The drawings in the address are damaged and were left out.");
     }
@@ -924,9 +938,9 @@ ${EACH.held} held-out drawings each, made in the same way.`),
     else told.push(`'${chosen}' is none of the methods ${methods.join(", ")}.`);
     const { settings: wanted, wrong: bad } = applied(data, demonstration, rest);
     change(wanted);
-    if (Number(place) >= 0) at = Number(place);
+    if (/^\d{1,6}$/.test(place)) at = Number(place);
     else if (place !== undefined) told.push(`at: a step, 0 or more; got '${place}'.`);
-    complain([...told, wrong.textContent, ...bad].filter(Boolean).join(" "));
+    complain([...told, wrong.textContent, ...bad.slice(0, 3)].filter(Boolean).join(" "));
   }
 
   el.classList.add("ebll-lab");
@@ -945,6 +959,7 @@ ${EACH.held} held-out drawings each, made in the same way.`),
   });
   return () => {
     port.terminate?.();
+    port.close?.();
     clearTimeout(saving);
     cancelAnimationFrame(frame);
   };

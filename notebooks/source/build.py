@@ -334,6 +334,7 @@ def main() -> None:
         parser.error(
             f"no notebook begins with {', '.join(options.names)}; there are: {', '.join(s.stem for s in sources())}"
         )
+    options.links = options.links and (slug_of(options.links) or options.links)
     if options.links and not re.fullmatch(r"\w[\w-]*/(?!\.+$)[\w.-]+", options.links):
         parser.error(f"--links takes OWNER/REPO; got {options.links!r}")
     for name in options.names:
@@ -367,7 +368,7 @@ def main() -> None:
     if handout:
         print(f"{len(chosen)} student copies are in {handout}")
     elif options.links is not None:
-        print(f"{len(chosen)} notebooks have links to {slug}" if slug else "no links: origin is not on GitHub")
+        print(f"{len(chosen)} notebooks have links to {slug}" if slug else "links removed: origin is not on GitHub")
 
 
 def relink(name: str, slug: str | None) -> None:

@@ -145,6 +145,7 @@ def test_a_chart_is_alive_in_place_of_its_picture(visit, name):
     assert not box.locator("> img").is_visible()
     assert len(box.get_by_role("img").first.get_attribute("aria-label")) > 60
     end = box.locator(".ebll-values").inner_text()
+    assert page.evaluate("plot => plot.scrollHeight <= plot.clientHeight", box.locator(".ebll-plot").element_handle())
     slider = box.get_by_role("slider")
     assert slider.bounding_box()["y"] < page.viewport_size["height"] or not name.startswith("slides")
     slider.focus()
