@@ -424,8 +424,8 @@ function engine() {
 
 const PAD = 28, SIGNS = 4, EACH = { train: 200, held: 40 };
 
-/** Images as the kit's, means of 2 x 2 pixels in 16 grey values. @param {Uint8Array[][]} signs examples of each, PAD x PAD of 0 and 1
- *  @param {number} side @returns {Task} */
+/** Images as the kit's, means of 2 x 2 pixels in 16 grey values. @param {Uint8Array[][]} signs examples of each,
+ *  PAD x PAD of 0 and 1 @param {number} side @returns {Task} */
 function drawnTask(signs, side) {
   const random = engine().randoms(1), middle = (PAD - 1) / 2, fine = PAD / side;
   const between = (low, high) => low + (high - low) * random();
@@ -483,7 +483,8 @@ function pythonLine(data, settings) {
 /** Name -> text of what a line such as 'ebll.web.run(new="mnist", alpha=1.0)', or just 'alpha=1.0', gives.
  *  @param {string} line @returns {Record<string, string>} */
 function readLine(line) {
-  const inside = line.replace(/#.*/, "").replace(/^[^(]*\(([^()]*)\)[^()]*$/, "$1").replace(/["'+\s]/g, "").replace(/,$/, "");
+  const inside = line.replace(/#.*/, "").replace(/^[^(]*\(([^()]*)\)[^()]*$/, "$1")
+    .replace(/["'+\s]/g, "").replace(/,$/, "");
   return Object.fromEntries(new URLSearchParams(inside.replace(/,/g, "&")));
 }
 
@@ -881,7 +882,8 @@ ${EACH.held} held-out drawings each, made in the same way.`),
     });
     const heads = ["method", `${data.old}, %`, `${task}, %`, "distance"].map(escaped)
       .concat(Object.values(data.terms).map((look) => `${sample(look)} ${escaped(look.label)}`));
-    values.innerHTML = `<table><caption>Step ${where} of ${total}${seen < where ? `, measured at ${seen}` : ""}; validation images${
+    const when = `Step ${where} of ${total}${seen < where ? `, measured at ${seen}` : ""}`;
+    values.innerHTML = `<table><caption>${when}; validation images${
       settings.new === "own" ? ", held-out drawings" : ""}; loss terms of the last batch, before their weights</caption>
 <thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`).join("")}</tr></thead>
 <tbody>${cells.join("")}</tbody></table>`;
