@@ -169,9 +169,9 @@ SMALL = {"settings": {name: export._setting(name, of) for name, of in WebConfig.
 )
 def test_a_line_of_the_kit_is_read_by_the_page_and_the_other_way_round(node, settings):
     config = WebConfig(**settings)
-    (said,) = node("line", data=SMALL, lines=[config.line()])
-    assert said["wrong"] == []
-    assert WebConfig.read(said["line"]) == config
+    for said in node("line", data=SMALL, lines=[config.line(), f"made = {config.line()}.curves  # as in the docs"]):
+        assert said["wrong"] == []
+        assert WebConfig.read(said["line"]) == config
 
 
 def test_what_a_line_may_not_be_is_refused_in_words(node):

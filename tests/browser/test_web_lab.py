@@ -1,5 +1,7 @@
 """The lab's page in Chromium, from disk and without a network: it trains, answers, remembers, and survives faults."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -163,6 +165,7 @@ def test_four_signs_are_drawn_by_mouse_and_by_keyboard_and_learned(visit):
 @pytest.mark.parametrize(
     ("state", "told"),
     [("speed=3&epochs=2", "speed"), ("alpha=lots&epochs=2", "lots"), ("signs=abc&epochs=2", "damaged"),
+     ("signs=0~0~0~0&new=own&epochs=2", "damaged"), ("at=0.5&epochs=2", "0.5"),
      ("new=own&epochs=2", "sign 1"), ("detail=joint&epochs=2", "joint")],
 )  # fmt: skip
 def test_an_unknown_address_is_told_and_the_page_goes_on(visit, state, told):
@@ -179,6 +182,21 @@ def test_a_run_that_diverges_is_told_and_the_page_goes_on(visit):
     page.get_by_role("button", name="Tuned setting").click()
     page.wait_for_function(DONE)
     assert wrong(page) == ""
+    assert page.locator(".panels path[opacity]").evaluate_all(
+        "some => some.every(one => one.getAttribute('d') === 'M')"
+    )
+
+
+def test_a_line_that_is_refused_stays_to_be_mended_and_what_was_copied_is_told(visit):
+    page = visit()
+    page.wait_for_function(DONE)
+    line = page.get_by_label("The line of Python")
+    line.fill("alpha=lots")
+    page.keyboard.press("Enter")
+    assert "lots" in wrong(page)
+    assert line.input_value() == "alpha=lots"
+    page.get_by_role("button", name="Copy as Python").click()
+    page.locator("p", has_text=re.compile("clipboard|selected")).wait_for()
 
 
 @pytest.mark.parametrize(
