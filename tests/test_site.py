@@ -250,6 +250,7 @@ def test_the_whole_site_of_this_kit(tmp_path):
     assert list(faults(tmp_path)) == []
     assert len(list((tmp_path / "notebooks").glob("*.html"))) == len(list((ROOT / "notebooks").glob("*.ipynb"))) + 1
     assert (tmp_path / "sweep.html").is_file()
+    assert "Vega" in (tmp_path / "assets" / "vega-licences.txt").read_text("utf-8")  # which goes where its code goes
     equations = Read((tmp_path / "docs" / "equations.html").read_text(encoding="utf-8"))
     addresses = {given["href"] for given in equations.all("a")}
     assert {"../api/losses.html#code_distance", "../api/methods.html#EBLL.loss_terms"} <= addresses

@@ -20,6 +20,7 @@ from ebll.files import prepare_folder, write_files
 from ebll.site import api
 from ebll.site.render import FRONT, TRY, Page, from_markdown, from_notebook
 from ebll.site.slides import slides_of
+from ebll.sweeps.explorer import front
 from ebll.sweeps.page import vega
 from ebll.widgets.controls import FRONT as WIDGETS
 
@@ -161,7 +162,7 @@ def _assets(folder: Path, pages: Sequence[Page]) -> None:
         "chart.css": (WIDGETS / "chart.css").read_bytes(),
     }
     if any('class="chart"' in page.body for page in pages):
-        made |= {"charts.js": _charts(), "vega.js": vega()}
+        made |= {"charts.js": _charts(), "vega.js": vega(), "vega-licences.txt": front("licences.txt")}
     for origin, kind in ((FRONT, "*.[cj]s*"), (VENDOR, "*/**/*")):
         made |= {p.relative_to(origin).as_posix(): p.read_bytes() for p in sorted(origin.glob(kind)) if p.is_file()}
     write_files({folder / name: content for name, content in made.items()})
