@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from messages import raises, review
@@ -173,6 +174,17 @@ def test_a_chart_of_a_widget_keeps_its_picture_and_what_it_shows_and_a_page_unfo
     assert (later["data-src"], later.get("src")) == (frame["src"], None)  # loaded with its slide
     page.fill(body, lambda path, text: "", [])  # a site without the lab
     assert Read(page.body).all("details") == []
+
+
+def test_a_table_has_one_row_of_headings_unless_columns_have_a_name():
+    table = pd.DataFrame({"moons": [0.9], "blobs": [0.8]}, index=pd.Index(["EBLL"], name="method"))
+    for given, rows in ((table, 2), (table.rename_axis(columns="task"), 3)):
+        page = Page("notebooks/a.html", "notebooks/a.ipynb", "Notebooks")
+        page.fill(given.to_html(), lambda path, text: "", [])
+        made = Read(page.body)
+        assert len(made.all("tr")) == rows
+        assert all(word in made.text for word in ("method", "moons", "blobs", "EBLL"))
+        assert ("task" in made.text) == (rows == 3)
 
 
 def test_what_cannot_be_shown_is_told_and_the_rest_is_built(tmp_path):

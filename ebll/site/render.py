@@ -162,14 +162,19 @@ def _name_headings(soup: BeautifulSoup) -> None:
 
 
 def _merge_heads(table: Tag) -> None:
-    """One row of headings, where pandas writes the names of the index into a row of their own."""
-    rows = table.select("thead > tr")
-    if len(rows) != 2 or any(one.get("colspan") for one in rows[0].find_all("th")):
+    """One row of headings, where pandas writes the names of the index into a row of their own.
+
+    Columns with a name, or of several levels, keep both rows.
+    """
+    rows = [row.find_all("th") for row in table.select("thead > tr")]
+    if len(rows) != 2 or len(rows[0]) != len(rows[1]) or any(one.get("colspan") for one in rows[0]):
         return
-    for above, below in zip(rows[0].find_all("th"), rows[1].find_all("th"), strict=False):
-        if below.get_text(strip=True):
-            above.string = below.get_text(strip=True)
-    rows[1].decompose()
+    pairs = [(above, below.get_text(strip=True)) for above, below in zip(*rows, strict=True)]
+    if any(above.get_text(strip=True) and text for above, text in pairs):
+        return
+    for above, text in pairs:
+        above.string = above.get_text() or text
+    rows[1][0].parent.decompose()
 
 
 def _sections(soup: BeautifulSoup, codes: list[str]) -> Iterator[tuple[str, str, str]]:
